@@ -1,0 +1,37 @@
+"""``dse``: find the best DNN accelerator and the mapping of every layer on it.
+
+``dse.run`` searches, ``dse.model_files`` evaluates Timeloop input files. Heavy parts load on
+first use, so that ``import dse`` and ``--help`` stay quick.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from dse.errors import DseError, InvalidMapping, NothingFeasible, SpecError, ToolError
+
+if TYPE_CHECKING:
+    from dse.api import model_files, run
+    from dse.model.stats import Stats
+
+__version__ = "0.1.0"
+
+_LAZY = {"run": "dse.api", "model_files": "dse.api", "Stats": "dse.model.stats"}
+
+__all__ = [
+    "DseError",
+    "InvalidMapping",
+    "NothingFeasible",
+    "SpecError",
+    "Stats",
+    "ToolError",
+    "model_files",
+    "run",
+]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'dse' has no attribute '{name}'")

@@ -1,0 +1,44 @@
+"""The errors that ``dse`` raises on purpose, each with the exit code of the command line."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class DseError(Exception):
+    """Base of all errors with a message that is meant for the user."""
+
+    exit_code = 1
+
+
+class SpecError(DseError):
+    """Bad input: the message names file, key path, value and what was expected."""
+
+    exit_code = 2
+
+
+class InvalidMapping(DseError):
+    """The mapping does not fit the architecture; the message is Timeloop's own line."""
+
+    exit_code = 3
+
+
+class NothingFeasible(DseError):
+    """A search ended without one valid design."""
+
+    exit_code = 3
+
+
+class ToolError(DseError):
+    """An external tool is missing or failed; never a score."""
+
+    exit_code = 4
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
+    """Return the message for an unknown name: the nearest match, then all choices."""
+    choices = sorted(known)
+    near = difflib.get_close_matches(str(name), choices, n=1)
+    hint = f"; did you mean '{near[0]}'?" if near else ""
+    return f"unknown {kind} '{name}'{hint} (choices: {', '.join(choices)})"

@@ -1,0 +1,166 @@
+"""Mappings: how one problem runs on one architecture, alone and as batches.
+
+Levels count from the inside (0 = innermost storage level). At each level a mapping has temporal
+factors with their permutation and, where the level fans out, spatial factors with theirs; a
+permutation lists dimension indices **innermost first**, as Timeloop does. The first ``split``
+places of the spatial permutation run along X, the others along Y.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Factors = npt.NDArray[np.int32]
+Order = npt.NDArray[np.int8]
+Flags = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Mapping:
+    """One mapping of a problem with D dimensions and T tensors on L storage levels.
+
+    Attributes:
+        temporal: ``(L, D)`` temporal factors.
+        spatial: ``(L, D)`` spatial factors below each level (all 1 where it has no fan-out).
+        permutation: ``(L, D)`` temporal loop order, innermost first.
+        spatial_permutation: ``(L, D)`` spatial loop order, innermost first.
+        split: ``(L,)`` how many places of ``spatial_permutation`` lie on X; the rest lie on Y.
+        keep: ``(L, T)`` whether the level keeps the tensor (else it is bypassed).
+        no_temporal_reuse: ``(L, T)`` every new iteration refetches the whole tile.
+        no_multicast: ``(L, T)`` children never share one transfer (nor one reduction).
+        no_link_transfer: ``(L, T)`` children never pass data to a grid neighbour.
+    """
+
+    temporal: Factors
+    spatial: Factors
+    permutation: Order
+    spatial_permutation: Order
+    split: Order
+    keep: Flags
+    no_temporal_reuse: Flags
+    no_multicast: Flags
+    no_link_transfer: Flags
+
+    @classmethod
+    def trivial(cls, levels: int, dimensions: int, tensors: int) -> Mapping:
+        """Return the mapping with all factors 1, natural orders, and every tensor kept."""
+        order = np.tile(np.arange(dimensions, dtype=np.int8), (levels, 1))
+        return cls(
+            temporal=np.ones((levels, dimensions), np.int32),
+            spatial=np.ones((levels, dimensions), np.int32),
+            permutation=order,
+            spatial_permutation=order.copy(),
+            split=np.full(levels, dimensions, np.int8),
+            keep=np.ones((levels, tensors), np.bool_),
+            no_temporal_reuse=np.zeros((levels, tensors), np.bool_),
+            no_multicast=np.zeros((levels, tensors), np.bool_),
+            no_link_transfer=np.zeros((levels, tensors), np.bool_),
+        )
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Mapping):
+            return NotImplemented
+        return all(
+            np.array_equal(getattr(self, f.name), getattr(other, f.name)) for f in fields(self)
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+@dataclass(frozen=True, eq=False)
+class MappingBatch:
+    """B mappings of one problem as a struct of arrays, **batch last**: ``(L, D, B)``.
+
+    The batch axis is contiguous, so that the model works on many mappings with one vector
+    instruction. ``temporal`` and ``spatial`` always span the batch; every other array may have a
+    batch axis of length 1, which means "the same for all".
+
+    Attributes:
+        temporal, spatial: ``(L, D, B)`` int32.
+        permutation, spatial_permutation: ``(L, D, B)`` or ``(L, D, 1)`` int8.
+        split: ``(L, B)`` or ``(L, 1)`` int8.
+        keep, no_temporal_reuse, no_multicast, no_link_transfer: ``(L, T, B)`` or ``(L, T, 1)``.
+    """
+
+    temporal: Factors
+    spatial: Factors
+    permutation: Order
+    spatial_permutation: Order
+    split: Order
+    keep: Flags
+    no_temporal_reuse: Flags
+    no_multicast: Flags
+    no_link_transfer: Flags
+
+    def __post_init__(self) -> None:
+        for f in fields(self):
+            array = getattr(self, f.name)
+            if not array.flags.c_contiguous:
+                object.__setattr__(self, f.name, np.ascontiguousarray(array))
+            if array.shape[-1] not in (1, len(self)):
+                raise ValueError(
+                    f"MappingBatch.{f.name}: batch axis {array.shape[-1]}, "
+                    f"expected 1 or {len(self)}"
+                )
+
+    def __len__(self) -> int:
+        return int(self.temporal.shape[-1])
+
+    def __getitem__(self, index: int) -> Mapping:
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"mapping {index} of {len(self)}")
+        return Mapping(**{k: _pick(v, index).copy() for k, v in self._arrays().items()})
+
+    def take(self, index: npt.NDArray[np.intp] | slice) -> MappingBatch:
+        """Return the mappings at ``index`` (an index array or a slice) as a batch."""
+        return MappingBatch(
+            **{
+                k: v if v.shape[-1] == 1 and len(self) != 1 else np.ascontiguousarray(v[..., index])
+                for k, v in self._arrays().items()
+            }
+        )
+
+    @classmethod
+    def of(cls, mappings: Sequence[Mapping]) -> MappingBatch:
+        """Stack single mappings of equal L, D and T."""
+        if not mappings:
+            raise ValueError("MappingBatch.of: no mappings")
+        return cls(
+            **{
+                f.name: np.stack([getattr(m, f.name) for m in mappings], axis=-1)
+                for f in fields(cls)
+            }
+        )
+
+    @classmethod
+    def concatenate(cls, batches: Sequence[MappingBatch]) -> MappingBatch:
+        """Join batches of the same problem and architecture structure."""
+        joined: dict[str, Any] = {}
+        for f in fields(cls):
+            parts = [getattr(b, f.name) for b in batches]
+            shared = all(p.shape[-1] == 1 for p in parts) and all(
+                np.array_equal(p, parts[0]) for p in parts
+            )
+            if shared and f.name not in ("temporal", "spatial"):
+                joined[f.name] = parts[0]
+                continue
+            joined[f.name] = np.concatenate(
+                [
+                    np.broadcast_to(p, (*p.shape[:-1], len(b)))
+                    for p, b in zip(parts, batches, strict=True)
+                ],
+                axis=-1,
+            )
+        return cls(**joined)
+
+    def _arrays(self) -> dict[str, npt.NDArray[Any]]:
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+
+def _pick(array: npt.NDArray[Any], index: int) -> npt.NDArray[Any]:
+    return array[..., 0] if array.shape[-1] == 1 else array[..., index]

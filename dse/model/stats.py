@@ -1,0 +1,80 @@
+"""What the model says of one mapping, level by level and tensor by tensor.
+
+All counts are per instance, as in Timeloop's stats file, unless a field says otherwise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class TensorStats:
+    """One tensor at one storage level, per instance.
+
+    Counts are words; ``energy_pj`` excludes address generation and leakage.
+    """
+
+    reads: float
+    fills: float
+    updates: float
+    utilized_capacity: int
+    partition_size: int
+    utilized_instances: float
+    utilized_clusters: float
+    energy_pj: float
+    temporal_reductions: float
+    address_generations: float
+
+
+@dataclass(frozen=True)
+class LevelStats:
+    """One storage level; ``area_um2`` is of all instances, ``leak_energy_pj`` of the level."""
+
+    cycles: int
+    slowdown: float
+    area_um2: float
+    leak_energy_pj: float
+    tensors: dict[str, TensorStats]
+
+
+@dataclass(frozen=True)
+class NetworkStats:
+    """One tensor on the network below one instance of a level."""
+
+    link_transfers: float
+    spatial_reductions: float
+    energy_pj: float
+    link_transfer_energy_pj: float
+
+
+@dataclass(frozen=True)
+class Stats:
+    """The answer of the model for one architecture, problem and mapping.
+
+    ``utilization`` is a fraction. ``networks`` is keyed ``<outer> <==> <inner>``, then by tensor.
+    """
+
+    cycles: int
+    energy_pj: float
+    area_um2: float
+    utilization: float
+    computes: int
+    compute_energy_pj: float
+    levels: dict[str, LevelStats]
+    networks: dict[str, dict[str, NetworkStats]]
+
+    @property
+    def energy_uj(self) -> float:
+        """Total energy in microjoule."""
+        return self.energy_pj / 1e6
+
+    @property
+    def energy_pj_per_compute(self) -> float:
+        """Total energy per scalar operation."""
+        return self.energy_pj / self.computes
+
+    @property
+    def edp(self) -> float:
+        """Energy-delay product in joule x cycle."""
+        return self.energy_pj * self.cycles / 1e12

@@ -1,0 +1,296 @@
+"""The workload side of the domain: problem shapes, problems, layers, workloads.
+
+A problem is Timeloop's: a nest of dimensions with bounds, and data spaces (tensors) whose
+coordinates are affine projections of the dimensions. Convolution with stride and dilation,
+grouped and depthwise convolution, GEMM, batched matmul and attention are all instances of it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from dse.errors import SpecError
+
+
+@dataclass(frozen=True)
+class Term:
+    """One summand of a projection: a dimension, times a named coefficient (or 1)."""
+
+    dimension: str
+    coefficient: str | None = None
+
+
+@dataclass(frozen=True)
+class DataSpace:
+    """A tensor: one projection row (a sum of terms) per rank.
+
+    ``read_write`` marks outputs: partial sums are read back, updated and reduced.
+    """
+
+    name: str
+    projection: tuple[tuple[Term, ...], ...]
+    read_write: bool = False
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A problem without sizes: dimensions, coefficients with their defaults, data spaces.
+
+    Raises:
+        SpecError: a projection names an unknown dimension or coefficient, a dimension stands
+            twice in one row, or a name occurs twice.
+    """
+
+    name: str
+    dimensions: tuple[str, ...]
+    data_spaces: tuple[DataSpace, ...]
+    coefficients: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.dimensions or not self.data_spaces:
+            raise SpecError(f"shape '{self.name}': needs at least one dimension and one data space")
+        for kind, names in (
+            ("dimension", self.dimensions),
+            ("data space", tuple(s.name for s in self.data_spaces)),
+        ):
+            twice = {n for n in names if names.count(n) > 1}
+            if twice:
+                raise SpecError(f"shape '{self.name}': {kind} '{min(twice)}' is declared twice")
+        for space in self.data_spaces:
+            for row in space.projection:
+                self._check_row(space, row)
+
+    def _check_row(self, space: DataSpace, row: tuple[Term, ...]) -> None:
+        where = f"shape '{self.name}', data space '{space.name}'"
+        for term in row:
+            if term.dimension not in self.dimensions:
+                raise SpecError(
+                    f"{where}: projection names dimension '{term.dimension}', "
+                    f"expected one of {', '.join(self.dimensions)}"
+                )
+            if term.coefficient is not None and term.coefficient not in self.coefficients:
+                raise SpecError(
+                    f"{where}: projection names coefficient '{term.coefficient}', "
+                    f"expected one of {', '.join(self.coefficients) or '(none declared)'}"
+                )
+        named = [term.dimension for term in row]
+        if len(set(named)) != len(named):
+            raise SpecError(f"{where}: a dimension stands twice in the row {named}")
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.dimensions, self.data_spaces))
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A shape with sizes: the bound of every dimension, the value of every coefficient.
+
+    Raises:
+        SpecError: a bound or coefficient is missing, unknown or below 1.
+    """
+
+    shape: Shape
+    bounds: Mapping[str, int]
+    coefficients: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        dimensions = set(self.shape.dimensions)
+        for name in self.bounds.keys() - dimensions:
+            raise SpecError(f"problem: unknown dimension '{name}', expected {sorted(dimensions)}")
+        for name in dimensions - self.bounds.keys():
+            raise SpecError(f"problem: dimension '{name}' has no bound")
+        unknown = self.coefficients.keys() - self.shape.coefficients.keys()
+        if unknown:
+            raise SpecError(
+                f"problem: unknown coefficient '{min(unknown)}', "
+                f"expected {sorted(self.shape.coefficients)}"
+            )
+        object.__setattr__(
+            self, "bounds", {d: self.bounds[d] for d in self.shape.dimensions}
+        )
+        object.__setattr__(
+            self, "coefficients", {**self.shape.coefficients, **self.coefficients}
+        )
+        for name, value in (*self.bounds.items(), *self.coefficients.items()):
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise SpecError(f"problem: {name} = {value!r}, expected an integer of at least 1")
+        if any(self.tensor_size(t) >= 2**62 for t in range(len(self.shape.data_spaces))):
+            raise SpecError("problem: a data space has more than 2^62 elements")
+        if self.macs >= 2**62:
+            raise SpecError("problem: more than 2^62 operations")
+
+    @property
+    def dimensions(self) -> tuple[str, ...]:
+        """Dimension names in declaration order."""
+        return self.shape.dimensions
+
+    @property
+    def tensors(self) -> tuple[str, ...]:
+        """Data-space names in declaration order."""
+        return tuple(space.name for space in self.shape.data_spaces)
+
+    @cached_property
+    def sizes(self) -> npt.NDArray[np.int64]:
+        """Bounds as an array ``(D,)``."""
+        return np.array([self.bounds[d] for d in self.dimensions], dtype=np.int64)
+
+    @cached_property
+    def projection(self) -> npt.NDArray[np.int64]:
+        """Numeric projections ``(T, Q, D)``: coefficient of dimension d in row q of tensor t.
+
+        Rows beyond a tensor's rank are zero.
+        """
+        spaces = self.shape.data_spaces
+        rank = max((len(space.projection) for space in spaces), default=1)
+        table = np.zeros((len(spaces), max(rank, 1), len(self.dimensions)), dtype=np.int64)
+        for t, space in enumerate(spaces):
+            for q, row in enumerate(space.projection):
+                for term in row:
+                    value = 1 if term.coefficient is None else self.coefficients[term.coefficient]
+                    table[t, q, self.dimensions.index(term.dimension)] = value
+        return table
+
+    @cached_property
+    def read_write(self) -> npt.NDArray[np.bool_]:
+        """``(T,)``: which tensors are read-write (outputs)."""
+        return np.array([space.read_write for space in self.shape.data_spaces], dtype=np.bool_)
+
+    @property
+    def macs(self) -> int:
+        """Number of scalar operations: the product of all bounds."""
+        return math.prod(self.bounds.values())
+
+    def tensor_size(self, t: int) -> int:
+        """Words in the axis-aligned box around tensor ``t`` (strides count the holes)."""
+        size = 1
+        for row in self.shape.data_spaces[t].projection:
+            size *= 1 + sum(
+                (1 if x.coefficient is None else self.coefficients[x.coefficient])
+                * (self.bounds[x.dimension] - 1)
+                for x in row
+            )
+        return size
+
+    def __hash__(self) -> int:
+        return hash(
+            (self.shape, tuple(self.bounds.items()), tuple(self.coefficients.items()))
+        )
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One problem of a workload and how often it occurs in the network."""
+
+    name: str
+    problem: Problem
+    count: int = 1
+
+    def __post_init__(self) -> None:
+        if isinstance(self.count, bool) or not isinstance(self.count, int) or self.count < 1:
+            raise SpecError(
+                f"layer '{self.name}': count = {self.count!r}, expected an integer of at least 1"
+            )
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A network: its unique layers with counts."""
+
+    name: str
+    layers: tuple[Layer, ...]
+
+    def __post_init__(self) -> None:
+        if not self.layers:
+            raise SpecError(f"workload '{self.name}': has no layers")
+        names = [layer.name for layer in self.layers]
+        twice = {n for n in names if names.count(n) > 1}
+        if twice:
+            raise SpecError(f"workload '{self.name}': layer '{min(twice)}' is declared twice")
+
+    def __iter__(self) -> Iterator[Layer]:
+        return iter(self.layers)
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    @property
+    def macs(self) -> int:
+        """Operations of the whole network, every layer weighed with its count."""
+        return sum(layer.count * layer.problem.macs for layer in self.layers)
+
+
+def _space(name: str, rows: str, *, read_write: bool = False) -> DataSpace:
+    """Build a data space from a short form: rows split by ``,``, terms by ``+``, ``dim*coef``."""
+    projection = []
+    for row in rows.split(","):
+        terms = []
+        for text in row.split("+"):
+            dimension, _, coefficient = text.strip().partition("*")
+            terms.append(Term(dimension, coefficient or None))
+        projection.append(tuple(terms))
+    return DataSpace(name, tuple(projection), read_write)
+
+
+_STRIDES = {"Wstride": 1, "Hstride": 1, "Wdilation": 1, "Hdilation": 1}
+_WINDOW = "R*Wdilation + P*Wstride, S*Hdilation + Q*Hstride"
+
+#: Shapes that a problem file or a workload may call by name.
+SHAPES: dict[str, Shape] = {
+    shape.name: shape
+    for shape in (
+        Shape(
+            "cnn-layer",
+            ("R", "S", "P", "Q", "C", "K", "N"),
+            (
+                _space("Weights", "C, K, R, S"),
+                _space("Inputs", f"N, C, {_WINDOW}"),
+                _space("Outputs", "N, K, Q, P", read_write=True),
+            ),
+            _STRIDES,
+        ),
+        Shape(
+            "grouped-cnn-layer",
+            ("R", "S", "P", "Q", "C", "K", "G", "N"),
+            (
+                _space("Weights", "G, C, K, R, S"),
+                _space("Inputs", f"N, G, C, {_WINDOW}"),
+                _space("Outputs", "N, G, K, Q, P", read_write=True),
+            ),
+            _STRIDES,
+        ),
+        Shape(
+            "depthwise-cnn-layer",
+            ("R", "S", "P", "Q", "G", "N"),
+            (
+                _space("Weights", "G, R, S"),
+                _space("Inputs", f"N, G, {_WINDOW}"),
+                _space("Outputs", "N, G, Q, P", read_write=True),
+            ),
+            _STRIDES,
+        ),
+        Shape(
+            "gemm",
+            ("M", "N", "K"),
+            (
+                _space("A", "M, K"),
+                _space("B", "N, K"),
+                _space("Z", "M, N", read_write=True),
+            ),
+        ),
+        Shape(
+            "batched-gemm",
+            ("H", "M", "N", "K"),
+            (
+                _space("A", "H, M, K"),
+                _space("B", "H, N, K"),
+                _space("Z", "H, M, N", read_write=True),
+            ),
+        ),
+    )
+}
