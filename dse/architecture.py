@@ -64,6 +64,7 @@ class StorageLevel:
         min_utilization: mappings that use less of the capacity are rejected.
         read_bandwidth, write_bandwidth, shared_bandwidth: words per cycle and instance.
         area_um2: per instance.
+        ports, banks: read/write ports and banks of one instance; only prices depend on them.
     """
 
     name: str
@@ -83,9 +84,12 @@ class StorageLevel:
     energy: AccessEnergy = field(default_factory=AccessEnergy)
     area_um2: float = 0.0
     network: Network = field(default_factory=Network)
+    ports: int = 1
+    banks: int = 1
 
     def __post_init__(self) -> None:
-        for key in ("word_bits", "mesh_x", "mesh_y", "instances", "block_size", "cluster_size"):
+        at_least_1 = "word_bits mesh_x mesh_y instances block_size cluster_size ports banks"
+        for key in at_least_1.split():
             value = getattr(self, key)
             if value < 1:
                 raise SpecError(f"level '{self.name}': {key} = {value}, expected at least 1")
