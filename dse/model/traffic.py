@@ -1,0 +1,381 @@
+"""What a level delivers to its children over the whole run (sections 4 to 6 of the rules)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from dse.model.arrays import HEAD
+from dse.model.jit import compiled
+from dse.model.links import mark_linked, may_link
+from dse.model.loops import Nest
+from dse.model.multicast import (
+    Grid,
+    Histogram,
+    closed_histogram,
+    group_children,
+    place_children,
+)
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+
+class Records(NamedTuple):
+    """Access records of one tensor at every level, sorted by (multicast, scatter); scratch."""
+
+    count: Ints  # (L,)
+    multicast: Ints  # (L, R)
+    scatter: Ints  # (L, R)
+    accesses: Floats  # (L, R)
+    hops: Floats  # (L, R)
+    links: Floats  # (L,) link transfers
+
+
+class Tile(NamedTuple):
+    """Scratch for one tensor: displacement vectors, the child tile's box, translations."""
+
+    vector: Ints  # (N, Q) displacement of the tile when a loop steps
+    edge: Ints  # (Q,) sides of the child tile
+    moved: Ints  # (Q,) sum of the vectors of all inner temporal loops
+    first: Ints  # (Q,) translation that decides on partial reuse
+    step: Ints  # (Q,) translation of the event at hand
+    total: Ints  # (Q,)
+
+
+def new_records(levels: int, entries: int) -> Records:
+    """Allocate records of at most ``entries`` per level."""
+    return Records(
+        np.zeros(levels, np.int64),
+        np.empty((levels, entries), np.int64),
+        np.empty((levels, entries), np.int64),
+        np.empty((levels, entries)),
+        np.empty((levels, entries)),
+        np.zeros(levels),
+    )
+
+
+def new_tile(loops: int, ranks: int) -> Tile:
+    """Allocate scratch for tensors of at most ``ranks`` rows under ``loops`` loops."""
+    return Tile(
+        np.empty((loops, ranks), np.int64),
+        np.empty(ranks, np.int64),
+        np.empty(ranks, np.int64),
+        np.empty(ranks, np.int64),
+        np.empty(ranks, np.int64),
+        np.empty(ranks, np.int64),
+    )
+
+
+@compiled
+def set_vectors(tile: Tile, nest: Nest, projection: Ints, loops: int) -> None:
+    """Fill the displacement vectors of one tensor, ``projection (Q, D)``."""
+    for k in range(loops):
+        for q in range(projection.shape[0]):
+            tile.vector[k, q] = projection[q, nest.dimension[k]] * nest.stride[k]
+
+
+@compiled
+def _refetch(edge: Ints, step: Ints) -> int:
+    """Words of a tile that a move by ``step`` brings in (section 4, Delta)."""
+    full = np.int64(1)
+    kept = np.int64(1)
+    for q in range(edge.shape[0]):
+        full *= edge[q]
+        kept *= max(np.int64(0), edge[q] - abs(step[q]))
+    return full - kept
+
+
+@compiled
+def _same(a: Ints, b: Ints) -> bool:
+    for q in range(a.shape[0]):
+        if a[q] != b[q]:
+            return False
+    return True
+
+
+@compiled
+def _is_zero(a: Ints) -> bool:
+    for q in range(a.shape[0]):
+        if a[q] != 0:
+            return False
+    return True
+
+
+@compiled
+def _advance(tile: Tile, k: int) -> None:
+    """Set ``step`` to the translation when loop k steps, all inner ones falling back."""
+    for q in range(tile.step.shape[0]):
+        tile.step[q] = tile.vector[k, q] - tile.moved[q]
+        tile.moved[q] += tile.vector[k, q]
+
+
+@compiled
+def delivered_words(tile: Tile, nest: Nest, s: int, full: int, version: int) -> int:
+    """Words that level s delivers to one child over the run, without link transfers (S).
+
+    Walks the temporal loops of level s and above, innermost first. A move by the same
+    translation as the first one reuses the overlap; any other one reloads the whole tile. In
+    4cf6d4c the first move that counts is that of the innermost relevant loop, and a zero
+    translation costs nothing; earlier versions count the innermost loop, relevant or not.
+    """
+    j0, j1 = nest.temporal_first[s], nest.temporal_first[nest.temporal_first.shape[0] - 1]
+    tile.moved[:] = 0
+    words = full
+    partial = np.int64(-1)
+    for j in range(j0, j1):
+        k = nest.temporal[j]
+        _advance(tile, k)
+        if partial < 0:
+            if version == HEAD and _is_zero(tile.step):
+                continue
+            tile.first[:] = tile.step
+            partial = _refetch(tile.edge, tile.step)
+            delta = partial
+        elif version == HEAD and _is_zero(tile.step):
+            delta = np.int64(0)
+        elif _same(tile.step, tile.first):
+            delta = partial
+        else:
+            delta = full
+        words += (nest.bound[k] - 1) * nest.suffix[j + 1] * delta
+    return words
+
+
+@compiled
+def _record(
+    r: Records, s: int, multicast: int, scatter: int, accesses: float, hops: float
+) -> None:
+    """Add to the record of (multicast, scatter) at level s, keeping the records sorted."""
+    count = r.count[s]
+    place = 0
+    while place < min(count, r.multicast.shape[1]):
+        m, c = r.multicast[s, place], r.scatter[s, place]
+        if m == multicast and c == scatter:
+            r.accesses[s, place] += accesses
+            r.hops[s, place] += hops
+            return
+        if m > multicast or (m == multicast and c > scatter):
+            break
+        place += 1
+    r.count[s] = count + 1
+    if count >= r.multicast.shape[1]:
+        return  # beyond the capacity: the caller sees it and allocates more
+    for i in range(count, place, -1):
+        r.multicast[s, i] = r.multicast[s, i - 1]
+        r.scatter[s, i] = r.scatter[s, i - 1]
+        r.accesses[s, i] = r.accesses[s, i - 1]
+        r.hops[s, i] = r.hops[s, i - 1]
+    r.multicast[s, place] = multicast
+    r.scatter[s, place] = scatter
+    r.accesses[s, place] = accesses
+    r.hops[s, place] = hops
+
+
+@compiled
+def _record_histogram(r: Records, s: int, h: Histogram, words: int) -> None:
+    """Record ``words`` delivered to every group of the histogram."""
+    for i in range(h.size[0]):
+        accesses = float(h.groups[i]) * float(words)
+        _record(
+            r,
+            s,
+            h.multicast[i],
+            h.groups[i],
+            accesses,
+            h.hops[i] * accesses / float(h.groups[i]),
+        )
+
+
+class Links(NamedTuple):
+    """What the link events of one cell need to know; scratch."""
+
+    plain: Histogram
+    left: Histogram
+    grid: Grid
+    placed: npt.NDArray[np.bool_]  # (1,) whether the grid holds this cell's children
+
+
+@compiled
+def _link_event(
+    r: Records,
+    tile: Tile,
+    nest: Nest,
+    s: int,
+    links: Links,
+    shape: tuple[int, int, int],
+    no_multicast: bool,
+    want_hops: bool,
+    u: Ints,
+    words: int,
+) -> bool:
+    """Serve ``words`` per child by link transfers of step u where that saves parent accesses."""
+    count, grid_width, grid_height = shape
+    if words <= 0 or not may_link(nest, tile.vector, s, grid_width, u, tile.total):
+        return False
+    if not links.placed[0]:
+        place_children(nest, tile.vector, s, links.grid)
+        links.placed[0] = True
+    linked = mark_linked(links.grid, count, grid_width, grid_height, u)
+    if linked == 0:
+        return False
+    group_children(
+        links.grid, count, grid_width, grid_height, no_multicast, want_hops, links.left
+    )
+    before = np.int64(0)
+    for i in range(links.plain.size[0]):
+        before += links.plain.groups[i]
+    after = np.int64(0)
+    for i in range(links.left.size[0]):
+        after += links.left.groups[i]
+    if after >= before:
+        return False
+    _record_histogram(r, s, links.left, words)
+    r.links[s] += float(linked) * float(words)
+    return True
+
+
+@compiled
+def _events(
+    r: Records,
+    tile: Tile,
+    nest: Nest,
+    s: int,
+    full: int,
+    always_full: bool,
+    version: int,
+    links: Links,
+    shape: tuple[int, int, int],
+    no_multicast: bool,
+    want_hops: bool,
+) -> int:
+    """Record what links serve at level s; return the words per child that remain (section 6)."""
+    j0, j1 = nest.temporal_first[s], nest.temporal_first[nest.temporal_first.shape[0] - 1]
+    plain = full
+    tile.moved[:] = 0
+    if always_full:
+        for j in range(j0, j1):
+            k = nest.temporal[j]
+            _advance(tile, k)
+            words = (nest.bound[k] - 1) * nest.suffix[j + 1] * full
+            if not _link_event(
+                r, tile, nest, s, links, shape, no_multicast, want_hops, tile.step, words
+            ):
+                plain += words
+        return plain
+    if j0 == j1:
+        return plain
+    inner = nest.temporal[j0]
+    tile.first[:] = tile.vector[inner]
+    if _is_zero(tile.first):
+        return delivered_words(tile, nest, s, full, version)
+    partial = _refetch(tile.edge, tile.first)
+    whole = partial == full
+    moves = nest.bound[inner] - 1
+    _advance(tile, inner)
+    words = moves * partial
+    if not whole or not _link_event(
+        r, tile, nest, s, links, shape, no_multicast, want_hops, tile.first, words
+    ):
+        plain += words
+    for j in range(j0 + 1, j1):
+        k = nest.temporal[j]
+        _advance(tile, k)
+        weight = (nest.bound[k] - 1) * nest.suffix[j + 1]
+        still = version == HEAD and _is_zero(tile.step)
+        equal = _same(tile.step, tile.first)
+        inner_words = moves * weight * partial
+        may = (whole and not still) or (not whole and equal)
+        if not may or not _link_event(
+            r, tile, nest, s, links, shape, no_multicast, want_hops, tile.first, inner_words
+        ):
+            plain += inner_words
+        own_words = np.int64(0) if still else weight * (partial if equal else full)
+        if not may or not _link_event(
+            r, tile, nest, s, links, shape, no_multicast, want_hops, tile.step, own_words
+        ):
+            plain += own_words
+    return plain
+
+
+@compiled
+def cell_traffic(
+    r: Records,
+    tile: Tile,
+    nest: Nest,
+    s: int,
+    iterations: int,
+    fanout_x: int,
+    fanout_y: int,
+    no_temporal_reuse: bool,
+    no_multicast: bool,
+    no_link_transfer: bool,
+    want_hops: bool,
+    version: int,
+    links: Links,
+    other: Histogram,
+) -> bool:
+    """Fill the records of one tensor at level s; ``tile.edge`` holds the child tile's sides.
+
+    Level 0 serves the MACs: one word per tensor and temporal iteration. Returns False when a
+    scratch array was too small.
+    """
+    r.count[s] = 0
+    r.links[s] = 0.0
+    full = np.int64(1)
+    if s > 0:
+        for q in range(tile.edge.shape[0]):
+            full *= tile.edge[q]
+    always_full = s == 0 or no_temporal_reuse
+    count = nest.width[s] * nest.height[s]
+    if count == 1:
+        words = (
+            full * nest.suffix[nest.temporal_first[s]]
+            if always_full
+            else delivered_words(tile, nest, s, full, version)
+        )
+        _record(r, s, 1, 1, float(words), 0.0)
+        return True
+    grid_width = max(fanout_x, nest.width[s])
+    grid_height = max(fanout_y, nest.height[s])
+    shape = (count, grid_width, grid_height)
+    links.placed[0] = False
+    if count > links.grid.key.shape[0] or grid_width > links.grid.key.shape[0]:
+        return False
+    if want_hops or not closed_histogram(
+        nest, tile.vector, s, no_multicast, links.plain, other
+    ):
+        place_children(nest, tile.vector, s, links.grid)
+        links.placed[0] = True
+        links.grid.linked[:count] = False
+        group_children(
+            links.grid, count, grid_width, grid_height, no_multicast, want_hops, links.plain
+        )
+    if no_link_transfer:
+        words = (
+            full * nest.suffix[nest.temporal_first[s]]
+            if always_full
+            else delivered_words(tile, nest, s, full, version)
+        )
+    else:
+        words = _events(
+            r,
+            tile,
+            nest,
+            s,
+            full,
+            always_full,
+            version,
+            links,
+            shape,
+            no_multicast,
+            want_hops,
+        )
+    if words > 0:
+        _record_histogram(r, s, links.plain, words)
+    capacity = r.multicast.shape[1]
+    return (
+        links.plain.size[0] <= capacity and links.left.size[0] <= capacity and r.count[s] <= capacity
+    )
