@@ -1,1 +1,1 @@
-
+"""Energy and area of the parts of an accelerator."""

@@ -25,7 +25,7 @@ _MAC_8_BIT_PJ = 0.5608
 
 
 def int_mac(word_bits: int) -> Price:
-    """Price of an integer multiply-accumulate unit of that width (8 bit: 0.5608 pJ, 332.25 um^2)."""
+    """Price of an integer multiply-accumulate unit; 8 bit: 0.5608 pJ, 332.25 um^2."""
     share = word_bits / 32
     energy_pj = _ADDER_32.energy_pj * share + _MULTIPLIER_32.energy_pj * share**2
     area_um2 = _ADDER_32.area_um2 * share + _MULTIPLIER_32.area_um2 * share**2

@@ -17,8 +17,9 @@ from typing import NamedTuple
 
 from dse.errors import SpecError
 
-#: How far beyond the table sizes are extrapolated, as a ratio.
-_REACH = 2.0
+#: How far beyond the table's ends it is extrapolated, as a ratio of sizes (or widths).
+_REACH_BELOW = 4.0
+_REACH_ABOVE = 2.0
 _MIN_WIDTH_BITS = 32
 _MIN_ROWS = 64
 
@@ -32,12 +33,13 @@ class Sram(NamedTuple):
     area_um2: float
 
 
-_Curve = list[tuple[float, tuple[float, ...]]]
+_Values = tuple[float, ...]
+_Curve = list[tuple[int, _Values]]
 
 
 @cache
 def _table() -> dict[tuple[int, int], dict[int, _Curve]]:
-    """Per (ports, banks) and width: ``(log bits, logs of the values)`` by growing size."""
+    """Per (ports, banks) and width: ``(bits, values)`` by growing size."""
     table: dict[tuple[int, int], dict[int, _Curve]] = {}
     raw = files("dse.components").joinpath("cacti_40nm.csv.gz").read_bytes()
     for row in csv.DictReader(gzip.decompress(raw).decode().splitlines()):
@@ -46,7 +48,7 @@ def _table() -> dict[tuple[int, int], dict[int, _Curve]]:
         values = (float(row["read_pj"]), float(row["write_pj"]), leak_mw, float(row["area_um2"]))
         bits = width * int(row["depth_rows"])
         curve = table.setdefault((ports, banks), {}).setdefault(width, [])
-        curve.append((math.log(bits), tuple(math.log(v) for v in values)))
+        curve.append((bits, values))
     for curves in table.values():
         for curve in curves.values():
             curve.sort()
@@ -69,33 +71,36 @@ def sram(width_bits: int, depth_rows: int, ports: int = 1, banks: int = 1) -> Sr
     width = max(width_bits, _MIN_WIDTH_BITS)
     bits = max(width_bits * depth_rows, width * _MIN_ROWS)
     widths = sorted(curves)
-    if width > _REACH * widths[-1]:
-        raise SpecError(
-            f"SRAM of {width_bits} bits per row: the table ends at {widths[-1]} bits"
-        )
+    if width > _REACH_ABOVE * widths[-1]:
+        raise SpecError(f"SRAM of {width_bits} bits per row: the table ends at {widths[-1]} bits")
     if width in curves:
-        return Sram(*(math.exp(v) for v in _along(curves[width], bits)))
-    upper = min(max(bisect_right(widths, width), 1), len(widths) - 1)
-    left, right = widths[upper - 1], widths[upper]
+        return Sram(*_along(curves[width], bits))
+    left, right = _bracket(widths, width)
     share = math.log(width / left) / math.log(right / left)
-    ends = zip(_along(curves[left], bits), _along(curves[right], bits), strict=True)
-    return Sram(*(math.exp(a + share * (b - a)) for a, b in ends))
+    return Sram(*_blend(_along(curves[left], bits), _along(curves[right], bits), share))
 
 
-def _along(curve: _Curve, bits: int) -> tuple[float, ...]:
+def _along(curve: _Curve, bits: int) -> _Values:
     """Interpolate one width's curve at that size."""
-    x = math.log(bits)
+    by_size = dict(curve)
+    if bits in by_size:
+        return by_size[bits]
     sizes = [size for size, _ in curve]
-    upper = min(max(bisect_right(sizes, x), 1), len(curve) - 1)
-    (x0, low), (x1, high) = curve[upper - 1], curve[upper]
-    if x == x0:
-        return low
-    if x == x1:
-        return high
-    if not sizes[0] - 3 * math.log(_REACH) <= x <= sizes[-1] + math.log(_REACH):
+    if not sizes[0] / _REACH_BELOW <= bits <= sizes[-1] * _REACH_ABOVE:
         raise SpecError(
-            f"SRAM of {bits / 8192:g} KB: the table reaches from "
-            f"{math.exp(sizes[0]) / 8192:g} to {math.exp(sizes[-1]) / 8192:g} KB at this width"
+            f"SRAM of {bits / 8192:g} KB: at this width the table reaches from "
+            f"{sizes[0] / 8192:g} to {sizes[-1] / 8192:g} KB"
         )
-    share = (x - x0) / (x1 - x0)
-    return tuple(a + share * (b - a) for a, b in zip(low, high, strict=True))
+    low, high = _bracket(sizes, bits)
+    share = math.log(bits / low) / math.log(high / low)
+    return _blend(by_size[low], by_size[high], share)
+
+
+def _bracket(grid: list[int], x: int) -> tuple[int, int]:
+    """Return the neighbours of ``x``, or the two grid points at the end beyond which it lies."""
+    upper = min(max(bisect_right(grid, x), 1), len(grid) - 1)
+    return grid[upper - 1], grid[upper]
+
+
+def _blend(low: _Values, high: _Values, share: float) -> _Values:
+    return tuple(a * (b / a) ** share for a, b in zip(low, high, strict=True))

@@ -1,0 +1,1 @@
+"""Architecture templates, one YAML file each."""

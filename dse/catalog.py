@@ -1,0 +1,62 @@
+"""Finding architecture templates and workloads, by name in the package or by path."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dse.errors import SpecError, unknown_name
+
+if TYPE_CHECKING:
+    from dse.problem import Workload
+    from dse.template import ArchTemplate
+
+_PACKAGES = {"arch": "dse.arch_templates", "workload": "dse.layers"}
+
+
+def names(kind: str) -> list[str]:
+    """Return the names of the built-in ``arch`` templates or ``workload`` files, sorted."""
+    folder = files(_PACKAGES[kind])
+    found = (f.name for f in folder.iterdir() if f.name.endswith(".yaml"))
+    return sorted(name.removesuffix(".yaml") for name in found)
+
+
+def find(kind: str, name: str) -> Path | Traversable:
+    """Return the file for a name, or for a path (anything that ends in .yaml or has a slash).
+
+    Raises:
+        SpecError: there is no such file; the message lists the choices.
+    """
+    if name.endswith((".yaml", ".yml")) or "/" in name:
+        path = Path(name).expanduser()
+        if not path.is_file():
+            raise SpecError(f"{kind} '{name}': there is no such file")
+        return path
+    known = names(kind)
+    if name not in known:
+        raise SpecError(f"{unknown_name(kind, name, known)}; a path must end in .yaml")
+    return files(_PACKAGES[kind]).joinpath(f"{name}.yaml")
+
+
+def template(name: str) -> ArchTemplate:
+    """Return the architecture template of that name or path.
+
+    Raises:
+        SpecError: unknown, or the file is wrong.
+    """
+    from dse.template import ArchTemplate  # noqa: PLC0415
+
+    return ArchTemplate.read(find("arch", name))
+
+
+def workload(name: str) -> Workload:
+    """Return the workload of that name or path.
+
+    Raises:
+        SpecError: unknown, or the file is wrong.
+    """
+    from dse.workload_file import read_workload  # noqa: PLC0415
+
+    return read_workload(find("workload", name))

@@ -1,0 +1,150 @@
+"""Arithmetic in templates: parsed, checked against a whitelist, never executed as Python.
+
+Known: numbers, variable names, ``+ - * / // % **``, parentheses, and ``min max ceil floor log2``.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+import operator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from dse.errors import SpecError, unknown_name
+
+Number = int | float
+
+_LIMIT = 2.0**62
+_MAX_LENGTH = 200
+_BINARY: dict[type[ast.operator], Callable[[Number, Number], Number]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv,
+    ast.Mod: operator.mod,
+    ast.Pow: operator.pow,
+}
+_UNARY: dict[type[ast.unaryop], Callable[[Number], Number]] = {
+    ast.UAdd: operator.pos,
+    ast.USub: operator.neg,
+}
+_FUNCTIONS: dict[str, Callable[..., Number]] = {
+    "min": min,
+    "max": max,
+    "ceil": math.ceil,
+    "floor": math.floor,
+    "log2": math.log2,
+}
+
+
+@dataclass(frozen=True)
+class Expression:
+    """A number, or arithmetic over variables.
+
+    Raises:
+        SpecError: the text is not arithmetic of the known kind.
+    """
+
+    source: Number | str
+    _tree: ast.expr = field(init=False, repr=False, compare=False)
+    #: the variables that it mentions
+    names: frozenset[str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.source, str):
+            tree = _parse(self.source)
+        elif math.isfinite(self.source):
+            tree = ast.Constant(self.source)
+        else:
+            raise SpecError(f"'{self.source}' is not a finite number")
+        names: set[str] = set()
+        _check(tree, str(self.source), names)
+        object.__setattr__(self, "_tree", tree)
+        object.__setattr__(self, "names", frozenset(names))
+
+    def value(self, variables: Mapping[str, Number]) -> Number:
+        """Return the value.
+
+        Raises:
+            SpecError: an unknown variable, a division by zero, or a result beyond 2^62.
+        """
+        try:
+            return _value(self._tree, variables)
+        except KeyError as error:
+            message = unknown_name("variable", str(error.args[0]), variables)
+            raise SpecError(f"'{self.source}': {message}") from error
+        except (ArithmeticError, ValueError, TypeError) as error:
+            raise SpecError(f"'{self.source}' has no value: {error}") from error
+
+    def integer(self, variables: Mapping[str, Number]) -> int:
+        """Return the value as an integer.
+
+        Raises:
+            SpecError: as :meth:`value`, or the value is not a whole number.
+        """
+        value = self.value(variables)
+        if value != int(value):
+            raise SpecError(f"'{self.source}' = {value:g}, expected a whole number")
+        return int(value)
+
+
+def _parse(source: str) -> ast.expr:
+    if len(source) > _MAX_LENGTH:
+        raise SpecError(f"expression of {len(source)} characters, expected at most {_MAX_LENGTH}")
+    try:
+        return ast.parse(source.strip(), mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise SpecError(f"'{source}' is not arithmetic") from error
+
+
+def _check(node: ast.expr, source: str, names: set[str]) -> None:
+    """Raise SpecError unless the tree holds nothing but whitelisted nodes; collect names."""
+    match node:
+        case ast.Constant(value=value) if type(value) in (int, float):
+            return
+        case ast.Name(id=name):
+            names.add(name)
+        case ast.BinOp(left=left, op=op, right=right) if type(op) in _BINARY:
+            _check(left, source, names)
+            _check(right, source, names)
+        case ast.UnaryOp(op=op, operand=operand) if type(op) in _UNARY:
+            _check(operand, source, names)
+        case ast.Call(func=ast.Name(id=function), args=[_, *_] as arguments, keywords=[]) if (
+            function in _FUNCTIONS
+        ):
+            for argument in arguments:
+                _check(argument, source, names)
+        case _:
+            raise SpecError(
+                f"'{source}': '{ast.unparse(node)}' is not arithmetic; expected numbers, "
+                f"variables, + - * / // % ** and {', '.join(_FUNCTIONS)}"
+            )
+
+
+def _value(node: ast.expr, variables: Mapping[str, Number]) -> Number:
+    match node:
+        case ast.Constant(value=int() | float() as number):
+            return number
+        case ast.Name(id=name):
+            return variables[name]
+        case ast.BinOp(left=left, op=op, right=right):
+            a, b = _value(left, variables), _value(right, variables)
+            if isinstance(op, ast.Pow) and (abs(b) > 64 or abs(a) > _LIMIT):
+                raise OverflowError("too large")
+            value = _BINARY[type(op)](a, b)
+        case ast.UnaryOp(op=sign, operand=operand):
+            value = _UNARY[type(sign)](_value(operand, variables))
+        case ast.Call(func=ast.Name(id=function), args=arguments):
+            parts = [_value(argument, variables) for argument in arguments]
+            value = (
+                parts[0]
+                if len(parts) == 1 and function in ("min", "max")
+                else (_FUNCTIONS[function](*parts))
+            )
+        case _:
+            raise AssertionError(f"unchecked node {node!r}")
+    if isinstance(value, complex) or not abs(value) <= _LIMIT:
+        raise OverflowError(f"the result {value} is too large")
+    return value

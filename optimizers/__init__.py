@@ -1,0 +1,1 @@
+"""The built-in optimizers, one module each."""
