@@ -1,1 +1,1 @@
-
+"""Timeloop's files: reading inputs, writing them, and reports in Timeloop's form."""

@@ -1,0 +1,122 @@
+"""Reads complete Timeloop inputs, from one or many files or from text."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dse.architecture import Architecture
+from dse.errors import SpecError, unknown_name
+from dse.mapping import Mapping
+from dse.problem import Problem
+from dse.timeloop.read_architecture import read_architecture
+from dse.timeloop.read_mapping import read_mapping
+from dse.timeloop.read_problem import read_problem
+from dse.timeloop.tables import read_art, read_ert
+from dse.timeloop.yaml_io import Entry, load_files, load_texts
+
+#: The versions of Timeloop that the reader knows; ``dosa`` reads files as 3.0.3 does.
+VERSIONS = ("4cf6d4c", "3.0.3", "dosa")
+
+_KEYS = frozenset(
+    {
+        "architecture",
+        "arch",
+        "problem",
+        "mapping",
+        "ERT",
+        "ART",
+        "variables",
+        "architecture_constraints",
+        "arch_constraints",
+        "sparse_optimizations",
+        "layout",
+        "model",
+        "mapper",
+        "mapspace",
+        "mapspace_constraints",
+        "components",
+        "compound_components",
+        "globals",
+    }
+)
+
+
+@dataclass(frozen=True)
+class TimeloopInput:
+    """What Timeloop's input files say.
+
+    Attributes:
+        architecture: priced by the files' ERT and ART, or by Timeloop's built-in energies.
+        problem: the workload.
+        mapping: None when the files have none.
+        timeloop_version: the version whose rules the files were read by.
+    """
+
+    architecture: Architecture
+    problem: Problem
+    mapping: Mapping | None
+    timeloop_version: str
+
+
+def read_files(paths: Sequence[str | Path], timeloop_version: str = "4cf6d4c") -> TimeloopInput:
+    """Read one or many Timeloop YAML files, merged on their top-level keys.
+
+    Raises:
+        SpecError: naming file, key and value, and what was expected; where Timeloop itself stops
+            with a message, that message is part of it.
+    """
+    _check_version(timeloop_version)
+    return read_entry(load_files(paths), timeloop_version)
+
+
+def read_text(
+    text: str | bytes, timeloop_version: str = "4cf6d4c", source: str = "input"
+) -> TimeloopInput:
+    """Read Timeloop YAML from a string; ``source`` names it in errors. See `read_files`."""
+    _check_version(timeloop_version)
+    return read_entry(load_texts([(source, text)]), timeloop_version)
+
+
+def read_entry(root: Entry, timeloop_version: str) -> TimeloopInput:
+    """Read a loaded input."""
+    _check_keys(root)
+    problem = read_problem(root.need("problem", "the workload"))
+    architecture_entry = root.get("arch", "architecture")
+    if architecture_entry is None:
+        raise root.refuse("key 'architecture' is missing, expected the hardware")
+    ert, art = root.get("ERT"), root.get("ART")
+    if art is not None and ert is None:
+        raise art.refuse("an ART without an ERT; Timeloop reads areas only along with energies")
+    architecture = read_architecture(
+        architecture_entry,
+        read_ert(ert) if ert is not None else None,
+        read_art(art) if art is not None else None,
+        timeloop_version,
+    )
+    mapping_entry = root.get("mapping")
+    mapping = None
+    if mapping_entry is not None:
+        mapping = read_mapping(mapping_entry, architecture, problem, timeloop_version)
+    return TimeloopInput(architecture, problem, mapping, timeloop_version)
+
+
+def _check_version(timeloop_version: str) -> None:
+    if timeloop_version not in VERSIONS:
+        raise SpecError(unknown_name("timeloop_version", timeloop_version, VERSIONS))
+
+
+def _check_keys(root: Entry) -> None:
+    for key, entry in root.pairs():
+        if key in ("sparse_optimizations", "layout") and not entry.node.is_null:
+            raise entry.refuse("not supported: the model is of dense problems without layout")
+        if key not in _KEYS:
+            near = difflib.get_close_matches(key, sorted(_KEYS), n=1, cutoff=0.85)
+            if near:
+                raise entry.refuse(f"unknown key '{key[:80]}'; did you mean '{near[0]}'?")
+    model = root.get("model")
+    bypass = model.get("auto_bypass_on_failure") if model is not None and model.is_map else None
+    if bypass is not None and bypass.boolean():
+        raise bypass.fail("automatic bypassing is not supported, expected false")
