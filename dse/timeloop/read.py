@@ -11,7 +11,8 @@ from dse.architecture import Architecture
 from dse.errors import SpecError, unknown_name
 from dse.mapping import Mapping
 from dse.problem import Problem
-from dse.timeloop.read_architecture import read_architecture
+from dse.timeloop.constraints import check_constraints
+from dse.timeloop.read_architecture import Fault, read_architecture
 from dse.timeloop.read_mapping import read_mapping
 from dse.timeloop.read_problem import read_problem
 from dse.timeloop.tables import read_art, read_ert
@@ -53,12 +54,14 @@ class TimeloopInput:
         problem: the workload.
         mapping: None when the files have none.
         timeloop_version: the version whose rules the files were read by.
+        source: the first file's name, for messages.
     """
 
     architecture: Architecture
     problem: Problem
     mapping: Mapping | None
     timeloop_version: str
+    source: str = "input"
 
 
 def read_files(paths: Sequence[str | Path], timeloop_version: str = "4cf6d4c") -> TimeloopInput:
@@ -68,20 +71,26 @@ def read_files(paths: Sequence[str | Path], timeloop_version: str = "4cf6d4c") -
         SpecError: naming file, key and value, and what was expected; where Timeloop itself stops
             with a message, that message is part of it.
     """
-    _check_version(timeloop_version)
-    return read_entry(load_files(paths), timeloop_version)
+    check_version(timeloop_version)
+    return _sound(*read_entry(load_files(paths), timeloop_version))
 
 
 def read_text(
     text: str | bytes, timeloop_version: str = "4cf6d4c", source: str = "input"
 ) -> TimeloopInput:
     """Read Timeloop YAML from a string; ``source`` names it in errors. See `read_files`."""
-    _check_version(timeloop_version)
-    return read_entry(load_texts([(source, text)]), timeloop_version)
+    check_version(timeloop_version)
+    return _sound(*read_entry(load_texts([(source, text)]), timeloop_version))
 
 
-def read_entry(root: Entry, timeloop_version: str) -> TimeloopInput:
-    """Read a loaded input."""
+def _sound(spec: TimeloopInput, fault: Fault | None) -> TimeloopInput:
+    if fault is not None:
+        raise fault.error
+    return spec
+
+
+def read_entry(root: Entry, timeloop_version: str) -> tuple[TimeloopInput, Fault | None]:
+    """Read a loaded input; a fault is for the caller to raise, unless a rejection precedes it."""
     _check_keys(root)
     problem = read_problem(root.need("problem", "the workload"))
     architecture_entry = root.get("arch", "architecture")
@@ -90,7 +99,7 @@ def read_entry(root: Entry, timeloop_version: str) -> TimeloopInput:
     ert, art = root.get("ERT"), root.get("ART")
     if art is not None and ert is None:
         raise art.refuse("an ART without an ERT; Timeloop reads areas only along with energies")
-    architecture = read_architecture(
+    architecture, fault = read_architecture(
         architecture_entry,
         read_ert(ert) if ert is not None else None,
         read_art(art) if art is not None else None,
@@ -100,10 +109,15 @@ def read_entry(root: Entry, timeloop_version: str) -> TimeloopInput:
     mapping = None
     if mapping_entry is not None:
         mapping = read_mapping(mapping_entry, architecture, problem, timeloop_version)
-    return TimeloopInput(architecture, problem, mapping, timeloop_version)
+        constraints = root.get("arch_constraints", "architecture_constraints")
+        if constraints is not None:
+            check_constraints(constraints, architecture, problem, mapping)
+    source = root.node.source
+    return TimeloopInput(architecture, problem, mapping, timeloop_version, source), fault
 
 
-def _check_version(timeloop_version: str) -> None:
+def check_version(timeloop_version: str) -> None:
+    """Raise SpecError for a version that is not known."""
     if timeloop_version not in VERSIONS:
         raise SpecError(unknown_name("timeloop_version", timeloop_version, VERSIONS))
 

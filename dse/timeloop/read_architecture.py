@@ -45,13 +45,25 @@ class _Component:
         return entry.text() if entry is not None else ""
 
 
+@dataclass(frozen=True)
+class Fault:
+    """A level that Timeloop aborts on, though only once the model gets there."""
+
+    level: int
+    error: SpecError
+
+
 def read_architecture(
     entry: Entry,
     energies: EnergyTable | None,
     areas: dict[str, float] | None,
     timeloop_version: str,
-) -> Architecture:
+) -> tuple[Architecture, Fault | None]:
     """Read an architecture, priced by the tables where they name its components.
+
+    Instances that the cluster size does not divide are a fault of their own: Timeloop may reject
+    the mapping at a level further inside before it aborts. Such a level is read with cluster
+    size 1 (rejections do not depend on it), and the fault is to be raised by the caller.
 
     Args:
         entry: the ``architecture``.
@@ -65,17 +77,25 @@ def read_architecture(
     storage, compute = _components(entry)
     energies = energies or EnergyTable()
     areas = areas or {}
-    levels = []
+    levels: list[StorageLevel] = []
+    fault = None
     for component in storage:
         known.check_spelling(component.attributes, known.LEVEL)
-        levels.append(_read_level(component, energies, areas, timeloop_version))
+        level, cluster_size = _read_level(component, energies, areas, timeloop_version)
+        if level.cluster_size != cluster_size and fault is None:
+            error = component.attributes.refuse(
+                f"cluster_size {cluster_size} does not divide {level.instances} instances"
+            )
+            fault = Fault(len(levels), error)
+        levels.append(level)
     known.check_spelling(compute.attributes, known.COMPUTE)
     unit = _read_compute(compute, energies, areas)
     name = entry.get("name")
-    return _located(
+    architecture = _located(
         entry,
         lambda: Architecture(name.text() if name is not None else "system", tuple(levels), unit),
     )
+    return architecture, fault
 
 
 def _components(entry: Entry) -> tuple[list[_Component], _Component]:
@@ -215,7 +235,8 @@ def _read_level(
     energies: EnergyTable,
     areas: dict[str, float],
     timeloop_version: str,
-) -> StorageLevel:
+) -> tuple[StorageLevel, int]:
+    """Return the level, and the cluster size that the file asks for."""
     attributes = component.attributes
     _refuse_unsupported(attributes)
     name = component.name
@@ -242,7 +263,7 @@ def _read_level(
         built_in_pj = 0.0
     read_bandwidth, write_bandwidth = _bandwidths(attributes)
     cluster_area = _number(attributes, "cluster_area", 0.0)
-    return _located(
+    level = _located(
         component.entry,
         lambda: StorageLevel(
             name=name,
@@ -253,7 +274,7 @@ def _read_level(
             mesh_y=mesh_y,
             instances=instances,
             block_size=block_size,
-            cluster_size=cluster_size,
+            cluster_size=1 if instances % cluster_size else cluster_size,
             multiple_buffering=_number(attributes, "multiple_buffering", 1.0, above=True),
             min_utilization=_number(attributes, "min_utilization", 0.0),
             read_bandwidth=read_bandwidth,
@@ -270,6 +291,7 @@ def _read_level(
             network=_read_network(attributes, energies.wire_pj),
         ),
     )
+    return level, cluster_size
 
 
 def _refuse_unsupported(attributes: Entry) -> None:

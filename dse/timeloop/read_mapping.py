@@ -68,9 +68,9 @@ def parse_permutation(entry: Entry, problem: Problem) -> list[int]:
     return order + [d for d in range(len(problem.dimensions)) if d not in order]
 
 
-def find_level(entry: Entry, architecture: Architecture) -> int:
-    """Return the storage level that a directive's ``target`` names, by name or number."""
-    target = entry.get("target")
+def find_level(entry: Entry, architecture: Architecture, *keys: str) -> int:
+    """Return the storage level that a directive's ``target`` names."""
+    target = entry.get(*(keys or ("target",)))
     if target is None:
         raise entry.refuse("key 'target' is missing, expected a storage level")
     name = target.text("expected a storage level")

@@ -1,0 +1,64 @@
+"""Evaluates Timeloop input files with the native model, as ``timeloop-model`` would."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dse.errors import InvalidMapping, SpecError
+from dse.mapping import Mapping
+from dse.model.stats import Stats
+from dse.timeloop.read import TimeloopInput, check_version, read_entry
+from dse.timeloop.read_architecture import Fault
+from dse.timeloop.yaml_io import load_files, load_texts
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """An input with its mapping, and what the model says of it."""
+
+    input: TimeloopInput
+    mapping: Mapping
+    stats: Stats
+
+
+def evaluate_files(paths: Sequence[str | Path], timeloop_version: str = "4cf6d4c") -> Evaluation:
+    """Evaluate the mapping in Timeloop's input files.
+
+    Raises:
+        SpecError: the input is not what Timeloop accepts.
+        InvalidMapping: the mapping does not fit; the message is Timeloop's own line.
+    """
+    check_version(timeloop_version)
+    return _evaluate(*read_entry(load_files(paths), timeloop_version))
+
+
+def evaluate_text(
+    text: str | bytes, timeloop_version: str = "4cf6d4c", source: str = "input"
+) -> Evaluation:
+    """Evaluate the mapping in a Timeloop input given as text. See `evaluate_files`."""
+    check_version(timeloop_version)
+    return _evaluate(*read_entry(load_texts([(source, text)]), timeloop_version))
+
+
+def _evaluate(spec: TimeloopInput, fault: Fault | None) -> Evaluation:
+    from dse.model import evaluate_one  # noqa: PLC0415 - compiled code, not needed to read files
+
+    if spec.mapping is None:
+        raise SpecError(f"{spec.source}: key 'mapping' is missing, expected a list of directives")
+    try:
+        stats = evaluate_one(spec.architecture, spec.problem, spec.mapping, spec.timeloop_version)
+    except InvalidMapping as rejection:
+        if fault is not None and not _precedes(rejection, fault, spec):
+            raise fault.error from rejection
+        raise
+    if fault is not None:
+        raise fault.error
+    return Evaluation(spec, spec.mapping, stats)
+
+
+def _precedes(rejection: InvalidMapping, fault: Fault, spec: TimeloopInput) -> bool:
+    """Whether Timeloop, which goes through the levels in order, rejects before it aborts."""
+    inner = [spec.architecture.compute, *spec.architecture.levels[: fault.level]]
+    return any(f"couldn't map level {level.name}:" in str(rejection) for level in inner)
