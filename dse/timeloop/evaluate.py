@@ -46,7 +46,7 @@ def _evaluate(spec: TimeloopInput, fault: Fault | None) -> Evaluation:
     from dse.model import evaluate_one  # noqa: PLC0415 - compiled code, not needed to read files
 
     if spec.mapping is None:
-        raise SpecError(f"{spec.source}: key 'mapping' is missing, expected a list of directives")
+        raise SpecError(f"{spec.source}: key 'mapping' is missing or empty, expected a list of directives")
     try:
         stats = evaluate_one(spec.architecture, spec.problem, spec.mapping, spec.timeloop_version)
     except InvalidMapping as rejection:
@@ -60,5 +60,6 @@ def _evaluate(spec: TimeloopInput, fault: Fault | None) -> Evaluation:
 
 def _precedes(rejection: InvalidMapping, fault: Fault, spec: TimeloopInput) -> bool:
     """Whether Timeloop, which goes through the levels in order, rejects before it aborts."""
-    inner = [spec.architecture.compute, *spec.architecture.levels[: fault.level]]
-    return any(f"couldn't map level {level.name}:" in str(rejection) for level in inner)
+    levels = spec.architecture.levels[: fault.level]
+    names = [spec.architecture.compute.name, *(level.name for level in levels)]
+    return any(f"couldn't map level {name}:" in str(rejection) for name in names)

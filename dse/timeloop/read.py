@@ -52,7 +52,7 @@ class TimeloopInput:
     Attributes:
         architecture: priced by the files' ERT and ART, or by Timeloop's built-in energies.
         problem: the workload.
-        mapping: None when the files have none.
+        mapping: None when the files have none, or an empty one.
         timeloop_version: the version whose rules the files were read by.
         source: the first file's name, for messages.
     """
@@ -107,7 +107,7 @@ def read_entry(root: Entry, timeloop_version: str) -> tuple[TimeloopInput, Fault
     )
     mapping_entry = root.get("mapping")
     mapping = None
-    if mapping_entry is not None:
+    if mapping_entry is not None and mapping_entry.node.value:
         mapping = read_mapping(mapping_entry, architecture, problem, timeloop_version)
         constraints = root.get("arch_constraints", "architecture_constraints")
         if constraints is not None:

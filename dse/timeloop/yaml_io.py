@@ -219,7 +219,7 @@ def load_files(paths: Sequence[str | Path]) -> Entry:
 
     Raises:
         SpecError: a file is missing, unreadable, no YAML, empty or too large, or two files have
-            the same top-level key.
+            the same top-level key, with something under it in both.
     """
     if not paths:
         raise SpecError("no input files: expected Timeloop YAML files")
@@ -240,7 +240,10 @@ def load_texts(texts: Sequence[tuple[str, str | bytes]]) -> Entry:
         budget -= root.size
         first = first or root
         for key, node in root.value.items():
-            if key in merged:
+            # timeloopfe writes empty placeholders, as in "mapping: []"; they give way.
+            if key in merged and not node.value:
+                continue
+            if key in merged and merged[key].value:
                 raise SpecError(
                     f"{source}:{node.line}: top-level key '{key}' was given before, in "
                     f"{merged[key].source}:{merged[key].line}; expected it once"

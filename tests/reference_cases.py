@@ -1,0 +1,111 @@
+"""Cases with Timeloop's own answers, and the comparison with the model's."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from dse.errors import InvalidMapping, SpecError
+from dse.model.stats import Stats
+from dse.timeloop.evaluate import evaluate_text
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+SUBSET = REPOSITORY / "tests" / "data" / "timeloop_cases.jsonl.gz"
+
+_VERSIONS = {"3.0.3": "3.0.3", "head": "4cf6d4c"}
+_UTILIZATION_DIGITS = {"3.0.3": 2, "head": 4}
+
+
+def reference_files() -> list[Path]:
+    """The full reference files beside the repository, or where DSE_REFERENCE says."""
+    folder = Path(os.environ.get("DSE_REFERENCE", REPOSITORY.parent / "shared" / "reference"))
+    return sorted(folder.glob("timeloop-*.jsonl.gz"))
+
+
+def read_cases(path: Path) -> Iterator[dict[str, Any]]:
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        for line in lines:
+            yield json.loads(line)
+
+
+def version_of(case: dict[str, Any]) -> str:
+    return _VERSIONS[case["timeloop"]]
+
+
+def disagreements(case: dict[str, Any]) -> list[str]:
+    """Evaluate one case and say where the answer differs from Timeloop's; empty if nowhere."""
+    message = case.get("message", "").strip()
+    try:
+        stats = evaluate_text(case["input"], version_of(case), source="case.yaml").stats
+    except SpecError as error:
+        text = str(error)
+        if case["status"] != "error":
+            return [f"status {case['status']}, got error: {text}"]
+        if not text.startswith("case.yaml"):
+            return [f"the error names no file: {text}"]
+        # What Timeloop says itself is passed on; where it aborts, the text is our own.
+        own_words = message.startswith("ERROR") and message not in text
+        return [f"'{message}' is not in '{text}'"] if own_words else []
+    except InvalidMapping as rejection:
+        if case["status"] != "rejected":
+            return [f"status {case['status']}, got rejected: {rejection}"]
+        return [] if str(rejection) == message else [f"'{message}', got '{rejection}'"]
+    if case["status"] != "ok":
+        return [f"status {case['status']} ({message}), got ok"]
+    return [*_totals(case, stats), *_levels(case, stats), *_networks(case, stats)]
+
+
+def _totals(case: dict[str, Any], stats: Stats) -> Iterator[str]:
+    if stats.cycles != case["cycles"]:
+        yield f"cycles {case['cycles']}, got {stats.cycles}"
+    printed = (
+        ("utilization", stats.utilization, _UTILIZATION_DIGITS[case["timeloop"]]),
+        ("energy_uj", stats.energy_uj, 2),
+        ("energy_pj_per_compute", stats.energy_pj_per_compute, 5),
+    )
+    for name, value, digits in printed:
+        # Half a unit of the last printed place, and the noise of printing.
+        if abs(value - case[name]) > 0.5000001 * 10**-digits + 1e-9 * abs(value):
+            yield f"{name} {case[name]}, got {value}"
+
+
+def _levels(case: dict[str, Any], stats: Stats) -> Iterator[str]:
+    if list(case["levels"]) != list(stats.levels):
+        yield f"levels {list(case['levels'])}, got {list(stats.levels)}"
+        return
+    for name, expected in case["levels"].items():
+        level = stats.levels[name]
+        for field, value in expected.items():
+            if isinstance(value, dict):
+                for key, number in value.items():
+                    got = getattr(level.tensors[field], key)
+                    yield from _compare(f"{name}.{field}.{key}", number, got)
+            else:
+                yield from _compare(f"{name}.{field}", value, getattr(level, field))
+
+
+def _networks(case: dict[str, Any], stats: Stats) -> Iterator[str]:
+    if "networks" not in case:
+        return
+    if set(case["networks"]) != set(stats.networks):
+        yield f"networks {list(case['networks'])}, got {list(stats.networks)}"
+        return
+    fields = {"energy": "energy_pj", "link_transfer_energy": "link_transfer_energy_pj"}
+    for name, tensors in case["networks"].items():
+        for tensor, expected in tensors.items():
+            for key, number in expected.items():
+                got = getattr(stats.networks[name][tensor], fields.get(key, key))
+                yield from _compare(f"{name}.{tensor}.{key}", number, got)
+
+
+def _compare(where: str, expected: float, got: float) -> Iterator[str]:
+    if float(expected).is_integer() and not where.endswith(("energy", "energy_pj", "slowdown")):
+        agree = got == expected
+    else:
+        agree = abs(got - expected) <= 1e-9 * max(abs(expected), abs(got))
+    if not agree:
+        yield f"{where} {expected!r}, got {got!r}"
