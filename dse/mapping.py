@@ -125,6 +125,10 @@ class MappingBatch:
             }
         )
 
+    def window(self, start: int, stop: int) -> MappingBatch:
+        """Return mappings ``start .. stop`` as a batch of their own."""
+        return self.take(slice(start, stop))
+
     @classmethod
     def of(cls, mappings: Sequence[Mapping]) -> MappingBatch:
         """Stack single mappings of equal L, D and T."""

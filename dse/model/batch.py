@@ -1,0 +1,182 @@
+"""Evaluation of whole batches: fast path, exact path, threads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import numpy.typing as npt
+
+from dse.architecture import HardwareBatch
+from dse.mapping import MappingBatch
+from dse.model import arrays as a
+from dse.model.evaluate import evaluate_exact
+from dse.model.lanes import Plan, evaluate_lanes, new_lanes, new_odd, new_prices
+from dse.problem import Problem
+
+#: Above this, a float64 chain of the rules might not round to the exact integer.
+_EXACT_IN_FLOAT = 2.0**48
+#: Mappings per task; a multiple of every block width.
+_CHUNK = 16384
+
+
+def evaluate_batch(
+    hardware: HardwareBatch,
+    problem: Problem,
+    mappings: MappingBatch,
+    hardware_index: npt.NDArray[np.int32],
+    version: int,
+    threads: int = 1,
+) -> a.Totals:
+    """Evaluate B mappings; memory beyond inputs and totals does not grow with B.
+
+    Args:
+        hardware: H architectures of one structure.
+        problem: the problem of all mappings.
+        mappings: B mappings.
+        hardware_index: ``(B,)`` int32.
+        version: a value of :data:`dse.model.arrays.TIMELOOP_VERSIONS`.
+        threads: workers; the result does not depend on it.
+
+    Returns:
+        Totals, arrays ``(B,)``.
+    """
+    count = len(mappings)
+    totals = a.new_totals(count)
+    chunks = [(at, min(at + _CHUNK, count)) for at in range(0, count, _CHUNK)]
+
+    def work(chunk: tuple[int, int]) -> None:
+        start, stop = chunk
+        part = a.Totals(*(field[start:stop] for field in totals))
+        inside = mappings if len(chunks) == 1 else mappings.window(start, stop)
+        _evaluate_chunk(hardware, problem, inside, hardware_index[start:stop], version, part)
+
+    if threads > 1 and len(chunks) > 1:
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(work, chunks))
+    else:
+        for chunk in chunks:
+            work(chunk)
+    return totals
+
+
+def has_closed_form(hardware: HardwareBatch, problem: Problem, mappings: MappingBatch) -> bool:
+    """Whether the fast path covers this combination at all (single mappings may still not be)."""
+    c = problem.projection
+    hw = hardware.arrays
+    simple = _simple(problem)
+    return bool(
+        (c >= 0).all()
+        and ((c > 0).sum(axis=1) <= 1).all()
+        and simple[problem.read_write].all()
+        and a.magnitude(problem) < _EXACT_IN_FLOAT
+        and not mappings.no_temporal_reuse.any()
+        and not mappings.no_multicast.any()
+        and not mappings.no_link_transfer.any()
+        and not hw.hop_pj.any()
+        and not hw.router_pj.any()
+        and not hw.ingress_pj.any()
+    )
+
+
+def _simple(problem: Problem) -> npt.NDArray[np.bool_]:
+    """Which tensors ``(T,)`` have one dimension with coefficient 1 in every row."""
+    c = problem.projection
+    result: npt.NDArray[np.bool_] = (((c > 0).sum(axis=2) <= 1) & (c.sum(axis=2) <= 1)).all(axis=1)
+    return result
+
+
+def make_plan(problem: Problem, keep: npt.NDArray[np.bool_], version: int) -> Plan:
+    """Build the fast path's plan for one keep/bypass pattern ``(L, T)``."""
+    c = problem.projection
+    hit = c > 0
+    shared = hit & (hit.sum(axis=2, keepdims=True) > 1)
+    levels = keep.shape[0]
+    backing = np.where(keep.any(axis=0), levels - 1 - keep[::-1].argmax(axis=0), -1)
+    return Plan(
+        projection=c,
+        relevant=hit.any(axis=1),
+        row=np.where(hit.any(axis=1), hit.argmax(axis=1), -1).astype(np.int64),
+        shared_row=shared.any(axis=1),
+        simple=_simple(problem),
+        read_write=problem.read_write,
+        keep=np.ascontiguousarray(keep),
+        backing=backing.astype(np.int64),
+        version=version,
+    )
+
+
+def _keep_patterns(
+    mappings: MappingBatch,
+) -> Iterator[tuple[npt.NDArray[np.bool_], npt.NDArray[np.intp] | None]]:
+    """Yield each keep pattern ``(L, T)`` and which mappings have it (None: all)."""
+    if mappings.keep.shape[2] == 1:
+        yield mappings.keep[:, :, 0], None
+        return
+    levels, tensors, count = mappings.keep.shape
+    flat = np.packbits(mappings.keep.reshape(levels * tensors, count), axis=0)
+    _, first, inverse = np.unique(flat, axis=1, return_index=True, return_inverse=True)
+    for pattern, index in enumerate(first):
+        members = np.flatnonzero(inverse.reshape(-1) == pattern)
+        yield mappings.keep[:, :, index], members
+
+
+def _evaluate_chunk(
+    hardware: HardwareBatch,
+    problem: Problem,
+    mappings: MappingBatch,
+    hardware_index: npt.NDArray[np.int32],
+    version: int,
+    totals: a.Totals,
+) -> None:
+    count = len(mappings)
+    again = np.zeros(count, np.bool_)
+    if has_closed_form(hardware, problem, mappings):
+        for keep, members in _keep_patterns(mappings):
+            group = mappings if members is None else mappings.take(members)
+            index = hardware_index if members is None else hardware_index[members]
+            part = totals if members is None else a.new_totals(len(group))
+            marked = _lanes(hardware, problem, group, index, make_plan(problem, keep, version), part)
+            if members is None:
+                again = marked
+                continue
+            again[members] = marked
+            for whole, piece in zip(totals, part, strict=True):
+                whole[members] = piece
+    else:
+        again[:] = True
+    left = np.flatnonzero(again)
+    if left.size:
+        exact, _ = evaluate_exact(
+            hardware, problem, mappings.take(left), hardware_index[left], version
+        )
+        for whole, piece in zip(totals, exact, strict=True):
+            whole[left] = piece
+
+
+def _lanes(
+    hardware: HardwareBatch,
+    problem: Problem,
+    mappings: MappingBatch,
+    hardware_index: npt.NDArray[np.int32],
+    plan: Plan,
+    totals: a.Totals,
+) -> npt.NDArray[np.bool_]:
+    levels, dimensions, count = mappings.temporal.shape
+    again = np.zeros(count, np.bool_)
+    evaluate_lanes(
+        new_lanes(levels, dimensions),
+        plan,
+        new_prices(levels),
+        new_odd(levels, dimensions, plan.projection.shape[1]),
+        a.mapping_arrays(mappings),
+        hardware.arrays,
+        np.ascontiguousarray(hardware_index, dtype=np.int32),
+        float(problem.macs),
+        0,
+        count,
+        totals,
+        again,
+    )
+    return again
