@@ -1,1 +1,1 @@
-
+"""Mappers: the search for mappings on fixed hardware."""

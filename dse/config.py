@@ -1,0 +1,130 @@
+"""The settings of a run: one dataclass, and one per plug-in, checked wherever they come from.
+
+Command line, Python and a run folder's ``config.yaml`` all end in :func:`resolve`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from dse.errors import SpecError, unknown_name
+from dse.plugins import GROUPS, Plugin, plugin, plugins
+from dse.settings import setting
+
+#: The plug-in that a run uses of each kind, unless told otherwise.
+DEFAULT_PLUGINS = {"optimizer": "random", "mapper": "random", "evaluator": "native"}
+
+
+@dataclass
+class RunConfig:
+    """Settings of ``run``; the plug-ins' own settings stand under ``optimizer`` and so on."""
+
+    optimizer: Any = setting(None, "how designs are searched")
+    mapper: Any = setting(None, "how mappings are found for hardware that has none")
+    evaluator: Any = setting(None, "what prices a mapping")
+    arch: str = setting("gemmini", "architecture template: a name, or the path of a YAML file")
+    workload: str = setting("resnet50", "network: a name, or the path of a YAML file")
+    variables: dict[str, int] = setting({}, "fixed template variables, as variables.NAME=VALUE")
+    objective: str = setting("edp", "what is minimised: edp energy delay area adp eadp")
+    samples: int = setting(1000, "budget: mappings evaluated for every unique layer")
+    seed: int = setting(0, "seed of all randomness")
+    energy: str | None = setting(None, "energy chain; null: the template's own")
+    timeloop_version: str = setting("4cf6d4c", "Timeloop to equal: 4cf6d4c 3.0.3 dosa")
+    n_jobs: int = setting(0, "threads, 0 = all cores; results do not depend on it")
+    runs: str = setting("runs", "folder in which the run folder is made")
+    folder: str | None = setting(None, "the run folder itself; null: a new one in 'runs'")
+
+
+@dataclass(frozen=True)
+class ResolvedConfig:
+    """Checked settings, with the plug-ins they name and instances of their settings."""
+
+    run: RunConfig
+    plugins: dict[str, Plugin]
+    settings: dict[str, Any]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything as plain data, defaults included; :func:`resolve` reads it back."""
+        plain = {
+            f.name: getattr(self.run, f.name)
+            for f in dataclasses.fields(RunConfig)
+            if f.name not in GROUPS
+        }
+        groups = {
+            kind: {"name": self.plugins[kind].name, **dataclasses.asdict(self.settings[kind])}
+            for kind in GROUPS
+        }
+        return {**groups, **plain}
+
+
+def resolve(given: Mapping[str, Any]) -> ResolvedConfig:
+    """Check settings and fill in the defaults.
+
+    Args:
+        given: plain data; a plug-in is its name, or a mapping of ``name`` and its settings.
+
+    Raises:
+        SpecError: an unknown setting or plug-in, or a value of the wrong type.
+    """
+    fields = [f.name for f in dataclasses.fields(RunConfig)]
+    for key in given:
+        if key not in fields:
+            raise SpecError(unknown_name("setting", str(key), fields))
+    found: dict[str, Plugin] = {}
+    settings: dict[str, Any] = {}
+    for kind in GROUPS:
+        chosen = given.get(kind) or DEFAULT_PLUGINS[kind]
+        options = {"name": chosen} if isinstance(chosen, str) else dict(chosen)
+        found[kind] = plugin(kind, str(options.pop("name", DEFAULT_PLUGINS[kind])))
+        settings[kind] = _typed(found[kind].settings_type, options, f"{kind}.")
+    plain = {key: value for key, value in given.items() if key not in GROUPS}
+    return ResolvedConfig(_typed(RunConfig, plain, ""), found, settings)
+
+
+def group_node(item: Plugin) -> DictConfig:
+    """Return a plug-in's settings as a typed configuration node with its ``name``."""
+    typed = dataclasses.make_dataclass(
+        item.settings_type.__name__,
+        [("name", str, dataclasses.field(default=item.name))],
+        bases=(item.settings_type,),
+        frozen=True,
+    )
+    node: DictConfig = OmegaConf.structured(typed)
+    return node
+
+
+def known_keys(chosen: Mapping[str, str]) -> list[str]:
+    """Return all settings as dotted keys, for these plug-ins by kind."""
+    keys = [f.name for f in dataclasses.fields(RunConfig)]
+    for kind in GROUPS:
+        options = plugins(kind).get(chosen.get(kind, DEFAULT_PLUGINS[kind]))
+        if options is not None:
+            keys += [f"{kind}.{f.name}" for f in dataclasses.fields(options.settings_type)]
+    return keys
+
+
+def explain(error: OmegaConfBaseException, prefix: str = "") -> str:
+    """Return one line for a configuration error: the key, the value, what was expected."""
+    line = str(error).partition("\n")[0]
+    key = getattr(error, "full_key", None)
+    return f"{prefix}{key}: {line}" if key else line
+
+
+def _typed(schema: type[Any], given: Mapping[str, Any], prefix: str) -> Any:  # noqa: ANN401
+    """Return an instance of the dataclass with these values, converted and checked."""
+    names = [f.name for f in dataclasses.fields(schema)]
+    for key in given:
+        if key not in names:
+            known = [f"{prefix}{name}" for name in names]
+            raise SpecError(unknown_name("setting", f"{prefix}{key}", known))
+    try:
+        merged = OmegaConf.merge(OmegaConf.structured(schema), dict(given))
+        return OmegaConf.to_object(merged)
+    except OmegaConfBaseException as error:
+        raise SpecError(explain(error, prefix)) from error

@@ -1,0 +1,72 @@
+"""The contract of a mapper: the best mapping of one problem on fixed hardware."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from dse.architecture import HardwareBatch
+from dse.evaluators.base import Evaluator, Metrics
+from dse.mapping import Mapping
+from dse.mapspace.constraints import Constraints
+from dse.problem import Problem
+from dse.settings import NoSettings
+from dse.study.objective import Objective
+
+S = TypeVar("S")
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """The best mappings of one problem on H pieces of hardware.
+
+    Attributes:
+        mappings: H mappings; None where no valid one was found.
+        metrics: ``(H,)`` their metrics; not valid where there is none.
+    """
+
+    mappings: tuple[Mapping | None, ...]
+    metrics: Metrics
+
+
+class Mapper(ABC, Generic[S]):
+    """Searches mappings of one problem for each of H pieces of hardware at once.
+
+    A mapper holds no random state: equal arguments give equal results.
+    """
+
+    #: a dataclass, every field with a default
+    settings_type: ClassVar[type[Any]] = NoSettings
+
+    def __init__(
+        self, evaluator: Evaluator, constraints: Constraints, objective: Objective, settings: S
+    ) -> None:
+        self.evaluator = evaluator
+        self.constraints = constraints
+        self.objective = objective
+        self.settings = settings
+
+    @abstractmethod
+    def map(
+        self,
+        hardware: HardwareBatch,
+        problem: Problem,
+        samples: npt.NDArray[np.int64],
+        seed: int,
+    ) -> Mapped:
+        """Find mappings.
+
+        Args:
+            hardware: H architectures of one structure.
+            problem: what to map.
+            samples: ``(H,)`` how many mappings may be evaluated on each.
+            seed: of all randomness.
+
+        Raises:
+            dse.errors.SpecError: the constraints leave no mapping at all.
+            dse.errors.ToolError: the evaluator's tool failed.
+        """

@@ -1,0 +1,110 @@
+"""Plug-ins: optimizers, mappers and evaluators, found by entry point.
+
+The built-ins register in the same way as outside plug-ins do: the distribution names a class in
+the group ``dse.optimizers``, ``dse.mappers`` or ``dse.evaluators``; the class says its settings
+(a dataclass whose fields all have defaults) in ``settings_type``, if it has any. An outside plug-in that cannot
+be loaded is named in a warning and skipped.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import logging
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from dse.errors import DseError, SpecError, unknown_name
+from dse.settings import NoSettings
+
+_LOG = logging.getLogger(__name__)
+_DISTRIBUTION = "dse-accel"
+
+#: Entry-point group by kind of plug-in.
+GROUPS = {
+    "optimizer": "dse.optimizers",
+    "mapper": "dse.mappers",
+    "evaluator": "dse.evaluators",
+}
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """A loaded plug-in: its class, and the dataclass of its settings."""
+
+    kind: str
+    name: str
+    factory: Any
+    settings_type: type[Any]
+    distribution: str
+
+    @property
+    def summary(self) -> str:
+        """First line of the class's docstring."""
+        return (inspect.getdoc(self.factory) or "").partition("\n")[0]
+
+
+@cache
+def plugins(kind: str) -> dict[str, Plugin]:
+    """Return the plug-ins of a kind by name; broken outside ones are named and skipped.
+
+    Raises:
+        DseError: a built-in is missing, which means that the installation is stale.
+    """
+    found: dict[str, Plugin] = {}
+    # built-ins first, so that nothing from outside takes their names
+    points = sorted(set(entry_points(group=GROUPS[kind])), key=lambda p: (not _is_own(p), p.name))
+    for point in points:
+        taken = found.get(point.name)
+        if taken is not None:
+            if point.value != f"{taken.factory.__module__}:{taken.factory.__qualname__}":
+                _LOG.warning(
+                    "%s '%s' of '%s' is skipped: the name is taken by '%s'",
+                    *(kind, point.name, _distribution(point), taken.distribution),
+                )
+            continue
+        try:
+            found[point.name] = _load(kind, point)
+        except Exception as error:
+            if _is_own(point):
+                raise
+            _LOG.warning(
+                "%s '%s' of '%s' is skipped: %s: %s",
+                *(kind, point.name, _distribution(point), type(error).__name__, error),
+            )
+    if not found:
+        raise DseError(f"no {kind} is registered: install the package again (pip install -e .)")
+    return found
+
+
+def plugin(kind: str, name: str) -> Plugin:
+    """Return the plug-in of that kind and name.
+
+    Raises:
+        SpecError: there is none; the message lists the choices.
+    """
+    known = plugins(kind)
+    if name not in known:
+        raise SpecError(unknown_name(kind, name, known))
+    return known[name]
+
+
+def _load(kind: str, point: EntryPoint) -> Plugin:
+    factory = point.load()
+    settings_type = getattr(factory, "settings_type", NoSettings)
+    if not (isinstance(settings_type, type) and dataclasses.is_dataclass(settings_type)):
+        raise TypeError(f"settings_type of {point.value} is not a dataclass")
+    for item in dataclasses.fields(settings_type):
+        if item.default is item.default_factory is dataclasses.MISSING:
+            raise TypeError(f"{settings_type.__name__}.{item.name} has no default")
+    return Plugin(kind, point.name, factory, settings_type, _distribution(point))
+
+
+def _distribution(point: EntryPoint) -> str:
+    return point.dist.name if point.dist else "?"
+
+
+def _is_own(point: EntryPoint) -> bool:
+    return _distribution(point) == _DISTRIBUTION

@@ -1,0 +1,143 @@
+"""From designs to metrics: build the hardware, let the mapper complete it, add up the layers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from dse.architecture import Architecture, HardwareBatch
+from dse.errors import SpecError
+from dse.evaluators.base import Evaluator, Metrics
+from dse.mappers.base import Mapper
+from dse.mapping import MappingBatch
+from dse.study.design import Design, DesignMetrics, LayerMetrics
+from dse.study.space import SearchSpace
+
+Priced = tuple[Design, DesignMetrics]
+
+
+class DesignEvaluator:
+    """Evaluates designs on the whole workload, many at a time.
+
+    Hardware that cannot be built, is too large, or maps some layer in no way gives metrics that
+    are not valid, with the reason.
+    """
+
+    def __init__(self, space: SearchSpace, mapper: Mapper[object], evaluator: Evaluator) -> None:
+        self._space = space
+        self._mapper = mapper
+        self._evaluator = evaluator
+
+    def __call__(self, designs: Sequence[Design], seed: np.random.SeedSequence) -> list[Priced]:
+        """Return the designs, completed with mappings, and their metrics, in order.
+
+        Raises:
+            ValueError: a design brings another number of mappings than there are layers.
+            dse.errors.ToolError: the evaluator's tool failed.
+        """
+        results: dict[int, Priced] = {}
+        built: dict[int, Architecture] = {}
+        for index, design in enumerate(designs):
+            architecture = self._build(design)
+            if isinstance(architecture, DesignMetrics):
+                results[index] = (design, architecture)
+            else:
+                built[index] = architecture
+        for brings_mappings, evaluate in ((False, self._complete), (True, self._evaluate)):
+            part = [i for i in built if (designs[i].mappings is not None) == brings_mappings]
+            if part:
+                hardware = HardwareBatch(tuple(built[i] for i in part))
+                priced = evaluate([designs[i] for i in part], hardware, seed)
+                results.update(zip(part, priced, strict=True))
+        return [results[index] for index in range(len(designs))]
+
+    def _build(self, design: Design) -> Architecture | DesignMetrics:
+        """Return the priced hardware, or why there is none."""
+        try:
+            architecture = self._space.architecture(design.values)
+        except SpecError as error:
+            return DesignMetrics.infeasible(str(error))
+        limit = self._space.template.max_area_um2
+        if limit is not None and architecture.area_um2 > limit:
+            return DesignMetrics.infeasible(
+                f"area {architecture.area_um2:.6g} um^2 exceeds the budget of {limit:.6g} um^2",
+                architecture.area_um2,
+            )
+        return architecture
+
+    def _complete(
+        self, designs: Sequence[Design], hardware: HardwareBatch, seed: np.random.SeedSequence
+    ) -> list[Priced]:
+        """Let the mapper find mappings for every layer, on all the hardware at once."""
+        samples = np.array([design.mapping_samples for design in designs], dtype=np.int64)
+        seeds = seed.generate_state(len(self._space.workload), np.uint64) >> np.uint64(1)
+        found = [
+            self._mapper.map(hardware, layer.problem, samples, int(layer_seed))
+            for layer, layer_seed in zip(self._space.workload, seeds, strict=True)
+        ]
+        results = []
+        for h, design in enumerate(designs):
+            mappings = [f.mappings[h] for f in found]
+            whole = tuple(m for m in mappings if m is not None)
+            metrics = self._sum((f.metrics for f in found), hardware, h)
+            completed = Design(design.values, whole, design.mapping_samples)
+            results.append((completed if metrics.valid else design, metrics))
+        return results
+
+    def _evaluate(
+        self, designs: Sequence[Design], hardware: HardwareBatch, _: np.random.SeedSequence
+    ) -> list[Priced]:
+        """Evaluate designs that bring their mappings."""
+        workload = self._space.workload
+        brought = [design.mappings or () for design in designs]
+        for mappings in brought:
+            if len(mappings) != len(workload):
+                raise ValueError(
+                    f"a design brings {len(mappings)} mappings, expected {len(workload)}"
+                )
+        index = np.arange(len(designs), dtype=np.int32)
+        per_layer = [
+            self._evaluator.evaluate(hardware, layer.problem, MappingBatch.of(list(batch)), index)
+            for layer, batch in zip(workload, zip(*brought, strict=True), strict=True)
+        ]
+        results = []
+        for h, design in enumerate(designs):
+            metrics = self._sum(per_layer, hardware, h)
+            if not metrics.valid:
+                metrics = self._explained(design, metrics, hardware.architectures[h])
+            results.append((design, metrics))
+        return results
+
+    def _explained(
+        self, design: Design, metrics: DesignMetrics, architecture: Architecture
+    ) -> DesignMetrics:
+        """Return the metrics with the evaluator's reason for the first rejected layer."""
+        for layer, mapping in zip(self._space.workload, design.mappings or (), strict=True):
+            batch = MappingBatch.of([mapping])
+            violation = self._evaluator.explain(architecture, layer.problem, batch, 0)
+            if violation is not None:
+                reason = f"layer '{layer.name}': {violation.message}"
+                return DesignMetrics.infeasible(reason, metrics.area_um2)
+        return metrics
+
+    def _sum(self, per_layer: Iterable[Metrics], hardware: HardwareBatch, h: int) -> DesignMetrics:
+        """Add up the layers on hardware ``h``."""
+        area_um2 = float(hardware.area_um2[h])
+        layers = []
+        for layer, metrics in zip(self._space.workload, per_layer, strict=True):
+            if not metrics.valid[h]:
+                reason = f"layer '{layer.name}': no valid mapping found"
+                return DesignMetrics.infeasible(reason, area_um2)
+            layers.append(
+                LayerMetrics(
+                    name=layer.name,
+                    count=layer.count,
+                    cycles=float(metrics.cycles[h]),
+                    energy_pj=float(metrics.energy_pj[h]),
+                    utilization=float(metrics.utilization[h]),
+                )
+            )
+        macs = self._space.workload.macs
+        instances = hardware.architectures[h].compute.instances
+        return DesignMetrics.of(tuple(layers), macs, instances, area_um2)

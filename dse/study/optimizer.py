@@ -1,0 +1,57 @@
+"""The contract of an optimizer: ``ask`` for designs, be told what they are worth."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar, Generic, TypeVar
+
+import numpy as np
+
+from dse.settings import NoSettings
+from dse.study.design import Design, DesignMetrics
+from dse.study.space import SearchSpace
+
+S = TypeVar("S")
+
+
+class Optimizer(ABC, Generic[S]):
+    """Searches a space of designs.
+
+    Its whole state must be picklable, all randomness must come from ``rng``, and it must not read
+    the clock: then a study can be resumed, and equal seeds give equal results. Subclasses keep
+    this constructor and set ``settings_type``.
+
+    Attributes:
+        space: what may be asked for.
+        settings: the settings, an instance of ``settings_type``.
+        rng: the source of all randomness.
+        samples: the study's whole budget, for schedules. The study enforces it, not the optimizer.
+    """
+
+    #: a dataclass, every field with a default
+    settings_type: ClassVar[type[Any]] = NoSettings
+
+    def __init__(
+        self, space: SearchSpace, settings: S, rng: np.random.Generator, samples: int
+    ) -> None:
+        self.space = space
+        self.settings = settings
+        self.rng = rng
+        self.samples = samples
+
+    @abstractmethod
+    def ask(self) -> list[Design]:
+        """Return the next designs to evaluate; an empty list ends the study.
+
+        Designs without mappings are completed by the mapper. Designs beyond the budget are not
+        evaluated, and the last one may get fewer mappings than it asked for.
+        """
+
+    @abstractmethod
+    def tell(self, designs: Sequence[Design], metrics: Sequence[DesignMetrics]) -> None:
+        """Take the results of the evaluated designs of the last ``ask``, in its order.
+
+        The designs hold their mappings now, except where ``metrics`` says that they are not
+        valid. An invalid design has a reason and no numbers.
+        """

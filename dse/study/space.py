@@ -1,0 +1,89 @@
+"""The space that a study searches: a template, values fixed by the user, and a workload."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from dse.architecture import Architecture
+from dse.components.chain import EnergyChain
+from dse.errors import SpecError
+from dse.problem import Workload
+from dse.template import ArchTemplate, Values, Variable
+
+
+class SearchSpace:
+    """What an optimizer may ask for.
+
+    Attributes:
+        template: the architecture template; its ``constraints`` bound the mapspace.
+        workload: the layers to map.
+        fixed: variables whose values the user chose.
+        free: the other variables.
+
+    Raises:
+        SpecError: a fixed variable is unknown or out of range.
+    """
+
+    def __init__(
+        self,
+        template: ArchTemplate,
+        workload: Workload,
+        chain: EnergyChain,
+        fixed: Mapping[str, object] | None = None,
+    ) -> None:
+        self.template = template
+        self.workload = workload
+        self.chain = chain
+        self.fixed: Values = template.check(fixed or {})
+        self.free: tuple[Variable, ...] = tuple(
+            v for v in template.variables if v.name not in self.fixed
+        )
+        self._check_constraints()
+
+    def sample_values(self, rng: np.random.Generator) -> Values:
+        """Draw random hardware as the template's ``sampling`` says."""
+        drawn = {v.name: v.sample(rng) for v in self.free}
+        return {v.name: {**self.fixed, **drawn}[v.name] for v in self.template.variables}
+
+    def architecture(self, values: Mapping[str, object]) -> Architecture:
+        """Return the priced architecture for these values.
+
+        Raises:
+            SpecError: the values are not of this space, or give no possible architecture.
+        """
+        checked = self.template.check(values)
+        for name, value in self.fixed.items():
+            if checked.get(name) != value:
+                raise SpecError(f"variable {name} = {checked.get(name)}: it is fixed at {value}")
+        missing = [v.name for v in self.free if v.name not in checked]
+        if missing:
+            raise SpecError(f"variable {missing[0]} has no value")
+        return self.chain.price(self.template.build(checked))
+
+    def _check_constraints(self) -> None:
+        """Refuse a workload whose tensors or dimensions the template's constraints do not know."""
+        for layer in self.workload:
+            tensors, dimensions = set(layer.problem.tensors), set(layer.problem.dimensions)
+            for level, c in self.template.constraints.items():
+                lists = (c.keep, c.bypass, c.no_temporal_reuse, c.no_multicast, c.no_link_transfer)
+                _known(self.template.name, level, layer.name, "tensor", tensors, *lists)
+                loops = (c.temporal, c.spatial)
+                used = (x for loop in loops for x in (loop.dimensions, loop.permutation))
+                keys = (tuple(x) for loop in loops for x in (loop.factors, loop.max_factors))
+                axes = (c.spatial.x, c.spatial.y)
+                named = (x for x in (*used, *keys, *axes) if x is not None)
+                _known(self.template.name, level, layer.name, "dimension", dimensions, *named)
+
+
+def _known(
+    template: str, level: str, layer: str, kind: str, known: set[str], *lists: tuple[str, ...]
+) -> None:
+    for names in lists:
+        for name in names:
+            if name not in known:
+                raise SpecError(
+                    f"template '{template}', level '{level}': the constraints name {kind} "
+                    f"'{name}', but layer '{layer}' has {', '.join(sorted(known))}"
+                )

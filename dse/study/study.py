@@ -1,0 +1,178 @@
+"""The driver: asks the optimizer, completes and evaluates designs, counts, writes, remembers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dse.errors import SpecError
+from dse.evaluators.base import Evaluator
+from dse.mappers.base import Mapper
+from dse.study import checkpoint
+from dse.study.checkpoint import State
+from dse.study.design import Design, DesignMetrics
+from dse.study.design_evaluator import DesignEvaluator
+from dse.study.journal import Journal
+from dse.study.objective import Objective
+from dse.study.optimizer import Optimizer
+from dse.study.space import SearchSpace
+
+#: Branches of the study's seed.
+_OPTIMIZER, _MAPPER = 0, 1
+
+JOURNAL = "journal.jsonl"
+CHECKPOINT = "checkpoint"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a study stands: samples spent, and the best value (infinite: nothing valid yet)."""
+
+    samples: int
+    budget: int
+    designs: int
+    feasible: int
+    best_value: float
+
+
+def optimizer_rng(seed: int) -> np.random.Generator:
+    """Return the generator that the optimizer of a study with this seed gets."""
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(_OPTIMIZER,)))
+
+
+class Study:
+    """One search. A sample is one mapping evaluated for every unique layer of the workload.
+
+    The study counts the samples: an optimizer cannot spend more than the budget. Every batch of
+    designs ends in a checkpoint; what a kill loses is evaluated again, with the same results.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        optimizer: Optimizer[Any],
+        mapper: Mapper[Any],
+        evaluator: Evaluator,
+        objective: Objective,
+        *,
+        samples: int,
+        seed: int,
+        folder: Path | None = None,
+    ) -> None:
+        """Set up a study; with ``folder`` it keeps a journal and checkpoints there.
+
+        Raises:
+            SpecError: the budget or the seed is out of range, or the folder's state is broken.
+        """
+        if samples < 1:
+            raise SpecError(f"samples = {samples}, expected at least 1")
+        if not 0 <= seed < 2**63:
+            raise SpecError(f"seed = {seed}, expected 0 to 2^63 - 1")
+        self._space = space
+        self._price = DesignEvaluator(space, mapper, evaluator)
+        self._objective = objective
+        self._budget = samples
+        self._seed = seed
+        self._folder = folder
+        saved = folder and checkpoint.load(folder / CHECKPOINT, space, type(optimizer))
+        self.state = saved or State(optimizer)
+
+    def run(self, report: Callable[[Progress], None] | None = None) -> State:
+        """Search until the budget is spent or the optimizer asks no more.
+
+        Args:
+            report: called after every batch, for progress; it cannot change the course.
+        """
+        if self._folder is None:
+            self._loop(None, report)
+        else:
+            path = self._folder / JOURNAL
+            with Journal(path, self.state.journal_bytes) as journal:
+                self._loop(journal, report)
+        return self.state
+
+    @property
+    def progress(self) -> Progress:
+        """Where the study stands."""
+        s = self.state
+        return Progress(s.samples, self._budget, s.asked, s.feasible, s.best_value)
+
+    def _loop(self, journal: Journal | None, report: Callable[[Progress], None] | None) -> None:
+        state = self.state
+        while not state.finished:
+            designs = self._within_budget(state.optimizer.ask())
+            if designs:
+                results = self._price(designs, self._seed_of_batch())
+                for design, metrics in results:
+                    self._count(design, metrics, journal)
+                state.optimizer.tell(*(list(part) for part in zip(*results, strict=True)))
+            state.finished = not designs or state.samples >= self._budget
+            if self._folder is not None and journal is not None:
+                state.journal_bytes = journal.size_bytes
+                checkpoint.save(self._folder / CHECKPOINT, state, self._space)
+            if report is not None:
+                report(self.progress)
+
+    def _within_budget(self, asked: Sequence[Design]) -> list[Design]:
+        """Cut what was asked for down to the samples that are left."""
+        left = self._budget - self.state.samples
+        designs = []
+        for design in asked:
+            if left <= 0:
+                break
+            cost = _cost(design)
+            if cost < 1:
+                raise ValueError(f"a design asked for {cost} mappings, expected at least 1")
+            if cost > left:
+                design = replace(design, mapping_samples=left)  # noqa: PLW2901
+            designs.append(design)
+            left -= min(cost, left)
+        return designs
+
+    def _seed_of_batch(self) -> np.random.SeedSequence:
+        """Return the seed of the mapper for the batch that begins with the next design."""
+        return np.random.SeedSequence(self._seed, spawn_key=(_MAPPER, self.state.asked))
+
+    def _count(self, design: Design, metrics: DesignMetrics, journal: Journal | None) -> None:
+        state = self.state
+        state.samples += _cost(design)
+        value = self._objective(metrics)
+        if metrics.valid:
+            state.feasible += 1
+            if value < state.best_value:
+                state.best, state.best_metrics, state.best_value = design, metrics, value
+        if journal is not None:
+            journal.write(_record(state, design, metrics, value))
+        state.asked += 1
+
+
+def _cost(design: Design) -> int:
+    """Samples that a design costs: one if it brings its mappings, else those asked for."""
+    return design.mapping_samples if design.mappings is None else 1
+
+
+def _record(state: State, design: Design, metrics: DesignMetrics, value: float) -> dict[str, Any]:
+    """Return the journal line of a design."""
+    record: dict[str, Any] = {
+        "design": state.asked,
+        "samples": state.samples,
+        "values": design.values,
+        "valid": metrics.valid,
+    }
+    if metrics.valid:
+        record |= {
+            "objective": value,
+            "cycles": metrics.cycles,
+            "energy_pj": metrics.energy_pj,
+            "area_um2": metrics.area_um2,
+            "utilization": metrics.utilization,
+        }
+    else:
+        record["reason"] = metrics.reason
+    if np.isfinite(state.best_value):
+        record["best"] = state.best_value
+    return record
