@@ -1,0 +1,306 @@
+"""The mapspace of one problem on one architecture under constraints."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from dse.architecture import Architecture
+from dse.errors import SpecError, unknown_name
+from dse.mapping import MappingBatch
+from dse.mapspace.constraints import Constraints, LevelConstraint, LoopConstraint
+from dse.mapspace.factorization import Factorizations, factorizations
+from dse.problem import Problem
+
+_FREE = LevelConstraint()
+_UNLIMITED = 1 << 62
+
+
+class SpaceArrays(NamedTuple):
+    """A mapspace for the compiled sampler. D dimensions, L levels, T tensors, at most K slots."""
+
+    slots: npt.NDArray[np.int64]  # (D,) slots of each dimension
+    slot_level: npt.NDArray[np.int64]  # (D, K)
+    slot_spatial: npt.NDArray[np.bool_]  # (D, K)
+    count: npt.NDArray[np.float64]  # (D,) factorisations
+    table_start: npt.NDArray[np.int64]  # (D,) start in ``table``, -1: walk the lattice
+    table: npt.NDArray[np.int32]
+    node_start: npt.NDArray[np.int64]  # (D,) first lattice node
+    first: npt.NDArray[np.int64]
+    factor: npt.NDArray[np.int32]
+    target: npt.NDArray[np.int32]
+    before: npt.NDArray[np.float64]
+    order: npt.NDArray[np.int8]  # (L, D) loop order; a stretch of it is free
+    free_start: npt.NDArray[np.int64]  # (L,)
+    free_count: npt.NDArray[np.int64]  # (L,)
+    axis: npt.NDArray[np.int8]  # (L, D) 0: X, 1: Y, 2: either
+    any_axis_free: bool
+    keep: npt.NDArray[np.int8]  # (L, T) 0: bypass, 1: keep, 2: either
+    any_keep_free: bool
+    fanout_x: npt.NDArray[np.float64]  # (L,)
+    fanout_y: npt.NDArray[np.float64]  # (L,)
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A place that may hold a factor of a dimension."""
+
+    level: int
+    spatial: bool
+    cap: int
+    fixed: int
+
+
+class Mapspace:
+    """All mappings of a problem on an architecture that its constraints admit.
+
+    A mapping of the space multiplies out to the problem's bounds, runs only allowed dimensions
+    in space, within each level's X and Y fan-out, and obeys fixed factors, permutations and
+    keep/bypass. Whether tiles fit their buffers is the model's to say (the samplers ask it).
+
+    Args:
+        problem: the problem to map.
+        architecture: the hardware.
+        constraints: by storage-level name; absent levels are free.
+
+    Raises:
+        SpecError: a constraint names an unknown level, dimension or tensor.
+
+    Attributes:
+        shared: everything that is the same in all mappings of the space.
+        infeasible: None, or why the space is empty.
+    """
+
+    def __init__(
+        self, problem: Problem, architecture: Architecture, constraints: Constraints
+    ) -> None:
+        names = [level.name for level in architecture.levels]
+        for name in constraints:
+            if name not in names:
+                raise SpecError("constraints: " + unknown_name("storage level", name, names))
+        self.problem = problem
+        self.architecture = architecture
+        self.constraints = constraints
+        self._levels = [constraints.get(name, _FREE) for name in names]
+        for name, level in zip(names, self._levels, strict=True):
+            _check_names(problem, name, level)
+        self._fanouts = [architecture.fanout(s) for s in range(len(names))]
+        self.slots = [self._slots_of(d) for d in problem.dimensions]
+        self.factors: list[Factorizations] = [
+            factorizations(
+                problem.bounds[d], tuple(x.cap for x in slots), tuple(x.fixed for x in slots)
+            )
+            for d, slots in zip(problem.dimensions, self.slots, strict=True)
+        ]
+        empty = [d for d, f in zip(problem.dimensions, self.factors, strict=True) if not f.count]
+        self.infeasible = (
+            None
+            if not empty
+            else f"dimension {empty[0]} = {problem.bounds[empty[0]]} cannot be split over the "
+            "levels under the constraints"
+        )
+        self.arrays = self._arrays()
+
+    @property
+    def size(self) -> int:
+        """Number of (factors, permutation, axis, keep) combinations before the fan-out check."""
+        a = self.arrays
+        orders = math.prod(math.factorial(int(n)) for n in a.free_count)
+        return (
+            math.prod(f.count for f in self.factors)
+            * orders
+            * 2 ** int((a.axis == 2).sum() + (a.keep == 2).sum())
+        )
+
+    def empty_batch(self, count: int) -> MappingBatch:
+        """Return ``count`` mappings with all factors 1; what the space fixes is filled in."""
+        a = self.arrays
+        levels, dimensions = a.order.shape
+        tensors = a.keep.shape[1]
+        orders_free = bool((a.free_count > 1).any())
+        flags = [self._directive(key) for key in _DIRECTIVES]
+        axis_order = self._spatial_orders()
+        return MappingBatch(
+            temporal=np.ones((levels, dimensions, count), np.int32),
+            spatial=np.ones((levels, dimensions, count), np.int32),
+            permutation=np.repeat(a.order[:, :, None], count if orders_free else 1, axis=2),
+            spatial_permutation=np.repeat(
+                axis_order[:, :, None], count if a.any_axis_free else 1, axis=2
+            ),
+            split=np.repeat(
+                (a.axis == 0).sum(axis=1).astype(np.int8)[:, None],
+                count if a.any_axis_free else 1,
+                axis=1,
+            ),
+            keep=np.repeat(
+                (a.keep != 0).reshape(levels, tensors, 1), count if a.any_keep_free else 1, axis=2
+            ),
+            no_temporal_reuse=flags[0],
+            no_multicast=flags[1],
+            no_link_transfer=flags[2],
+        )
+
+    def _directive(self, key: str) -> npt.NDArray[np.bool_]:
+        return np.array(
+            [[t in getattr(level, key) for t in self.problem.tensors] for level in self._levels],
+            np.bool_,
+        )[:, :, None]
+
+    def _slots_of(self, dimension: str) -> list[Slot]:
+        """Places that may hold a factor of the dimension, from the inside out."""
+        slots = []
+        for s, level in enumerate(self._levels):
+            axes = self._axes(s, dimension)
+            reach = max((self._fanouts[s][axis] for axis in axes), default=1)
+            if reach > 1 or dimension in level.spatial.factors:
+                slots += self._slot(dimension, s, level.spatial, True, reach)
+            slots += self._slot(dimension, s, level.temporal, False, _UNLIMITED)
+        return slots
+
+    def _slot(
+        self, dimension: str, s: int, loops: LoopConstraint, spatial: bool, reach: int
+    ) -> list[Slot]:
+        if dimension in loops.factors:
+            fixed = loops.factors[dimension] or self.problem.bounds[dimension]
+            return [Slot(s, spatial, reach, fixed)]
+        if loops.dimensions is not None and dimension not in loops.dimensions:
+            return []
+        cap = min(reach, loops.max_factors.get(dimension, _UNLIMITED))
+        return [Slot(s, spatial, cap, 0)] if cap > 1 else []
+
+    def _axes(self, s: int, dimension: str) -> tuple[int, ...]:
+        """Axes (0: X, 1: Y) along which the dimension may run below level s."""
+        spatial = self._levels[s].spatial
+        axes = []
+        for axis, listed in ((0, spatial.x), (1, spatial.y)):
+            if self._fanouts[s][axis] > 1 and (listed is None or dimension in listed):
+                axes.append(axis)
+        return tuple(axes)
+
+    def _arrays(self) -> SpaceArrays:
+        problem = self.problem
+        levels, dimensions = len(self._levels), len(problem.dimensions)
+        widest = max((len(slots) for slots in self.slots), default=0)
+        slot_level = np.zeros((dimensions, widest), np.int64)
+        slot_spatial = np.zeros((dimensions, widest), np.bool_)
+        for d, slots in enumerate(self.slots):
+            for k, slot in enumerate(slots):
+                slot_level[d, k], slot_spatial[d, k] = slot.level, slot.spatial
+        axis = np.ones((levels, dimensions), np.int8)
+        for s in range(levels):
+            for d, name in enumerate(problem.dimensions):
+                axes = self._axes(s, name)
+                axis[s, d] = 2 if len(axes) == 2 else (axes[0] if axes else 1)
+        order, start, count = self._orders()
+        keep = self._keeps()
+        return SpaceArrays(
+            slots=np.array([len(slots) for slots in self.slots], np.int64),
+            slot_level=slot_level,
+            slot_spatial=slot_spatial,
+            **_joined(tuple(self.factors)),
+            order=order,
+            free_start=start,
+            free_count=count,
+            axis=axis,
+            any_axis_free=bool((axis == 2).any()),
+            keep=keep,
+            any_keep_free=bool((keep == 2).any()),
+            fanout_x=np.array([x for x, _ in self._fanouts], np.float64),
+            fanout_y=np.array([y for _, y in self._fanouts], np.float64),
+        )
+
+    def _orders(
+        self,
+    ) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Loop order per level: listed dimensions, then free ones, then those without a slot."""
+        names = self.problem.dimensions
+        order = np.empty((len(self._levels), len(names)), np.int8)
+        start = np.zeros(len(self._levels), np.int64)
+        count = np.zeros(len(self._levels), np.int64)
+        for s, level in enumerate(self._levels):
+            listed = [names.index(d) for d in level.temporal.permutation or ()]
+            movable = [
+                d
+                for d in range(len(names))
+                if d not in listed
+                and any(x.level == s and not x.spatial for x in self.slots[d])
+                and self.problem.bounds[names[d]] > 1
+            ]
+            rest = [d for d in range(len(names)) if d not in listed and d not in movable]
+            order[s] = [*listed, *movable, *rest]
+            start[s], count[s] = len(listed), len(movable)
+        return order, start, count
+
+    def _spatial_orders(self) -> npt.NDArray[np.int8]:
+        """Spatial loop order per level: X before Y, listed dimensions before the others."""
+        names = self.problem.dimensions
+        order = np.empty((len(self._levels), len(names)), np.int8)
+        for s, level in enumerate(self._levels):
+            listed = [names.index(d) for d in level.spatial.permutation or ()]
+            base = [*listed, *(d for d in range(len(names)) if d not in listed)]
+            order[s] = sorted(base, key=lambda d, s=s: self.arrays.axis[s, d])  # type: ignore[misc]
+        return order
+
+    def _keeps(self) -> npt.NDArray[np.int8]:
+        keep = np.full((len(self._levels), len(self.problem.tensors)), 2, np.int8)
+        for s, level in enumerate(self._levels):
+            for t, name in enumerate(self.problem.tensors):
+                if name in level.keep or s == len(self._levels) - 1:
+                    keep[s, t] = 1
+                if name in level.bypass:
+                    keep[s, t] = 0
+        return keep
+
+
+_DIRECTIVES = ("no_temporal_reuse", "no_multicast", "no_link_transfer")
+
+
+@lru_cache(maxsize=1024)
+def _joined(parts: tuple[Factorizations, ...]) -> dict[str, npt.NDArray[np.generic]]:
+    """Concatenate tables and lattices of all dimensions."""
+    table_start, tables, at = [], [], 0
+    for f in parts:
+        table_start.append(at if len(f.table) else -1)
+        tables.append(f.table.reshape(-1))
+        at += f.table.size
+    nodes = np.cumsum([0, *(len(f.first) - 1 for f in parts)])
+    edges = np.cumsum([0, *(len(f.factor) for f in parts)])
+    return {
+        "count": np.array([f.count for f in parts], np.float64),
+        "table_start": np.array(table_start, np.int64),
+        "table": np.concatenate(tables),
+        "node_start": nodes[:-1].astype(np.int64),
+        "first": np.concatenate(
+            [*(f.first[:-1] + e for f, e in zip(parts, edges[:-1], strict=True)), edges[-1:]]
+        ).astype(np.int64),
+        "factor": np.concatenate([f.factor for f in parts]),
+        "target": np.concatenate(
+            [f.target + n for f, n in zip(parts, nodes[:-1], strict=True)]
+        ).astype(np.int32),
+        "before": np.concatenate([f.before for f in parts]),
+    }
+
+
+def _check_names(problem: Problem, level: str, c: LevelConstraint) -> None:
+    where = f"constraints of {level}: "
+    for key in ("keep", "bypass", *_DIRECTIVES):
+        for name in getattr(c, key):
+            if name not in problem.tensors:
+                raise SpecError(where + unknown_name("data space", name, problem.tensors))
+    for loops in (c.temporal, c.spatial):
+        for name in (
+            *(loops.dimensions or ()),
+            *loops.factors,
+            *loops.max_factors,
+            *(loops.permutation or ()),
+        ):
+            if name not in problem.dimensions:
+                raise SpecError(where + unknown_name("dimension", name, problem.dimensions))
+    for name in (*(c.spatial.x or ()), *(c.spatial.y or ())):
+        if name not in problem.dimensions:
+            raise SpecError(where + unknown_name("dimension", name, problem.dimensions))
