@@ -200,10 +200,14 @@ def _copy(space: SpaceArrays, source: MappingArrays, i: int, to: MappingArrays, 
                 for p in range(dimensions):
                     to.permutation[s, p, b] = source.permutation[s, p, i]
     if space.any_axis_free:
-        to.spatial_permutation[:, :, b] = source.spatial_permutation[:, :, i]
-        to.split[:, b] = source.split[:, i]
+        for s in range(levels):
+            to.split[s, b] = source.split[s, i]
+            for p in range(dimensions):
+                to.spatial_permutation[s, p, b] = source.spatial_permutation[s, p, i]
     if space.any_keep_free:
-        to.keep[:, :, b] = source.keep[:, :, i]
+        for s in range(levels):
+            for t in range(space.keep.shape[1]):
+                to.keep[s, t, b] = source.keep[s, t, i]
 
 
 @compiled
@@ -253,11 +257,11 @@ def _check_each(
 ) -> None:
     """Like :func:`check` where every lane keeps other tensors: one keep pattern at a time."""
     levels, tensors = plan.keep.shape
-    ok = np.zeros(WIDTH, np.bool_)
     for i in range(n):
         for s in range(levels):
             for t in range(tensors):
                 plan.keep[s, t] = block.keep[s, t, i]
         check(x, plan, c)
-        ok[i] = x.ok[i]
-    x.ok[:] = ok
+        x.odd[i] = x.ok[i]
+    for i in range(n):
+        x.ok[i] = x.odd[i]

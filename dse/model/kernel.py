@@ -16,7 +16,7 @@ from dse.architecture import HardwareArrays
 from dse.model import arrays as a
 from dse.model.arrays import Details, MappingArrays, ProblemArrays, Totals
 from dse.model.jit import compiled
-from dse.model.loops import Nest, build_nest, footprint, new_nest
+from dse.model.loops import Nest, build_nest, copy_row, footprint, new_nest
 from dse.model.multicast import Histogram, new_grid, new_histogram
 from dse.model.traffic import (
     Links,
@@ -50,6 +50,7 @@ class Scratch(NamedTuple):
     peer: Floats  # (L,) reads and fills that link transfers cause
     load: Floats  # (L, 2) reads and writes per cycle, summed over tensors
     verdict: Ints  # (7,)
+    row: Floats  # (10,) one row of details
 
 
 def new_scratch(
@@ -78,6 +79,7 @@ def new_scratch(
         np.empty(levels),
         np.empty((levels, 2)),
         np.empty(7, np.int64),
+        np.empty(10),
     )
 
 
@@ -327,11 +329,10 @@ def _storage_energy(
     iterations: int,
     version: int,
     details: Details,
-    out: Floats,
 ) -> float:
     """Traffic, counts and energy of all tensors; NaN when scratch was too small."""
     levels, tensors = keep.shape
-    nest, tile, r = w.nest, w.tile, w.records
+    nest, tile, r, out = w.nest, w.tile, w.records, w.row
     energy = 0.0
     w.load[:] = 0.0
     want = details.verdict.shape[1] > 0
@@ -388,10 +389,10 @@ def _storage_energy(
                 out,
             )
             if want:
-                details.tensor[:, s, t, b] = out
+                copy_row(details.tensor[:, s, t, b], out)
             energy += _network(w, hw, i, s, p.read_write[t], used, out[:4])
             if want:
-                details.network[:, s, t, b] = out[:4]
+                copy_row(details.network[:, s, t, b], out)
             used *= w.fan[s]
     return energy
 
@@ -407,7 +408,6 @@ def _evaluate_one(
     version: int,
     totals: Totals,
     details: Details,
-    out: Floats,
 ) -> bool:
     """Evaluate mapping b on hardware i; False when scratch was too small."""
     levels = m.temporal.shape[0]
@@ -417,14 +417,14 @@ def _evaluate_one(
     _set_sizes(w, p)
     totals.valid[b] = _fits(w, hw, i, keep)
     if want:
-        details.verdict[:, b] = w.verdict
+        copy_row(details.verdict[:, b], w.verdict)
     if not totals.valid[b]:
         return True
     macs = np.int64(iterations)
     for s in range(levels):
         w.fan[s] = w.nest.width[s] * w.nest.height[s]
         macs *= w.fan[s]
-    energy = _storage_energy(w, p, m, b, keep, hw, i, iterations, version, details, out)
+    energy = _storage_energy(w, p, m, b, keep, hw, i, iterations, version, details)
     if math.isnan(energy):
         return False
     cycles = float(iterations)
@@ -466,8 +466,7 @@ def evaluate_range(
     details: Details,
 ) -> int:
     """Evaluate mappings ``start .. stop``; return the first that needs more scratch, or stop."""
-    out = np.empty(10)
     for b in range(start, stop):
-        if not _evaluate_one(w, p, m, b, hw, hardware_index[b], version, totals, details, out):
+        if not _evaluate_one(w, p, m, b, hw, hardware_index[b], version, totals, details):
             return b
     return stop

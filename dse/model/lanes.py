@@ -20,7 +20,7 @@ from dse.model import arrays as a
 from dse.model.arrays import MappingArrays, Totals
 from dse.model.jit import compiled
 from dse.model.links import may_link
-from dse.model.loops import Nest, build_nest, new_nest
+from dse.model.loops import Nest, build_nest, copy_row, new_nest
 from dse.model.multicast import Histogram, closed_histogram, new_histogram
 from dse.model.traffic import Tile, new_tile, set_vectors
 
@@ -236,7 +236,7 @@ def load_mappings(x: Lanes, m: MappingArrays, b: int, n: int) -> None:
                     for i in range(WIDTH):
                         above[i] = below[i]
             else:
-                above[:] = x.spatial[s, d]
+                copy_row(above, x.spatial[s, d])
             if x.temporal_used[s, d]:
                 temporal = x.temporal[s, d]
                 for i in range(WIDTH):

@@ -59,6 +59,13 @@ def new_nest(levels: int, dimensions: int) -> Nest:
 
 
 @compiled
+def copy_row(to: npt.NDArray[np.generic], source: npt.NDArray[np.generic]) -> None:
+    """Copy the first ``len(to)`` elements (an array assignment would allocate)."""
+    for i in range(to.shape[0]):
+        to[i] = source[i]
+
+
+@compiled
 def build_nest(nest: Nest, m: MappingArrays, b: int, stride: Ints) -> int:
     """Fill ``nest`` from mapping ``b``; return the number of temporal iterations (section 2).
 
@@ -93,7 +100,7 @@ def build_nest(nest: Nest, m: MappingArrays, b: int, stride: Ints) -> int:
                     nest.height[s] *= n
         nest.middle[s] = k
         nest.temporal_first[s] = j
-        nest.spatial_extent[s, :] = stride
+        copy_row(nest.spatial_extent[s], stride)
         for p in range(dimensions):
             d = m.permutation[s, p, b_perm]
             n = np.int64(m.temporal[s, d, b])
@@ -105,7 +112,7 @@ def build_nest(nest: Nest, m: MappingArrays, b: int, stride: Ints) -> int:
                 nest.temporal[j] = k
                 j += 1
                 k += 1
-        nest.extent[s, :] = stride
+        copy_row(nest.extent[s], stride)
     nest.first[levels] = k
     nest.temporal_first[levels] = j
     nest.suffix[j] = 1

@@ -37,6 +37,7 @@ class Grid(NamedTuple):
     linked: npt.NDArray[np.bool_]  # (E,)
     column_low: Ints  # (E,)
     column_high: Ints  # (E,)
+    member: Ints  # (E,) children that are not linked, sorted by key
 
 
 def new_histogram(entries: int) -> Histogram:
@@ -55,6 +56,7 @@ def new_grid(elements: int, ranks: int) -> Grid:
         np.empty((elements, ranks), np.int64),
         np.empty(elements, np.int64),
         np.empty(elements, np.bool_),
+        np.empty(elements, np.int64),
         np.empty(elements, np.int64),
         np.empty(elements, np.int64),
     )
@@ -192,39 +194,66 @@ def group_children(
 ) -> None:
     """Fill ``h`` with the groups of those of ``count`` placed children that are not linked."""
     h.size[0] = 0
-    left = np.empty(count, np.int64)
+    member = grid.member
     n = 0
     for i in range(count):
         if not grid.linked[i]:
-            left[n] = i
+            member[n] = i
             n += 1
-    left = left[:n]
     if no_multicast:
-        for i in left:
-            hops = 0.0
-            if want_hops:
-                row = i // grid_width
-                centre = (grid_height - 1) / 2.0
-                hops = i % grid_width + max(0.0, centre - row) + max(0.0, row - centre)
-            _add(h, 1, 1, hops)
+        centre = (grid_height - 1) / 2.0
+        for p in range(n):
+            column, row = member[p] % grid_width, member[p] // grid_width
+            hops = column + max(0.0, centre - row) + max(0.0, row - centre)
+            _add(h, 1, 1, hops if want_hops else 0.0)
         return
-    order = np.argsort(grid.key[left], kind="mergesort")
+    _sort_by_key(member, n, grid.key)
     start = 0
     while start < n:
-        key = grid.key[left[order[start]]]
+        key = grid.key[member[start]]
         stop = start + 1
-        while stop < n and grid.key[left[order[stop]]] == key:
+        while stop < n and grid.key[member[stop]] == key:
             stop += 1
         hops = 0.0
         if want_hops:
-            hops = _group_hops(grid, left, order, start, stop, grid_width, grid_height)
+            hops = _group_hops(grid, start, stop, grid_width, grid_height)
         _add(h, stop - start, 1, hops)
         start = stop
 
 
 @compiled
+def _sift_down(member: Ints, root: int, n: int, key: Ints) -> None:
+    """Restore the heap property below ``root``; ties of key are broken by index."""
+    while True:
+        child = 2 * root + 1
+        if child >= n:
+            return
+        if child + 1 < n and _before(member[child], member[child + 1], key):
+            child += 1
+        if not _before(member[root], member[child], key):
+            return
+        member[root], member[child] = member[child], member[root]
+        root = child
+
+
+@compiled
+def _before(i: int, j: int, key: Ints) -> bool:
+    return key[i] < key[j] or (key[i] == key[j] and i < j)
+
+
+@compiled
+def _sort_by_key(member: Ints, n: int, key: Ints) -> None:
+    """Heap sort of ``member[:n]`` by key, then index: in place, nothing is allocated."""
+    for root in range(n // 2 - 1, -1, -1):
+        _sift_down(member, root, n, key)
+    for last in range(n - 1, 0, -1):
+        member[0], member[last] = member[last], member[0]
+        _sift_down(member, 0, last, key)
+
+
+@compiled
 def _group_hops(
-    grid: Grid, left: Ints, order: Ints, start: int, stop: int, grid_width: int, grid_height: int
+    grid: Grid, start: int, stop: int, grid_width: int, grid_height: int
 ) -> float:
     """Hops of one multicast: along the bottom row, then up and down every occupied column."""
     centre = (grid_height - 1) / 2.0
@@ -232,8 +261,7 @@ def _group_hops(
     for column in range(grid_width):
         grid.column_low[column] = -1
     for p in range(start, stop):
-        i = left[order[p]]
-        column, row = i % grid_width, i // grid_width
+        column, row = grid.member[p] % grid_width, grid.member[p] // grid_width
         furthest = max(furthest, column)
         if grid.column_low[column] < 0:
             grid.column_low[column] = row

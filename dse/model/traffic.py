@@ -10,7 +10,7 @@ import numpy.typing as npt
 from dse.model.arrays import HEAD
 from dse.model.jit import compiled
 from dse.model.links import mark_linked, may_link
-from dse.model.loops import Nest
+from dse.model.loops import Nest, copy_row
 from dse.model.multicast import (
     Grid,
     Histogram,
@@ -131,7 +131,7 @@ def delivered_words(tile: Tile, nest: Nest, s: int, full: int, version: int) -> 
         if partial < 0:
             if version == HEAD and _is_zero(tile.step):
                 continue
-            tile.first[:] = tile.step
+            copy_row(tile.first, tile.step)
             partial = _refetch(tile.edge, tile.step)
             delta = partial
         elif version == HEAD and _is_zero(tile.step):
@@ -268,7 +268,7 @@ def _events(
     if j0 == j1:
         return plain
     inner = nest.temporal[j0]
-    tile.first[:] = tile.vector[inner]
+    copy_row(tile.first, tile.vector[inner])
     if _is_zero(tile.first):
         return delivered_words(tile, nest, s, full, version)
     partial = _refetch(tile.edge, tile.first)
