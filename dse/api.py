@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dse.model.stats import Stats
+    from dse.study.result import RunResult
 
 
 def model_files(*paths: str | Path, timeloop_version: str = "4cf6d4c") -> Stats:
@@ -25,3 +27,48 @@ def model_files(*paths: str | Path, timeloop_version: str = "4cf6d4c") -> Stats:
     from dse.timeloop.evaluate import evaluate_files  # noqa: PLC0415 - loads numba
 
     return evaluate_files(paths, timeloop_version).stats
+
+
+def run(
+    arch: str | Path = "gemmini",
+    workload: str | Path = "resnet50",
+    optimizer: str | Mapping[str, Any] = "random",
+    *,
+    samples: int = 1000,
+    seed: int = 0,
+    variables: Mapping[str, int] | None = None,
+    **settings: Any,  # noqa: ANN401
+) -> RunResult:
+    """Search the best design, as ``python -m dse run`` does.
+
+    Args:
+        arch: name of a built-in architecture template, or path of a YAML file.
+        workload: name of a built-in network, or path of a YAML file.
+        optimizer: its name, or ``{"name": ..., "setting": value, ...}``.
+        samples: mappings to evaluate for every unique layer.
+        seed: of all randomness: equal settings give equal results.
+        variables: values of template variables to hold fixed.
+        settings: further settings as listed by ``python -m dse run --help``, such as
+            ``objective="energy"``, ``folder="my_run"`` or ``mapper={"name": "random"}``.
+
+    Returns:
+        The best design (``.design``), its metrics (``.metrics``) and its run folder.
+
+    Raises:
+        SpecError: a setting or a file is wrong.
+        NothingFeasible: no valid design was found.
+    """
+    from dse.runner import start  # noqa: PLC0415 - loads numba
+
+    paths = {k: str(settings.pop(k)) for k in ("folder", "runs") if settings.get(k) is not None}
+    given = {
+        "arch": str(arch),
+        "workload": str(workload),
+        "optimizer": optimizer,
+        "samples": samples,
+        "seed": seed,
+        "variables": dict(variables or {}),
+        **paths,
+        **settings,
+    }
+    return start(given).execute()

@@ -1,9 +1,9 @@
 """Plug-ins: optimizers, mappers and evaluators, found by entry point.
 
 The built-ins register in the same way as outside plug-ins do: the distribution names a class in
-the group ``dse.optimizers``, ``dse.mappers`` or ``dse.evaluators``; the class says its settings
-(a dataclass whose fields all have defaults) in ``settings_type``, if it has any. An outside plug-in that cannot
-be loaded is named in a warning and skipped.
+the group ``dse.optimizers``, ``dse.mappers`` or ``dse.evaluators``; if the class has settings, it
+says so in ``settings_type``, a dataclass whose fields all have defaults. An outside plug-in that
+cannot be loaded is named in a warning and skipped.
 """
 
 from __future__ import annotations

@@ -38,46 +38,41 @@ class RandomMapper(Mapper[RandomMapperSettings]):
         seed: int,
     ) -> Mapped:
         """Draw ``samples`` valid mappings for each hardware and keep the best of each."""
-        from dse.mapspace.space import Mapspace  # noqa: PLC0415 - compiled code loads on use
+        from dse.mapspace.sampling import sample_valid  # noqa: PLC0415 - compiled code loads
+        from dse.mapspace.space import Mapspace  # noqa: PLC0415 - on use
 
-        if self.settings.max_draws < 1:
-            raise SpecError(f"max_draws = {self.settings.max_draws}, expected at least 1")
-        wanted = np.repeat(np.arange(len(hardware), dtype=np.int32), samples)
-        space = Mapspace(problem, hardware.level_names, self.constraints)
-        drawn = space.sample_valid(
-            hardware, wanted, seed=seed, max_draws=self.settings.max_draws * len(wanted)
+        draws = self.settings.max_draws
+        if draws < 1:
+            raise SpecError(f"mapper.max_draws = {draws}, expected at least 1")
+        seeds = np.random.SeedSequence(seed).generate_state(len(hardware), np.uint64)
+        best: list[Mapping | None] = []
+        metrics = []
+        for h, architecture in enumerate(hardware.architectures):
+            space = Mapspace(problem, architecture, self.constraints)
+            wanted = int(samples[h])
+            found = sample_valid(space, wanted, int(seeds[h]), draws * wanted).mappings
+            index = np.full(len(found), h, dtype=np.int32)
+            priced = self.evaluator.evaluate(hardware, problem, found, index)
+            rank = self.objective.rank(priced)
+            # of equals the first drawn wins, whatever the number of threads
+            first = int(np.argmin(rank)) if len(found) else -1
+            valid = first >= 0 and bool(priced.valid[first])
+            best.append(found[first] if valid else None)
+            metrics.append(_take(priced, first) if valid else _INVALID)
+        return Mapped(
+            tuple(best), Metrics(*(np.array(column) for column in zip(*metrics, strict=True)))
         )
-        if len(drawn.hardware_index) == 0:
-            return _nothing(len(hardware))
-        metrics = self.evaluator.evaluate(hardware, problem, drawn.mappings, drawn.hardware_index)
-        rank = self.objective.rank(metrics)
-        # stable: of equals the first drawn wins, whatever the number of threads
-        order = np.lexsort((rank, drawn.hardware_index))
-        owners, first = np.unique(drawn.hardware_index[order], return_index=True)
-        best = np.full(len(hardware), -1, dtype=np.int64)
-        best[owners] = order[first]
-        best[owners[~metrics.valid[best[owners]]]] = -1
-        mappings = tuple(drawn.mappings[int(b)] if b >= 0 else None for b in best)
-        return Mapped(mappings, _take(metrics, best))
 
 
-def _take(metrics: Metrics, index: npt.NDArray[np.int64]) -> Metrics:
-    """Return the metrics at ``index``, not valid where it is negative."""
-    found = index >= 0
+_INVALID = (False, np.nan, np.nan, np.nan, np.nan)
 
-    def pick(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        return np.where(found, values[index], np.nan)
 
-    return Metrics(
-        valid=found,
-        cycles=pick(metrics.cycles),
-        energy_pj=pick(metrics.energy_pj),
-        utilization=pick(metrics.utilization),
-        area_um2=pick(metrics.area_um2),
+def _take(metrics: Metrics, index: int) -> tuple[bool, float, float, float, float]:
+    """Return the metrics of one mapping, in the order of the fields."""
+    return (
+        True,
+        float(metrics.cycles[index]),
+        float(metrics.energy_pj[index]),
+        float(metrics.utilization[index]),
+        float(metrics.area_um2[index]),
     )
-
-
-def _nothing(size: int) -> Mapped:
-    nan = np.full(size, np.nan)
-    nobody: tuple[Mapping | None, ...] = (None,) * size
-    return Mapped(nobody, Metrics(np.zeros(size, np.bool_), nan, nan, nan, nan))

@@ -1,1 +1,1 @@
-
+"""Reports: results for people."""

@@ -56,6 +56,7 @@ class State:
         asked: designs evaluated so far; also numbers the seeds of the next batch.
         samples: samples spent so far.
         feasible: valid designs so far.
+        last_reason: why the last design that was not valid was not.
     """
 
     optimizer: Optimizer[Any]
@@ -67,6 +68,7 @@ class State:
     best: Design | None = None
     best_metrics: DesignMetrics | None = None
     best_value: float = float("inf")
+    last_reason: str = ""
 
 
 class _Pickler(pickle.Pickler):

@@ -107,8 +107,8 @@ class Study:
             designs = self._within_budget(state.optimizer.ask())
             if designs:
                 results = self._price(designs, self._seed_of_batch())
-                for design, metrics in results:
-                    self._count(design, metrics, journal)
+                for asked, (design, metrics) in zip(designs, results, strict=True):
+                    self._count(_cost(asked), design, metrics, journal)
                 state.optimizer.tell(*(list(part) for part in zip(*results, strict=True)))
             state.finished = not designs or state.samples >= self._budget
             if self._folder is not None and journal is not None:
@@ -137,11 +137,15 @@ class Study:
         """Return the seed of the mapper for the batch that begins with the next design."""
         return np.random.SeedSequence(self._seed, spawn_key=(_MAPPER, self.state.asked))
 
-    def _count(self, design: Design, metrics: DesignMetrics, journal: Journal | None) -> None:
+    def _count(
+        self, cost: int, design: Design, metrics: DesignMetrics, journal: Journal | None
+    ) -> None:
         state = self.state
-        state.samples += _cost(design)
+        state.samples += cost
         value = self._objective(metrics)
-        if metrics.valid:
+        if not metrics.valid:
+            state.last_reason = metrics.reason
+        else:
             state.feasible += 1
             if value < state.best_value:
                 state.best, state.best_metrics, state.best_value = design, metrics, value

@@ -1,0 +1,74 @@
+"""The command line: sub-commands, and errors as one line with an exit code."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from dse import __version__
+from dse.errors import DseError, SpecError, unknown_name
+
+#: Sub-command -> the module whose ``main(argv) -> int`` runs it, and one line of help.
+COMMANDS = {
+    "run": ("dse.cli.run", "search hardware and mappings for a workload"),
+    "model": ("dse.cli.model", "evaluate Timeloop input files, as timeloop-model does"),
+    "list": ("dse.cli.list", "list optimizers, archs, workloads, ..."),
+    "show": ("dse.cli.show", "show one of them"),
+}
+
+_HELP = """\
+dse: find the best DNN accelerator and the mapping of every layer on it
+
+usage: python -m dse COMMAND [ARGUMENTS]
+
+commands:
+{commands}
+examples:
+  python -m dse run optimizer=random arch=gemmini workload=resnet50 samples=1000 seed=0
+  python -m dse run workload=vgg16 variables.pe_dim=16 objective=energy
+  python -m dse run -m seed=0,1,2 workload=resnet50,vgg16      one run for each combination
+  python -m dse run resume=runs/20261120-155903_random_resnet50_s0
+  python -m dse model arch.yaml problem.yaml mapping.yaml -o out/
+  python -m dse list workloads
+  python -m dse show gemmini
+
+'python -m dse COMMAND --help' tells more of a command; 'python -m dse run --help' lists all
+settings with their defaults. Results go to stdout, progress and messages to stderr.
+
+exit codes: 0 good, 1 failed, 2 usage or input error, 3 nothing feasible (or the mapping is
+rejected), 4 external tool missing or failed, 130 interrupted
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _dispatch(arguments)
+    except DseError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return error.exit_code
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        return 130
+    except BrokenPipeError:  # the reader of our output, such as head, has gone
+        sys.stderr.close()
+        return 1
+
+
+def _dispatch(arguments: list[str]) -> int:
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        width = max(map(len, COMMANDS))
+        lines = "".join(f"  {name:{width}}  {text}\n" for name, (_, text) in COMMANDS.items())
+        sys.stdout.write(_HELP.format(commands=lines))
+        return 0 if arguments else 2
+    if arguments[0] in ("-V", "--version"):
+        sys.stdout.write(f"dse {__version__}\n")
+        return 0
+    command, rest = arguments[0], arguments[1:]
+    if command not in COMMANDS:
+        raise SpecError(unknown_name("command", command, COMMANDS))
+    run = import_module(COMMANDS[command][0]).main
+    code: int = run(rest)
+    return code

@@ -1,0 +1,142 @@
+"""Hydra in front of a run: config groups, overrides, sweeps and launchers.
+
+Hydra's own folders and logging are switched off; what it says of a wrong override becomes one
+line with the nearest match.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import hydra
+from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from dse.config import DEFAULT_PLUGINS, RunConfig, explain, group_node, known_keys
+from dse.errors import SpecError, unknown_name
+from dse.plugins import GROUPS, plugins
+
+Task = Callable[[dict[str, Any]], None]
+
+_HYDRA = {
+    "run": {"dir": "."},
+    "sweep": {"dir": "${runs}", "subdir": "."},
+    "output_subdir": None,
+    "job": {"name": "dse"},
+}
+
+
+def run_with_hydra(arguments: Sequence[str], task: Task) -> None:
+    """Compose the settings from command-line overrides and call ``task``, once per job.
+
+    Raises:
+        SpecError: an override is malformed, or names an unknown setting or choice.
+    """
+    _store()
+    words = [_checked(word) for word in arguments]
+
+    def job(config: DictConfig) -> None:
+        settings = OmegaConf.to_container(config, resolve=True)
+        if not isinstance(settings, dict):
+            raise TypeError("the configuration is not a mapping")
+        task({str(key): value for key, value in settings.items()})
+
+    main = hydra.main(config_path=None, config_name="run", version_base="1.3")(job)
+    with _command_line(words):
+        try:
+            main()
+        except HydraException as error:
+            raise SpecError(_one_line(error)) from error
+        except OmegaConfBaseException as error:
+            raise SpecError(explain(error)) from error
+
+
+def _store() -> None:
+    """Register the settings of a run and of every plug-in."""
+    store = ConfigStore.instance()
+    for kind in GROUPS:
+        for item in plugins(kind).values():
+            store.store(group=kind, name=item.name, node=group_node(item))
+    defaults: list[Any] = [
+        *({kind: name} for kind, name in DEFAULT_PLUGINS.items()),
+        "_self_",
+        {"override hydra/job_logging": "none"},
+        {"override hydra/hydra_logging": "none"},
+    ]
+    schema = dataclasses.make_dataclass(
+        "RunSettings",
+        [
+            ("defaults", list[Any], dataclasses.field(default_factory=lambda: defaults)),
+            ("hydra", Any, dataclasses.field(default_factory=lambda: _HYDRA)),
+        ],
+        bases=(_WithoutGroups,),
+    )
+    store.store(name="run", node=schema)
+
+
+_WithoutGroups = dataclasses.make_dataclass(
+    "_WithoutGroups",
+    [(f.name, f.type, f) for f in dataclasses.fields(RunConfig) if f.name not in GROUPS],
+)
+
+
+def _checked(word: str) -> str:
+    """Return an override as Hydra wants it, after a check of its key and choice."""
+    if word.startswith("-"):
+        return word
+    try:
+        override = OverridesParser.create().parse_override(word)
+    except HydraException as error:
+        raise SpecError(f"'{word}': {_one_line(error)}; expected SETTING=VALUE") from error
+    key = override.key_or_group
+    if key.partition(".")[0].partition("/")[0] == "hydra":
+        return word
+    if key in GROUPS:
+        for value in _values(override):
+            if value not in plugins(key):
+                raise SpecError(unknown_name(key, str(value), plugins(key)))
+        return word
+    if key.startswith("variables."):
+        # which variables there are is the template's to say
+        return word if word.startswith(("+", "~")) else f"++{word}"
+    chosen = {kind: name for kind in GROUPS for name in plugins(kind)}
+    known = {k for kind in GROUPS for name in plugins(kind) for k in known_keys({kind: name})}
+    if key not in known | set(chosen):
+        raise SpecError(unknown_name("setting", key, known))
+    return word
+
+
+def _values(override: Override) -> list[Any]:
+    if override.is_sweep_override():
+        return list(override.sweep_iterator())
+    return [override.value()]
+
+
+def _one_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines[:2]) if lines else type(error).__name__
+
+
+@contextmanager
+def _command_line(words: list[str]) -> Iterator[None]:
+    """Let Hydra read these words as the command line, and raise errors instead of printing."""
+    argv, full = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
+    sys.argv = ["dse run", *words]
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        yield
+    finally:
+        sys.argv = argv
+        if full is None:
+            del os.environ["HYDRA_FULL_ERROR"]
+        else:
+            os.environ["HYDRA_FULL_ERROR"] = full

@@ -1,0 +1,100 @@
+"""Progress of a run on stderr: a live line on a terminal, a plain line now and then elsewhere."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from dse.study.objective import Objective
+from dse.study.study import Progress
+
+Report = Callable[[Progress], None]
+
+_PLAIN_EVERY_S = 5.0
+
+
+@contextmanager
+def progress(objective: Objective, quiet: bool) -> Iterator[Report | None]:
+    """Yield what a run reports to; None when nothing is to be shown."""
+    if quiet:
+        yield None
+    elif sys.stderr.isatty():
+        with _live(objective) as report:
+            yield report
+    else:
+        yield _plain(objective)
+
+
+def best_text(objective: Objective, value: float) -> str:
+    """Return the best value for people: EDP in J x cycle, everything else in its unit."""
+    if not math.isfinite(value):
+        return f"best {objective.name} -"
+    if objective.name == "edp":
+        return f"best EDP {value / 1e12:.4g} J x cycle"
+    return f"best {objective.name} {value:.4g} {objective.unit}"
+
+
+@contextmanager
+def _live(objective: Objective) -> Iterator[Report]:
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+    from rich.progress import Progress as Bar  # noqa: PLC0415
+
+    columns = (
+        TextColumn("{task.completed:,}/{task.total:,} samples"),
+        BarColumn(),
+        TextColumn("{task.fields[best]}  {task.fields[rate]}  ETA"),
+        TimeRemainingColumn(),
+    )
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None, best=best_text(objective, math.inf), rate="")
+        clock = _Clock()
+
+        def report(now: Progress) -> None:
+            bar.update(
+                task,
+                total=now.budget,
+                completed=now.samples,
+                best=best_text(objective, now.best_value),
+                rate=f"{clock.rate(now.samples):,.0f} samples/s",
+            )
+
+        yield report
+
+
+def _plain(objective: Objective) -> Report:
+    clock = _Clock()
+    shown = -math.inf
+
+    def report(now: Progress) -> None:
+        nonlocal shown
+        last = now.samples >= now.budget
+        if not last and clock.elapsed_s - shown < _PLAIN_EVERY_S:
+            return
+        shown = clock.elapsed_s
+        rate = clock.rate(now.samples)
+        eta = f", ETA {(now.budget - now.samples) / rate:.0f} s" if rate and not last else ""
+        sys.stderr.write(
+            f"{now.samples:,}/{now.budget:,} samples, {now.feasible}/{now.designs} designs valid, "
+            f"{best_text(objective, now.best_value)}, {rate:,.0f} samples/s{eta}\n"
+        )
+        sys.stderr.flush()
+
+    return report
+
+
+class _Clock:
+    """Seconds since the start, and samples per second since the first report."""
+
+    def __init__(self) -> None:
+        self._start = time.monotonic()
+
+    @property
+    def elapsed_s(self) -> float:
+        return time.monotonic() - self._start
+
+    def rate(self, samples: int) -> float:
+        return samples / max(self.elapsed_s, 1e-9)

@@ -1,0 +1,49 @@
+"""The list of all settings with types, defaults and help, for ``run --help`` and ``show``."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from dse.config import DEFAULT_PLUGINS, RunConfig
+from dse.plugins import GROUPS, plugin, plugins
+
+
+def settings_help(arguments: Sequence[str]) -> str:
+    """Return the settings of a run with the plug-ins that ``arguments`` choose."""
+    chosen = dict(DEFAULT_PLUGINS)
+    for argument in arguments:
+        kind, equals, name = argument.partition("=")
+        if kind in GROUPS and equals:
+            chosen[kind] = name
+    lines = ["", "settings:"]
+    lines += _rows("", RunConfig, skip=set(GROUPS))
+    for kind in GROUPS:
+        item = plugin(kind, chosen[kind])
+        choices = " ".join(plugins(kind))
+        lines += ["", f"{kind}={item.name}  (choices: {choices})", f"  {item.summary}"]
+        lines += _rows(f"{kind}.", item.settings_type)
+    return "\n".join(lines) + "\n"
+
+
+def plugin_help(kind: str, name: str) -> str:
+    """Return what a plug-in is and its settings."""
+    item = plugin(kind, name)
+    rows = _rows(f"{kind}.", item.settings_type)
+    head = [f"{kind} {name} (from {item.distribution})", f"  {item.summary}"]
+    return "\n".join([*head, *(["settings:", *rows] if rows else ["no settings"])]) + "\n"
+
+
+def _rows(prefix: str, schema: type[Any], skip: set[str] | None = None) -> list[str]:
+    rows = []
+    for item in dataclasses.fields(schema):
+        if item.name in (skip or ()):
+            continue
+        if item.default is not dataclasses.MISSING:
+            default = "null" if item.default is None else str(item.default)
+        else:
+            default = "{}"
+        rows.append((f"{prefix}{item.name}={default}", item.metadata.get("help", "")))
+    width = max((len(left) for left, _ in rows), default=0)
+    return [f"  {left:{width}}  {text}".rstrip() for left, text in rows]

@@ -1,0 +1,67 @@
+"""A run's result as text: the hardware, one row per layer, the totals."""
+
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+from rich.table import Table
+
+from dse.study.result import RunResult
+
+_WIDTH = 100
+
+
+def result_text(result: RunResult, *, color: bool = False) -> str:
+    """Return the result table and what was chosen, ready for a terminal."""
+    buffer = io.StringIO()
+    console = Console(file=buffer, width=_WIDTH, force_terminal=color, highlight=False)
+    console.print(_table(result))
+    m = result.metrics
+    settings = result.settings
+    values = "  ".join(f"{name}={value}" for name, value in result.design.values.items())
+    for label, text in (
+        ("hardware", f"{result.architecture.name}  {values}"),
+        ("area", f"{m.area_um2 / 1e6:.4f} mm^2" if m.area_um2 else "not priced by this chain"),
+        (
+            "total",
+            f"{m.cycles:,.0f} cycles  {m.energy_pj / 1e6:,.2f} uJ  "
+            f"EDP {m.edp / 1e12:.6g} J x cycle",
+        ),
+        ("model", f"timeloop {settings['timeloop_version']}, energy chain {settings['energy']}"),
+        (
+            "search",
+            f"{result.samples:,} samples, {result.feasible} of {result.designs} designs valid, "
+            f"seed {settings['seed']}",
+        ),
+        ("folder", str(result.folder)),
+    ):
+        console.print(f"{label:9} {text}", soft_wrap=True, markup=False)
+    return buffer.getvalue()
+
+
+def _table(result: RunResult) -> Table:
+    table = Table(title=f"{result.workload.name} on {result.architecture.name}")
+    table.add_column("layer", no_wrap=True)
+    for name in ("count", "cycles", "energy uJ", "utilisation", "EDP J x cycle"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for layer in result.metrics.layers:
+        table.add_row(
+            layer.name,
+            str(layer.count),
+            f"{layer.cycles:,.0f}",
+            f"{layer.energy_pj / 1e6:,.2f}",
+            f"{layer.utilization:.1%}",
+            f"{layer.edp / 1e12:.4g}",
+        )
+    m = result.metrics
+    table.add_section()
+    table.add_row(
+        "total (x count)",
+        str(sum(layer.count for layer in m.layers)),
+        f"{m.cycles:,.0f}",
+        f"{m.energy_pj / 1e6:,.2f}",
+        f"{m.utilization:.1%}",
+        f"{m.edp / 1e12:.4g}",
+    )
+    return table

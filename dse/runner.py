@@ -1,0 +1,163 @@
+"""One run from settings to result: what the command line and ``dse.run`` both call."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from dse import catalog
+from dse.components.chain import energy_chain
+from dse.config import ResolvedConfig, resolve
+from dse.errors import NothingFeasible, SpecError, unknown_name
+from dse.evaluators.base import Evaluator
+from dse.settings import NoSettings
+from dse.study import folder as run_folder
+from dse.study.objective import Objective, objective
+from dse.study.result import RunResult, header
+from dse.study.space import SearchSpace
+from dse.study.study import Progress, Study, optimizer_rng
+from dse.template import ArchTemplate
+from dse.workload_file import read_workload
+
+Report = Callable[[Progress], None]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that is set up, in its folder, ready to go on."""
+
+    config: ResolvedConfig
+    space: SearchSpace
+    study: Study
+    objective: Objective
+    folder: Path
+
+    def execute(self, report: Report | None = None) -> RunResult:
+        """Search to the end of the budget, write the result and the best design's files.
+
+        Raises:
+            NothingFeasible: no valid design was found; the result file says so too.
+        """
+        from dse.timeloop.write import write_design  # noqa: PLC0415 - only needed here
+
+        state = self.study.run(report)
+        settings = self.config.as_dict()
+        counts = (state.samples, state.asked, state.feasible)
+        if state.best is None or state.best_metrics is None:
+            run_folder.write_result(self.folder, header(settings, "infeasible", *counts))
+            last = f"; the last reason: {state.last_reason}" if state.last_reason else ""
+            raise NothingFeasible(
+                f"none of {state.asked} designs is valid{last} (journal: {self.folder})"
+            )
+        result = RunResult(
+            design=state.best,
+            metrics=state.best_metrics,
+            architecture=self.space.architecture(state.best.values),
+            workload=self.space.workload,
+            objective=self.objective.name,
+            value=state.best_value,
+            unit=self.objective.unit,
+            settings=settings,
+            samples=state.samples,
+            designs=state.asked,
+            feasible=state.feasible,
+            folder=self.folder,
+        )
+        mapped = list(zip(self.space.workload, state.best.mappings or (), strict=True))
+        write_design(self.folder / run_folder.BEST, result.architecture, mapped)
+        run_folder.write_result(self.folder, result.as_dict())
+        return result
+
+
+def start(given: Mapping[str, Any]) -> Run:
+    """Set up a new run with these settings, and its folder.
+
+    Raises:
+        SpecError: a setting, the template or the workload is wrong; then no folder is made.
+    """
+    config = resolve(given)
+    arch_file = catalog.find("arch", config.run.arch)
+    workload_file = catalog.find("workload", config.run.workload)
+    template = ArchTemplate.read(arch_file)
+    config = replace(config, run=replace(config.run, energy=config.run.energy or template.energy))
+    space = _space(config, template, workload_file)
+    parts = _parts(config, space)
+    label = f"{config.plugins['optimizer'].name}_{space.workload.name}_s{config.run.seed}"
+    wanted = Path(config.run.folder) if config.run.folder else None
+    folder = run_folder.create(wanted, Path(config.run.runs), label)
+    run_folder.write_inputs(folder, config.as_dict(), arch_file, workload_file)
+    return _run(config, space, parts, folder)
+
+
+def resume(folder: Path, n_jobs: int | None = None) -> Run:
+    """Take up a run folder where its last checkpoint left it; a finished run stays finished.
+
+    Args:
+        folder: the run folder.
+        n_jobs: threads to use instead of those set; results do not depend on it.
+
+    Raises:
+        SpecError: it is not a run folder, or its files are broken.
+    """
+    config = resolve(run_folder.read_settings(folder))
+    if n_jobs is not None:
+        config = replace(config, run=replace(config.run, n_jobs=n_jobs))
+    template = ArchTemplate.read(folder / run_folder.TEMPLATE)
+    space = _space(config, template, folder / run_folder.WORKLOAD)
+    return _run(config, space, _parts(config, space), folder)
+
+
+def _space(config: ResolvedConfig, template: ArchTemplate, workload_file: Any) -> SearchSpace:  # noqa: ANN401
+    chain = energy_chain(config.run.energy or template.energy)
+    return SearchSpace(template, read_workload(workload_file), chain, config.run.variables)
+
+
+def _parts(config: ResolvedConfig, space: SearchSpace) -> dict[str, Any]:
+    """Build what the study drives; every setting is checked here, before a folder is made."""
+    goal = objective(config.run.objective)
+    evaluator = _evaluator(config)
+    optimizer, mapper = config.plugins["optimizer"], config.plugins["mapper"]
+    if config.run.samples < 1:
+        raise SpecError(f"samples = {config.run.samples}, expected at least 1")
+    if not 0 <= config.run.seed < 2**63:
+        raise SpecError(f"seed = {config.run.seed}, expected 0 to 2^63 - 1")
+    return {
+        "optimizer": optimizer.factory(
+            space,
+            config.settings["optimizer"],
+            optimizer_rng(config.run.seed),
+            config.run.samples,
+        ),
+        "mapper": mapper.factory(
+            evaluator, space.template.constraints, goal, config.settings["mapper"]
+        ),
+        "evaluator": evaluator,
+        "objective": goal,
+    }
+
+
+def _evaluator(config: ResolvedConfig) -> Evaluator:
+    from dse.model import TIMELOOP_VERSIONS  # noqa: PLC0415
+
+    if config.run.timeloop_version not in TIMELOOP_VERSIONS:
+        raise SpecError(
+            unknown_name("timeloop_version", config.run.timeloop_version, TIMELOOP_VERSIONS)
+        )
+    if config.run.n_jobs < 0:
+        raise SpecError(f"n_jobs = {config.run.n_jobs}, expected 0 (all cores) or more")
+    own = config.settings["evaluator"]
+    extra = {} if isinstance(own, NoSettings) else {"settings": own}
+    made: Evaluator = config.plugins["evaluator"].factory(
+        timeloop_version=config.run.timeloop_version,
+        n_jobs=config.run.n_jobs or os.cpu_count() or 1,
+        **extra,
+    )
+    return made
+
+
+def _run(config: ResolvedConfig, space: SearchSpace, parts: dict[str, Any], folder: Path) -> Run:
+    study = Study(space, **parts, samples=config.run.samples, seed=config.run.seed, folder=folder)
+    return Run(config, space, study, parts["objective"], folder)
