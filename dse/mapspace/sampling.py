@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from dse.architecture import HardwareArrays, HardwareBatch
+from dse.architecture import HardwareBatch
 from dse.mapping import MappingBatch
 from dse.mapspace.space import Mapspace, SpaceArrays
 from dse.model import arrays as a
@@ -24,8 +24,8 @@ from dse.model.lanes import (
     Plan,
     Prices,
     check,
+    derive,
     load_hardware,
-    load_mappings,
     new_lanes,
     new_prices,
 )
@@ -72,17 +72,15 @@ def _sample(
     hardware = HardwareBatch.of(space.architecture).arrays
     prices = new_prices(levels)
     load_hardware(prices, hardware, np.zeros(1, np.int32), 0, 1)
-    block = a.mapping_arrays(space.empty_batch(WIDTH))
-    plan = make_plan(space.problem, space.arrays.keep != 0, a.HEAD)
     found, drawn = fill_sample(
         space.arrays,
-        plan,
+        make_plan(space.problem, space.arrays.keep != 0, a.HEAD),
         new_lanes(levels, dimensions),
         prices,
-        block,
+        a.mapping_arrays(space.empty_batch(WIDTH)),
         a.mapping_arrays(batch),
+        np.empty(WIDTH, np.int64),
         np.uint64(seed & 0xFFFFFFFFFFFFFFFF),
-        0,
         max_draws,
         valid_only,
     )
@@ -101,36 +99,38 @@ def _uniform(seed: int, draw: int, choice: int) -> float:
 
 @compiled
 def _draw_factors(
-    space: SpaceArrays, d: int, u: float, m: MappingArrays, b: int
+    space: SpaceArrays, d: int, seed: int, draw: int, x: Lanes, index: npt.NDArray[np.int64]
 ) -> None:
-    """Write factorisation number floor(u * count) of dimension d into mapping b."""
-    index = np.floor(u * space.count[d])
-    start = space.table_start[d]
-    slots = space.slots[d]
+    """Give every lane factorisation number floor(u * count) of dimension d."""
+    count, start, slots = space.count[d], space.table_start[d], space.slots[d]
     if start >= 0:
-        at = start + np.int64(index) * slots
+        for i in range(WIDTH):
+            index[i] = start + slots * np.int64(_uniform(seed, draw + i, d) * count)
         for k in range(slots):
-            to = m.spatial if space.slot_spatial[d, k] else m.temporal
-            to[space.slot_level[d, k], d, b] = space.table[at + k]
+            s = space.slot_level[d, k]
+            row = x.spatial[s, d] if space.slot_spatial[d, k] else x.temporal[s, d]
+            for i in range(WIDTH):
+                row[i] = space.table[index[i] + k]
         return
-    node = space.node_start[d]
-    for k in range(slots):
-        edge = space.first[node]
-        last = space.first[node + 1] - 1
-        while edge < last and space.before[edge + 1] <= index:
-            edge += 1
-        index -= space.before[edge]
-        to = m.spatial if space.slot_spatial[d, k] else m.temporal
-        to[space.slot_level[d, k], d, b] = space.factor[edge]
-        node = space.target[edge]
+    for i in range(WIDTH):
+        left = np.floor(_uniform(seed, draw + i, d) * count)
+        node = space.node_start[d]
+        for k in range(slots):
+            edge = space.first[node]
+            last = space.first[node + 1] - 1
+            while edge < last and space.before[edge + 1] <= left:
+                edge += 1
+            left -= space.before[edge]
+            s = space.slot_level[d, k]
+            row = x.spatial[s, d] if space.slot_spatial[d, k] else x.temporal[s, d]
+            row[i] = space.factor[edge]
+            node = space.target[edge]
 
 
 @compiled
 def _draw_order(space: SpaceArrays, s: int, u: float, m: MappingArrays, b: int) -> None:
-    """Shuffle the free stretch of level s's loop order."""
+    """Shuffle the free stretch of level s's loop order (Fisher-Yates)."""
     start, count = space.free_start[s], space.free_count[s]
-    for p in range(space.order.shape[1]):
-        m.permutation[s, p, b] = space.order[s, p]
     for p in range(count - 1, 0, -1):
         u *= p + 1
         q = np.int64(u)
@@ -162,52 +162,62 @@ def _draw_axes(space: SpaceArrays, seed: int, draw: int, m: MappingArrays, b: in
 
 
 @compiled
-def draw(space: SpaceArrays, seed: int, number: int, m: MappingArrays, b: int) -> None:
-    """Write draw ``number`` of ``seed`` into mapping b of ``m``."""
-    levels, dimensions = space.order.shape
-    for d in range(dimensions):
-        if space.slots[d] > 0:
-            _draw_factors(space, d, _uniform(seed, number, d), m, b)
-    if m.permutation.shape[2] > 1:
-        for s in range(levels):
-            if space.free_count[s] > 1:
-                _draw_order(space, s, _uniform(seed, number, 32 + s % 16), m, b)
-    if space.any_axis_free:
-        _draw_axes(space, seed, number, m, b)
-    if space.any_keep_free:
-        bits = np.int64(_uniform(seed, number, 31) * 2.0**53)
-        for s in range(levels):
-            for t in range(space.keep.shape[1]):
-                if space.keep[s, t] == 2:
-                    m.keep[s, t, b] = bits & 1 == 1
-                    bits >>= 1
+def _draw_keeps(space: SpaceArrays, seed: int, draw: int, m: MappingArrays, b: int) -> None:
+    """Keep or bypass the tensors that a level leaves free."""
+    bits = np.int64(_uniform(seed, draw, 31) * 2.0**53)
+    for s in range(space.keep.shape[0]):
+        for t in range(space.keep.shape[1]):
+            if space.keep[s, t] == 2:
+                m.keep[s, t, b] = bits & 1 == 1
+                bits >>= 1
 
 
 @compiled
-def _copy(space: SpaceArrays, source: MappingArrays, i: int, to: MappingArrays, b: int) -> None:
-    """Copy mapping i of a block to place b; what the space shares stays as it is."""
+def _mark_slots(space: SpaceArrays, x: Lanes) -> None:
+    """Set which factors can differ from 1 anywhere in the space."""
+    x.temporal[:] = 1.0
+    x.spatial[:] = 1.0
+    x.temporal_used[:] = False
+    x.spatial_used[:] = False
+    for d in range(space.slots.shape[0]):
+        for k in range(space.slots[d]):
+            if space.slot_spatial[d, k]:
+                x.spatial_used[space.slot_level[d, k], d] = True
+            else:
+                x.temporal_used[space.slot_level[d, k], d] = True
+
+
+@compiled
+def _emit(
+    space: SpaceArrays, x: Lanes, block: MappingArrays, out: MappingArrays,
+    lanes: npt.NDArray[np.int64], count: int, at: int, seed: int, draw: int,
+) -> None:  # fmt: skip
+    """Write ``count`` accepted ``lanes`` to places ``at ..`` of the output, with their orders."""
     levels, dimensions = space.order.shape
     for d in range(dimensions):
         for k in range(space.slots[d]):
             s = space.slot_level[d, k]
-            if space.slot_spatial[d, k]:
-                to.spatial[s, d, b] = source.spatial[s, d, i]
-            else:
-                to.temporal[s, d, b] = source.temporal[s, d, i]
-    if to.permutation.shape[2] > 1:
+            row = x.spatial[s, d] if space.slot_spatial[d, k] else x.temporal[s, d]
+            to = out.spatial[s, d] if space.slot_spatial[d, k] else out.temporal[s, d]
+            for j in range(count):
+                to[at + j] = np.int32(row[lanes[j]])
+    if out.permutation.shape[2] > 1:
         for s in range(levels):
             if space.free_count[s] > 1:
+                for j in range(count):
+                    u = _uniform(seed, draw + lanes[j], 32 + s % 16)
+                    _draw_order(space, s, u, out, at + j)
+    for j in range(count):
+        i, b = lanes[j], at + j
+        if space.any_axis_free:
+            for s in range(levels):
+                out.split[s, b] = block.split[s, i]
                 for p in range(dimensions):
-                    to.permutation[s, p, b] = source.permutation[s, p, i]
-    if space.any_axis_free:
-        for s in range(levels):
-            to.split[s, b] = source.split[s, i]
-            for p in range(dimensions):
-                to.spatial_permutation[s, p, b] = source.spatial_permutation[s, p, i]
-    if space.any_keep_free:
-        for s in range(levels):
-            for t in range(space.keep.shape[1]):
-                to.keep[s, t, b] = source.keep[s, t, i]
+                    out.spatial_permutation[s, p, b] = block.spatial_permutation[s, p, i]
+        if space.any_keep_free:
+            for s in range(levels):
+                for t in range(space.keep.shape[1]):
+                    out.keep[s, t, b] = block.keep[s, t, i]
 
 
 @compiled
@@ -220,48 +230,55 @@ def _within_fanout(space: SpaceArrays, x: Lanes) -> None:
 
 
 @compiled
-def fill_sample(
-    space: SpaceArrays, plan: Plan, x: Lanes, c: Prices, block: MappingArrays, out: MappingArrays,
-    seed: int, first_draw: int, max_draws: int, valid_only: bool,
-) -> tuple[int, int]:  # fmt: skip
-    """Fill ``out`` with accepted draws; return how many were found, and how many drawn."""
-    wanted = out.temporal.shape[2]
-    found = 0
-    drawn = 0
-    while found < wanted and drawn < max_draws:
-        n = min(WIDTH, max_draws - drawn)
-        for i in range(n):
-            draw(space, seed, first_draw + drawn + i, block, i)
-        load_mappings(x, block, 0, WIDTH)
-        if valid_only:
-            if space.any_keep_free:
-                _check_each(space, plan, x, c, block, n)
-            else:
-                check(x, plan, c)
-        else:
-            x.ok[:] = True
-        _within_fanout(space, x)
-        for i in range(n):
-            if x.ok[i]:
-                _copy(space, block, i, out, found)
-                found += 1
-                if found == wanted:
-                    return found, drawn + i + 1
-        drawn += n
-    return found, drawn
-
-
-@compiled
-def _check_each(
-    space: SpaceArrays, plan: Plan, x: Lanes, c: Prices, block: MappingArrays, n: int
-) -> None:
+def _check_each(space: SpaceArrays, plan: Plan, x: Lanes, c: Prices, block: MappingArrays) -> None:
     """Like :func:`check` where every lane keeps other tensors: one keep pattern at a time."""
     levels, tensors = plan.keep.shape
-    for i in range(n):
+    for i in range(WIDTH):
         for s in range(levels):
             for t in range(tensors):
                 plan.keep[s, t] = block.keep[s, t, i]
         check(x, plan, c)
         x.odd[i] = x.ok[i]
-    for i in range(n):
+    for i in range(WIDTH):
         x.ok[i] = x.odd[i]
+
+
+@compiled
+def fill_sample(
+    space: SpaceArrays, plan: Plan, x: Lanes, c: Prices, block: MappingArrays, out: MappingArrays,
+    index: npt.NDArray[np.int64], seed: int, max_draws: int, valid_only: bool,
+) -> tuple[int, int]:  # fmt: skip
+    """Fill ``out`` with accepted draws; return how many were found, and how many drawn."""
+    wanted = out.temporal.shape[2]
+    found = 0
+    drawn = 0
+    _mark_slots(space, x)
+    while found < wanted and drawn < max_draws:
+        n = min(WIDTH, max_draws - drawn)
+        for d in range(space.slots.shape[0]):
+            if space.slots[d] > 0:
+                _draw_factors(space, d, seed, drawn, x, index)
+        for i in range(WIDTH):
+            if space.any_axis_free:
+                _draw_axes(space, seed, drawn + i, block, i)
+            if space.any_keep_free:
+                _draw_keeps(space, seed, drawn + i, block, i)
+        derive(x, block, 0, WIDTH)
+        if not valid_only:
+            x.ok[:] = True
+        elif space.any_keep_free:
+            _check_each(space, plan, x, c, block)
+        else:
+            check(x, plan, c)
+        _within_fanout(space, x)
+        count = 0
+        last = n
+        for i in range(n):
+            if x.ok[i] and found + count < wanted:
+                index[count] = i
+                count += 1
+                last = i + 1
+        _emit(space, x, block, out, index, count, found, seed, drawn)
+        found += count
+        drawn += last if found == wanted else n
+    return found, drawn

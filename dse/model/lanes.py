@@ -220,30 +220,31 @@ def _load_factors(
 @compiled
 def load_mappings(x: Lanes, m: MappingArrays, b: int, n: int) -> None:
     """Load lanes ``b .. b + n`` and derive extents, fan-outs and utilised instances."""
-    levels, dimensions = x.temporal.shape[0], x.temporal.shape[1]
     _load_factors(x.temporal, x.temporal_used, m.temporal, b, n)
     _load_factors(x.spatial, x.spatial_used, m.spatial, b, n)
+    derive(x, m, b, n)
+
+
+@compiled
+def derive(x: Lanes, m: MappingArrays, b: int, n: int) -> None:
+    """Derive extents, fan-outs and utilised instances from the loaded factors."""
+    levels, dimensions = x.temporal.shape[0], x.temporal.shape[1]
     for s in range(levels):
         for d in range(dimensions):
             here, above = x.extent[s, d], x.spatial_extent[s, d]
             if s > 0:
-                below = x.extent[s - 1, d]
-                if x.spatial_used[s, d]:
-                    spatial = x.spatial[s, d]
-                    for i in range(WIDTH):
-                        above[i] = below[i] * spatial[i]
-                else:
-                    for i in range(WIDTH):
-                        above[i] = below[i]
+                copy_row(above, x.extent[s - 1, d])
             else:
-                copy_row(above, x.spatial[s, d])
+                above[:] = 1.0
+            if x.spatial_used[s, d]:
+                spatial = x.spatial[s, d]
+                for i in range(WIDTH):
+                    above[i] *= spatial[i]
+            copy_row(here, above)
             if x.temporal_used[s, d]:
                 temporal = x.temporal[s, d]
                 for i in range(WIDTH):
-                    here[i] = above[i] * temporal[i]
-            else:
-                for i in range(WIDTH):
-                    here[i] = above[i]
+                    here[i] *= temporal[i]
     for s in range(levels):
         _fan_out(x, m, s, b, n)
     x.used[levels - 1, :] = 1.0
