@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -66,7 +66,7 @@ class Variable:
         whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
         if not whole:
             raise SpecError(f"variable {self.name} = {value!r}: {expected}")
-        number = int(value)  # type: ignore[call-overload]
+        number = int(cast(int, value))
         on_grid = (number - self.minimum) % self.step == 0
         if not (self.minimum <= number <= self.maximum and on_grid):
             raise SpecError(f"variable {self.name} = {number}: {expected}")

@@ -42,7 +42,8 @@ def run_with_hydra(arguments: Sequence[str], task: Task) -> None:
         SpecError: an override is malformed, or names an unknown setting or choice.
     """
     _store()
-    words = [_checked(word) for word in arguments]
+    sweep = bool({"-m", "--multirun"} & set(arguments))
+    words = [_checked(word, sweep) for word in arguments]
 
     def job(config: DictConfig) -> None:
         settings = OmegaConf.to_container(config, resolve=True)
@@ -89,7 +90,7 @@ _WithoutGroups = dataclasses.make_dataclass(
 )
 
 
-def _checked(word: str) -> str:
+def _checked(word: str, sweep: bool) -> str:
     """Return an override as Hydra wants it, after a check of its key and choice."""
     if word.startswith("-"):
         return word
@@ -100,6 +101,8 @@ def _checked(word: str) -> str:
     key = override.key_or_group
     if key.partition(".")[0].partition("/")[0] == "hydra":
         return word
+    if override.is_sweep_override() and not sweep:
+        raise SpecError(f"'{word}' has several values: -m runs one after the other")
     if key in GROUPS:
         for value in _values(override):
             if value not in plugins(key):
@@ -122,6 +125,8 @@ def _values(override: Override) -> list[Any]:
 
 
 def _one_line(error: Exception) -> str:
+    if isinstance(error.__cause__, OmegaConfBaseException):
+        return explain(error.__cause__)
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return " ".join(lines[:2]) if lines else type(error).__name__
 
