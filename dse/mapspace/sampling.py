@@ -17,7 +17,7 @@ from dse.mapspace.space import Mapspace, SpaceArrays
 from dse.model import arrays as a
 from dse.model.arrays import MappingArrays
 from dse.model.batch import make_plan
-from dse.model.jit import compiled
+from dse.model.jit import compiled, inner
 from dse.model.lanes import (
     WIDTH,
     Lanes,
@@ -87,7 +87,7 @@ def _sample(
     return Sample(batch if found == count else batch.window(0, found), int(drawn))
 
 
-@compiled
+@inner
 def _uniform(seed: int, draw: int, choice: int) -> float:
     """Uniform number in [0, 1) for one choice of one draw (SplitMix64)."""
     z = seed + np.uint64(draw * 64 + choice + 1) * np.uint64(0x9E3779B97F4A7C15)
@@ -97,7 +97,7 @@ def _uniform(seed: int, draw: int, choice: int) -> float:
     return float(z >> np.uint64(11)) * 2.0**-53
 
 
-@compiled
+@inner
 def _draw_factors(
     space: SpaceArrays, d: int, seed: int, draw: int, x: Lanes, index: npt.NDArray[np.int64]
 ) -> None:
@@ -127,7 +127,7 @@ def _draw_factors(
             node = space.target[edge]
 
 
-@compiled
+@inner
 def _draw_order(space: SpaceArrays, s: int, u: float, m: MappingArrays, b: int) -> None:
     """Shuffle the free stretch of level s's loop order (Fisher-Yates)."""
     start, count = space.free_start[s], space.free_count[s]
@@ -142,7 +142,7 @@ def _draw_order(space: SpaceArrays, s: int, u: float, m: MappingArrays, b: int) 
         )
 
 
-@compiled
+@inner
 def _draw_axes(space: SpaceArrays, seed: int, draw: int, m: MappingArrays, b: int) -> None:
     """Pick X or Y for the dimensions that may take either, and order X before Y."""
     levels, dimensions = space.axis.shape
@@ -161,7 +161,7 @@ def _draw_axes(space: SpaceArrays, seed: int, draw: int, m: MappingArrays, b: in
                 m.split[s, b] = place
 
 
-@compiled
+@inner
 def _draw_keeps(space: SpaceArrays, seed: int, draw: int, m: MappingArrays, b: int) -> None:
     """Keep or bypass the tensors that a level leaves free."""
     bits = np.int64(_uniform(seed, draw, 31) * 2.0**53)
@@ -172,7 +172,7 @@ def _draw_keeps(space: SpaceArrays, seed: int, draw: int, m: MappingArrays, b: i
                 bits >>= 1
 
 
-@compiled
+@inner
 def _mark_slots(space: SpaceArrays, x: Lanes) -> None:
     """Set which factors can differ from 1 anywhere in the space."""
     x.temporal[:] = 1.0
@@ -187,7 +187,7 @@ def _mark_slots(space: SpaceArrays, x: Lanes) -> None:
                 x.temporal_used[space.slot_level[d, k], d] = True
 
 
-@compiled
+@inner
 def _emit(
     space: SpaceArrays, x: Lanes, block: MappingArrays, out: MappingArrays,
     lanes: npt.NDArray[np.int64], count: int, at: int, seed: int, draw: int,
@@ -220,7 +220,7 @@ def _emit(
                     out.keep[s, t, b] = block.keep[s, t, i]
 
 
-@compiled
+@inner
 def _within_fanout(space: SpaceArrays, x: Lanes) -> None:
     """Clear ``ok`` where a level's X or Y product exceeds its own fan-out."""
     for s in range(space.fanout_x.shape[0]):
@@ -229,7 +229,7 @@ def _within_fanout(space: SpaceArrays, x: Lanes) -> None:
             x.ok[i] &= (width[i] <= space.fanout_x[s]) & (height[i] <= space.fanout_y[s])
 
 
-@compiled
+@inner
 def _check_each(space: SpaceArrays, plan: Plan, x: Lanes, c: Prices, block: MappingArrays) -> None:
     """Like :func:`check` where every lane keeps other tensors: one keep pattern at a time."""
     levels, tensors = plan.keep.shape

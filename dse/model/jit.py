@@ -16,6 +16,19 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def compiled(function: F) -> F:
-    """Compile ``function`` with numba: no-Python mode, cached on disk, GIL released."""
+    """Compile an entry point: callable from Python, cached on disk, GIL released."""
     result: F = numba.njit(cache=True, nogil=True, error_model="numpy", _nrt=False)(function)
+    return result
+
+
+def inner(function: F) -> F:
+    """Compile a function that only compiled code calls: it gets no wrappers for Python."""
+    result: F = numba.njit(
+        cache=True,
+        nogil=True,
+        error_model="numpy",
+        _nrt=False,
+        no_cpython_wrapper=True,
+        no_cfunc_wrapper=True,
+    )(function)
     return result

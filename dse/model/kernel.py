@@ -15,7 +15,7 @@ import numpy.typing as npt
 from dse.architecture import HardwareArrays
 from dse.model import arrays as a
 from dse.model.arrays import Details, MappingArrays, ProblemArrays, Totals
-from dse.model.jit import compiled
+from dse.model.jit import compiled, inner
 from dse.model.loops import Nest, build_nest, copy_row, footprint, new_nest
 from dse.model.multicast import Histogram, new_grid, new_histogram
 from dse.model.traffic import (
@@ -83,13 +83,13 @@ def new_scratch(
     )
 
 
-@compiled
+@inner
 def _round(value: float) -> float:
     """Round half away from zero, as C does."""
     return math.floor(value + 0.5) if value >= 0.0 else math.ceil(value - 0.5)
 
 
-@compiled
+@inner
 def _set_sizes(w: Scratch, p: ProblemArrays) -> None:
     """Tile sizes of every tensor at every level (section 3)."""
     for t in range(w.size.shape[0]):
@@ -98,7 +98,7 @@ def _set_sizes(w: Scratch, p: ProblemArrays) -> None:
             w.spatial_size[t, s] = footprint(p.projection[t], w.nest.spatial_extent[s])
 
 
-@compiled
+@inner
 def _expansion(used_x: int, used_y: int, instances: int, mesh_x: int, mesh_y: int, v: Ints) -> bool:
     """Check instances, then X, then Y (section 8); fill the verdict; True when it fits."""
     if used_x * used_y > instances:
@@ -112,7 +112,7 @@ def _expansion(used_x: int, used_y: int, instances: int, mesh_x: int, mesh_y: in
     return False
 
 
-@compiled
+@inner
 def _fits(w: Scratch, hw: HardwareArrays, i: int, keep: npt.NDArray[np.bool_]) -> bool:
     """Timeloop's rejection rules in its order (section 8); ``keep (L, T)``."""
     v = w.verdict
@@ -157,7 +157,7 @@ def _fits(w: Scratch, hw: HardwareArrays, i: int, keep: npt.NDArray[np.bool_]) -
     return True
 
 
-@compiled
+@inner
 def _share_and_partition(w: Scratch, t: int) -> None:
     """Partition sizes, parent shares and content accesses before bypassing (section 7, 1-2)."""
     r = w.records
@@ -180,7 +180,7 @@ def _share_and_partition(w: Scratch, t: int) -> None:
             w.share[s - 1] = shared
 
 
-@compiled
+@inner
 def _bypass(w: Scratch, t: int, keep: npt.NDArray[np.bool_]) -> int:
     """Hand bypassed levels' accesses outwards (section 7, 3-4); return the backing store."""
     r = w.records
@@ -213,7 +213,7 @@ def _bypass(w: Scratch, t: int, keep: npt.NDArray[np.bool_]) -> int:
     return top
 
 
-@compiled
+@inner
 def _network(
     w: Scratch, hw: HardwareArrays, i: int, s: int, read_write: bool, used: int, out: Floats
 ) -> float:
@@ -243,12 +243,12 @@ def _network(
     return (energy + link_energy) * used
 
 
-@compiled
+@inner
 def _blocks(count: float, block: int) -> float:
     return math.ceil(count / block)
 
 
-@compiled
+@inner
 def _level_tensor(
     w: Scratch,
     hw: HardwareArrays,
@@ -303,7 +303,7 @@ def _level_tensor(
     return instance_pj * used + addresses * hw.address_generation_pj[s, i] * clusters
 
 
-@compiled
+@inner
 def _slowdown(w: Scratch, hw: HardwareArrays, i: int, s: int) -> float:
     """Bandwidth throttling of one level (section 9)."""
     reads, writes = w.load[s, 0], w.load[s, 1]
@@ -317,7 +317,7 @@ def _slowdown(w: Scratch, hw: HardwareArrays, i: int, s: int) -> float:
     return slow
 
 
-@compiled
+@inner
 def _storage_energy(
     w: Scratch,
     p: ProblemArrays,
@@ -397,7 +397,7 @@ def _storage_energy(
     return energy
 
 
-@compiled
+@inner
 def _evaluate_one(
     w: Scratch,
     p: ProblemArrays,

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from dse.architecture import HardwareArrays
 from dse.model import arrays as a
 from dse.model.arrays import MappingArrays, Totals
-from dse.model.jit import compiled
+from dse.model.jit import compiled, inner
 from dse.model.links import may_link
 from dse.model.loops import Nest, build_nest, copy_row, new_nest
 from dse.model.multicast import Histogram, closed_histogram, new_histogram
@@ -194,7 +194,7 @@ def load_hardware(c: Prices, hw: HardwareArrays, index: npt.NDArray[np.int32], b
         c.latency[i] = latency
 
 
-@compiled
+@inner
 def _load_factors(
     to: Floats, used: Flags, source: npt.NDArray[np.int32], b: int, n: int
 ) -> None:
@@ -217,7 +217,7 @@ def _load_factors(
             used[s, d] = most > 1
 
 
-@compiled
+@inner
 def load_mappings(x: Lanes, m: MappingArrays, b: int, n: int) -> None:
     """Load lanes ``b .. b + n`` and derive extents, fan-outs and utilised instances."""
     _load_factors(x.temporal, x.temporal_used, m.temporal, b, n)
@@ -225,7 +225,7 @@ def load_mappings(x: Lanes, m: MappingArrays, b: int, n: int) -> None:
     derive(x, m, b, n)
 
 
-@compiled
+@inner
 def derive(x: Lanes, m: MappingArrays, b: int, n: int) -> None:
     """Derive extents, fan-outs and utilised instances from the loaded factors."""
     levels, dimensions = x.temporal.shape[0], x.temporal.shape[1]
@@ -255,7 +255,7 @@ def derive(x: Lanes, m: MappingArrays, b: int, n: int) -> None:
             used[i] = outer[i] * width[i] * height[i]
 
 
-@compiled
+@inner
 def _fan_out(x: Lanes, m: MappingArrays, s: int, b: int, n: int) -> None:
     """Split the spatial factors of level s into X and Y."""
     width, height = x.width[s], x.height[s]
@@ -281,7 +281,7 @@ def _fan_out(x: Lanes, m: MappingArrays, s: int, b: int, n: int) -> None:
                     height[i] *= factor
 
 
-@compiled
+@inner
 def _tile_words(x: Lanes, plan: Plan, t: int, s: int, out: Floats) -> None:
     """Tile of tensor t at level s in words."""
     out[:] = 1.0
@@ -305,7 +305,7 @@ def _tile_words(x: Lanes, plan: Plan, t: int, s: int, out: Floats) -> None:
             out[i] *= side[i]
 
 
-@compiled
+@inner
 def check(x: Lanes, plan: Plan, c: Prices) -> None:
     """Set ``ok`` where the mapping fits the hardware (section 8)."""
     levels, tensors = plan.keep.shape
@@ -349,7 +349,7 @@ def check(x: Lanes, plan: Plan, c: Prices) -> None:
         )
 
 
-@compiled
+@inner
 def _load_orders(x: Lanes, m: MappingArrays, b: int, n: int) -> None:
     """Iteration counts from outside in, and the rank of each loop where lanes differ in order."""
     levels, dimensions = x.temporal.shape[0], x.temporal.shape[1]
@@ -382,7 +382,7 @@ def _load_orders(x: Lanes, m: MappingArrays, b: int, n: int) -> None:
                     x.rank[s, d, i] = p
 
 
-@compiled
+@inner
 def _still_loops(x: Lanes, plan: Plan, m: MappingArrays, t: int, s: int, b: int) -> None:
     """Set ``still[s]``: product of the temporal loops, from level s on, that run inside the
     innermost loop relevant to tensor t (they leave its tile where it is).
@@ -425,7 +425,7 @@ def _still_loops(x: Lanes, plan: Plan, m: MappingArrays, t: int, s: int, b: int)
         still[i] *= outer[i] if nearest[i] == 127.0 else 1.0
 
 
-@compiled
+@inner
 def _window_words(
     x: Lanes, plan: Plan, m: MappingArrays, t: int, s: int, b: int, i: int, base: Floats
 ) -> float:
@@ -492,7 +492,7 @@ def _window_words(
     return words
 
 
-@compiled
+@inner
 def _odd_cell(
     x: Lanes, plan: Plan, hw: HardwareArrays, h: int, t: int, s: int, i: int, odd: Odd
 ) -> bool:
@@ -536,7 +536,7 @@ def _odd_cell(
     return True
 
 
-@compiled
+@inner
 def _group_counts(x: Lanes, plan: Plan, t: int, s: int) -> None:
     """Groups of tensor t at level s where at most one loop hits each row."""
     groups = x.groups[s]
@@ -548,7 +548,7 @@ def _group_counts(x: Lanes, plan: Plan, t: int, s: int) -> None:
                 groups[i] *= spatial[i]
 
 
-@compiled
+@inner
 def _tensor_traffic(
     x: Lanes, plan: Plan, m: MappingArrays, hw: HardwareArrays,
     hardware_index: npt.NDArray[np.int32], t: int, b: int, n: int, odd: Odd,
@@ -589,7 +589,7 @@ def _tensor_traffic(
             content[i] = source[i] * groups[i]
 
 
-@compiled
+@inner
 def _patch_windows(
     x: Lanes, plan: Plan, m: MappingArrays, hw: HardwareArrays,
     hardware_index: npt.NDArray[np.int32], t: int, b: int, n: int, odd: Odd,
@@ -619,7 +619,7 @@ def _patch_windows(
                 x.odd[i] = True
 
 
-@compiled
+@inner
 def _tensor_energy(x: Lanes, plan: Plan, c: Prices, t: int) -> None:
     """Counts, loads and energy of tensor t (sections 7.6, 9, 10), outermost level first."""
     levels = plan.keep.shape[0]
@@ -680,7 +680,7 @@ def _tensor_energy(x: Lanes, plan: Plan, c: Prices, t: int) -> None:
                 energy[i] += pj * used[i] + (reads + fills) * address_pj[i] * shared
 
 
-@compiled
+@inner
 def _finish(x: Lanes, plan: Plan, c: Prices, macs: float, b: int, n: int, totals: Totals) -> None:
     """Cycles, leakage, compute energy, utilisation (sections 9 and 10)."""
     levels = plan.keep.shape[0]

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from dse.model.jit import compiled
+from dse.model.jit import inner
 from dse.model.loops import Nest
 from dse.model.multicast import Grid
 
 Ints = npt.NDArray[np.int64]
 
 
-@compiled
+@inner
 def _matches(total: Ints, u: Ints) -> bool:
     """Whether the difference vector equals u or -u."""
     plus = minus = True
@@ -22,7 +22,7 @@ def _matches(total: Ints, u: Ints) -> bool:
     return plus or minus
 
 
-@compiled
+@inner
 def _carry_matches(nest: Nest, vector: Ints, start: int, stop: int, u: Ints, total: Ints) -> bool:
     """Whether stepping to the next element over loops ``start .. stop`` can move by +-u."""
     ranks = u.shape[0]
@@ -36,7 +36,7 @@ def _carry_matches(nest: Nest, vector: Ints, start: int, stop: int, u: Ints, tot
     return False
 
 
-@compiled
+@inner
 def _packed_row_matches(
     nest: Nest, vector: Ints, start: int, stop: int, grid_width: int, u: Ints, total: Ints
 ) -> bool:
@@ -64,7 +64,7 @@ def _packed_row_matches(
     return False
 
 
-@compiled
+@inner
 def may_link(
     nest: Nest, vector: Ints, s: int, grid_width: int, u: Ints, total: Ints
 ) -> bool:
@@ -87,7 +87,7 @@ def may_link(
     return False
 
 
-@compiled
+@inner
 def mark_linked(grid: Grid, count: int, grid_width: int, grid_height: int, u: Ints) -> int:
     """Mark the children that some grid neighbour serves by a move of u; return how many."""
     linked = 0

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dse.model.arrays import MappingArrays
-from dse.model.jit import compiled
+from dse.model.jit import inner
 
 Ints = npt.NDArray[np.int64]
 
@@ -58,14 +58,14 @@ def new_nest(levels: int, dimensions: int) -> Nest:
     )
 
 
-@compiled
+@inner
 def copy_row(to: npt.NDArray[np.generic], source: npt.NDArray[np.generic]) -> None:
     """Copy the first ``len(to)`` elements (an array assignment would allocate)."""
     for i in range(to.shape[0]):
         to[i] = source[i]
 
 
-@compiled
+@inner
 def build_nest(nest: Nest, m: MappingArrays, b: int, stride: Ints) -> int:
     """Fill ``nest`` from mapping ``b``; return the number of temporal iterations (section 2).
 
@@ -121,7 +121,7 @@ def build_nest(nest: Nest, m: MappingArrays, b: int, stride: Ints) -> int:
     return nest.suffix[0]
 
 
-@compiled
+@inner
 def footprint(projection: Ints, extent: Ints) -> int:
     """Words in the box that a tensor's tile spans (section 3); ``projection (Q, D)``."""
     size = np.int64(1)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from dse.model.jit import compiled
+from dse.model.jit import inner
 from dse.model.loops import Nest
 
 Ints = npt.NDArray[np.int64]
@@ -62,7 +62,7 @@ def new_grid(elements: int, ranks: int) -> Grid:
     )
 
 
-@compiled
+@inner
 def _add(h: Histogram, multicast: int, groups: int, hops: float) -> None:
     """Add groups of one size to the histogram."""
     for r in range(h.size[0]):
@@ -78,13 +78,13 @@ def _add(h: Histogram, multicast: int, groups: int, hops: float) -> None:
     h.size[0] = r + 1  # beyond the capacity: the caller sees it and allocates more
 
 
-@compiled
+@inner
 def _overlap(n1: int, n2: int, a: int, b: int, k: int) -> int:
     """Pairs that are still there after k steps along the collision direction of two loops."""
     return max(np.int64(0), n1 - k * b) * max(np.int64(0), n2 - k * a)
 
 
-@compiled
+@inner
 def _pair(into: Histogram, other: Histogram, n1: int, n2: int, v1: int, v2: int) -> None:
     """Combine ``into`` with a row that two loops of bounds n1, n2 and steps v1, v2 hit."""
     g = gcd(v1, v2)
@@ -109,7 +109,7 @@ def _pair(into: Histogram, other: Histogram, n1: int, n2: int, v1: int, v2: int)
         m += 1
 
 
-@compiled
+@inner
 def closed_histogram(
     nest: Nest, vector: Ints, s: int, no_multicast: bool, h: Histogram, other: Histogram
 ) -> bool:
@@ -159,7 +159,7 @@ def closed_histogram(
     return True
 
 
-@compiled
+@inner
 def place_children(nest: Nest, vector: Ints, s: int, grid: Grid) -> None:
     """Enumerate the offsets of all children of level s, and a key per distinct offset."""
     ranks = vector.shape[1]
@@ -182,7 +182,7 @@ def place_children(nest: Nest, vector: Ints, s: int, grid: Grid) -> None:
         radix *= reach + 1
 
 
-@compiled
+@inner
 def group_children(
     grid: Grid,
     count: int,
@@ -221,7 +221,7 @@ def group_children(
         start = stop
 
 
-@compiled
+@inner
 def _sift_down(member: Ints, root: int, n: int, key: Ints) -> None:
     """Restore the heap property below ``root``; ties of key are broken by index."""
     while True:
@@ -236,12 +236,12 @@ def _sift_down(member: Ints, root: int, n: int, key: Ints) -> None:
         root = child
 
 
-@compiled
+@inner
 def _before(i: int, j: int, key: Ints) -> bool:
     return key[i] < key[j] or (key[i] == key[j] and i < j)
 
 
-@compiled
+@inner
 def _sort_by_key(member: Ints, n: int, key: Ints) -> None:
     """Heap sort of ``member[:n]`` by key, then index: in place, nothing is allocated."""
     for root in range(n // 2 - 1, -1, -1):
@@ -251,7 +251,7 @@ def _sort_by_key(member: Ints, n: int, key: Ints) -> None:
         _sift_down(member, 0, last, key)
 
 
-@compiled
+@inner
 def _group_hops(
     grid: Grid, start: int, stop: int, grid_width: int, grid_height: int
 ) -> float:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dse.model.arrays import HEAD
-from dse.model.jit import compiled
+from dse.model.jit import inner
 from dse.model.links import mark_linked, may_link
 from dse.model.loops import Nest, copy_row
 from dse.model.multicast import (
@@ -69,7 +69,7 @@ def new_tile(loops: int, ranks: int) -> Tile:
     )
 
 
-@compiled
+@inner
 def set_vectors(tile: Tile, nest: Nest, projection: Ints, loops: int) -> None:
     """Fill the displacement vectors of one tensor, ``projection (Q, D)``."""
     for k in range(loops):
@@ -77,7 +77,7 @@ def set_vectors(tile: Tile, nest: Nest, projection: Ints, loops: int) -> None:
             tile.vector[k, q] = projection[q, nest.dimension[k]] * nest.stride[k]
 
 
-@compiled
+@inner
 def _refetch(edge: Ints, step: Ints) -> int:
     """Words of a tile that a move by ``step`` brings in (section 4, Delta)."""
     full = np.int64(1)
@@ -88,7 +88,7 @@ def _refetch(edge: Ints, step: Ints) -> int:
     return full - kept
 
 
-@compiled
+@inner
 def _same(a: Ints, b: Ints) -> bool:
     for q in range(a.shape[0]):
         if a[q] != b[q]:
@@ -96,7 +96,7 @@ def _same(a: Ints, b: Ints) -> bool:
     return True
 
 
-@compiled
+@inner
 def _is_zero(a: Ints) -> bool:
     for q in range(a.shape[0]):
         if a[q] != 0:
@@ -104,7 +104,7 @@ def _is_zero(a: Ints) -> bool:
     return True
 
 
-@compiled
+@inner
 def _advance(tile: Tile, k: int) -> None:
     """Set ``step`` to the translation when loop k steps, all inner ones falling back."""
     for q in range(tile.step.shape[0]):
@@ -112,7 +112,7 @@ def _advance(tile: Tile, k: int) -> None:
         tile.moved[q] += tile.vector[k, q]
 
 
-@compiled
+@inner
 def delivered_words(tile: Tile, nest: Nest, s: int, full: int, version: int) -> int:
     """Words that level s delivers to one child over the run, without link transfers (S).
 
@@ -144,7 +144,7 @@ def delivered_words(tile: Tile, nest: Nest, s: int, full: int, version: int) -> 
     return words
 
 
-@compiled
+@inner
 def _record(
     r: Records, s: int, multicast: int, scatter: int, accesses: float, hops: float
 ) -> None:
@@ -174,7 +174,7 @@ def _record(
     r.hops[s, place] = hops
 
 
-@compiled
+@inner
 def _record_histogram(r: Records, s: int, h: Histogram, words: int) -> None:
     """Record ``words`` delivered to every group of the histogram."""
     for i in range(h.size[0]):
@@ -198,7 +198,7 @@ class Links(NamedTuple):
     placed: npt.NDArray[np.bool_]  # (1,) whether the grid holds this cell's children
 
 
-@compiled
+@inner
 def _link_event(
     r: Records,
     tile: Tile,
@@ -237,7 +237,7 @@ def _link_event(
     return True
 
 
-@compiled
+@inner
 def _events(
     r: Records,
     tile: Tile,
@@ -300,7 +300,7 @@ def _events(
     return plain
 
 
-@compiled
+@inner
 def cell_traffic(
     r: Records,
     tile: Tile,
