@@ -96,6 +96,8 @@ def group_node(item: Plugin) -> DictConfig:
         frozen=True,
     )
     node: DictConfig = OmegaConf.structured(typed)
+    # settings are frozen dataclasses, whose nodes would be read-only
+    OmegaConf.set_readonly(node, False)
     return node
 
 

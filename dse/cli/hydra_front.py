@@ -97,7 +97,8 @@ def _checked(word: str, sweep: bool) -> str:
     try:
         override = OverridesParser.create().parse_override(word)
     except HydraException as error:
-        raise SpecError(f"'{word}': {_one_line(error)}; expected SETTING=VALUE") from error
+        detail = f" ({_one_line(error)})" if "=" in word else ""
+        raise SpecError(f"'{word}' is not a setting, expected SETTING=VALUE{detail}") from error
     key = override.key_or_group
     if key.partition(".")[0].partition("/")[0] == "hydra":
         return word
