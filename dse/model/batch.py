@@ -42,22 +42,28 @@ def evaluate_batch(
     Returns:
         Totals, arrays ``(B,)``.
     """
-    count = len(mappings)
-    totals = a.new_totals(count)
-    chunks = [(at, min(at + _CHUNK, count)) for at in range(0, count, _CHUNK)]
-
-    def work(chunk: tuple[int, int]) -> None:
-        start, stop = chunk
-        part = a.Totals(*(field[start:stop] for field in totals))
-        inside = mappings if len(chunks) == 1 else mappings.window(start, stop)
-        _evaluate_chunk(hardware, problem, inside, hardware_index[start:stop], version, part)
-
-    if threads > 1 and len(chunks) > 1:
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(work, chunks))
-    else:
-        for chunk in chunks:
-            work(chunk)
+    totals = a.new_totals(len(mappings))
+    index = np.ascontiguousarray(hardware_index, dtype=np.int32)
+    again = np.ones(len(mappings), np.bool_)
+    if has_closed_form(hardware, problem, mappings):
+        again[:] = False
+        for keep, members in _keep_patterns(mappings):
+            plan = make_plan(problem, keep, version)
+            if members is None:
+                _lanes(hardware, problem, mappings, index, plan, totals, again, threads)
+                continue
+            part, marked = a.new_totals(len(members)), np.zeros(len(members), np.bool_)
+            group = mappings.take(members)
+            _lanes(hardware, problem, group, index[members], plan, part, marked, threads)
+            again[members] = marked
+            for whole, piece in zip(totals, part, strict=True):
+                whole[members] = piece
+    left = np.flatnonzero(again)
+    for at in range(0, left.size, _CHUNK):
+        rest = left[at : at + _CHUNK]
+        exact, _ = evaluate_exact(hardware, problem, mappings.take(rest), index[rest], version)
+        for whole, piece in zip(totals, exact, strict=True):
+            whole[rest] = piece
     return totals
 
 
@@ -122,39 +128,6 @@ def _keep_patterns(
         yield mappings.keep[:, :, index], members
 
 
-def _evaluate_chunk(
-    hardware: HardwareBatch,
-    problem: Problem,
-    mappings: MappingBatch,
-    hardware_index: npt.NDArray[np.int32],
-    version: int,
-    totals: a.Totals,
-) -> None:
-    count = len(mappings)
-    again = np.zeros(count, np.bool_)
-    if has_closed_form(hardware, problem, mappings):
-        for keep, members in _keep_patterns(mappings):
-            group = mappings if members is None else mappings.take(members)
-            index = hardware_index if members is None else hardware_index[members]
-            part = totals if members is None else a.new_totals(len(group))
-            marked = _lanes(hardware, problem, group, index, make_plan(problem, keep, version), part)
-            if members is None:
-                again = marked
-                continue
-            again[members] = marked
-            for whole, piece in zip(totals, part, strict=True):
-                whole[members] = piece
-    else:
-        again[:] = True
-    left = np.flatnonzero(again)
-    if left.size:
-        exact, _ = evaluate_exact(
-            hardware, problem, mappings.take(left), hardware_index[left], version
-        )
-        for whole, piece in zip(totals, exact, strict=True):
-            whole[left] = piece
-
-
 def _lanes(
     hardware: HardwareBatch,
     problem: Problem,
@@ -162,21 +135,33 @@ def _lanes(
     hardware_index: npt.NDArray[np.int32],
     plan: Plan,
     totals: a.Totals,
-) -> npt.NDArray[np.bool_]:
+    again: npt.NDArray[np.bool_],
+    threads: int,
+) -> None:
+    """Run the fast path over chunks; mark in ``again`` what it leaves to the exact kernel."""
     levels, dimensions, count = mappings.temporal.shape
-    again = np.zeros(count, np.bool_)
-    evaluate_lanes(
-        new_lanes(levels, dimensions),
-        plan,
-        new_prices(levels),
-        new_odd(levels, dimensions, plan.projection.shape[1]),
-        a.mapping_arrays(mappings),
-        hardware.arrays,
-        np.ascontiguousarray(hardware_index, dtype=np.int32),
-        float(problem.macs),
-        0,
-        count,
-        totals,
-        again,
-    )
-    return again
+    arrays = a.mapping_arrays(mappings)
+
+    def work(start: int) -> None:
+        evaluate_lanes(
+            new_lanes(levels, dimensions),
+            plan,
+            new_prices(levels),
+            new_odd(levels, dimensions, plan.projection.shape[1]),
+            arrays,
+            hardware.arrays,
+            hardware_index,
+            float(problem.macs),
+            start,
+            min(start + _CHUNK, count),
+            totals,
+            again,
+        )
+
+    starts = range(0, count, _CHUNK)
+    if threads > 1 and len(starts) > 1:
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(work, starts))
+    else:
+        for start in starts:
+            work(start)
