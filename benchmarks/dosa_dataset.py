@@ -106,7 +106,7 @@ def evaluate(rows: list[Row], n_jobs: int) -> Results:
         metrics = evaluator.evaluate(hardware, problem, mappings, index[members])
         cycles[members], energy_pj[members] = metrics.cycles, metrics.energy_pj
         chosen = np.array([values[i] for i in index[members]], dtype=np.float64)
-        analytical[members] = analytical_model(problem, mappings, ranks, *chosen.T)
+        analytical[members] = analytical_model(problem, mappings, ranks, chosen.T)
     return Results(
         kind=kind,
         cycles=cycles,
@@ -253,10 +253,9 @@ def print_report(report: dict[str, Any]) -> None:
         )
     print("energy, EDP, area: largest relative deviation from the printed value")
     inside = [h for h in hardware if h["in_table"]]
-    print(
-        f"area: {len(inside)} of {len(hardware)} architectures lie in the CACTI table, off by up to "
-        f"{max(h['area_error'] for h in inside):.1e}; beyond it:"
-    )
+    worst = max(h["area_error"] for h in inside)
+    print(f"area of the {len(inside)} architectures in the CACTI table: off by up to {worst:.1e}")
+    print(f"area of the other {len(hardware) - len(inside)}:")
     beyond = [h for h in hardware if not h["in_table"]]
     for cause, members in (
         ("rows of 16 bits (priced as 32)", [h for h in beyond if h["pe_dim"] == 2]),

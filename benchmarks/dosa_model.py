@@ -23,9 +23,7 @@ def analytical_model(
     problem: Problem,
     mappings: MappingBatch,
     permutation: npt.NDArray[np.int8],
-    pe_dim: Floats,
-    scratchpad_kb: Floats,
-    accumulator_kb: Floats,
+    hardware: Floats,
 ) -> Floats:
     """Return the EDP in J x cycle of each mapping, ``(B,)``.
 
@@ -33,8 +31,9 @@ def analytical_model(
         problem: a convolution, dimensions in the order R S P Q C K N.
         mappings: on Gemmini's four levels, from the inside: registers to DRAM.
         permutation: ``(4, 7, B)`` loop orders, innermost first.
-        pe_dim, scratchpad_kb, accumulator_kb: ``(B,)`` the hardware.
+        hardware: ``(3, B)``: pe_dim, scratchpad KB, accumulator KB.
     """
+    pe_dim, scratchpad_kb, accumulator_kb = hardware
     temporal = mappings.temporal.astype(np.float64)
     spatial = mappings.spatial.astype(np.float64)
     spatial_c, spatial_k = spatial[1, C], spatial[2, K]
@@ -76,7 +75,8 @@ def analytical_model(
         + (0.49 + 0.02513 * scratchpad_kb) * scratchpad
         + 100 * dram
     )
-    return cycles * energy_pj / 1e12
+    edp: Floats = cycles * energy_pj / 1e12
+    return edp
 
 
 def _refills(factors: Floats, order: npt.NDArray[np.int8], relevant: tuple[int, ...]) -> Floats:
@@ -136,4 +136,5 @@ def _input_fills(
         result *= np.where(loop & met, ratio, 1.0)
         inner_filter = np.where(loop, passed, inner_filter)
         innermost &= ~loop
-    return words * result
+    fills: Floats = words * result
+    return fills

@@ -152,12 +152,23 @@ def _evaluator(config: ResolvedConfig) -> Evaluator:
     extra = {} if isinstance(own, NoSettings) else {"settings": own}
     made: Evaluator = config.plugins["evaluator"].factory(
         timeloop_version=config.run.timeloop_version,
-        n_jobs=config.run.n_jobs or os.cpu_count() or 1,
+        n_jobs=_threads(config),
         **extra,
     )
     return made
 
 
+def _threads(config: ResolvedConfig) -> int:
+    return config.run.n_jobs or os.cpu_count() or 1
+
+
 def _run(config: ResolvedConfig, space: SearchSpace, parts: dict[str, Any], folder: Path) -> Run:
-    study = Study(space, **parts, samples=config.run.samples, seed=config.run.seed, folder=folder)
+    study = Study(
+        space,
+        **parts,
+        samples=config.run.samples,
+        seed=config.run.seed,
+        folder=folder,
+        n_jobs=_threads(config),
+    )
     return Run(config, space, study, parts["objective"], folder)

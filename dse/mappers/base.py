@@ -36,7 +36,8 @@ class Mapped:
 class Mapper(ABC, Generic[S]):
     """Searches mappings of one problem for each of H pieces of hardware at once.
 
-    A mapper holds no random state: equal arguments give equal results.
+    A mapper holds no random state: equal arguments give equal results. Layers are mapped in
+    several threads at once, so ``map`` changes nothing in the mapper.
     """
 
     #: a dataclass, every field with a default

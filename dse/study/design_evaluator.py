@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 
 from dse.architecture import Architecture, HardwareBatch
 from dse.errors import SpecError
 from dse.evaluators.base import Evaluator, Metrics
-from dse.mappers.base import Mapper
+from dse.mappers.base import Mapped, Mapper
 from dse.mapping import MappingBatch
+from dse.problem import Layer
 from dse.study.design import Design, DesignMetrics, LayerMetrics
 from dse.study.space import SearchSpace
 
@@ -24,10 +27,14 @@ class DesignEvaluator:
     are not valid, with the reason.
     """
 
-    def __init__(self, space: SearchSpace, mapper: Mapper[object], evaluator: Evaluator) -> None:
+    def __init__(
+        self, space: SearchSpace, mapper: Mapper[Any], evaluator: Evaluator, n_jobs: int = 1
+    ) -> None:
+        """Set up; with ``n_jobs`` above 1, layers are mapped in so many threads at once."""
         self._space = space
         self._mapper = mapper
         self._evaluator = evaluator
+        self._n_jobs = n_jobs
 
     def __call__(self, designs: Sequence[Design], seed: np.random.SeedSequence) -> list[Priced]:
         """Return the designs, completed with mappings, and their metrics, in order.
@@ -72,10 +79,18 @@ class DesignEvaluator:
         """Let the mapper find mappings for every layer, on all the hardware at once."""
         samples = np.array([design.mapping_samples for design in designs], dtype=np.int64)
         seeds = seed.generate_state(len(self._space.workload), np.uint64) >> np.uint64(1)
-        found = [
-            self._mapper.map(hardware, layer.problem, samples, int(layer_seed))
-            for layer, layer_seed in zip(self._space.workload, seeds, strict=True)
-        ]
+
+        def find(task: tuple[Layer, np.uint64]) -> Mapped:
+            layer, layer_seed = task
+            return self._mapper.map(hardware, layer.problem, samples, int(layer_seed))
+
+        # the seeds are the layers' own, so the order in which threads get to them is no matter
+        tasks = list(zip(self._space.workload, seeds, strict=True))
+        if self._n_jobs > 1:
+            with ThreadPoolExecutor(self._n_jobs) as pool:
+                found = list(pool.map(find, tasks))
+        else:
+            found = [find(task) for task in tasks]
         results = []
         for h, design in enumerate(designs):
             mappings = [f.mappings[h] for f in found]

@@ -62,6 +62,7 @@ class Study:
         samples: int,
         seed: int,
         folder: Path | None = None,
+        n_jobs: int = 1,
     ) -> None:
         """Set up a study; with ``folder`` it keeps a journal and checkpoints there.
 
@@ -73,7 +74,7 @@ class Study:
         if not 0 <= seed < 2**63:
             raise SpecError(f"seed = {seed}, expected 0 to 2^63 - 1")
         self._space = space
-        self._price = DesignEvaluator(space, mapper, evaluator)
+        self._price = DesignEvaluator(space, mapper, evaluator, n_jobs)
         self._objective = objective
         self._budget = samples
         self._seed = seed

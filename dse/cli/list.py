@@ -1,0 +1,102 @@
+"""``python -m dse list``: what there is to choose from."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+
+from dse.errors import SpecError, unknown_name
+
+_USAGE = """\
+usage: python -m dse list [KIND]
+
+Lists the choices of a kind, or all of them: {kinds}.
+'python -m dse show NAME' tells more of one.
+"""
+
+Rows = list[tuple[str, str]]
+
+
+def main(argv: Sequence[str]) -> int:
+    """List one kind, or all."""
+    if {"-h", "--help"} & set(argv):
+        sys.stdout.write(_USAGE.format(kinds=", ".join(KINDS)))
+        return 0
+    if len(argv) > 1:
+        raise SpecError(f"list takes one kind, not {len(argv)}: {' '.join(argv)}")
+    if argv:
+        # 'optimizer' is as good as 'optimizers'
+        kind = argv[0] if argv[0] in KINDS else f"{argv[0]}s"
+        if kind not in KINDS:
+            raise SpecError(unknown_name("kind", argv[0], KINDS))
+        sys.stdout.write(_text(KINDS[kind]()))
+        return 0
+    sys.stdout.write("\n".join(f"{kind}:\n{_text(rows(), '  ')}" for kind, rows in KINDS.items()))
+    return 0
+
+
+def _text(rows: Rows, indent: str = "") -> str:
+    width = max((len(name) for name, _ in rows), default=0)
+    return "".join(f"{indent}{name:{width}}  {text}".rstrip() + "\n" for name, text in rows)
+
+
+def _plugins(kind: str) -> Callable[[], Rows]:
+    def rows() -> Rows:
+        from dse.plugins import plugins  # noqa: PLC0415
+
+        return [(name, item.summary) for name, item in plugins(kind).items()]
+
+    return rows
+
+
+def _archs() -> Rows:
+    from dse import catalog  # noqa: PLC0415
+
+    return [(name, catalog.template(name).description) for name in catalog.names("arch")]
+
+
+def _workloads() -> Rows:
+    from dse import catalog  # noqa: PLC0415
+
+    rows = []
+    for name in catalog.names("workload"):
+        w = catalog.workload(name)
+        total = sum(layer.count for layer in w)
+        rows.append((name, f"{len(w)} unique layers of {total}, {w.macs / 1e9:.3f} G MACs"))
+    return rows
+
+
+def _chains() -> Rows:
+    from dse.components.chain import CHAINS  # noqa: PLC0415
+
+    return [(name, chain.summary) for name, chain in CHAINS.items()]
+
+
+def _objectives() -> Rows:
+    from dse.study.objective import OBJECTIVES  # noqa: PLC0415
+
+    return [(name, f"{item.summary}, in {item.unit}") for name, item in OBJECTIVES.items()]
+
+
+def _versions() -> Rows:
+    from dse.model import TIMELOOP_VERSIONS  # noqa: PLC0415
+
+    told = {
+        "4cf6d4c": "March 2025, what users install today",
+        "3.0.3": "October 2023",
+        "dosa": "before May 2023, what the authors of DOSA ran",
+    }
+    return [(version, told.get(version, "")) for version in TIMELOOP_VERSIONS]
+
+
+#: What can be listed, by its plural.
+KINDS: dict[str, Callable[[], Rows]] = {
+    "archs": _archs,
+    "workloads": _workloads,
+    "optimizers": _plugins("optimizer"),
+    "mappers": _plugins("mapper"),
+    "evaluators": _plugins("evaluator"),
+    "energy": _chains,
+    "objectives": _objectives,
+    "timeloop_versions": _versions,
+}

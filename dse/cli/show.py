@@ -1,0 +1,94 @@
+"""``python -m dse show NAME``: everything about one choice."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from dse.errors import SpecError, unknown_name
+
+_USAGE = """\
+usage: python -m dse show NAME
+
+Shows an architecture template or a workload (by name or path), an optimizer, a mapper, an
+evaluator, an energy chain or an objective. 'python -m dse list' has the names.
+"""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Show what has that name; a name may stand for several things."""
+    if {"-h", "--help"} & set(argv):
+        sys.stdout.write(_USAGE)
+        return 0
+    if len(argv) != 1:
+        raise SpecError(f"show takes one name, not {len(argv)}: {' '.join(argv) or '(nothing)'}")
+    name = argv[0]
+    if name.endswith((".yaml", ".yml")) or "/" in name:
+        sys.stdout.write(_file(name))
+        return 0
+    parts = _named(name)
+    if not parts:
+        raise SpecError(unknown_name("name", name, _names()))
+    sys.stdout.write("\n".join(parts))
+    return 0
+
+
+def _named(name: str) -> list[str]:
+    from dse import catalog  # noqa: PLC0415
+    from dse.cli.list import KINDS  # noqa: PLC0415
+    from dse.cli.settings_help import plugin_help  # noqa: PLC0415
+    from dse.plugins import GROUPS, plugins  # noqa: PLC0415
+
+    parts = []
+    if name in catalog.names("arch"):
+        parts.append(_template(name))
+    if name in catalog.names("workload"):
+        parts.append(_workload(name))
+    parts += [plugin_help(kind, name) for kind in GROUPS if name in plugins(kind)]
+    for kind in ("energy", "objectives"):
+        parts += [f"{kind} {key}\n  {text}\n" for key, text in KINDS[kind]() if key == name]
+    return parts
+
+
+def _names() -> list[str]:
+    from dse.cli.list import KINDS  # noqa: PLC0415
+
+    return sorted({name for rows in KINDS.values() for name, _ in rows()})
+
+
+def _file(path: str) -> str:
+    """Show a file: a workload if it has layers, else a template."""
+    from dse import catalog  # noqa: PLC0415
+    from dse.files import read_yaml  # noqa: PLC0415
+
+    content = read_yaml(catalog.find("arch", path))
+    is_workload = isinstance(content, dict) and "layers" in content
+    return _workload(path) if is_workload else _template(path)
+
+
+def _template(name: str) -> str:
+    from dse import catalog  # noqa: PLC0415
+
+    template = catalog.template(name)
+    text = catalog.find("arch", name).read_text(encoding="utf-8")
+    variables = ", ".join(v.name for v in template.variables) or "none"
+    return f"architecture template {template.name} (variables: {variables})\n\n{text}"
+
+
+def _workload(name: str) -> str:
+    from dse import catalog  # noqa: PLC0415
+
+    workload = catalog.workload(name)
+    total = sum(layer.count for layer in workload)
+    lines = [
+        f"workload {workload.name}: {len(workload)} unique layers of {total}, "
+        f"{workload.macs / 1e9:.3f} G MACs"
+    ]
+    width = max(len(layer.name) for layer in workload)
+    for layer in workload:
+        problem = layer.problem
+        sizes = " ".join(f"{d}={n}" for d, n in problem.bounds.items() if n > 1)
+        more = " ".join(f"{c}={n}" for c, n in problem.coefficients.items() if n > 1)
+        shape = problem.shape.name
+        lines.append(f"  {layer.count:3} x {layer.name:{width}}  {shape}  {sizes} {more}".rstrip())
+    return "\n".join(lines) + "\n"
