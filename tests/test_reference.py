@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from reference_cases import SUBSET, disagreements, read_cases, reference_files
 
 FILES = reference_files()

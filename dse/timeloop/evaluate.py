@@ -46,7 +46,7 @@ def _evaluate(spec: TimeloopInput, fault: Fault | None) -> Evaluation:
     from dse.model import evaluate_one  # noqa: PLC0415 - compiled code, not needed to read files
 
     if spec.mapping is None:
-        raise SpecError(f"{spec.source}: key 'mapping' is missing or empty, expected a list of directives")
+        raise SpecError(f"{spec.source}: key 'mapping' is missing or empty, expected directives")
     try:
         stats = evaluate_one(spec.architecture, spec.problem, spec.mapping, spec.timeloop_version)
     except InvalidMapping as rejection:

@@ -1,4 +1,8 @@
-"""Reads complete Timeloop inputs, from one or many files or from text."""
+"""Reads complete Timeloop inputs, from one or many files or from text.
+
+Keys may be spelt with hyphens or underscores under every version, and mean the same. Timeloop is
+less kind: v3.0.3 ignores some keys with underscores, and 4cf6d4c ``network-word-bits``.
+"""
 
 from __future__ import annotations
 

@@ -15,8 +15,10 @@ from dse.timeloop import attributes as known
 from dse.timeloop.tables import EnergyTable, storage_actions
 from dse.timeloop.yaml_io import Entry
 
-_BUFFER_CLASSES = ("DRAM", "SRAM", "regfile", "smartbuffer", "storage")
-_COMPUTE_CLASSES = ("mac", "intmac", "fpmac", "compute")
+#: A component whose class contains one of these is storage ...
+BUFFER_CLASSES = ("DRAM", "SRAM", "regfile", "smartbuffer", "storage")
+#: ... and one of these, compute.
+COMPUTE_CLASSES = ("mac", "intmac", "fpmac", "compute")
 _NETWORK_CLASSES = ("XY_NoC", "Legacy", "ReductionTree", "SimpleMulticast")
 _DEFAULT_WORD_BITS = 16
 _RANGE = re.compile(r"\[([0-9]+)\.\.([0-9]+)\]")
@@ -143,21 +145,21 @@ def _tree_components(entry: Entry) -> tuple[list[_Component], _Component]:
             item_name = item.get("name")
             component = _Component(item, count * _range_size(item_name))
             kind = component.kind
-            if any(c in kind for c in _BUFFER_CLASSES):
+            if any(c in kind for c in BUFFER_CLASSES):
                 storage.append(component)
-            elif any(c in kind for c in _COMPUTE_CLASSES):
+            elif any(c in kind for c in COMPUTE_CLASSES):
                 compute.append(component)
             elif any(c in kind for c in _NETWORK_CLASSES):
                 raise item.refuse(f"networks of class '{kind[:80]}' are not supported")
     if not storage:
         raise entry.refuse(
             "no storage level found; expected components whose class contains one of "
-            + ", ".join(_BUFFER_CLASSES)
+            + ", ".join(BUFFER_CLASSES)
         )
     if not compute:
         raise entry.refuse(
             "no compute found; expected a component whose class contains one of "
-            + ", ".join(_COMPUTE_CLASSES)
+            + ", ".join(COMPUTE_CLASSES)
         )
     if len(compute) > 1:
         raise compute[1].entry.refuse("a second compute component, expected one")

@@ -8,8 +8,24 @@ from dse.errors import SpecError, unknown_name
 from dse.problem import SHAPES, DataSpace, Problem, Shape, Term
 from dse.timeloop.yaml_io import Entry
 
-#: Other names under which Timeloop's shape files are known.
-_ALIASES = {"gemm-ABZ": "gemm"}
+_M, _N, _K = (Term("M"),), (Term("N"),), (Term("K"),)
+
+#: Shapes by the names of Timeloop's own shape files, and the project's own beside them. Timeloop
+#: calls "gemm" what adds a third operand; the plain product is "gemm-ABZ" there.
+NAMED_SHAPES = {
+    **SHAPES,
+    "gemm-ABZ": SHAPES["gemm"],
+    "gemm": Shape(
+        "gemm",
+        ("M", "N", "K"),
+        (
+            DataSpace("A", (_M, _K)),
+            DataSpace("B", (_N, _K)),
+            DataSpace("C", (_M, _N)),
+            DataSpace("D", (_M, _N), read_write=True),
+        ),
+    ),
+}
 
 
 def read_problem(entry: Entry) -> Problem:
@@ -22,7 +38,7 @@ def read_problem(entry: Entry) -> Problem:
         raise entry.fail("expected a map with shape and instance (fused workloads not supported)")
     shape_entry = entry.get("shape")
     if shape_entry is None:
-        shape = SHAPES["cnn-layer"]
+        shape = NAMED_SHAPES["cnn-layer"]
     elif shape_entry.is_scalar:
         shape = _named_shape(shape_entry)
     else:
@@ -49,11 +65,10 @@ def read_problem(entry: Entry) -> Problem:
 
 def _named_shape(entry: Entry) -> Shape:
     name = entry.text()
-    stem = name.removesuffix(".yaml").removesuffix(".yml")
-    for known, shape in [*SHAPES.items(), *((a, SHAPES[b]) for a, b in _ALIASES.items())]:
-        if stem.replace("_", "-") == known:
-            return shape
-    raise entry.fail(unknown_name("problem shape", name[:80], [*SHAPES, *_ALIASES]))
+    stem = name.removesuffix(".yaml").removesuffix(".yml").removesuffix(".cfg").replace("_", "-")
+    if stem not in NAMED_SHAPES:
+        raise entry.fail(unknown_name("problem shape", name[:80], NAMED_SHAPES))
+    return NAMED_SHAPES[stem]
 
 
 def read_shape(entry: Entry) -> Shape:

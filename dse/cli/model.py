@@ -1,0 +1,92 @@
+"""``python -m dse model``: evaluate Timeloop's input files, as ``timeloop-model`` does."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dse.errors import InvalidMapping, SpecError
+
+if TYPE_CHECKING:
+    from dse.timeloop.evaluate import Evaluation
+
+_EPILOG = """\
+The files hold architecture, problem and mapping, and ERT and ART where there are (without an ERT
+the energies are Timeloop's built-in ones); they are merged on their top-level keys.
+
+exit codes: 0 good, 2 usage or input error, 3 the mapping is rejected (Timeloop's line on stderr)
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command's argument parser."""
+    result = argparse.ArgumentParser(
+        prog="python -m dse model",
+        description="Evaluate the mapping in Timeloop's YAML files, as timeloop-model does.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    result.add_argument("files", nargs="+", metavar="FILE", help="Timeloop input file (YAML)")
+    result.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="also write timeloop-model.stats.txt, timeloop-model.map.txt and stats.json there",
+    )
+    result.add_argument(
+        "--json", action="store_true", help="write JSON to stdout instead of the summary"
+    )
+    result.add_argument(
+        "--timeloop-version",
+        default="4cf6d4c",
+        metavar="V",
+        help="4cf6d4c (default), 3.0.3, or dosa (before commit 59fdc83)",
+    )
+    return result
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command and return its exit code.
+
+    Raises:
+        SpecError: the input is malformed or out of scope, or DIR cannot be written.
+    """
+    arguments = parser().parse_args(argv)
+    from dse.timeloop.evaluate import evaluate_files  # noqa: PLC0415 - loads the compiled model
+    from dse.timeloop.report import stats_json, summary_text  # noqa: PLC0415
+
+    try:
+        evaluation = evaluate_files(arguments.files, arguments.timeloop_version)
+    except InvalidMapping as rejection:
+        sys.stderr.write(f"{rejection}\n")
+        return rejection.exit_code
+    if arguments.output is not None:
+        write_reports(evaluation, arguments.output)
+    if arguments.json:
+        sys.stdout.write(json.dumps(stats_json(evaluation), indent=2, allow_nan=False) + "\n")
+    else:
+        sys.stdout.write(summary_text(evaluation))
+    return 0
+
+
+def write_reports(evaluation: Evaluation, folder: Path) -> None:
+    """Write stats, map and JSON into a folder, which is made where it is missing."""
+    from dse.timeloop.report import map_text, stats_json, stats_text  # noqa: PLC0415
+
+    texts = {
+        "timeloop-model.stats.txt": stats_text(evaluation),
+        "timeloop-model.map.txt": map_text(evaluation),
+        "stats.json": json.dumps(stats_json(evaluation), indent=2, allow_nan=False) + "\n",
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in texts.items():
+            (folder / name).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise SpecError(f"{folder}: cannot be written: {error.strerror or error}") from error
