@@ -306,7 +306,10 @@ def _arrays(architectures: Sequence[Architecture]) -> HardwareArrays:
     fanouts = [[a.fanout(s) for s in range(len(a.levels))] for a in architectures]
     return HardwareArrays(
         size_words=ints(
-            [[-1 if x.size_words is None else x.size_words for x in a.levels] for a in architectures]
+            [
+                [-1 if x.size_words is None else x.size_words for x in a.levels]
+                for a in architectures
+            ]
         ),
         mesh_x=level_ints("mesh_x"),
         mesh_y=level_ints("mesh_y"),

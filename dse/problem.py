@@ -111,12 +111,8 @@ class Problem:
                 f"problem: unknown coefficient '{min(unknown)}', "
                 f"expected {sorted(self.shape.coefficients)}"
             )
-        object.__setattr__(
-            self, "bounds", {d: self.bounds[d] for d in self.shape.dimensions}
-        )
-        object.__setattr__(
-            self, "coefficients", {**self.shape.coefficients, **self.coefficients}
-        )
+        object.__setattr__(self, "bounds", {d: self.bounds[d] for d in self.shape.dimensions})
+        object.__setattr__(self, "coefficients", {**self.shape.coefficients, **self.coefficients})
         for name, value in (*self.bounds.items(), *self.coefficients.items()):
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise SpecError(f"problem: {name} = {value!r}, expected an integer of at least 1")
@@ -178,9 +174,7 @@ class Problem:
         return size
 
     def __hash__(self) -> int:
-        return hash(
-            (self.shape, tuple(self.bounds.items()), tuple(self.coefficients.items()))
-        )
+        return hash((self.shape, tuple(self.bounds.items()), tuple(self.coefficients.items())))
 
 
 @dataclass(frozen=True)

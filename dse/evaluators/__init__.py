@@ -1,1 +1,1 @@
-
+"""Evaluators: what prices mappings."""

@@ -41,7 +41,7 @@ class NativeEvaluator(Evaluator):
         from dse.model.batch import evaluate_batch  # noqa: PLC0415  compiled code loads on use
 
         machines = HardwareBatch.of(hardware)
-        index = _hardware_index(machines, mappings, hardware_index)
+        index = hardware_index_of(machines, mappings, hardware_index)
         _check_shapes(machines, problem, mappings)
         totals = evaluate_batch(machines, problem, mappings, index, self._version, self.n_jobs)
         return Metrics(
@@ -70,9 +70,7 @@ class NativeEvaluator(Evaluator):
         name = hardware.compute.name if level == a.ARITHMETIC else hardware.levels[level].name
         message = rejection(hardware, verdict)
         if verdict[a.V_CAPACITY]:
-            resource = (
-                "capacity" if verdict[a.V_CAPACITY] == a.TOO_LARGE else "minimum utilization"
-            )
+            resource = "capacity" if verdict[a.V_CAPACITY] == a.TOO_LARGE else "minimum utilization"
             return Violation(
                 name, resource, float(verdict[a.V_USED]), float(verdict[a.V_SIZE]), "words", message
             )
@@ -92,9 +90,10 @@ class NativeEvaluator(Evaluator):
         )
 
 
-def _hardware_index(
+def hardware_index_of(
     machines: HardwareBatch, mappings: MappingBatch, given: npt.NDArray[np.int32] | None
 ) -> npt.NDArray[np.int32]:
+    """Return which hardware each mapping runs on (the evaluator contract's rule for None)."""
     count = len(mappings)
     if given is not None:
         if given.shape != (count,):

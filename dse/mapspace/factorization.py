@@ -98,9 +98,7 @@ def factorizations(bound: int, caps: tuple[int, ...], fixed: tuple[int, ...]) ->
     ways[slots] = {1: 1}
     for k in range(slots - 1, -1, -1):
         for left in divisors(bound):
-            total = sum(
-                ways[k + 1].get(left // f, 0) for f in _choices(left, caps[k], fixed[k])
-            )
+            total = sum(ways[k + 1].get(left // f, 0) for f in _choices(left, caps[k], fixed[k]))
             if total:
                 ways[k][left] = total
     count = ways[0].get(bound, 0)
@@ -114,8 +112,7 @@ def factorizations(bound: int, caps: tuple[int, ...], fixed: tuple[int, ...]) ->
         }
         reached.append(sorted(nxt))
     number = {
-        node: i
-        for i, node in enumerate((k, left) for k in range(slots + 1) for left in reached[k])
+        node: i for i, node in enumerate((k, left) for k in range(slots + 1) for left in reached[k])
     }
     first, factor, target, before = [0], [], [], []
     for k, left in number:

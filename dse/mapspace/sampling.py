@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from dse.architecture import HardwareBatch
 from dse.mapping import MappingBatch
+from dse.mapspace.random_bits import uniform
 from dse.mapspace.space import Mapspace, SpaceArrays
 from dse.model import arrays as a
 from dse.model.arrays import MappingArrays
@@ -62,9 +63,7 @@ def sample_any(space: Mapspace, count: int, seed: int, max_draws: int) -> Sample
     return _sample(space, count, seed, max_draws, valid_only=False)
 
 
-def _sample(
-    space: Mapspace, count: int, seed: int, max_draws: int, *, valid_only: bool
-) -> Sample:
+def _sample(space: Mapspace, count: int, seed: int, max_draws: int, *, valid_only: bool) -> Sample:
     batch = space.empty_batch(count)
     if space.infeasible or count == 0:
         return Sample(batch.window(0, 0), 0)
@@ -88,16 +87,6 @@ def _sample(
 
 
 @inner
-def _uniform(seed: int, draw: int, choice: int) -> float:
-    """Uniform number in [0, 1) for one choice of one draw (SplitMix64)."""
-    z = seed + np.uint64(draw * 64 + choice + 1) * np.uint64(0x9E3779B97F4A7C15)
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    z = z ^ (z >> np.uint64(31))
-    return float(z >> np.uint64(11)) * 2.0**-53
-
-
-@inner
 def _draw_factors(
     space: SpaceArrays, d: int, seed: int, draw: int, x: Lanes, index: npt.NDArray[np.int64]
 ) -> None:
@@ -105,7 +94,7 @@ def _draw_factors(
     count, start, slots = space.count[d], space.table_start[d], space.slots[d]
     if start >= 0:
         for i in range(WIDTH):
-            index[i] = start + slots * np.int64(_uniform(seed, draw + i, d) * count)
+            index[i] = start + slots * np.int64(uniform(seed, draw + i, d) * count)
         for k in range(slots):
             s = space.slot_level[d, k]
             row = x.spatial[s, d] if space.slot_spatial[d, k] else x.temporal[s, d]
@@ -113,7 +102,7 @@ def _draw_factors(
                 row[i] = space.table[index[i] + k]
         return
     for i in range(WIDTH):
-        left = np.floor(_uniform(seed, draw + i, d) * count)
+        left = np.floor(uniform(seed, draw + i, d) * count)
         node = space.node_start[d]
         for k in range(slots):
             edge = space.first[node]
@@ -147,7 +136,7 @@ def _draw_axes(space: SpaceArrays, seed: int, draw: int, m: MappingArrays, b: in
     """Pick X or Y for the dimensions that may take either, and order X before Y."""
     levels, dimensions = space.axis.shape
     for s in range(levels):
-        bits = np.int64(_uniform(seed, draw, 48 + s % 16) * 2.0**40)
+        bits = np.int64(uniform(seed, draw, 48 + s % 16) * 2.0**40)
         place = 0
         for axis in range(2):
             for d in range(dimensions):
@@ -164,7 +153,7 @@ def _draw_axes(space: SpaceArrays, seed: int, draw: int, m: MappingArrays, b: in
 @inner
 def _draw_keeps(space: SpaceArrays, seed: int, draw: int, m: MappingArrays, b: int) -> None:
     """Keep or bypass the tensors that a level leaves free."""
-    bits = np.int64(_uniform(seed, draw, 31) * 2.0**53)
+    bits = np.int64(uniform(seed, draw, 31) * 2.0**53)
     for s in range(space.keep.shape[0]):
         for t in range(space.keep.shape[1]):
             if space.keep[s, t] == 2:
@@ -205,7 +194,7 @@ def _emit(
         for s in range(levels):
             if space.free_count[s] > 1:
                 for j in range(count):
-                    u = _uniform(seed, draw + lanes[j], 32 + s % 16)
+                    u = uniform(seed, draw + lanes[j], 32 + s % 16)
                     _draw_order(space, s, u, out, at + j)
     for j in range(count):
         i, b = lanes[j], at + j
@@ -227,20 +216,6 @@ def _within_fanout(space: SpaceArrays, x: Lanes) -> None:
         width, height = x.width[s], x.height[s]
         for i in range(WIDTH):
             x.ok[i] &= (width[i] <= space.fanout_x[s]) & (height[i] <= space.fanout_y[s])
-
-
-@inner
-def _check_each(space: SpaceArrays, plan: Plan, x: Lanes, c: Prices, block: MappingArrays) -> None:
-    """Like :func:`check` where every lane keeps other tensors: one keep pattern at a time."""
-    levels, tensors = plan.keep.shape
-    for i in range(WIDTH):
-        for s in range(levels):
-            for t in range(tensors):
-                plan.keep[s, t] = block.keep[s, t, i]
-        check(x, plan, c)
-        x.odd[i] = x.ok[i]
-    for i in range(WIDTH):
-        x.ok[i] = x.odd[i]
 
 
 @compiled
@@ -266,10 +241,8 @@ def fill_sample(
         derive(x, block, 0, WIDTH)
         if not valid_only:
             x.ok[:] = True
-        elif space.any_keep_free:
-            _check_each(space, plan, x, c, block)
         else:
-            check(x, plan, c)
+            check(x, plan, c, block.keep)
         _within_fanout(space, x)
         count = 0
         last = n

@@ -27,6 +27,8 @@ class SpaceArrays(NamedTuple):
     slots: npt.NDArray[np.int64]  # (D,) slots of each dimension
     slot_level: npt.NDArray[np.int64]  # (D, K)
     slot_spatial: npt.NDArray[np.bool_]  # (D, K)
+    slot_cap: npt.NDArray[np.int64]  # (D, K) largest factor
+    slot_fixed: npt.NDArray[np.bool_]  # (D, K)
     count: npt.NDArray[np.float64]  # (D,) factorisations
     table_start: npt.NDArray[np.int64]  # (D,) start in ``table``, -1: walk the lattice
     table: npt.NDArray[np.int32]
@@ -188,9 +190,12 @@ class Mapspace:
         widest = max((len(slots) for slots in self.slots), default=0)
         slot_level = np.zeros((dimensions, widest), np.int64)
         slot_spatial = np.zeros((dimensions, widest), np.bool_)
+        slot_cap = np.ones((dimensions, widest), np.int64)
+        slot_fixed = np.ones((dimensions, widest), np.bool_)
         for d, slots in enumerate(self.slots):
             for k, slot in enumerate(slots):
                 slot_level[d, k], slot_spatial[d, k] = slot.level, slot.spatial
+                slot_cap[d, k], slot_fixed[d, k] = slot.cap, slot.fixed > 0
         axis = np.ones((levels, dimensions), np.int8)
         for s in range(levels):
             for d, name in enumerate(problem.dimensions):
@@ -202,6 +207,8 @@ class Mapspace:
             slots=np.array([len(slots) for slots in self.slots], np.int64),
             slot_level=slot_level,
             slot_spatial=slot_spatial,
+            slot_cap=slot_cap,
+            slot_fixed=slot_fixed,
             **_joined(tuple(self.factors)),
             order=order,
             free_start=start,

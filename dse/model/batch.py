@@ -108,6 +108,7 @@ def make_plan(problem: Problem, keep: npt.NDArray[np.bool_], version: int) -> Pl
         simple=_simple(problem),
         read_write=problem.read_write,
         keep=np.ascontiguousarray(keep),
+        lane_keep=np.ascontiguousarray(keep)[:, :, None],
         backing=backing.astype(np.int64),
         version=version,
     )

@@ -40,9 +40,7 @@ def evaluate_exact(
     report = a.new_details(levels, tensors, count if details else 0)
     elements, entries, done = 256, 32, 0
     while done < count:
-        scratch = new_scratch(
-            levels, dimensions, tensors, p.projection.shape[1], elements, entries
-        )
+        scratch = new_scratch(levels, dimensions, tensors, p.projection.shape[1], elements, entries)
         done = evaluate_range(
             scratch, p, m, hardware.arrays, hardware_index, done, count, version, totals, report
         )
@@ -83,9 +81,7 @@ def rejection(architecture: Architecture, verdict: npt.NDArray[np.int64]) -> str
     name = architecture.compute.name if arithmetic else architecture.levels[index].name
     reason = ""
     if verdict[a.V_CAPACITY] == a.TOO_LARGE:
-        reason = (
-            f"mapped tile size {verdict[a.V_USED]} exceeds buffer capacity {verdict[a.V_SIZE]}"
-        )
+        reason = f"mapped tile size {verdict[a.V_USED]} exceeds buffer capacity {verdict[a.V_SIZE]}"
     elif verdict[a.V_CAPACITY] == a.TOO_SMALL:
         floor = verdict[a.V_SIZE] * architecture.levels[index].min_utilization
         reason = (

@@ -353,7 +353,6 @@ def _storage_energy(
                 tile,
                 nest,
                 s,
-                iterations,
                 hw.fanout_x[s, i],
                 hw.fanout_y[s, i],
                 s > 0 and m.no_temporal_reuse[s - 1, t, bt],

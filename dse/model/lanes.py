@@ -42,6 +42,7 @@ class Plan(NamedTuple):
     simple: Flags  # (T,) every row is one dimension with coefficient 1
     read_write: Flags  # (T,)
     keep: Flags  # (L, T)
+    lane_keep: Flags  # (L, T, 1) the same, in the form of MappingBatch.keep
     backing: Ints  # (T,) outermost level that keeps the tensor, -1 for none
     version: int
 
@@ -155,7 +156,9 @@ def new_prices(levels: int) -> Prices:
 
 
 @compiled
-def load_hardware(c: Prices, hw: HardwareArrays, index: npt.NDArray[np.int32], b: int, n: int) -> None:
+def load_hardware(
+    c: Prices, hw: HardwareArrays, index: npt.NDArray[np.int32], b: int, n: int
+) -> None:
     """Load the hardware of lanes ``b .. b + n`` unless it is already there."""
     first = index[b]
     same = True
@@ -195,9 +198,7 @@ def load_hardware(c: Prices, hw: HardwareArrays, index: npt.NDArray[np.int32], b
 
 
 @inner
-def _load_factors(
-    to: Floats, used: Flags, source: npt.NDArray[np.int32], b: int, n: int
-) -> None:
+def _load_factors(to: Floats, used: Flags, source: npt.NDArray[np.int32], b: int, n: int) -> None:
     """Load factors ``(L, D, B)`` of lanes ``b .. b + n``; lanes beyond repeat the last."""
     for s in range(to.shape[0]):
         for d in range(to.shape[1]):
@@ -306,9 +307,10 @@ def _tile_words(x: Lanes, plan: Plan, t: int, s: int, out: Floats) -> None:
 
 
 @inner
-def check(x: Lanes, plan: Plan, c: Prices) -> None:
-    """Set ``ok`` where the mapping fits the hardware (section 8)."""
+def check(x: Lanes, plan: Plan, c: Prices, keep: Flags) -> None:
+    """Set ``ok`` where the mapping fits the hardware (section 8); ``keep (L, T, 1 or W)``."""
     levels, tensors = plan.keep.shape
+    each = keep.shape[2] > 1
     ok = x.ok
     anywhere = True
     for t in range(tensors):
@@ -320,7 +322,11 @@ def check(x: Lanes, plan: Plan, c: Prices) -> None:
             continue
         used[:] = 0.0
         for t in range(tensors):
-            if plan.keep[s, t]:
+            if each:
+                _tile_words(x, plan, t, s, words)
+                for i in range(WIDTH):
+                    used[i] += words[i] if keep[s, t, i] else 0.0
+            elif keep[s, t, 0]:
                 _tile_words(x, plan, t, s, words)
                 for i in range(WIDTH):
                     used[i] += words[i]
@@ -384,8 +390,9 @@ def _load_orders(x: Lanes, m: MappingArrays, b: int, n: int) -> None:
 
 @inner
 def _still_loops(x: Lanes, plan: Plan, m: MappingArrays, t: int, s: int, b: int) -> None:
-    """Set ``still[s]``: product of the temporal loops, from level s on, that run inside the
-    innermost loop relevant to tensor t (they leave its tile where it is).
+    """Set ``still[s]``: product of the loops inside the innermost one relevant to tensor t.
+
+    Counts the temporal loops of level s and above; those inside leave the tile where it is.
     """
     dimensions = x.temporal.shape[1]
     still, outer = x.still[s], x.still[s + 1]
@@ -493,9 +500,7 @@ def _window_words(
 
 
 @inner
-def _odd_cell(
-    x: Lanes, plan: Plan, hw: HardwareArrays, h: int, t: int, s: int, i: int, odd: Odd
-) -> bool:
+def _odd_cell(x: Lanes, hw: HardwareArrays, h: int, s: int, i: int, odd: Odd) -> bool:
     """Groups and share of a window tensor whose loops meet on the grid, lane i.
 
     The nest of the lane is in ``odd``. Returns False where only the exact kernel can tell.
@@ -615,7 +620,7 @@ def _patch_windows(
                     continue
             build_nest(odd.nest, m, b + i, odd.stride)
             set_vectors(odd.tile, odd.nest, plan.projection[t], odd.nest.first[plan.keep.shape[0]])
-            if not _odd_cell(x, plan, hw, hardware_index[b + i], t, s, i, odd):
+            if not _odd_cell(x, hw, hardware_index[b + i], s, i, odd):
                 x.odd[i] = True
 
 
@@ -730,7 +735,7 @@ def evaluate_lanes(
         n = min(WIDTH, stop - b)
         load_hardware(c, hw, hardware_index, b, n)
         load_mappings(x, m, b, n)
-        check(x, plan, c)
+        check(x, plan, c, plan.lane_keep)
         any_ok = False
         for i in range(n):
             any_ok |= x.ok[i]

@@ -65,9 +65,7 @@ def _packed_row_matches(
 
 
 @inner
-def may_link(
-    nest: Nest, vector: Ints, s: int, grid_width: int, u: Ints, total: Ints
-) -> bool:
+def may_link(nest: Nest, vector: Ints, s: int, grid_width: int, u: Ints, total: Ints) -> bool:
     """Whether two grid neighbours at level s can differ by u; never a false no."""
     start, stop, middle = nest.first[s], nest.middle[s], nest.middle_x[s]
     for q in range(u.shape[0]):

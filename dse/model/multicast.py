@@ -252,9 +252,7 @@ def _sort_by_key(member: Ints, n: int, key: Ints) -> None:
 
 
 @inner
-def _group_hops(
-    grid: Grid, start: int, stop: int, grid_width: int, grid_height: int
-) -> float:
+def _group_hops(grid: Grid, start: int, stop: int, grid_width: int, grid_height: int) -> float:
     """Hops of one multicast: along the bottom row, then up and down every occupied column."""
     centre = (grid_height - 1) / 2.0
     furthest = np.int64(0)

@@ -145,9 +145,7 @@ def delivered_words(tile: Tile, nest: Nest, s: int, full: int, version: int) -> 
 
 
 @inner
-def _record(
-    r: Records, s: int, multicast: int, scatter: int, accesses: float, hops: float
-) -> None:
+def _record(r: Records, s: int, multicast: int, scatter: int, accesses: float, hops: float) -> None:
     """Add to the record of (multicast, scatter) at level s, keeping the records sorted."""
     count = r.count[s]
     place = 0
@@ -221,9 +219,7 @@ def _link_event(
     linked = mark_linked(links.grid, count, grid_width, grid_height, u)
     if linked == 0:
         return False
-    group_children(
-        links.grid, count, grid_width, grid_height, no_multicast, want_hops, links.left
-    )
+    group_children(links.grid, count, grid_width, grid_height, no_multicast, want_hops, links.left)
     before = np.int64(0)
     for i in range(links.plain.size[0]):
         before += links.plain.groups[i]
@@ -306,7 +302,6 @@ def cell_traffic(
     tile: Tile,
     nest: Nest,
     s: int,
-    iterations: int,
     fanout_x: int,
     fanout_y: int,
     no_temporal_reuse: bool,
@@ -344,9 +339,7 @@ def cell_traffic(
     links.placed[0] = False
     if count > links.grid.key.shape[0] or grid_width > links.grid.key.shape[0]:
         return False
-    if want_hops or not closed_histogram(
-        nest, tile.vector, s, no_multicast, links.plain, other
-    ):
+    if want_hops or not closed_histogram(nest, tile.vector, s, no_multicast, links.plain, other):
         place_children(nest, tile.vector, s, links.grid)
         links.placed[0] = True
         links.grid.linked[:count] = False
@@ -377,5 +370,7 @@ def cell_traffic(
         _record_histogram(r, s, links.plain, words)
     capacity = r.multicast.shape[1]
     return (
-        links.plain.size[0] <= capacity and links.left.size[0] <= capacity and r.count[s] <= capacity
+        links.plain.size[0] <= capacity
+        and links.left.size[0] <= capacity
+        and r.count[s] <= capacity
     )
