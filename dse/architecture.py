@@ -188,7 +188,8 @@ class Architecture:
     @property
     def area_um2(self) -> float:
         """Area of everything: instances times area per instance, summed."""
-        return sum(x.area_um2 * x.instances for x in (*self.levels, self.compute))
+        parts: list[StorageLevel | Compute] = [*self.levels, self.compute]
+        return sum(x.area_um2 * x.instances for x in parts)
 
     def hop_energies_pj(self) -> list[float]:
         """Energy of one hop on the network below each level, from wire energy and tile width.

@@ -98,7 +98,7 @@ def hardware_index_of(
     if given is not None:
         if given.shape != (count,):
             raise ValueError(f"hardware_index has shape {given.shape}, expected ({count},)")
-        if count and not (0 <= given.min() and given.max() < len(machines)):
+        if count and (given.min() < 0 or given.max() >= len(machines)):
             raise ValueError(f"hardware_index must lie in 0 .. {len(machines) - 1}")
         return given
     if len(machines) == 1:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +29,7 @@ class SpaceArrays(NamedTuple):
     slot_spatial: npt.NDArray[np.bool_]  # (D, K)
     slot_cap: npt.NDArray[np.int64]  # (D, K) largest factor
     slot_fixed: npt.NDArray[np.bool_]  # (D, K)
-    count: npt.NDArray[np.float64]  # (D,) factorisations
+    ways: npt.NDArray[np.float64]  # (D,) number of factorisations
     table_start: npt.NDArray[np.int64]  # (D,) start in ``table``, -1: walk the lattice
     table: npt.NDArray[np.int32]
     node_start: npt.NDArray[np.int64]  # (D,) first lattice node
@@ -116,7 +116,7 @@ class Mapspace:
         return (
             math.prod(f.count for f in self.factors)
             * orders
-            * 2 ** int((a.axis == 2).sum() + (a.keep == 2).sum())
+            << int((a.axis == 2).sum() + (a.keep == 2).sum())
         )
 
     def empty_batch(self, count: int) -> MappingBatch:
@@ -268,7 +268,7 @@ _DIRECTIVES = ("no_temporal_reuse", "no_multicast", "no_link_transfer")
 
 
 @lru_cache(maxsize=1024)
-def _joined(parts: tuple[Factorizations, ...]) -> dict[str, npt.NDArray[np.generic]]:
+def _joined(parts: tuple[Factorizations, ...]) -> dict[str, npt.NDArray[Any]]:
     """Concatenate tables and lattices of all dimensions."""
     table_start, tables, at = [], [], 0
     for f in parts:
@@ -278,7 +278,7 @@ def _joined(parts: tuple[Factorizations, ...]) -> dict[str, npt.NDArray[np.gener
     nodes = np.cumsum([0, *(len(f.first) - 1 for f in parts)])
     edges = np.cumsum([0, *(len(f.factor) for f in parts)])
     return {
-        "count": np.array([f.count for f in parts], np.float64),
+        "ways": np.array([f.count for f in parts], np.float64),
         "table_start": np.array(table_start, np.int64),
         "table": np.concatenate(tables),
         "node_start": nodes[:-1].astype(np.int64),

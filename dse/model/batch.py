@@ -102,9 +102,9 @@ def make_plan(problem: Problem, keep: npt.NDArray[np.bool_], version: int) -> Pl
     backing = np.where(keep.any(axis=0), levels - 1 - keep[::-1].argmax(axis=0), -1)
     return Plan(
         projection=c,
-        relevant=hit.any(axis=1),
+        relevant=np.asarray(hit.any(axis=1)),
         row=np.where(hit.any(axis=1), hit.argmax(axis=1), -1).astype(np.int64),
-        shared_row=shared.any(axis=1),
+        shared_row=np.asarray(shared.any(axis=1)),
         simple=_simple(problem),
         read_write=problem.read_write,
         keep=np.ascontiguousarray(keep),

@@ -172,7 +172,7 @@ def _share_and_partition(w: Scratch, t: int) -> None:
     for s in range(levels):
         total = 0.0
         shared = 0.0
-        for e in range(r.count[s]):
+        for e in range(r.entries[s]):
             total += r.accesses[s, e]
             shared += (r.accesses[s, e] * r.multicast[s, e]) / w.fan[s]
         w.content[s] = total
@@ -189,11 +189,11 @@ def _bypass(w: Scratch, t: int, keep: npt.NDArray[np.bool_]) -> int:
         if keep[s, t]:
             continue
         words = 0.0
-        for e in range(r.count[s + 1]):
+        for e in range(r.entries[s + 1]):
             words += r.accesses[s + 1, e] * r.multicast[s + 1, e]
         factor = w.content[s] * w.fan[s + 1] / words
         total = 0.0
-        for e in range(r.count[s + 1]):
+        for e in range(r.entries[s + 1]):
             r.accesses[s + 1, e] *= factor
             total += r.accesses[s + 1, e]
         w.content[s + 1] = total
@@ -203,7 +203,7 @@ def _bypass(w: Scratch, t: int, keep: npt.NDArray[np.bool_]) -> int:
         w.content[s] = w.share[s] = 0.0
     top = levels - 1
     while not keep[top, t]:
-        r.count[top] = 0
+        r.entries[top] = 0
         r.links[top] = 0.0
         w.size[t, top] = 0
         w.partition[top] = 0
@@ -223,7 +223,7 @@ def _network(
     routers = 0.0
     ingress = 0.0
     reductions = 0.0
-    for e in range(r.count[s]):
+    for e in range(r.entries[s]):
         words = r.accesses[s, e]
         if read_write and not hw.can_reduce[s, i]:
             words = 2.0 * words - w.partition[s]

@@ -10,7 +10,7 @@ row) is handed back to the exact kernel. Both kernels add in the same order and 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -89,7 +89,7 @@ class Odd(NamedTuple):
 class Prices(NamedTuple):
     """Hardware of each lane, ``(L, W)``, and of its MACs, ``(W,)``."""
 
-    index: npt.NDArray[np.int64]  # (1,) hardware in all lanes, -1: mixed
+    machine: npt.NDArray[np.int64]  # (1,) hardware in all lanes, -1: mixed
     size: Floats
     minimum: Floats
     mesh_x: Floats
@@ -116,7 +116,7 @@ def new_lanes(levels: int, dimensions: int) -> Lanes:
     """Allocate the block's memory for L levels and D dimensions."""
     cube = (levels, dimensions, WIDTH)
     row = (levels, WIDTH)
-    return Lanes(
+    arrays: list[Any] = [
         *(np.ones(cube) for _ in range(5)),
         *(np.ones(row) for _ in range(3)),
         *(np.ones((levels + 1, WIDTH)) for _ in range(2)),
@@ -130,7 +130,8 @@ def new_lanes(levels: int, dimensions: int) -> Lanes:
         np.ones((levels, dimensions), np.bool_),
         np.ones((levels, dimensions), np.bool_),
         np.ones(levels, np.bool_),
-    )
+    ]
+    return Lanes(*arrays)
 
 
 def new_odd(levels: int, dimensions: int, ranks: int) -> Odd:
@@ -164,9 +165,9 @@ def load_hardware(
     same = True
     for i in range(n):
         same &= index[b + i] == first
-    if same and c.index[0] == first:
+    if same and c.machine[0] == first:
         return
-    c.index[0] = first if same else -1
+    c.machine[0] = first if same else -1
     levels = c.size.shape[0]
     for i in range(WIDTH):
         h = index[b + min(i, n - 1)]
@@ -318,7 +319,7 @@ def check(x: Lanes, plan: Plan, c: Prices, keep: Flags) -> None:
     ok[:] = anywhere
     used, words = x.work[0], x.work[1]
     for s in range(levels):
-        if math.isinf(c.size[s, 0]) and c.index[0] >= 0:
+        if math.isinf(c.size[s, 0]) and c.machine[0] >= 0:
             continue
         used[:] = 0.0
         for t in range(tensors):

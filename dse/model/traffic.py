@@ -26,7 +26,7 @@ Floats = npt.NDArray[np.float64]
 class Records(NamedTuple):
     """Access records of one tensor at every level, sorted by (multicast, scatter); scratch."""
 
-    count: Ints  # (L,)
+    entries: Ints  # (L,) how many are in use
     multicast: Ints  # (L, R)
     scatter: Ints  # (L, R)
     accesses: Floats  # (L, R)
@@ -147,7 +147,7 @@ def delivered_words(tile: Tile, nest: Nest, s: int, full: int, version: int) -> 
 @inner
 def _record(r: Records, s: int, multicast: int, scatter: int, accesses: float, hops: float) -> None:
     """Add to the record of (multicast, scatter) at level s, keeping the records sorted."""
-    count = r.count[s]
+    count = r.entries[s]
     place = 0
     while place < min(count, r.multicast.shape[1]):
         m, c = r.multicast[s, place], r.scatter[s, place]
@@ -158,7 +158,7 @@ def _record(r: Records, s: int, multicast: int, scatter: int, accesses: float, h
         if m > multicast or (m == multicast and c > scatter):
             break
         place += 1
-    r.count[s] = count + 1
+    r.entries[s] = count + 1
     if count >= r.multicast.shape[1]:
         return  # beyond the capacity: the caller sees it and allocates more
     for i in range(count, place, -1):
@@ -317,7 +317,7 @@ def cell_traffic(
     Level 0 serves the MACs: one word per tensor and temporal iteration. Returns False when a
     scratch array was too small.
     """
-    r.count[s] = 0
+    r.entries[s] = 0
     r.links[s] = 0.0
     full = np.int64(1)
     if s > 0:
@@ -372,5 +372,5 @@ def cell_traffic(
     return (
         links.plain.size[0] <= capacity
         and links.left.size[0] <= capacity
-        and r.count[s] <= capacity
+        and r.entries[s] <= capacity
     )
