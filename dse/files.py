@@ -83,11 +83,14 @@ def _strict_loader(yaml: Any) -> Any:  # noqa: ANN401
         def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:  # noqa: ANN401
             seen: set[str] = set()
             for key, _ in node.value:
-                if key.value in seen and isinstance(key.value, str):
-                    raise yaml.constructor.ConstructorError(
-                        None, None, f"key '{key.value}' stands twice", key.start_mark
-                    )
-                seen.add(str(key.value))
+                problem = None
+                if not isinstance(key, yaml.ScalarNode):
+                    problem = "a key must be a text"
+                elif key.value in seen:
+                    problem = f"key '{key.value}' stands twice"
+                if problem:
+                    raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+                seen.add(key.value)
             result: dict[Hashable, Any] = super().construct_mapping(node, deep)
             return result
 

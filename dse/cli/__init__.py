@@ -13,7 +13,7 @@ from dse.errors import DseError, SpecError, unknown_name
 COMMANDS = {
     "run": ("dse.cli.run", "search hardware and mappings for a workload"),
     "model": ("dse.cli.model", "evaluate Timeloop input files, as timeloop-model does"),
-    "list": ("dse.cli.list", "list optimizers, archs, workloads, ..."),
+    "list": ("dse.cli.listing", "list optimizers, archs, workloads, ..."),
     "show": ("dse.cli.show", "show one of them"),
 }
 

@@ -35,7 +35,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _named(name: str) -> list[str]:
     from dse import catalog  # noqa: PLC0415
-    from dse.cli.list import KINDS  # noqa: PLC0415
+    from dse.cli.listing import KINDS  # noqa: PLC0415
     from dse.cli.settings_help import plugin_help  # noqa: PLC0415
     from dse.plugins import GROUPS, plugins  # noqa: PLC0415
 
@@ -51,7 +51,7 @@ def _named(name: str) -> list[str]:
 
 
 def _names() -> list[str]:
-    from dse.cli.list import KINDS  # noqa: PLC0415
+    from dse.cli.listing import KINDS  # noqa: PLC0415
 
     return sorted({name for rows in KINDS.values() for name, _ in rows()})
 

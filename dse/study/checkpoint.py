@@ -33,6 +33,10 @@ _NUMPY = {
     "__pyx_unpickle_SeedSequence",
     "__pyx_unpickle_SeedlessSeedSequence",
 }
+_UNREADABLE = (
+    *(pickle.UnpicklingError, EOFError, AttributeError, ImportError),
+    *(IndexError, KeyError, TypeError, ValueError),
+)
 _CONTAINERS = {
     ("builtins", "set"),
     ("builtins", "frozenset"),
@@ -122,7 +126,7 @@ def load(path: Path, space: SearchSpace, optimizer_type: type[Any]) -> State | N
     package = optimizer_type.__module__.partition(".")[0]
     try:
         version, state = _Unpickler(io.BytesIO(path.read_bytes()), space, package).load()
-    except (pickle.UnpicklingError, EOFError, AttributeError, ImportError, ValueError) as error:
+    except _UNREADABLE as error:
         raise SpecError(f"{path}: not a readable checkpoint: {error}") from error
     if version != _VERSION or not isinstance(state, State):
         raise SpecError(f"{path}: checkpoint version {version}, expected {_VERSION}")

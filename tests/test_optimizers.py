@@ -1,0 +1,49 @@
+"""Every built-in optimizer passes the conformance kit and meets its golden result."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+import dse
+from dse.plugins import plugins
+from dse.testing import OptimizerConformance
+
+GOLDEN = Path(__file__).parent / "golden.json"
+
+
+class TestRandom(OptimizerConformance):
+    optimizer = "random"
+    settings = {"mappings_per_hardware": 5}
+
+
+def test_every_builtin_has_a_conformance_test():
+    tested = {
+        c.optimizer
+        for c in vars(sys.modules[__name__]).values()
+        if isinstance(c, type)
+        and issubclass(c, OptimizerConformance)
+        and c is not OptimizerConformance
+    }
+    builtin = {n for n, p in plugins("optimizer").items() if p.distribution == "dse-accel"}
+    assert builtin <= tested
+
+
+@pytest.mark.parametrize("name", sorted(plugins("optimizer")))
+def test_golden_result(name, tmp_path):
+    """An optimizer without a committed baseline fails here."""
+    golden = json.loads(GOLDEN.read_text())
+    result = dse.run(
+        arch="gemmini",
+        workload="dosa_bert",
+        optimizer=name,
+        samples=200,
+        seed=0,
+        folder=str(tmp_path / "run"),
+    )
+    assert {
+        "values": result.design.values,
+        "cycles": result.metrics.cycles,
+        "energy_pj": pytest.approx(result.metrics.energy_pj, rel=1e-12),
+    } == golden[name]

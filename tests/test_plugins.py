@@ -1,0 +1,117 @@
+"""Plug-ins: outside ones are found, broken ones are named and skipped."""
+
+import subprocess
+import sys
+
+import pytest
+
+from dse.config import resolve
+from dse.errors import SpecError
+from dse.plugins import GROUPS, plugin, plugins
+
+MODULE = '''
+from dataclasses import dataclass
+from dse.settings import setting
+from dse.study.design import Design
+from dse.study.optimizer import Optimizer
+
+@dataclass(frozen=True)
+class Settings:
+    mappings: int = setting(3, "mappings per hardware")
+
+class Outside(Optimizer[Settings]):
+    """An optimizer from outside."""
+    settings_type = Settings
+    def ask(self):
+        return [Design(self.space.sample_values(self.rng), mapping_samples=self.settings.mappings)]
+    def tell(self, designs, metrics):
+        pass
+
+@dataclass(frozen=True)
+class Demanding:
+    must: int
+
+class NoDefault(Outside):
+    settings_type = Demanding
+'''
+
+ENTRY_POINTS = """\
+[dse.optimizers]
+outside = outside_plugin:Outside
+broken = outside_plugin:Missing
+nodefault = outside_plugin:NoDefault
+random = outside_plugin:Outside
+"""
+
+
+@pytest.fixture
+def site(tmp_path):
+    """A folder that holds an installed distribution with plug-ins."""
+    info = tmp_path / "outside_plugin-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: outside-plugin\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(ENTRY_POINTS)
+    (tmp_path / "outside_plugin.py").write_text(MODULE)
+    return tmp_path
+
+
+def dse_command(site, *words):
+    code = (
+        f"import sys; sys.path.insert(0, {str(site)!r}); from dse.cli import main; sys.exit(main())"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", code, *words], capture_output=True, text=True, cwd=site, check=False
+    )
+
+
+def test_outside_plugins(site):
+    listed = dse_command(site, "list", "optimizers")
+    assert "outside  An optimizer from outside." in listed.stdout
+    assert "Random hardware" in listed.stdout  # the built-in keeps its name
+    lines = listed.stderr.splitlines()
+    assert any("'broken' of 'outside-plugin' is skipped: AttributeError" in x for x in lines)
+    assert any("'nodefault'" in x and "must has no default" in x for x in lines)
+    assert any("'random'" in x and "taken by 'dse-accel'" in x for x in lines)
+
+
+def test_an_outside_optimizer_runs_and_resumes(site):
+    words = ("workload=dosa_bert", "samples=7", "optimizer.mappings=2", "folder=out")
+    run = dse_command(site, "run", "--quiet", "optimizer=outside", *words)
+    assert run.returncode == 0, run.stderr
+    assert len((site / "out" / "journal.jsonl").read_text().splitlines()) == 4
+    again = dse_command(site, "run", "--quiet", "resume=out")
+    assert again.returncode == 0, again.stderr
+    assert again.stdout == run.stdout
+    shown = dse_command(site, "show", "outside")
+    assert "optimizer.mappings=3  mappings per hardware" in shown.stdout
+
+
+def test_builtins_are_registered():
+    for kind in GROUPS:
+        assert all(p.distribution == "dse-accel" for p in plugins(kind).values())
+        assert all(p.summary.endswith(".") for p in plugins(kind).values())
+
+
+def test_unknown_names():
+    with pytest.raises(SpecError, match="unknown optimizer 'rndom'; did you mean 'random'"):
+        plugin("optimizer", "rndom")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"sampels": 3}, "unknown setting 'sampels'; did you mean 'samples'"),
+        ({"optimizer": {"mapings": 3}}, "did you mean 'optimizer.mappings_per_hardware'"),
+        ({"samples": "x"}, "samples: Value 'x'"),
+        ({"variables": {"pe_dim": "a"}}, "variables.pe_dim: Value 'a'"),
+        ({"mapper": {"max_draws": []}}, "mapper.max_draws"),
+    ],
+)
+def test_wrong_settings(given, message):
+    with pytest.raises(SpecError, match=message):
+        resolve(given)
+
+
+def test_settings_survive_a_round_trip():
+    config = resolve({"samples": 5, "optimizer": {"mappings_per_hardware": 2}})
+    assert resolve(config.as_dict()) == config
