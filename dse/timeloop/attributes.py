@@ -1,4 +1,4 @@
-"""The attributes that Timeloop reads from components, and a guard against misspelt ones.
+"""The attributes that Timeloop reads from components, and a guard against misspelt keys.
 
 Timeloop ignores keys that it does not know. Many files rely on that (``technology``,
 ``n_rdwr_ports``, attributes of Accelergy's plug-ins), so unknown keys are accepted here too,
@@ -82,10 +82,10 @@ _IGNORED = frozenset(
 
 
 def check_spelling(attributes: Entry, known: frozenset[str]) -> None:
-    """Refuse keys that are no known attribute but look like one.
+    """Refuse keys that are not known but look like one that is.
 
     Raises:
-        SpecError: naming the key and the attribute that was probably meant.
+        SpecError: naming the key and the one that was probably meant.
     """
     plain = {_bare(name): name for name in known}
     for key, entry in attributes.pairs():
@@ -97,7 +97,7 @@ def check_spelling(attributes: Entry, known: frozenset[str]) -> None:
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.85)
             meant = near[0] if near else None
         if meant is not None:
-            raise entry.refuse(f"unknown attribute '{key[:80]}'; did you mean '{meant}'?")
+            raise entry.refuse(f"unknown key '{key[:80]}'; did you mean '{meant}'?")
 
 
 def _bare(name: str) -> str:

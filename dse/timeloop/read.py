@@ -111,7 +111,8 @@ def read_entry(root: Entry, timeloop_version: str) -> tuple[TimeloopInput, Fault
     )
     mapping_entry = root.get("mapping")
     mapping = None
-    if mapping_entry is not None and mapping_entry.node.value:
+    # An empty list is timeloopfe's placeholder, but all there is to say of a single operation.
+    if mapping_entry is not None and (mapping_entry.node.value or problem.macs == 1):
         mapping = read_mapping(mapping_entry, architecture, problem, timeloop_version)
         constraints = root.get("arch_constraints", "architecture_constraints")
         if constraints is not None:

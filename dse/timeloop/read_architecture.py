@@ -192,6 +192,8 @@ def _located(entry: Entry, build: Callable[[], _T]) -> _T:
     try:
         return build()
     except SpecError as error:
+        if str(error).startswith(f"{entry.node.source}:"):
+            raise
         raise SpecError(f"{entry.where}: {error}") from error
 
 

@@ -11,10 +11,27 @@ from dse.architecture import Architecture
 from dse.errors import SpecError
 from dse.mapping import Mapping
 from dse.problem import Problem
+from dse.timeloop.attributes import check_spelling
 from dse.timeloop.yaml_io import Entry
 
 _FACTOR = re.compile(r"([A-Za-z]+)[ \t\n\r\f\v]*=*[ \t\n\r\f\v]*([0-9]+)(,([0-9]+))?", re.ASCII)
 _INT32 = 2**31 - 1
+_KEYS = frozenset(
+    {
+        "target",
+        "type",
+        "factors",
+        "permutation",
+        "split",
+        "keep",
+        "bypass",
+        "no_reuse",
+        "no_temporal_reuse",
+        "no_link_transfer",
+        "no_multicast_no_reduction",
+    }
+)
+_BYPASS = ("datatype", "bypass")
 
 
 def read_mapping(
@@ -43,8 +60,8 @@ def parse_factors(entry: Entry, problem: Problem) -> dict[str, int]:
         if name not in problem.bounds:
             raise entry.fail(
                 f"unknown dimension '{name[:80]}', expected one of "
-                f"{', '.join(problem.dimensions)}\nERROR: parsing factors: {text}: "
-                f"dimension {name} not found in problem shape."
+                f"{', '.join(problem.dimensions)}\nERROR: parsing factors: {text[:500]}: "
+                f"dimension {name[:500]} not found in problem shape."
             )
         factor = _int32(entry, number) or problem.bounds[name]
         if residual and _int32(entry, residual) != factor:
@@ -78,7 +95,7 @@ def find_level(entry: Entry, architecture: Architecture, *keys: str) -> int:
     if name in names:
         return names.index(name)
     raise target.fail(
-        f"expected one of {', '.join(names)}\nERROR: target storage level not found: {name}"
+        f"expected one of {', '.join(names)}\nERROR: target storage level not found: {name[:500]}"
     )
 
 
@@ -119,18 +136,20 @@ class _Reader:
     def apply(self, directive: Entry) -> None:
         if not directive.is_map:
             raise directive.fail("expected a directive: a map with target and type")
+        check_spelling(directive, _KEYS)
         type_entry = directive.need("type", "temporal, spatial or bypass")
         kind = type_entry.text()
-        bypass = ("datatype", "bypass", "dataspace") if self.is_head else ("datatype", "bypass")
         if kind == "skew":
             raise type_entry.fail("skewed mappings are not supported")
-        if kind not in ("temporal", "spatial", *bypass):
+        if kind not in ("temporal", "spatial", *_BYPASS):
+            # 4cf6d4c knows "dataspace" in one place, but not in the next, and stops all the same.
+            word = "unrecognized" if self.is_head and kind == "dataspace" else "illegal"
             raise type_entry.fail(
                 f"expected temporal, spatial or bypass\n"
-                f"ERROR: illegal mapping directive type: {kind}"
+                f"ERROR: {word} mapping directive type: {kind[:500]}"
             )
         level = find_level(directive, self.architecture)
-        if kind in bypass:
+        if kind in _BYPASS:
             self._apply_bypass(directive, level)
             return
         if kind == "spatial":
@@ -183,7 +202,8 @@ class _Reader:
                 )
                 raise entry.fail(
                     f"unknown data space '{name[:80]}', expected {_listed(tensors)}\n"
-                    f"ERROR: parsing {said} setting: data-space {name} not found in problem shape."
+                    f"ERROR: parsing {said} setting: data-space {name[:500]} not found in "
+                    "problem shape."
                 )
             row[tensors.index(name)] = True
 

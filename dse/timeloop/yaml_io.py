@@ -340,6 +340,8 @@ class _Builder:
                 _merge(frame.node, merged)
             if frame.anchor is not None:
                 self._anchors[frame.anchor] = frame.node
+            if self._stack and (key := self._stack[-1].key) is not None:
+                frame.node.line = key.line  # where the reader looks, not where the value begins
             self._add(frame.node)
         elif kind is yaml.AliasEvent:
             self._alias(event)
