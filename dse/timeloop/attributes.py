@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 
-from dse.timeloop.yaml_io import Entry
+from dse.timeloop.yaml_nodes import Entry
 
 WORD_BITS = ("word_bits", "word_width", "datawidth")
 BLOCK_SIZE = ("block_size", "n_words")

@@ -16,7 +16,7 @@ from dse.architecture import Architecture
 from dse.mapping import Mapping
 from dse.problem import Problem
 from dse.timeloop.read_mapping import check_spatial, find_level
-from dse.timeloop.yaml_io import Entry
+from dse.timeloop.yaml_nodes import Entry
 
 _FIXED = re.compile(r"([A-Za-z]+)\s*=*\s*([0-9]+)", re.ASCII)
 _MAXIMUM = re.compile(r"([A-Za-z]+)\s*<=\s*([0-9]+)", re.ASCII)

@@ -20,7 +20,8 @@ from dse.timeloop.read_architecture import Fault, read_architecture
 from dse.timeloop.read_mapping import read_mapping
 from dse.timeloop.read_problem import read_problem
 from dse.timeloop.tables import read_art, read_ert
-from dse.timeloop.yaml_io import Entry, load_files, load_texts
+from dse.timeloop.yaml_io import load_files, load_texts
+from dse.timeloop.yaml_nodes import Entry
 
 #: The versions of Timeloop that the reader knows; ``dosa`` reads files as 3.0.3 does.
 VERSIONS = ("4cf6d4c", "3.0.3", "dosa")

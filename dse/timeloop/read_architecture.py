@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -12,39 +11,12 @@ from dse.architecture import AccessEnergy, Architecture, Compute, Network, Stora
 from dse.components import pat
 from dse.errors import SpecError
 from dse.timeloop import attributes as known
+from dse.timeloop.component_tree import Component, find_components, mesh, strip_range
 from dse.timeloop.tables import EnergyTable, storage_actions
-from dse.timeloop.yaml_io import Entry
+from dse.timeloop.yaml_nodes import Entry
 
-#: A component whose class contains one of these is storage ...
-BUFFER_CLASSES = ("DRAM", "SRAM", "regfile", "smartbuffer", "storage")
-#: ... and one of these, compute.
-COMPUTE_CLASSES = ("mac", "intmac", "fpmac", "compute")
-_NETWORK_CLASSES = ("XY_NoC", "Legacy", "ReductionTree", "SimpleMulticast")
 _DEFAULT_WORD_BITS = 16
-_RANGE = re.compile(r"\[([0-9]+)\.\.([0-9]+)\]")
-_UINT64 = 2**63 - 1
 _T = TypeVar("_T")
-
-
-@dataclass(frozen=True)
-class _Component:
-    """A component of the tree and how many of it its ranges declare (None: not declared)."""
-
-    entry: Entry
-    count: int | None
-
-    @property
-    def attributes(self) -> Entry:
-        return self.entry.get("attributes") or self.entry
-
-    @property
-    def name(self) -> str:
-        return _strip_range(self.entry.need("name", "the component's name").text())
-
-    @property
-    def kind(self) -> str:
-        entry = self.entry.get("class")
-        return entry.text() if entry is not None else ""
 
 
 @dataclass(frozen=True)
@@ -76,7 +48,7 @@ def read_architecture(
     Raises:
         SpecError: naming file, key path and value.
     """
-    storage, compute = _components(entry)
+    storage, compute = find_components(entry)
     energies = energies or EnergyTable()
     areas = areas or {}
     levels: list[StorageLevel] = []
@@ -100,93 +72,6 @@ def read_architecture(
     return architecture, fault
 
 
-def _components(entry: Entry) -> tuple[list[_Component], _Component]:
-    """Return the storage components from the inside out, and the compute component."""
-    if not entry.is_map:
-        raise entry.fail("expected a map with version and subtree")
-    if entry.get("nodes") is not None:
-        raise entry.refuse(
-            "'nodes' is timeloopfe's input form; expected the flat form that timeloopfe writes"
-        )
-    if entry.get("constraints") is not None:
-        raise entry.refuse("'constraints' inside the architecture are not supported")
-    version = entry.get("version")
-    if entry.get("storage") is not None and entry.get("subtree") is None:
-        return _flat_components(entry)
-    if version is None:
-        raise entry.refuse("key 'version' is missing, expected 0.2, 0.3 or 0.4")
-    if version.text() not in ("0.2", "0.3", "0.4"):
-        raise version.fail("expected version 0.2, 0.3 or 0.4")
-    return _tree_components(entry)
-
-
-def _flat_components(entry: Entry) -> tuple[list[_Component], _Component]:
-    storage = entry.need("storage", "a list of storage levels, innermost first").items()
-    arithmetic = entry.need("arithmetic", "the compute level")
-    if not storage:
-        raise entry.refuse("'storage' is empty, expected at least one level")
-    return [_Component(s, None) for s in storage], _Component(arithmetic, None)
-
-
-def _tree_components(entry: Entry) -> tuple[list[_Component], _Component]:
-    storage: list[_Component] = []
-    compute: list[_Component] = []
-    count = 1
-    node = entry
-    while (subtree := node.get("subtree")) is not None:
-        branches = subtree.items("expected a list of one sub-tree")
-        if len(branches) != 1:
-            raise subtree.fail("expected exactly one sub-tree (Timeloop models one chain)")
-        node = branches[0]
-        name = node.get("name")
-        count *= _range_size(name)
-        local = node.get("local")
-        for item in local.items("expected a list of components") if local is not None else []:
-            item_name = item.get("name")
-            component = _Component(item, count * _range_size(item_name))
-            kind = component.kind
-            if any(c in kind for c in BUFFER_CLASSES):
-                storage.append(component)
-            elif any(c in kind for c in COMPUTE_CLASSES):
-                compute.append(component)
-            elif any(c in kind for c in _NETWORK_CLASSES):
-                raise item.refuse(f"networks of class '{kind[:80]}' are not supported")
-    if not storage:
-        raise entry.refuse(
-            "no storage level found; expected components whose class contains one of "
-            + ", ".join(BUFFER_CLASSES)
-        )
-    if not compute:
-        raise entry.refuse(
-            "no compute found; expected a component whose class contains one of "
-            + ", ".join(COMPUTE_CLASSES)
-        )
-    if len(compute) > 1:
-        raise compute[1].entry.refuse("a second compute component, expected one")
-    return storage[::-1], compute[0]
-
-
-def _range_size(name: Entry | None) -> int:
-    """Return how many instances a name's range ``[a..b]`` declares."""
-    if name is None:
-        return 1
-    text = name.text()
-    begin, end, dots = text.find("["), text.find("]"), text.find("..")
-    if -1 in (begin, end, dots):
-        return 1
-    match = _RANGE.search(text)
-    if match is None or len(match[1]) > 18 or len(match[2]) > 18:
-        raise name.fail("expected a range as in PE[0..15]")
-    size = int(match[2]) - int(match[1]) + 1
-    if size < 1:
-        raise name.fail("expected a range that does not run backwards")
-    return size
-
-
-def _strip_range(name: str) -> str:
-    return name.partition("[")[0]
-
-
 def _located(entry: Entry, build: Callable[[], _T]) -> _T:
     """Run a constructor; its complaint gets this entry's place."""
     try:
@@ -195,31 +80,6 @@ def _located(entry: Entry, build: Callable[[], _T]) -> _T:
         if str(error).startswith(f"{entry.node.source}:"):
             raise
         raise SpecError(f"{entry.where}: {error}") from error
-
-
-def _mesh(attributes: Entry, count: int | None) -> tuple[int, int, int]:
-    """Return instances, mesh X and mesh Y, the missing ones inferred."""
-    declared = attributes.get("instances")
-    instances = declared.integer(1, _UINT64) if declared is not None else count
-    x_entry, y_entry = attributes.get("meshX"), attributes.get("meshY")
-    x = x_entry.integer(1, _UINT64) if x_entry is not None else None
-    y = y_entry.integer(1, _UINT64) if y_entry is not None else None
-    if instances is None:
-        raise attributes.refuse("key 'instances' is missing, expected how many there are")
-    shown = f"{instances} instances"
-    if x is None and y is None:
-        return instances, instances, 1
-    if x is not None and y is not None:
-        if x * y != instances:
-            raise attributes.refuse(f"meshX {x} x meshY {y} is {x * y}, expected {shown}")
-        return instances, x, y
-    given = x if x is not None else y
-    assert given is not None
-    if instances % given:
-        axis = "meshX" if x is not None else "meshY"
-        raise attributes.refuse(f"{axis} {given} does not divide {shown}")
-    other = instances // given
-    return (instances, given, other) if x is not None else (instances, other, given)
 
 
 def _integer(attributes: Entry, names: tuple[str, ...], default: int, low: int = 1) -> int:
@@ -235,7 +95,7 @@ def _number(
 
 
 def _read_level(
-    component: _Component,
+    component: Component,
     energies: EnergyTable,
     areas: dict[str, float],
     timeloop_version: str,
@@ -244,7 +104,7 @@ def _read_level(
     attributes = component.attributes
     _refuse_unsupported(attributes)
     name = component.name
-    instances, mesh_x, mesh_y = _mesh(attributes, component.count)
+    instances, mesh_x, mesh_y = mesh(attributes, component.count)
     word_bits = _integer(attributes, known.WORD_BITS, _DEFAULT_WORD_BITS)
     block_size, cluster_size = _block_and_cluster(attributes, word_bits)
     size_words = _size_words(attributes, word_bits, block_size)
@@ -422,15 +282,15 @@ def _read_network(attributes: Entry, table_wire_pj: float) -> Network:
     )
 
 
-def _read_compute(component: _Component, energies: EnergyTable, areas: dict[str, float]) -> Compute:
+def _read_compute(component: Component, energies: EnergyTable, areas: dict[str, float]) -> Compute:
     attributes = component.attributes
     for key in ("network_operand", "network_result"):
         entry = attributes.get(key)
         if entry is not None:
             raise entry.fail("user-declared networks are not supported")
     name_entry = component.entry.get("name")
-    name = _strip_range(name_entry.text()) if name_entry is not None else "__ARITH__"
-    instances, mesh_x, mesh_y = _mesh(attributes, component.count)
+    name = strip_range(name_entry.text()) if name_entry is not None else "__ARITH__"
+    instances, mesh_x, mesh_y = mesh(attributes, component.count)
     word_bits = _integer(attributes, ("word_bits", "datawidth"), _DEFAULT_WORD_BITS)
     energy_pj = energies.compute(name)
     if energy_pj is None:

@@ -12,7 +12,7 @@ from dse.errors import SpecError
 from dse.mapping import Mapping
 from dse.problem import Problem
 from dse.timeloop.attributes import check_spelling
-from dse.timeloop.yaml_io import Entry
+from dse.timeloop.yaml_nodes import Entry
 
 _FACTOR = re.compile(r"([A-Za-z]+)[ \t\n\r\f\v]*=*[ \t\n\r\f\v]*([0-9]+)(,([0-9]+))?", re.ASCII)
 _INT32 = 2**31 - 1

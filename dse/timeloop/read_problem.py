@@ -6,7 +6,7 @@ import difflib
 
 from dse.errors import SpecError, unknown_name
 from dse.problem import SHAPES, DataSpace, Problem, Shape, Term
-from dse.timeloop.yaml_io import Entry
+from dse.timeloop.yaml_nodes import Entry
 
 _M, _N, _K = (Term("M"),), (Term("N"),), (Term("K"),)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from dse.timeloop.yaml_io import Entry
+from dse.timeloop.yaml_nodes import Entry
 
 #: Which action of the ERT prices which access, first hit wins, by Timeloop version.
 _STORAGE_ACTIONS_3_0_3 = {

@@ -20,7 +20,7 @@ from dse.architecture import Architecture, Compute, StorageLevel
 from dse.errors import SpecError
 from dse.mapping import Mapping
 from dse.problem import Layer, Problem
-from dse.timeloop.read_architecture import BUFFER_CLASSES, COMPUTE_CLASSES
+from dse.timeloop.component_tree import BUFFER_CLASSES, COMPUTE_CLASSES
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+\Z")
 _ROOT = "system"
