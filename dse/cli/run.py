@@ -89,7 +89,9 @@ def _execute(run: Run, as_json: bool, quiet: bool) -> int:
     else:
         from dse.report.table import result_text  # noqa: PLC0415
 
-        sys.stdout.write(result_text(result, color=sys.stdout.isatty()))
+        out = sys.stdout
+        plain = "utf" not in (out.encoding or "").lower()
+        out.write(result_text(result, color=out.isatty(), ascii_only=plain))
     return 0
 
 

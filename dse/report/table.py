@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -12,11 +13,11 @@ from dse.study.result import RunResult
 _WIDTH = 100
 
 
-def result_text(result: RunResult, *, color: bool = False) -> str:
+def result_text(result: RunResult, *, color: bool = False, ascii_only: bool = False) -> str:
     """Return the result table and what was chosen, ready for a terminal."""
     buffer = io.StringIO()
     console = Console(file=buffer, width=_WIDTH, force_terminal=color, highlight=False)
-    console.print(_table(result))
+    console.print(_table(result, box.ASCII if ascii_only else box.HEAVY_HEAD))
     m = result.metrics
     settings = result.settings
     values = "  ".join(f"{name}={value}" for name, value in result.design.values.items())
@@ -40,8 +41,8 @@ def result_text(result: RunResult, *, color: bool = False) -> str:
     return buffer.getvalue()
 
 
-def _table(result: RunResult) -> Table:
-    table = Table(title=f"{result.workload.name} on {result.architecture.name}")
+def _table(result: RunResult, lines: box.Box) -> Table:
+    table = Table(title=f"{result.workload.name} on {result.architecture.name}", box=lines)
     table.add_column("layer", no_wrap=True)
     for name in ("count", "cycles", "energy uJ", "utilisation", "EDP J x cycle"):
         table.add_column(name, justify="right", no_wrap=True)
