@@ -250,6 +250,12 @@ def test_wrong_structure(old, new, said):
     assert re.search(said, complaint(PLAIN.replace(old, new, 1)))
 
 
+def test_more_elements_than_memory_can_hold():
+    text = tree(pe="PE[1..1073741824]", rf="entries: 64", mac="") + AFTER
+    text = text.replace("K: 8,", "K: 1073741824,").replace("K=4 P=2", "K=536870912 P=2")
+    assert "536870912" in complaint(text) or "1073741824" in complaint(text)
+
+
 def test_an_error_stands_at_one_place_only():
     message = complaint(tree(glb=f"{BIG}, reduction_supported: maybe") + AFTER)
     assert message.count("in.yaml") == 1

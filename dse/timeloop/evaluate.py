@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,10 @@ from dse.model.stats import Stats
 from dse.timeloop.read import TimeloopInput, check_version, read_entry
 from dse.timeloop.read_architecture import Fault
 from dse.timeloop.yaml_io import load_files, load_texts
+
+#: Most elements below one instance of a level. Transfers between neighbours are found by listing
+#: the elements; this bounds memory to about 1 GB. No accelerator comes near.
+MOST_ELEMENTS = 2**24
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,7 @@ def _evaluate(spec: TimeloopInput, fault: Fault | None) -> Evaluation:
 
     if spec.mapping is None:
         raise SpecError(f"{spec.source}: key 'mapping' is missing or empty, expected directives")
+    _check_size(spec, spec.mapping)
     try:
         stats = evaluate_one(spec.architecture, spec.problem, spec.mapping, spec.timeloop_version)
     except InvalidMapping as rejection:
@@ -56,6 +62,16 @@ def _evaluate(spec: TimeloopInput, fault: Fault | None) -> Evaluation:
     if fault is not None:
         raise fault.error
     return Evaluation(spec, spec.mapping, stats)
+
+
+def _check_size(spec: TimeloopInput, mapping: Mapping) -> None:
+    for level, factors in zip(spec.architecture.levels, mapping.spatial.tolist(), strict=True):
+        elements = math.prod(factors)
+        if elements > MOST_ELEMENTS:
+            raise SpecError(
+                f"{spec.source}: mapping: level '{level.name}' spreads over {elements} elements, "
+                f"expected at most {MOST_ELEMENTS}"
+            )
 
 
 def _precedes(rejection: InvalidMapping, fault: Fault, spec: TimeloopInput) -> bool:
