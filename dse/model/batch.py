@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -17,8 +16,10 @@ from dse.problem import Problem
 
 #: Above this, a float64 chain of the rules might not round to the exact integer.
 _EXACT_IN_FLOAT = 2.0**48
-#: Mappings per task; a multiple of every block width.
-_CHUNK = 16384
+#: Mappings per task of the fast path (a multiple of the block width) and of the exact kernel.
+_CHUNK, _SMALL_CHUNK = 16384, 1024
+#: Mappings that are copied at a time where they have to be grouped.
+_LARGE_CHUNK = 1 << 18
 
 
 def evaluate_batch(
@@ -45,26 +46,55 @@ def evaluate_batch(
     totals = a.new_totals(len(mappings))
     index = np.ascontiguousarray(hardware_index, dtype=np.int32)
     again = np.ones(len(mappings), np.bool_)
-    if has_closed_form(hardware, problem, mappings):
-        again[:] = False
-        for keep, members in _keep_patterns(mappings):
-            plan = make_plan(problem, keep, version)
-            if members is None:
-                _lanes(hardware, problem, mappings, index, plan, totals, again, threads)
-                continue
-            part, marked = a.new_totals(len(members)), np.zeros(len(members), np.bool_)
-            group = mappings.take(members)
-            _lanes(hardware, problem, group, index[members], plan, part, marked, threads)
-            again[members] = marked
-            for whole, piece in zip(totals, part, strict=True):
-                whole[members] = piece
-    left = np.flatnonzero(again)
-    for at in range(0, left.size, _CHUNK):
-        rest = left[at : at + _CHUNK]
-        exact, _ = evaluate_exact(hardware, problem, mappings.take(rest), index[rest], version)
-        for whole, piece in zip(totals, exact, strict=True):
-            whole[rest] = piece
+    with ThreadPoolExecutor(max(threads, 1)) as pool:
+        if has_closed_form(hardware, problem, mappings):
+            again[:] = False
+            if mappings.keep.shape[2] == 1:
+                plan = make_plan(problem, mappings.keep[:, :, 0], version)
+                run_lanes(hardware, problem, mappings, index, plan, totals, again, pool)
+            else:
+                _by_keep(hardware, problem, mappings, index, version, totals, again, pool)
+
+        def finish(rest: npt.NDArray[np.intp]) -> None:
+            exact, _ = evaluate_exact(hardware, problem, mappings.take(rest), index[rest], version)
+            _scatter(exact, totals, rest)
+
+        list(pool.map(finish, _pieces(np.flatnonzero(again), _SMALL_CHUNK)))
     return totals
+
+
+def _pieces(index: npt.NDArray[np.intp], length: int) -> list[npt.NDArray[np.intp]]:
+    return [index[at : at + length] for at in range(0, index.size, length)]
+
+
+def _scatter(part: a.Totals, whole: a.Totals, index: npt.NDArray[np.intp]) -> None:
+    """Write the totals of some mappings to their places."""
+    for to, piece in zip(whole, part, strict=True):
+        to[index] = piece
+
+
+def _by_keep(
+    hardware: HardwareBatch,
+    problem: Problem,
+    mappings: MappingBatch,
+    hardware_index: npt.NDArray[np.int32],
+    version: int,
+    totals: a.Totals,
+    again: npt.NDArray[np.bool_],
+    pool: ThreadPoolExecutor,
+) -> None:
+    """Run the fast path once per keep/bypass pattern that occurs in the batch."""
+    levels, tensors, count = mappings.keep.shape
+    flat = np.packbits(mappings.keep.reshape(levels * tensors, count), axis=0)
+    _, first, inverse = np.unique(flat, axis=1, return_index=True, return_inverse=True)
+    for pattern, example in enumerate(first):
+        plan = make_plan(problem, mappings.keep[:, :, example], version)
+        for members in _pieces(np.flatnonzero(inverse.reshape(-1) == pattern), _LARGE_CHUNK):
+            part, marked = a.new_totals(members.size), np.zeros(members.size, np.bool_)
+            group = mappings.take(members)
+            run_lanes(hardware, problem, group, hardware_index[members], plan, part, marked, pool)
+            again[members] = marked
+            _scatter(part, totals, members)
 
 
 def has_closed_form(hardware: HardwareBatch, problem: Problem, mappings: MappingBatch) -> bool:
@@ -114,22 +144,7 @@ def make_plan(problem: Problem, keep: npt.NDArray[np.bool_], version: int) -> Pl
     )
 
 
-def _keep_patterns(
-    mappings: MappingBatch,
-) -> Iterator[tuple[npt.NDArray[np.bool_], npt.NDArray[np.intp] | None]]:
-    """Yield each keep pattern ``(L, T)`` and which mappings have it (None: all)."""
-    if mappings.keep.shape[2] == 1:
-        yield mappings.keep[:, :, 0], None
-        return
-    levels, tensors, count = mappings.keep.shape
-    flat = np.packbits(mappings.keep.reshape(levels * tensors, count), axis=0)
-    _, first, inverse = np.unique(flat, axis=1, return_index=True, return_inverse=True)
-    for pattern, index in enumerate(first):
-        members = np.flatnonzero(inverse.reshape(-1) == pattern)
-        yield mappings.keep[:, :, index], members
-
-
-def _lanes(
+def run_lanes(
     hardware: HardwareBatch,
     problem: Problem,
     mappings: MappingBatch,
@@ -137,7 +152,7 @@ def _lanes(
     plan: Plan,
     totals: a.Totals,
     again: npt.NDArray[np.bool_],
-    threads: int,
+    pool: ThreadPoolExecutor,
 ) -> None:
     """Run the fast path over chunks; mark in ``again`` what it leaves to the exact kernel."""
     levels, dimensions, count = mappings.temporal.shape
@@ -159,10 +174,4 @@ def _lanes(
             again,
         )
 
-    starts = range(0, count, _CHUNK)
-    if threads > 1 and len(starts) > 1:
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(work, starts))
-    else:
-        for start in starts:
-            work(start)
+    list(pool.map(work, range(0, count, _CHUNK)))

@@ -1,0 +1,225 @@
+"""How many mappings a second the native model samples and evaluates.
+
+    python benchmarks/model_throughput.py [--mappings N] [--repeats R] [--json FILE]
+
+For each accelerator: valid mappings/s of evaluation (everything that energy, cycles and validity
+need), valid mappings/s and draws/s of sampling, on 1 and on 2 threads, and the share of mappings
+that the exact kernel had to finish. Then the memory of one call with 10 million mappings, start-up
+from a warm cache, the floor (operations a perfect kernel needs), and, where they are installed
+(on PATH, or named by DSE_TIMELOOP_MODEL and DSE_TIMELOOP_MAPPER), timeloop-model and
+timeloop-mapper on the same problems in the same run, as ratios.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from throughput_cases import CASES, Case, gemmini
+from throughput_floor import floor
+from throughput_timeloop import timeloop_rates
+
+from dse.architecture import HardwareBatch
+from dse.mapping import MappingBatch
+from dse.mapspace import Mapspace, sample_valid
+from dse.model.arrays import HEAD, new_totals
+from dse.model.batch import evaluate_batch, has_closed_form, make_plan, run_lanes
+
+MAX_DRAWS = 10**9
+
+
+def samples_of(case: Case, count: int) -> list[tuple[Mapspace, MappingBatch]]:
+    """Draw ``count`` valid mappings for every problem of a case."""
+    spaces = [Mapspace(p, case.architecture, case.constraints) for p in case.problems]
+    return [(space, sample_valid(space, count, 1, MAX_DRAWS).mappings) for space in spaces]
+
+
+def median_seconds(work: Any, repeats: int) -> float:  # noqa: ANN401
+    """Median wall time of calling ``work``, after one warm-up."""
+    work()
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def measure(case: Case, count: int, repeats: int) -> dict[str, Any]:
+    """Rates of one case on 1 and 2 threads."""
+    drawn = samples_of(case, count)
+    hardware = HardwareBatch.of(case.architecture)
+    index = np.zeros(count, np.int32)
+    total = count * len(drawn)
+    row: dict[str, Any] = {"case": case.name, "problems": len(drawn), "mappings": total}
+    for threads in (1, 2):
+
+        def evaluate(threads: int = threads) -> None:
+            for space, mappings in drawn:
+                evaluate_batch(hardware, space.problem, mappings, index, HEAD, threads)
+
+        def sample(threads: int = threads) -> int:
+            share = count // threads
+            with ThreadPoolExecutor(threads) as pool:
+                jobs = [
+                    pool.submit(sample_valid, space, share, seed, MAX_DRAWS)
+                    for space, _ in drawn
+                    for seed in range(threads)
+                ]
+                return sum(job.result().drawn for job in jobs)
+
+        row[f"evaluated_per_s_{threads}"] = total / median_seconds(evaluate, repeats)
+        seconds = median_seconds(sample, repeats)
+        row[f"sampled_valid_per_s_{threads}"] = total / seconds
+        row[f"draws_per_s_{threads}"] = sample() / seconds
+    row["exact_kernel_share"] = exact_share(drawn, hardware, index)
+    return row
+
+
+def exact_share(
+    drawn: list[tuple[Mapspace, MappingBatch]], hardware: HardwareBatch, index: Any
+) -> float:  # noqa: ANN401
+    """Share of the mappings that the fast path hands to the exact kernel."""
+    marked = 0
+    for space, mappings in drawn:
+        if not has_closed_form(hardware, space.problem, mappings):
+            marked += len(mappings)
+            continue
+        plan = make_plan(space.problem, mappings.keep[:, :, 0], HEAD)
+        again = np.zeros(len(mappings), np.bool_)
+        totals = new_totals(len(mappings))
+        with ThreadPoolExecutor(1) as pool:
+            run_lanes(hardware, space.problem, mappings, index, plan, totals, again, pool)
+        marked += int(again.sum())
+    return marked / sum(len(mappings) for _, mappings in drawn)
+
+
+def _peak_bytes() -> int:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    raise RuntimeError("no VmHWM in /proc/self/status")
+
+
+def memory(count: int) -> dict[str, Any]:
+    """Memory above the inputs of one call with ``count`` mappings (Linux only)."""
+    case = gemmini()
+    space = Mapspace(case.problems[3], case.architecture, case.constraints)
+    hardware = HardwareBatch.of(case.architecture)
+    block = sample_valid(space, 100_000, 1, MAX_DRAWS).mappings
+    mappings = MappingBatch.concatenate([block] * (count // len(block)))
+    index = np.zeros(len(mappings), np.int32)
+    evaluate_batch(hardware, space.problem, block, index[: len(block)], HEAD, 2)
+    Path("/proc/self/clear_refs").write_text("5")  # resets the high-water mark
+    before = _peak_bytes()
+    start = time.perf_counter()
+    evaluate_batch(hardware, space.problem, mappings, index, HEAD, 2)
+    seconds = time.perf_counter() - start
+    return {
+        "mappings": len(mappings),
+        "seconds": seconds,
+        "bytes_above_inputs": _peak_bytes() - before,
+    }
+
+
+_FIRST_EVALUATION = """
+import time; start = time.perf_counter()
+import numpy as np
+from throughput_cases import gemmini
+from dse.architecture import HardwareBatch
+from dse.mapspace import Mapspace, sample_valid
+from dse.model.arrays import HEAD
+from dse.model.batch import evaluate_batch
+case = gemmini()
+space = Mapspace(case.problems[0], case.architecture, case.constraints)
+mappings = sample_valid(space, 1, 1, 10**6).mappings
+totals = evaluate_batch(HardwareBatch.of(case.architecture), space.problem, mappings,
+                        np.zeros(1, np.int32), HEAD)
+assert totals.valid[0]
+print(time.perf_counter() - start)
+"""
+
+
+def start_up() -> float:
+    """Seconds from a fresh interpreter to the first evaluation, compiled code cached."""
+    here = Path(__file__).parent
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        subprocess.run([sys.executable, "-c", _FIRST_EVALUATION], cwd=here, check=True,
+                       capture_output=True)  # fmt: skip
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def machine() -> dict[str, Any]:
+    """What it ran on."""
+    model = platform.processor()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        names = [x for x in cpuinfo.read_text().splitlines() if x.startswith("model name")]
+        model = names[0].split(":")[1].strip() if names else model
+    return {
+        "cpu": model,
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "load_before": os.getloadavg()[0],
+    }
+
+
+def show(result: dict[str, Any]) -> None:
+    """Print the tables."""
+    print(f"machine: {result['machine']}")
+    head = ("million/s", "eval 1t", "eval 2t", "sample 1t", "sample 2t", "draws 2t", "exact %")
+    print(f"{head[0]:26s}" + "".join(f"{x:>11s}" for x in head[1:]))
+    for row in result["cases"]:
+        rates = [row[f"{key}_{n}"] / 1e6 for key in ("evaluated_per_s", "sampled_valid_per_s")
+                 for n in (1, 2)]  # fmt: skip
+        rates.append(row["draws_per_s_2"] / 1e6)
+        print(f"{row['case']:26s}" + "".join(f"{x:11.2f}" for x in rates)
+              + f"{100 * row['exact_kernel_share']:11.2f}")  # fmt: skip
+    for row in result["floor"]:
+        print(f"floor: {row}")
+    if result["memory"]:
+        m = result["memory"]
+        print(f"memory: {m['mappings']:,} mappings in one call, "
+              f"{m['bytes_above_inputs'] / 2**20:.0f} MiB above the inputs, {m['seconds']:.1f} s")  # fmt: skip
+    print(f"start-up to the first evaluation, cached: {result['start_up_s']:.2f} s")
+    for row in result["timeloop"]:
+        print(f"timeloop: {row}")
+
+
+def main() -> int:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--mappings", type=int, default=50_000, help="per problem")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--memory-mappings", type=int, default=10_000_000, help="0: skip")
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    result: dict[str, Any] = {"machine": machine()}
+    cases = [make() for make in CASES]
+    result["cases"] = [measure(case, arguments.mappings, arguments.repeats) for case in cases]
+    result["floor"] = [floor(case, row["evaluated_per_s_1"])
+                       for case, row in zip(cases, result["cases"], strict=True)]  # fmt: skip
+    result["start_up_s"] = start_up()
+    result["memory"] = memory(arguments.memory_mappings) if arguments.memory_mappings else None
+    result["timeloop"] = timeloop_rates(cases[0], result["cases"][0]["evaluated_per_s_1"])
+    show(result)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(result, indent=2) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
