@@ -42,7 +42,7 @@ class NativeEvaluator(Evaluator):
 
         machines = HardwareBatch.of(hardware)
         index = hardware_index_of(machines, mappings, hardware_index)
-        _check_shapes(machines, problem, mappings)
+        check_shapes(machines, problem, mappings)
         totals = evaluate_batch(machines, problem, mappings, index, self._version, self.n_jobs)
         return Metrics(
             valid=totals.valid,
@@ -108,7 +108,7 @@ def hardware_index_of(
     return np.arange(count, dtype=np.int32)
 
 
-def _check_shapes(machines: HardwareBatch, problem: Problem, mappings: MappingBatch) -> None:
+def check_shapes(machines: HardwareBatch, problem: Problem, mappings: MappingBatch) -> None:
     levels, dimensions, _ = mappings.temporal.shape
     if levels != len(machines.level_names) or dimensions != len(problem.dimensions):
         raise ValueError(
