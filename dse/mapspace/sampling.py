@@ -26,6 +26,7 @@ from dse.model.lanes import (
     Prices,
     check,
     derive,
+    lay_out,
     load_hardware,
     new_lanes,
     new_prices,
@@ -74,7 +75,7 @@ def _sample(space: Mapspace, count: int, seed: int, max_draws: int, *, valid_onl
     found, drawn = fill_sample(
         space.arrays,
         make_plan(space.problem, space.arrays.keep != 0, a.HEAD),
-        new_lanes(levels, dimensions),
+        new_lanes(levels, dimensions, *space.problem.projection.shape[:2]),
         prices,
         a.mapping_arrays(space.empty_batch(WIDTH)),
         a.mapping_arrays(batch),
@@ -228,6 +229,7 @@ def fill_sample(
     found = 0
     drawn = 0
     _mark_slots(space, x)
+    lay_out(x)
     while found < wanted and drawn < max_draws:
         n = min(WIDTH, max_draws - drawn)
         for d in range(space.slots.shape[0]):

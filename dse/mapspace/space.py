@@ -13,7 +13,12 @@ import numpy.typing as npt
 from dse.architecture import Architecture
 from dse.errors import SpecError, unknown_name
 from dse.mapping import MappingBatch
-from dse.mapspace.constraints import Constraints, LevelConstraint, LoopConstraint
+from dse.mapspace.constraints import (
+    Constraints,
+    LevelConstraint,
+    LoopConstraint,
+    for_problem,
+)
 from dse.mapspace.factorization import Factorizations, factorizations
 from dse.problem import Problem
 
@@ -68,7 +73,8 @@ class Mapspace:
     Args:
         problem: the problem to map.
         architecture: the hardware.
-        constraints: by storage-level name; absent levels are free.
+        constraints: by storage-level name; absent levels are free. An architecture that brings
+            its own constraints goes by those: they may depend on its design variables.
 
     Raises:
         SpecError: a constraint names an unknown level, dimension or tensor.
@@ -82,6 +88,8 @@ class Mapspace:
         self, problem: Problem, architecture: Architecture, constraints: Constraints
     ) -> None:
         names = [level.name for level in architecture.levels]
+        own = architecture.constraints
+        constraints = for_problem(constraints if own is None else own, problem)
         for name in constraints:
             if name not in names:
                 raise SpecError("constraints: " + unknown_name("storage level", name, names))
@@ -113,10 +121,8 @@ class Mapspace:
         """Number of (factors, permutation, axis, keep) combinations before the fan-out check."""
         a = self.arrays
         orders = math.prod(math.factorial(int(n)) for n in a.free_count)
-        return (
-            math.prod(f.count for f in self.factors)
-            * orders
-            << int((a.axis == 2).sum() + (a.keep == 2).sum())
+        return math.prod(f.count for f in self.factors) * orders << int(
+            (a.axis == 2).sum() + (a.keep == 2).sum()
         )
 
     def empty_batch(self, count: int) -> MappingBatch:

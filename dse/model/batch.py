@@ -140,6 +140,7 @@ def make_plan(problem: Problem, keep: npt.NDArray[np.bool_], version: int) -> Pl
         keep=np.ascontiguousarray(keep),
         lane_keep=np.ascontiguousarray(keep)[:, :, None],
         backing=backing.astype(np.int64),
+        lowest=np.asarray(keep.argmax(axis=0), np.int64),
         version=version,
     )
 
@@ -160,7 +161,7 @@ def run_lanes(
 
     def work(start: int) -> None:
         evaluate_lanes(
-            new_lanes(levels, dimensions),
+            new_lanes(levels, dimensions, *plan.projection.shape[:2]),
             plan,
             new_prices(levels),
             new_odd(levels, dimensions, plan.projection.shape[1]),

@@ -19,10 +19,9 @@ from dse.architecture import HardwareArrays
 from dse.model import arrays as a
 from dse.model.arrays import MappingArrays, Totals
 from dse.model.jit import compiled, inner
-from dse.model.links import may_link
 from dse.model.loops import Nest, build_nest, copy_row, new_nest
 from dse.model.multicast import Histogram, closed_histogram, new_histogram
-from dse.model.traffic import Tile, new_tile, set_vectors
+from dse.model.traffic import Tile, links_possible, new_tile, set_vectors
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -44,6 +43,7 @@ class Plan(NamedTuple):
     keep: Flags  # (L, T)
     lane_keep: Flags  # (L, T, 1) the same, in the form of MappingBatch.keep
     backing: Ints  # (T,) outermost level that keeps the tensor, -1 for none
+    lowest: Ints  # (T,) innermost level that keeps it
     version: int
 
 
@@ -53,26 +53,29 @@ class Lanes(NamedTuple):
     temporal: Floats  # (L, D, W)
     spatial: Floats  # (L, D, W)
     rank: Floats  # (L, D, W) position of each temporal loop, innermost 0
-    extent: Floats  # (L, D, W)
-    spatial_extent: Floats  # (L, D, W)
+    pool: Floats  # (2 L D + 1, W) tile extents of single dimensions; row 0 is all ones
     width: Floats  # (L, W) logical fan-out along X
     height: Floats  # (L, W)
     used: Floats  # (L, W) utilised instances
     iterations: Floats  # (L + 1, W) product of the temporal loops of level u and above
-    still: Floats  # (L + 1, W) product of the loops inside the innermost relevant one
+    moving: Floats  # (L + 1, W) product of those from the innermost relevant one outwards
     groups: Floats  # (L, W) multicast groups of the tensor at hand
     share: Floats  # (L, W) words that one instance receives from above
     content: Floats  # (L, W)
     partition: Floats  # (L, W)
+    tile: Floats  # (T, L, W) tile sizes
+    edge: Floats  # (T, L, Q, W) sides of the tiles of window tensors
     load: Floats  # (L, 2, W) reads and writes per cycle
     energy: Floats  # (W,)
     cycles: Floats  # (W,)
-    work: Floats  # (4, W)
+    work: Floats  # (2, W)
     ok: Flags  # (W,)
     odd: Flags  # (W,) left to the exact kernel
-    temporal_used: Flags  # (L, D) whether any lane has a factor above 1
+    temporal_used: Flags  # (L, D) whether any mapping of the call has a factor above 1
     spatial_used: Flags  # (L, D)
     same_order: Flags  # (L,) whether all lanes share the permutation
+    extent: Ints  # (L, D) row of ``pool`` with the extent at the level's boundary
+    spatial_extent: Ints  # (L, D) the same up to its outermost spatial loop
 
 
 class Odd(NamedTuple):
@@ -83,13 +86,18 @@ class Odd(NamedTuple):
     histogram: Histogram
     other: Histogram
     stride: Ints  # (D,)
-    base: Floats  # (Q,)
 
 
 class Prices(NamedTuple):
     """Hardware of each lane, ``(L, W)``, and of its MACs, ``(W,)``."""
 
     machine: npt.NDArray[np.int64]  # (1,) hardware in all lanes, -1: mixed
+    sized: Flags  # (L,) whether any lane limits the level's capacity
+    limited: Flags  # (L,) ... its bandwidth
+    clustered: Flags  # (L,) ... shares accesses between instances
+    blocked: Flags  # (L,) ... reads more than a word at a time
+    leaking: Flags  # (1,) whether any level leaks
+    addressed: Flags  # (L,) whether addresses cost energy
     size: Floats
     minimum: Floats
     mesh_x: Floats
@@ -112,24 +120,29 @@ class Prices(NamedTuple):
     latency: Floats
 
 
-def new_lanes(levels: int, dimensions: int) -> Lanes:
-    """Allocate the block's memory for L levels and D dimensions."""
+def new_lanes(levels: int, dimensions: int, tensors: int, ranks: int) -> Lanes:
+    """Allocate the block's memory for L levels, D dimensions, T tensors of up to Q rows."""
     cube = (levels, dimensions, WIDTH)
     row = (levels, WIDTH)
     arrays: list[Any] = [
-        *(np.ones(cube) for _ in range(5)),
+        *(np.ones(cube) for _ in range(3)),
+        np.ones((2 * levels * dimensions + 1, WIDTH)),
         *(np.ones(row) for _ in range(3)),
         *(np.ones((levels + 1, WIDTH)) for _ in range(2)),
         *(np.ones(row) for _ in range(4)),
+        np.ones((tensors, levels, WIDTH)),
+        np.ones((tensors, levels, ranks, WIDTH)),
         np.ones((levels, 2, WIDTH)),
         np.ones(WIDTH),
         np.ones(WIDTH),
-        np.ones((4, WIDTH)),
+        np.ones((2, WIDTH)),
         np.ones(WIDTH, np.bool_),
         np.ones(WIDTH, np.bool_),
         np.ones((levels, dimensions), np.bool_),
         np.ones((levels, dimensions), np.bool_),
         np.ones(levels, np.bool_),
+        np.zeros((levels, dimensions), np.int64),
+        np.zeros((levels, dimensions), np.int64),
     ]
     return Lanes(*arrays)
 
@@ -143,7 +156,6 @@ def new_odd(levels: int, dimensions: int, ranks: int) -> Odd:
         new_histogram(64),
         new_histogram(64),
         np.empty(dimensions, np.int64),
-        np.empty(ranks),
     )
 
 
@@ -151,6 +163,9 @@ def new_prices(levels: int) -> Prices:
     """Allocate the hardware of a block."""
     return Prices(
         np.full(1, -1, np.int64),
+        *(np.ones(levels, np.bool_) for _ in range(4)),
+        np.ones(1, np.bool_),
+        np.ones(levels, np.bool_),
         *(np.ones((levels, WIDTH)) for _ in range(15)),
         *(np.ones(WIDTH) for _ in range(5)),
     )
@@ -196,6 +211,53 @@ def load_hardware(
         c.mac_mesh_y[i] = hw.mac_mesh_y[h]
         c.mac_pj[i] = hw.mac_pj[h]
         c.latency[i] = latency
+    c.leaking[0] = False
+    for s in range(levels):
+        c.sized[s] = c.limited[s] = c.clustered[s] = c.blocked[s] = c.addressed[s] = False
+        for i in range(WIDTH):
+            c.sized[s] |= not math.isinf(c.size[s, i])
+            c.limited[s] |= not (
+                math.isinf(c.read_bandwidth[s, i])
+                and math.isinf(c.write_bandwidth[s, i])
+                and math.isinf(c.shared_bandwidth[s, i])
+            )
+            c.clustered[s] |= c.clusters[s, i] < c.instances[s, i]
+            c.blocked[s] |= c.block[s, i] != 1.0
+            c.addressed[s] |= c.address_pj[s, i] != 0.0
+            c.leaking[0] |= c.leak_pj[s, i] != 0.0
+
+
+@inner
+def _scan(used: Flags, source: npt.NDArray[np.int32], start: int, stop: int) -> None:
+    """Set which rows of ``source (L, D, B)`` have a factor above 1 in ``start .. stop``."""
+    for s in range(used.shape[0]):
+        for d in range(used.shape[1]):
+            row = source[s, d, start:stop]
+            most = np.int32(1)
+            for i in range(stop - start):
+                most = max(most, row[i])
+            used[s, d] = most > 1
+
+
+@inner
+def lay_out(x: Lanes) -> None:
+    """Give every extent that can change a row of the pool; the others share their inner one."""
+    levels, dimensions = x.extent.shape
+    row = np.int64(0)
+    for d in range(dimensions):
+        current = np.int64(0)
+        for s in range(levels):
+            if x.spatial_used[s, d]:
+                row += 1
+                current = row
+            x.spatial_extent[s, d] = current
+            if x.temporal_used[s, d]:
+                row += 1
+                current = row
+            x.extent[s, d] = current
+    for s in range(levels):
+        x.width[s, :] = 1.0
+        x.height[s, :] = 1.0
 
 
 @inner
@@ -203,50 +265,39 @@ def _load_factors(to: Floats, used: Flags, source: npt.NDArray[np.int32], b: int
     """Load factors ``(L, D, B)`` of lanes ``b .. b + n``; lanes beyond repeat the last."""
     for s in range(to.shape[0]):
         for d in range(to.shape[1]):
+            if not used[s, d]:
+                continue
             row = to[s, d]
             if n == WIDTH:
                 lanes = source[s, d, b : b + WIDTH]
-                most = np.int32(1)
                 for i in range(WIDTH):
-                    most = max(most, lanes[i])
                     row[i] = lanes[i]
             else:
-                most = np.int32(1)
                 for i in range(WIDTH):
-                    value = source[s, d, b + min(i, n - 1)]
-                    most = max(most, value)
-                    row[i] = value
-            used[s, d] = most > 1
-
-
-@inner
-def load_mappings(x: Lanes, m: MappingArrays, b: int, n: int) -> None:
-    """Load lanes ``b .. b + n`` and derive extents, fan-outs and utilised instances."""
-    _load_factors(x.temporal, x.temporal_used, m.temporal, b, n)
-    _load_factors(x.spatial, x.spatial_used, m.spatial, b, n)
-    derive(x, m, b, n)
+                    row[i] = source[s, d, b + min(i, n - 1)]
 
 
 @inner
 def derive(x: Lanes, m: MappingArrays, b: int, n: int) -> None:
     """Derive extents, fan-outs and utilised instances from the loaded factors."""
     levels, dimensions = x.temporal.shape[0], x.temporal.shape[1]
-    for s in range(levels):
-        for d in range(dimensions):
-            here, above = x.extent[s, d], x.spatial_extent[s, d]
-            if s > 0:
-                copy_row(above, x.extent[s - 1, d])
-            else:
-                above[:] = 1.0
+    for d in range(dimensions):
+        current = np.int64(0)
+        for s in range(levels):
             if x.spatial_used[s, d]:
-                spatial = x.spatial[s, d]
+                below, here, factor = (
+                    x.pool[current],
+                    x.pool[x.spatial_extent[s, d]],
+                    x.spatial[s, d],
+                )
                 for i in range(WIDTH):
-                    above[i] *= spatial[i]
-            copy_row(here, above)
+                    here[i] = below[i] * factor[i]
+                current = x.spatial_extent[s, d]
             if x.temporal_used[s, d]:
-                temporal = x.temporal[s, d]
+                below, here, factor = x.pool[current], x.pool[x.extent[s, d]], x.temporal[s, d]
                 for i in range(WIDTH):
-                    here[i] *= temporal[i]
+                    here[i] = below[i] * factor[i]
+                current = x.extent[s, d]
     for s in range(levels):
         _fan_out(x, m, s, b, n)
     x.used[levels - 1, :] = 1.0
@@ -261,6 +312,11 @@ def derive(x: Lanes, m: MappingArrays, b: int, n: int) -> None:
 def _fan_out(x: Lanes, m: MappingArrays, s: int, b: int, n: int) -> None:
     """Split the spatial factors of level s into X and Y."""
     width, height = x.width[s], x.height[s]
+    any_spatial = False
+    for d in range(x.spatial.shape[1]):
+        any_spatial |= x.spatial_used[s, d]
+    if not any_spatial:
+        return
     width[:] = 1.0
     height[:] = 1.0
     shared = m.spatial_permutation.shape[2] == 1 and m.split.shape[1] == 1
@@ -284,23 +340,24 @@ def _fan_out(x: Lanes, m: MappingArrays, s: int, b: int, n: int) -> None:
 
 
 @inner
-def _tile_words(x: Lanes, plan: Plan, t: int, s: int, out: Floats) -> None:
-    """Tile of tensor t at level s in words."""
+def _tile_words(x: Lanes, plan: Plan, t: int, s: int) -> None:
+    """Compute the tile of tensor t at level s in words, and its sides where it is a window."""
+    out = x.tile[t, s]
     out[:] = 1.0
     if plan.simple[t]:
         for d in range(x.extent.shape[1]):
-            if plan.relevant[t, d]:
-                extent = x.extent[s, d]
+            if plan.relevant[t, d] and x.extent[s, d] > 0:
+                extent = x.pool[x.extent[s, d]]
                 for i in range(WIDTH):
                     out[i] *= extent[i]
         return
-    side = x.work[3]
     for q in range(plan.projection.shape[1]):
+        side = x.edge[t, s, q]
         side[:] = 1.0
         for d in range(x.extent.shape[1]):
-            c = plan.projection[t, q, d]
-            if c != 0:
-                extent = x.extent[s, d]
+            c = float(plan.projection[t, q, d])
+            if c != 0.0 and x.extent[s, d] > 0:
+                extent = x.pool[x.extent[s, d]]
                 for i in range(WIDTH):
                     side[i] += c * (extent[i] - 1.0)
         for i in range(WIDTH):
@@ -309,7 +366,10 @@ def _tile_words(x: Lanes, plan: Plan, t: int, s: int, out: Floats) -> None:
 
 @inner
 def check(x: Lanes, plan: Plan, c: Prices, keep: Flags) -> None:
-    """Set ``ok`` where the mapping fits the hardware (section 8); ``keep (L, T, 1 or W)``."""
+    """Set ``ok`` where the mapping fits the hardware (section 8); ``keep (L, T, 1 or W)``.
+
+    Leaves the tile sizes of all kept tensors in ``tile``.
+    """
     levels, tensors = plan.keep.shape
     each = keep.shape[2] > 1
     ok = x.ok
@@ -317,23 +377,25 @@ def check(x: Lanes, plan: Plan, c: Prices, keep: Flags) -> None:
     for t in range(tensors):
         anywhere &= plan.backing[t] >= 0
     ok[:] = anywhere
-    used, words = x.work[0], x.work[1]
+    used = x.work[0]
     for s in range(levels):
-        if math.isinf(c.size[s, 0]) and c.machine[0] >= 0:
-            continue
         used[:] = 0.0
         for t in range(tensors):
+            if not plan.keep[s, t]:
+                continue
+            if c.sized[s] or s < plan.backing[t]:
+                _tile_words(x, plan, t, s)
+            words = x.tile[t, s]
             if each:
-                _tile_words(x, plan, t, s, words)
                 for i in range(WIDTH):
                     used[i] += words[i] if keep[s, t, i] else 0.0
-            elif keep[s, t, 0]:
-                _tile_words(x, plan, t, s, words)
+            else:
                 for i in range(WIDTH):
                     used[i] += words[i]
-        size, minimum = c.size[s], c.minimum[s]
-        for i in range(WIDTH):
-            ok[i] &= (used[i] <= size[i]) & (used[i] >= minimum[i])
+        if c.sized[s]:
+            size, minimum = c.size[s], c.minimum[s]
+            for i in range(WIDTH):
+                ok[i] &= (used[i] <= size[i]) & (used[i] >= minimum[i])
     need_x, need_y = x.work[0], x.work[1]
     need_x[:] = 1.0
     need_y[:] = 1.0
@@ -390,17 +452,17 @@ def _load_orders(x: Lanes, m: MappingArrays, b: int, n: int) -> None:
 
 
 @inner
-def _still_loops(x: Lanes, plan: Plan, m: MappingArrays, t: int, s: int, b: int) -> None:
-    """Set ``still[s]``: product of the loops inside the innermost one relevant to tensor t.
+def _moving_loops(x: Lanes, plan: Plan, m: MappingArrays, t: int, s: int, b: int) -> None:
+    """Set ``moving[s]``: product of the loops from the innermost one relevant to t outwards.
 
     Counts the temporal loops of level s and above; those inside leave the tile where it is.
     """
     dimensions = x.temporal.shape[1]
-    still, outer = x.still[s], x.still[s + 1]
+    moving, outer, all_outer = x.moving[s], x.moving[s + 1], x.iterations[s + 1]
     hit = x.work[0]
-    still[:] = 1.0
-    hit[:] = 0.0
+    moving[:] = 1.0
     if x.same_order[s]:
+        hit[:] = 0.0
         shared = m.permutation.shape[2] == 1
         for p in range(dimensions):
             d = m.permutation[s, p, 0 if shared else b]
@@ -410,11 +472,12 @@ def _still_loops(x: Lanes, plan: Plan, m: MappingArrays, t: int, s: int, b: int)
             if plan.relevant[t, d]:
                 for i in range(WIDTH):
                     hit[i] = 1.0 if temporal[i] > 1.0 else hit[i]
+                    moving[i] *= temporal[i]
             else:
                 for i in range(WIDTH):
-                    still[i] *= temporal[i] if hit[i] == 0.0 else 1.0
+                    moving[i] *= temporal[i] if hit[i] != 0.0 else 1.0
         for i in range(WIDTH):
-            still[i] *= outer[i] if hit[i] == 0.0 else 1.0
+            moving[i] *= all_outer[i] if hit[i] != 0.0 else outer[i]
         return
     nearest = hit
     nearest[:] = 127.0
@@ -424,35 +487,26 @@ def _still_loops(x: Lanes, plan: Plan, m: MappingArrays, t: int, s: int, b: int)
             for i in range(WIDTH):
                 candidate = rank[i] if temporal[i] > 1.0 else 127.0
                 nearest[i] = candidate if candidate < nearest[i] else nearest[i]
+                moving[i] *= temporal[i]
     for d in range(dimensions):
         if not plan.relevant[t, d] and x.temporal_used[s, d]:
             temporal, rank = x.temporal[s, d], x.rank[s, d]
             for i in range(WIDTH):
-                still[i] *= temporal[i] if rank[i] < nearest[i] else 1.0
+                moving[i] *= temporal[i] if rank[i] > nearest[i] else 1.0
     for i in range(WIDTH):
-        still[i] *= outer[i] if nearest[i] == 127.0 else 1.0
+        moving[i] *= outer[i] if nearest[i] == 127.0 else all_outer[i]
 
 
 @inner
-def _window_words(
-    x: Lanes, plan: Plan, m: MappingArrays, t: int, s: int, b: int, i: int, base: Floats
-) -> float:
+def _window_words(x: Lanes, plan: Plan, m: MappingArrays, t: int, s: int, b: int, i: int) -> float:
     """Words that level s delivers to one child of a sliding-window tensor (section 4), lane i.
 
     As soon as two loops have moved the tile along different rows, no later move can be zero or
     repeat the first one, so every one reloads the tile.
     """
     levels, dimensions = x.temporal.shape[0], x.temporal.shape[1]
-    ranks = plan.projection.shape[1]
-    full = 1.0
-    for q in range(ranks):
-        base[q] = 1.0
-    for d in range(dimensions):
-        q = plan.row[t, d]
-        if q >= 0:
-            base[q] += plan.projection[t, q, d] * (x.extent[s - 1, d, i] - 1.0)
-    for q in range(ranks):
-        full *= base[q]
+    edge = x.edge[t, s - 1]
+    full = x.tile[t, s - 1, i]
     left = x.iterations[s, i]
     words = full
     partial = -1.0
@@ -470,24 +524,23 @@ def _window_words(
                 continue
             row = plan.row[t, d]
             if row < 0:
+                left /= n
                 if moving >= 0:
                     # the inner loops fall back: a move by -moved, neither zero nor a repeat
-                    left /= n
                     words += (n - 1.0) * left * full
-                    continue
-                if partial < 0.0 and plan.version != a.HEAD:
+                elif partial < 0.0 and plan.version != a.HEAD:
                     partial = 0.0
-                left /= n
                 continue
             if moving >= 0 and row != moving:
                 return words + (left - 1.0) * full
-            step = plan.projection[t, row, d] * x.spatial_extent[u, d, i]
+            step = plan.projection[t, row, d] * x.pool[x.spatial_extent[u, d], i]
             translation = step - moved
             moving = row
             left /= n
             if partial < 0.0:
                 first = translation
-                partial = full - full / base[row] * max(0.0, base[row] - abs(translation))
+                side = edge[row, i]
+                partial = full - full / side * max(0.0, side - abs(translation))
                 delta = partial
             elif translation == 0.0 and plan.version == a.HEAD:
                 delta = 0.0
@@ -501,7 +554,9 @@ def _window_words(
 
 
 @inner
-def _odd_cell(x: Lanes, hw: HardwareArrays, h: int, s: int, i: int, odd: Odd) -> bool:
+def _odd_cell(
+    x: Lanes, hw: HardwareArrays, h: int, t: int, s: int, i: int, version: int, odd: Odd
+) -> bool:
     """Groups and share of a window tensor whose loops meet on the grid, lane i.
 
     The nest of the lane is in ``odd``. Returns False where only the exact kernel can tell.
@@ -511,16 +566,10 @@ def _odd_cell(x: Lanes, hw: HardwareArrays, h: int, s: int, i: int, odd: Odd) ->
         return False
     if odd.histogram.size[0] > odd.histogram.multicast.shape[0]:
         return False
-    grid_width = max(hw.fanout_x[s, h], nest.width[s])
-    j1 = nest.temporal_first[nest.temporal_first.shape[0] - 1]
-    tile.moved[:] = 0
-    for j in range(nest.temporal_first[s], j1):
-        k = nest.temporal[j]
-        for q in range(tile.step.shape[0]):
-            tile.step[q] = tile.vector[k, q] - tile.moved[q]
-            tile.moved[q] += tile.vector[k, q]
-        if may_link(nest, tile.vector, s, grid_width, tile.step, tile.total):
-            return False
+    for q in range(tile.edge.shape[0]):
+        tile.edge[q] = np.int64(x.edge[t, s - 1, q, i])
+    if links_possible(tile, nest, s, max(hw.fanout_x[s, h], nest.width[s]), version):
+        return False
     # Sorted by multicast factor, as Timeloop adds the shares up.
     h_ = odd.histogram
     count = h_.size[0]
@@ -563,9 +612,9 @@ def _tensor_traffic(
     levels = plan.keep.shape[0]
     top = plan.backing[t]
     if plan.simple[t]:
-        x.still[levels, :] = 1.0
-        for s in range(levels - 1, 0, -1):
-            _still_loops(x, plan, m, t, s, b)
+        x.moving[levels, :] = 1.0
+        for s in range(levels - 1, plan.lowest[t], -1):
+            _moving_loops(x, plan, m, t, s, b)
     for s in range(top + 1):
         _group_counts(x, plan, t, s)
         if s == 0:
@@ -574,14 +623,15 @@ def _tensor_traffic(
         if not plan.keep[s - 1, t] and plan.simple[t]:
             continue
         if plan.simple[t]:
-            _tile_words(x, plan, t, s - 1, share)
-            iterations, still = x.iterations[s], x.still[s]
+            tile, moving = x.tile[t, s - 1], x.moving[s]
             for i in range(WIDTH):
-                share[i] *= iterations[i] / still[i]
-        elif plan.keep[s - 1, t]:
+                share[i] = tile[i] * moving[i]
+        elif not plan.keep[s - 1, t]:
+            _tile_words(x, plan, t, s - 1)
+        else:
             for i in range(n):
                 if x.ok[i]:
-                    share[i] = _window_words(x, plan, m, t, s, b + i, i, odd.base)
+                    share[i] = _window_words(x, plan, m, t, s, b + i, i)
     if not plan.simple[t]:
         _patch_windows(x, plan, m, hw, hardware_index, t, b, n, odd)
     content = x.content[0]
@@ -621,69 +671,94 @@ def _patch_windows(
                     continue
             build_nest(odd.nest, m, b + i, odd.stride)
             set_vectors(odd.tile, odd.nest, plan.projection[t], odd.nest.first[plan.keep.shape[0]])
-            if not _odd_cell(x, hw, hardware_index[b + i], s, i, odd):
+            if not _odd_cell(x, hw, hardware_index[b + i], t, s, i, plan.version, odd):
                 x.odd[i] = True
 
 
 @inner
-def _tensor_energy(x: Lanes, plan: Plan, c: Prices, t: int) -> None:
-    """Counts, loads and energy of tensor t (sections 7.6, 9, 10), outermost level first."""
+def _partitions(x: Lanes, plan: Plan, t: int) -> None:
+    """Partition sizes of a simple tensor: its size over the relevant spatial factors."""
     levels = plan.keep.shape[0]
+    _tile_words(x, plan, t, levels - 1)
+    copy_row(x.partition[levels - 1], x.tile[t, levels - 1])
+    for s in range(levels - 2, -1, -1):
+        here = x.partition[s]
+        copy_row(here, x.partition[s + 1])
+        for d in range(x.spatial.shape[1]):
+            if plan.relevant[t, d] and x.spatial_used[s + 1, d]:
+                spatial = x.spatial[s + 1, d]
+                for i in range(WIDTH):
+                    here[i] /= spatial[i]
+
+
+@inner
+def _add_access(pj: Floats, words: Floats, price: Floats, block: Floats, blocked: bool) -> None:
+    """Add the energy of ``words`` accesses, rounded up to whole blocks."""
+    if blocked:
+        for i in range(WIDTH):
+            pj[i] += math.ceil(words[i] / block[i]) * price[i]
+    else:
+        for i in range(WIDTH):
+            pj[i] += words[i] * price[i]
+
+
+@inner
+def _tensor_energy(x: Lanes, plan: Plan, c: Prices, t: int) -> None:
+    """Counts, loads and energy of tensor t (sections 7.6, 9, 10), outermost level first.
+
+    From here on ``content`` holds the reads (of outputs: the updates), ``share`` the fills and
+    ``partition`` the reads of outputs.
+    """
     top = plan.backing[t]
-    partition = x.partition
     if plan.read_write[t]:
-        # size / (relevant spatial factors), level by level; all divide
-        _tile_words(x, plan, t, levels - 1, partition[levels - 1])
-        for s in range(levels - 2, -1, -1):
-            here, outer = partition[s], partition[s + 1]
-            for i in range(WIDTH):
-                here[i] = outer[i]
-            for d in range(x.spatial.shape[1]):
-                if plan.relevant[t, d] and x.spatial_used[s + 1, d]:
-                    spatial = x.spatial[s + 1, d]
-                    for i in range(WIDTH):
-                        here[i] /= spatial[i]
-    energy, iterations = x.energy, x.iterations[0]
+        _partitions(x, plan, t)
+    energy, iterations, pj = x.energy, x.iterations[0], x.work[0]
     for s in range(top, -1, -1):
         if not plan.keep[s, t]:
             continue
-        content, share, part, used = x.content[s], x.share[s], partition[s], x.used[s]
-        block, clusters = c.block[s], c.clusters[s]
-        read_pj, fill_pj, update_pj, address_pj = (
-            c.read_pj[s],
-            c.fill_pj[s],
-            c.update_pj[s],
-            c.address_pj[s],
-        )
-        load_r, load_w = x.load[s, 0], x.load[s, 1]
-        elided = 0.0 if s == top or plan.version == a.DOSA else 1.0
-        inner = 0.0 if s == top else 1.0
+        content, fills, part, used = x.content[s], x.share[s], x.partition[s], x.used[s]
+        block, blocked = c.block[s], c.blocked[s]
+        if s == top:
+            fills[:] = 0.0
+        elif plan.read_write[t] and plan.version != a.DOSA:
+            for i in range(WIDTH):
+                fills[i] -= part[i]
+        elif not plan.read_write[t]:
+            for i in range(WIDTH):
+                fills[i] = math.floor(fills[i])
+        reads = content
         if plan.read_write[t]:
             for i in range(WIDTH):
-                updates = content[i]
-                reads = content[i] - part[i]
-                fills = share[i] * inner - part[i] * elided
-                load_r[i] += reads / iterations[i]
-                load_w[i] += (fills + updates) / iterations[i]
-                shared = min(used[i], clusters[i])
-                pj = (
-                    math.ceil(reads / block[i]) * read_pj[i]
-                    + math.ceil(fills / block[i]) * fill_pj[i]
-                    + math.ceil(updates / block[i]) * update_pj[i]
-                ) / (used[i] / shared)
-                energy[i] += pj * used[i] + (updates + fills) * address_pj[i] * shared
+                part[i] = content[i] - part[i]
+            reads = part
+        if c.limited[s]:
+            load_r, load_w = x.load[s, 0], x.load[s, 1]
+            if plan.read_write[t]:
+                for i in range(WIDTH):
+                    load_w[i] += (fills[i] + content[i]) / iterations[i]
+            elif s < top:
+                for i in range(WIDTH):
+                    load_w[i] += fills[i] / iterations[i]
+            for i in range(WIDTH):
+                load_r[i] += reads[i] / iterations[i]
+        pj[:] = 0.0
+        _add_access(pj, reads, c.read_pj[s], block, blocked)
+        if s < top:
+            _add_access(pj, fills, c.fill_pj[s], block, blocked)
+        if plan.read_write[t]:
+            _add_access(pj, content, c.update_pj[s], block, blocked)
+        clusters = c.clusters[s]
+        if c.clustered[s]:
+            for i in range(WIDTH):
+                pj[i] /= used[i] / min(used[i], clusters[i])
+        if c.addressed[s]:
+            address_pj = c.address_pj[s]
+            for i in range(WIDTH):
+                addresses = (content[i] + fills[i]) * address_pj[i] * min(used[i], clusters[i])
+                energy[i] += pj[i] * used[i] + addresses
         else:
             for i in range(WIDTH):
-                reads = content[i]
-                fills = math.floor(share[i] * inner)
-                load_r[i] += reads / iterations[i]
-                load_w[i] += fills / iterations[i]
-                shared = min(used[i], clusters[i])
-                pj = (
-                    math.ceil(reads / block[i]) * read_pj[i]
-                    + math.ceil(fills / block[i]) * fill_pj[i]
-                ) / (used[i] / shared)
-                energy[i] += pj * used[i] + (reads + fills) * address_pj[i] * shared
+                energy[i] += pj[i] * used[i]
 
 
 @inner
@@ -691,9 +766,10 @@ def _finish(x: Lanes, plan: Plan, c: Prices, macs: float, b: int, n: int, totals
     """Cycles, leakage, compute energy, utilisation (sections 9 and 10)."""
     levels = plan.keep.shape[0]
     cycles, iterations = x.cycles, x.iterations[0]
-    for i in range(WIDTH):
-        cycles[i] = iterations[i]
+    copy_row(cycles, iterations)
     for s in range(levels):
+        if not c.limited[s]:
+            continue
         reads, writes = x.load[s, 0], x.load[s, 1]
         read_bw, write_bw, shared_bw = (
             c.read_bandwidth[s],
@@ -701,12 +777,11 @@ def _finish(x: Lanes, plan: Plan, c: Prices, macs: float, b: int, n: int, totals
             c.shared_bandwidth[s],
         )
         for i in range(WIDTH):
-            both = writes[i] + reads[i]
-            slow = read_bw[i] / reads[i] if read_bw[i] < reads[i] else 1.0
-            slow = min(slow, write_bw[i] / writes[i] if write_bw[i] < writes[i] else 1.0)
-            slow = min(slow, shared_bw[i] / both if shared_bw[i] < both else 1.0)
+            # a limit that is not reached has a ratio above 1; x / 0 is infinite
+            slow = min(read_bw[i] / reads[i], write_bw[i] / writes[i])
+            slow = min(slow, shared_bw[i] / (writes[i] + reads[i]), 1.0)
             cycles[i] = max(cycles[i], math.ceil(iterations[i] / slow))
-    if plan.version == a.HEAD:
+    if plan.version == a.HEAD and c.leaking[0]:
         for s in range(levels - 1, -1, -1):
             leak_pj, used = c.leak_pj[s], x.used[s]
             for i in range(WIDTH):
@@ -732,10 +807,15 @@ def evaluate_lanes(
     """
     marked = 0
     tensors = plan.keep.shape[1]
+    _scan(x.temporal_used, m.temporal, start, stop)
+    _scan(x.spatial_used, m.spatial, start, stop)
+    lay_out(x)
     for b in range(start, stop, WIDTH):
         n = min(WIDTH, stop - b)
         load_hardware(c, hw, hardware_index, b, n)
-        load_mappings(x, m, b, n)
+        _load_factors(x.temporal, x.temporal_used, m.temporal, b, n)
+        _load_factors(x.spatial, x.spatial_used, m.spatial, b, n)
+        derive(x, m, b, n)
         check(x, plan, c, plan.lane_keep)
         any_ok = False
         for i in range(n):

@@ -297,6 +297,43 @@ def _events(
 
 
 @inner
+def links_possible(tile: Tile, nest: Nest, s: int, grid_width: int, version: int) -> bool:
+    """Whether any event of a level s >= 1 has a link vector that two neighbours can differ by.
+
+    The events are those of :func:`_events` without ``no_temporal_reuse``.
+    """
+    j0, j1 = nest.temporal_first[s], nest.temporal_first[nest.temporal_first.shape[0] - 1]
+    if j0 == j1:
+        return False
+    inner_loop = nest.temporal[j0]
+    copy_row(tile.first, tile.vector[inner_loop])
+    if _is_zero(tile.first):
+        return False
+    whole = False
+    for q in range(tile.edge.shape[0]):
+        whole |= abs(tile.first[q]) >= tile.edge[q]
+    tile.moved[:] = 0
+    first_checked = whole
+    if whole and may_link(nest, tile.vector, s, grid_width, tile.first, tile.total):
+        return True
+    for j in range(j0, j1):
+        _advance(tile, nest.temporal[j])
+        if j == j0:
+            continue
+        equal = _same(tile.step, tile.first)
+        if whole and version == HEAD and _is_zero(tile.step):
+            continue
+        if not whole and not equal:
+            continue
+        if equal and first_checked:
+            continue
+        first_checked |= equal
+        if may_link(nest, tile.vector, s, grid_width, tile.step, tile.total):
+            return True
+    return False
+
+
+@inner
 def cell_traffic(
     r: Records,
     tile: Tile,
