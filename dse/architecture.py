@@ -9,12 +9,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from dse.errors import SpecError
+
+if TYPE_CHECKING:
+    from dse.components.technology import Technology
+    from dse.mapspace.constraints import Constraints
 
 UNLIMITED = math.inf
 
@@ -65,6 +69,7 @@ class StorageLevel:
         read_bandwidth, write_bandwidth, shared_bandwidth: words per cycle and instance.
         area_um2: per instance.
         ports, banks: read/write ports and banks of one instance; only prices depend on them.
+        wires: whether the chain ``table`` charges the network below for its wires.
     """
 
     name: str
@@ -86,6 +91,7 @@ class StorageLevel:
     network: Network = field(default_factory=Network)
     ports: int = 1
     banks: int = 1
+    wires: bool = False
 
     def __post_init__(self) -> None:
         at_least_1 = "word_bits mesh_x mesh_y instances block_size cluster_size ports banks"
@@ -142,6 +148,12 @@ class Compute:
 class Architecture:
     """A complete accelerator: storage levels from the inside out, and the compute below them.
 
+    Attributes:
+        technology: node, clock and DRAM, where known; energy chains may need it.
+        constraints: what the hardware lets mappings do, by level name; None where it is not
+            known. They may depend on design variables (which dimensions run in parallel), so
+            they belong to the hardware.
+
     Raises:
         SpecError: no level, two of one name, or a mesh that its outer level does not divide.
     """
@@ -149,6 +161,8 @@ class Architecture:
     name: str
     levels: tuple[StorageLevel, ...]
     compute: Compute
+    technology: Technology | None = None
+    constraints: Constraints | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if not self.levels:

@@ -7,8 +7,8 @@ Numbers of the tree may be arithmetic over the variables; filling in values give
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, cast
@@ -16,24 +16,31 @@ from typing import Any, cast
 import numpy as np
 
 from dse.architecture import Architecture, Compute, Network, StorageLevel
+from dse.components.technology import Technology
 from dse.errors import SpecError, unknown_name
 from dse.expression import Expression, Number
 from dse.files import read_yaml, validated
 from dse.mapspace.constraints import Constraints
-from dse.template_schema import ComputeSpec, LevelSpec, TemplateSpec
+from dse.template_schema import ComputeSpec, LevelSpec, Resolver, TemplateSpec, VariableSpec
 
 Values = dict[str, int]
+
+#: Random designs tried until one is within the budget and the requirements.
+_MAX_DRAWS = 20_000
 
 
 @dataclass(frozen=True)
 class Variable:
-    """One integer design variable.
+    """One design variable; its values are integers.
 
     Attributes:
         minimum, maximum, step: the values ``minimum, minimum + step, ... <= maximum``.
         sampling: ``uniform`` over those, or ``powers_of_two`` between the bounds: how random
             hardware is drawn. Every step is a legal value under both.
         unit: for people.
+        values: where not empty, the only legal values, growing; ``minimum`` and ``maximum`` are
+            the first and the last.
+        choices: where not empty, what the values 0, 1, ... stand for.
     """
 
     name: str
@@ -43,6 +50,49 @@ class Variable:
     sampling: str = "uniform"
     unit: str = ""
     description: str = ""
+    values: tuple[int, ...] = ()
+    choices: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, name: str, spec: VariableSpec) -> Variable:
+        """Build a variable from a file's entry."""
+        low = (spec.values or (spec.min or 0,))[0]
+        high = (spec.values or (spec.max or 0,))[-1]
+        return cls(
+            name,
+            minimum=low,
+            maximum=len(spec.choices) - 1 if spec.choices else high,
+            step=spec.step,
+            sampling=spec.sampling,
+            unit=spec.unit,
+            description=spec.description,
+            values=spec.values or (),
+            choices=spec.choices or (),
+        )
+
+    @property
+    def count(self) -> int:
+        """Number of legal values."""
+        return len(self.values) or (self.maximum - self.minimum) // self.step + 1
+
+    def value_at(self, index: int) -> int:
+        """Return the legal value at that position, counted from 0; IndexError beyond the last."""
+        if not 0 <= index < self.count:
+            raise IndexError(f"variable {self.name} has {self.count} values, no index {index}")
+        return self.values[index] if self.values else self.minimum + self.step * index
+
+    def index_of(self, value: int) -> int:
+        """Return the position of a legal value.
+
+        Raises:
+            SpecError: it is none.
+        """
+        self.check(value)
+        return self.values.index(value) if self.values else (value - self.minimum) // self.step
+
+    def label(self, value: int) -> str:
+        """Return the value as people write it: the choice that it stands for, or the number."""
+        return self.choices[value] if self.choices else str(value)
 
     def sample(self, rng: np.random.Generator) -> int:
         """Draw one value."""
@@ -51,26 +101,37 @@ class Variable:
             high = self.maximum.bit_length() - 1
             exponent = int(rng.integers(low, high + 1))
             return int(2**exponent)
-        steps = (self.maximum - self.minimum) // self.step
-        return self.minimum + self.step * int(rng.integers(0, steps + 1))
+        return self.value_at(int(rng.integers(0, self.count)))
 
     def check(self, value: object) -> int:
-        """Return the value as an integer of this variable's range.
+        """Return the value as an integer of this variable's range; a choice may go by name.
 
         Raises:
             SpecError: it is no integer, out of range, or off the steps.
         """
-        expected = f"expected an integer from {self.minimum} to {self.maximum}"
-        if self.step > 1:
-            expected += f" in steps of {self.step}"
+        if isinstance(value, str) and value in self.choices:
+            return self.choices.index(value)
+        expected = self._expected()
         whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
         if not whole:
             raise SpecError(f"variable {self.name} = {value!r}: {expected}")
         number = int(cast(int, value))
-        on_grid = (number - self.minimum) % self.step == 0
-        if not (self.minimum <= number <= self.maximum and on_grid):
+        legal = (
+            number in self.values
+            if self.values
+            else self.minimum <= number <= self.maximum and (number - self.minimum) % self.step == 0
+        )
+        if not legal:
             raise SpecError(f"variable {self.name} = {number}: {expected}")
         return number
+
+    def _expected(self) -> str:
+        if self.choices:
+            return f"expected one of {', '.join(self.choices)}"
+        if self.values:
+            return f"expected one of {', '.join(map(str, self.values))}"
+        expected = f"expected an integer from {self.minimum} to {self.maximum}"
+        return f"{expected} in steps of {self.step}" if self.step > 1 else expected
 
 
 @dataclass(frozen=True)
@@ -79,7 +140,8 @@ class ArchTemplate:
 
     Attributes:
         variables: the design variables.
-        constraints: the mapspace's constraints by level name.
+        constraints: the mapspace's constraints by level name. Where they depend on variables,
+            these are those of the first values; a built architecture brings its own.
         energy: name of the energy chain that prices it by default.
         max_area_um2: designs with a larger area are infeasible; None = no limit.
     """
@@ -109,20 +171,19 @@ class ArchTemplate:
         template = cls(
             name=spec.name,
             description=spec.description,
-            variables=tuple(
-                Variable(name, v.min, v.max, v.step, v.sampling, v.unit, v.description)
-                for name, v in spec.variables.items()
-            ),
+            variables=tuple(Variable.of(name, v) for name, v in spec.variables.items()),
             energy=spec.energy,
-            constraints={level.name: level.constraints.build() for level in spec.storage},
+            constraints={},
             max_area_um2=spec.budget.area_um2 if spec.budget else None,
             _spec=spec,
             _where=where,
         )
         template._check_names()
-        # a tree that cannot be built at its largest values is a mistake in the file
-        template.build({v.name: v.maximum for v in template.variables})
-        return template
+        # a tree that cannot be built at its largest values is a mistake in the file; within
+        # the budget and the requirements it need not be
+        template._tree({v.name: v.maximum for v in template.variables})
+        first = {v.name: v.minimum for v in template.variables}
+        return replace(template, constraints=template._constraints(first))
 
     @property
     def level_names(self) -> tuple[str, ...]:
@@ -155,17 +216,103 @@ class ArchTemplate:
         """Return the architecture, without prices, for these values of all variables.
 
         Raises:
-            SpecError: a value is missing or the resulting tree is not possible.
+            SpecError: a value is missing, the resulting tree is not possible, a requirement is
+                not met, or the budget is exceeded; the message says by how much.
         """
+        architecture = self._tree(values)
+        try:
+            for relation in self._spec.require:
+                relation.check(values)
+            self._check_budget(architecture)
+        except SpecError as error:
+            raise self._with_values(values, error) from error
+        return architecture
+
+    def sample(self, rng: np.random.Generator, fixed: Mapping[str, int] | None = None) -> Values:
+        """Draw random values of all variables that meet the requirements and the budget.
+
+        Args:
+            rng: of all randomness.
+            fixed: variables that are not drawn.
+
+        Raises:
+            SpecError: no draw of many was feasible; carries the reason of the last.
+        """
+        given = fixed or {}
+        bound = bool(self._spec.require) or self._spec.budget is not None
+        for left in range(_MAX_DRAWS, 0, -1):
+            values = {
+                v.name: given[v.name] if v.name in given else v.sample(rng) for v in self.variables
+            }
+            if not bound:
+                break
+            try:
+                self.build(values)
+            except SpecError as error:
+                if left == 1:
+                    raise SpecError(
+                        f"{_MAX_DRAWS} random designs, none feasible; the last: {error}"
+                    ) from error
+            else:
+                break
+        return values
+
+    def _tree(self, values: Mapping[str, int]) -> Architecture:
+        """Build the architecture, whatever the budget and the requirements say."""
         try:
             return Architecture(
                 self.name,
                 tuple(self._level(level, values) for level in reversed(self._spec.storage)),
                 self._compute(values),
+                self._technology(values),
+                self._constraints(values),
             )
         except SpecError as error:
-            given = ", ".join(f"{k}={v}" for k, v in values.items())
-            raise SpecError(f"{self._where}: with {given or 'no variables'}: {error}") from error
+            raise self._with_values(values, error) from error
+
+    def _with_values(self, values: Mapping[str, int], error: SpecError) -> SpecError:
+        labels = {v.name: v.label(values[v.name]) for v in self.variables if v.name in values}
+        given = ", ".join(f"{k}={v}" for k, v in labels.items())
+        return SpecError(f"{self._where}: with {given or 'no variables'}: {error}")
+
+    def _constraints(self, values: Mapping[str, int]) -> Constraints:
+        chosen = {
+            v.name: v.label(values[v.name])
+            for v in self.variables
+            if v.choices and v.name in values
+        }
+        resolve = Resolver(values, chosen)
+        found = {}
+        for level in self._spec.storage:
+            try:
+                found[level.name] = level.constraints.build(resolve)
+            except SpecError as error:
+                raise SpecError(f"{level.name}.constraints: {error}") from error
+        return found
+
+    def _technology(self, values: Mapping[str, Number]) -> Technology | None:
+        spec = self._spec.technology
+        if spec is None:
+            return None
+        node_nm, clock_ns = spec.node_nm.value(values), spec.clock_ns.value(values)
+        return Technology(float(node_nm), float(clock_ns), spec.dram)
+
+    def _check_budget(self, architecture: Architecture) -> None:
+        """Raise SpecError when the hardware takes more than the budget allows."""
+        budget = self._spec.budget
+        if budget is None:
+            return
+        on_chip = [level for level in architecture.levels if not level.is_dram]
+        size_bytes = sum((x.size_words or 0) * x.word_bits * x.instances for x in on_chip) / 8
+        outermost = on_chip[-1] if on_chip else None
+        words = min(outermost.read_bandwidth, outermost.shared_bandwidth) if outermost else 0.0
+        for used, limit, unit in (
+            (architecture.compute.instances, budget.pes, "PEs"),
+            (size_bytes, budget.on_chip_bytes, "bytes on chip"),
+            (words, budget.noc_words_per_cycle, "words per cycle from the outermost buffer"),
+        ):
+            if limit is not None and used > limit:
+                raise SpecError(f"{used:g} {unit}, over the budget of {limit:g}")
 
     def _level(self, spec: LevelSpec, values: Mapping[str, Number]) -> StorageLevel:
         def integer(key: str) -> int:
@@ -194,6 +341,7 @@ class ArchTemplate:
             network=Network(word_bits=spec.network_word_bits),
             ports=integer("ports"),
             banks=integer("banks"),
+            wires=spec.wires,
         )
 
     def _compute(self, values: Mapping[str, Number]) -> Compute:
@@ -212,15 +360,40 @@ class ArchTemplate:
     def _check_names(self) -> None:
         """Refuse expressions over variables that the template does not declare."""
         known = {v.name for v in self.variables}
+        for path, names, source in self._mentions():
+            for name in sorted(names - known):
+                raise SpecError(
+                    f"{self._where}: {path} = '{source}': {unknown_name('variable', name, known)}"
+                )
+        choices = {v.name: v.choices for v in self.variables}
+        for relation in self._spec.require:
+            lists = {choices[name] for name in relation.names if choices[name]}
+            if len(lists) > 1:
+                raise SpecError(
+                    f"{self._where}: require '{relation.source}': compares variables with "
+                    "different choices"
+                )
+
+    def _mentions(self) -> Iterator[tuple[str, frozenset[str], object]]:
+        """Yield key path, variables and text of every expression of the file."""
         specs: tuple[LevelSpec | ComputeSpec, ...] = (*self._spec.storage, self._spec.compute)
         for level in specs:
             for key, value in level:
                 if isinstance(value, Expression):
-                    for name in sorted(value.names - known):
-                        raise SpecError(
-                            f"{self._where}: {level.name}.{key} = '{value.source}': "
-                            f"{unknown_name('variable', name, known)}"
-                        )
+                    yield f"{level.name}.{key}", value.names, value.source
+        for spec in self._spec.storage:
+            for kind in ("temporal", "spatial"):
+                loops = getattr(spec.constraints, kind)
+                for key in ("factors", "max_factors"):
+                    for name, value in getattr(loops, key).items():
+                        path = f"{spec.name}.constraints.{kind}.{key}.{name}"
+                        yield path, value.names, value.source
+        if self._spec.technology is not None:
+            for key in ("node_nm", "clock_ns"):
+                value = getattr(self._spec.technology, key)
+                yield f"technology.{key}", value.names, value.source
+        for relation in self._spec.require:
+            yield "require", relation.names, relation.source
 
 
 def _evaluate(

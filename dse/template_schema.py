@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import operator
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 
-from dse.errors import SpecError
+from dse.components.technology import DRAM_PJ_PER_BIT
+from dse.errors import SpecError, unknown_name
 from dse.expression import Expression
 from dse.files import refuse_unknown_keys
 from dse.mapspace.constraints import LevelConstraint, LoopConstraint, SpatialConstraint
@@ -43,17 +55,38 @@ _ONE = Expression(1)
 
 
 class VariableSpec(Strict):
-    """A design variable: integers from ``min`` to ``max`` in steps of ``step``."""
+    """A design variable: a range with steps, a list of ``values``, or named ``choices``."""
 
-    min: int = Field(ge=0, le=2**40)
-    max: int = Field(ge=0, le=2**40)
+    min: int | None = Field(default=None, ge=0, le=2**40)
+    max: int | None = Field(default=None, ge=0, le=2**40)
     step: int = Field(default=1, ge=1)
+    values: tuple[Annotated[int, Field(ge=0, le=2**40)], ...] | None = Field(
+        default=None, min_length=1, max_length=10_000
+    )
+    choices: tuple[Name, ...] | None = Field(default=None, min_length=1, max_length=1000)
     sampling: Literal["uniform", "powers_of_two"] = "uniform"
     unit: str = ""
     description: str = ""
 
     @model_validator(mode="after")
-    def _ordered(self) -> VariableSpec:
+    def _one_kind(self) -> VariableSpec:
+        ranged = self.min is not None or self.max is not None
+        if ranged + (self.values is not None) + (self.choices is not None) != 1:
+            raise ValueError("expected either min and max, or values, or choices")
+        listed = self.values or self.choices
+        if listed is None:
+            self._check_range()
+        elif self.step != 1 or self.sampling != "uniform":
+            raise ValueError("step and sampling go with min and max only")
+        elif len(set(listed)) != len(listed):
+            raise ValueError("a value stands twice")
+        if self.values is not None and list(self.values) != sorted(self.values):
+            raise ValueError("values: expected growing order")
+        return self
+
+    def _check_range(self) -> None:
+        if self.min is None or self.max is None:
+            raise ValueError("expected both min and max")
         if self.max < self.min:
             raise ValueError(f"max = {self.max} lies below min = {self.min}")
         if self.sampling == "powers_of_two":
@@ -63,16 +96,28 @@ class VariableSpec(Strict):
                 )
             if self.step != 1:
                 raise ValueError("sampling powers_of_two needs step = 1")
-        return self
 
 
 class TemporalSpec(Strict):
-    """Constraints on temporal loops; see :class:`dse.mapspace.constraints.LoopConstraint`."""
+    """Constraints on temporal loops; see :class:`dse.mapspace.constraints.LoopConstraint`.
+
+    Wherever a dimension is named, a variable with ``choices`` may stand for it, and the factors
+    may be arithmetic over the variables.
+    """
 
     dimensions: Names | None = None
-    factors: dict[str, Annotated[int, Field(ge=0)]] = {}
-    max_factors: dict[str, Annotated[int, Field(ge=1)]] = {}
+    factors: dict[str, Arithmetic] = {}
+    max_factors: dict[str, Arithmetic] = {}
     permutation: Names | None = None
+
+    def arguments(self, resolve: Resolver) -> dict[str, Any]:
+        """Return the arguments of a loop constraint for the variables' values."""
+        return {
+            "dimensions": resolve.names(self.dimensions),
+            "factors": resolve.numbers(self.factors, least=0),
+            "max_factors": resolve.numbers(self.max_factors, least=1),
+            "permutation": resolve.names(self.permutation),
+        }
 
 
 class SpatialSpec(TemporalSpec):
@@ -100,17 +145,110 @@ class ConstraintSpec(Strict):
             raise ValueError(f"tensor '{min(both)}' is both kept and bypassed")
         return self
 
-    def build(self) -> LevelConstraint:
-        """Return the constraint that the mapspace reads."""
+    def build(self, resolve: Resolver) -> LevelConstraint:
+        """Return the constraint that the mapspace reads.
+
+        Raises:
+            SpecError: a factor has no value, or one that is not possible.
+        """
+        spatial = self.spatial
         return LevelConstraint(
             keep=self.keep,
             bypass=self.bypass,
-            temporal=LoopConstraint(**dict(self.temporal)),
-            spatial=SpatialConstraint(**dict(self.spatial)),
+            temporal=LoopConstraint(**self.temporal.arguments(resolve)),
+            spatial=SpatialConstraint(
+                **spatial.arguments(resolve),
+                x=resolve.names(spatial.x),
+                y=resolve.names(spatial.y),
+            ),
             no_temporal_reuse=self.no_temporal_reuse,
             no_multicast=self.no_multicast,
             no_link_transfer=self.no_link_transfer,
         )
+
+
+class Resolver:
+    """Fills the variables' values into constraints.
+
+    Args:
+        values: of all variables.
+        chosen: by variable with choices, the name that its value stands for.
+    """
+
+    def __init__(self, values: Mapping[str, int], chosen: Mapping[str, str]) -> None:
+        self._values = values
+        self._chosen = chosen
+
+    def names(self, listed: Names | None) -> Names | None:
+        """Return the dimensions that a list names, each once."""
+        if listed is None:
+            return None
+        return tuple(dict.fromkeys(self._chosen.get(name, name) for name in listed))
+
+    def numbers(self, factors: Mapping[str, Expression], least: int) -> dict[str, int]:
+        """Return factors by dimension, none below ``least``.
+
+        Two variables that stand for one dimension multiply.
+        """
+        found: dict[str, int] = {}
+        for name, expression in factors.items():
+            number = expression.integer(self._values)
+            if number < least:
+                raise SpecError(f"factor of {name} = {number}, expected at least {least}")
+            dimension = self._chosen.get(name, name)
+            found[dimension] = found.get(dimension, 1) * number
+        return found
+
+
+_COMPARE: dict[str, Callable[[float, float], bool]] = {
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<=": operator.le,
+    ">=": operator.ge,
+    "<": operator.lt,
+    ">": operator.gt,
+}
+
+
+@dataclass(frozen=True)
+class Relation:
+    """A comparison of two pieces of arithmetic that every design must satisfy."""
+
+    source: str
+    left: Expression
+    sign: str
+    right: Expression
+
+    @classmethod
+    def parse(cls, source: str) -> Relation:
+        """Parse ``arithmetic sign arithmetic``; raises SpecError when it is none."""
+        parts = re.split(r"(==|!=|<=|>=|<|>)", source)
+        if len(parts) != 3:
+            signs = " ".join(_COMPARE)
+            raise SpecError(f"'{source}': expected two pieces of arithmetic and one of {signs}")
+        return cls(source, Expression(parts[0].strip()), parts[1], Expression(parts[2].strip()))
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The variables that it mentions."""
+        return self.left.names | self.right.names
+
+    def check(self, values: Mapping[str, int]) -> None:
+        """Raise SpecError, with both sides, when the values do not satisfy it."""
+        left, right = self.left.value(values), self.right.value(values)
+        if not _COMPARE[self.sign](left, right):
+            raise SpecError(f"requires {self.source}, but {left:g} {self.sign} {right:g} is false")
+
+
+def _relation(value: Any) -> Relation:  # noqa: ANN401
+    if isinstance(value, Relation):
+        return value
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is not a comparison")
+    try:
+        return Relation.parse(value)
+    except SpecError as error:
+        raise ValueError(str(error)) from error
 
 
 class LevelSpec(Strict):
@@ -132,6 +270,7 @@ class LevelSpec(Strict):
     network_word_bits: int | None = Field(default=None, ge=1)
     ports: Arithmetic = _ONE
     banks: Arithmetic = _ONE
+    wires: bool = False
     constraints: ConstraintSpec = ConstraintSpec()
 
 
@@ -145,10 +284,35 @@ class ComputeSpec(Strict):
     mesh_y: Arithmetic = _ONE
 
 
-class BudgetSpec(Strict):
-    """What a design may cost."""
+class TechnologySpec(Strict):
+    """What the energy chain ``table`` needs to know; see `dse.components.technology`."""
 
-    area_um2: float = Field(gt=0)
+    node_nm: Arithmetic
+    clock_ns: Arithmetic
+    dram: str = "LPDDR4"
+
+    @field_validator("dram")
+    @classmethod
+    def _known(cls, dram: str) -> str:
+        if dram not in DRAM_PJ_PER_BIT:
+            raise ValueError(unknown_name("DRAM", dram, DRAM_PJ_PER_BIT))
+        return dram
+
+
+class BudgetSpec(Strict):
+    """What a design may use.
+
+    Attributes:
+        area_um2: of the whole chip.
+        pes: MAC units.
+        on_chip_bytes: all storage but DRAM, all instances.
+        noc_words_per_cycle: what the outermost on-chip level delivers.
+    """
+
+    area_um2: float | None = Field(default=None, gt=0)
+    pes: int | None = Field(default=None, ge=1)
+    on_chip_bytes: int | None = Field(default=None, ge=1)
+    noc_words_per_cycle: float | None = Field(default=None, gt=0)
 
 
 class TemplateSpec(Strict):
@@ -157,8 +321,16 @@ class TemplateSpec(Strict):
     name: Name
     description: str = ""
     source: str = ""
-    energy: str = "pat"
+    energy: str = "table"
+    technology: TechnologySpec | None = None
     variables: dict[VariableName, VariableSpec] = {}
     storage: Annotated[tuple[LevelSpec, ...], Field(min_length=1)]
     compute: ComputeSpec
     budget: BudgetSpec | None = None
+    require: tuple[Annotated[Relation, BeforeValidator(_relation)], ...] = ()
+
+    @model_validator(mode="after")
+    def _priced(self) -> TemplateSpec:
+        if self.energy == "table" and self.technology is None:
+            raise ValueError("energy = table needs 'technology: {node_nm: .., clock_ns: ..}'")
+        return self

@@ -167,7 +167,16 @@ def test_a_workload_may_declare_its_shape():
 
 
 def test_constraints_must_fit_the_workload():
-    content = {"name": "g", "shape": "gemm", "layers": [{"name": "a", "M": 4}]}
+    shape = {
+        "name": "product",
+        "dimensions": ["M", "N"],
+        "data_spaces": {
+            "A": {"projection": "M"},
+            "B": {"projection": "N"},
+            "Z": {"projection": "M, N", "read_write": True},
+        },
+    }
+    content = {"name": "g", "shape": shape, "layers": [{"name": "a", "M": 4}]}
     workload = parse_workload(content, "g.yaml")
     with pytest.raises(SpecError, match="'DRAM'.*tensor 'Weights'.*layer 'a' has A, B, Z"):
         SearchSpace(catalog.template("gemmini"), workload, energy_chain("pat"))

@@ -1,8 +1,9 @@
-"""SRAM at 40 nm from a table of CACTI 7 runs: exact on its grid, interpolated off it.
+"""SRAM from a table of CACTI 7 runs: exact on its grid, interpolated off it.
 
 The runs are RAM, itrs-lstp cells and periphery, 300 K, access mode "fast", optimised for leakage,
-called at 40 nm directly. Between grid points the logarithm of each quantity is linear in the
-logarithms of size and width; on random off-grid points that is within 3 % on average.
+at 22, 32, 40, 45, 65 and 90 nm. Between grid points the logarithm of each quantity is linear in
+the logarithms of size and width. :func:`sram` is CACTI at one of these nodes; :func:`scaled_sram`
+adds the rules of Accelergy 0.4's wrapper: any node, narrow words, few rows.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ _REACH_BELOW = 4.0
 _REACH_ABOVE = 2.0
 _MIN_WIDTH_BITS = 32
 _MIN_ROWS = 64
+#: Nodes that Accelergy's wrapper runs CACTI at; 40 nm was run for the older wrapper.
+_WRAPPER_NODES_NM = (22, 32, 45, 65, 90)
 
 
 class Sram(NamedTuple):
@@ -38,36 +41,107 @@ _Curve = list[tuple[int, _Values]]
 
 
 @cache
-def _table() -> dict[tuple[int, int], dict[int, _Curve]]:
-    """Per (ports, banks) and width: ``(bits, values)`` by growing size."""
-    table: dict[tuple[int, int], dict[int, _Curve]] = {}
-    raw = files("dse.components").joinpath("cacti_40nm.csv.gz").read_bytes()
+def _table() -> dict[tuple[int, int, int], dict[int, _Curve]]:
+    """Per (node, ports, banks) and width: ``(bits, values)`` by growing size."""
+    table: dict[tuple[int, int, int], dict[int, _Curve]] = {}
+    raw = files("dse.components").joinpath("cacti_runs.csv.gz").read_bytes()
     for row in csv.DictReader(gzip.decompress(raw).decode().splitlines()):
-        ports, banks, width = int(row["ports"]), int(row["banks"]), int(row["width_bits"])
-        leak_mw = float(row["leak_per_bank_mw"]) * banks
+        key = int(row["node_nm"]), int(row["ports"]), int(row["banks"])
+        width = int(row["width_bits"])
+        leak_mw = float(row["leak_per_bank_mw"]) * key[2]
         values = (float(row["read_pj"]), float(row["write_pj"]), leak_mw, float(row["area_um2"]))
         bits = width * int(row["depth_rows"])
-        curve = table.setdefault((ports, banks), {}).setdefault(width, [])
-        curve.append((bits, values))
+        table.setdefault(key, {}).setdefault(width, []).append((bits, values))
     for curves in table.values():
         for curve in curves.values():
             curve.sort()
     return table
 
 
-def sram(width_bits: int, depth_rows: int, ports: int = 1, banks: int = 1) -> Sram:
-    """Return the SRAM of that many rows over all banks.
+def scaled_sram(width_bits: int, depth_rows: int, ports: int, banks: int, node_nm: float) -> Sram:
+    """Return the SRAM at any node, as Accelergy 0.4 prices it.
+
+    Words narrower than 32 bits and fewer than 64 rows per bank are a share of the smallest SRAM
+    that CACTI knows; banks are rounded up to a power of two; between the nodes of the runs every
+    quantity is linear in nm; beyond them it is scaled.
+
+    Args:
+        width_bits: of a row, the unit of access.
+        depth_rows: rows over all banks.
+        ports: read/write ports.
+        banks: of which one is accessed at a time.
+        node_nm: technology node.
+
+    Raises:
+        SpecError: the table does not reach that far.
+    """
+    if min(width_bits, depth_rows, ports, banks) < 1 or not node_nm > 0:
+        raise SpecError(
+            f"SRAM of {depth_rows} rows x {width_bits} bits, {ports} ports, {banks} banks at "
+            f"{node_nm:g} nm: expected positive numbers"
+        )
+    banks = 1 << (banks - 1).bit_length()
+    width = max(-(-width_bits // 8) * 8, _MIN_WIDTH_BITS)
+    depth = max(depth_rows, _MIN_ROWS * banks)
+    lower, upper, share = _nodes(node_nm)
+    low = sram(width, depth, ports, banks, lower)
+    high = sram(width, depth, ports, banks, upper)
+    read_pj, write_pj, leak_mw, area_um2 = (
+        a + (b - a) * share for a, b in zip(low, high, strict=True)
+    )
+    part_width, part_depth = width_bits / width, depth_rows / depth
+    dynamic = (0.7 * part_width + 0.3) * part_depth**0.78
+    static = part_width * part_depth
+    energy_scale, leak_scale, area_scale = _beyond(node_nm)
+    return Sram(
+        read_pj * dynamic * energy_scale,
+        write_pj * dynamic * energy_scale,
+        leak_mw * static * leak_scale,
+        area_um2 * static * area_scale,
+    )
+
+
+def _nodes(node_nm: float) -> tuple[int, int, float]:
+    """Return the nodes around ``node_nm`` and how far between them it lies, 0 to 1."""
+    nodes = _WRAPPER_NODES_NM
+    inside = min(max(node_nm, nodes[0]), nodes[-1])
+    upper = min(bisect_right(nodes, inside), len(nodes) - 1)
+    low, high = nodes[upper - 1], nodes[upper]
+    share = (inside - low) / (high - low)
+    if share == 0:
+        return low, low, 0.0
+    return (high, high, 0.0) if share == 1 else (low, high, share)
+
+
+def _beyond(node_nm: float) -> tuple[float, float, float]:
+    """Return factors of energy, leakage and area outside the nodes of the runs."""
+    first, last = _WRAPPER_NODES_NM[0], _WRAPPER_NODES_NM[-1]
+    if node_nm < first:
+        root = math.sqrt(node_nm / first)
+        return root, 0.79 * root, node_nm / first
+    if node_nm > last:
+        return ((node_nm / last) ** 2,) * 3
+    return 1.0, 1.0, 1.0
+
+
+def sram(
+    width_bits: int, depth_rows: int, ports: int = 1, banks: int = 1, node_nm: int = 40
+) -> Sram:
+    """Return what CACTI says of that many rows over all banks, at a node of the table.
 
     A row below 32 bits counts as 32 bits of as many bits in total, and fewer than 64 rows count
     as 64: CACTI knows nothing smaller.
 
     Raises:
-        SpecError: the table has no such ports, banks, width or size.
+        SpecError: the table has no such node, ports, banks, width or size.
     """
-    curves = _table().get((ports, banks))
+    curves = _table().get((node_nm, ports, banks))
     if curves is None:
-        known = ", ".join(f"{p}/{b}" for p, b in sorted(_table()))
-        raise SpecError(f"SRAM with {ports} ports / {banks} banks: the table has {known}")
+        known = ", ".join(f"{p}/{b}" for n, p, b in sorted(_table()) if n == node_nm)
+        raise SpecError(
+            f"SRAM with {ports} ports / {banks} banks at {node_nm} nm: the table has "
+            f"{known or 'no such node'}"
+        )
     width = max(width_bits, _MIN_WIDTH_BITS)
     bits = max(width_bits * depth_rows, width * _MIN_ROWS)
     widths = sorted(curves)

@@ -2,41 +2,15 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from dataclasses import replace
 
-from dse.architecture import AccessEnergy, Architecture, Compute, StorageLevel
+from dse.architecture import AccessEnergy, Compute, StorageLevel
 from dse.components import aladdin, cacti, pat
+from dse.components.base import EnergyChain
+from dse.components.ert import ErtChain
+from dse.components.table import TableChain
+from dse.components.technology import Technology
 from dse.errors import SpecError, unknown_name
-
-
-class EnergyChain(ABC):
-    """Prices architectures. Never compare results of two chains: the chain is part of a result."""
-
-    #: what it is called on the command line and in results
-    name: str
-    #: one line for people
-    summary: str
-
-    def price(self, architecture: Architecture) -> Architecture:
-        """Return the architecture with its energies (pJ) and areas (um^2) filled in.
-
-        Raises:
-            SpecError: a component lies outside what the chain knows.
-        """
-        return replace(
-            architecture,
-            levels=tuple(self._storage(level) for level in architecture.levels),
-            compute=self._compute(architecture.compute),
-        )
-
-    @abstractmethod
-    def _storage(self, level: StorageLevel) -> StorageLevel:
-        """Return the level with its prices."""
-
-    @abstractmethod
-    def _compute(self, compute: Compute) -> Compute:
-        """Return the compute with its prices."""
 
 
 class PatChain(EnergyChain):
@@ -45,7 +19,7 @@ class PatChain(EnergyChain):
     name = "pat"
     summary = "Timeloop's built-in PAT energies, no areas"
 
-    def _storage(self, level: StorageLevel) -> StorageLevel:
+    def _storage(self, level: StorageLevel, technology: Technology | None) -> StorageLevel:  # noqa: ARG002
         if level.is_dram:
             access_pj = pat.dram_energy_pj(level.word_bits, level.block_size)
         else:
@@ -56,7 +30,7 @@ class PatChain(EnergyChain):
             )
         return replace(level, energy=AccessEnergy(access_pj, access_pj, access_pj))
 
-    def _compute(self, compute: Compute) -> Compute:
+    def _compute(self, compute: Compute, technology: Technology | None) -> Compute:  # noqa: ARG002
         return replace(compute, energy_pj=pat.multiplier_energy_pj(compute.word_bits))
 
 
@@ -71,8 +45,8 @@ class DosaChain(PatChain):
     name = "dosa"
     summary = "PAT storage energies, Aladdin MACs at 5 ns, CACTI areas at 40 nm"
 
-    def _storage(self, level: StorageLevel) -> StorageLevel:
-        return replace(super()._storage(level), area_um2=self._area_um2(level))
+    def _storage(self, level: StorageLevel, technology: Technology | None) -> StorageLevel:
+        return replace(super()._storage(level, technology), area_um2=self._area_um2(level))
 
     def _area_um2(self, level: StorageLevel) -> float:
         if level.is_dram or level.size_words is None:
@@ -88,21 +62,32 @@ class DosaChain(PatChain):
         except SpecError as error:
             raise SpecError(f"level '{level.name}': {error}") from error
 
-    def _compute(self, compute: Compute) -> Compute:
+    def _compute(self, compute: Compute, technology: Technology | None) -> Compute:  # noqa: ARG002
         price = aladdin.int_mac(compute.word_bits)
         return replace(compute, energy_pj=price.energy_pj, area_um2=price.area_um2)
 
 
 #: The chains by name.
-CHAINS: dict[str, type[EnergyChain]] = {chain.name: chain for chain in (PatChain, DosaChain)}
+CHAINS: dict[str, type[EnergyChain]] = {
+    chain.name: chain for chain in (TableChain, PatChain, DosaChain, ErtChain)
+}
 
 
 def energy_chain(name: str) -> EnergyChain:
-    """Return the chain of that name.
+    """Return the chain of that name; ``ert:PATH`` reads Accelergy's tables from files.
 
     Raises:
-        SpecError: there is none; the message lists the choices.
+        SpecError: there is none, the message lists the choices; or the files are wrong.
     """
-    if name not in CHAINS:
-        raise SpecError(unknown_name("energy chain", name, CHAINS))
-    return CHAINS[name]()
+    kind, _, argument = name.partition(":")
+    if kind not in CHAINS:
+        raise SpecError(unknown_name("energy chain", kind, CHAINS))
+    chain = CHAINS[kind]
+    if issubclass(chain, ErtChain):
+        return chain.read(argument)
+    if argument:
+        raise SpecError(f"energy chain '{name}': only ert takes a path")
+    return chain()
+
+
+__all__ = ["CHAINS", "DosaChain", "EnergyChain", "PatChain", "energy_chain"]

@@ -9,6 +9,7 @@ import numpy as np
 from dse.architecture import Architecture
 from dse.components.chain import EnergyChain
 from dse.errors import SpecError
+from dse.mapspace.constraints import for_problem
 from dse.problem import Workload
 from dse.template import ArchTemplate, Values, Variable
 
@@ -43,9 +44,12 @@ class SearchSpace:
         self._check_constraints()
 
     def sample_values(self, rng: np.random.Generator) -> Values:
-        """Draw random hardware as the template's ``sampling`` says."""
-        drawn = {v.name: v.sample(rng) for v in self.free}
-        return {v.name: {**self.fixed, **drawn}[v.name] for v in self.template.variables}
+        """Draw random hardware as the template's ``sampling`` says, within its budget.
+
+        Raises:
+            SpecError: no feasible hardware was found.
+        """
+        return self.template.sample(rng, self.fixed)
 
     def architecture(self, values: Mapping[str, object]) -> Architecture:
         """Return the priced architecture for these values.
@@ -66,7 +70,7 @@ class SearchSpace:
         """Refuse a workload whose tensors or dimensions the template's constraints do not know."""
         for layer in self.workload:
             tensors, dimensions = set(layer.problem.tensors), set(layer.problem.dimensions)
-            for level, c in self.template.constraints.items():
+            for level, c in for_problem(self.template.constraints, layer.problem).items():
                 lists = (c.keep, c.bypass, c.no_temporal_reuse, c.no_multicast, c.no_link_transfer)
                 _known(self.template.name, level, layer.name, "tensor", tensors, *lists)
                 loops = (c.temporal, c.spatial)

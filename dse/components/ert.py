@@ -1,0 +1,86 @@
+"""``energy=ert:PATH``: prices from Accelergy's own tables (ERT and ART) in files."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from dse.architecture import AccessEnergy, Compute, StorageLevel
+from dse.components.base import EnergyChain
+from dse.errors import SpecError, unknown_name
+
+if TYPE_CHECKING:
+    from dse.components.technology import Technology
+    from dse.timeloop.tables import EnergyTable
+
+
+class ErtChain(EnergyChain):
+    """Prices by component name from an ERT; areas from an ART, or 0 where there is none.
+
+    The tables hold for one hardware: a level that they do not name is an error. The same table
+    priced for other sizes would be wrong without a word, so fix the variables that it depends on.
+    """
+
+    name = "ert"
+    summary = "Accelergy's ERT (and ART) from files, as ert:FILE or ert:FOLDER"
+
+    def __init__(self, table: EnergyTable, areas_um2: dict[str, float], where: str) -> None:
+        self._table = table
+        self._areas_um2 = areas_um2
+        self._where = where
+
+    @classmethod
+    def read(cls, path: str) -> Self:
+        """Read a file with the keys ERT and ART, or a folder of YAML files that have them.
+
+        Raises:
+            SpecError: no path, no such file, or no ERT in it.
+        """
+        # the reader of Timeloop's files loads only when it is wanted
+        from dse.timeloop.tables import read_art, read_ert  # noqa: PLC0415
+        from dse.timeloop.yaml_io import load_files  # noqa: PLC0415
+
+        if not path:
+            raise SpecError("energy chain 'ert' needs a path: ert:FILE or ert:FOLDER")
+        place = Path(path).expanduser()
+        paths = [place]
+        if place.is_dir():
+            paths = [p for p in (place / "ERT.yaml", place / "ART.yaml") if p.is_file()]
+        if not paths:
+            raise SpecError(f"{place}: holds no ERT.yaml")
+        root = load_files(paths)
+        ert, art = root.get("ERT"), root.get("ART")
+        if ert is None:
+            raise SpecError(f"{place}: has no key 'ERT'")
+        return cls(read_ert(ert), read_art(art) if art is not None else {}, str(place))
+
+    def _storage(self, level: StorageLevel, technology: Technology | None) -> StorageLevel:  # noqa: ARG002
+        from dse.timeloop.tables import storage_actions  # noqa: PLC0415
+
+        if level.kind == "dummy_storage":
+            return replace(level, energy=AccessEnergy(), area_um2=0.0)
+        self._known(level.name)
+        actions = storage_actions("4cf6d4c")
+        pj = {key: self._table.find(level.name, names) for key, names in actions.items()}
+        for key in ("read", "fill", "update"):
+            if pj[key] is None:
+                raise SpecError(f"{self._where}: component '{level.name}' has no {key} energy")
+        energy = AccessEnergy(
+            pj["read"] or 0.0, pj["fill"] or 0.0, pj["update"] or 0.0, pj["leak"] or 0.0
+        )
+        return replace(level, energy=energy, area_um2=self._areas_um2.get(level.name, 0.0))
+
+    def _compute(self, compute: Compute, technology: Technology | None) -> Compute:  # noqa: ARG002
+        self._known(compute.name)
+        energy_pj = self._table.compute(compute.name)
+        if energy_pj is None:
+            raise SpecError(f"{self._where}: component '{compute.name}' has no compute energy")
+        area_um2 = self._areas_um2.get(compute.name, 0.0)
+        return replace(compute, energy_pj=energy_pj, area_um2=area_um2)
+
+    def _known(self, name: str) -> None:
+        if name not in self._table.components:
+            raise SpecError(
+                f"{self._where}: " + unknown_name("component", name, self._table.components)
+            )
