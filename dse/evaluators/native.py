@@ -79,6 +79,7 @@ class NativeEvaluator(Evaluator):
             a.OVER_X: "meshX",
             a.OVER_Y: "meshY",
             a.KEPT_NOWHERE: "keep",
+            a.NEGATIVE_READS: "partition",
         }[int(verdict[a.V_EXPANSION])]
         return Violation(
             name,

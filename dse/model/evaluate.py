@@ -6,12 +6,16 @@ import numpy as np
 import numpy.typing as npt
 
 from dse.architecture import Architecture, HardwareBatch
-from dse.errors import InvalidMapping
+from dse.errors import InvalidMapping, SpecError
 from dse.mapping import Mapping, MappingBatch
 from dse.model import arrays as a
 from dse.model.kernel import evaluate_range, new_scratch
 from dse.model.stats import LevelStats, NetworkStats, Stats, TensorStats
 from dse.problem import Problem
+
+
+#: Children of one level that may be listed where no closed form exists.
+_MAX_ELEMENTS = 1 << 25
 
 
 def evaluate_exact(
@@ -40,6 +44,11 @@ def evaluate_exact(
     report = a.new_details(levels, tensors, count if details else 0)
     elements, entries, done = 256, 32, 0
     while done < count:
+        if elements > _MAX_ELEMENTS:
+            raise SpecError(
+                f"mapping: more than {_MAX_ELEMENTS:,} children at one level would have to be "
+                "listed one by one"
+            )
         scratch = new_scratch(levels, dimensions, tensors, p.projection.shape[1], elements, entries)
         done = evaluate_range(
             scratch, p, m, hardware.arrays, hardware_index, done, count, version, totals, report
@@ -58,7 +67,8 @@ def evaluate_one(
 
     Raises:
         InvalidMapping: the mapping does not fit; the message is Timeloop's own line.
-        SpecError: the problem is too large for exact counts, or the version is unknown.
+        SpecError: the problem is too large for exact counts, the version is unknown, or this is
+            one of the mappings on which Timeloop aborts.
     """
     version = a.version_number(timeloop_version)
     totals, details = evaluate_exact(
@@ -69,6 +79,8 @@ def evaluate_one(
         version,
         details=True,
     )
+    if details.verdict[a.V_EXPANSION, 0] == a.NEGATIVE_READS:
+        raise SpecError(rejection(architecture, details.verdict[:, 0]))
     if not totals.valid[0]:
         raise InvalidMapping(rejection(architecture, details.verdict[:, 0]))
     return _stats(architecture, problem, totals, details, version)
@@ -92,6 +104,8 @@ def rejection(architecture: Architecture, verdict: npt.NDArray[np.int64]) -> str
     kind = int(verdict[a.V_EXPANSION])
     if kind == a.KEPT_NOWHERE:
         reason = "one of the tensors is bypassed in all storage levels"
+    elif kind == a.NEGATIVE_READS:
+        reason = "an output's partition exceeds its accesses (Timeloop aborts on this mapping)"
     elif kind == a.OVER_INSTANCES and arithmetic:
         reason += f"mapped max Arithmetic instances {demand} exceeds hardware instances {bound}"
     elif kind == a.OVER_INSTANCES:

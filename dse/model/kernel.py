@@ -273,6 +273,8 @@ def _level_tensor(
         if read_write:
             updates = _round(content)
             reads = _round(content + peer - part)
+            if content + peer < part:  # Timeloop aborts: an assertion fails
+                w.verdict[a.V_LEVEL], w.verdict[a.V_EXPANSION] = s, a.NEGATIVE_READS
             reductions = reads
             elided = 0 if s == backing or version == a.DOSA else part
             fills = _round(share + peer - elided)
@@ -426,6 +428,11 @@ def _evaluate_one(
     energy = _storage_energy(w, p, m, b, keep, hw, i, iterations, version, details)
     if math.isnan(energy):
         return False
+    if w.verdict[a.V_EXPANSION] == a.NEGATIVE_READS:
+        totals.valid[b] = False
+        if want:
+            copy_row(details.verdict[:, b], w.verdict)
+        return True
     cycles = float(iterations)
     latency = np.int64(0)
     for s in range(levels):

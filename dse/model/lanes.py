@@ -161,14 +161,15 @@ def new_odd(levels: int, dimensions: int, ranks: int) -> Odd:
 
 def new_prices(levels: int) -> Prices:
     """Allocate the hardware of a block."""
-    return Prices(
+    arrays: list[Any] = [
         np.full(1, -1, np.int64),
         *(np.ones(levels, np.bool_) for _ in range(4)),
         np.ones(1, np.bool_),
         np.ones(levels, np.bool_),
         *(np.ones((levels, WIDTH)) for _ in range(15)),
         *(np.ones(WIDTH) for _ in range(5)),
-    )
+    ]
+    return Prices(*arrays)
 
 
 @compiled
