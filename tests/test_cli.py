@@ -1,6 +1,7 @@
 """The command line: what it prints, where, and how it exits."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -62,6 +63,31 @@ def test_run(capsys, tmp_path):
         *("template.yaml", "workload.yaml"),
     }
     assert [p.name for p in tmp_path.iterdir()] == ["runs"]  # Hydra left nothing
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+def test_live_progress_on_a_terminal():
+    import pty
+
+    leader, follower = pty.openpty()
+    words = [sys.executable, "-m", "dse", "run", *QUICK]
+    env = {**os.environ, "COLUMNS": "120", "TERM": "xterm"}
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=follower, env=env)
+    os.close(follower)
+    shown = b""
+    while True:
+        try:
+            part = os.read(leader, 4096)
+        except OSError:  # the other end was closed
+            break
+        if not part:
+            break
+        shown += part
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, shown
+    assert b"total (x count)" in out
+    assert b"samples/s" in shown
+    assert b"best EDP" in shown
 
 
 def test_json_and_quiet(capsys):
@@ -135,6 +161,7 @@ def test_resume(capsys, tmp_path):
         (["list", "optimisers"], "did you mean 'optimizers'"),
         (["show", "resnet"], "did you mean 'resnet50'"),
         (["show"], "show takes one name"),
+        (["run", "--jsn"], "unknown option '--jsn'; did you mean '--json'"),
     ],
 )
 def test_usage_errors_are_one_line_and_exit_2(words, message, capsys, tmp_path):

@@ -27,6 +27,9 @@ from dse.plugins import GROUPS, plugins
 
 Task = Callable[[dict[str, Any]], None]
 
+#: Options of ``run``, Hydra's own that make sense here among them.
+_FLAGS = ("--json", "--quiet", "--help", "--multirun", "--cfg", "--config-dir", "-q", "-h", "-m")
+_FLAGS_WITH_VALUE = ("--cfg", "--config-dir")
 _HYDRA = {
     "run": {"dir": "."},
     "sweep": {"dir": "${runs}", "subdir": "."},
@@ -43,7 +46,10 @@ def run_with_hydra(arguments: Sequence[str], task: Task) -> None:
     """
     _store()
     sweep = bool({"-m", "--multirun"} & set(arguments))
-    words = [_checked(word, sweep) for word in arguments]
+    words = [
+        word if before in _FLAGS_WITH_VALUE else _checked(word, sweep)
+        for before, word in zip(["", *arguments], arguments, strict=False)
+    ]
 
     def job(config: DictConfig) -> None:
         settings = OmegaConf.to_container(config, resolve=True)
@@ -93,6 +99,8 @@ _WithoutGroups = dataclasses.make_dataclass(
 def _checked(word: str, sweep: bool) -> str:
     """Return an override as Hydra wants it, after a check of its key and choice."""
     if word.startswith("-"):
+        if word.partition("=")[0] not in _FLAGS:
+            raise SpecError(unknown_name("option", word, _FLAGS))
         return word
     try:
         override = OverridesParser.create().parse_override(word)

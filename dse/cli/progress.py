@@ -44,18 +44,19 @@ def _live(objective: Objective) -> Iterator[Report]:
     from rich.progress import Progress as Bar  # noqa: PLC0415
 
     columns = (
-        TextColumn("{task.completed:,}/{task.total:,} samples"),
-        BarColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=16),
         TextColumn("{task.fields[best]}  {task.fields[rate]}  ETA"),
         TimeRemainingColumn(),
     )
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=None, best=best_text(objective, math.inf), rate="")
+        task = bar.add_task("starting", total=None, best=best_text(objective, math.inf), rate="")
         clock = _Clock()
 
         def report(now: Progress) -> None:
             bar.update(
                 task,
+                description=f"{now.samples:,}/{now.budget:,} samples",
                 total=now.budget,
                 completed=now.samples,
                 best=best_text(objective, now.best_value),

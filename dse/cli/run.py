@@ -82,8 +82,8 @@ def _execute(run: Run, as_json: bool, quiet: bool) -> int:
         with progress(run.objective, quiet) as report:
             result = run.execute(report)
     except KeyboardInterrupt:
-        sys.stderr.write(f"interrupted; python -m dse run resume={run.folder} goes on\n")
-        return 130
+        sys.stderr.write(f"python -m dse run resume={run.folder} goes on\n")
+        raise  # the other jobs of a sweep are off, too
     if as_json:
         sys.stdout.write(json.dumps({**result.as_dict(), "folder": str(result.folder)}) + "\n")
     else:
