@@ -48,7 +48,35 @@ def parser() -> argparse.ArgumentParser:
         metavar="V",
         help="4cf6d4c (default), 3.0.3, or dosa (before commit 59fdc83)",
     )
+    add_values(result)
     return result
+
+
+def add_values(parser: argparse.ArgumentParser) -> None:
+    """Add ``-D NAME=VALUE``, which sets the variables of files that are jinja2 templates."""
+    parser.add_argument(
+        "-D",
+        "--define",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a variable of input files that are jinja2 templates, as in -D architecture=eyeriss",
+    )
+
+
+def values_of(arguments: argparse.Namespace) -> dict[str, object]:
+    """Return the variables that ``-D`` sets.
+
+    Raises:
+        SpecError: one has no ``=``.
+    """
+    values: dict[str, object] = {}
+    for text in arguments.define:
+        name, equals, value = text.partition("=")
+        if not equals or not name.isidentifier():
+            raise SpecError(f"-D {text}: expected NAME=VALUE")
+        values[name] = value
+    return values
 
 
 def main(argv: Sequence[str]) -> int:
@@ -57,12 +85,14 @@ def main(argv: Sequence[str]) -> int:
     Raises:
         SpecError: the input is malformed or out of scope, or DIR cannot be written.
     """
-    arguments = parser().parse_args(argv)
+    arguments = parser().parse_intermixed_args(argv)
     from dse.timeloop.evaluate import evaluate_files  # noqa: PLC0415 - loads the compiled model
     from dse.timeloop.report import stats_json, summary_text  # noqa: PLC0415
 
     try:
-        evaluation = evaluate_files(arguments.files, arguments.timeloop_version)
+        evaluation = evaluate_files(
+            arguments.files, arguments.timeloop_version, values_of(arguments)
+        )
     except InvalidMapping as rejection:
         sys.stderr.write(f"{rejection}\n")
         return rejection.exit_code

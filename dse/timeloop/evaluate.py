@@ -28,15 +28,21 @@ class Evaluation:
     stats: Stats
 
 
-def evaluate_files(paths: Sequence[str | Path], timeloop_version: str = "4cf6d4c") -> Evaluation:
+def evaluate_files(
+    paths: Sequence[str | Path],
+    timeloop_version: str = "4cf6d4c",
+    values: dict[str, object] | None = None,
+) -> Evaluation:
     """Evaluate the mapping in Timeloop's input files.
+
+    ``values`` are the variables of files that are jinja2 templates.
 
     Raises:
         SpecError: the input is not what Timeloop accepts.
         InvalidMapping: the mapping does not fit; the message is Timeloop's own line.
     """
     check_version(timeloop_version)
-    return _evaluate(*read_entry(load_files(paths), timeloop_version))
+    return _evaluate(*read_entry(load_files(paths, values), timeloop_version))
 
 
 def evaluate_text(

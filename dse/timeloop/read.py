@@ -16,6 +16,7 @@ from dse.errors import SpecError, unknown_name
 from dse.mapping import Mapping
 from dse.problem import Problem
 from dse.timeloop.constraints import check_constraints
+from dse.timeloop.nodes import flatten
 from dse.timeloop.read_architecture import Fault, read_architecture
 from dse.timeloop.read_mapping import read_mapping
 from dse.timeloop.read_problem import read_problem
@@ -69,15 +70,21 @@ class TimeloopInput:
     source: str = "input"
 
 
-def read_files(paths: Sequence[str | Path], timeloop_version: str = "4cf6d4c") -> TimeloopInput:
+def read_files(
+    paths: Sequence[str | Path],
+    timeloop_version: str = "4cf6d4c",
+    values: dict[str, object] | None = None,
+) -> TimeloopInput:
     """Read one or many Timeloop YAML files, merged on their top-level keys.
+
+    ``values`` are the variables of files that are jinja2 templates.
 
     Raises:
         SpecError: naming file, key and value, and what was expected; where Timeloop itself stops
             with a message, that message is part of it.
     """
     check_version(timeloop_version)
-    return _sound(*read_entry(load_files(paths), timeloop_version))
+    return _sound(*read_entry(load_files(paths, values), timeloop_version))
 
 
 def read_text(
@@ -98,6 +105,7 @@ def read_entry(root: Entry, timeloop_version: str) -> tuple[TimeloopInput, Fault
     """Read a loaded input; a fault is for the caller to raise, unless a rejection precedes it."""
     _check_keys(root)
     problem = read_problem(root.need("problem", "the workload"))
+    root = flatten(root, problem)
     architecture_entry = root.get("arch", "architecture")
     if architecture_entry is None:
         raise root.refuse("key 'architecture' is missing, expected the hardware")

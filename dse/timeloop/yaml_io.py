@@ -5,7 +5,7 @@ Nothing in a file is executed: tags other than the plain YAML types are refused.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,28 +23,52 @@ MAX_NODES = 300_000
 MAX_BYTES = 64 * 2**20
 
 _PLAIN_TAGS = {f"tag:yaml.org,2002:{t}" for t in ("str", "int", "float", "bool", "null")}
-_TIMELOOPFE_TAGS = {"!Component", "!Container", "!Hierarchical", "!Parallel", "!Pipelined"}
+#: Tags of timeloopfe's input form; the nodes keep them.
+_NODE_TAGS = {
+    f"!{t}"
+    for t in (
+        "Architecture Component Container Hierarchical Parallel Pipelined Nothing Compute Storage "
+        "Network nomerge"
+    ).split()
+}
+#: Top-level keys that every file of a project may have: Accelergy's, which the model ignores.
+_REPEATABLE = {"components", "compound_components", "globals"}
 
 
-def load_files(paths: Sequence[str | Path]) -> Entry:
+def load_files(paths: Sequence[str | Path], values: Mapping[str, object] | None = None) -> Entry:
     """Read YAML files and merge them on their top-level keys.
+
+    Args:
+        paths: YAML files; those that are jinja2 templates, as timeloopfe reads, are rendered.
+        values: the variables that templates may use.
 
     Raises:
         SpecError: a file is missing, unreadable, no YAML, empty or too large, or two files have
             the same top-level key, with something under it in both.
     """
+    from dse.timeloop.render import Renderer, is_template  # noqa: PLC0415 - which imports this
+
     if not paths:
         raise SpecError("no input files: expected Timeloop YAML files")
-    return load_texts([(str(path), _read(Path(path))) for path in paths])
+    renderer = Renderer(values)
+    texts: list[tuple[str, bytes | Node]] = []
+    for path in map(Path, paths):
+        data = read_bytes(path)
+        texts.append((str(path), renderer.load(path, data) if is_template(path, data) else data))
+    return _merged(texts)
 
 
 def load_texts(texts: Sequence[tuple[str, str | bytes]]) -> Entry:
     """Merge YAML texts, given as (name, text), on their top-level keys. See `load_files`."""
+    return _merged(texts)
+
+
+def _merged(texts: Sequence[tuple[str, str | bytes | Node]]) -> Entry:
     merged: dict[str, Node] = {}
     first = None
     budget = MAX_NODES
     for source, text in texts:
-        root = parse(source, text, budget)
+        root = text if isinstance(text, Node) else parse(source, text, budget)
         if root is None:
             raise SpecError(f"{source}: the file is empty, expected Timeloop YAML")
         if not isinstance(root.value, dict):
@@ -53,7 +77,7 @@ def load_texts(texts: Sequence[tuple[str, str | bytes]]) -> Entry:
         first = first or root
         for key, node in root.value.items():
             # timeloopfe writes empty placeholders, as in "mapping: []"; they give way.
-            if key in merged and not node.value:
+            if key in merged and (not node.value or key in _REPEATABLE):
                 continue
             if key in merged and merged[key].value:
                 raise SpecError(
@@ -70,7 +94,8 @@ def load_texts(texts: Sequence[tuple[str, str | bytes]]) -> Entry:
     )
 
 
-def _read(path: Path) -> bytes:
+def read_bytes(path: Path) -> bytes:
+    """Return a file's content; SpecError when it is missing, too large or cannot be read."""
     if path.is_dir():
         raise SpecError(f"{path}: is a directory, expected a YAML file")
     if path.suffix == ".cfg":
@@ -125,6 +150,7 @@ class _Frame:
     anchor: str | None
     key: Node | None = None
     merges: list[Node] = field(default_factory=list)
+    deep_merges: list[Node] = field(default_factory=list)
 
 
 class _Builder:
@@ -150,6 +176,8 @@ class _Builder:
             frame = self._stack.pop()
             for merged in frame.merges:
                 _merge(frame.node, merged)
+            for merged in frame.deep_merges:
+                _merge_deep(frame.node, merged)
             if frame.anchor is not None:
                 self._anchors[frame.anchor] = frame.node
             if self._stack and (key := self._stack[-1].key) is not None:
@@ -178,12 +206,15 @@ class _Builder:
         self._add(node)
 
     def _start(self, event: Any, is_map: bool) -> None:  # noqa: ANN401
+        tag = ""
         if event.tag is not None:
-            self._check_tag(event, {f"tag:yaml.org,2002:{'map' if is_map else 'seq'}"})
+            plain = f"tag:yaml.org,2002:{'map' if is_map else 'seq'}"
+            self._check_tag(event, {plain, *_NODE_TAGS})
+            tag = "" if event.tag == plain else event.tag
         if event.anchor is not None:
             self._anchors[event.anchor] = None
         self._spend(event, 1)
-        node = Node({} if is_map else [], self.source, event.start_mark.line + 1)
+        node = Node({} if is_map else [], self.source, event.start_mark.line + 1, tag=tag)
         self._stack.append(_Frame(node, event.anchor))
         if len(self._stack) > MAX_DEPTH:
             raise self._error(event, f"nested deeper than {MAX_DEPTH} levels")
@@ -220,14 +251,14 @@ class _Builder:
         name, table = key.value, frame.node.value
         assert isinstance(name, str)
         assert isinstance(table, dict)
-        if name == "<<" and key.plain:
+        if name in ("<<", "<<<") and key.plain:
             sources = node.value if isinstance(node.value, list) else [node]
             for source in sources:
                 if not isinstance(source, Node) or not isinstance(source.value, dict):
                     raise SpecError(
-                        f"{self.source}:{key.line}: '<<' expects a map or a list of maps"
+                        f"{self.source}:{key.line}: '{name}' expects a map or a list of maps"
                     )
-                frame.merges.append(source)
+                (frame.merges if name == "<<" else frame.deep_merges).append(source)
         elif name in table:
             raise SpecError(
                 f"{self.source}:{key.line}: key '{name[:80]}' is given twice (first in line "
@@ -239,12 +270,7 @@ class _Builder:
     def _check_tag(self, event: Any, accepted: set[str]) -> None:  # noqa: ANN401
         if event.tag in accepted:
             return
-        hint = (
-            "; this is timeloopfe's input form, expected the flat form that timeloopfe writes"
-            if event.tag in _TIMELOOPFE_TAGS
-            else ""
-        )
-        raise self._error(event, f"tag '{event.tag[:80]}' is not plain data{hint}")
+        raise self._error(event, f"tag '{event.tag[:80]}' is not plain data")
 
     def _spend(self, event: Any, nodes: int) -> None:  # noqa: ANN401
         self._count += nodes
@@ -264,3 +290,20 @@ def _merge(node: Node, source: Node) -> None:
     assert isinstance(source.value, dict)
     for name, value in source.value.items():
         node.value.setdefault(name, value)
+
+
+def _merge_deep(node: Node, source: Node) -> None:
+    """Merge maps key by key and append lists: timeloopfe's ``<<<``; ``!nomerge`` prevents it."""
+    assert isinstance(node.value, dict)
+    assert isinstance(source.value, dict)
+    for name, value in source.value.items():
+        own = node.value.setdefault(name, value)
+        if own is value or own.tag == "!nomerge":
+            continue
+        if isinstance(own.value, dict) and isinstance(value.value, dict):
+            # a copy: the map may be anchored and stand elsewhere too
+            merged = Node(dict(own.value), own.source, own.line, tag=own.tag)
+            _merge_deep(merged, value)
+            node.value[name] = merged
+        elif isinstance(own.value, list) and isinstance(value.value, list):
+            node.value[name] = Node(own.value + value.value, own.source, own.line, tag=own.tag)

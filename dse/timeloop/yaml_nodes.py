@@ -23,13 +23,17 @@ _INFINITE = re.compile(r"([+-]?)\.(inf|Inf|INF)\Z")
 
 @dataclass(slots=True)
 class Node:
-    """One YAML node: ``value`` is text, a list of nodes, or a dict of nodes by key."""
+    """One YAML node: ``value`` is text, a list of nodes, or a dict of nodes by key.
+
+    ``tag`` is one of timeloopfe's, such as ``!Container``, or empty.
+    """
 
     value: str | list[Node] | dict[str, Node]
     source: str
     line: int
     plain: bool = True
     size: int = 1
+    tag: str = ""
 
     @property
     def is_null(self) -> bool:
