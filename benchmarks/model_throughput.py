@@ -98,8 +98,7 @@ def exact_share(
         plan = make_plan(space.problem, mappings.keep[:, :, 0], HEAD)
         again = np.zeros(len(mappings), np.bool_)
         totals = new_totals(len(mappings))
-        with ThreadPoolExecutor(1) as pool:
-            run_lanes(hardware, space.problem, mappings, index, plan, totals, again, pool)
+        run_lanes(hardware, space.problem, mappings, index, plan, totals, again, 1)
         marked += int(again.sum())
     return marked / sum(len(mappings) for _, mappings in drawn)
 

@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -126,7 +127,7 @@ class Problem:
         """Dimension names in declaration order."""
         return self.shape.dimensions
 
-    @property
+    @cached_property
     def tensors(self) -> tuple[str, ...]:
         """Data-space names in declaration order."""
         return tuple(space.name for space in self.shape.data_spaces)
@@ -177,6 +178,11 @@ class Problem:
         return hash((self.shape, tuple(self.bounds.items()), tuple(self.coefficients.items())))
 
 
+#: Whose the words of a layer's second operand are: the layer's ``own`` parameters, ``shared``
+#: with a layer that counts them, or ``none``: an activation, as in attention.
+Weights = Literal["own", "shared", "none"]
+
+
 @dataclass(frozen=True)
 class Layer:
     """One problem of a workload and how often it occurs in the network."""
@@ -184,12 +190,27 @@ class Layer:
     name: str
     problem: Problem
     count: int = 1
+    weights: Weights = "own"
 
     def __post_init__(self) -> None:
         if isinstance(self.count, bool) or not isinstance(self.count, int) or self.count < 1:
             raise SpecError(
                 f"layer '{self.name}': count = {self.count!r}, expected an integer of at least 1"
             )
+        if self.weights not in get_args(Weights):
+            raise SpecError(
+                f"layer '{self.name}': weights = {self.weights!r}, expected own, shared or none"
+            )
+
+    @property
+    def weight_words(self) -> int:
+        """Parameters of all its occurrences; 0 where they are not its own."""
+        if self.weights != "own":
+            return 0
+        names = [t for t in ("Weights", "B") if t in self.problem.tensors]
+        if not names:
+            return 0
+        return self.count * self.problem.tensor_size(self.problem.tensors.index(names[0]))
 
 
 @dataclass(frozen=True)
@@ -217,6 +238,11 @@ class Workload:
     def macs(self) -> int:
         """Operations of the whole network, every layer weighed with its count."""
         return sum(layer.count * layer.problem.macs for layer in self.layers)
+
+    @property
+    def weight_words(self) -> int:
+        """Parameters of the layers: no biases, normalisations and embeddings."""
+        return sum(layer.weight_words for layer in self.layers)
 
 
 def _space(name: str, rows: str, *, read_write: bool = False) -> DataSpace:

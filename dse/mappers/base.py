@@ -13,6 +13,7 @@ from dse.architecture import HardwareBatch
 from dse.evaluators.base import Evaluator, Metrics
 from dse.mapping import Mapping
 from dse.mapspace.constraints import Constraints
+from dse.mapspace.space import MapspaceCache
 from dse.problem import Problem
 from dse.settings import NoSettings
 from dse.study.objective import Objective
@@ -48,6 +49,7 @@ class Mapper(ABC, Generic[S]):
     ) -> None:
         self.evaluator = evaluator
         self.constraints = constraints
+        self.space_of = MapspaceCache(constraints)
         self.objective = objective
         self.settings = settings
 

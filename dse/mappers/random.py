@@ -38,8 +38,7 @@ class RandomMapper(Mapper[RandomMapperSettings]):
         seed: int,
     ) -> Mapped:
         """Draw ``samples`` valid mappings for each hardware and keep the best of each."""
-        from dse.mapspace.sampling import sample_valid  # noqa: PLC0415 - compiled code loads
-        from dse.mapspace.space import Mapspace  # noqa: PLC0415 - on use
+        from dse.mapspace.sampling import sample_valid  # noqa: PLC0415 - compiled code
 
         draws = self.settings.max_draws
         if draws < 1:
@@ -48,7 +47,7 @@ class RandomMapper(Mapper[RandomMapperSettings]):
         best: list[Mapping | None] = []
         metrics = []
         for h, architecture in enumerate(hardware.architectures):
-            space = Mapspace(problem, architecture, self.constraints)
+            space = self.space_of(problem, architecture)
             wanted = int(samples[h])
             found = sample_valid(space, wanted, int(seeds[h]), draws * wanted).mappings
             index = np.full(len(found), h, dtype=np.int32)

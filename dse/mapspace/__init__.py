@@ -13,13 +13,14 @@ if TYPE_CHECKING:
         SpatialConstraint,
     )
     from dse.mapspace.sampling import Sample, sample_any, sample_valid
-    from dse.mapspace.space import Mapspace
+    from dse.mapspace.space import Mapspace, MapspaceCache
 
 _LAZY = {
     "Constraints": "constraints",
     "LevelConstraint": "constraints",
     "LoopConstraint": "constraints",
     "Mapspace": "space",
+    "MapspaceCache": "space",
     "Sample": "sampling",
     "SpatialConstraint": "constraints",
     "sample_any": "sampling",
@@ -31,6 +32,7 @@ __all__ = [
     "LevelConstraint",
     "LoopConstraint",
     "Mapspace",
+    "MapspaceCache",
     "Sample",
     "SpatialConstraint",
     "sample_any",

@@ -7,11 +7,12 @@ counter-based generator (SplitMix64 of seed, draw and choice), so chunks and thr
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
-from dse.architecture import HardwareBatch
+from dse.architecture import Architecture, HardwareArrays, HardwareBatch
 from dse.mapping import MappingBatch
 from dse.mapspace.random_bits import uniform
 from dse.mapspace.space import Mapspace, SpaceArrays
@@ -28,9 +29,8 @@ from dse.model.lanes import (
     derive,
     lay_out,
     load_hardware,
-    new_lanes,
-    new_prices,
 )
+from dse.model.scratch import block
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,13 +69,12 @@ def _sample(space: Mapspace, count: int, seed: int, max_draws: int, *, valid_onl
     if space.infeasible or count == 0:
         return Sample(batch.window(0, 0), 0)
     levels, dimensions, _ = batch.temporal.shape
-    hardware = HardwareBatch.of(space.architecture).arrays
-    prices = new_prices(levels)
-    load_hardware(prices, hardware, np.zeros(1, np.int32), 0, 1)
+    lanes, prices, _ = block(levels, dimensions, *space.problem.projection.shape[:2])
+    load_hardware(prices, _hardware(space.architecture), np.zeros(1, np.int32), 0, 1)
     found, drawn = fill_sample(
         space.arrays,
         make_plan(space.problem, space.arrays.keep != 0, a.HEAD),
-        new_lanes(levels, dimensions, *space.problem.projection.shape[:2]),
+        lanes,
         prices,
         a.mapping_arrays(space.empty_batch(WIDTH)),
         a.mapping_arrays(batch),
@@ -85,6 +84,11 @@ def _sample(space: Mapspace, count: int, seed: int, max_draws: int, *, valid_onl
         valid_only,
     )
     return Sample(batch if found == count else batch.window(0, found), int(drawn))
+
+
+@lru_cache(maxsize=1024)
+def _hardware(architecture: Architecture) -> HardwareArrays:
+    return HardwareBatch.of(architecture).arrays
 
 
 @inner

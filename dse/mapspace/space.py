@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from copy import copy
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -115,6 +116,8 @@ class Mapspace:
             "levels under the constraints"
         )
         self.arrays = self._arrays()
+        self._axis_order = self._spatial_orders()
+        self._flags = [self._directive(key) for key in _DIRECTIVES]
 
     @property
     def size(self) -> int:
@@ -125,14 +128,22 @@ class Mapspace:
             (a.axis == 2).sum() + (a.keep == 2).sum()
         )
 
+    def on(self, architecture: Architecture) -> Mapspace:
+        """Return the same space on other hardware with the same levels and fan-outs.
+
+        Everything but the hardware is shared, so this costs next to nothing.
+        """
+        other = copy(self)
+        other.architecture = architecture
+        return other
+
     def empty_batch(self, count: int) -> MappingBatch:
         """Return ``count`` mappings with all factors 1; what the space fixes is filled in."""
         a = self.arrays
         levels, dimensions = a.order.shape
         tensors = a.keep.shape[1]
         orders_free = bool((a.free_count > 1).any())
-        flags = [self._directive(key) for key in _DIRECTIVES]
-        axis_order = self._spatial_orders()
+        flags, axis_order = self._flags, self._axis_order
         return MappingBatch(
             temporal=np.ones((levels, dimensions, count), np.int32),
             spatial=np.ones((levels, dimensions, count), np.int32),
@@ -268,6 +279,27 @@ class Mapspace:
                 if name in level.bypass:
                     keep[s, t] = 0
         return keep
+
+
+class MapspaceCache:
+    """Mapspaces under fixed constraints, built once per problem and fan-outs.
+
+    Args:
+        constraints: by storage-level name.
+    """
+
+    def __init__(self, constraints: Constraints) -> None:
+        self.constraints = constraints
+        self._known: dict[tuple[Problem, tuple[tuple[int, int], ...]], Mapspace] = {}
+
+    def __call__(self, problem: Problem, architecture: Architecture) -> Mapspace:
+        """Return the mapspace of a problem on an architecture; raises as Mapspace does."""
+        fanouts = tuple(architecture.fanout(s) for s in range(len(architecture.levels)))
+        known = self._known.get((problem, fanouts))
+        if known is None:
+            known = Mapspace(problem, architecture, self.constraints)
+            self._known[problem, fanouts] = known
+        return known.on(architecture)
 
 
 _DIRECTIVES = ("no_temporal_reuse", "no_multicast", "no_link_transfer")

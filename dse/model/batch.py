@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +13,8 @@ from dse.architecture import HardwareBatch
 from dse.mapping import MappingBatch
 from dse.model import arrays as a
 from dse.model.evaluate import evaluate_exact
-from dse.model.lanes import Plan, evaluate_lanes, new_lanes, new_odd, new_prices
+from dse.model.lanes import Plan, evaluate_lanes
+from dse.model.scratch import block
 from dse.problem import Problem
 
 #: Above this, a float64 chain of the rules might not round to the exact integer.
@@ -46,21 +49,30 @@ def evaluate_batch(
     totals = a.new_totals(len(mappings))
     index = np.ascontiguousarray(hardware_index, dtype=np.int32)
     again = np.ones(len(mappings), np.bool_)
-    with ThreadPoolExecutor(max(threads, 1)) as pool:
-        if has_closed_form(hardware, problem, mappings):
-            again[:] = False
-            if mappings.keep.shape[2] == 1:
-                plan = make_plan(problem, mappings.keep[:, :, 0], version)
-                run_lanes(hardware, problem, mappings, index, plan, totals, again, pool)
-            else:
-                _by_keep(hardware, problem, mappings, index, version, totals, again, pool)
+    if has_closed_form(hardware, problem, mappings):
+        again[:] = False
+        if mappings.keep.shape[2] == 1:
+            plan = make_plan(problem, mappings.keep[:, :, 0], version)
+            run_lanes(hardware, problem, mappings, index, plan, totals, again, threads)
+        else:
+            _by_keep(hardware, problem, mappings, index, version, totals, again, threads)
 
-        def finish(rest: npt.NDArray[np.intp]) -> None:
-            exact, _ = evaluate_exact(hardware, problem, mappings.take(rest), index[rest], version)
-            _scatter(exact, totals, rest)
+    def finish(rest: npt.NDArray[np.intp]) -> None:
+        exact, _ = evaluate_exact(hardware, problem, mappings.take(rest), index[rest], version)
+        _scatter(exact, totals, rest)
 
-        list(pool.map(finish, _pieces(np.flatnonzero(again), _SMALL_CHUNK)))
+    _each(finish, _pieces(np.flatnonzero(again), _SMALL_CHUNK), threads)
     return totals
+
+
+def _each(work: Callable[[Any], None], tasks: Sequence[Any], threads: int) -> None:
+    """Do ``work`` on every task, in threads where that can help."""
+    if threads > 1 and len(tasks) > 1:
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(work, tasks))
+    else:
+        for task in tasks:
+            work(task)
 
 
 def _pieces(index: npt.NDArray[np.intp], length: int) -> list[npt.NDArray[np.intp]]:
@@ -81,7 +93,7 @@ def _by_keep(
     version: int,
     totals: a.Totals,
     again: npt.NDArray[np.bool_],
-    pool: ThreadPoolExecutor,
+    threads: int,
 ) -> None:
     """Run the fast path once per keep/bypass pattern that occurs in the batch."""
     levels, tensors, count = mappings.keep.shape
@@ -92,7 +104,9 @@ def _by_keep(
         for members in _pieces(np.flatnonzero(inverse.reshape(-1) == pattern), _LARGE_CHUNK):
             part, marked = a.new_totals(members.size), np.zeros(members.size, np.bool_)
             group = mappings.take(members)
-            run_lanes(hardware, problem, group, hardware_index[members], plan, part, marked, pool)
+            run_lanes(
+                hardware, problem, group, hardware_index[members], plan, part, marked, threads
+            )
             again[members] = marked
             _scatter(part, totals, members)
 
@@ -153,18 +167,19 @@ def run_lanes(
     plan: Plan,
     totals: a.Totals,
     again: npt.NDArray[np.bool_],
-    pool: ThreadPoolExecutor,
+    threads: int,
 ) -> None:
     """Run the fast path over chunks; mark in ``again`` what it leaves to the exact kernel."""
     levels, dimensions, count = mappings.temporal.shape
     arrays = a.mapping_arrays(mappings)
 
     def work(start: int) -> None:
+        lanes, prices, odd = block(levels, dimensions, *plan.projection.shape[:2])
         evaluate_lanes(
-            new_lanes(levels, dimensions, *plan.projection.shape[:2]),
+            lanes,
             plan,
-            new_prices(levels),
-            new_odd(levels, dimensions, plan.projection.shape[1]),
+            prices,
+            odd,
             arrays,
             hardware.arrays,
             hardware_index,
@@ -175,4 +190,4 @@ def run_lanes(
             again,
         )
 
-    list(pool.map(work, range(0, count, _CHUNK)))
+    _each(work, range(0, count, _CHUNK), threads)

@@ -13,7 +13,6 @@ from dse.model.kernel import evaluate_range, new_scratch
 from dse.model.stats import LevelStats, NetworkStats, Stats, TensorStats
 from dse.problem import Problem
 
-
 #: Children of one level that may be listed where no closed form exists.
 _MAX_ELEMENTS = 1 << 25
 

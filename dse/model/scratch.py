@@ -1,0 +1,35 @@
+"""Working memory of the fast path, kept per thread and reused from call to call."""
+
+from __future__ import annotations
+
+import threading
+
+from dse.model.lanes import Lanes, Odd, Prices, new_lanes, new_odd, new_prices
+
+Block = tuple[Lanes, Prices, Odd]
+
+
+class _Local(threading.local):
+    def __init__(self) -> None:
+        self.blocks: dict[tuple[int, int, int, int], Block] = {}
+
+
+_LOCAL = _Local()
+
+
+def block(levels: int, dimensions: int, tensors: int, ranks: int) -> Block:
+    """Return this thread's memory for blocks of that shape; its contents are undefined.
+
+    No hardware is loaded in it. Valid until the thread asks for the same shape again.
+    """
+    key = (levels, dimensions, tensors, ranks)
+    known = _LOCAL.blocks.get(key)
+    if known is None:
+        known = (
+            new_lanes(*key),
+            new_prices(levels),
+            new_odd(levels, dimensions, ranks),
+        )
+        _LOCAL.blocks[key] = known
+    known[1].machine[0] = -1
+    return known
