@@ -32,9 +32,21 @@ from dse.study.study import Study, optimizer_rng
 SMALL = {"workload": "dosa_bert", "samples": 20, "seed": 1}
 
 
+PATIENCE_S = 400  # the first run of all compiles the model
+
+
 def run_words(folder, **settings):
     words = [f"{key}={value}" for key, value in {**SMALL, **settings}.items()]
     return [sys.executable, "-m", "dse", "run", "--quiet", f"folder={folder}", *words]
+
+
+def wait_for_lines(process, journal, lines):
+    deadline = time.monotonic() + PATIENCE_S
+    while not (journal.exists() and journal.read_bytes().count(b"\n") >= lines):
+        if time.monotonic() > deadline or process.poll() is not None:
+            process.kill()
+            raise AssertionError("the run ended or hung before it could be stopped")
+        time.sleep(0.002)
 
 
 def small_space(fixed=None):
@@ -62,14 +74,9 @@ def test_killed_and_resumed_ends_like_undisturbed(tmp_path):
     subprocess.run(run_words(tmp_path / "whole", **settings), check=True, capture_output=True)
     broken = tmp_path / "broken"
     journal = broken / "journal.jsonl"
-    process = subprocess.Popen(run_words(broken, **settings), stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
-    while not (journal.exists() and journal.read_bytes().count(b"\n") >= 20):
-        assert time.monotonic() < deadline
-        assert process.poll() is None, "the run ended before it could be killed"
-        time.sleep(0.002)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    with subprocess.Popen(run_words(broken, **settings), stdout=subprocess.DEVNULL) as process:
+        wait_for_lines(process, journal, 20)
+        process.send_signal(signal.SIGKILL)
     assert not (broken / "result.json").exists()
     with journal.open("ab") as file:  # a line that was being written
         file.write(b'{"design": 9')
@@ -82,13 +89,11 @@ def test_interrupt_exits_130_and_resumes(tmp_path):
     settings = {"samples": 400, "optimizer.mappings_per_hardware": 1}
     words = run_words(tmp_path / "run", **settings)
     journal = tmp_path / "run" / "journal.jsonl"
-    process = subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
-    while not (journal.exists() and journal.read_bytes().count(b"\n") >= 8):
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    pipe = subprocess.PIPE
+    with subprocess.Popen(words, stderr=pipe, stdout=pipe, text=True) as process:
+        wait_for_lines(process, journal, 8)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "resume=" in errors
     assert "Traceback" not in errors
