@@ -36,7 +36,7 @@ def run(
     *,
     samples: int = 1000,
     seed: int = 0,
-    variables: Mapping[str, int] | None = None,
+    variables: Mapping[str, int | str] | None = None,
     **settings: Any,  # noqa: ANN401
 ) -> RunResult:
     """Search the best design, as ``python -m dse run`` does.

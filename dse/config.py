@@ -30,7 +30,8 @@ class RunConfig:
     evaluator: Any = setting(None, "what prices a mapping")
     arch: str = setting("gemmini", "architecture template: a name, or the path of a YAML file")
     workload: str = setting("resnet50", "network: a name, or the path of a YAML file")
-    variables: dict[str, int] = setting({}, "fixed template variables, as variables.NAME=VALUE")
+    # the values are for the template to check: numbers, or names of choices
+    variables: dict[str, Any] = setting({}, "fixed template variables, as variables.NAME=VALUE")
     objective: str = setting("edp", "what is minimised: edp energy delay area adp eadp")
     samples: int = setting(1000, "budget: mappings evaluated for every unique layer")
     seed: int = setting(0, "seed of all randomness")
@@ -93,12 +94,17 @@ def group_node(item: Plugin) -> DictConfig:
         item.settings_type.__name__,
         [("name", str, dataclasses.field(default=item.name))],
         bases=(item.settings_type,),
-        frozen=True,
+        frozen=_is_frozen(item.settings_type),
     )
     node: DictConfig = OmegaConf.structured(typed)
     # settings are frozen dataclasses, whose nodes would be read-only
     OmegaConf.set_readonly(node, False)
     return node
+
+
+def _is_frozen(settings_type: type[Any]) -> bool:
+    """Whether a dataclass is frozen; a frozen one cannot inherit from one that is not."""
+    return bool(settings_type.__dataclass_params__.frozen)
 
 
 def known_keys(chosen: Mapping[str, str]) -> list[str]:

@@ -57,6 +57,10 @@ class Run:
             metrics=state.best_metrics,
             architecture=self.space.architecture(state.best.values),
             workload=self.space.workload,
+            labels={
+                name: self.space.template.variable(name).label(value)
+                for name, value in state.best.values.items()
+            },
             objective=self.objective.name,
             value=state.best_value,
             unit=self.objective.unit,

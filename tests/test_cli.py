@@ -151,7 +151,7 @@ def test_resume(capsys, tmp_path):
         (["run", "foo"], "expected SETTING=VALUE"),
         (["run", "variables.pe_dm=3"], "did you mean 'pe_dim'"),
         (["run", "variables.pe_dim=3000"], "expected an integer from 2 to 128"),
-        (["run", "variables.pe_dim=a"], "variables.pe_dim: Value 'a'"),
+        (["run", "variables.pe_dim=a"], "pe_dim = 'a': expected an integer"),
         (["run", "objective=edpp"], "did you mean 'edp'"),
         (["run", "energy=dos"], "did you mean 'dosa'"),
         (["run", "timeloop_version=3.0.4"], "did you mean '3.0.3'"),
@@ -222,3 +222,14 @@ def test_a_folder_called_like_ours_changes_nothing(tmp_path):
         (tmp_path / name / "random.py").write_text("raise SystemExit('wrong one')")
     done = call("run", "-q", *QUICK, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_choice_goes_by_its_name(capsys, tmp_path):
+    text = dse.catalog.find("arch", "gemmini").read_text()
+    text = text.replace("variables:\n", "variables:\n  rows: {choices: [one, two]}\n")
+    (tmp_path / "rows.yaml").write_text(text)
+    words = ["run", "arch=./rows.yaml", *QUICK, "-q"]
+    assert main([*words, "variables.rows=two"]) == 0
+    assert "rows=two" in capsys.readouterr().out
+    assert main([*words, "variables.rows=three"]) == 2
+    assert "variable rows = 'three': expected one of one, two" in capsys.readouterr().err

@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, get_type_hints
 
 import hydra
 from hydra.core.config_store import ConfigStore
@@ -92,7 +92,11 @@ def _store() -> None:
 
 _WithoutGroups = dataclasses.make_dataclass(
     "_WithoutGroups",
-    [(f.name, f.type, f) for f in dataclasses.fields(RunConfig) if f.name not in GROUPS],
+    [
+        (f.name, get_type_hints(RunConfig)[f.name], f)
+        for f in dataclasses.fields(RunConfig)
+        if f.name not in GROUPS
+    ],
 )
 
 

@@ -20,7 +20,7 @@ def result_text(result: RunResult, *, color: bool = False, ascii_only: bool = Fa
     console.print(_table(result, box.ASCII if ascii_only else box.HEAVY_HEAD))
     m = result.metrics
     settings = result.settings
-    values = "  ".join(f"{name}={value}" for name, value in result.design.values.items())
+    values = "  ".join(f"{name}={value}" for name, value in result.labels.items())
     for label, text in (
         ("hardware", f"{result.architecture.name}  {values}"),
         ("area", f"{m.area_um2 / 1e6:.4f} mm^2" if m.area_um2 else "not priced by this chain"),

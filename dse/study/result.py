@@ -22,6 +22,7 @@ class RunResult:
         design: values of the variables, and one mapping per layer of ``workload``.
         metrics: what it is worth: cycles, energy_pj, area_um2, utilization, edp, per layer too.
         architecture: its hardware, priced.
+        labels: the values of the variables as people write them.
         objective, value, unit: what was minimised, and how far.
         settings: everything that the run was set to.
         samples, designs, feasible: samples spent; hardware points seen; those that worked.
@@ -32,6 +33,7 @@ class RunResult:
     metrics: DesignMetrics
     architecture: Architecture
     workload: Workload
+    labels: dict[str, str]
     objective: str
     value: float
     unit: str
@@ -49,6 +51,7 @@ class RunResult:
             "objective": {"name": self.objective, "value": self.value, "unit": self.unit},
             "best": {
                 "values": self.design.values,
+                "labels": self.labels,
                 "cycles": m.cycles,
                 "energy_pj": m.energy_pj,
                 "edp_pj_cycles": m.edp,
