@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from dse.errors import SpecError
 from dse.expression import Expression, Number
 from dse.problem import Problem
+from dse.timeloop.node_mapping import flat_mapping
 from dse.timeloop.yaml_nodes import Entry, Node
 
 _LOG = logging.getLogger(__name__)
@@ -59,7 +60,10 @@ def flatten(root: Entry, problem: Problem | None) -> Entry:
             [_map(entry, name=_text(entry, name), local=_list(entry, flat.components))],
         ),
     )
-    if flat.targets:
+    mapping = root.get("mapping")
+    if mapping is not None and mapping.node.value:
+        table["mapping"] = flat_mapping(mapping, flat.targets, flat.levels)
+    elif flat.targets:
         table["architecture_constraints"] = _map(entry, targets=_list(entry, flat.targets))
     node = Node(table, root.node.source, root.node.line, size=root.node.size)
     return Entry(node, root.path, root.variables)
@@ -75,6 +79,7 @@ class _Flattener:
     mesh_x: int = 1
     mesh_y: int = 1
     components: list[Node] = field(default_factory=list)
+    levels: set[str] = field(default_factory=set)
     targets: list[Node] = field(default_factory=list)
     inherited: dict[str, Node] = field(default_factory=dict)
 
@@ -177,6 +182,7 @@ class _Flattener:
         meshes = {"meshX": self.mesh_x, "meshY": self.mesh_y}
         placed = {**attributes, **{key: _text(entry, str(n)) for key, n in meshes.items()}}
         count = self.mesh_x * self.mesh_y
+        self.levels.add(name)
         self.components.append(
             _map(
                 entry,
