@@ -74,8 +74,8 @@ class Mapspace:
     Args:
         problem: the problem to map.
         architecture: the hardware.
-        constraints: by storage-level name; absent levels are free. An architecture that brings
-            its own constraints goes by those: they may depend on its design variables.
+        constraints: by storage-level name; absent levels are free. None: the architecture's own
+            (free where it has none).
 
     Raises:
         SpecError: a constraint names an unknown level, dimension or tensor.
@@ -86,11 +86,14 @@ class Mapspace:
     """
 
     def __init__(
-        self, problem: Problem, architecture: Architecture, constraints: Constraints
+        self,
+        problem: Problem,
+        architecture: Architecture,
+        constraints: Constraints | None = None,
     ) -> None:
         names = [level.name for level in architecture.levels]
-        own = architecture.constraints
-        constraints = for_problem(constraints if own is None else own, problem)
+        given = architecture.constraints if constraints is None else constraints
+        constraints = for_problem(given or {}, problem)
         for name in constraints:
             if name not in names:
                 raise SpecError("constraints: " + unknown_name("storage level", name, names))
@@ -282,24 +285,39 @@ class Mapspace:
 
 
 class MapspaceCache:
-    """Mapspaces under fixed constraints, built once per problem and fan-outs.
+    """Mapspaces, built once per problem, fan-outs and constraints.
+
+    An architecture that brings its own constraints goes by those: they may depend on its design
+    variables.
 
     Args:
-        constraints: by storage-level name.
+        constraints: by storage-level name, for architectures without their own.
     """
 
     def __init__(self, constraints: Constraints) -> None:
-        self.constraints = constraints
-        self._known: dict[tuple[Problem, tuple[tuple[int, int], ...]], Mapspace] = {}
+        self._default = constraints
+        self._spaces: dict[tuple[Problem, tuple[tuple[int, int], ...], str], Mapspace] = {}
+        self._texts: dict[int, tuple[Constraints, str]] = {}
 
     def __call__(self, problem: Problem, architecture: Architecture) -> Mapspace:
         """Return the mapspace of a problem on an architecture; raises as Mapspace does."""
+        own = architecture.constraints
+        constraints = self._default if own is None else own
         fanouts = tuple(architecture.fanout(s) for s in range(len(architecture.levels)))
-        known = self._known.get((problem, fanouts))
+        key = (problem, fanouts, self._text(constraints))
+        known = self._spaces.get(key)
         if known is None:
-            known = Mapspace(problem, architecture, self.constraints)
-            self._known[problem, fanouts] = known
+            known = Mapspace(problem, architecture, constraints)
+            self._spaces[key] = known
         return known.on(architecture)
+
+    def _text(self, constraints: Constraints) -> str:
+        """Return the constraints as text, made once per object (which is kept alive for it)."""
+        known = self._texts.get(id(constraints))
+        if known is None:
+            known = (constraints, repr(sorted(constraints.items())))
+            self._texts[id(constraints)] = known
+        return known[1]
 
 
 _DIRECTIVES = ("no_temporal_reuse", "no_multicast", "no_link_transfer")

@@ -242,7 +242,10 @@ def _scan(used: Flags, source: npt.NDArray[np.int32], start: int, stop: int) -> 
 
 @inner
 def lay_out(x: Lanes) -> None:
-    """Give every extent that can change a row of the pool; the others share their inner one."""
+    """Give every extent that can change a row of the pool; the others share their inner one.
+
+    Factors that no mapping of the call uses are set to 1: the memory may hold older ones.
+    """
     levels, dimensions = x.extent.shape
     row = np.int64(0)
     for d in range(dimensions):
@@ -251,10 +254,14 @@ def lay_out(x: Lanes) -> None:
             if x.spatial_used[s, d]:
                 row += 1
                 current = row
+            else:
+                x.spatial[s, d, :] = 1.0
             x.spatial_extent[s, d] = current
             if x.temporal_used[s, d]:
                 row += 1
                 current = row
+            else:
+                x.temporal[s, d, :] = 1.0
             x.extent[s, d] = current
     for s in range(levels):
         x.width[s, :] = 1.0
