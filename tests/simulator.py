@@ -19,7 +19,12 @@ from dse.problem import Problem
 
 
 class OutsideTimeloopError(Exception):
-    """Timeloop itself aborts here (a failed assertion), so there is no right answer."""
+    """Timeloop itself aborts here: an assertion fails, before it looks whether the mapping fits.
+
+    ``rejection`` is what it would have said of the fit, if that fails too.
+    """
+
+    rejection: str | None = None
 
 
 def round_half_away(x: float) -> int:
@@ -39,7 +44,7 @@ def tensor_cells(nest: Nest, t: int) -> list[Cell]:
     cells[outermost].part = cells[outermost].size
     for s in reversed(range(outermost)):
         spread = nest.spatial_size(t, s + 1) if fan[s + 1] > 1 else cells[s].size
-        cells[s].part = cells[s + 1].part * cells[s].size // spread
+        cells[s].part = cells[s + 1].part * cells[s].size % 2**64 // spread  # unsigned, 64 bits
     for s in range(outermost):
         for multicast, record in cells[s + 1].sorted_records():
             cells[s].parent_share += (record.accesses * multicast) / fan[s + 1]
@@ -131,9 +136,6 @@ def hop_energies(architecture: Architecture) -> list[float]:
 def check_fit(nest: Nest, cells: list[list[Cell]]) -> None:
     """Reject as Timeloop does: arithmetic first, then the levels from the inside (section 8)."""
     architecture = nest.architecture
-    if not nest.mapping.keep.any(axis=0).all():
-        name = architecture.compute.name
-        reject(name, "one of the tensors is bypassed in all storage levels")
     x, y = expansion(nest, -1)
     mac = architecture.compute
     mapped = "mapped max Arithmetic"
@@ -210,25 +212,38 @@ def simulate(
         InvalidMapping: with Timeloop's own line.
         OutsideTimeloopError: Timeloop aborts on this input.
     """
+    mac = architecture.compute
+    if not mapping.keep.any(axis=0).all():
+        reject(mac.name, "one of the tensors is bypassed in all storage levels")
     nest = Nest(architecture, problem, mapping, timeloop_version)
     tensors = range(len(problem.tensors))
     cells = [tensor_cells(nest, t) for t in tensors]
-    check_fit(nest, cells)
-
     writes = [space.read_write for space in problem.shape.data_spaces]
     steps = math.prod(x.bound for x in nest.loops if not x.spatial)
     mac_x, mac_y = expansion(nest, -1)
     computes = steps * mac_x * mac_y
     backing = [max(s for s in range(nest.levels) if mapping.keep[s, t]) for t in tensors]
-    counts = [
-        [
-            count_accesses(
-                cells[t][s], bool(mapping.keep[s, t]), s == backing[t], writes[t], timeloop_version
-            )
-            for t in tensors
+    try:
+        counts = [
+            [
+                count_accesses(
+                    cells[t][s],
+                    bool(mapping.keep[s, t]),
+                    s == backing[t],
+                    writes[t],
+                    timeloop_version,
+                )
+                for t in tensors
+            ]
+            for s in range(nest.levels)
         ]
-        for s in range(nest.levels)
-    ]
+    except OutsideTimeloopError as abort:
+        try:
+            check_fit(nest, cells)
+        except InvalidMapping as misfit:
+            abort.rejection = str(misfit)
+        raise
+    check_fit(nest, cells)
     slowdowns = [
         level_slowdown(level, [(r, f, u) for r, f, u, _ in counts[s]], steps)
         for s, level in enumerate(architecture.levels)
@@ -240,7 +255,6 @@ def simulate(
     )
     cycles = busy + latency
 
-    mac = architecture.compute
     energy = compute_energy = computes * mac.energy_pj
     levels: dict[str, LevelStats] = {}
     networks: dict[str, dict[str, NetworkStats]] = {}

@@ -135,7 +135,7 @@ def levels(draw: st.DrawFn, index: int, mesh: tuple[int, int], outermost: bool) 
         mesh_y=mesh[1],
         instances=instances,
         block_size=draw(st.sampled_from((1, 1, 2, 3, 8))),
-        cluster_size=draw(st.sampled_from(divisors)) if draw(often(3)) else 1,
+        cluster_size=draw(st.sampled_from(divisors)) if kind != "DRAM" and draw(often(3)) else 1,
         multiple_buffering=draw(st.sampled_from((1.0, 1.0, 1.5, 2.0, 3.0))),
         read_bandwidth=draw(BANDWIDTHS),
         write_bandwidth=draw(BANDWIDTHS),
