@@ -63,7 +63,7 @@ def flatten(root: Entry, problem: Problem | None) -> Entry:
     mapping = root.get("mapping")
     if mapping is not None and mapping.node.value:
         table["mapping"] = flat_mapping(mapping, flat.targets, flat.levels)
-    elif flat.targets:
+    if flat.targets:
         table["architecture_constraints"] = _map(entry, targets=_list(entry, flat.targets))
     node = Node(table, root.node.source, root.node.line, size=root.node.size)
     return Entry(node, root.path, root.variables)

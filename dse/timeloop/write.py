@@ -224,7 +224,7 @@ def _level(level: StorageLevel) -> dict[str, Any]:
         ("reduction_supported", network.reduction_supported, None),
     )
     attributes.update({key: _plain(value) for key, value, default in optional if value != default})
-    return {"name": level.name, "class": _storage_class(level), "attributes": attributes}
+    return {"name": level.name, "class": storage_class(level), "attributes": attributes}
 
 
 def _size(level: StorageLevel) -> dict[str, int]:
@@ -241,7 +241,7 @@ def _size(level: StorageLevel) -> dict[str, int]:
     return {"depth": depth}
 
 
-def _storage_class(level: StorageLevel) -> str:
+def storage_class(level: StorageLevel) -> str:
     """Return a class that Timeloop takes for storage, and for DRAM only if it is."""
     if level.is_dram:
         return "DRAM"

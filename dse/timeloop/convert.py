@@ -1,0 +1,115 @@
+"""Rewrites Timeloop files in another of Timeloop's formats."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from dse.architecture import Architecture
+from dse.errors import SpecError, unknown_name
+from dse.mapping import Mapping
+from dse.mapspace.constraints import LevelConstraint
+from dse.problem import Problem
+from dse.timeloop.nodes import flatten
+from dse.timeloop.read import check_version, read_entry
+from dse.timeloop.read_constraints import read_constraints
+from dse.timeloop.write import (
+    architecture_yaml,
+    art_yaml,
+    ert_yaml,
+    mapping_yaml,
+    problem_yaml,
+)
+from dse.timeloop.write_constraints import constraint_rules
+from dse.timeloop.write_template import template_mapping_yaml, template_yaml
+from dse.timeloop.yaml_io import load_files
+
+FORMATS = ("v0.3", "v0.4", "template")
+
+
+@dataclass(frozen=True)
+class Project:
+    """A whole Timeloop project: what to run, on what, how, and what a search may choose."""
+
+    architecture: Architecture
+    problem: Problem
+    mapping: Mapping | None
+    constraints: dict[str, LevelConstraint]
+
+
+def read_project(
+    paths: Sequence[str | Path],
+    timeloop_version: str = "4cf6d4c",
+    values: dict[str, object] | None = None,
+) -> Project:
+    """Read Timeloop files with their constraints; ``values`` are the variables of templates.
+
+    Raises:
+        SpecError: naming file, key and value, and what was expected.
+    """
+    check_version(timeloop_version)
+    root = load_files(paths, values)
+    spec, fault = read_entry(root, timeloop_version)
+    if fault is not None:
+        raise fault.error
+    constraints = read_constraints(flatten(root, spec.problem), spec.architecture, spec.problem)
+    return Project(spec.architecture, spec.problem, spec.mapping, constraints)
+
+
+def written(project: Project, form: str) -> dict[str, str]:
+    """Return the project's files by name, in the format ``v0.3``, ``v0.4`` or ``template``.
+
+    Raises:
+        SpecError: the format is unknown, or cannot express something.
+    """
+    if form not in FORMATS:
+        raise SpecError(unknown_name("format", form, FORMATS))
+    architecture, problem = project.architecture, project.problem
+    texts = {
+        "ERT.yaml": ert_yaml(architecture),
+        "ART.yaml": art_yaml(architecture),
+        "problem.yaml": problem_yaml(problem),
+    }
+    if form == "template":
+        texts["arch.yaml"] = template_yaml(architecture, problem, project.constraints)
+        texts["problem.yaml"] = _with_underscores(texts["problem.yaml"])
+        if project.mapping is not None:
+            texts["mapping.yaml"] = template_mapping_yaml(project.mapping, architecture, problem)
+        return texts
+    text = architecture_yaml(architecture)
+    texts["arch.yaml"] = text if form == "v0.4" else _version_0_3(text)
+    if project.mapping is not None:
+        texts["mapping.yaml"] = mapping_yaml(project.mapping, architecture, problem)
+    rules = constraint_rules(project.constraints, architecture, problem)
+    if project.constraints:
+        tree = {"architecture_constraints": {"targets": rules}}
+        texts["constraints.yaml"] = yaml.safe_dump(
+            tree, sort_keys=False, default_flow_style=None, width=100
+        )
+    return texts
+
+
+def _version_0_3(text: str) -> str:
+    """Return the tree of version 0.4 as one of 0.3: instances stand as ranges in the names."""
+    tree = yaml.safe_load(text)
+    architecture = tree["architecture"]
+    architecture["version"] = 0.3
+    for component in architecture["subtree"][0]["local"]:
+        count = component["attributes"].pop("instances")
+        if count > 1:
+            component["name"] += f"[0..{count - 1}]"
+    dumped: str = yaml.safe_dump(tree, sort_keys=False, default_flow_style=None, width=100)
+    return dumped
+
+
+def _with_underscores(text: str) -> str:
+    """Return a problem with the keys that timeloopfe knows."""
+    return re.sub(r"\b(data)-(spaces)\b|\b(read)-(write)\b", _underscored, text)
+
+
+def _underscored(match: re.Match[str]) -> str:
+    return match[0].replace("-", "_")
