@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -51,12 +52,12 @@ def template(name: str) -> ArchTemplate:
     return ArchTemplate.read(find("arch", name))
 
 
-def workload(name: str) -> Workload:
-    """Return the workload of that name or path.
+def workload(name: str, parameters: Mapping[str, object] | None = None) -> Workload:
+    """Return the workload of that name or path, with these values of its parameters.
 
     Raises:
         SpecError: unknown, or the file is wrong.
     """
     from dse.workload_file import read_workload  # noqa: PLC0415
 
-    return read_workload(find("workload", name))
+    return read_workload(find("workload", name), parameters)

@@ -32,6 +32,9 @@ class RunConfig:
     workload: str = setting("resnet50", "network: a name, or the path of a YAML file")
     # the values are for the template to check: numbers, or names of choices
     variables: dict[str, Any] = setting({}, "fixed template variables, as variables.NAME=VALUE")
+    parameters: dict[str, int] = setting(
+        {}, "parameters of the workload (a context length), as parameters.NAME=VALUE"
+    )
     objective: str = setting("edp", "what is minimised: edp energy delay area adp eadp")
     samples: int = setting(1000, "budget: mappings evaluated for every unique layer")
     seed: int = setting(0, "seed of all randomness")

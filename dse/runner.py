@@ -116,7 +116,8 @@ def resume(folder: Path, n_jobs: int | None = None) -> Run:
 
 def _space(config: ResolvedConfig, template: ArchTemplate, workload_file: Any) -> SearchSpace:  # noqa: ANN401
     chain = energy_chain(config.run.energy or template.energy)
-    return SearchSpace(template, read_workload(workload_file), chain, config.run.variables)
+    workload = read_workload(workload_file, config.run.parameters)
+    return SearchSpace(template, workload, chain, config.run.variables)
 
 
 def _parts(config: ResolvedConfig, space: SearchSpace) -> dict[str, Any]:

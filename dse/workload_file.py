@@ -1,11 +1,13 @@
 """Workload files: the unique layers of a network, one line each, with counts.
 
 ``shape`` names a built-in problem shape or declares one; a layer gives bounds and coefficients by
-name. A dimension that a layer leaves out has the bound 1.
+name. A dimension that a layer leaves out has the bound 1. ``parameters`` declares numbers that a
+user may set, such as a context length; bounds may be arithmetic over them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,11 +15,12 @@ from typing import Annotated, Any
 from pydantic import Field, StrictInt, field_validator
 
 from dse.errors import SpecError, unknown_name
+from dse.expression import Expression
 from dse.files import read_yaml, validated
 from dse.problem import SHAPES, DataSpace, Layer, Problem, Shape, Term, Workload
-from dse.template_schema import Name, Strict
+from dse.template_schema import Name, Strict, VariableName
 
-_RESERVED = ("name", "count", "shape")
+_RESERVED = ("name", "count", "shape", "weights")
 
 
 class DataSpaceSpec(Strict):
@@ -47,12 +50,21 @@ class ShapeSpec(Strict):
         return Shape(self.name, self.dimensions, spaces, self.coefficients)
 
 
+class ParameterSpec(Strict):
+    """A number that the user of a workload may set."""
+
+    default: StrictInt = Field(ge=1)
+    max: StrictInt = Field(default=2**31, ge=1)
+    description: str = ""
+
+
 class WorkloadSpec(Strict):
     """A whole workload file."""
 
     name: Name
     description: str = ""
     source: str = ""
+    parameters: dict[VariableName, ParameterSpec] = Field(default_factory=dict)
     shape: str | ShapeSpec = "cnn-layer"
     layers: Annotated[tuple[dict[str, Any], ...], Field(min_length=1, max_length=10_000)]
 
@@ -64,26 +76,37 @@ class WorkloadSpec(Strict):
         return shape
 
 
-def read_workload(path: Path | Traversable) -> Workload:
+def read_workload(
+    path: Path | Traversable, parameters: Mapping[str, object] | None = None
+) -> Workload:
     """Read a workload file.
+
+    Args:
+        path: of the file.
+        parameters: values of its parameters, where not the defaults.
 
     Raises:
         SpecError: the file is missing or wrong; names file, key path, value and expectation.
     """
-    return parse_workload(read_yaml(path), str(path))
+    return parse_workload(read_yaml(path), str(path), parameters)
 
 
-def parse_workload(content: Any, where: str) -> Workload:  # noqa: ANN401
+def parse_workload(
+    content: Any,  # noqa: ANN401
+    where: str,
+    parameters: Mapping[str, object] | None = None,
+) -> Workload:
     """Build a workload from a file's content; ``where`` names it in errors."""
     spec = validated(WorkloadSpec, content, where)
     try:
         shape = SHAPES[spec.shape] if isinstance(spec.shape, str) else spec.shape.build()
     except SpecError as error:
         raise SpecError(f"{where}: shape: {error}") from error
+    values = _parameters(spec, parameters or {}, where)
     layers = []
     for index, row in enumerate(spec.layers):
         try:
-            layers.append(_layer(row, shape))
+            layers.append(_layer(row, shape, values))
         except SpecError as error:
             label = f" ('{row['name']}')" if "name" in row else ""
             raise SpecError(f"{where}: layers[{index}]{label}: {error}") from error
@@ -93,9 +116,23 @@ def parse_workload(content: Any, where: str) -> Workload:  # noqa: ANN401
         raise SpecError(f"{where}: {error}") from error
 
 
-def _layer(row: dict[str, Any], default: Shape) -> Layer:
+def _parameters(spec: WorkloadSpec, given: Mapping[str, object], where: str) -> dict[str, int]:
+    values = {name: parameter.default for name, parameter in spec.parameters.items()}
+    for name, value in given.items():
+        if name not in values:
+            raise SpecError(f"{where}: {unknown_name('parameter', name, values)}")
+        most = spec.parameters[name].max
+        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+            raise SpecError(
+                f"{where}: parameter {name} = {value!r}, expected an integer from 1 to {most}"
+            )
+        values[name] = value
+    return values
+
+
+def _layer(row: dict[str, Any], default: Shape, parameters: Mapping[str, int]) -> Layer:
     fields = dict(row)
-    name, count, shape_name = (fields.pop(key, None) for key in _RESERVED)
+    name, count, shape_name, weights = (fields.pop(key, None) for key in _RESERVED)
     if not isinstance(name, str) or not name:
         raise SpecError(f"name = {name!r}, expected a text")
     if shape_name is not None and shape_name not in SHAPES:
@@ -103,7 +140,8 @@ def _layer(row: dict[str, Any], default: Shape) -> Layer:
     shape = default if shape_name is None else SHAPES[shape_name]
     bounds = dict.fromkeys(shape.dimensions, 1)
     coefficients: dict[str, int] = {}
-    for key, value in fields.items():
+    for key, given in fields.items():
+        value = _number(key, given, parameters)
         if key in bounds:
             bounds[key] = value
         elif key in shape.coefficients:
@@ -111,7 +149,20 @@ def _layer(row: dict[str, Any], default: Shape) -> Layer:
         else:
             known = {*_RESERVED, *shape.dimensions, *shape.coefficients}
             raise SpecError(unknown_name("key", key, known))
-    return Layer(name, Problem(shape, bounds, coefficients), 1 if count is None else count)
+    times = 1 if count is None else _number("count", count, parameters)
+    return Layer(name, Problem(shape, bounds, coefficients), times, weights or "own")
+
+
+def _number(key: str, given: Any, parameters: Mapping[str, int]) -> Any:  # noqa: ANN401
+    """Return a number as it stands, or the value of arithmetic over the parameters."""
+    if not isinstance(given, str):
+        return given
+    try:
+        expression = Expression(given)
+        # a number in quotes is a slip, and refused as such
+        return expression.integer(parameters) if expression.names else given
+    except SpecError as error:
+        raise SpecError(f"{key}: {error}") from error
 
 
 def _projection(text: str) -> tuple[tuple[Term, ...], ...]:

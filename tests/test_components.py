@@ -31,7 +31,7 @@ _AT_40 = Technology(40, 1.0)
 def grid_error(path):
     """Return the number of points of Accelergy 0.4 and the largest relative error on them."""
     worst, points = 0.0, 0
-    for row in csv.DictReader(gzip.open(path, "rt")):
+    for row in csv.DictReader(gzip.decompress(path.read_bytes()).decode().splitlines()):
         if "old_plugin" in row["source"]:
             continue
         made = scaled_sram(
@@ -255,3 +255,45 @@ def test_ert_must_name_every_component(tmp_path):
         energy_chain("ert")
     with pytest.raises(SpecError, match="only ert takes a path"):
         energy_chain(f"table:{path}")
+
+
+class TestCommand:
+    def test_figures_source_and_curve(self, capsys):
+        from dse.cli import main
+
+        assert main(["components", "sram", "size_kb=64", "width=128", "node=40"]) == 0
+        out = capsys.readouterr().out
+        made = scaled_sram(128, 4096, 1, 1, 40)
+        assert f"read_pj            {made.read_pj:.6g}" in out
+        assert "CACTI" in out
+        assert out.count("#") > 20
+
+    def test_json_and_plot(self, tmp_path, capsys):
+        import json
+
+        from dse.cli import main
+
+        assert main(["components", "intmac", "width=8", "clock=5", "--json"]) == 0
+        figures = json.loads(capsys.readouterr().out)["figures"]
+        assert figures["energy_pj"] == pytest.approx(0.5608, rel=1e-3)
+        path = tmp_path / "sram.png"
+        assert main(["components", "sram", f"plot={path}"]) == 0
+        assert path.read_bytes().startswith(b"\x89PNG")
+        assert main(["components", "dram", "type=HBM2", "width=8"]) == 0
+        assert "31.2" in capsys.readouterr().out
+
+    @pytest.mark.parametrize(
+        ("words", "message"),
+        [
+            (["srm"], "did you mean 'sram'"),
+            (["sram", "size=3"], "unknown key 'size'; did you mean 'size_kb'"),
+            (["sram", "size_kb=big"], "size_kb=big: expected a number"),
+            (["sram", "width=-1"], "above 0"),
+            (["dram", "type=DDR9"], "unknown DRAM 'DDR9'"),
+        ],
+    )
+    def test_errors(self, words, message, capsys):
+        from dse.cli import main
+
+        assert main(["components", *words]) == 2
+        assert message in capsys.readouterr().err

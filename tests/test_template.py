@@ -23,7 +23,7 @@ MACS = {
     "dosa_retinanet": (22, 27, 3_323_622_400),
     "dosa_unet": (23, 23, 167_322_556_672),
     "resnet50": (24, 54, 4_089_184_256),
-    "resnext50": (25, 54, 4_230_479_872),
+    "dosa_resnext50": (25, 54, 4_230_479_872),
     "vgg16": (12, 16, 15_470_264_320),
 }
 
@@ -41,7 +41,7 @@ def net_file():
 
 
 def test_builtin_workloads():
-    assert set(catalog.names("workload")) == set(MACS)
+    assert set(catalog.names("workload")) >= set(MACS)
     for name, (unique, total, macs) in MACS.items():
         workload = catalog.workload(name)
         assert workload.name == name

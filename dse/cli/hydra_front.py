@@ -121,8 +121,8 @@ def _checked(word: str, sweep: bool) -> str:
             if value not in plugins(key):
                 raise SpecError(unknown_name(key, str(value), plugins(key)))
         return word
-    if key.startswith("variables."):
-        # which variables there are is the template's to say
+    if key.startswith(("variables.", "parameters.")):
+        # which there are is the template's or the workload's to say
         return word if word.startswith(("+", "~")) else f"++{word}"
     chosen = {kind: name for kind in GROUPS for name in plugins(kind)}
     known = {k for kind in GROUPS for name in plugins(kind) for k in known_keys({kind: name})}

@@ -62,7 +62,13 @@ def _workloads() -> Rows:
     for name in catalog.names("workload"):
         w = catalog.workload(name)
         total = sum(layer.count for layer in w)
-        rows.append((name, f"{len(w)} unique layers of {total}, {w.macs / 1e9:.3f} G MACs"))
+        rows.append(
+            (
+                name,
+                f"{len(w):3} unique layers of {total:3}, {w.macs / 1e9:9.3f} G MACs, "
+                f"{w.weight_words / 1e6:8.3f} M weights",
+            )
+        )
     return rows
 
 

@@ -82,7 +82,7 @@ def _workload(name: str) -> str:
     total = sum(layer.count for layer in workload)
     lines = [
         f"workload {workload.name}: {len(workload)} unique layers of {total}, "
-        f"{workload.macs / 1e9:.3f} G MACs"
+        f"{workload.macs / 1e9:.3f} G MACs, {workload.weight_words / 1e6:.3f} M weights"
     ]
     width = max(len(layer.name) for layer in workload)
     for layer in workload:

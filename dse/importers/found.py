@@ -1,0 +1,225 @@
+"""What an import finds: operations, merged into unique layers, and what was left out."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from dse.errors import SpecError
+from dse.problem import SHAPES, Layer, Problem, Weights, Workload
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """An operation that was not imported.
+
+    Attributes:
+        macs: its multiply-accumulates; None where they could not be counted.
+    """
+
+    name: str
+    kind: str
+    reason: str
+    macs: int | None = None
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A workload read from a model.
+
+    Attributes:
+        workload: the unique layers.
+        skipped: what is not in it, in the model's order.
+        notes: where a layer stands for something else than its dimensions say.
+    """
+
+    workload: Workload
+    skipped: tuple[Skipped, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def skipped_share(self) -> float:
+        """Share of the model's countable MACs that was skipped, 0 to 1."""
+        lost = sum(item.macs or 0 for item in self.skipped)
+        return lost / (lost + self.workload.macs)
+
+    def yaml(self, description: str, source: str) -> str:
+        """Return the workload as the text of a workload file."""
+        lines = [
+            f"name: {self.workload.name}",
+            f"description: {_quoted(description)}",
+            f"source: {_quoted(source)}",
+            "layers:",
+        ]
+        for layer in self.workload:
+            problem = layer.problem
+            parts = [f"name: {layer.name}", f"shape: {problem.shape.name}"]
+            parts += [f"{d}: {n}" for d, n in problem.bounds.items() if n > 1]
+            parts += [f"{c}: {n}" for c, n in problem.coefficients.items() if n > 1]
+            parts += [f"count: {layer.count}"] if layer.count > 1 else []
+            parts += [f"weights: {layer.weights}"] if layer.weights != "own" else []
+            lines.append("  - {" + ", ".join(parts) + "}")
+        return "\n".join(lines) + "\n"
+
+    def write(self, path: Path, description: str, source: str) -> None:
+        """Write the workload file."""
+        path.write_text(self.yaml(description, source), encoding="utf-8")
+
+
+def _quoted(text: str) -> str:
+    clean = " ".join(text.split())
+    return "'" + clean.replace("'", "''") + "'"
+
+
+class Finder:
+    """Collects operations; equal ones become one layer with a count."""
+
+    def __init__(self) -> None:
+        self.layers: list[Layer] = []
+        self.skipped: list[Skipped] = []
+        self.notes: list[str] = []
+        self._names: Counter[str] = Counter()
+
+    def skip(self, name: str, kind: str, reason: str, macs: int | None = None) -> None:
+        """Record an operation that is not imported."""
+        self.skipped.append(Skipped(name, kind, reason, macs))
+
+    def note(self, text: str) -> None:
+        """Record something that people should know of a layer."""
+        self.notes.append(text)
+
+    def matmul(
+        self, name: str, rows: int, inner: int, columns: int, batch: int, weights: Weights
+    ) -> None:
+        """Add ``batch`` products of (rows x inner) and (inner x columns)."""
+        bounds = {"P": rows, "C": inner, "K": columns}
+        if batch > 1:
+            self._add(name, "grouped-cnn-layer", {**bounds, "G": batch}, {}, weights)
+        else:
+            self._add(name, "cnn-layer", bounds, {}, weights)
+
+    def convolution(
+        self,
+        name: str,
+        batch: int,
+        channels: tuple[int, int],
+        groups: int,
+        output: Sequence[int],
+        kernel: Sequence[int],
+        stride: Sequence[int],
+        dilation: Sequence[int],
+        weights: Weights = "own",
+    ) -> None:
+        """Add a convolution; ``output``, ``kernel``, ... are (height, width), or (width,) alone.
+
+        Args:
+            name: of the layer.
+            batch: images.
+            channels: of input and output, over all groups.
+            groups: independent convolutions side by side.
+            output: pixels.
+            kernel: taps.
+            stride: step of the window.
+            dilation: step of the taps.
+            weights: whose they are.
+        """
+        if len(output) > 2:
+            macs = batch * channels[0] * channels[1] // groups
+            macs *= math.prod(output) * math.prod(kernel)
+            self.skip(name, "Conv", f"{len(output)} spatial dimensions, expected 1 or 2", macs)
+            return
+        (height, width), (kernel_h, kernel_w) = _two(output), _two(kernel)
+        (stride_h, stride_w), (dilation_h, dilation_w) = _two(stride), _two(dilation)
+        bounds = {"R": kernel_w, "S": kernel_h, "P": width, "Q": height, "N": batch}
+        # a stride or dilation along a dimension of one step moves nothing
+        coefficients = {
+            "Wstride": stride_w if width > 1 else 1,
+            "Hstride": stride_h if height > 1 else 1,
+            "Wdilation": dilation_w if kernel_w > 1 else 1,
+            "Hdilation": dilation_h if kernel_h > 1 else 1,
+        }
+        per_group = {"C": channels[0] // groups, "K": channels[1] // groups}
+        if groups == 1:
+            self._add(name, "cnn-layer", {**bounds, **per_group}, coefficients, weights)
+        elif per_group == {"C": 1, "K": 1}:
+            self._add(name, "depthwise-cnn-layer", {**bounds, "G": groups}, coefficients, weights)
+        else:
+            bounds = {**bounds, **per_group, "G": groups}
+            self._add(name, "grouped-cnn-layer", bounds, coefficients, weights)
+
+    def transposed_convolution(
+        self,
+        name: str,
+        batch: int,
+        channels: tuple[int, int],
+        groups: int,
+        inputs: Sequence[int],
+        kernel: Sequence[int],
+        stride: Sequence[int],
+        dilation: Sequence[int],
+    ) -> None:
+        """Add a transposed convolution as the plain one that does the same work.
+
+        A stride of s makes s outputs per input and axis, each from 1/s of the taps: a convolution
+        over the input's pixels with s x s times the output channels and 1/s of the taps per axis.
+        Where s does not divide the taps they are rounded up, and a note says so.
+        """
+        if len(inputs) > 2 or any(d > 1 for d in dilation):
+            macs = batch * channels[0] * channels[1] // groups
+            macs *= math.prod(inputs) * math.prod(kernel)
+            self.skip(name, "ConvTranspose", "3 spatial dimensions or dilation", macs)
+            return
+        steps, taps = _two(stride), _two(kernel)
+        phases = steps[0] * steps[1]
+        reduced = tuple(-(-k // s) for k, s in zip(taps, steps, strict=True))
+        real = taps[0] * taps[1]
+        if reduced[0] * reduced[1] * phases != real:
+            more = reduced[0] * reduced[1] * phases / real - 1
+            self.note(
+                f"{name}: a transposed convolution whose stride does not divide its kernel; "
+                f"counted with {more:.0%} more MACs"
+            )
+        wider = (channels[0], channels[1] * phases)
+        self.convolution(name, batch, wider, groups, inputs, reduced, (1, 1), (1, 1))
+
+    def imported(self, name: str) -> Imported:
+        """Return what was found.
+
+        Raises:
+            SpecError: nothing was.
+        """
+        if not self.layers:
+            lost = ", ".join(f"{s.name} ({s.kind}: {s.reason})" for s in self.skipped[:5])
+            raise SpecError(f"model '{name}': no layer could be imported; skipped: {lost or '-'}")
+        return Imported(Workload(name, tuple(self.layers)), tuple(self.skipped), tuple(self.notes))
+
+    def _add(
+        self,
+        name: str,
+        shape_name: str,
+        given: dict[str, int],
+        coefficients: dict[str, int],
+        weights: Weights,
+    ) -> None:
+        shape = SHAPES[shape_name]
+        problem = Problem(shape, {**dict.fromkeys(shape.dimensions, 1), **given}, coefficients)
+        for index, layer in enumerate(self.layers):
+            if layer.problem == problem and layer.weights == weights:
+                self.layers[index] = replace(layer, count=layer.count + 1)
+                return
+        self.layers.append(Layer(self._unique(name), problem, 1, weights))
+
+    def _unique(self, name: str) -> str:
+        clean = re.sub(r"[^A-Za-z0-9_.-]+", "_", name).strip("_.-")[:60] or "layer"
+        clean = clean if clean[0].isalpha() or clean[0] == "_" else f"_{clean}"
+        self._names[clean] += 1
+        return clean if self._names[clean] == 1 else f"{clean}_{self._names[clean]}"
+
+
+def _two(sizes: Sequence[int]) -> tuple[int, int]:
+    """Return (height, width); one dimension alone is the width."""
+    return (1, int(sizes[0])) if len(sizes) == 1 else (int(sizes[0]), int(sizes[1]))
