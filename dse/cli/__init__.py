@@ -13,6 +13,8 @@ from dse.errors import DseError, SpecError, unknown_name
 COMMANDS = {
     "run": ("dse.cli.run", "search hardware and mappings for a workload"),
     "model": ("dse.cli.model", "evaluate Timeloop input files, as timeloop-model does"),
+    "components": ("dse.cli.components", "energy and area of an SRAM, a MAC, ... with a plot"),
+    "import": ("dse.cli.import_model", "make a workload file from an ONNX model"),
     "list": ("dse.cli.listing", "list optimizers, archs, workloads, ..."),
     "show": ("dse.cli.show", "show one of them"),
 }
