@@ -19,9 +19,9 @@ from dse.architecture import HardwareArrays
 from dse.model import arrays as a
 from dse.model.arrays import MappingArrays, Totals
 from dse.model.jit import compiled, inner
-from dse.model.loops import Nest, build_nest, copy_row, new_nest
+from dse.model.loops import Nest, copy_row, new_nest
 from dse.model.multicast import Histogram, closed_histogram, new_histogram
-from dse.model.traffic import Tile, links_possible, new_tile, set_vectors
+from dse.model.traffic import Tile, links_possible, new_tile
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -85,7 +85,6 @@ class Odd(NamedTuple):
     tile: Tile
     histogram: Histogram
     other: Histogram
-    stride: Ints  # (D,)
 
 
 class Prices(NamedTuple):
@@ -155,7 +154,6 @@ def new_odd(levels: int, dimensions: int, ranks: int) -> Odd:
         new_tile(len(nest.bound), ranks),
         new_histogram(64),
         new_histogram(64),
-        np.empty(dimensions, np.int64),
     )
 
 
@@ -562,6 +560,52 @@ def _window_words(x: Lanes, plan: Plan, m: MappingArrays, t: int, s: int, b: int
 
 
 @inner
+def _upper_nest(
+    x: Lanes, plan: Plan, m: MappingArrays, t: int, s: int, b: int, i: int, odd: Odd
+) -> None:
+    """Build lane i's nest and vectors as far as a cell at level s needs them.
+
+    That is, the spatial loops of level s and the temporal ones of level s and above.
+    """
+    nest, vector = odd.nest, odd.tile.vector
+    levels, dimensions = x.temporal.shape[0], x.temporal.shape[1]
+    ranks = plan.projection.shape[1]
+    bp = b if m.spatial_permutation.shape[2] > 1 else 0
+    split = m.split[s, b if m.split.shape[1] > 1 else 0]
+    nest.width[s] = np.int64(x.width[s, i])
+    nest.height[s] = np.int64(x.height[s, i])
+    nest.first[s] = 0
+    nest.middle_x[s] = 0
+    k = 0
+    for p in range(dimensions):
+        d = m.spatial_permutation[s, p, bp]
+        if x.spatial_used[s, d] and x.spatial[s, d, i] > 1.0:
+            nest.bound[k] = np.int64(x.spatial[s, d, i])
+            stride = np.int64(x.pool[x.extent[s - 1, d], i])
+            for q in range(ranks):
+                vector[k, q] = plan.projection[t, q, d] * stride
+            k += 1
+            if p < split:
+                nest.middle_x[s] = k
+    nest.middle[s] = k
+    bt = b if m.permutation.shape[2] > 1 else 0
+    j = 0
+    nest.temporal_first[s] = 0
+    for u in range(s, levels):
+        for p in range(dimensions):
+            d = m.permutation[u, p, bt]
+            if x.temporal_used[u, d] and x.temporal[u, d, i] > 1.0:
+                nest.bound[k] = np.int64(x.temporal[u, d, i])
+                stride = np.int64(x.pool[x.spatial_extent[u, d], i])
+                for q in range(ranks):
+                    vector[k, q] = plan.projection[t, q, d] * stride
+                nest.temporal[j] = k
+                j += 1
+                k += 1
+    nest.temporal_first[levels] = j
+
+
+@inner
 def _odd_cell(
     x: Lanes, hw: HardwareArrays, h: int, t: int, s: int, i: int, version: int, odd: Odd
 ) -> bool:
@@ -677,8 +721,7 @@ def _patch_windows(
                     hits |= plan.shared_row[t, d] and x.spatial[s, d, i] > 1.0
                 if not hits:
                     continue
-            build_nest(odd.nest, m, b + i, odd.stride)
-            set_vectors(odd.tile, odd.nest, plan.projection[t], odd.nest.first[plan.keep.shape[0]])
+            _upper_nest(x, plan, m, t, s, b + i, i, odd)
             if not _odd_cell(x, hw, hardware_index[b + i], t, s, i, plan.version, odd):
                 x.odd[i] = True
 

@@ -65,14 +65,22 @@ def _packed_row_matches(
 
 
 @inner
-def may_link(nest: Nest, vector: Ints, s: int, grid_width: int, u: Ints, total: Ints) -> bool:
+def set_reach(nest: Nest, vector: Ints, s: int, reach: Ints) -> None:
+    """Set how far two children of level s can lie apart in each row."""
+    for q in range(reach.shape[0]):
+        reach[q] = 0
+        for k in range(nest.first[s], nest.middle[s]):
+            reach[q] += abs(vector[k, q]) * (nest.bound[k] - 1)
+
+
+@inner
+def may_link(
+    nest: Nest, vector: Ints, s: int, grid_width: int, u: Ints, reach: Ints, total: Ints
+) -> bool:
     """Whether two grid neighbours at level s can differ by u; never a false no."""
     start, stop, middle = nest.first[s], nest.middle[s], nest.middle_x[s]
     for q in range(u.shape[0]):
-        reach = np.int64(0)
-        for k in range(start, stop):
-            reach += abs(vector[k, q]) * (nest.bound[k] - 1)
-        if abs(u[q]) > reach:
+        if abs(u[q]) > reach[q]:
             return False
     if nest.width[s] == grid_width:
         return _carry_matches(nest, vector, start, middle, u, total) or _carry_matches(

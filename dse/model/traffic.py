@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from dse.model.arrays import HEAD
 from dse.model.jit import inner
-from dse.model.links import mark_linked, may_link
+from dse.model.links import mark_linked, may_link, set_reach
 from dse.model.loops import Nest, copy_row
 from dse.model.multicast import (
     Grid,
@@ -43,6 +43,7 @@ class Tile(NamedTuple):
     first: Ints  # (Q,) translation that decides on partial reuse
     step: Ints  # (Q,) translation of the event at hand
     total: Ints  # (Q,)
+    reach: Ints  # (Q,) how far two children of a level can lie apart
 
 
 def new_records(levels: int, entries: int) -> Records:
@@ -61,6 +62,7 @@ def new_tile(loops: int, ranks: int) -> Tile:
     """Allocate scratch for tensors of at most ``ranks`` rows under ``loops`` loops."""
     return Tile(
         np.empty((loops, ranks), np.int64),
+        np.empty(ranks, np.int64),
         np.empty(ranks, np.int64),
         np.empty(ranks, np.int64),
         np.empty(ranks, np.int64),
@@ -211,7 +213,7 @@ def _link_event(
 ) -> bool:
     """Serve ``words`` per child by link transfers of step u where that saves parent accesses."""
     count, grid_width, grid_height = shape
-    if words <= 0 or not may_link(nest, tile.vector, s, grid_width, u, tile.total):
+    if words <= 0 or not may_link(nest, tile.vector, s, grid_width, u, tile.reach, tile.total):
         return False
     if not links.placed[0]:
         place_children(nest, tile.vector, s, links.grid)
@@ -251,6 +253,7 @@ def _events(
     j0, j1 = nest.temporal_first[s], nest.temporal_first[nest.temporal_first.shape[0] - 1]
     plain = full
     tile.moved[:] = 0
+    set_reach(nest, tile.vector, s, tile.reach)
     if always_full:
         for j in range(j0, j1):
             k = nest.temporal[j]
@@ -313,8 +316,9 @@ def links_possible(tile: Tile, nest: Nest, s: int, grid_width: int, version: int
     for q in range(tile.edge.shape[0]):
         whole |= abs(tile.first[q]) >= tile.edge[q]
     tile.moved[:] = 0
+    set_reach(nest, tile.vector, s, tile.reach)
     first_checked = whole
-    if whole and may_link(nest, tile.vector, s, grid_width, tile.first, tile.total):
+    if whole and may_link(nest, tile.vector, s, grid_width, tile.first, tile.reach, tile.total):
         return True
     for j in range(j0, j1):
         _advance(tile, nest.temporal[j])
@@ -328,7 +332,7 @@ def links_possible(tile: Tile, nest: Nest, s: int, grid_width: int, version: int
         if equal and first_checked:
             continue
         first_checked |= equal
-        if may_link(nest, tile.vector, s, grid_width, tile.step, tile.total):
+        if may_link(nest, tile.vector, s, grid_width, tile.step, tile.reach, tile.total):
             return True
     return False
 
