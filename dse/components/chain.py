@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from dse.architecture import AccessEnergy, Compute, StorageLevel
 from dse.components import aladdin, cacti, pat
+from dse.components.accelergy import AccelergyChain
 from dse.components.base import EnergyChain
 from dse.components.ert import ErtChain
 from dse.components.table import TableChain
@@ -69,7 +70,7 @@ class DosaChain(PatChain):
 
 #: The chains by name.
 CHAINS: dict[str, type[EnergyChain]] = {
-    chain.name: chain for chain in (TableChain, PatChain, DosaChain, ErtChain)
+    chain.name: chain for chain in (TableChain, PatChain, DosaChain, ErtChain, AccelergyChain)
 }
 
 

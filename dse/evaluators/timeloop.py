@@ -22,7 +22,7 @@ from dse.problem import Problem
 from dse.settings import setting
 from dse.timeloop import binaries
 from dse.timeloop.model_run import ModelRunner
-from dse.timeloop.process import Limits
+from dse.process import Limits
 
 _LOG = logging.getLogger(__name__)
 _ON_ERROR = ("stop", "skip")

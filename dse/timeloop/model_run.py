@@ -12,7 +12,7 @@ from dse.mapping import Mapping
 from dse.model.stats import LevelStats, Stats
 from dse.problem import Problem
 from dse.timeloop.map_xml import XmlStats, parse_map_xml
-from dse.timeloop.process import Finished, Limits, ending, own_folder, run
+from dse.process import Finished, Limits, ending, own_folder, run
 from dse.timeloop.stats_file import parse_stats
 from dse.timeloop.write import (
     architecture_yaml,
