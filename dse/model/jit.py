@@ -7,10 +7,14 @@ take more than half of the time.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numba
+from numba.core import event
+
+_LOG = logging.getLogger(__name__)
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -34,3 +38,22 @@ def inner(function: F) -> F:
     """Compile a function that only compiled code calls: it gets no wrappers for Python."""
     result: F = numba.njit(**_OPTIONS, **_NO_WRAPPERS)(function)
     return result
+
+
+class _FirstCompile(event.Listener):
+    """Says once that code is being compiled: nothing else explains a silent half minute."""
+
+    def __init__(self) -> None:
+        self._said = False
+
+    def on_start(self, event: event.Event) -> None:
+        dispatcher = event.data["dispatcher"]
+        if not self._said and dispatcher.py_func.__module__.startswith("dse."):
+            self._said = True
+            _LOG.warning("compiling the model for this machine: about half a minute, only once")
+
+    def on_end(self, event: event.Event) -> None:
+        """Do nothing."""
+
+
+event.register("numba:compile", _FirstCompile())  # type: ignore[no-untyped-call]

@@ -11,9 +11,10 @@ import numpy as np
 from dse.architecture import Architecture, HardwareBatch
 from dse.errors import SpecError
 from dse.evaluators.base import Evaluator, Metrics
+from dse.evaluators.memo import MemoEvaluator
 from dse.mappers.base import Mapped, Mapper
 from dse.mapping import MappingBatch
-from dse.problem import Layer
+from dse.problem import Problem
 from dse.study.design import Design, DesignMetrics, LayerMetrics
 from dse.study.space import SearchSpace
 
@@ -34,6 +35,8 @@ class DesignEvaluator:
         self._space = space
         self._mapper = mapper
         self._evaluator = evaluator
+        # a search that brings its mappings often brings the same ones again
+        self._memo = MemoEvaluator(evaluator)
         self._n_jobs = n_jobs
 
     def __call__(self, designs: Sequence[Design], seed: np.random.SeedSequence) -> list[Priced]:
@@ -79,18 +82,24 @@ class DesignEvaluator:
         """Let the mapper find mappings for every layer, on all the hardware at once."""
         samples = np.array([design.mapping_samples for design in designs], dtype=np.int64)
         seeds = seed.generate_state(len(self._space.workload), np.uint64) >> np.uint64(1)
+        # layers with the same problem are mapped once
+        tasks = {
+            layer.problem: int(layer_seed)
+            for layer, layer_seed in zip(self._space.workload, seeds, strict=True)
+        }
 
-        def find(task: tuple[Layer, np.uint64]) -> Mapped:
-            layer, layer_seed = task
-            return self._mapper.map(hardware, layer.problem, samples, int(layer_seed))
+        def find(task: tuple[Problem, int]) -> Mapped:
+            problem, layer_seed = task
+            return self._mapper.map(hardware, problem, samples, layer_seed)
 
         # the seeds are the layers' own, so the order in which threads get to them is no matter
-        tasks = list(zip(self._space.workload, seeds, strict=True))
         if self._n_jobs > 1:
             with ThreadPoolExecutor(self._n_jobs) as pool:
-                found = list(pool.map(find, tasks))
+                mapped = list(pool.map(find, tasks.items()))
         else:
-            found = [find(task) for task in tasks]
+            mapped = [find(task) for task in tasks.items()]
+        of_problem = dict(zip(tasks, mapped, strict=True))
+        found = [of_problem[layer.problem] for layer in self._space.workload]
         results = []
         for h, design in enumerate(designs):
             mappings = [f.mappings[h] for f in found]
@@ -113,7 +122,7 @@ class DesignEvaluator:
                 )
         index = np.arange(len(designs), dtype=np.int32)
         per_layer = [
-            self._evaluator.evaluate(hardware, layer.problem, MappingBatch.of(list(batch)), index)
+            self._memo.evaluate(hardware, layer.problem, MappingBatch.of(list(batch)), index)
             for layer, batch in zip(workload, zip(*brought, strict=True), strict=True)
         ]
         results = []

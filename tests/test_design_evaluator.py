@@ -1,0 +1,85 @@
+"""What is the same is mapped and evaluated once; the first compilation is announced."""
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+
+from dse import catalog
+from dse.components.chain import energy_chain
+from dse.evaluators.native import NativeEvaluator
+from dse.mappers.random import RandomMapper, RandomMapperSettings
+from dse.problem import Layer, Workload
+from dse.study.design import Design
+from dse.study.design_evaluator import DesignEvaluator
+from dse.study.objective import objective
+from dse.study.space import SearchSpace
+
+
+class Counting(NativeEvaluator):
+    def __init__(self):
+        super().__init__()
+        self.asked = 0
+
+    def evaluate(self, hardware, problem, mappings, hardware_index=None):
+        self.asked += len(mappings)
+        return super().evaluate(hardware, problem, mappings, hardware_index)
+
+
+def _setup():
+    template = catalog.template("gemmini")
+    one, two = (x.problem for x in catalog.workload("resnet50").layers[1:3])
+    workload = Workload("twins", (Layer("a", one), Layer("b", two), Layer("c", one, count=3)))
+    space = SearchSpace(template, workload, energy_chain("dosa"))
+    evaluator = Counting()
+    mapper = RandomMapper(evaluator, template.constraints, objective("edp"), RandomMapperSettings())
+    return evaluator, DesignEvaluator(space, mapper, evaluator)
+
+
+VALUES = {"pe_dim": 16, "scratchpad_kb": 64, "accumulator_kb": 32}
+
+
+def test_identical_layers_are_mapped_once_and_counted_each():
+    evaluator, price = _setup()
+    [(design, metrics)] = price([Design(VALUES, mapping_samples=50)], np.random.SeedSequence(1))
+    assert evaluator.asked == 100
+    a, b, c = metrics.layers
+    assert (a.cycles, a.energy_pj) == (c.cycles, c.energy_pj)
+    assert metrics.cycles == a.cycles + b.cycles + 3 * c.cycles
+    assert design.mappings is not None and design.mappings[0] == design.mappings[2]
+
+
+def test_a_design_that_comes_back_is_not_evaluated_again():
+    evaluator, price = _setup()
+    [(design, metrics)] = price([Design(VALUES, mapping_samples=50)], np.random.SeedSequence(1))
+    evaluator.asked = 0
+    again = replace(design, mapping_samples=1)
+    first = price([again, again], np.random.SeedSequence(2))
+    second = price([again], np.random.SeedSequence(3))
+    assert evaluator.asked == 2
+    assert [m.cycles for _, m in (*first, *second)] == [metrics.cycles] * 3
+
+
+def test_the_first_compilation_is_announced_on_stderr(tmp_path):
+    """Compiles one small function in a fresh cache; a second process finds it and is silent."""
+    program = (
+        "import numpy as np\n"
+        "from dse.model.loops import copy_row\n"
+        "from dse.model.jit import compiled\n"
+        "import dse.model.loops as loops\n"
+        "loops.copy_row.targetoptions.update(no_cpython_wrapper=False)\n"
+        "to = np.zeros(3); copy_row(to, np.ones(3)); print(to.sum())\n"
+    )
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    runs = [
+        subprocess.run(
+            [sys.executable, "-c", program], env=environment, capture_output=True, text=True,
+            check=True, cwd=tmp_path,
+        )
+        for _ in range(2)
+    ]  # fmt: skip
+    assert "compiling the model" in runs[0].stderr
+    assert runs[1].stderr == ""
+    assert [r.stdout for r in runs] == ["3.0\n", "3.0\n"]
