@@ -41,6 +41,7 @@ class Variable:
         values: where not empty, the only legal values, growing; ``minimum`` and ``maximum`` are
             the first and the last.
         choices: where not empty, what the values 0, 1, ... stand for.
+        default: the value that the real design has; None where there is none.
     """
 
     name: str
@@ -52,13 +53,14 @@ class Variable:
     description: str = ""
     values: tuple[int, ...] = ()
     choices: tuple[str, ...] = ()
+    default: int | None = None
 
     @classmethod
     def of(cls, name: str, spec: VariableSpec) -> Variable:
         """Build a variable from a file's entry."""
         low = (spec.values or (spec.min or 0,))[0]
         high = (spec.values or (spec.max or 0,))[-1]
-        return cls(
+        made = cls(
             name,
             minimum=low,
             maximum=len(spec.choices) - 1 if spec.choices else high,
@@ -69,6 +71,12 @@ class Variable:
             values=spec.values or (),
             choices=spec.choices or (),
         )
+        if spec.default is None:
+            return made
+        try:
+            return replace(made, default=made.check(spec.default))
+        except SpecError as error:
+            raise SpecError(f"default: {error}") from error
 
     @property
     def count(self) -> int:
@@ -171,7 +179,7 @@ class ArchTemplate:
         template = cls(
             name=spec.name,
             description=spec.description,
-            variables=tuple(Variable.of(name, v) for name, v in spec.variables.items()),
+            variables=_variables(spec, where),
             energy=spec.energy,
             constraints={},
             max_area_um2=spec.budget.area_um2 if spec.budget else None,
@@ -179,6 +187,8 @@ class ArchTemplate:
             _where=where,
         )
         template._check_names()
+        if template.defaults is not None:
+            template.build(template.defaults)
         # a tree that cannot be built at its largest values is a mistake in the file; within
         # the budget and the requirements it need not be
         template._tree({v.name: v.maximum for v in template.variables})
@@ -201,6 +211,12 @@ class ArchTemplate:
                 return variable
         known = [variable.name for variable in self.variables]
         raise SpecError(f"template '{self.name}': {unknown_name('variable', name, known)}")
+
+    @property
+    def defaults(self) -> Values | None:
+        """The real design's values of all variables; None where the file does not give them."""
+        given = {v.name: v.default for v in self.variables if v.default is not None}
+        return given if len(given) == len(self.variables) else None
 
     def check(self, values: Mapping[str, object]) -> Values:
         """Return checked values of the named variables, in the template's order.
@@ -394,6 +410,16 @@ class ArchTemplate:
                 yield f"technology.{key}", value.names, value.source
         for relation in self._spec.require:
             yield "require", relation.names, relation.source
+
+
+def _variables(spec: TemplateSpec, where: str) -> tuple[Variable, ...]:
+    found = []
+    for name, variable in spec.variables.items():
+        try:
+            found.append(Variable.of(name, variable))
+        except SpecError as error:
+            raise SpecError(f"{where}: variables.{name}.{error}") from error
+    return tuple(found)
 
 
 def _evaluate(

@@ -64,6 +64,7 @@ class VariableSpec(Strict):
         default=None, min_length=1, max_length=10_000
     )
     choices: tuple[Name, ...] | None = Field(default=None, min_length=1, max_length=1000)
+    default: int | str | None = None
     sampling: Literal["uniform", "powers_of_two"] = "uniform"
     unit: str = ""
     description: str = ""
