@@ -164,7 +164,8 @@ def compare(
 
     Args:
         cases: what to compare.
-        native, timeloop: the two; they raise InvalidMapping for a rejected mapping.
+        native: evaluates a case with the native model.
+        timeloop: evaluates it with Timeloop; both raise InvalidMapping for a rejected mapping.
         n_jobs: cases at a time.
         report: called with the number of cases done.
 
@@ -242,7 +243,7 @@ def _metrics(stats: Stats) -> dict[str, float]:
 
 def _slack(architecture: Architecture, timeloop: Stats) -> dict[str, float]:
     """Areas and leakage have two digits in Timeloop's files."""
-    instances = sum(x.instances for x in (*architecture.levels, architecture.compute))
+    instances = architecture.compute.instances + sum(x.instances for x in architecture.levels)
     leaking = sum(level.leak_energy_pj > 0 for level in timeloop.levels.values())
     return {"area": 1.001 * _HALF_UNIT * instances, "energy": 1.001 * _HALF_UNIT * leaking}
 

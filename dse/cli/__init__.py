@@ -13,6 +13,9 @@ from dse.errors import DseError, SpecError, unknown_name
 COMMANDS = {
     "run": ("dse.cli.run", "search hardware and mappings for a workload"),
     "model": ("dse.cli.model", "evaluate Timeloop input files, as timeloop-model does"),
+    "validate": ("dse.cli.validate", "compare the native model with a real timeloop-model"),
+    "convert": ("dse.cli.convert", "rewrite Timeloop files in another of its formats"),
+    "doctor": ("dse.cli.doctor", "say which external tools are found, and what each gives"),
     "components": ("dse.cli.components", "energy and area of an SRAM, a MAC, ... with a plot"),
     "import": ("dse.cli.import_model", "make a workload file from an ONNX model"),
     "list": ("dse.cli.listing", "list optimizers, archs, workloads, ..."),

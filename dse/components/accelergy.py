@@ -184,9 +184,7 @@ def compute_component(compute: Compute) -> dict[str, Any]:
     }
 
 
-def price_components(
-    components: Sequence[dict[str, Any]], technology: Technology
-) -> list[Price]:
+def price_components(components: Sequence[dict[str, Any]], technology: Technology) -> list[Price]:
     """Return the prices of components, from the cache or from one run of Accelergy.
 
     Raises:
@@ -196,9 +194,7 @@ def price_components(
     keys = [_key(tool, component, technology) for component in components]
     known = {key: price for key in set(keys) if (price := _cached(key)) is not None}
     missing = {
-        key: component
-        for key, component in zip(keys, components, strict=True)
-        if key not in known
+        key: component for key, component in zip(keys, components, strict=True) if key not in known
     }
     if missing:
         fresh = _ask(tool, list(missing.values()), technology)
@@ -218,7 +214,10 @@ def accelergy_input(
         entry = {"name": f"C{index}", **component}
         if tool.is_0_3:
             entry = {k: v for k, v in entry.items() if k != "required_actions"}
-            entry["attributes"] = {**component["attributes"], "latency": f"{technology.clock_ns:g}ns"}
+            entry["attributes"] = {
+                **component["attributes"],
+                "latency": f"{technology.clock_ns:g}ns",
+            }
         local.append(entry)
     top: dict[str, Any] = {"technology": node}
     if not tool.is_0_3:

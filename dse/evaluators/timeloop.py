@@ -19,10 +19,10 @@ from dse.evaluators.native import check_shapes, hardware_index_of
 from dse.mapping import Mapping, MappingBatch
 from dse.model.stats import Stats
 from dse.problem import Problem
+from dse.process import Limits
 from dse.settings import setting
 from dse.timeloop import binaries
 from dse.timeloop.model_run import ModelRunner
-from dse.process import Limits
 
 _LOG = logging.getLogger(__name__)
 _ON_ERROR = ("stop", "skip")

@@ -95,9 +95,8 @@ class TimeloopMapper(Mapper[TimeloopMapperSettings]):
     ) -> Metrics:
         """Evaluate what was found with the run's own evaluator."""
         found = [h for h, mapping in enumerate(mappings) if mapping is not None]
-        columns = [np.zeros(len(mappings), np.bool_)]
-        columns += [np.full(len(mappings), np.nan) for _ in range(4)]
-        result = Metrics(*columns)
+        count = len(mappings)
+        result = Metrics(np.zeros(count, np.bool_), *(np.full(count, np.nan) for _ in range(4)))
         if found:
             batch = MappingBatch.of([m for m in mappings if m is not None])
             index = np.array(found, dtype=np.int32)

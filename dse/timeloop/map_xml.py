@@ -137,12 +137,8 @@ def _level(part: str, tensors: Sequence[str]) -> XmlLevel:
         energy_pj += row["energy_pj"] * instances
         energy_pj += tables["temporal_reduction_energy"][t] * instances
         energy_pj += tables["addr_gen_energy"][t] * clusters
-        stats[name] = TensorStats(
-            **{
-                key: int(value) if key in ("utilized_capacity", "partition_size") else value
-                for key, value in row.items()
-            }
-        )
+        capacity, partition = int(row.pop("utilized_capacity")), int(row.pop("partition_size"))
+        stats[name] = TensorStats(utilized_capacity=capacity, partition_size=partition, **row)
     return XmlLevel(int(cycles[1]), float(cycles[2]), stats, energy_pj)
 
 

@@ -11,8 +11,8 @@ from dse.errors import InvalidMapping, ToolError
 from dse.mapping import Mapping
 from dse.model.stats import LevelStats, Stats
 from dse.problem import Problem
-from dse.timeloop.map_xml import XmlStats, parse_map_xml
 from dse.process import Finished, Limits, ending, own_folder, run
+from dse.timeloop.map_xml import XmlStats, parse_map_xml
 from dse.timeloop.stats_file import parse_stats
 from dse.timeloop.write import (
     architecture_yaml,
@@ -90,7 +90,9 @@ def read_run(folder: Path, finished: Finished, problem: Problem) -> Stats:
             f"timeloop-model ended without an error, but wrote no {name}"
         ) from error
     except (ToolError, UnicodeDecodeError) as error:
-        raise finished.failure(f"timeloop-model wrote files that cannot be read: {error}") from error
+        raise finished.failure(
+            f"timeloop-model wrote files that cannot be read: {error}"
+        ) from error
 
 
 def joined(printed: Stats, exact: XmlStats) -> Stats:

@@ -76,7 +76,9 @@ def _factors(node: Node | None, *, exact: bool = False) -> list[tuple[str, str]]
     """Return dimension and factor; with ``exact``, upper bounds are passed over."""
     if node is None:
         return []
-    words = [str(x.value) for x in node.value] if isinstance(node.value, list) else [str(node.value)]
+    words = (
+        [str(x.value) for x in node.value] if isinstance(node.value, list) else [str(node.value)]
+    )
     text = " ".join(words).partition("#")[0]
     if exact:
         text = re.sub(r"[A-Za-z]+\s*<=\s*[0-9]+", " ", text)

@@ -270,8 +270,9 @@ class _Flattener:
             space.name: {term.dimension for row in space.projection for term in row}
             for space in shape.data_spaces
         }
-        not_over, over = rule.get("no_iteration_over_dataspaces"), rule.get(
-            "must_iterate_over_dataspaces"
+        not_over, over = (
+            rule.get("no_iteration_over_dataspaces"),
+            rule.get("must_iterate_over_dataspaces"),
         )
         barred = set().union(*(uses.get(t, set()) for t in not_over.names())) if not_over else set()
         wanted = set().union(*(uses.get(t, set()) for t in over.names())) if over else None

@@ -7,7 +7,6 @@ parsed nodes, which know their own file and line, take the mark's place.
 
 from __future__ import annotations
 
-import glob
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -124,8 +123,8 @@ class Renderer:
 
         def include_all(pattern: str, key: str = "") -> str:
             folders = [here, *self._paths]
-            names = sorted({n for f in folders for n in glob.glob(str(f / pattern))})
-            parts = [_at(self.load(Path(name)), key, name) for name in names]
+            found = sorted({p for folder in folders for p in folder.glob(pattern)})
+            parts = [_at(self.load(file), key, str(file)) for file in found]
             return self._mark(_joined(parts, str(path)))
 
         functions = (cwd, add_to_path, find_path, path_exists, include, include_text, include_all)
@@ -193,7 +192,8 @@ def _joined(parts: list[Node], source: str) -> Node:
 def _environment() -> SandboxedEnvironment:
     try:
         from jinja2 import StrictUndefined  # noqa: PLC0415 - only such projects need it
-        from jinja2.sandbox import ImmutableSandboxedEnvironment, SecurityError  # noqa: PLC0415
+        from jinja2.exceptions import SecurityError  # noqa: PLC0415
+        from jinja2.sandbox import ImmutableSandboxedEnvironment  # noqa: PLC0415
     except ImportError as error:
         raise SpecError(
             "this Timeloop project is a jinja2 template: install jinja2 to read it"
@@ -213,7 +213,8 @@ def _environment() -> SandboxedEnvironment:
         def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:  # noqa: ANN401
             return attr not in _GREEDY and super().is_safe_attribute(obj, attr, value)
 
-    environment = Sandbox(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)  # noqa: S701 - it makes YAML, not HTML
+    # what it makes is YAML, not HTML
+    environment = Sandbox(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)
     for name in ("format", "center", "indent", "xmlattr", "tojson", "pprint", "wordwrap"):
         environment.filters.pop(name, None)
     environment.globals = {k: environment.globals[k] for k in ("range", "dict", "namespace")}

@@ -83,9 +83,7 @@ def template_mapping_yaml(mapping: Mapping, architecture: Architecture, problem:
             continue
         kept = [t for t, keep in zip(problem.tensors, mapping.keep[s], strict=True) if keep]
         rest = [t for t in problem.tensors if t not in kept]
-        directives.append(
-            {"target": level.name, "type": "dataspace", "keep": kept, "bypass": rest}
-        )
+        directives.append({"target": level.name, "type": "dataspace", "keep": kept, "bypass": rest})
         directives.append(
             {
                 "target": level.name,
@@ -136,9 +134,7 @@ def _nodes(architecture: Architecture) -> list[_Node]:
             inner = components[place + 1]
             below = (inner.mesh_x // component.mesh_x, inner.mesh_y // component.mesh_y)
             two_dummies = (
-                component.kind == DUMMY
-                and isinstance(inner, StorageLevel)
-                and inner.kind == DUMMY
+                component.kind == DUMMY and isinstance(inner, StorageLevel) and inner.kind == DUMMY
             )
             if two_dummies and math.prod(below) > 1:
                 found = _INTER.match(component.name)

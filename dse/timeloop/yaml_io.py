@@ -25,11 +25,16 @@ MAX_BYTES = 64 * 2**20
 _PLAIN_TAGS = {f"tag:yaml.org,2002:{t}" for t in ("str", "int", "float", "bool", "null")}
 #: Tags of timeloopfe's input form; the nodes keep them.
 _NODE_TAGS = {
-    f"!{t}"
-    for t in (
-        "Architecture Component Container Hierarchical Parallel Pipelined Nothing Compute Storage "
-        "Network nomerge"
-    ).split()
+    "!Component",
+    "!Compute",
+    "!Container",
+    "!Hierarchical",
+    "!Network",
+    "!Nothing",
+    "!Parallel",
+    "!Pipelined",
+    "!Storage",
+    "!nomerge",
 }
 #: Top-level keys that every file of a project may have: Accelergy's, which the model ignores.
 _REPEATABLE = {"components", "compound_components", "globals"}

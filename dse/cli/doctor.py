@@ -1,0 +1,95 @@
+"""``python -m dse doctor``: what is found of the tools that dse can use, and what each gives."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+from dse import __version__
+from dse.errors import DseError
+
+#: Optional Python packages: what they give, and how to get them.
+_PACKAGES = {
+    "jinja2": ("reading timeloopfe's jinja2 templates", "pip install jinja2"),
+    "torch": ("import of PyTorch networks", "https://pytorch.org/get-started"),
+    "onnx": ("import of ONNX networks", "pip install onnx"),
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One tool: where and which it is (None: missing), what it gives, how to get it."""
+
+    name: str
+    found: str | None
+    gives: str
+    guide: str
+    trouble: str = ""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command and return its exit code, which is 0 whatever is missing."""
+    parser = argparse.ArgumentParser(
+        prog="python -m dse doctor",
+        description="Say which external tools are found, their versions, and what each gives.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--json", action="store_true", help="write JSON to stdout")
+    arguments = parser.parse_args(argv)
+    findings = list(_findings())
+    if arguments.json:
+        sys.stdout.write(json.dumps([asdict(f) for f in findings], indent=2) + "\n")
+        return 0
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    lines = [f"dse {__version__}, Python {platform.python_version()}, {cores} cores", ""]
+    for finding in findings:
+        lines.append(
+            f"{'found  ' if finding.found else 'missing'}  {finding.name:16} "
+            f"{finding.found or ''}".rstrip()
+        )
+        lines.append(f"         {'':16} gives {finding.gives}")
+        if finding.found is None:
+            lines += [f"         {'':16} {line}" for line in finding.trouble.splitlines()]
+            lines.append(f"         {'':16} how to get it: {finding.guide}")
+    lines += ["", "Nothing of this is needed for 'run' and 'model' with the native model."]
+    sys.stdout.write("\n".join(lines) + "\n")
+    return 0
+
+
+def _findings() -> Iterator[Finding]:
+    from dse.components import accelergy  # noqa: PLC0415
+    from dse.timeloop import binaries  # noqa: PLC0415
+
+    def model() -> str:
+        path = binaries.find("timeloop-model")
+        return f"{path} (computes as {binaries.version(path) or 'no version that dse knows'})"
+
+    def mapper() -> str:
+        return str(binaries.find("timeloop-mapper"))
+
+    def prices() -> str:
+        tool = accelergy.find()
+        return f"{tool.path} (version {tool.version})"
+
+    yield _finding("timeloop-model", model, "evaluator=timeloop, validate", binaries.GUIDE)
+    yield _finding("timeloop-mapper", mapper, "mapper=timeloop", binaries.GUIDE)
+    yield _finding("accelergy", prices, "energy=accelergy", accelergy.GUIDE)
+    for name, (gives, guide) in _PACKAGES.items():
+        try:
+            yield Finding(name, version(name), gives, guide)
+        except PackageNotFoundError:
+            yield Finding(name, None, gives, guide)
+
+
+def _finding(name: str, look: Callable[[], str], gives: str, guide: str) -> Finding:
+    try:
+        return Finding(name, look(), gives, guide)
+    except DseError as error:
+        # a tool that is there but does not work is as good as missing; the reason is shown
+        return Finding(name, None, gives, guide, str(error))
