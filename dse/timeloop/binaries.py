@@ -62,7 +62,7 @@ def _version(binary: Path, _modified_ns: int) -> str | None:
     from dse.timeloop.model_run import ModelRunner  # noqa: PLC0415 - which imports this module
     from dse.timeloop.read import read_text  # noqa: PLC0415
 
-    spec = read_text(_PROBE, source="version probe")
+    spec = read_text(PROBE, source="version probe")
     assert spec.mapping is not None
     runner = ModelRunner(binary)
     said = runner.stats(runner.text(spec.architecture, spec.problem, spec.mapping), spec.problem)
@@ -91,15 +91,15 @@ def described(tool: str, given: str | None = None) -> tuple[Path | None, str]:
 
 #: A convolution with a halo (its reload differs between 4cf6d4c and 3.0.3) and with partial sums
 #: that come back (their fills differ between 3.0.3 and what came before it).
-_PROBE = """\
+PROBE = """\
 architecture:
   version: 0.4
   subtree:
   - name: system
     local:
-    - {name: DRAM, class: DRAM, attributes: {word_bits: 8}}
-    - {name: Buffer, class: SRAM, attributes: {entries: 64, word_bits: 8}}
-    - {name: MACC, class: intmac, attributes: {word_bits: 8}}
+    - {name: DRAM, class: DRAM, attributes: {word-bits: 8}}
+    - {name: Buffer, class: SRAM, attributes: {entries: 64, word-bits: 8}}
+    - {name: MACC, class: intmac, attributes: {word-bits: 8}}
 problem: {shape: cnn-layer, R: 3, S: 1, P: 4, Q: 1, C: 2, K: 2, N: 1}
 mapping:
 - {target: DRAM, type: temporal, factors: P=4 C=2 K=2, permutation: KPC}

@@ -83,6 +83,8 @@ def read_run(folder: Path, finished: Finished, problem: Problem) -> Stats:
     try:
         printed = parse_stats((folder / STATS).read_text(encoding="utf-8"))
         exact = parse_map_xml((folder / MAP_XML).read_text(encoding="utf-8"), problem.tensors)
+        if exact.computes != problem.macs:
+            raise ToolError(f"they are of {exact.computes} operations, expected {problem.macs}")
         return joined(printed, exact)
     except FileNotFoundError as error:
         name = Path(error.filename).name
