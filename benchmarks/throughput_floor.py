@@ -16,7 +16,7 @@ from throughput_cases import Case
 from dse.mapspace import Mapspace
 from dse.model.arrays import HEAD
 from dse.model.batch import make_plan
-from dse.model.lanes import Plan
+from dse.model.block import Plan
 
 _ARRAYS, _LENGTH = 16, 256
 

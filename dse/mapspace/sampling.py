@@ -19,17 +19,9 @@ from dse.mapspace.space import Mapspace, SpaceArrays
 from dse.model import arrays as a
 from dse.model.arrays import MappingArrays
 from dse.model.batch import make_plan
+from dse.model.block import WIDTH, Lanes, Plan, Prices, derive, lay_out, load_hardware
+from dse.model.fit import check
 from dse.model.jit import compiled, inner
-from dse.model.lanes import (
-    WIDTH,
-    Lanes,
-    Plan,
-    Prices,
-    check,
-    derive,
-    lay_out,
-    load_hardware,
-)
 from dse.model.scratch import block
 
 
@@ -70,7 +62,7 @@ def _sample(space: Mapspace, count: int, seed: int, max_draws: int, *, valid_onl
         return Sample(batch.window(0, 0), 0)
     levels, dimensions, _ = batch.temporal.shape
     lanes, prices, _ = block(levels, dimensions, *space.problem.projection.shape[:2])
-    load_hardware(prices, _hardware(space.architecture), np.zeros(1, np.int32), 0, 1)
+    load_hardware(prices, hardware_arrays(space.architecture), np.zeros(1, np.int32), 0, 1)
     found, drawn = fill_sample(
         space.arrays,
         make_plan(space.problem, space.arrays.keep != 0, a.HEAD),
@@ -87,7 +79,8 @@ def _sample(space: Mapspace, count: int, seed: int, max_draws: int, *, valid_onl
 
 
 @lru_cache(maxsize=1024)
-def _hardware(architecture: Architecture) -> HardwareArrays:
+def hardware_arrays(architecture: Architecture) -> HardwareArrays:
+    """Return the arrays of one architecture, kept for the next call."""
     return HardwareBatch.of(architecture).arrays
 
 
@@ -167,7 +160,7 @@ def _draw_keeps(space: SpaceArrays, seed: int, draw: int, m: MappingArrays, b: i
 
 
 @inner
-def _mark_slots(space: SpaceArrays, x: Lanes) -> None:
+def mark_slots(space: SpaceArrays, x: Lanes) -> None:
     """Set which factors can differ from 1 anywhere in the space."""
     x.temporal[:] = 1.0
     x.spatial[:] = 1.0
@@ -215,7 +208,7 @@ def _emit(
 
 
 @inner
-def _within_fanout(space: SpaceArrays, x: Lanes) -> None:
+def within_fanout(space: SpaceArrays, x: Lanes) -> None:
     """Clear ``ok`` where a level's X or Y product exceeds its own fan-out."""
     for s in range(space.fanout_x.shape[0]):
         width, height = x.width[s], x.height[s]
@@ -232,7 +225,7 @@ def fill_sample(
     wanted = out.temporal.shape[2]
     found = 0
     drawn = 0
-    _mark_slots(space, x)
+    mark_slots(space, x)
     lay_out(x)
     while found < wanted and drawn < max_draws:
         n = min(WIDTH, max_draws - drawn)
@@ -249,7 +242,7 @@ def fill_sample(
             x.ok[:] = True
         else:
             check(x, plan, c, block.keep)
-        _within_fanout(space, x)
+        within_fanout(space, x)
         count = 0
         last = n
         for i in range(n):

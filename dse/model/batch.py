@@ -12,8 +12,9 @@ import numpy.typing as npt
 from dse.architecture import HardwareBatch
 from dse.mapping import MappingBatch
 from dse.model import arrays as a
+from dse.model.block import Plan
 from dse.model.evaluate import evaluate_exact
-from dse.model.lanes import Plan, evaluate_lanes
+from dse.model.lanes import evaluate_lanes
 from dse.model.scratch import block
 from dse.problem import Problem
 

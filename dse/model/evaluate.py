@@ -9,8 +9,9 @@ from dse.architecture import Architecture, HardwareBatch
 from dse.errors import InvalidMapping, SpecError
 from dse.mapping import Mapping, MappingBatch
 from dse.model import arrays as a
-from dse.model.kernel import evaluate_range, new_scratch
+from dse.model.kernel import evaluate_range
 from dse.model.stats import LevelStats, NetworkStats, Stats, TensorStats
+from dse.model.workspace import new_scratch
 from dse.problem import Problem
 
 #: Children of one level that may be listed where no closed form exists.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 
-from dse.model.lanes import Lanes, Odd, Prices, new_lanes, new_odd, new_prices
+from dse.model.block import Lanes, Prices, new_lanes, new_prices
+from dse.model.delivery import Odd, new_odd
 
 Block = tuple[Lanes, Prices, Odd]
 

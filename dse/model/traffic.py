@@ -18,20 +18,9 @@ from dse.model.multicast import (
     group_children,
     place_children,
 )
+from dse.model.records import Records, record, record_histogram
 
 Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
-
-
-class Records(NamedTuple):
-    """Access records of one tensor at every level, sorted by (multicast, scatter); scratch."""
-
-    entries: Ints  # (L,) how many are in use
-    multicast: Ints  # (L, R)
-    scatter: Ints  # (L, R)
-    accesses: Floats  # (L, R)
-    hops: Floats  # (L, R)
-    links: Floats  # (L,) link transfers
 
 
 class Tile(NamedTuple):
@@ -44,18 +33,6 @@ class Tile(NamedTuple):
     step: Ints  # (Q,) translation of the event at hand
     total: Ints  # (Q,)
     reach: Ints  # (Q,) how far two children of a level can lie apart
-
-
-def new_records(levels: int, entries: int) -> Records:
-    """Allocate records of at most ``entries`` per level."""
-    return Records(
-        np.zeros(levels, np.int64),
-        np.empty((levels, entries), np.int64),
-        np.empty((levels, entries), np.int64),
-        np.empty((levels, entries)),
-        np.empty((levels, entries)),
-        np.zeros(levels),
-    )
 
 
 def new_tile(loops: int, ranks: int) -> Tile:
@@ -146,49 +123,6 @@ def delivered_words(tile: Tile, nest: Nest, s: int, full: int, version: int) -> 
     return words
 
 
-@inner
-def _record(r: Records, s: int, multicast: int, scatter: int, accesses: float, hops: float) -> None:
-    """Add to the record of (multicast, scatter) at level s, keeping the records sorted."""
-    count = r.entries[s]
-    place = 0
-    while place < min(count, r.multicast.shape[1]):
-        m, c = r.multicast[s, place], r.scatter[s, place]
-        if m == multicast and c == scatter:
-            r.accesses[s, place] += accesses
-            r.hops[s, place] += hops
-            return
-        if m > multicast or (m == multicast and c > scatter):
-            break
-        place += 1
-    r.entries[s] = count + 1
-    if count >= r.multicast.shape[1]:
-        return  # beyond the capacity: the caller sees it and allocates more
-    for i in range(count, place, -1):
-        r.multicast[s, i] = r.multicast[s, i - 1]
-        r.scatter[s, i] = r.scatter[s, i - 1]
-        r.accesses[s, i] = r.accesses[s, i - 1]
-        r.hops[s, i] = r.hops[s, i - 1]
-    r.multicast[s, place] = multicast
-    r.scatter[s, place] = scatter
-    r.accesses[s, place] = accesses
-    r.hops[s, place] = hops
-
-
-@inner
-def _record_histogram(r: Records, s: int, h: Histogram, words: int) -> None:
-    """Record ``words`` delivered to every group of the histogram."""
-    for i in range(h.size[0]):
-        accesses = float(h.groups[i]) * float(words)
-        _record(
-            r,
-            s,
-            h.multicast[i],
-            h.groups[i],
-            accesses,
-            h.hops[i] * accesses / float(h.groups[i]),
-        )
-
-
 class Links(NamedTuple):
     """What the link events of one cell need to know; scratch."""
 
@@ -230,7 +164,7 @@ def _link_event(
         after += links.left.groups[i]
     if after >= before:
         return False
-    _record_histogram(r, s, links.left, words)
+    record_histogram(r, s, links.left, words)
     r.links[s] += float(linked) * float(words)
     return True
 
@@ -372,7 +306,7 @@ def cell_traffic(
             if always_full
             else delivered_words(tile, nest, s, full, version)
         )
-        _record(r, s, 1, 1, float(words), 0.0)
+        record(r, s, 1, 1, float(words), 0.0)
         return True
     grid_width = max(fanout_x, nest.width[s])
     grid_height = max(fanout_y, nest.height[s])
@@ -408,7 +342,7 @@ def cell_traffic(
             want_hops,
         )
     if words > 0:
-        _record_histogram(r, s, links.plain, words)
+        record_histogram(r, s, links.plain, words)
     capacity = r.multicast.shape[1]
     return (
         links.plain.size[0] <= capacity

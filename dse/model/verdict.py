@@ -1,0 +1,85 @@
+"""Which mappings Timeloop rejects, and at which level first (section 8 of the rules)."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from dse.architecture import HardwareArrays
+from dse.model import arrays as a
+from dse.model.arrays import ProblemArrays
+from dse.model.jit import inner
+from dse.model.loops import footprint
+from dse.model.workspace import Scratch
+
+Ints = npt.NDArray[np.int64]
+
+
+@inner
+def set_sizes(w: Scratch, p: ProblemArrays) -> None:
+    """Tile sizes of every tensor at every level (section 3)."""
+    for t in range(w.size.shape[0]):
+        for s in range(w.size.shape[1]):
+            w.size[t, s] = footprint(p.projection[t], w.nest.extent[s])
+            w.spatial_size[t, s] = footprint(p.projection[t], w.nest.spatial_extent[s])
+
+
+@inner
+def _expansion(used_x: int, used_y: int, instances: int, mesh_x: int, mesh_y: int, v: Ints) -> bool:
+    """Check instances, then X, then Y (section 8); fill the verdict; True when it fits."""
+    if used_x * used_y > instances:
+        v[a.V_EXPANSION], v[a.V_DEMAND], v[a.V_BOUND] = a.OVER_INSTANCES, used_x * used_y, instances
+    elif used_x > mesh_x:
+        v[a.V_EXPANSION], v[a.V_DEMAND], v[a.V_BOUND] = a.OVER_X, used_x, mesh_x
+    elif used_y > mesh_y:
+        v[a.V_EXPANSION], v[a.V_DEMAND], v[a.V_BOUND] = a.OVER_Y, used_y, mesh_y
+    else:
+        return True
+    return False
+
+
+@inner
+def fits(w: Scratch, hw: HardwareArrays, i: int, keep: npt.NDArray[np.bool_]) -> bool:
+    """Timeloop's rejection rules in its order (section 8); ``keep (L, T)``."""
+    v = w.verdict
+    v[:] = 0
+    v[a.V_LEVEL] = a.ARITHMETIC
+    levels, tensors = keep.shape
+    for t in range(tensors):
+        anywhere = False
+        for s in range(levels):
+            anywhere |= keep[s, t]
+        if not anywhere:
+            v[a.V_EXPANSION] = a.KEPT_NOWHERE
+            return False
+    x = y = np.int64(1)
+    for s in range(levels):
+        x *= w.nest.width[s]
+        y *= w.nest.height[s]
+    if not _expansion(x, y, hw.mac_instances[i], hw.mac_mesh_x[i], hw.mac_mesh_y[i], v):
+        return False
+    for s in range(levels):
+        v[a.V_LEVEL] = s
+        x //= w.nest.width[s]
+        y //= w.nest.height[s]
+        fits = True
+        if hw.size_words[s, i] >= 0:
+            used = np.int64(0)
+            for t in range(tensors):
+                if keep[s, t]:
+                    used += w.size[t, s]
+            usable = np.int64(math.floor(hw.size_words[s, i] / hw.multiple_buffering[s, i]))
+            v[a.V_USED], v[a.V_SIZE] = used, usable
+            if used > usable:
+                v[a.V_CAPACITY] = a.TOO_LARGE
+                fits = False
+            elif float(used) < float(usable) * hw.min_utilization[s, i]:
+                v[a.V_CAPACITY] = a.TOO_SMALL
+                fits = False
+        fits &= _expansion(x, y, hw.instances[s, i], hw.mesh_x[s, i], hw.mesh_y[s, i], v)
+        if not fits:
+            return False
+    v[a.V_LEVEL] = a.FITS
+    return True
