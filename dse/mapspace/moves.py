@@ -72,7 +72,7 @@ def _smallest_prime(n: int) -> int:
 
 
 @inner
-def _random_prime(n: int, u: float) -> int:
+def random_prime(n: int, u: float) -> int:
     """One of the prime factors of n > 1, equally likely with multiplicity."""
     count = 0
     rest = n
@@ -87,13 +87,15 @@ def _random_prime(n: int, u: float) -> int:
 
 
 @inner
-def _factor(space: SpaceArrays, m: MappingArrays, d: int, k: int, b: int) -> int:
+def factor_at(space: SpaceArrays, m: MappingArrays, d: int, k: int, b: int) -> int:
+    """Factor of dimension d in its slot k."""
     s = space.slot_level[d, k]
     return np.int64(m.spatial[s, d, b] if space.slot_spatial[d, k] else m.temporal[s, d, b])
 
 
 @inner
-def _set_factor(space: SpaceArrays, m: MappingArrays, d: int, k: int, b: int, value: int) -> None:
+def set_factor(space: SpaceArrays, m: MappingArrays, d: int, k: int, b: int, value: int) -> None:
+    """Set the factor of dimension d in its slot k."""
     s = space.slot_level[d, k]
     if space.slot_spatial[d, k]:
         m.spatial[s, d, b] = value
@@ -113,14 +115,14 @@ def _move_factor(space: SpaceArrays, m: MappingArrays, b: int, seed: int) -> Non
         k = int(uniform(seed, b, 9 + 4 * attempt) * slots)
         to = int(uniform(seed, b, 10 + 4 * attempt) * (slots - 1))
         to += to >= k
-        here = _factor(space, m, d, k, b)
+        here = factor_at(space, m, d, k, b)
         if here < 2 or space.slot_fixed[d, k] or space.slot_fixed[d, to]:
             continue
-        prime = _random_prime(here, uniform(seed, b, 11 + 4 * attempt))
-        there = _factor(space, m, d, to, b) * prime
+        prime = random_prime(here, uniform(seed, b, 11 + 4 * attempt))
+        there = factor_at(space, m, d, to, b) * prime
         if there <= space.slot_cap[d, to]:
-            _set_factor(space, m, d, k, b, here // prime)
-            _set_factor(space, m, d, to, b, there)
+            set_factor(space, m, d, k, b, here // prime)
+            set_factor(space, m, d, to, b, there)
             return
 
 
@@ -142,6 +144,25 @@ def _swap_loops(space: SpaceArrays, m: MappingArrays, b: int, seed: int) -> None
 
 
 @inner
+def change_axis(m: MappingArrays, s: int, d: int, b: int) -> None:
+    """Move dimension d of level s to the other side of the split."""
+    place = 0
+    while m.spatial_permutation[s, place, b] != d:
+        place += 1
+    split = m.split[s, b]
+    if place < split:
+        m.split[s, b] = split - 1
+        for p in range(place, split - 1):
+            m.spatial_permutation[s, p, b] = m.spatial_permutation[s, p + 1, b]
+        m.spatial_permutation[s, split - 1, b] = d
+    else:
+        m.split[s, b] = split + 1
+        for p in range(place, split, -1):
+            m.spatial_permutation[s, p, b] = m.spatial_permutation[s, p - 1, b]
+        m.spatial_permutation[s, split, b] = d
+
+
+@inner
 def _flip_axis(space: SpaceArrays, m: MappingArrays, b: int, seed: int) -> None:
     """Move one dimension that may run along either axis to the other side of the split."""
     levels, dimensions = space.axis.shape
@@ -150,20 +171,7 @@ def _flip_axis(space: SpaceArrays, m: MappingArrays, b: int, seed: int) -> None:
         d = int(uniform(seed, b, 9 + 2 * attempt) * dimensions)
         if space.axis[s, d] != 2:
             continue
-        place = 0
-        while m.spatial_permutation[s, place, b] != d:
-            place += 1
-        split = m.split[s, b]
-        if place < split:
-            m.split[s, b] = split - 1
-            for p in range(place, split - 1):
-                m.spatial_permutation[s, p, b] = m.spatial_permutation[s, p + 1, b]
-            m.spatial_permutation[s, split - 1, b] = d
-        else:
-            m.split[s, b] = split + 1
-            for p in range(place, split, -1):
-                m.spatial_permutation[s, p, b] = m.spatial_permutation[s, p - 1, b]
-            m.spatial_permutation[s, split, b] = d
+        change_axis(m, s, d, b)
         return
 
 
@@ -267,5 +275,5 @@ def round_dimension(
             for edge in range(best + 1, lattice.first[node + 1]):
                 if abs(lattice.factor[edge] - value) <= abs(lattice.factor[best] - value):
                     best = edge
-            _set_factor(space, out, d, k, b, lattice.factor[best])
+            set_factor(space, out, d, k, b, lattice.factor[best])
             node = np.int64(lattice.target[best])

@@ -1,0 +1,147 @@
+"""What the stepwise mappers share: budget, joint evaluation over hardware, the best so far."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Generic, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from dse.architecture import HardwareBatch
+from dse.errors import SpecError
+from dse.evaluators.base import Metrics
+from dse.mappers.base import Mapped, Mapper
+from dse.mapping import Mapping, MappingBatch
+from dse.problem import Problem
+
+S = TypeVar("S")
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass
+class Best:
+    """The best mapping that one hardware has seen; ``row`` are its metrics."""
+
+    value: float = float("inf")
+    mapping: Mapping | None = None
+    row: tuple[float, ...] = (False, np.nan, np.nan, np.nan, np.nan)
+
+    def offer(self, mappings: MappingBatch, metrics: Metrics, value: Floats) -> None:
+        """Take over the best of these mappings when it is better; of equals the first stays."""
+        if not len(value):
+            return
+        first = int(np.argmin(value))
+        if value[first] < self.value:
+            self.value = float(value[first])
+            self.mapping = mappings[first]
+            self.row = tuple(getattr(metrics, f.name)[first] for f in fields(Metrics))
+
+
+#: A search on one hardware: yields mappings to evaluate, and is sent their values, ``(B,)``.
+Course = Iterator[MappingBatch]
+
+
+class Search(Mapper[S], Generic[S]):
+    """A mapper that goes step by step, on all hardware at once.
+
+    Subclasses say in :meth:`course` how one search goes; the searches on all hardware advance
+    together, and the mappings that they ask for are evaluated in one batch. A sample is a mapping
+    that fits the hardware; those that do not fit are made again, uncounted, as random search does.
+    """
+
+    #: whether a search that has ended may be asked for more
+    settings_type: ClassVar[type[Any]]
+
+    def map(
+        self,
+        hardware: HardwareBatch,
+        problem: Problem,
+        samples: npt.NDArray[np.int64],
+        seed: int,
+    ) -> Mapped:
+        """See :meth:`dse.mappers.base.Mapper.map`."""
+        self.check()
+        best = [Best() for _ in range(len(hardware))]
+        left = [int(n) for n in samples]
+        courses = [
+            self.course(hardware, h, problem, int(samples[h]), seed) for h in range(len(hardware))
+        ]
+        asked = {h: next(course, None) for h, course in enumerate(courses) if left[h] > 0}
+        while True:
+            batches = {
+                h: batch.window(0, min(left[h], len(batch)))
+                for h, batch in asked.items()
+                if batch is not None and len(batch) and left[h] > 0
+            }
+            if not batches:
+                break
+            asked = {}
+            for h, metrics in self._evaluate(hardware, problem, batches):
+                value = self.objective.rank(metrics)
+                best[h].offer(batches[h], metrics, value)
+                left[h] -= len(value)
+                if left[h] > 0:
+                    asked[h] = _send(courses[h], value)
+        rows = zip(*(b.row for b in best), strict=True)
+        return Mapped(
+            tuple(b.mapping for b in best), Metrics(*(np.array(column) for column in rows))
+        )
+
+    @abstractmethod
+    def course(
+        self, hardware: HardwareBatch, h: int, problem: Problem, samples: int, seed: int
+    ) -> Any:  # noqa: ANN401 - a generator of batches that is sent values
+        """Search on hardware ``h``: yield a MappingBatch, be sent its values, until done.
+
+        The course must depend on ``h`` for its seed only, on what it is sent, and on its
+        arguments. A batch may be cut where the budget ends; then the search is over.
+        """
+
+    def check(self) -> None:
+        """Raise SpecError where a setting is out of range."""
+
+    def _evaluate(
+        self, hardware: HardwareBatch, problem: Problem, batches: dict[int, MappingBatch]
+    ) -> Iterator[tuple[int, Metrics]]:
+        parts = list(batches.values())
+        joint = parts[0] if len(parts) == 1 else MappingBatch.concatenate(parts)
+        index = np.repeat(
+            np.fromiter(batches, np.int32, len(batches)), [len(part) for part in parts]
+        )
+        metrics = self.evaluator.evaluate(hardware, problem, joint, index)
+        at = 0
+        for h, part in batches.items():
+            yield h, _window(metrics, at, at + len(part))
+            at += len(part)
+
+
+def _send(course: Any, value: Floats) -> MappingBatch | None:  # noqa: ANN401
+    try:
+        batch: MappingBatch = course.send(value)
+    except StopIteration:
+        return None
+    return batch
+
+
+def _window(metrics: Metrics, start: int, stop: int) -> Metrics:
+    return Metrics(*(getattr(metrics, f.name)[start:stop] for f in fields(Metrics)))
+
+
+def at_least(name: str, value: float, least: float) -> None:
+    """Raise SpecError where a mapper's setting lies below its least value."""
+    if not value >= least:
+        raise SpecError(f"mapper.{name} = {value}, expected at least {least:g}")
+
+
+def share(name: str, value: float) -> None:
+    """Raise SpecError where a mapper's setting is no probability."""
+    if not 0 <= value <= 1:
+        raise SpecError(f"mapper.{name} = {value}, expected 0 to 1")
+
+
+def join(batches: Sequence[MappingBatch]) -> MappingBatch:
+    """Join batches of one space."""
+    return MappingBatch.concatenate(batches)
