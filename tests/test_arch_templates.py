@@ -233,3 +233,16 @@ def test_the_poster_baseline_is_reproduced():
     assert stats.utilization == pytest.approx(0.5714, abs=5e-5)
     assert stats.energy_pj / 1e6 == pytest.approx(720.89, abs=0.005)
     assert stats.energy_pj / 1e12 * stats.cycles == pytest.approx(651, abs=0.5)
+
+
+def test_what_keeps_a_layer_from_the_hardware_is_said(tmp_path):
+    import dse
+    from dse.errors import NothingFeasible
+
+    values = {**catalog.template("eyeriss_256").defaults, "ifmap_words": 12}
+    with pytest.raises(
+        NothingFeasible,
+        match="smallest tiles, couldn't map level InputRegFile: "
+        "mapped tile size 13 exceeds buffer capacity 12",
+    ):
+        dse.run("eyeriss_256", "conv_cases", samples=1, variables=values, folder=tmp_path / "run")

@@ -14,7 +14,7 @@ from dse.evaluators.base import Evaluator, Metrics
 from dse.evaluators.memo import MemoEvaluator
 from dse.mappers.base import Mapped, Mapper
 from dse.mapping import MappingBatch
-from dse.problem import Problem
+from dse.problem import Layer, Problem
 from dse.study.design import Design, DesignMetrics, LayerMetrics
 from dse.study.space import SearchSpace
 
@@ -105,9 +105,32 @@ class DesignEvaluator:
             mappings = [f.mappings[h] for f in found]
             whole = tuple(m for m in mappings if m is not None)
             metrics = self._sum((f.metrics for f in found), hardware, h)
+            if not metrics.valid:
+                unmapped = self._space.workload.layers[mappings.index(None)]
+                reason = self._why_unmapped(unmapped, hardware.architectures[h])
+                metrics = DesignMetrics.infeasible(reason, metrics.area_um2)
             completed = Design(design.values, whole, design.mapping_samples)
             results.append((completed if metrics.valid else design, metrics))
         return results
+
+    def _why_unmapped(self, layer: Layer, architecture: Architecture) -> str:
+        """Say which resource keeps the layer from the hardware, and by how much."""
+        from dse.mapspace.smallest import smallest  # noqa: PLC0415 - compiled code loads on use
+
+        space = self._mapper.space_of(layer.problem, architecture)
+        mapping = smallest(space)
+        if mapping is None:
+            detail = space.infeasible or "the fan-outs and fixed factors leave none"
+            return f"layer '{layer.name}': no mapping: {detail}"
+        batch = MappingBatch.of([mapping])
+        violation = self._evaluator.explain(architecture, layer.problem, batch, 0)
+        if violation is None:
+            return (
+                f"layer '{layer.name}': no valid mapping found, though there are some: let the "
+                "mapper draw more"
+            )
+        told = violation.message.removeprefix("ERROR: ")
+        return f"layer '{layer.name}': even with the smallest tiles, {told}"
 
     def _evaluate(
         self, designs: Sequence[Design], hardware: HardwareBatch, _: np.random.SeedSequence
