@@ -16,6 +16,8 @@ class EnergyChain(ABC):
     name: str
     #: one line for people
     summary: str
+    #: whether prices depend on sizes and widths, or stand in a table for one hardware
+    follows_sizes: bool = True
 
     def price(self, architecture: Architecture) -> Architecture:
         """Return the architecture with its energies (pJ) and areas (um^2) filled in.

@@ -24,6 +24,7 @@ class ErtChain(EnergyChain):
 
     name = "ert"
     summary = "Accelergy's ERT (and ART) from files, as ert:FILE or ert:FOLDER"
+    follows_sizes = False
 
     def __init__(self, table: EnergyTable, areas_um2: dict[str, float], where: str) -> None:
         self._table = table

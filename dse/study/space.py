@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 
 import numpy as np
@@ -12,6 +13,8 @@ from dse.errors import SpecError
 from dse.mapspace.constraints import for_problem
 from dse.problem import Workload
 from dse.template import ArchTemplate, Values, Variable
+
+_log = logging.getLogger(__name__)
 
 
 class SearchSpace:
@@ -42,6 +45,13 @@ class SearchSpace:
             v for v in template.variables if v.name not in self.fixed
         )
         self._check_constraints()
+        if self.free and not chain.follows_sizes:
+            names = ", ".join(v.name for v in self.free)
+            _log.warning(
+                "energy chain '%s' prices all hardware alike, whatever %s: fix what it depends on",
+                chain.name,
+                names,
+            )
 
     def sample_values(self, rng: np.random.Generator) -> Values:
         """Draw random hardware as the template's ``sampling`` says, within its budget.
