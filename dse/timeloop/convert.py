@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from dse.timeloop.write_constraints import constraint_rules
 from dse.timeloop.write_template import template_mapping_yaml, template_yaml
 from dse.timeloop.yaml_io import load_files
 
+_LOG = logging.getLogger(__name__)
 FORMATS = ("v0.3", "v0.4", "template")
 
 
@@ -75,7 +77,11 @@ def written(project: Project, form: str) -> dict[str, str]:
         "problem.yaml": problem_yaml(problem),
     }
     if form == "template":
-        texts["arch.yaml"] = template_yaml(architecture, problem, project.constraints)
+        # timeloopfe joins a mapping with the nodes' constraints and refuses what both speak of
+        rules = project.constraints if project.mapping is None else None
+        if project.constraints and rules is None:
+            _LOG.warning("the constraints are left out: timeloopfe takes them or a mapping")
+        texts["arch.yaml"] = template_yaml(architecture, problem, rules)
         texts["problem.yaml"] = _with_underscores(texts["problem.yaml"])
         if project.mapping is not None:
             texts["mapping.yaml"] = template_mapping_yaml(project.mapping, architecture, problem)
