@@ -67,18 +67,20 @@ def _line(pair: dict[str, Any]) -> str:
 
 
 def _table(pairs: list[dict[str, Any]], archs: list[str], workloads: list[str]) -> str:
-    """Return a Markdown table: the valid share of designs, and the best EDP in J x cycles."""
+    """Return a Markdown table: the best EDP in J x cycle, and the valid designs if not all."""
     cells = {(p["arch"], p["workload"]): p for p in pairs}
     lines = ["| workload | " + " | ".join(archs) + " |", "|---" * (len(archs) + 1) + "|"]
     for workload in workloads:
         row = []
         for arch in archs:
             pair = cells[arch, workload]
-            row.append(
-                f"{pair['valid']}/{pair['designs']} {pair['edp_j_cycles']:.3g}"
-                if pair["valid"]
-                else "none"
+            if not pair["valid"]:
+                row.append("none")
+                continue
+            share = (
+                "" if pair["valid"] == pair["designs"] else f" ({pair['valid']}/{pair['designs']})"
             )
+            row.append(f"{pair['edp_j_cycles']:.2g}{share}")
         lines.append(f"| {workload} | " + " | ".join(row) + " |")
     return "\n".join(lines)
 
