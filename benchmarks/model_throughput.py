@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from throughput_cases import CASES, Case, gemmini
 from throughput_floor import floor
 from throughput_timeloop import timeloop_rates
@@ -87,8 +88,10 @@ def measure(case: Case, count: int, repeats: int) -> dict[str, Any]:
 
 
 def exact_share(
-    drawn: list[tuple[Mapspace, MappingBatch]], hardware: HardwareBatch, index: Any
-) -> float:  # noqa: ANN401
+    drawn: list[tuple[Mapspace, MappingBatch]],
+    hardware: HardwareBatch,
+    index: npt.NDArray[np.int32],
+) -> float:
     """Share of the mappings that the fast path hands to the exact kernel."""
     marked = 0
     for space, mappings in drawn:
@@ -179,23 +182,40 @@ def machine() -> dict[str, Any]:
 def show(result: dict[str, Any]) -> None:
     """Print the tables."""
     print(f"machine: {result['machine']}")
-    head = ("million/s", "eval 1t", "eval 2t", "sample 1t", "sample 2t", "draws 2t", "exact %")
-    print(f"{head[0]:26s}" + "".join(f"{x:>11s}" for x in head[1:]))
-    for row in result["cases"]:
-        rates = [row[f"{key}_{n}"] / 1e6 for key in ("evaluated_per_s", "sampled_valid_per_s")
-                 for n in (1, 2)]  # fmt: skip
-        rates.append(row["draws_per_s_2"] / 1e6)
-        print(f"{row['case']:26s}" + "".join(f"{x:11.2f}" for x in rates)
-              + f"{100 * row['exact_kernel_share']:11.2f}")  # fmt: skip
-    for row in result["floor"]:
-        print(f"floor: {row}")
+    head = (
+        "eval 1t",
+        "eval 2t",
+        "sample 1t",
+        "sample 2t",
+        "draws 2t",
+        "exact %",
+        "floor",
+        "factor",
+    )
+    print(f"{'million/s':26s}" + "".join(f"{x:>10s}" for x in head))
+    for row, limit in zip(result["cases"], result["floor"], strict=True):
+        rates = [
+            row[f"{key}_{n}"] / 1e6
+            for key in ("evaluated_per_s", "sampled_valid_per_s")
+            for n in (1, 2)
+        ]
+        rates += [row["draws_per_s_2"] / 1e6, 100 * row["exact_kernel_share"]]
+        rates += [limit["floor_per_s"] / 1e6, limit["factor_to_floor"]]
+        print(f"{row['case']:26s}" + "".join(f"{x:10.2f}" for x in rates))
+    counts = ", ".join(str(row["operations_per_mapping"]) for row in result["floor"])
+    print(f"floor: {counts} operations a mapping, on one core at ", end="")
+    print(f"{result['floor'][0]['vector_operations_per_s'] / 1e9:.1f} billion a second")
     if result["memory"]:
         m = result["memory"]
-        print(f"memory: {m['mappings']:,} mappings in one call, "
-              f"{m['bytes_above_inputs'] / 2**20:.0f} MiB above the inputs, {m['seconds']:.1f} s")  # fmt: skip
+        above = m["bytes_above_inputs"] / 2**20
+        print(f"memory: {m['mappings']:,} mappings in one call, ", end="")
+        print(f"{above:.0f} MiB above the inputs, {m['seconds']:.1f} s")
     print(f"start-up to the first evaluation, cached: {result['start_up_s']:.2f} s")
     for row in result["timeloop"]:
-        print(f"timeloop: {row}")
+        rate = row["per_s"]
+        text = f"{rate:.4g} a second" if isinstance(rate, float) else rate
+        ratio = f"; the native model on one core: {row['ratio']:,.0f} x" if "ratio" in row else ""
+        print(f"{row['program']}: {text}{ratio}")
 
 
 def main() -> int:

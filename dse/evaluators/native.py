@@ -110,6 +110,7 @@ def hardware_index_of(
 
 
 def check_shapes(machines: HardwareBatch, problem: Problem, mappings: MappingBatch) -> None:
+    """Raise ValueError where the mappings are not for these levels, dimensions and tensors."""
     levels, dimensions, _ = mappings.temporal.shape
     if levels != len(machines.level_names) or dimensions != len(problem.dimensions):
         raise ValueError(
