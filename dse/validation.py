@@ -192,10 +192,12 @@ def compare(
 def summarised(outcomes: Sequence[Outcome]) -> Report:
     """Return the report on outcomes."""
     both = [o for o in outcomes if o.native is not None and o.timeloop is not None]
-    rows = tuple(_row(metric, np.array([o.error(metric) for o in both])) for metric in METRICS)
+    rows: tuple[Row, ...] = ()
+    if both:
+        rows = tuple(_row(metric, np.array([o.error(metric) for o in both])) for metric in METRICS)
     return Report(
         outcomes=tuple(outcomes),
-        rows=rows if both else (),
+        rows=rows,
         rejected=sum(o.timeloop is None for o in outcomes),
         verdicts_differ=sum(not o.same_verdict for o in outcomes),
         counts_differ=sum(bool(o.differences) for o in outcomes),
