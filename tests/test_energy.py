@@ -119,7 +119,7 @@ def test_errors_name_the_level():
 def test_pricing_changes_nothing_else():
     values = {"pe_dim": 4, "scratchpad_kb": 8, "accumulator_kb": 4}
     bare = catalog.template("gemmini").build(values)
-    for name in sorted(set(CHAINS) - {"ert"}):  # which needs files
+    for name in sorted(set(CHAINS) - {"ert", "accelergy"}):  # which need files, a tool
         priced = energy_chain(name).price(bare)
         for before, after in zip(bare.levels, priced.levels, strict=True):
             assert after.energy.read_pj > 0
