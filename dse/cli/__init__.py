@@ -60,6 +60,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output, such as head, has gone
         sys.stderr.close()
         return 1
+    except OSError as error:  # a full disk, or a folder that may not be written
+        place = f"{error.filename}: " if error.filename else ""
+        sys.stderr.write(f"error: {place}{error.strerror or error}\n")
+        return 1
 
 
 def _dispatch(arguments: list[str]) -> int:
