@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import logging
 
 from dse.errors import SpecError, unknown_name
 from dse.problem import SHAPES, DataSpace, Problem, Shape, Term
 from dse.timeloop.yaml_nodes import Entry
 
+_LOG = logging.getLogger(__name__)
 _M, _N, _K = (Term("M"),), (Term("N"),), (Term("K"),)
 
 #: Shapes by the names of Timeloop's own shape files, and the project's own beside them. Timeloop
@@ -150,5 +152,8 @@ def _check_spelling(instance: Entry, shape: Shape) -> None:
         if key in known or key in shape.dimensions or len(key) < 4:
             continue
         near = difflib.get_close_matches(key, sorted(known), n=1, cutoff=0.85)
-        if near:
+        if near and instance.get(near[0]) is not None:
+            # Timeloop passes over it; the coefficient that it resembles has a value of its own
+            _LOG.warning("%s: is ignored, '%s' holds", entry.where, near[0])
+        elif near:
             raise entry.refuse(f"unknown coefficient '{key[:80]}'; did you mean '{near[0]}'?")
