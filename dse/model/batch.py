@@ -21,7 +21,7 @@ from dse.problem import Problem
 #: Above this, a float64 chain of the rules might not round to the exact integer.
 _EXACT_IN_FLOAT = 2.0**48
 #: Mappings per task of the fast path (a multiple of the block width) and of the exact kernel.
-_CHUNK, _SMALL_CHUNK = 16384, 1024
+_CHUNK, _SMALL_CHUNK = 4096, 512
 #: Mappings that are copied at a time where they have to be grouped.
 _LARGE_CHUNK = 1 << 18
 

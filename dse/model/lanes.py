@@ -88,10 +88,15 @@ def _tensor_energy(x: Lanes, plan: Plan, c: Prices, t: int) -> None:
                 fills[i] = math.floor(fills[i])
         reads = content
         if plan.read_write[t]:
+            least = x.work[1]
             for i in range(WIDTH):
-                x.odd[i] |= content[i] < part[i]
-                part[i] = math.floor(content[i] - part[i] + 0.5)
+                least[i] = content[i] - part[i]
+            for i in range(WIDTH):
+                part[i] = math.floor(least[i] + 0.5)
                 content[i] = math.floor(content[i] + 0.5)
+            for i in range(WIDTH):
+                if least[i] < 0.0:
+                    x.odd[i] = True
             reads = part
         if c.limited[s]:
             load_r, load_w = x.load[s, 0], x.load[s, 1]
