@@ -35,8 +35,18 @@ class RunConfig:
     parameters: dict[str, int] = setting(
         {}, "parameters of the workload (a context length), as parameters.NAME=VALUE"
     )
-    objective: str = setting("edp", "what is minimised: edp energy delay area adp eadp")
-    samples: int = setting(1000, "budget: mappings evaluated for every unique layer")
+    objective: str = setting(
+        "edp",
+        "what is minimised: edp energy delay area adp eadp, or arithmetic over metrics, as in "
+        "objective='2*cycles + energy_pj'",
+    )
+    constraints: str | None = setting(
+        None, "what every design has to satisfy, as in constraints='area_mm2 < 4, power_w < 2'"
+    )
+    samples: int | None = setting(
+        None,
+        "budget: mappings evaluated for every unique layer; null: the optimizer's own, mostly 1000",
+    )
     seed: int = setting(0, "seed of all randomness")
     energy: str | None = setting(None, "energy chain; null: the template's own")
     timeloop_version: str = setting("4cf6d4c", "Timeloop to equal: 4cf6d4c 3.0.3 dosa")

@@ -10,6 +10,8 @@ import math
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import reduce
+from typing import Any
 
 from dse.errors import SpecError, unknown_name
 
@@ -78,6 +80,22 @@ class Expression:
         except (ArithmeticError, ValueError, TypeError) as error:
             raise SpecError(f"'{self.source}' has no value: {error}") from error
 
+    def array(self, variables: Mapping[str, Any]) -> Any:  # noqa: ANN401 - numbers or arrays
+        """Return the value for numbers or equally long arrays, in floating point.
+
+        Divisions by zero and overflows give infinities and NaN, as in NumPy.
+
+        Raises:
+            SpecError: an unknown variable.
+        """
+        import numpy as np  # noqa: PLC0415 - plain arithmetic needs none
+
+        for name in sorted(self.names):
+            if name not in variables:
+                raise SpecError(f"'{self.source}': {unknown_name('variable', name, variables)}")
+        with np.errstate(all="ignore"):
+            return _array(self._tree, variables)
+
     def integer(self, variables: Mapping[str, Number]) -> int:
         """Return the value as an integer.
 
@@ -121,6 +139,29 @@ def _check(node: ast.expr, source: str, names: set[str]) -> None:
                 f"'{source}': '{ast.unparse(node)}' is not arithmetic; expected numbers, "
                 f"variables, + - * / // % ** and {', '.join(_FUNCTIONS)}"
             )
+
+
+def _array(node: ast.expr, variables: Mapping[str, Any]) -> Any:  # noqa: ANN401
+    import numpy as np  # noqa: PLC0415
+
+    match node:
+        case ast.Constant(value=int() | float() as number):
+            return np.float64(number)
+        case ast.Name(id=name):
+            return np.asarray(variables[name], np.float64)
+        case ast.BinOp(left=left, op=op, right=right):
+            return _BINARY[type(op)](_array(left, variables), _array(right, variables))
+        case ast.UnaryOp(op=sign, operand=operand):
+            return _UNARY[type(sign)](_array(operand, variables))
+        case ast.Call(func=ast.Name(id=function), args=arguments):
+            parts = [_array(argument, variables) for argument in arguments]
+            if function == "min":
+                return reduce(np.minimum, parts)
+            if function == "max":
+                return reduce(np.maximum, parts)
+            return getattr(np, function)(*parts)
+        case _:
+            raise AssertionError(f"unchecked node {node!r}")
 
 
 def _value(node: ast.expr, variables: Mapping[str, Number]) -> Number:

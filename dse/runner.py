@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ from dse.errors import NothingFeasible, SpecError, unknown_name
 from dse.evaluators.base import Evaluator
 from dse.settings import NoSettings
 from dse.study import folder as run_folder
+from dse.study.limits import Limit, limits
+from dse.study.metric_names import TIMED
 from dse.study.objective import Objective, objective
 from dse.study.result import RunResult, header
 from dse.study.space import SearchSpace
@@ -61,6 +63,7 @@ class Run:
                 name: self.space.template.variable(name).label(value)
                 for name, value in state.best.values.items()
             },
+            variables=self.space.template.variables,
             objective=self.objective.name,
             value=state.best_value,
             unit=self.objective.unit,
@@ -69,11 +72,26 @@ class Run:
             designs=state.asked,
             feasible=state.feasible,
             folder=self.folder,
+            front_objectives=state.optimizer.objectives,
+            front=tuple(state.front.ordered()),
         )
         mapped = list(zip(self.space.workload, state.best.mappings or (), strict=True))
         write_design(self.folder / run_folder.BEST, result.architecture, mapped)
+        if result.front:
+            self._write_front(result)
         run_folder.write_result(self.folder, result.as_dict())
         return result
+
+    def _write_front(self, result: RunResult) -> None:
+        """Write the files of every design on the front, and the plot."""
+        from dse.report.front import plot_front  # noqa: PLC0415 - needs matplotlib
+        from dse.timeloop.write import write_design  # noqa: PLC0415
+
+        for number, member in enumerate(result.front):
+            architecture = self.space.architecture(member.design.values)
+            mapped = zip(self.space.workload, member.design.mappings or (), strict=True)
+            write_design(result.front_folder(number), architecture, mapped)
+        plot_front(result, self.folder / "front.png")
 
 
 def start(given: Mapping[str, Any]) -> Run:
@@ -86,7 +104,14 @@ def start(given: Mapping[str, Any]) -> Run:
     arch_file = catalog.find("arch", config.run.arch)
     workload_file = catalog.find("workload", config.run.workload)
     template = ArchTemplate.read(arch_file)
-    config = replace(config, run=replace(config.run, energy=config.run.energy or template.energy))
+    config = replace(
+        config,
+        run=replace(
+            config.run,
+            energy=config.run.energy or template.energy,
+            samples=_budget(config),
+        ),
+    )
     space = _space(config, template, workload_file)
     parts = _parts(config, space)
     label = f"{config.plugins['optimizer'].name}_{space.workload.name}_s{config.run.seed}"
@@ -94,6 +119,13 @@ def start(given: Mapping[str, Any]) -> Run:
     folder = run_folder.create(wanted, Path(config.run.runs), label)
     run_folder.write_inputs(folder, config.as_dict(), arch_file, workload_file)
     return _run(config, space, parts, folder)
+
+
+def _budget(config: ResolvedConfig) -> int:
+    """Return the budget that the user set, else the optimizer's own."""
+    given = config.run.samples
+    own: int = getattr(config.plugins["optimizer"].factory, "default_samples", 1000)
+    return own if given is None else given
 
 
 def resume(folder: Path, n_jobs: int | None = None) -> Run:
@@ -117,15 +149,18 @@ def resume(folder: Path, n_jobs: int | None = None) -> Run:
 def _space(config: ResolvedConfig, template: ArchTemplate, workload_file: Any) -> SearchSpace:  # noqa: ANN401
     chain = energy_chain(config.run.energy or template.energy)
     workload = read_workload(workload_file, config.run.parameters)
-    return SearchSpace(template, workload, chain, config.run.variables)
+    goal = objective(config.run.objective)
+    return SearchSpace(template, workload, chain, config.run.variables, goal)
 
 
 def _parts(config: ResolvedConfig, space: SearchSpace) -> dict[str, Any]:
     """Build what the study drives; every setting is checked here, before a folder is made."""
-    goal = objective(config.run.objective)
+    goal = space.objective
+    bounds = limits(config.run.constraints)
+    _check_clock(goal, bounds, space)
     evaluator = _evaluator(config)
     optimizer, mapper = config.plugins["optimizer"], config.plugins["mapper"]
-    if config.run.samples < 1:
+    if (config.run.samples or 0) < 1:
         raise SpecError(f"samples = {config.run.samples}, expected at least 1")
     if not 0 <= config.run.seed < 2**63:
         raise SpecError(f"seed = {config.run.seed}, expected 0 to 2^63 - 1")
@@ -141,7 +176,18 @@ def _parts(config: ResolvedConfig, space: SearchSpace) -> dict[str, Any]:
         ),
         "evaluator": evaluator,
         "objective": goal,
+        "limits": bounds,
     }
+
+
+def _check_clock(goal: Objective, bounds: Sequence[Limit], space: SearchSpace) -> None:
+    """Refuse timed metrics where the template has no clock."""
+    named = goal.metrics.union(*(limit.names for limit in bounds))
+    if named & TIMED and not space.template.has_clock:
+        raise SpecError(
+            f"metric {min(named & TIMED)} needs a clock: template '{space.template.name}' has no "
+            "'technology: {clock_ns: ..}'"
+        )
 
 
 def _evaluator(config: ResolvedConfig) -> Evaluator:

@@ -18,6 +18,30 @@ class TestRandom(OptimizerConformance):
     settings = {"mappings_per_hardware": 5}
 
 
+class TestGenetic(OptimizerConformance):
+    optimizer = "ga"
+    settings = {"mappings_per_hardware": 2, "population": 4, "norm_designs": 5}
+
+
+class TestGeneticWithOptions(OptimizerConformance):
+    optimizer = "ga"
+    settings = {
+        "mappings_per_hardware": 2,
+        "population": 6,
+        "crossover": 0.8,
+        "creep": 0.5,
+        "selection": "tournament",
+        "adaptive": True,
+        "niche": 1,
+        "loss": "objective",
+    }
+
+
+class TestNsga2(OptimizerConformance):
+    optimizer = "nsga2"
+    settings = {"mappings_per_hardware": 2, "population": 4}
+
+
 def test_every_builtin_has_a_conformance_test():
     tested = {
         c.optimizer

@@ -106,6 +106,7 @@ def _checked(word: str, sweep: bool) -> str:
         if word.partition("=")[0] not in _FLAGS:
             raise SpecError(unknown_name("option", word, _FLAGS))
         return word
+    word = _quoted(word, sweep)
     try:
         override = OverridesParser.create().parse_override(word)
     except HydraException as error:
@@ -129,6 +130,17 @@ def _checked(word: str, sweep: bool) -> str:
     if key not in known | set(chosen):
         raise SpecError(unknown_name("setting", key, known))
     return word
+
+
+def _quoted(word: str, sweep: bool) -> str:
+    """Quote arithmetic, which Hydra's grammar does not know; commas of a sweep stay."""
+    key, equals, value = word.partition("=")
+    if key.lstrip("+") not in ("objective", "constraints") or not equals or value[:1] in "'\"":
+        return word
+    if sweep and key == "objective" and not set(value) & set("()<>"):
+        return word
+    escaped = value.replace("'", "\\'")
+    return word if value in ("", "null") else f"{key}='{escaped}'"
 
 
 def _values(override: Override) -> list[Any]:

@@ -9,13 +9,14 @@ from typing import Any, ClassVar, Generic, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from dse.architecture import HardwareBatch
+from dse.architecture import Architecture, HardwareBatch
 from dse.evaluators.base import Evaluator, Metrics
 from dse.mapping import Mapping
 from dse.mapspace.constraints import Constraints
 from dse.mapspace.space import MapspaceCache
 from dse.problem import Problem
 from dse.settings import NoSettings
+from dse.study.metric_names import Scale, operations
 from dse.study.objective import Objective
 
 S = TypeVar("S")
@@ -52,6 +53,16 @@ class Mapper(ABC, Generic[S]):
         self.space_of = MapspaceCache(constraints)
         self.objective = objective
         self.settings = settings
+
+    def rank(
+        self, metrics: Metrics, problem: Problem, architecture: Architecture
+    ) -> npt.NDArray[np.float64]:
+        """Return the objective of mappings of a problem on an architecture, ``(B,)``."""
+        if self.objective.expression is None:
+            return self.objective.rank(metrics)
+        technology = architecture.technology
+        scale = Scale(operations(problem), technology.clock_ns if technology else None)
+        return self.objective.rank(metrics, scale)
 
     @abstractmethod
     def map(

@@ -52,7 +52,7 @@ class RandomMapper(Mapper[RandomMapperSettings]):
             found = sample_valid(space, wanted, int(seeds[h]), draws * wanted).mappings
             index = np.full(len(found), h, dtype=np.int32)
             priced = self.evaluator.evaluate(hardware, problem, found, index)
-            rank = self.objective.rank(priced)
+            rank = self.rank(priced, problem, architecture)
             # of equals the first drawn wins, whatever the number of threads
             first = int(np.argmin(rank)) if len(found) else -1
             valid = first >= 0 and bool(priced.valid[first])

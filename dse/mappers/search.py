@@ -80,7 +80,7 @@ class Search(Mapper[S], Generic[S]):
                 break
             asked = {}
             for h, metrics in self._evaluate(hardware, problem, batches):
-                value = self.objective.rank(metrics)
+                value = self.rank(metrics, problem, hardware.architectures[h])
                 best[h].offer(batches[h], metrics, value)
                 left[h] -= len(value)
                 if left[h] > 0:

@@ -8,6 +8,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from dse.report.front import print_front
 from dse.study.result import RunResult
 
 _WIDTH = 100
@@ -17,7 +18,10 @@ def result_text(result: RunResult, *, color: bool = False, ascii_only: bool = Fa
     """Return the result table and what was chosen, ready for a terminal."""
     buffer = io.StringIO()
     console = Console(file=buffer, width=_WIDTH, force_terminal=color, highlight=False)
-    console.print(_table(result, box.ASCII if ascii_only else box.HEAVY_HEAD))
+    lines = box.ASCII if ascii_only else box.HEAVY_HEAD
+    console.print(_table(result, lines))
+    if result.front:
+        print_front(console, result, lines)
     m = result.metrics
     settings = result.settings
     values = "  ".join(f"{name}={value}" for name, value in result.labels.items())

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import pickle
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,10 @@ from dse.errors import SpecError
 from dse.study.design import Design, DesignMetrics
 from dse.study.journal import replace_file
 from dse.study.optimizer import Optimizer
+from dse.study.pareto import Front
 from dse.study.space import SearchSpace
 
-_VERSION = 1
+_VERSION = 2
 _SPACE = "space"
 _NUMPY = {
     "_reconstruct",
@@ -61,6 +62,7 @@ class State:
         samples: samples spent so far.
         feasible: valid designs so far.
         last_reason: why the last design that was not valid was not.
+        front: what trades between the optimizer's objectives, where it has several.
     """
 
     optimizer: Optimizer[Any]
@@ -73,6 +75,7 @@ class State:
     best_metrics: DesignMetrics | None = None
     best_value: float = float("inf")
     last_reason: str = ""
+    front: Front = field(default_factory=Front)
 
 
 class _Pickler(pickle.Pickler):

@@ -43,6 +43,12 @@ class DesignMetrics:
     """What a design is worth on the whole network; every layer is weighed with its count.
 
     Where ``valid`` is False the numbers are NaN and ``reason`` says why.
+
+    Attributes:
+        operations: multiplications and additions of one inference.
+        clock_ns: period of the clock; None where it is not known.
+        violation: where not valid, by how much constraints on metrics are missed, relative to
+            their bounds; infinite where the design cannot even be evaluated.
     """
 
     valid: bool
@@ -52,22 +58,38 @@ class DesignMetrics:
     utilization: float
     layers: tuple[LayerMetrics, ...] = ()
     reason: str = ""
+    operations: int = 0
+    clock_ns: float | None = None
+    violation: float = 0.0
 
     @classmethod
-    def infeasible(cls, reason: str, area_um2: float = float("nan")) -> DesignMetrics:
-        """Return the metrics of a design that cannot be built or mapped."""
+    def infeasible(
+        cls, reason: str, area_um2: float = float("nan"), violation: float = float("inf")
+    ) -> DesignMetrics:
+        """Return the metrics of a design that cannot be built or mapped, or misses constraints."""
         nan = float("nan")
-        return cls(False, nan, nan, area_um2, nan, (), reason)
+        return cls(False, nan, nan, area_um2, nan, (), reason, violation=violation)
 
     @classmethod
     def of(
-        cls, layers: tuple[LayerMetrics, ...], macs: int, mac_instances: int, area_um2: float
+        cls,
+        layers: tuple[LayerMetrics, ...],
+        macs: int,
+        mac_instances: int,
+        area_um2: float,
+        *,
+        operations: int = 0,
+        clock_ns: float | None = None,
     ) -> DesignMetrics:
-        """Sum over the layers; ``macs`` are the operations of the whole network."""
+        """Sum over the layers; ``macs`` and ``operations`` are those of the whole network."""
         cycles = sum(layer.count * layer.cycles for layer in layers)
         energy_pj = sum(layer.count * layer.energy_pj for layer in layers)
         utilization = macs / (mac_instances * cycles)
-        return cls(True, cycles, energy_pj, area_um2, utilization, layers)
+        return cls(
+            *(True, cycles, energy_pj, area_um2, utilization, layers),
+            operations=operations,
+            clock_ns=clock_ns,
+        )
 
     @property
     def edp(self) -> float:

@@ -16,6 +16,7 @@ from dse.mappers.base import Mapped, Mapper
 from dse.mapping import MappingBatch
 from dse.problem import Layer, Problem
 from dse.study.design import Design, DesignMetrics, LayerMetrics
+from dse.study.metric_names import operations
 from dse.study.space import SearchSpace
 
 Priced = tuple[Design, DesignMetrics]
@@ -185,6 +186,13 @@ class DesignEvaluator:
                     utilization=float(metrics.utilization[h]),
                 )
             )
-        macs = self._space.workload.macs
-        instances = hardware.architectures[h].compute.instances
-        return DesignMetrics.of(tuple(layers), macs, instances, area_um2)
+        workload, architecture = self._space.workload, hardware.architectures[h]
+        technology = architecture.technology
+        return DesignMetrics.of(
+            tuple(layers),
+            workload.macs,
+            architecture.compute.instances,
+            area_um2,
+            operations=sum(layer.count * operations(layer.problem) for layer in workload),
+            clock_ns=technology.clock_ns if technology else None,
+        )

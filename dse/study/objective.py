@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from dse.errors import SpecError, unknown_name
 from dse.evaluators.base import Metrics
+from dse.expression import Expression
+from dse.study import metric_names
 from dse.study.design import DesignMetrics
+from dse.study.limits import check_names
+from dse.study.metric_names import Scale
 
 Floats = npt.NDArray[np.float64]
 
@@ -23,6 +28,7 @@ class Objective:
         of_design: the network's value, to be minimised.
         of_mappings: ``(B,)`` the value by which the mappings of one layer on one hardware are
             compared: the part of the objective that a mapping can change.
+        expression: the arithmetic over metrics that it is; None for the named ones.
     """
 
     name: str
@@ -30,14 +36,34 @@ class Objective:
     summary: str
     of_design: Callable[[DesignMetrics], float]
     of_mappings: Callable[[Metrics], Floats]
+    expression: Expression | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle by name: the functions cannot be."""
+        return objective, (self.name,)
+
+    @property
+    def metrics(self) -> frozenset[str]:
+        """The metrics that an expression mentions."""
+        return self.expression.names if self.expression else frozenset()
 
     def __call__(self, metrics: DesignMetrics) -> float:
         """Return the value of a design; infinite where it is not valid."""
         return self.of_design(metrics) if metrics.valid else float("inf")
 
-    def rank(self, metrics: Metrics) -> Floats:
-        """Return the value of each mapping, ``(B,)``; infinite where it is not valid."""
-        return np.where(metrics.valid, self.of_mappings(metrics), np.inf)
+    def rank(self, metrics: Metrics, scale: Scale | None = None) -> Floats:
+        """Return the value of each mapping, ``(B,)``; infinite where it is not valid.
+
+        Args:
+            metrics: of B mappings of one layer.
+            scale: what expressions over timed metrics need to know of the layer.
+        """
+        if self.expression is None:
+            value = self.of_mappings(metrics)
+        else:
+            known = metric_names.of_mappings(metrics, scale or Scale(0, None))
+            value = np.broadcast_to(self.expression.array(known), metrics.valid.shape)
+        return np.where(metrics.valid & ~np.isnan(value), value, np.inf)
 
 
 def _cycles(metrics: Metrics) -> Floats:
@@ -63,11 +89,26 @@ OBJECTIVES = {
 
 
 def objective(name: str) -> Objective:
-    """Return the objective of that name.
+    """Return the objective of that name, or the one that an expression over metrics says.
+
+    An expression, such as ``2*cycles + energy_pj - 3*gflops``, ranks the mappings of a layer by the
+    layer's own metrics.
 
     Raises:
-        SpecError: there is none; the message lists the choices.
+        SpecError: there is none, and it is no arithmetic over known metrics.
     """
-    if name not in OBJECTIVES:
-        raise SpecError(unknown_name("objective", name, OBJECTIVES))
-    return OBJECTIVES[name]
+    if name in OBJECTIVES:
+        return OBJECTIVES[name]
+    if name.isidentifier() and name not in metric_names.METRIC_NAMES:
+        choices = [*OBJECTIVES, *metric_names.METRIC_NAMES]
+        raise SpecError(unknown_name("objective", name, choices))
+    expression = Expression(name)
+    check_names("objective", expression.names)
+    if not expression.names:
+        raise SpecError(f"objective = {name}: mentions no metric")
+
+    def of_design(metrics: DesignMetrics) -> float:
+        value = float(expression.array(metric_names.of_design(metrics)))
+        return float("inf") if np.isnan(value) else value
+
+    return Objective(name, "", "an expression", of_design, lambda m: m.edp, expression)

@@ -10,6 +10,7 @@ import numpy as np
 
 from dse.settings import NoSettings
 from dse.study.design import Design, DesignMetrics
+from dse.study.objective import Objective
 from dse.study.space import SearchSpace
 
 S = TypeVar("S")
@@ -31,6 +32,13 @@ class Optimizer(ABC, Generic[S]):
 
     #: a dataclass, every field with a default
     settings_type: ClassVar[type[Any]] = NoSettings
+    #: the budget where the user sets none
+    default_samples: ClassVar[int] = 1000
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """The objectives between which it trades; the study keeps their Pareto front."""
+        return ()
 
     def __init__(
         self, space: SearchSpace, settings: S, rng: np.random.Generator, samples: int

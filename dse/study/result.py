@@ -9,9 +9,14 @@ from typing import Any
 from dse.architecture import Architecture
 from dse.problem import Workload
 from dse.study.design import Design, DesignMetrics
+from dse.study.objective import Objective
+from dse.study.pareto import Member
+from dse.variable import Variable
 
 SCHEMA = "dse.result"
 VERSION = 1
+#: Folder of the Pareto front's files in a run folder.
+FRONT = "front"
 
 
 @dataclass(frozen=True)
@@ -23,10 +28,13 @@ class RunResult:
         metrics: what it is worth: cycles, energy_pj, area_um2, utilization, edp, per layer too.
         architecture: its hardware, priced.
         labels: the values of the variables as people write them.
+        variables: the template's variables.
         objective, value, unit: what was minimised, and how far.
         settings: everything that the run was set to.
         samples, designs, feasible: samples spent; hardware points seen; those that worked.
         folder: the run folder.
+        front_objectives: what the optimizer traded; empty where it had one objective.
+        front: the designs of the run that no other beats in all of these.
     """
 
     design: Design
@@ -34,6 +42,7 @@ class RunResult:
     architecture: Architecture
     workload: Workload
     labels: dict[str, str]
+    variables: tuple[Variable, ...]
     objective: str
     value: float
     unit: str
@@ -42,10 +51,21 @@ class RunResult:
     designs: int
     feasible: int
     folder: Path
+    front_objectives: tuple[Objective, ...] = ()
+    front: tuple[Member, ...] = ()
+
+    def labels_of(self, design: Design) -> dict[str, str]:
+        """Return a design's values of the variables as people write them."""
+        return {v.name: v.label(design.values[v.name]) for v in self.variables}
+
+    def front_folder(self, number: int) -> Path:
+        """Return the folder with the files of a member of the front."""
+        return self.folder / FRONT / f"{number:03}"
 
     def as_dict(self) -> dict[str, Any]:
         """Return the result as plain data, the content of ``result.json``."""
         m = self.metrics
+        front = {"front": self._front_dict()} if self.front_objectives else {}
         return {
             **header(self.settings, "ok", self.samples, self.designs, self.feasible),
             "objective": {"name": self.objective, "value": self.value, "unit": self.unit},
@@ -69,6 +89,25 @@ class RunResult:
                     for layer in m.layers
                 ],
             },
+            **front,
+        }
+
+    def _front_dict(self) -> dict[str, Any]:
+        return {
+            "objectives": [{"name": g.name, "unit": g.unit} for g in self.front_objectives],
+            "members": [
+                {
+                    "values": member.design.values,
+                    "labels": self.labels_of(member.design),
+                    "objectives": list(member.value),
+                    "cycles": member.metrics.cycles,
+                    "energy_pj": member.metrics.energy_pj,
+                    "area_um2": member.metrics.area_um2,
+                    "utilization": member.metrics.utilization,
+                    "files": str(self.front_folder(number).relative_to(self.folder)),
+                }
+                for number, member in enumerate(self.front)
+            ],
         }
 
 

@@ -12,6 +12,7 @@ from dse.components.chain import EnergyChain
 from dse.errors import SpecError
 from dse.mapspace.constraints import for_problem
 from dse.problem import Workload
+from dse.study.objective import OBJECTIVES, Objective
 from dse.template import ArchTemplate, Values, Variable
 
 _log = logging.getLogger(__name__)
@@ -25,6 +26,7 @@ class SearchSpace:
         workload: the layers to map.
         fixed: variables whose values the user chose.
         free: the other variables.
+        objective: what the study minimises.
 
     Raises:
         SpecError: a fixed variable is unknown or out of range.
@@ -36,10 +38,12 @@ class SearchSpace:
         workload: Workload,
         chain: EnergyChain,
         fixed: Mapping[str, object] | None = None,
+        goal: Objective | None = None,
     ) -> None:
         self.template = template
         self.workload = workload
         self.chain = chain
+        self.objective: Objective = goal or OBJECTIVES["edp"]
         self.fixed: Values = template.check(fixed or {})
         self.free: tuple[Variable, ...] = tuple(
             v for v in template.variables if v.name not in self.fixed

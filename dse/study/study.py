@@ -17,8 +17,11 @@ from dse.study.checkpoint import State
 from dse.study.design import Design, DesignMetrics
 from dse.study.design_evaluator import DesignEvaluator
 from dse.study.journal import Journal
+from dse.study.limits import Limit
+from dse.study.metric_names import of_design
 from dse.study.objective import Objective
 from dse.study.optimizer import Optimizer
+from dse.study.pareto import Member
 from dse.study.space import SearchSpace
 
 #: Branches of the study's seed.
@@ -63,6 +66,7 @@ class Study:
         seed: int,
         folder: Path | None = None,
         n_jobs: int = 1,
+        limits: Sequence[Limit] = (),
     ) -> None:
         """Set up a study; with ``folder`` it keeps a journal and checkpoints there.
 
@@ -78,6 +82,7 @@ class Study:
         self._objective = objective
         self._budget = samples
         self._seed = seed
+        self._limits = tuple(limits)
         self._folder = folder
         saved = folder and checkpoint.load(folder / CHECKPOINT, space, type(optimizer))
         self.state = saved or State(optimizer)
@@ -107,7 +112,8 @@ class Study:
         while not state.finished:
             designs = self._within_budget(state.optimizer.ask())
             if designs:
-                results = self._price(designs, self._seed_of_batch())
+                priced = self._price(designs, self._seed_of_batch())
+                results = [(design, self._limited(metrics)) for design, metrics in priced]
                 for asked, (design, metrics) in zip(designs, results, strict=True):
                     self._count(_cost(asked), design, metrics, journal)
                 state.optimizer.tell(*(list(part) for part in zip(*results, strict=True)))
@@ -138,6 +144,18 @@ class Study:
         """Return the seed of the mapper for the batch that begins with the next design."""
         return np.random.SeedSequence(self._seed, spawn_key=(_MAPPER, self.state.asked))
 
+    def _limited(self, metrics: DesignMetrics) -> DesignMetrics:
+        """Return the metrics; not valid, with the reason, where they miss a constraint."""
+        if not (self._limits and metrics.valid):
+            return metrics
+        known = of_design(metrics)
+        missed = [(limit.excess(known), limit) for limit in self._limits]
+        total = sum(excess for excess, _ in missed)
+        if not total > 0:
+            return metrics
+        reason = "; ".join(limit.reason(known) for excess, limit in missed if excess > 0)
+        return DesignMetrics.infeasible(reason, metrics.area_um2, total)
+
     def _count(
         self, cost: int, design: Design, metrics: DesignMetrics, journal: Journal | None
     ) -> None:
@@ -148,6 +166,10 @@ class Study:
             state.last_reason = metrics.reason
         else:
             state.feasible += 1
+            goals = state.optimizer.objectives
+            if goals:
+                values = tuple(goal(metrics) for goal in goals)
+                state.front.offer(Member(design, metrics, values))
             if value < state.best_value:
                 state.best, state.best_metrics, state.best_value = design, metrics, value
         if journal is not None:

@@ -1,0 +1,69 @@
+"""Constraints on metrics: comparisons of arithmetic that every design has to satisfy."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from dse.errors import SpecError, unknown_name
+from dse.expression import Expression
+from dse.study.metric_names import METRIC_NAMES
+
+_SIGN = re.compile(r"(<=|>=|<|>)")
+#: Commas outside of parentheses.
+_COMMA = re.compile(r",(?![^()]*\))")
+
+
+@dataclass(frozen=True)
+class Limit:
+    """One constraint, as in ``area_mm2 < 4``."""
+
+    source: str
+    left: Expression
+    sign: str
+    right: Expression
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The metrics that it mentions."""
+        return self.left.names | self.right.names
+
+    def excess(self, metrics: dict[str, Any]) -> float:
+        """Return by how much the metrics miss it, relative to the bound; 0 where they do not."""
+        left, right = float(self.left.array(metrics)), float(self.right.array(metrics))
+        gap = left - right if self.sign.startswith("<") else right - left
+        if gap < 0 or (gap == 0 and len(self.sign) == 2):
+            return 0.0
+        # a strict comparison of equal sides misses by nothing, and yet misses
+        return max(gap / max(abs(right), 1e-300), 1e-12)
+
+    def reason(self, metrics: dict[str, Any]) -> str:
+        """Return why the metrics miss it."""
+        left, right = float(self.left.array(metrics)), float(self.right.array(metrics))
+        return f"constraint {self.source}: {left:.6g} {self.sign} {right:.6g} is false"
+
+
+def limits(text: str | None) -> tuple[Limit, ...]:
+    """Parse comma-separated constraints, as in ``area_mm2 < 4, power_w < 2``.
+
+    Raises:
+        SpecError: a part is no comparison of arithmetic over known metrics.
+    """
+    return tuple(_limit(part.strip()) for part in _COMMA.split(text or "") if part.strip())
+
+
+def _limit(source: str) -> Limit:
+    parts = _SIGN.split(source)
+    if len(parts) != 3:
+        raise SpecError(f"constraints: '{source}', expected ARITHMETIC <, <=, > or >= ARITHMETIC")
+    limit = Limit(source, Expression(parts[0].strip()), parts[1], Expression(parts[2].strip()))
+    check_names("constraints", limit.names)
+    return limit
+
+
+def check_names(where: str, names: frozenset[str]) -> None:
+    """Raise SpecError where a name is no metric."""
+    for name in sorted(names):
+        if name not in METRIC_NAMES:
+            raise SpecError(f"{where}: {unknown_name('metric', name, METRIC_NAMES)}")
