@@ -246,3 +246,22 @@ def test_what_keeps_a_layer_from_the_hardware_is_said(tmp_path):
         "mapped tile size 13 exceeds buffer capacity 12",
     ):
         dse.run("eyeriss_256", "conv_cases", samples=1, variables=values, folder=tmp_path / "run")
+
+
+@pytest.mark.parametrize("name", ["eyeriss_poster", "naas_nvdla_256", "simba", "shidiannao"])
+def test_the_best_design_reads_back_from_its_timeloop_files(name, tmp_path):
+    import dse
+
+    found = dse.run(name, "squeezenet", samples=10, seed=1, folder=tmp_path / "run")
+    layer = found.metrics.layers[1]
+    names = ("arch", "ERT", "ART", f"{layer.name}.problem", f"{layer.name}.mapping")
+    stats = dse.model_files(*(tmp_path / "run" / "best" / f"{x}.yaml" for x in names))
+    assert stats.cycles == layer.cycles
+    assert stats.energy_pj == pytest.approx(layer.energy_pj, rel=1e-9)
+
+
+def test_the_template_of_the_manual_is_one():
+    manual = (REPOSITORY / "docs" / "templates.md").read_text()
+    text = manual.partition("```yaml\n")[2].partition("```")[0]
+    template = ArchTemplate.parse(yaml.safe_load(text), "templates.md")
+    assert template.build(template.defaults).compute.instances == 64
