@@ -61,11 +61,12 @@ def failure(what: str, command: str, output: str = "") -> ToolError:
 
 
 @contextlib.contextmanager
-def own_folder(parent: Path | None = None) -> Iterator[Path]:
+def own_folder(parent: Path | None = None, *, keep: bool = True) -> Iterator[Path]:
     """Make a new folder, removed at the end; kept when a ToolError names it.
 
     Args:
         parent: where to make it; None = the system's place for temporary files.
+        keep: False removes it after a ToolError too.
 
     Raises:
         ToolError: the folder cannot be made or written to.
@@ -78,6 +79,8 @@ def own_folder(parent: Path | None = None) -> Iterator[Path]:
     try:
         yield folder
     except ToolError:
+        if not keep:
+            shutil.rmtree(folder, ignore_errors=True)
         raise
     except OSError as error:
         shutil.rmtree(folder, ignore_errors=True)

@@ -122,6 +122,9 @@ def test_a_failing_binary_is_an_error_and_never_a_score(tmp_path, rich, name, ca
     assert not metrics.valid.any()
     assert np.isnan(metrics.cycles).all()
     assert caplog.text.count("is skipped, unscored") == 5
+    reason = skipping.explain(*rich, 0)
+    assert reason is not None
+    assert reason.message.startswith("not evaluated: timeloop-model ")
 
 
 def test_a_failure_spares_the_other_mappings_where_it_is_skipped(tmp_path, rich):
@@ -227,3 +230,9 @@ def test_live_results_are_those_of_the_native_model(rich):
     said, own = back_end.evaluate(*case), NativeEvaluator(version).evaluate(*case)
     assert (said.cycles == own.cycles).all()
     assert np.abs(said.energy_pj - own.energy_pj).max() < 0.005
+
+
+def test_failures_do_not_fill_the_disk(tmp_path, rich, monkeypatch):
+    monkeypatch.setattr("dse.timeloop.model_run.MOST_KEPT", 2)
+    evaluator(tmp_path, "exit 9", n_jobs=1, on_error="skip").evaluate(*rich)
+    assert len(list((tmp_path / "tmp").iterdir())) == 2

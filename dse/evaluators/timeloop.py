@@ -143,6 +143,11 @@ class TimeloopEvaluator(Evaluator):
             self.stats(hardware, problem, mappings[index])
         except InvalidMapping as rejection:
             return violation(str(rejection))
+        except ToolError as error:
+            if self.settings.on_error == "stop":
+                raise
+            nan, line = float("nan"), str(error).partition("\n")[0]
+            return Violation("", "timeloop-model", nan, nan, "", f"not evaluated: {line}")
         return None
 
     def _price(

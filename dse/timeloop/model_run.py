@@ -23,6 +23,8 @@ from dse.timeloop.write import (
 )
 
 INPUT = "input.yaml"
+#: Folders of failed runs that are kept; a run that goes on after failures must not fill the disk.
+MOST_KEPT = 20
 STATS = "timeloop-model.stats.txt"
 MAP_XML = "timeloop-model.map+stats.xml"
 #: Without it, today's Timeloop leaves levels out of its files.
@@ -40,6 +42,7 @@ class ModelRunner:
     def __init__(self, binary: Path, limits: Limits = DEFAULT_LIMITS) -> None:
         self.binary = binary
         self.limits = limits
+        self._failures = 0
 
     def text(self, architecture: Architecture, problem: Problem, mapping: Mapping) -> str:
         """Return the whole input as one YAML text.
@@ -54,18 +57,22 @@ class ModelRunner:
         )
 
     def stats(self, text: str, problem: Problem) -> Stats:
-        """Run the model on an input text.
+        """Run the model on an input text; of many failed runs the first folders are kept.
 
         Raises:
             InvalidMapping: Timeloop rejects the mapping; the message is its own line.
-            ToolError: the run failed in any other way; its folder is kept and the message holds
-                the command that reproduces it.
+            ToolError: the run failed in any other way; the message holds the command that
+                reproduces it in its folder.
         """
-        with own_folder() as folder:
+        with own_folder(keep=self._failures < MOST_KEPT) as folder:
             (folder / INPUT).write_text(text, encoding="utf-8")
             command = [str(self.binary), INPUT]
-            finished = run(command, folder, self.limits, ENVIRONMENT)
-            return read_run(folder, finished, problem)
+            try:
+                finished = run(command, folder, self.limits, ENVIRONMENT)
+                return read_run(folder, finished, problem)
+            except ToolError:
+                self._failures += 1
+                raise
 
 
 def read_run(folder: Path, finished: Finished, problem: Problem) -> Stats:
