@@ -78,10 +78,10 @@ def written(project: Project, form: str) -> dict[str, str]:
     }
     if form == "template":
         # timeloopfe joins a mapping with the nodes' constraints and refuses what both speak of
-        rules = project.constraints if project.mapping is None else None
-        if project.constraints and rules is None:
+        inside = project.constraints if project.mapping is None else None
+        if project.constraints and inside is None:
             _LOG.warning("the constraints are left out: timeloopfe takes them or a mapping")
-        texts["arch.yaml"] = template_yaml(architecture, problem, rules)
+        texts["arch.yaml"] = template_yaml(architecture, problem, inside)
         texts["problem.yaml"] = _with_underscores(texts["problem.yaml"])
         if project.mapping is not None:
             texts["mapping.yaml"] = template_mapping_yaml(project.mapping, architecture, problem)
