@@ -158,10 +158,10 @@ def _parts(config: ResolvedConfig, space: SearchSpace) -> dict[str, Any]:
     goal = space.objective
     bounds = limits(config.run.constraints)
     _check_clock(goal, bounds, space)
-    evaluator = _evaluator(config)
+    evaluator = make_evaluator(config)
     optimizer, mapper = config.plugins["optimizer"], config.plugins["mapper"]
-    if (config.run.samples or 0) < 1:
-        raise SpecError(f"samples = {config.run.samples}, expected at least 1")
+    if _budget(config) < 1:
+        raise SpecError(f"samples = {_budget(config)}, expected at least 1")
     if not 0 <= config.run.seed < 2**63:
         raise SpecError(f"seed = {config.run.seed}, expected 0 to 2^63 - 1")
     return {
@@ -169,7 +169,7 @@ def _parts(config: ResolvedConfig, space: SearchSpace) -> dict[str, Any]:
             space,
             config.settings["optimizer"],
             optimizer_rng(config.run.seed),
-            config.run.samples,
+            _budget(config),
         ),
         "mapper": mapper.factory(
             evaluator, space.template.constraints, goal, config.settings["mapper"]
@@ -190,7 +190,8 @@ def _check_clock(goal: Objective, bounds: Sequence[Limit], space: SearchSpace) -
         )
 
 
-def _evaluator(config: ResolvedConfig) -> Evaluator:
+def make_evaluator(config: ResolvedConfig) -> Evaluator:
+    """Return the evaluator that the settings ask for; raises SpecError where they are wrong."""
     from dse.model import TIMELOOP_VERSIONS  # noqa: PLC0415
 
     if config.run.timeloop_version not in TIMELOOP_VERSIONS:
@@ -217,7 +218,7 @@ def _run(config: ResolvedConfig, space: SearchSpace, parts: dict[str, Any], fold
     study = Study(
         space,
         **parts,
-        samples=config.run.samples,
+        samples=_budget(config),
         seed=config.run.seed,
         folder=folder,
         n_jobs=_threads(config),

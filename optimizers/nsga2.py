@@ -97,7 +97,8 @@ class Nsga2(Optimizer[Nsga2Settings]):
         rank, distance = _order(joint)
         order = np.lexsort((-distance, rank))
         seen: set[tuple[tuple[str, int], ...]] = set()
-        kept, doubles = [], []
+        kept: list[_Member] = []
+        doubles: list[_Member] = []
         for index in order:
             key = tuple(joint[index].values.items())
             (doubles if key in seen else kept).append(joint[index])

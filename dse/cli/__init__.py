@@ -12,6 +12,7 @@ from dse.errors import DseError, SpecError, unknown_name
 #: Sub-command -> the module whose ``main(argv) -> int`` runs it, and one line of help.
 COMMANDS = {
     "run": ("dse.cli.run", "search hardware and mappings for a workload"),
+    "map": ("dse.cli.map", "search the best mapping of one layer on fixed hardware"),
     "model": ("dse.cli.model", "evaluate Timeloop input files, as timeloop-model does"),
     "validate": ("dse.cli.validate", "compare the native model with a real timeloop-model"),
     "convert": ("dse.cli.convert", "rewrite Timeloop files in another of its formats"),
@@ -34,6 +35,7 @@ examples:
   python -m dse run workload=vgg16 variables.pe_dim=16 objective=energy
   python -m dse run -m seed=0,1,2 workload=resnet50,vgg16      one run for each combination
   python -m dse run resume=runs/20261120-155903_random_resnet50_s0
+  python -m dse map arch=eyeriss layer=vgg16/conv1_1 mapper=gamma samples=20000
   python -m dse model arch.yaml problem.yaml mapping.yaml -o out/
   python -m dse list workloads
   python -m dse show gemmini

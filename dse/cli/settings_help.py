@@ -10,8 +10,11 @@ from dse.config import DEFAULT_PLUGINS, RunConfig
 from dse.plugins import GROUPS, plugin, plugins
 
 
-def settings_help(arguments: Sequence[str]) -> str:
-    """Return the settings of a run with the plug-ins that ``arguments`` choose."""
+def settings_help(arguments: Sequence[str], skip: Sequence[str] = ()) -> str:
+    """Return the settings of a run with the plug-ins that ``arguments`` choose.
+
+    ``skip`` names kinds of plug-ins that play no part.
+    """
     chosen = dict(DEFAULT_PLUGINS)
     for argument in arguments:
         kind, equals, name = argument.partition("=")
@@ -19,7 +22,7 @@ def settings_help(arguments: Sequence[str]) -> str:
             chosen[kind] = name
     lines = ["", "settings:"]
     lines += _rows("", RunConfig, skip=set(GROUPS))
-    for kind in GROUPS:
+    for kind in (kind for kind in GROUPS if kind not in skip):
         item = plugin(kind, chosen[kind])
         choices = " ".join(plugins(kind))
         lines += ["", f"{kind}={item.name}  (choices: {choices})", f"  {item.summary}"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping as Dict
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -67,7 +68,7 @@ class Ground:
         found, _ = breeding.breed_into(
             self.space.arrays, self.table, self._plan, lanes, self._prices,
             a.mapping_arrays(parents), value, rates, self._weight,
-            self._block, a.mapping_arrays(result), np.uint64(seed), self._max_draws * count,
+            self._block, a.mapping_arrays(result), _bits(seed), self._max_draws * count,
         )  # fmt: skip
         return result if found == count else result.window(0, found)
 
@@ -87,7 +88,7 @@ class Ground:
         breeding.step_into(
             self.space.arrays, self.table, self._plan, block(*self._shape)[0], self._prices,
             a.mapping_arrays(mappings), self._weight, more,
-            self._block, a.mapping_arrays(result), fits, np.uint64(seed), tries,
+            self._block, a.mapping_arrays(result), fits, _bits(seed), tries,
         )  # fmt: skip
         return result, fits
 
@@ -97,9 +98,13 @@ class Ground:
         found = breeding.neighbourhood_into(
             self.space.arrays, self.table, self._plan, block(*self._shape)[0], self._prices,
             a.mapping_arrays(mappings), index, self._block, a.mapping_arrays(result),
-            np.uint64(seed),
+            _bits(seed),
         )  # fmt: skip
         return result.window(0, found)
+
+
+def _bits(seed: int) -> Any:  # noqa: ANN401 - compiled code takes it for an integer
+    return np.uint64(seed)
 
 
 class Seeds:

@@ -36,6 +36,7 @@ def plot_front(result: RunResult, path: Path) -> None:
     """Draw the front, one panel for each pair of objectives, and write it as PNG."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
     from matplotlib.figure import Figure  # noqa: PLC0415
+    from matplotlib.ticker import LogLocator, NullFormatter  # noqa: PLC0415
 
     goals = result.front_objectives
     pairs = list(combinations(range(len(goals)), 2))
@@ -52,6 +53,9 @@ def plot_front(result: RunResult, path: Path) -> None:
             getattr(panel, f"set_{name}label")(_label(goal.name, goal.unit))
             if min(values) > 0 and max(values) > 5 * min(values):
                 getattr(panel, f"set_{name}scale")("log")
+                ticks = getattr(panel, f"{name}axis")
+                ticks.set_major_locator(LogLocator(subs=(1, 2, 5)))
+                ticks.set_minor_formatter(NullFormatter())
         panel.grid(alpha=0.3, which="both")
         if number == 1:
             panel.legend(frameon=False, fontsize=8)

@@ -55,7 +55,7 @@ def fronts(value: Floats) -> npt.NDArray[np.int64]:
     """
     no_worse = (value[:, None, :] <= value[None, :, :]).all(axis=2)
     better = (value[:, None, :] < value[None, :, :]).any(axis=2)
-    dominates = no_worse & better
+    dominates: npt.NDArray[np.bool_] = np.asarray(no_worse & better)
     result = np.full(len(value), -1, np.int64)
     number = 0
     while (result < 0).any():

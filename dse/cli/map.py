@@ -1,0 +1,120 @@
+"""``python -m dse map``: the best mapping of one layer on fixed hardware."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from dse.errors import DseError, SpecError
+
+if TYPE_CHECKING:
+    from dse.map_layer import MappedLayer
+    from dse.model.stats import TensorStats
+
+_USAGE = """\
+usage: python -m dse map layer=WORKLOAD/LAYER [SETTING=VALUE ...] [-m] [--json]
+
+Searches the best mapping of a layer on hardware of an architecture template, with the values of
+its variables that the file gives (variables.NAME=VALUE sets others). Prints the loop nest and the
+costs per level and tensor, and writes a folder with the files for timeloop-model in best/.
+
+  python -m dse map arch=eyeriss layer=vgg16/conv1_1 mapper=gamma samples=20000
+
+  --json         print the result as one line of JSON
+  -m, --multirun sweep over comma-separated values
+  -h, --help     this text; with mapper=NAME, the settings of that mapper
+"""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Map a layer, or several one after the other; return the exit code."""
+    arguments = list(argv)
+    if {"-h", "--help"} & set(arguments):
+        from dse.cli.settings_help import settings_help  # noqa: PLC0415
+
+        sys.stdout.write(_USAGE + settings_help(arguments, skip=("optimizer",)))
+        return 0
+    as_json = "--json" in arguments
+    layers = [word for word in arguments if word.startswith("layer=")]
+    if len(layers) != 1:
+        raise SpecError("map takes one layer=WORKLOAD/LAYER")
+    for word in arguments:
+        if word.partition("=")[0].partition(".")[0] in ("optimizer", "workload", "resume"):
+            raise SpecError(f"'{word}': map has no such setting")
+    rest = [word for word in arguments if word not in (layers[0], "--json", "-q", "--quiet")]
+
+    from dse.cli.hydra_front import run_with_hydra  # noqa: PLC0415
+
+    codes: list[int] = []
+    layer = layers[0].removeprefix("layer=")
+    run_with_hydra(rest, lambda settings: codes.append(_map(settings, layer, as_json)))
+    return max(codes, default=0)
+
+
+def _map(settings: dict[str, object], layer: str, as_json: bool) -> int:
+    from dse.map_layer import map_layer  # noqa: PLC0415 - after the settings were read
+
+    try:
+        result = map_layer(settings, layer)
+    except DseError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return error.exit_code
+    if as_json:
+        sys.stdout.write(json.dumps({**result.as_dict(), "folder": str(result.folder)}) + "\n")
+    else:
+        sys.stdout.write(_text(result))
+    return 0
+
+
+def _text(result: MappedLayer) -> str:
+    from dse.timeloop.report import map_text, summary_text  # noqa: PLC0415
+
+    settings = result.settings
+    hardware = "  ".join(f"{name}={value}" for name, value in result.values.items())
+    lines = [
+        map_text(result.evaluation),
+        _tensor_table(result),
+        summary_text(result.evaluation),
+        f"hardware     {result.evaluation.input.architecture.name}  {hardware}",
+        f"objective    {settings['objective']} = {result.value:.6g} {result.unit}".rstrip(),
+        f"search       mapper {settings['mapper']['name']}, {settings['samples']:,} samples, "
+        f"seed {settings['seed']}, timeloop {settings['timeloop_version']}, "
+        f"energy chain {settings['energy']}",
+        f"folder       {result.folder}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _tensor_table(result: MappedLayer) -> str:
+    """Return what every level does with every tensor that it keeps, over all its instances."""
+    evaluation = result.evaluation
+    mapping, tensors = evaluation.mapping, evaluation.input.problem.tensors
+    rows = [("level", "tensor", "tile words", "instances", "reads", "fills", "updates", "uJ")]
+    for s, name in reversed(list(enumerate(evaluation.stats.levels))):
+        found = evaluation.stats.levels[name].tensors
+        rows += [
+            (name, tensor, *_counts(found[tensor]))
+            for t, tensor in enumerate(tensors)
+            if mapping.keep[s, t]
+        ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if i < 2 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+    return "\n".join([lines[0], "-" * (sum(widths) + 2 * len(widths) - 2), *lines[1:]]) + "\n"
+
+
+def _counts(tensor: TensorStats) -> tuple[str, ...]:
+    n = tensor.utilized_instances
+    return (
+        f"{tensor.utilized_capacity:,}",
+        f"{n:,.0f}",
+        *(f"{x * n:,.0f}" for x in (tensor.reads, tensor.fills, tensor.updates)),
+        f"{tensor.energy_pj * n / 1e6:,.3f}",
+    )
