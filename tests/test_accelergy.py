@@ -145,6 +145,9 @@ def test_versions_of_the_input(tool):
     ]
     assert '"latency": "5ns"' in texts[0]
     assert "required_actions" not in texts[0]
+    memory = accelergy.storage_component(StorageLevel("L", size_words=64, ports=2), TECHNOLOGY)
+    old = accelergy.accelergy_input(accelergy.Accelergy(Path("x"), "0.3"), [memory], TECHNOLOGY)
+    assert '"n_rdwr_ports": 2' in old
     assert '"technology": "40nm"' in texts[1]
     assert '"global_cycle_seconds": 5' in texts[1]
 
@@ -154,8 +157,10 @@ def test_live_prices_are_those_of_the_tables(tmp_path, monkeypatch):
     monkeypatch.setenv("DSE_CACHE", str(tmp_path))
     asked = energy_chain("accelergy").price(hardware())
     table = energy_chain("table").price(hardware())
+    # 0.3 asks CACTI for 40 nm, 0.4 and the tables interpolate between its nodes
+    error = 0.15 if accelergy.find().is_0_3 else 1e-5
     for name in ("Accumulator", "Scratchpad", "DRAM"):
         mine, theirs = table.level(name), asked.level(name)
-        assert theirs.energy.read_pj == pytest.approx(mine.energy.read_pj, rel=1e-5)
-        assert theirs.area_um2 == pytest.approx(mine.area_um2, rel=1e-5)
+        assert theirs.energy.read_pj == pytest.approx(mine.energy.read_pj, rel=error)
+        assert theirs.area_um2 == pytest.approx(mine.area_um2, rel=error)
     assert asked.compute.energy_pj == pytest.approx(0.5608)

@@ -34,8 +34,9 @@ _SRAM = ("SRAM", "smartbuffer_SRAM", "smartbuffer", "storage")
 _REGISTERS = ("regfile", "register", "smartbuffer_RF")
 _STORAGE_ACTIONS = ["read", "write", "update", "leak"]
 _COMPUTE_ACTIONS = ["compute", "leak"]
-#: Accelergy 0.3 knows other names for the actions, and no cycle time.
+#: Accelergy 0.3 has other names for actions and ports, and a latency for the cycle time.
 _ACTIONS_0_3 = {"compute": "mac_random", "leak": "idle"}
+_ATTRIBUTES_0_3 = {"n_rw_ports": "n_rdwr_ports"}
 #: Exponent and mantissa bits of floating-point numbers, as Accelergy's Aladdin tables have them.
 _FLOATS = {16: (5, 10), 32: (8, 24), 64: (11, 53)}
 
@@ -214,10 +215,8 @@ def accelergy_input(
         entry = {"name": f"C{index}", **component}
         if tool.is_0_3:
             entry = {k: v for k, v in entry.items() if k != "required_actions"}
-            entry["attributes"] = {
-                **component["attributes"],
-                "latency": f"{technology.clock_ns:g}ns",
-            }
+            given = {_ATTRIBUTES_0_3.get(k, k): v for k, v in component["attributes"].items()}
+            entry["attributes"] = {**given, "latency": f"{technology.clock_ns:g}ns"}
         local.append(entry)
     top: dict[str, Any] = {"technology": node}
     if not tool.is_0_3:
