@@ -305,9 +305,7 @@ def _key(tool: Accelergy, component: dict[str, Any], technology: Technology) -> 
         str(tool.path),
         tool.path.stat().st_mtime_ns,
         tool.version,
-        component,
-        technology.node_nm,
-        technology.clock_ns,
+        accelergy_input(tool, [component], technology),
     ]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
