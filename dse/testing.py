@@ -1,4 +1,4 @@
-"""The conformance kit: tests that every optimizer must pass, for outside plug-ins too.
+"""The conformance kit: tests that every optimizer and mapper must pass, outside ones too.
 
 In a test module::
 
@@ -8,7 +8,8 @@ In a test module::
         optimizer = "mine"                  # the name it is registered under
         settings = {"population": 8}        # small, so that the tests are quick
 
-pytest collects the inherited tests. They need no fixture but ``tmp_path``.
+pytest collects the inherited tests. They need no fixture but ``tmp_path``. For mappers, subclass
+``MapperConformance`` in the same way, with ``mapper = "mine"``.
 """
 
 from __future__ import annotations
@@ -18,15 +19,29 @@ import os
 import pickle
 import subprocess
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
+import numpy.typing as npt
 import yaml
 
+from dse.architecture import Architecture, HardwareBatch
+from dse.components.chain import energy_chain
 from dse.errors import NothingFeasible
+from dse.evaluators.base import Evaluator, Metrics, Violation
+from dse.evaluators.native import NativeEvaluator
+from dse.mappers.base import Mapped, Mapper
+from dse.mapping import MappingBatch
+from dse.plugins import plugin
+from dse.problem import SHAPES, Problem
 from dse.runner import Run, resume, start
 from dse.study.journal import read_journal
+from dse.study.objective import OBJECTIVES
 from dse.study.result import RunResult
+from dse.template import ArchTemplate
 
 _ARCH = """\
 name: tiny
@@ -173,6 +188,158 @@ class OptimizerConformance:
             "samples": self.samples,
             "seed": 3,
         }
+
+
+class MapperConformance:
+    """Tests of one mapper on a small problem; subclass it in a test module.
+
+    Attributes:
+        mapper: name under which the mapper is registered.
+        settings: its settings.
+        samples: budget of the searches.
+    """
+
+    mapper: ClassVar[str]
+    settings: ClassVar[dict[str, Any]] = {}
+    samples: ClassVar[int] = 300
+
+    def test_same_seed_same_mappings_for_any_n_jobs(self) -> None:
+        """The number of threads changes nothing, and nothing is left of a search before."""
+        one, three = (self._mapper(n_jobs=n) for n in (1, 3))
+        again = [self._map(m) for m in (one, three, one)]
+        assert again[0].mappings == again[1].mappings == again[2].mappings
+
+    def test_same_seed_same_mapping_in_another_process(self, tmp_path: Path) -> None:
+        """Neither hash seeds nor global random state reach the search."""
+        from dse.map_layer import map_layer  # noqa: PLC0415 - compiled code
+
+        arch, net = tmp_path / "arch.yaml", tmp_path / "net.yaml"
+        arch.write_text(_ARCH, encoding="utf-8")
+        net.write_text(_WORKLOAD, encoding="utf-8")
+        variables = {"pe_dim": 4, "buffer_kb": 8}
+        given = {"arch": str(arch), "samples": self.samples, "variables": variables, "seed": 5}
+        mapper = {"name": self.mapper, **self.settings}
+        here = map_layer({**given, "mapper": mapper, "folder": str(tmp_path / "a")}, f"{net}/conv")
+        words = [f"mapper.{key}={_word(value)}" for key, value in self.settings.items()]
+        words += [f"variables.{key}={value}" for key, value in variables.items()]
+        words += [f"mapper={self.mapper}", f"layer={net}/conv", f"folder={tmp_path / 'b'}"]
+        words += [f"arch={arch}", f"samples={self.samples}", "seed=5"]
+        subprocess.run(  # noqa: S603 - our own interpreter and arguments
+            [sys.executable, "-m", "dse", "map", *words],
+            check=True,
+            capture_output=True,
+            env={**os.environ, "PYTHONHASHSEED": "12345"},
+        )
+        best = "best/conv.mapping.yaml"
+        assert (here.folder / best).read_bytes() == (tmp_path / "b" / best).read_bytes()
+
+    def test_budget_is_never_exceeded(self) -> None:
+        """Mappings evaluated on each hardware stay within its own budget, odd ones too."""
+        for samples in ([0, 1], [1, 7], [self.samples, 33]):
+            mapper = self._mapper()
+            counter = _Counter(mapper.evaluator)
+            mapper.evaluator = counter
+            self._map(mapper, samples)
+            assert all(n <= most for n, most in zip(counter.count, samples, strict=True))
+
+    def test_best_is_valid_and_priced(self) -> None:
+        """What is returned evaluates to the metrics that are returned."""
+        mapper = self._mapper()
+        found = self._map(mapper)
+        for h, architecture in enumerate(_hardware().architectures):
+            mapping = found.mappings[h]
+            assert mapping is not None
+            batch = MappingBatch.of([mapping])
+            metrics = mapper.evaluator.evaluate(architecture, _problem(), batch)
+            assert metrics.valid[0]
+            assert metrics.edp[0] == found.metrics.edp[h]
+
+    def test_more_samples_are_not_worse_than_one(self) -> None:
+        """A search finds at least what its first sample is."""
+        mapper = self._mapper()
+        one, many = (self._map(mapper, [n, n]).metrics.edp for n in (1, self.samples))
+        assert (many <= one).all()
+
+    def test_hardware_that_fits_nothing_gives_none(self) -> None:
+        """No mapping is an answer."""
+        mapper = self._mapper()
+        small = _hardware(tiny=True)
+        found = mapper.map(small, _problem(), np.array([20, 20], np.int64), 1)
+        assert found.mappings == (None, None)
+        assert not found.metrics.valid.any()
+
+    def test_space_of_one_point_works(self) -> None:
+        """A problem of one operation has one mapping."""
+        bounds = dict.fromkeys(_problem().dimensions, 1)
+        point = Problem(_problem().shape, bounds)
+        found = self._mapper().map(_hardware(), point, np.array([50, 1], np.int64), 1)
+        assert all(m is not None and (m.temporal == 1).all() for m in found.mappings)
+
+    def test_pickles(self) -> None:
+        """A pickled copy finds the same."""
+        mapper = self._mapper()
+        copy = pickle.loads(pickle.dumps(mapper))  # noqa: S301 - just pickled
+        assert self._map(copy).mappings == self._map(mapper).mappings
+
+    def _mapper(self, n_jobs: int = 1) -> Mapper[Any]:
+        chosen = plugin("mapper", self.mapper)
+        made: Mapper[Any] = chosen.factory(
+            NativeEvaluator(n_jobs=n_jobs),
+            _template().constraints,
+            OBJECTIVES["edp"],
+            chosen.settings_type(**self.settings),
+        )
+        return made
+
+    def _map(self, mapper: Mapper[Any], samples: Sequence[int] | None = None) -> Mapped:
+        given = [self.samples, self.samples // 2] if samples is None else samples
+        return mapper.map(_hardware(), _problem(), np.array(given, np.int64), 11)
+
+
+class _Counter(Evaluator):
+    """Counts the mappings evaluated on each hardware."""
+
+    def __init__(self, evaluator: Evaluator) -> None:
+        self.evaluator = evaluator
+        self.count = [0, 0]
+
+    def evaluate(
+        self,
+        hardware: Architecture | Sequence[Architecture] | HardwareBatch,
+        problem: Problem,
+        mappings: MappingBatch,
+        hardware_index: npt.NDArray[np.int32] | None = None,
+    ) -> Metrics:
+        for h in hardware_index if hardware_index is not None else [0] * len(mappings):
+            self.count[int(h)] += 1
+        return self.evaluator.evaluate(hardware, problem, mappings, hardware_index)
+
+    def explain(
+        self, hardware: Architecture, problem: Problem, mappings: MappingBatch, index: int
+    ) -> Violation | None:
+        return self.evaluator.explain(hardware, problem, mappings, index)
+
+
+def _template() -> ArchTemplate:
+    return ArchTemplate.parse(yaml.safe_load(_ARCH), "conformance kit")
+
+
+def _hardware(*, tiny: bool = False) -> HardwareBatch:
+    """Return two pieces of hardware; ``tiny`` ones are so small that nothing fits."""
+    built = []
+    for pe_dim, buffer_kb in ((4, 8), (8, 2)):
+        priced = energy_chain("dosa").price(
+            _template().build({"pe_dim": pe_dim, "buffer_kb": buffer_kb})
+        )
+        if tiny:
+            priced = priced.with_levels(Buffer=replace(priced.level("Buffer"), size_words=1))
+        built.append(priced)
+    return HardwareBatch(tuple(built))
+
+
+def _problem() -> Problem:
+    bounds = {"R": 3, "S": 3, "P": 8, "Q": 8, "C": 8, "K": 16, "N": 1}
+    return Problem(SHAPES["cnn-layer"], bounds, {"Wstride": 2, "Hstride": 2})
 
 
 class _StoppedError(Exception):

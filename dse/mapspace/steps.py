@@ -194,6 +194,8 @@ def mixed(seed: int, number: int) -> int:
 def pick_row(table: MoveTable, weight: npt.NDArray[np.float64], u: float, v: float) -> int:
     """Pick a kind by the cumulated weights ``(len(KINDS),)``, then one of its rows; -1: none."""
     last = weight.shape[0] - 1
+    if weight[last] <= 0.0:
+        return np.int64(-1)
     target = u * weight[last]
     kind = 0
     while kind < last and weight[kind] <= target:
