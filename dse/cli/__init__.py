@@ -15,6 +15,7 @@ COMMANDS = {
     "map": ("dse.cli.map", "search the best mapping of one layer on fixed hardware"),
     "model": ("dse.cli.model", "evaluate Timeloop input files, as timeloop-model does"),
     "validate": ("dse.cli.validate", "compare the native model with a real timeloop-model"),
+    "compare": ("dse.cli.compare", "finished runs beside each other"),
     "convert": ("dse.cli.convert", "rewrite Timeloop files in another of its formats"),
     "doctor": ("dse.cli.doctor", "say which external tools are found, and what each gives"),
     "components": ("dse.cli.components", "energy and area of an SRAM, a MAC, ... with a plot"),

@@ -1,0 +1,135 @@
+"""Comparison of finished runs: what they were, what they found, and whether that compares."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from dse.errors import SpecError
+from dse.study.folder import RESULT
+
+#: Settings that must agree for results to be comparable, and what differs otherwise.
+_SAME = {
+    "energy": "energy chains",
+    "timeloop_version": "Timeloop versions",
+    "workload": "workloads",
+    "objective": "objectives",
+}
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a comparison needs of one run; the numbers are None where nothing was feasible."""
+
+    folder: str
+    arch: str
+    workload: str
+    optimizer: str
+    energy: str
+    timeloop_version: str
+    objective: str
+    samples: int
+    seed: int
+    value: float | None
+    cycles: float | None
+    energy_pj: float | None
+    area_um2: float | None
+
+
+def read_result(folder: Path) -> Finished:
+    """Read the result of a run folder.
+
+    Raises:
+        SpecError: the folder has no result (the run did not end), or it is not one of ours.
+    """
+    path = folder / RESULT
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SpecError(f"{path}: cannot be read ({error.strerror}); has the run ended?") from error
+    except ValueError as error:
+        raise SpecError(f"{path}: not JSON: {error}") from error
+    if not isinstance(content, dict) or content.get("schema") != "dse.result":
+        raise SpecError(f"{path}: schema = {_get(content, 'schema')!r}, expected 'dse.result'")
+    best = content.get("best") or {}
+    goal = content["objective"]
+    return Finished(
+        folder=str(folder),
+        arch=content["arch"],
+        workload=content["workload"],
+        optimizer=content["optimizer"]["name"],
+        energy=content["energy"],
+        timeloop_version=content["timeloop_version"],
+        objective=goal if isinstance(goal, str) else goal["name"],
+        samples=content["samples"],
+        seed=content["seed"],
+        value=None if isinstance(goal, str) else goal.get("value"),
+        cycles=best.get("cycles"),
+        energy_pj=best.get("energy_pj"),
+        area_um2=best.get("area_um2"),
+    )
+
+
+def _get(content: Any, key: str) -> Any:  # noqa: ANN401
+    return content.get(key) if isinstance(content, dict) else content
+
+
+def warnings(runs: Sequence[Finished]) -> list[str]:
+    """Return why these runs should not be compared; empty where nothing speaks against it."""
+    found = []
+    for key, what in _SAME.items():
+        values = sorted({str(getattr(run, key)) for run in runs})
+        if len(values) > 1:
+            found.append(f"the runs have different {what} ({', '.join(values)})")
+    return found
+
+
+def comparison_text(runs: Sequence[Finished], *, color: bool = False) -> str:
+    """Return a table of the runs, best first, each with its factor to the best."""
+    buffer = io.StringIO()
+    console = Console(file=buffer, width=130, force_terminal=color, highlight=False)
+    table = Table(box=box.HEAVY_HEAD)
+    table.add_column("run", overflow="fold")
+    for name in ("arch", "workload", "optimizer", "energy"):
+        table.add_column(name, no_wrap=True)
+    for name in ("samples", "cycles", "energy uJ", "area mm2", "objective", "to best"):
+        table.add_column(name, justify="right", no_wrap=True)
+    ranked = sorted(runs, key=lambda run: (run.value is None, run.value or 0.0))
+    best = ranked[0].value
+    for run in ranked:
+        table.add_row(
+            Path(run.folder).name,
+            run.arch,
+            run.workload,
+            run.optimizer,
+            run.energy,
+            f"{run.samples:,}",
+            f"{run.cycles:,.0f}" if run.cycles is not None else "-",
+            f"{run.energy_pj / 1e6:,.2f}" if run.energy_pj is not None else "-",
+            f"{run.area_um2 / 1e6:.4f}" if run.area_um2 else "-",
+            _value(run),
+            f"{run.value / best:.3f}" if run.value is not None and best else "-",
+        )
+    console.print(table)
+    return buffer.getvalue()
+
+
+def _value(run: Finished) -> str:
+    if run.value is None:
+        return "nothing feasible"
+    if run.objective == "edp":
+        return f"EDP {run.value / 1e12:.5g} J x cycle"
+    return f"{run.objective} {run.value:.5g}"
+
+
+def comparison_json(runs: Sequence[Finished]) -> str:
+    """Return the runs and the warnings as one line of JSON."""
+    return json.dumps({"runs": [asdict(run) for run in runs], "warnings": warnings(runs)})
