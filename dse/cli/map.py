@@ -91,7 +91,9 @@ def _tensor_table(result: MappedLayer) -> str:
     """Return what every level does with every tensor that it keeps, over all its instances."""
     evaluation = result.evaluation
     mapping, tensors = evaluation.mapping, evaluation.input.problem.tensors
-    rows = [("level", "tensor", "tile words", "instances", "reads", "fills", "updates", "uJ")]
+    rows: list[tuple[str, ...]] = [
+        ("level", "tensor", "tile words", "instances", "reads", "fills", "updates", "uJ")
+    ]
     for s, name in reversed(list(enumerate(evaluation.stats.levels))):
         found = evaluation.stats.levels[name].tensors
         rows += [
