@@ -139,7 +139,10 @@ def test_resume(capsys, tmp_path):
         (["rn"], "unknown command 'rn'; did you mean 'run'"),
         (["run", "sampels=3"], "unknown setting 'sampels'; did you mean 'samples'"),
         (["run", "optimizer=randm"], "unknown optimizer 'randm'; did you mean 'random'"),
-        (["run", "optimizer.mapings=3"], "did you mean 'optimizer.mappings_per_hardware'"),
+        (
+            ["run", "optimizer.mapings_per_hardware=3"],
+            "did you mean 'optimizer.mappings_per_hardware'",
+        ),
         (["run", "workload=resnet5"], "unknown workload 'resnet5'; did you mean 'resnet50'"),
         (["run", "arch=gemini"], "unknown arch 'gemini'; did you mean 'gemmini'"),
         (["run", "arch=./no.yaml"], "there is no such file"),
@@ -201,7 +204,7 @@ def test_help_of_commands(capsys):
         assert f"python -m dse {command}" in capsys.readouterr().out
     main(["run", "--help"])
     out = capsys.readouterr().out
-    for word in ("samples=1000", "optimizer.mappings_per_hardware=null", "choices: random"):
+    for word in ("samples=null", "optimizer.mappings_per_hardware=null", "choices: ga nsga2"):
         assert word in out
 
 
