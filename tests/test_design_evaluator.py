@@ -62,24 +62,34 @@ def test_a_design_that_comes_back_is_not_evaluated_again():
     assert [m.cycles for _, m in (*first, *second)] == [metrics.cycles] * 3
 
 
-def test_the_first_compilation_is_announced_on_stderr(tmp_path):
-    """Compiles one small function in a fresh cache; a second process finds it and is silent."""
+def _compile_one(folder, before_import=""):
+    """Compile one small function with the cache in a folder; return what stderr says."""
     program = (
         "import numpy as np\n"
+        "import dse.model.jit as jit\n"
+        f"{before_import}\n"
         "from dse.model.loops import copy_row\n"
-        "from dse.model.jit import compiled\n"
-        "import dse.model.loops as loops\n"
-        "loops.copy_row.targetoptions.update(no_cpython_wrapper=False)\n"
+        "copy_row.targetoptions.update(no_cpython_wrapper=False)\n"
         "to = np.zeros(3); copy_row(to, np.ones(3)); print(to.sum())\n"
     )
-    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
-    runs = [
-        subprocess.run(
-            [sys.executable, "-c", program], env=environment, capture_output=True, text=True,
-            check=True, cwd=tmp_path,
-        )
-        for _ in range(2)
-    ]  # fmt: skip
-    assert "compiling the model" in runs[0].stderr
-    assert runs[1].stderr == ""
-    assert [r.stdout for r in runs] == ["3.0\n", "3.0\n"]
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "NUMBA_CACHE_DIR": str(folder)},
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=folder,
+    )
+    assert done.stdout == "3.0\n"
+    return done.stderr
+
+
+def test_the_first_compilation_is_announced_and_the_next_process_finds_it(tmp_path):
+    assert "compiling the model" in _compile_one(tmp_path)
+    assert _compile_one(tmp_path) == ""
+
+
+def test_an_edit_of_any_compiled_source_compiles_anew(tmp_path):
+    _compile_one(tmp_path)
+    edited = "jit._STAMP = tuple((n, t + (n == 'model/links.py'), s) for n, t, s in jit._STAMP)"
+    assert "compiling the model" in _compile_one(tmp_path, edited)

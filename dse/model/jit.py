@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
@@ -28,15 +29,40 @@ _OPTIONS: dict[str, Any] = {
 _NO_WRAPPERS: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
+def _sources() -> tuple[tuple[str, int, int], ...]:
+    """Return name, time and size of every file that compiled code comes from."""
+    package = Path(__file__).parent.parent
+    files = [
+        package / "architecture.py",
+        *package.glob("model/*.py"),
+        *package.glob("mapspace/*.py"),
+    ]
+    stats = [(str(f.relative_to(package)), f.stat()) for f in sorted(files)]
+    return tuple((name, stat.st_mtime_ns, stat.st_size) for name, stat in stats)
+
+
+_STAMP = _sources()
+
+
+def _cached(dispatcher: Any) -> Any:  # noqa: ANN401
+    """Let the function's cache go stale with any of the sources.
+
+    Numba looks at the function's own file only, but its code holds that of the functions it
+    calls, so an edit elsewhere would leave the old code running.
+    """
+    dispatcher._cache._cache_file._source_stamp = _STAMP
+    return dispatcher
+
+
 def compiled(function: F) -> F:
     """Compile an entry point: callable from Python, cached on disk, GIL released."""
-    result: F = numba.njit(**_OPTIONS)(function)
+    result: F = _cached(numba.njit(**_OPTIONS)(function))
     return result
 
 
 def inner(function: F) -> F:
     """Compile a function that only compiled code calls: it gets no wrappers for Python."""
-    result: F = numba.njit(**_OPTIONS, **_NO_WRAPPERS)(function)
+    result: F = _cached(numba.njit(**_OPTIONS, **_NO_WRAPPERS)(function))
     return result
 
 
