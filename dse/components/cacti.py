@@ -2,8 +2,9 @@
 
 The runs are RAM, itrs-lstp cells and periphery, 300 K, access mode "fast", optimised for leakage,
 at 22, 32, 40, 45, 65 and 90 nm. Between grid points the logarithm of each quantity is linear in
-the logarithms of size and width. :func:`sram` is CACTI at one of these nodes; :func:`scaled_sram`
-adds the rules of Accelergy 0.4's wrapper: any node, narrow words, few rows.
+the logarithms of rows and width: neighbours in width have as many rows, not as many bits, which
+CACTI divides more alike. :func:`sram` is CACTI at one of these nodes; :func:`scaled_sram` adds the
+rules of Accelergy 0.4's wrapper: any node, narrow words, few rows.
 """
 
 from __future__ import annotations
@@ -62,8 +63,8 @@ def scaled_sram(width_bits: int, depth_rows: int, ports: int, banks: int, node_n
     """Return the SRAM at any node, as Accelergy 0.4 prices it.
 
     Words narrower than 32 bits and fewer than 64 rows per bank are a share of the smallest SRAM
-    that CACTI knows; banks are rounded up to a power of two; between the nodes of the runs every
-    quantity is linear in nm; beyond them it is scaled.
+    that CACTI knows; banks are rounded up to a power of two, but only those asked for leak; between
+    the nodes of the runs every quantity is linear in nm; beyond them it is scaled.
 
     Args:
         width_bits: of a row, the unit of access.
@@ -80,12 +81,12 @@ def scaled_sram(width_bits: int, depth_rows: int, ports: int, banks: int, node_n
             f"SRAM of {depth_rows} rows x {width_bits} bits, {ports} ports, {banks} banks at "
             f"{node_nm:g} nm: expected positive numbers"
         )
-    banks = 1 << (banks - 1).bit_length()
     width = max(-(-width_bits // 8) * 8, _MIN_WIDTH_BITS)
     depth = max(depth_rows, _MIN_ROWS * banks)
+    made_banks = 1 << (banks - 1).bit_length()
     lower, upper, share = _nodes(node_nm)
-    low = sram(width, depth, ports, banks, lower)
-    high = sram(width, depth, ports, banks, upper)
+    low = sram(width, depth, ports, made_banks, lower)
+    high = sram(width, depth, ports, made_banks, upper)
     read_pj, write_pj, leak_mw, area_um2 = (
         a + (b - a) * share for a, b in zip(low, high, strict=True)
     )
@@ -96,7 +97,7 @@ def scaled_sram(width_bits: int, depth_rows: int, ports: int, banks: int, node_n
     return Sram(
         read_pj * dynamic * energy_scale,
         write_pj * dynamic * energy_scale,
-        leak_mw * static * leak_scale,
+        leak_mw * static * leak_scale * banks / made_banks,
         area_um2 * static * area_scale,
     )
 
@@ -148,29 +149,38 @@ def sram(
     if width > _REACH_ABOVE * widths[-1]:
         raise SpecError(f"SRAM of {width_bits} bits per row: the table ends at {widths[-1]} bits")
     if width in curves:
+        _check_reach(curves[width], bits)
         return Sram(*_along(curves[width], bits))
     left, right = _bracket(widths, width)
+    for neighbour in (left, right):
+        _check_reach(curves[neighbour], bits)
     share = math.log(width / left) / math.log(right / left)
-    return Sram(*_blend(_along(curves[left], bits), _along(curves[right], bits), share))
+    low, high = (_along(curves[w], bits * w / width) for w in (left, right))
+    return Sram(*_blend(low, high, share))
 
 
-def _along(curve: _Curve, bits: int) -> _Values:
-    """Interpolate one width's curve at that size."""
-    by_size = dict(curve)
-    if bits in by_size:
-        return by_size[bits]
+def _check_reach(curve: _Curve, bits: int) -> None:
+    """Raise SpecError when that size is too far beyond a width's curve."""
     sizes = [size for size, _ in curve]
     if not sizes[0] / _REACH_BELOW <= bits <= sizes[-1] * _REACH_ABOVE:
         raise SpecError(
             f"SRAM of {bits / 8192:g} KB: at this width the table reaches from "
             f"{sizes[0] / 8192:g} to {sizes[-1] / 8192:g} KB"
         )
+
+
+def _along(curve: _Curve, bits: float) -> _Values:
+    """Interpolate one width's curve at that size."""
+    by_size = dict(curve)
+    if bits in by_size:
+        return by_size[int(bits)]
+    sizes = [size for size, _ in curve]
     low, high = _bracket(sizes, bits)
     share = math.log(bits / low) / math.log(high / low)
     return _blend(by_size[low], by_size[high], share)
 
 
-def _bracket(grid: list[int], x: int) -> tuple[int, int]:
+def _bracket(grid: list[int], x: float) -> tuple[int, int]:
     """Return the neighbours of ``x``, or the two grid points at the end beyond which it lies."""
     upper = min(max(bisect_right(grid, x), 1), len(grid) - 1)
     return grid[upper - 1], grid[upper]
