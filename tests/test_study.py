@@ -237,6 +237,30 @@ def test_a_folder_in_use_is_refused(tmp_path):
         dse.run(**SMALL, folder=tmp_path / "run")
 
 
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").touch()  # below a file no user may make a folder, root included
+    for place in ({"runs": str(tmp_path / "file")}, {"folder": str(tmp_path / "file" / "run")}):
+        with pytest.raises(SpecError, match="file.*: cannot be made"):
+            start({**SMALL, **place})
+
+
+def test_a_full_disk_is_one_error_and_loses_nothing(tmp_path):
+    limits = pytest.importorskip("resource")
+    dse.run(**SMALL, folder=tmp_path / "whole")
+    run = start({**SMALL, "folder": str(tmp_path / "full")})
+    before = limits.getrlimit(limits.RLIMIT_FSIZE)
+    limits.setrlimit(limits.RLIMIT_FSIZE, (500, before[1]))
+    try:
+        with pytest.raises(DseError, match="full.*: cannot be written") as caught:
+            run.execute()
+    finally:
+        limits.setrlimit(limits.RLIMIT_FSIZE, before)
+    assert caught.value.exit_code == 1
+    assert not (tmp_path / "full" / "result.json").exists()
+    resume(tmp_path / "full").execute()
+    same_files(tmp_path / "whole", tmp_path / "full")
+
+
 def test_torn_journals(tmp_path):
     path = tmp_path / "journal.jsonl"
     with Journal(path) as journal:

@@ -7,6 +7,7 @@ equal journals.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ class Journal:
             SpecError: the file is shorter than that.
             DseError: another process is writing to it.
         """
+        self._path = path
         self._file = path.open("ab")
         try:
             _lock(self._file.fileno(), path)
@@ -42,15 +44,24 @@ class Journal:
         self.size_bytes = size_bytes
 
     def write(self, record: dict[str, Any]) -> None:
-        """Append one record and flush it."""
+        """Append one record and flush it.
+
+        Raises:
+            DseError: it cannot be written; the disk is full, say.
+        """
         line = json.dumps(record, separators=(",", ":"), allow_nan=False).encode() + b"\n"
-        self._file.write(line)
-        self._file.flush()
+        try:
+            self._file.write(line)
+            self._file.flush()
+        except OSError as error:
+            raise _not_written(self._path, error) from error
         self.size_bytes += len(line)
 
     def close(self) -> None:
         """Close the file and give up the lock."""
-        self._file.close()
+        # every record was flushed; what is left is one whose failure has been told
+        with contextlib.suppress(OSError):
+            self._file.close()
 
     def __enter__(self) -> Journal:
         return self
@@ -94,10 +105,21 @@ def _lock(descriptor: int, path: Path) -> None:
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Write a file so that a reader sees the old content or the new, never a part."""
+    """Write a file so that a reader sees the old content or the new, never a part.
+
+    Raises:
+        DseError: it cannot be written; the disk is full, say.
+    """
     partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    try:
+        with partial.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        raise _not_written(path, error) from error
+
+
+def _not_written(path: Path, error: OSError) -> DseError:
+    return DseError(f"{path}: cannot be written ({error.strerror or error})")
