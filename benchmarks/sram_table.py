@@ -4,6 +4,10 @@
 Accelergy 0.4's answers (columns as in ``cacti_sram_grid.csv.gz``). Between grid points, every point
 of the shipped CACTI runs that has neighbours on both sides is left out in turn and interpolated
 from them: the spacing is then twice the real one, so these errors bound the table's own from above.
+
+``--live N`` draws N random SRAMs between grid points and asks the Accelergy 0.4 on PATH for them
+(with its CACTI plug-in: about 4 s each, half with ``--calls 2`` on two cores; answers are cached).
+Sizes are off the grid; ``--widths any`` puts the widths off it too.
 ``--json FILE`` writes the figures for programs.
 """
 
@@ -14,26 +18,45 @@ import csv
 import gzip
 import json
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
-from dse.components import cacti
+from dse.components import accelergy, cacti
+from dse.components.technology import Technology
+from dse.errors import ToolError
 
 _QUANTITIES = ("read", "write", "leak", "area")
+#: What random SRAMs are drawn from: bits per row, bits in all, ports or banks.
+_WIDTHS = (32, 1024)
+_LARGEST_BITS = 8 * 2**23
+_COUNTS = (1, 2)
+#: At 1 ns, pJ of leakage per cycle are mW.
+_CLOCK_NS = 1.0
 _COLUMNS = ("read_energy_pJ", "write_energy_pJ", "leak_power_mW", "area_um2")
 
 
 def main() -> int:
-    """Print both comparisons."""
+    """Print the comparisons; exit status 2 when Accelergy is asked for and is of no use."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--grid", type=Path, help="a grid of Accelergy's answers")
-    parser.add_argument("--node", type=float, default=40.0, help="nm, for the left-out points")
+    parser.add_argument("--node", type=float, default=40.0, help="nm, for points off the grid")
+    parser.add_argument("--live", type=int, metavar="N", help="SRAMs to ask Accelergy for")
+    parser.add_argument("--seed", type=int, default=0, help="of the random SRAMs")
+    parser.add_argument("--widths", choices=("table", "any"), default="table")
+    parser.add_argument("--calls", type=int, default=1, help="of Accelergy, at the same time")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     figures: dict[str, object] = {"off_grid": _off_grid(given.node)}
     if given.grid:
         figures["grid"] = _grid(given.grid)
+    if given.live:
+        try:
+            figures["live"] = _live(given)
+        except ToolError as error:
+            print(f"--live: {error}", file=sys.stderr)
+            return 2
     print(json.dumps(figures, indent=2))
     if given.json:
         given.json.write_text(json.dumps(figures, indent=2), encoding="utf-8")
@@ -47,12 +70,97 @@ def _grid(path: Path) -> dict[str, object]:
         if "old_plugin" in row["source"]:  # made by CACTI at 40 nm directly
             continue
         keys = ("width_bits", "depth_rows", "n_rw_ports", "n_banks")
-        made = cacti.scaled_sram(*(int(row[key]) for key in keys), float(row["technology_nm"]))
+        width, rows, ports, banks = (int(row[key]) for key in keys)
+        made = cacti.scaled_sram(width, rows, ports, banks, float(row["technology_nm"]))
         expected = np.array([float(row[key]) for key in _COLUMNS])
         worst = np.maximum(worst, np.abs(np.array(made) / expected - 1))
         points += 1
     errors = dict(zip(_QUANTITIES, worst.tolist(), strict=True))
     return {"points": points, "largest_relative_error": errors}
+
+
+def _live(given: argparse.Namespace) -> dict[str, object]:
+    """Compare random SRAMs off the grid with the installed Accelergy.
+
+    Raises:
+        ToolError: Accelergy is missing, failed, or is not of the version that the table follows.
+    """
+    tool = accelergy.find()
+    if tool.is_0_3:
+        raise ToolError(f"{tool.path} is Accelergy {tool.version}; the table follows 0.4")
+    count, calls, node_nm = given.live, given.calls, given.node
+    drawn = _drawn(count, given.seed, any_width=given.widths == "any")
+    technology = Technology(node_nm, _CLOCK_NS)
+    asked = [_component(*sram) for sram in drawn]
+    # every nth, so that each call gets small and large ones
+    shares = [asked[first::calls] for first in range(calls)]
+    prices: list[accelergy.Price] = [({}, 0.0)] * count
+    with ThreadPoolExecutor(calls) as pool:
+        answers = pool.map(lambda share: accelergy.price_components(share, technology), shares)
+        for first, answer in enumerate(answers):
+            prices[first::calls] = answer
+    theirs = np.array([[*(p[a] for a in _QUANTITIES[:3]), area] for p, area in prices])
+    ours = np.array([cacti.scaled_sram(*sram, node_nm) for sram in drawn])
+    ranks = [_rank_correlation(a, b) for a, b in zip(ours.T, theirs.T, strict=True)]
+    return {
+        "accelergy": tool.version,
+        "node_nm": node_nm,
+        "seed": given.seed,
+        "widths": given.widths,
+        **_summary(np.abs(ours / theirs - 1)),
+        "rank_correlation": dict(zip(_QUANTITIES, ranks, strict=True)),
+        "worst": _worst(drawn, ours / theirs - 1),
+    }
+
+
+def _drawn(count: int, seed: int, *, any_width: bool) -> list[tuple[int, int, int, int]]:
+    """Return random (bits per row, rows, ports, banks), width and size log-uniform.
+
+    With ``any_width``, rows are whole bytes, as CACTI has them, and none is as wide as one of the
+    grid; otherwise all are.
+    """
+    random = np.random.default_rng(seed)
+    grid = {width for curves in cacti._table().values() for width in curves}
+    drawn: list[tuple[int, int, int, int]] = []
+    while len(drawn) < count:
+        if any_width:
+            width = 8 * round(float(np.exp(random.uniform(*np.log(_WIDTHS)))) / 8)
+        else:
+            width = int(random.choice(sorted(grid)))
+        ports, banks = (int(n) for n in random.choice(_COUNTS, 2))
+        fewest, most = cacti._MIN_ROWS * banks, _LARGEST_BITS / width
+        rows = round(float(np.exp(random.uniform(np.log(fewest), np.log(most)))))
+        if (width in grid) != any_width:
+            drawn.append((width, rows, ports, banks))
+    return drawn
+
+
+def _rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
+    """Return Spearman's coefficient; no two SRAMs that differ cost the same, so ranks are whole."""
+    gaps = a.argsort().argsort() - b.argsort().argsort()
+    return round(1 - 6 * float((gaps**2).sum()) / (len(a) * (len(a) ** 2 - 1)), 5)
+
+
+def _component(width: int, rows: int, ports: int, banks: int) -> dict[str, object]:
+    """Return the SRAM as Accelergy 0.4's component."""
+    attributes = {"width": width, "depth": rows, "n_rw_ports": ports, "n_banks": banks}
+    return {
+        "class": "SRAM",
+        "attributes": attributes,
+        "required_actions": list(_QUANTITIES[:3]),
+    }
+
+
+def _worst(drawn: list[tuple[int, int, int, int]], errors: np.ndarray) -> dict[str, object]:
+    """Return where each quantity is furthest off."""
+    worst = np.abs(errors).argmax(axis=0)
+    return {
+        name: {
+            **dict(zip(("width_bits", "rows", "ports", "banks"), drawn[at], strict=True)),
+            "error_percent": round(100 * float(errors[at, column]), 2),
+        }
+        for column, (name, at) in enumerate(zip(_QUANTITIES, worst, strict=True))
+    }
 
 
 def _off_grid(node_nm: float) -> dict[str, object]:
@@ -72,14 +180,18 @@ def _off_grid(node_nm: float) -> dict[str, object]:
                 real = _blend_nodes(here[0][size], here[1][size], share)
                 t = np.log(size / before) / np.log(after / before)
                 guess = [_log(here[n][before], here[n][after], t) for n in (0, 1)]
-                found["size"].append((_blend_nodes(*guess, share) / real - 1).tolist())
+                found["size"].append((_blend_nodes(guess[0], guess[1], share) / real - 1).tolist())
                 if 0 < at < len(widths) - 1:
                     left, right = widths[at - 1], widths[at + 1]
+                    # as many rows, as the table takes them
+                    at_left, at_right = size * left // width, size * right // width
                     ends = [(dict(c[left]), dict(c[right])) for c in (low, high)]
-                    if all(size in side for pair in ends for side in pair):
+                    if all(at_left in a and at_right in b for a, b in ends):
                         t = np.log(width / left) / np.log(right / left)
-                        guess = [_log(a[size], b[size], t) for a, b in ends]
-                        found["width"].append((_blend_nodes(*guess, share) / real - 1).tolist())
+                        guess = [_log(a[at_left], b[at_right], t) for a, b in ends]
+                        found["width"].append(
+                            (_blend_nodes(guess[0], guess[1], share) / real - 1).tolist()
+                        )
     return {
         "node_nm": node_nm,
         **{f"left_out_along_{key}": _summary(np.abs(errors)) for key, errors in found.items()},
