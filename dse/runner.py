@@ -11,7 +11,7 @@ from typing import Any
 from dse import catalog
 from dse.components.chain import energy_chain
 from dse.config import ResolvedConfig, resolve
-from dse.errors import NothingFeasible, SpecError, unknown_name
+from dse.errors import DseError, NothingFeasible, SpecError, unknown_name
 from dse.evaluators.base import Evaluator
 from dse.settings import NoSettings
 from dse.study import folder as run_folder
@@ -42,6 +42,7 @@ class Run:
 
         Raises:
             NothingFeasible: no valid design was found; the result file says so too.
+            DseError: the run folder cannot be written; the run can be resumed.
         """
         from dse.timeloop.write import write_design  # noqa: PLC0415 - only needed here
 
@@ -76,9 +77,13 @@ class Run:
             front=tuple(state.front.ordered()),
         )
         mapped = list(zip(self.space.workload, state.best.mappings or (), strict=True))
-        write_design(self.folder / run_folder.BEST, result.architecture, mapped)
-        if result.front:
-            self._write_front(result)
+        try:
+            write_design(self.folder / run_folder.BEST, result.architecture, mapped)
+            if result.front:
+                self._write_front(result)
+        except OSError as error:
+            reason = f"cannot be written ({error.strerror or error})"
+            raise DseError(f"folder {self.folder}: {reason}; resume= goes on") from error
         run_folder.write_result(self.folder, result.as_dict())
         return result
 

@@ -261,6 +261,17 @@ def test_a_full_disk_is_one_error_and_loses_nothing(tmp_path):
     same_files(tmp_path / "whole", tmp_path / "full")
 
 
+def test_results_that_cannot_be_written_are_one_error_and_resumed(tmp_path):
+    run = start({**SMALL, "folder": str(tmp_path / "run")})
+    (tmp_path / "run" / "best").touch()
+    with pytest.raises(DseError, match="run: cannot be written .*resume="):
+        run.execute()
+    (tmp_path / "run" / "best").unlink()
+    dse.run(**SMALL, folder=tmp_path / "whole")
+    resume(tmp_path / "run").execute()
+    same_files(tmp_path / "whole", tmp_path / "run")
+
+
 def test_torn_journals(tmp_path):
     path = tmp_path / "journal.jsonl"
     with Journal(path) as journal:
