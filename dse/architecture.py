@@ -99,6 +99,8 @@ class StorageLevel:
             value = getattr(self, key)
             if value < 1:
                 raise SpecError(f"level '{self.name}': {key} = {value}, expected at least 1")
+        for key, price in (*vars(self.energy).items(), ("area_um2", self.area_um2)):
+            _check_price(f"level '{self.name}'", key, price)
         for key in ("read_bandwidth", "write_bandwidth", "shared_bandwidth", "multiple_buffering"):
             value = getattr(self, key)
             if not value > 0:
@@ -142,6 +144,16 @@ class Compute:
     instances: int = 1
     energy_pj: float = 0.0
     area_um2: float = 0.0
+
+    def __post_init__(self) -> None:
+        for key in ("energy_pj", "area_um2"):
+            _check_price(f"compute '{self.name}'", key, getattr(self, key))
+
+
+def _check_price(where: str, key: str, price: float) -> None:
+    """Refuse an energy or area that is negative, or too large for sums to stay finite."""
+    if not 0.0 <= price <= 1e100:
+        raise SpecError(f"{where}: {key} = {price}, expected 0 to 1e100")
 
 
 @dataclass(frozen=True)

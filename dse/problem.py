@@ -224,6 +224,12 @@ class Workload:
         if not self.layers:
             raise SpecError(f"workload '{self.name}': has no layers")
         names = [layer.name for layer in self.layers]
+        for name in names:
+            if not 0 < len(name) <= 100 or not name.isprintable():
+                raise SpecError(
+                    f"workload '{self.name}': layer name {name[:40]!r}, expected 1 to 100 "
+                    "printable characters"
+                )
         twice = {n for n in names if names.count(n) > 1}
         if twice:
             raise SpecError(f"workload '{self.name}': layer '{min(twice)}' is declared twice")

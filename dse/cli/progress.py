@@ -31,7 +31,7 @@ def progress(objective: Objective, quiet: bool) -> Iterator[Report | None]:
 def best_text(objective: Objective, value: float) -> str:
     """Return the best value for people: EDP in J x cycle, everything else in its unit."""
     if not math.isfinite(value):
-        return f"best {objective.name} -"
+        return "best EDP -" if objective.name == "edp" else f"best {objective.name} -"
     if objective.name == "edp":
         return f"best EDP {value / 1e12:.4g} J x cycle"
     return f"best {objective.name} {value:.4g} {objective.unit}"
@@ -45,9 +45,9 @@ def _live(objective: Objective) -> Iterator[Report]:
 
     columns = (
         TextColumn("{task.description}"),
-        BarColumn(bar_width=16),
-        TextColumn("{task.fields[best]}  {task.fields[rate]}  ETA"),
-        TimeRemainingColumn(),
+        BarColumn(bar_width=8),
+        TextColumn("{task.fields[best]}  {task.fields[rate]} ETA"),
+        TimeRemainingColumn(compact=True),
     )
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("starting", total=None, best=best_text(objective, math.inf), rate="")
@@ -56,11 +56,11 @@ def _live(objective: Objective) -> Iterator[Report]:
         def report(now: Progress) -> None:
             bar.update(
                 task,
-                description=f"{now.samples:,}/{now.budget:,} samples",
+                description=f"{now.samples:,}/{now.budget:,}",
                 total=now.budget,
                 completed=now.samples,
                 best=best_text(objective, now.best_value),
-                rate=f"{clock.rate(now.samples):,.0f} samples/s",
+                rate=f"{clock.rate(now.samples):,.0f}/s",
             )
 
         yield report

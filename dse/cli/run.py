@@ -58,6 +58,11 @@ def _run(settings: dict[str, object], as_json: bool, quiet: bool) -> int:
     except DseError as error:
         sys.stderr.write(f"error: {error}\n")
         return error.exit_code
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        sys.stderr.write(f"error: {error.filename or 'output'}: {error.strerror or error}\n")
+        return 1
 
 
 def _resume(folder: str, arguments: list[str], as_json: bool, quiet: bool) -> int:

@@ -38,6 +38,8 @@ V_LEVEL, V_CAPACITY, V_USED, V_SIZE, V_EXPANSION, V_DEMAND, V_BOUND = range(7)
 FITS, ARITHMETIC = -2, -1
 TOO_LARGE, TOO_SMALL = 1, 2
 OVER_INSTANCES, OVER_X, OVER_Y, KEPT_NOWHERE, NEGATIVE_READS = 1, 2, 3, 4, 5
+#: In place of a verdict: a scratch array was too small.
+MORE_SCRATCH = 6
 
 
 def version_number(timeloop_version: str) -> int:

@@ -22,7 +22,7 @@ Flags = npt.NDArray[np.bool_]
 
 
 #: Mappings per block.
-WIDTH = 32
+WIDTH = 64
 
 
 class Plan(NamedTuple):

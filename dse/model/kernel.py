@@ -41,7 +41,11 @@ def _storage_energy(
     version: int,
     details: Details,
 ) -> float:
-    """Traffic, counts and energy of all tensors; NaN when scratch was too small."""
+    """Traffic, counts and energy of all tensors.
+
+    The verdict becomes MORE_SCRATCH when scratch was too small, NEGATIVE_READS where Timeloop
+    aborts.
+    """
     levels, tensors = keep.shape
     nest, tile, r, out = w.nest, w.tile, w.records, w.row
     energy = 0.0
@@ -74,7 +78,8 @@ def _storage_energy(
                 w.links,
                 w.other,
             ):
-                return math.nan
+                w.verdict[a.V_EXPANSION] = a.MORE_SCRATCH
+                return 0.0
         share_and_partition(w, t)
         backing = hand_outwards(w, t, keep)
         used = np.int64(1)
@@ -135,7 +140,7 @@ def _evaluate_one(
         w.fan[s] = w.nest.width[s] * w.nest.height[s]
         macs *= w.fan[s]
     energy = _storage_energy(w, p, m, b, keep, hw, i, iterations, version, details)
-    if math.isnan(energy):
+    if w.verdict[a.V_EXPANSION] == a.MORE_SCRATCH:
         return False
     if w.verdict[a.V_EXPANSION] == a.NEGATIVE_READS:
         totals.valid[b] = False

@@ -48,7 +48,7 @@ def result_text(result: RunResult, *, color: bool = False, ascii_only: bool = Fa
 def _table(result: RunResult, lines: box.Box) -> Table:
     table = Table(title=f"{result.workload.name} on {result.architecture.name}", box=lines)
     table.add_column("layer", no_wrap=True)
-    for name in ("count", "cycles", "energy uJ", "utilisation", "EDP J x cycle"):
+    for name in ("count", "cycles", "energy uJ", "utilis.", "EDP Jxcycle"):
         table.add_column(name, justify="right", no_wrap=True)
     for layer in result.metrics.layers:
         table.add_row(

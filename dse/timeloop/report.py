@@ -70,7 +70,9 @@ def summary_text(evaluation: Evaluation) -> str:
         f"EDP          {stats.edp:.6g} J x cycle",
         f"utilization  {stats.utilization:.2%}",
         f"computes     {stats.computes:,}",
-        f"area         {stats.area_um2 / 1e6:.6g} mm^2",
+        f"area         {stats.area_um2 / 1e6:.6g} mm^2"
+        if stats.area_um2
+        else "area         not given (no ART)",
     ]
     return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1], "", *totals]) + "\n"
 

@@ -52,7 +52,10 @@ def write_design(
     for layer, mapping in layers:
         stem = re.sub(r"[^A-Za-z0-9._-]", "_", layer.name)
         if f"{stem}.problem.yaml" in texts:
-            raise SpecError(f"layer '{layer.name}': another layer has the file name '{stem}'")
+            raise SpecError(
+                f"layer '{layer.name}': its files would be called '{stem}', like those of another "
+                "layer; rename one of them"
+            )
         texts[f"{stem}.problem.yaml"] = problem_yaml(layer.problem)
         texts[f"{stem}.mapping.yaml"] = mapping_yaml(mapping, architecture, layer.problem)
     directory = Path(folder)

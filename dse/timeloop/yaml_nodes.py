@@ -18,6 +18,8 @@ _TRUE = {"y", "yes", "true", "on"}
 _FALSE = {"n", "no", "false", "off"}
 _INTEGER = re.compile(r"[+-]?(0[xX][0-9a-fA-F]+|[0-9]+)\Z", re.ASCII)
 _FLOAT = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\Z", re.ASCII)
+#: Numbers beyond this would overflow in sums of energies.
+_LARGEST = 1e100
 _INFINITE = re.compile(r"([+-]?)\.(inf|Inf|INF)\Z")
 
 
@@ -171,6 +173,8 @@ class Entry:
                 continue
             if value < low or (above and value == low):
                 raise self.fail(expected)
+            if not abs(value) <= _LARGEST:
+                raise self.fail(f"{expected}, at most {_LARGEST:g}")
             return value
         raise self.fail(expected)
 
