@@ -294,6 +294,10 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - any scalar of the domain
     return value.item() if isinstance(value, np.generic) else value
 
 
+#: libyaml's emitter where PyYAML has it: a run writes some fifty files.
+_DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
+
 def _dump(tree: dict[str, Any]) -> str:
-    text: str = yaml.safe_dump(tree, sort_keys=False, default_flow_style=None, width=100)
+    text: str = yaml.dump(tree, Dumper=_DUMPER, sort_keys=False, default_flow_style=None, width=100)
     return text
