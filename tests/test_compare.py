@@ -21,13 +21,17 @@ def test_runs_are_ranked_with_their_factor_to_the_best(runs, capsys):
     assert main(["compare", str(runs / "a"), str(runs / "b")]) == 0
     out, err = capsys.readouterr()
     assert err == ""
-    rows = [line for line in out.splitlines() if "dosa_bert" in line]
-    values = [json.loads((runs / name / "result.json").read_text())["objective"]["value"]
-              for name in "ab"]  # fmt: skip
-    best, other = (0, 1) if values[0] <= values[1] else (1, 0)
-    assert rows[0].replace("│", " ").split()[0] == "ab"[best]
-    assert "1.000" in rows[0]
-    assert f"{values[other] / values[best]:.3f}" in rows[1]
+    lines = out.splitlines()
+    values = [
+        json.loads((runs / name / "result.json").read_text())["objective"]["value"] for name in "ab"
+    ]
+    best, other = sorted(range(2), key=values.__getitem__)
+    assert f"1  {runs / 'ab'[best]}" in lines
+    assert f"2  {runs / 'ab'[other]}" in lines
+    first, second = (next(x for x in lines if x.startswith(f"│ {n} ")) for n in "12")
+    assert f"EDP {values[best] / 1e12:.5g} J x cycle │   1.000" in first
+    assert f"{values[other] / values[best]:.3f}" in second
+    assert out.count("dosa_bert on gemmini, optimizer random, 20 samples") == 2
 
 
 def test_other_energy_chains_are_warned_of(runs, capsys):

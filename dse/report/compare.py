@@ -95,30 +95,28 @@ def warnings(runs: Sequence[Finished]) -> list[str]:
 def comparison_text(runs: Sequence[Finished], *, color: bool = False) -> str:
     """Return a table of the runs, best first, each with its factor to the best."""
     buffer = io.StringIO()
-    console = Console(file=buffer, width=130, force_terminal=color, highlight=False)
+    console = Console(file=buffer, width=100, force_terminal=color, highlight=False)
     table = Table(box=box.HEAVY_HEAD)
-    table.add_column("run", overflow="fold")
-    for name in ("arch", "workload", "optimizer", "energy"):
-        table.add_column(name, no_wrap=True)
-    for name in ("samples", "cycles", "energy uJ", "area mm2", "objective", "to best"):
+    for name in ("", "objective", "to best", "cycles", "energy uJ", "area mm2"):
         table.add_column(name, justify="right", no_wrap=True)
     ranked = sorted(runs, key=lambda run: (run.value is None, run.value or 0.0))
     best = ranked[0].value
-    for run in ranked:
+    for rank, run in enumerate(ranked, 1):
         table.add_row(
-            Path(run.folder).name,
-            run.arch,
-            run.workload,
-            run.optimizer,
-            run.energy,
-            f"{run.samples:,}",
+            str(rank),
+            _value(run),
+            f"{run.value / best:.3f}" if run.value is not None and best else "-",
             f"{run.cycles:,.0f}" if run.cycles is not None else "-",
             f"{run.energy_pj / 1e6:,.2f}" if run.energy_pj is not None else "-",
             f"{run.area_um2 / 1e6:.4f}" if run.area_um2 else "-",
-            _value(run),
-            f"{run.value / best:.3f}" if run.value is not None and best else "-",
         )
     console.print(table)
+    for rank, run in enumerate(ranked, 1):
+        text = (
+            f"{rank}  {run.folder}\n   {run.workload} on {run.arch}, optimizer {run.optimizer}, "
+            f"{run.samples:,} samples, seed {run.seed}, energy chain {run.energy}"
+        )
+        console.print(text, soft_wrap=True, markup=False)
     return buffer.getvalue()
 
 
