@@ -37,8 +37,13 @@ class ToolError(DseError):
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
-    """Return the message for an unknown name: the nearest match, then all choices."""
-    choices = sorted(known)
+    """Return the message for an unknown name: the nearest match, then all choices.
+
+    Of dotted names, such as settings, only those of the same group are listed, if there are any.
+    """
+    choices = sorted(set(known))
     near = difflib.get_close_matches(str(name), choices, n=1)
     hint = f"; did you mean '{near[0]}'?" if near else ""
+    group = str(name).rpartition(".")[0]
+    choices = [c for c in choices if group and c.startswith(f"{group}.")] or choices
     return f"unknown {kind} '{name}'{hint} (choices: {', '.join(choices)})"

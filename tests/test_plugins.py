@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from dse.config import resolve
-from dse.errors import SpecError
+from dse.errors import SpecError, unknown_name
 from dse.plugins import GROUPS, plugin, plugins
 
 MODULE = '''
@@ -115,3 +115,11 @@ def test_wrong_settings(given, message):
 def test_settings_survive_a_round_trip():
     config = resolve({"samples": 5, "optimizer": {"mappings_per_hardware": 2}})
     assert resolve(config.as_dict()) == config
+
+
+def test_an_unknown_dotted_name_lists_its_own_group_only():
+    text = unknown_name(
+        "setting", "optimizer.foo", ["arch", "optimizer.bar", "optimizer.b", "arch"]
+    )
+    assert text.endswith("(choices: optimizer.b, optimizer.bar)")
+    assert unknown_name("name", "edb", ["edp", "edp", "area"]).endswith("(choices: area, edp)")
