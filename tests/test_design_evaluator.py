@@ -6,26 +6,16 @@ import sys
 from dataclasses import replace
 
 import numpy as np
+from counting import Counting
 
 from dse import catalog
 from dse.components.chain import energy_chain
-from dse.evaluators.native import NativeEvaluator
 from dse.mappers.random import RandomMapper, RandomMapperSettings
 from dse.problem import Layer, Workload
 from dse.study.design import Design
 from dse.study.design_evaluator import DesignEvaluator
 from dse.study.objective import objective
 from dse.study.space import SearchSpace
-
-
-class Counting(NativeEvaluator):
-    def __init__(self):
-        super().__init__()
-        self.asked = 0
-
-    def evaluate(self, hardware, problem, mappings, hardware_index=None):
-        self.asked += len(mappings)
-        return super().evaluate(hardware, problem, mappings, hardware_index)
 
 
 def _setup():
