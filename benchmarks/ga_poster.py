@@ -9,7 +9,9 @@ search, and with that of the whole search: what better mapping alone is worth.
 
 The poster's gain in EDP, 3.54x, is by its own energies, in which the scratchpads take 65 % of the
 baseline. The chain ``table`` prices them at a tenth to a third of that, so DRAM and MACs, which no
-hardware of the space can save, weigh more: the last line says how far any design could get.
+hardware of the space can save, weigh more: a line says how far any design could get.
+"Reached" counts the designs until one is as good in GFLOPs, utilisation and cycles. Exit code 1
+while any of the four metrics is missed.
 """
 
 from __future__ import annotations
@@ -63,7 +65,7 @@ def main() -> int:
     print_report(report, arguments.mapper)
     if arguments.json:
         arguments.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    return 0 if all(run["as_good"] for run in report["search"]) else 1
+    return 1 if any(run["missed"] for run in report["search"]) else 0
 
 
 def most_gain(base_edp: float) -> float:
@@ -126,12 +128,16 @@ def search(seed: int, mapper: str, runs: str, base: dict[str, dict[str, float]])
         "values": result.design.values,
     }
     row["most_gain"] = most_gain(base["table"]["edp"])
-    row["as_good"] = is_as_good(row)
+    row["missed"] = missed(row)
+    # the first design that is as good in all that the prices do not decide
     row["reached"] = next(
-        (r["design"] + 1 for r in read_journal(result.folder / "journal.jsonl")
-         if r["valid"] and is_as_good(as_row(r, m.operations, base))),
+        (
+            r["design"] + 1
+            for r in read_journal(result.folder / "journal.jsonl")
+            if r["valid"] and set(missed(as_row(r, m.operations, base))) <= {"EDP gain"}
+        ),
         None,
-    )  # fmt: skip
+    )
     return row
 
 
@@ -145,21 +151,18 @@ def as_row(
         "utilization": record["utilization"],
         "cycles": record["cycles"],
         "gain": base["table"]["edp"] / edp,
-        "most_gain": most_gain(base["table"]["edp"]),
     }
 
 
-def is_as_good(row: dict[str, Any]) -> bool:
-    """Whether a design is at least as good as the poster's best, as printed.
-
-    In all four metrics, but for a gain in EDP that is beyond any design by these prices.
-    """
-    return bool(
-        round(row["gflops"], 2) >= BEST["gflops"]
-        and round(row["utilization"], 4) >= BEST["utilization"]
-        and row["cycles"] <= BEST["cycles"]
-        and (row["gain"] >= BEST["gain"] or row["most_gain"] < BEST["gain"])
-    )
+def missed(row: dict[str, Any]) -> list[str]:
+    """Return the metrics in which a design is worse than the poster's best, as printed."""
+    good = {
+        "GFLOPs": round(row["gflops"], 2) >= BEST["gflops"],
+        "utilisation": round(row["utilization"], 4) >= BEST["utilization"],
+        "cycles": row["cycles"] <= BEST["cycles"],
+        "EDP gain": row["gain"] >= BEST["gain"],
+    }
+    return [name for name, holds in good.items() if not holds]
 
 
 def remapped(mapper: str, runs: str, run: dict[str, Any]) -> list[dict[str, float]]:
@@ -218,6 +221,9 @@ def print_report(report: dict[str, Any], mapper: str) -> None:
     most = report["search"][0]["most_gain"]
     note = "" if most >= BEST["gain"] else f": {BEST['gain']}x is out of reach by these prices"
     out(f"\nlargest gain that DRAM and MACs leave possible: {most:.2f}x{note}\n")
+    for r in report["search"]:
+        if r["missed"]:
+            out(f"MISSED by seed {r['seed']}: {', '.join(r['missed'])}\n")
 
 
 if __name__ == "__main__":

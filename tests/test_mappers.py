@@ -179,3 +179,11 @@ def test_neighbours_differ_and_fit():
     assert NativeEvaluator().evaluate(architecture, problem, around).valid.all()
     both = MappingBatch.concatenate([here, around])
     assert _keys(both)[0] not in _keys(both)[1:] or len(set(_keys(both))) > 1
+
+
+def test_a_tournament_that_is_too_large_is_named(capsys):
+    from dse.cli import main
+
+    words = ["map", "arch=gemmini", "layer=dosa_bert/mm_2", "mapper=gamma", "samples=10"]
+    assert main([*words, "mapper.tournament=9"]) == 2
+    assert "mapper.tournament = 9, expected at most 8" in capsys.readouterr().err

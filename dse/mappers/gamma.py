@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dse.architecture import HardwareBatch
+from dse.errors import SpecError
 from dse.mappers.search import Search, at_least, share
 from dse.mapping import MappingBatch
 from dse.problem import Problem
@@ -18,6 +19,8 @@ Floats = npt.NDArray[np.float64]
 
 #: Populations follow the square root of the budget, between these.
 _SMALLEST, _LARGEST = 16, 512
+#: Random numbers set aside for one tournament.
+_LARGEST_TOURNAMENT = 8
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,10 @@ class GammaMapper(Search[GammaSettings]):
         for name in ("warm_up", "crossover", "more_steps"):
             share(name, getattr(s, name))
         at_least("tournament", s.tournament, 1)
-        at_least("-tournament", -s.tournament, -8)
+        if s.tournament > _LARGEST_TOURNAMENT:
+            raise SpecError(
+                f"mapper.tournament = {s.tournament}, expected at most {_LARGEST_TOURNAMENT}"
+            )
         at_least("max_age", s.max_age, 0)
         at_least("patience", s.patience, 0)
         at_least("max_draws", s.max_draws, 1)
