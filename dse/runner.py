@@ -75,6 +75,7 @@ class Run:
             folder=self.folder,
             front_objectives=state.optimizer.objectives,
             front=tuple(state.front.ordered()),
+            own_design=self.study.own_design(),
         )
         mapped = list(zip(self.space.workload, state.best.mappings or (), strict=True))
         try:

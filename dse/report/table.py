@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from dse.report.front import print_front
+from dse.study.design import DesignMetrics
 from dse.study.result import RunResult
 
 _WIDTH = 100
@@ -28,11 +29,8 @@ def result_text(result: RunResult, *, color: bool = False, ascii_only: bool = Fa
     for label, text in (
         ("hardware", f"{result.architecture.name}  {values}"),
         ("area", f"{m.area_um2 / 1e6:.4f} mm^2" if m.area_um2 else "not priced by this chain"),
-        (
-            "total",
-            f"{m.cycles:,.0f} cycles  {m.energy_pj / 1e6:,.2f} uJ  "
-            f"EDP {m.edp / 1e12:.6g} J x cycle",
-        ),
+        ("total", _total(m)),
+        *_own_design(result),
         ("model", f"timeloop {settings['timeloop_version']}, energy chain {settings['energy']}"),
         (
             "search",
@@ -43,6 +41,24 @@ def result_text(result: RunResult, *, color: bool = False, ascii_only: bool = Fa
     ):
         console.print(f"{label:9} {text}", soft_wrap=True, markup=False)
     return buffer.getvalue()
+
+
+def _total(m: DesignMetrics) -> str:
+    return f"{m.cycles:,.0f} cycles  {m.energy_pj / 1e6:,.2f} uJ  EDP {m.edp / 1e12:.6g} J x cycle"
+
+
+def _own_design(result: RunResult) -> list[tuple[str, str]]:
+    """Return what the template's own design is worth with the mapper effort of the best one."""
+    if result.own_design is None:
+        return []
+    design, m = result.own_design
+    values = "  ".join(f"{name}={value}" for name, value in result.labels_of(design).items())
+    worth = f"{_total(m)}, {m.edp / result.metrics.edp:.3g}x the best's" if m.valid else m.reason
+    return [
+        ("beside", f"the template's own design, {design.mapping_samples:,} mappings a layer:"),
+        ("", values),
+        ("", worth),
+    ]
 
 
 def _table(result: RunResult, lines: box.Box) -> Table:

@@ -35,6 +35,8 @@ class RunResult:
         folder: the run folder.
         front_objectives: what the optimizer traded; empty where it had one objective.
         front: the designs of the run that no other beats in all of these.
+        own_design: the template's own design, mapped with the effort of the best one, and what
+            it is worth; None where there is none to compare with.
     """
 
     design: Design
@@ -53,6 +55,7 @@ class RunResult:
     folder: Path
     front_objectives: tuple[Objective, ...] = ()
     front: tuple[Member, ...] = ()
+    own_design: tuple[Design, DesignMetrics] | None = None
 
     def labels_of(self, design: Design) -> dict[str, str]:
         """Return a design's values of the variables as people write them."""
@@ -90,7 +93,30 @@ class RunResult:
                 ],
             },
             **front,
+            **self._own_dict(),
         }
+
+    def _own_dict(self) -> dict[str, Any]:
+        if self.own_design is None:
+            return {}
+        design, m = self.own_design
+        told: dict[str, Any] = {
+            "values": design.values,
+            "labels": self.labels_of(design),
+            "mapping_samples": design.mapping_samples,
+            "valid": m.valid,
+        }
+        if m.valid:
+            told |= {
+                "cycles": m.cycles,
+                "energy_pj": m.energy_pj,
+                "edp_pj_cycles": m.edp,
+                "area_um2": m.area_um2,
+                "utilization": m.utilization,
+            }
+        else:
+            told["reason"] = m.reason
+        return {"own_design": told}
 
     def _front_dict(self) -> dict[str, Any]:
         return {
