@@ -68,25 +68,13 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str]) -> int:
     """Run the command and return its exit code."""
     arguments = parser().parse_intermixed_args(argv)
-    from dse.cli.validate_cases import cases_of  # noqa: PLC0415
-    from dse.model import evaluate_one  # noqa: PLC0415 - loads the compiled model
-    from dse.validation import compare, report_text, scatter  # noqa: PLC0415
+    from dse.validation import report_text, scatter  # noqa: PLC0415
 
     if arguments.n_jobs < 0:
         raise SpecError(f"--n-jobs {arguments.n_jobs}: expected 0 (all cores) or more")
-    comparisons = []
-    for back_end in back_ends(arguments.only, arguments.binary):
-        version = arguments.timeloop_version or back_end.version or "4cf6d4c"
-        cases = cases_of(arguments, version)
-        report = compare(
-            cases,
-            lambda c, v=version: evaluate_one(c.architecture, c.problem, c.mapping, v),
-            lambda c, b=back_end: b.stats(c.architecture, c.problem, c.mapping),
-            arguments.n_jobs or os.cpu_count() or 1,
-            None if arguments.quiet or not sys.stderr.isatty() else _progress(len(cases)),
-        )
-        names = (f"native {version}", f"{back_end.name} ({back_end.version or 'unknown version'})")
-        comparisons.append((names, report))
+    comparisons = [
+        _compared(back_end, arguments) for back_end in back_ends(arguments.only, arguments.binary)
+    ]
     if arguments.plot is not None:
         scatter(comparisons, arguments.plot)
     agree = all(report.agrees for _, report in comparisons)
@@ -96,6 +84,25 @@ def main(argv: Sequence[str]) -> int:
     else:
         sys.stdout.write("\n".join(report_text(report, names) for names, report in comparisons))
     return 0 if agree else 1
+
+
+def _compared(back_end: BackEnd, arguments: argparse.Namespace) -> tuple[tuple[str, str], Report]:
+    """Return the names of the native model and a back end, and how far they agree."""
+    from dse.cli.validate_cases import cases_of  # noqa: PLC0415
+    from dse.model import evaluate_one  # noqa: PLC0415 - loads the compiled model
+    from dse.validation import compare  # noqa: PLC0415
+
+    version = arguments.timeloop_version or back_end.version or "4cf6d4c"
+    cases = cases_of(arguments, version)
+    report = compare(
+        cases,
+        lambda c: evaluate_one(c.architecture, c.problem, c.mapping, version),
+        lambda c: back_end.stats(c.architecture, c.problem, c.mapping),
+        arguments.n_jobs or os.cpu_count() or 1,
+        None if arguments.quiet or not sys.stderr.isatty() else _progress(len(cases)),
+    )
+    other = f"{back_end.name} ({back_end.version or 'unknown version'})"
+    return (f"native {version}", other), report
 
 
 @dataclasses.dataclass(frozen=True)
