@@ -17,9 +17,9 @@ _USAGE = """\
 usage: python -m dse run [SETTING=VALUE ...] [-m] [--json] [--quiet]
        python -m dse run resume=FOLDER [n_jobs=N]
 
-Searches hardware and mappings for a workload. Settings follow Hydra's grammar: 'optimizer=NAME'
-chooses, 'optimizer.SETTING=VALUE' sets; with -m, values split by commas give one run each, and
-'hydra/launcher=...' runs them in parallel.
+Searches hardware and mappings for a workload. Settings follow Hydra's grammar:
+'optimizer=NAME' chooses, 'optimizer.SETTING=VALUE' sets; with -m, values split
+by commas give one run each, and 'hydra/launcher=...' runs them in parallel.
 
   --json         print the result as one line of JSON
   -q, --quiet    no progress
