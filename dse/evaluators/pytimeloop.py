@@ -79,3 +79,7 @@ class PyTimeloopEvaluator(OneByOneEvaluator):
         """
         with self._slots:
             return self._model.stats(architecture, problem, mapping)
+
+    def close(self) -> None:
+        """End the workers; the next evaluation starts new ones."""
+        self._model.close()
