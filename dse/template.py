@@ -115,6 +115,11 @@ class ArchTemplate:
         """Whether the file gives the period of the clock."""
         return self._spec.technology is not None
 
+    @property
+    def spec(self) -> TemplateSpec:
+        """The file's content, checked; its numbers are arithmetic over the variables."""
+        return self._spec
+
     def check(self, values: Mapping[str, object]) -> Values:
         """Return checked values of the named variables, in the template's order.
 
