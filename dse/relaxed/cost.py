@@ -277,9 +277,7 @@ def collect(w: Work, x: Points, b: int, temporal: Floats, spatial: Floats) -> No
             outside += w.extent_share[s, d]
             temporal[s, d] = outside if x.temporal[b, s, d] >= 1.0 else 0.0
             outside += w.spread_share[s, d]
-            spatial[s, d] = (
-                outside + w.spatial_share[s, d] if x.spatial[b, s, d] >= 1.0 else 0.0
-            )
+            spatial[s, d] = outside + w.spatial_share[s, d] if x.spatial[b, s, d] >= 1.0 else 0.0
 
 
 @compiled

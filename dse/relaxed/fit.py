@@ -31,9 +31,7 @@ class Used(NamedTuple):
 
 
 @compiled
-def measure_points(
-    w: Work, st: Structure, x: Points, start: int, stop: int, out: Used
-) -> None:
+def measure_points(w: Work, st: Structure, x: Points, start: int, stop: int, out: Used) -> None:
     """Fill ``out`` for points ``start .. stop``."""
     tensors, levels = w.size.shape
     for b in range(start, stop):

@@ -1,6 +1,6 @@
 """What hardware costs, as numbers that the twin is differentiated by.
 
-A price list ``(L + 1, 10)`` holds, for each storage level from the inside, energies per word,
+A price list ``(L + 1, 11)`` holds, for each storage level from the inside, energies per word,
 bandwidths and area; its last row is the compute.
 """
 
@@ -14,11 +14,12 @@ import numpy.typing as npt
 from dse.architecture import Architecture, Compute, StorageLevel
 
 Floats = npt.NDArray[np.float64]
-#: ``(H, L + 1, 10)``: price lists of H pieces of hardware.
+#: ``(H, L + 1, 11)``: price lists of H pieces of hardware.
 PriceList = Floats
 
 #: Columns of a storage level: pJ per word read, filled, updated; pJ per address; pJ leaked per
-#: cycle and instance; words per cycle and instance; instances over cluster_size; um^2 of all.
+#: cycle and instance; words per cycle and instance; instances over cluster_size; um^2 and bytes of
+#: all instances.
 (
     READ,
     FILL,
@@ -30,14 +31,15 @@ PriceList = Floats
     SHARED_BANDWIDTH,
     CLUSTERS,
     AREA,
-) = range(10)
-COLUMNS = 10
-#: Columns of the compute's row: pJ per MAC; cycles added to every layer. Its area is in AREA.
-MAC, LATENCY = 0, 1
+    BYTES,
+) = range(11)
+COLUMNS = 11
+#: Columns of the compute's row: pJ per MAC; cycles added to every layer; MACs. Its area is in AREA.
+MAC, LATENCY, INSTANCES = 0, 1, CLUSTERS
 
 
 def price_list(architectures: Sequence[Architecture]) -> PriceList:
-    """Return the price lists of priced architectures of one structure, ``(H, L + 1, 10)``.
+    """Return the price lists of priced architectures of one structure, ``(H, L + 1, 11)``.
 
     Energies per word are those per access over the words of one: a last access that is not full
     costs as much as a full one in the exact model, and its part here.
@@ -66,14 +68,13 @@ def level_row(level: StorageLevel) -> list[float]:
         level.shared_bandwidth,
         float(level.instances // level.cluster_size),
         level.area_um2 * level.instances,
+        0.0 if level.is_dram else (level.size_words or 0) * level.word_bits * level.instances / 8,
     ]
 
 
 def compute_row(compute: Compute, latency: float) -> list[float]:
     """Return the row of the priced compute."""
     row = [0.0] * COLUMNS
-    row[MAC], row[LATENCY], row[AREA] = (
-        *(compute.energy_pj, latency),
-        compute.area_um2 * compute.instances,
-    )
+    row[MAC], row[LATENCY] = compute.energy_pj, latency
+    row[INSTANCES], row[AREA] = float(compute.instances), compute.area_um2 * compute.instances
     return row

@@ -104,7 +104,7 @@ class Twin:
 
         Args:
             points: relaxed mappings.
-            prices: ``(H, L + 1, 10)`` of H pieces of hardware, as `dse.relaxed.prices` has them.
+            prices: ``(H, L + 1, 11)`` of H pieces of hardware, as `dse.relaxed.prices` has them.
             hardware: ``(B,)`` which hardware each point runs on; None: the first.
             gradient: whether derivatives are wanted, too.
         """
