@@ -21,6 +21,7 @@ from dse.relaxed.relaxed_sizing import RelaxedSizing
 from dse.relaxed.resources import ALONG_X, ALONG_Y, WORDS
 from dse.relaxed.sizing import Sizing
 from dse.relaxed.twin import Cost, Twin
+from dse.study.meter import Meter
 from dse.study.space import SearchSpace
 
 Floats = npt.NDArray[np.float64]
@@ -62,9 +63,9 @@ class Network:
     """A workload's relaxed objective, with the hardware inferred.
 
     Args:
-        space: template, workload, energy chain and objective.
+        space: template, workload, energy chain, objective and Timeloop version.
         base: values of the variables that are not inferred (see `Sizing`).
-        timeloop_version: as for the native model.
+        meter: charged with every evaluation; None outside of a study.
         penalty: weight of the squared logarithm by which demands and budgets are exceeded.
         area_weight: the area's power in what is minimised, on top of the objective's own.
 
@@ -76,7 +77,7 @@ class Network:
         self,
         space: SearchSpace,
         base: Mapping[str, int],
-        timeloop_version: str = "4cf6d4c",
+        meter: Meter | None,
         *,
         penalty: float = 10.0,
         area_weight: float = 0.0,
@@ -97,7 +98,7 @@ class Network:
             template, space.chain, self.sizing.inferred, {**base, **space.fixed}
         )
         problems = [layer.problem for layer in space.workload]
-        self.twin = Twin(problems, len(template.level_names), timeloop_version)
+        self.twin = Twin(problems, len(template.level_names), space.timeloop_version, meter)
         budget = template.spec.budget
         self._limits = (
             (pr.AREA, template.max_area_um2),
@@ -105,14 +106,19 @@ class Network:
             (pr.INSTANCES, budget.pes if budget else None),
         )
 
-    def evaluate(self, points: Points, *, gradient: bool = True) -> NetworkValue:
+    def evaluate(
+        self, points: Points, *, gradient: bool = True, mix: Floats | None = None
+    ) -> NetworkValue:
         """Evaluate H networks.
 
         Args:
             points: ``B = H N``: the N layers of the first network in order, then the next's.
             gradient: whether derivatives are wanted, too.
+            mix: ``(N, M)`` weights of M variants of every layer, which stand next to each
+                other in ``points`` (``B = H N M``) and have the same tiles; None: M = 1.
         """
-        layers = len(self._counts)
+        counts = self._counts if mix is None else (self._counts[:, None] * mix).reshape(-1)
+        layers = len(counts)
         networks = len(points.problem) // layers
         used = self.twin.used(points)
         needs, where = self._needs(used, networks, layers)
@@ -120,7 +126,7 @@ class Network:
         prices, price_slopes = self.prices(sized.log_values)
         hardware = np.repeat(np.arange(networks), layers)
         cost = self.twin.cost(points, prices, hardware, gradient=gradient)
-        weight = np.tile(self._counts, networks)
+        weight = np.tile(counts, networks)
         energy = (cost.energy_pj * weight).reshape(networks, layers).sum(axis=1)
         cycles = (cost.cycles * weight).reshape(networks, layers).sum(axis=1)
         area = prices[:, :, pr.AREA].sum(axis=1)

@@ -188,7 +188,7 @@ def _times(factors: Sequence[Floats], count: int) -> Floats:
 
 
 def _grid(variable: Variable, most: int) -> list[int]:
-    """Return up to ``most`` legal values, evenly spread in their logarithms; both ends are there."""
+    """Return up to ``most`` legal values, evenly spread in their logarithms, with both ends."""
     if variable.count <= most:
         return [variable.value_at(i) for i in range(variable.count)]
     legal = np.array([variable.value_at(i) for i in range(variable.count)], np.float64)
