@@ -6,7 +6,7 @@ step the smallest that holds every layer's tiles; a buffer that grows for one la
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +25,9 @@ from dse.study.meter import Meter
 from dse.study.space import SearchSpace
 
 Floats = npt.NDArray[np.float64]
+
+#: From energies and cycles of the variants of layers, ``(N, M)`` each, to their weights.
+Mix = Callable[[Floats, Floats], Floats]
 
 #: Powers of energy, cycles and area in each objective that has a gradient.
 GOALS: dict[str, tuple[float, float, float]] = {
@@ -107,18 +110,23 @@ class Network:
         )
 
     def evaluate(
-        self, points: Points, *, gradient: bool = True, mix: Floats | None = None
+        self,
+        points: Points,
+        *,
+        gradient: bool = True,
+        variants: int = 1,
+        mix: Mix | None = None,
     ) -> NetworkValue:
         """Evaluate H networks.
 
         Args:
-            points: ``B = H N``: the N layers of the first network in order, then the next's.
+            points: ``B = H N M``: the N layers of the first network in order, then the next's; M
+                variants of a layer, with the same tiles, stand next to each other.
             gradient: whether derivatives are wanted, too.
-            mix: ``(N, M)`` weights of M variants of every layer, which stand next to each
-                other in ``points`` (``B = H N M``) and have the same tiles; None: M = 1.
+            variants: M.
+            mix: weighs the variants of a layer by their energies and cycles; None: equally.
         """
-        counts = self._counts if mix is None else (self._counts[:, None] * mix).reshape(-1)
-        layers = len(counts)
+        layers = len(self._counts) * variants
         networks = len(points.problem) // layers
         used = self.twin.used(points)
         needs, where = self._needs(used, networks, layers)
@@ -126,7 +134,9 @@ class Network:
         prices, price_slopes = self.prices(sized.log_values)
         hardware = np.repeat(np.arange(networks), layers)
         cost = self.twin.cost(points, prices, hardware, gradient=gradient)
-        weight = np.tile(counts, networks)
+        weight = np.tile(np.repeat(self._counts, variants), networks)
+        if variants > 1:
+            weight = weight * self._weights(cost, variants, mix)
         energy = (cost.energy_pj * weight).reshape(networks, layers).sum(axis=1)
         cycles = (cost.cycles * weight).reshape(networks, layers).sum(axis=1)
         area = prices[:, :, pr.AREA].sum(axis=1)
@@ -157,6 +167,14 @@ class Network:
         return NetworkValue(
             loss, energy, cycles, area, penalty, sized.log_values, temporal, spatial
         )
+
+    @staticmethod
+    def _weights(cost: Cost, variants: int, mix: Mix | None) -> Floats:
+        """Return what each point counts among the variants of its layer, ``(B,)``."""
+        if mix is None:
+            return np.full(len(cost.cycles), 1.0 / variants)
+        shape = (-1, variants)
+        return mix(cost.energy_pj.reshape(shape), cost.cycles.reshape(shape)).reshape(-1)
 
     def _needs(
         self, used: Used, networks: int, layers: int
