@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -56,14 +56,15 @@ class Place:
         log_free: ``(F,)`` logarithms of the free factors.
         adam: the optimizer's state.
         base: values of the variables that are not inferred.
-        scale: ``(F,)`` what linear steps are measured in.
+        scale: ``(F,)`` what linear steps are measured in: the largest factor that any layer
+            starts with at the same level and dimension.
     """
 
     points: Points
     log_free: Floats
     adam: Adam
     base: Values
-    scale: Floats = field(default_factory=lambda: np.ones(0))
+    scale: Floats
 
 
 class Descent:
@@ -107,7 +108,9 @@ class Descent:
         points = self.network.twin.points(mappings, list(range(len(mappings))))
         log_free = self.slots.read(points)
         zeros = np.zeros(len(log_free))
-        return Place(points, log_free, Adam(zeros, zeros.copy()), self.base)
+        return Place(
+            points, log_free, Adam(zeros, zeros.copy()), self.base, self._largest_factors(points)
+        )
 
     def step(self, place: Place, rate: float, *, linear: bool, mix: Mix | None = None) -> None:
         """Take one step of Adam; costs a sample, or one per order that is mixed.
@@ -196,6 +199,10 @@ class Descent:
         """Go on from whole points."""
         place.points = points
         place.log_free = self.slots.read(points)
+
+    def _largest_factors(self, points: Points) -> Floats:
+        largest = np.stack([points.temporal, points.spatial]).max(axis=1)
+        return largest[self.slots.kind, self.slots.level, self.slots.dimension]
 
     def _largest(self) -> Architecture:
         """Return the largest hardware that may be inferred, whatever the budget says."""

@@ -86,11 +86,22 @@ class Slots:
                     if x is not last
                 ]
         columns = np.array(free, np.float64).reshape(-1, 6).T
+        layer, kind, level, dimension, rest = columns[[0, 1, 2, 3, 5]].astype(np.int64)
         places = np.array(rests, np.int64).reshape(-1, 4).T
-        layer, kind, level, dimension, cap, rest = columns
-        whole = (x.astype(np.int64) for x in (layer, kind, level, dimension))
         return cls(
-            tuple(spaces), *whole, cap, rest.astype(np.int64), *places, np.array(bounds), fixed
+            spaces=tuple(spaces),
+            layer=layer,
+            kind=kind,
+            level=level,
+            dimension=dimension,
+            cap=columns[4],
+            rest=rest,
+            rest_layer=places[0],
+            rest_kind=places[1],
+            rest_level=places[2],
+            rest_dimension=places[3],
+            log_bound=np.array(bounds),
+            log_fixed=fixed,
         )
 
     def __len__(self) -> int:
@@ -154,7 +165,8 @@ class Slots:
         """Return how many children the largest hardware allows along each axis, ``(2, N, L)``."""
         fixed = np.exp(self.log_fixed[SPATIAL]).prod(axis=2)
         reach = np.array([[space.arrays.fanout_x, space.arrays.fanout_y] for space in self.spaces])
-        return np.floor(reach.transpose(1, 0, 2) / fixed)
+        room: Floats = np.floor(reach.transpose(1, 0, 2) / fixed)
+        return room
 
 
 def nearest_divisor(left: int, wanted: float, cap: float) -> int:

@@ -47,7 +47,7 @@ class _Packer:
         self.mapping = mapping
         self.slots = space.slots
         self.projection = space.problem.projection.astype(np.float64)
-        self.relevant = (self.projection > 0).any(axis=1)
+        self.relevant: npt.NDArray[np.bool_] = np.asarray((self.projection > 0).any(axis=1))
         levels = space.architecture.levels
         self.capacity = np.array(
             [
@@ -174,7 +174,7 @@ class _Packer:
     def _last(slots: list[Slot]) -> Slot | None:
         free = [slot for slot in slots if not slot.fixed]
         temporal = [slot for slot in free if not slot.spatial]
-        return (temporal or free or [None])[-1]
+        return (temporal or free)[-1] if free else None
 
     def _factor(self, d: int, slot: Slot) -> int:
         table = self.mapping.spatial if slot.spatial else self.mapping.temporal

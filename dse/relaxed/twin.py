@@ -128,7 +128,10 @@ class Twin:
         out = CostArrays(
             np.empty(count),
             np.empty(count),
-            *(np.empty(shape) for _ in range(4)),
+            np.empty(shape),
+            np.empty(shape),
+            np.empty(shape),
+            np.empty(shape),
             np.empty((wanted, levels + 1, 5)),
             np.empty(count, np.int64),
             np.empty(count, np.int64),
