@@ -17,7 +17,7 @@ Flags = npt.NDArray[np.bool_]
 Indices = npt.NDArray[np.int32]
 
 #: Halvings that look for the largest tiles that fit, and steps in which the array's use shrinks.
-_HALVINGS, _ARRAY_STEPS = 4, 3
+_HALVINGS, _ARRAY_STEPS = 3, 3
 
 
 @inner
@@ -28,17 +28,16 @@ def _factors(
     for d in range(g.steps.shape[1]):
         node = g.root[h, d]
         for k in range(g.steps[h, d]):
-            low, high = g.first[node], g.first[node + 1]
+            edge, high = g.first[node], g.first[node + 1]
+            spatial = g.spatial[h, d, k]
             gene = g.ratio[h, d, k]
-            edge = high - 1
             if gene >= 0:
-                wanted = x[b, gene] * g.size[edge]
-                wanted *= array if g.spatial[h, d, k] else tiles
-                edge = low
-                while edge + 1 < high and g.size[edge + 1] - wanted <= wanted - g.size[edge]:
-                    edge += 1
+                wanted = x[b, gene] * g.size[high - 1] * (array if spatial else tiles)
+                # no branch on the data: a wrong guess would cost more than the sum
+                for e in range(edge, high - 1):
+                    edge += g.middle[e] <= wanted
             s = g.level[h, d, k]
-            if g.spatial[h, d, k]:
+            if spatial:
                 out.spatial[s, d, b] = g.factor[edge]
             else:
                 out.temporal[s, d, b] = g.factor[edge]
@@ -46,17 +45,21 @@ def _factors(
 
 
 @inner
-def _ranked(g: GenomeArrays, x: Floats, b: int, h: int, s: int, out: MappingArrays) -> None:
+def _ranked(
+    g: GenomeArrays, x: Floats, b: int, h: int, s: int, out: MappingArrays, keys: Floats
+) -> None:
     """Sort a level's free loops by importance; the least important is the innermost."""
     start = g.free_start[h, s]
-    for p in range(start + 1, start + g.free_count[h, s]):
-        loop = out.permutation[s, p, b]
+    for p in range(g.free_count[h, s]):
+        loop = g.order[h, s, start + p]
         mine = x[b, g.rank[s, loop]]
         q = p
-        while q > start and x[b, g.rank[s, out.permutation[s, q - 1, b]]] > mine:
-            out.permutation[s, q, b] = out.permutation[s, q - 1, b]
+        while q > 0 and keys[q - 1] > mine:
+            keys[q] = keys[q - 1]
+            out.permutation[s, start + q, b] = out.permutation[s, start + q - 1, b]
             q -= 1
-        out.permutation[s, q, b] = loop
+        keys[q] = mine
+        out.permutation[s, start + q, b] = loop
 
 
 @inner
@@ -67,6 +70,8 @@ def _numbered(g: GenomeArrays, x: Floats, b: int, h: int, s: int, out: MappingAr
     for p in range(2, count + 1):
         orders *= p
     left = min(np.int64(x[b, g.rank[s, 0]] * orders), orders - 1)
+    for p in range(count):
+        out.permutation[s, start + p, b] = g.order[h, s, start + p]
     for p in range(count - 1):
         orders //= count - p
         take = start + p + left // orders
@@ -78,30 +83,27 @@ def _numbered(g: GenomeArrays, x: Floats, b: int, h: int, s: int, out: MappingAr
 
 
 @inner
-def _orders(g: GenomeArrays, x: Floats, b: int, h: int, out: MappingArrays) -> None:
+def _orders(
+    g: GenomeArrays, x: Floats, b: int, h: int, out: MappingArrays, keys: Floats
+) -> None:
     levels, dimensions = g.rank.shape
     for s in range(levels):
-        for p in range(dimensions):
-            out.permutation[s, p, b] = g.order[h, s, p]
+        if g.orders_vary[s]:
+            for p in range(dimensions):
+                out.permutation[s, p, b] = g.order[h, s, p]
         if g.free_count[h, s] > 1:
             if g.by_index:
                 _numbered(g, x, b, h, s, out)
             else:
-                _ranked(g, x, b, h, s, out)
+                _ranked(g, x, b, h, s, out, keys)
 
 
 @inner
 def _axes(g: GenomeArrays, x: Floats, b: int, h: int, out: MappingArrays) -> None:
-    """Put dimensions on X and Y, X before Y."""
+    """Put dimensions on X and Y, X before Y, at the levels where they differ."""
     levels, dimensions = g.axis_gene.shape
     for s in range(levels):
-        free = False
-        for d in range(dimensions):
-            free |= g.axis[h, s, d] == 2
-        if not free:
-            out.split[s, b] = g.split[h, s]
-            for p in range(dimensions):
-                out.spatial_permutation[s, p, b] = g.axis_order[h, s, p]
+        if not g.axes_vary[s]:
             continue
         place = 0
         for axis in range(2):
@@ -203,7 +205,7 @@ def _shrink_array(
 def build_into(
     g: GenomeArrays, x: Floats, own: Indices, hw: HardwareArrays, machine: Indices,
     plan: Plan, lanes: Lanes, c: Prices, keep: Flags, size: Floats,
-    out: MappingArrays, ok: Flags, repair: bool,
+    keys: Floats, out: MappingArrays, ok: Flags, repair: bool,
 ) -> None:  # fmt: skip
     """Read vectors ``x (B, n)`` as mappings; ``ok (B,)`` says which fit their hardware.
 
@@ -215,7 +217,7 @@ def build_into(
         hw: all hardware, with ``machine (B,)`` the row of each vector's in it.
         lanes: scratch, with the places marked that any vector may fill.
         keep: ``(L, T, 1 or WIDTH)`` scratch.
-        size: ``(2, WIDTH)`` scratch.
+        size, keys: ``(2, WIDTH)`` and ``(D,)``, scratch.
         out: B mappings; arrays that all share must be filled in already.
     """
     lay_out(lanes)
@@ -227,8 +229,8 @@ def build_into(
         for i in range(n):
             h = np.int64(own[b + i])
             _factors(g, x, b + i, h, out, 1.0, 1.0)
-            _orders(g, x, b + i, h, out)
-            if g.axes_vary:
+            _orders(g, x, b + i, h, out, keys)
+            if g.any_axes_vary:
                 _axes(g, x, b + i, h, out)
             if g.keeps_vary:
                 _keeps(g, x, b + i, h, out)

@@ -32,8 +32,8 @@ Ints = npt.NDArray[np.int64]
 
 ENCODINGS = ("importance", "index")
 TILES = ("log", "linear")
-#: Where searches start: spatial places well filled, inner tiles small, everything else undecided.
-_SPATIAL, _TEMPORAL, _UNDECIDED = 0.8, 0.35, 0.5
+#: Where searches start: the array well filled, the innermost tiles small, all else undecided.
+_ARRAY, _INNERMOST, _UNDECIDED = 0.8, 0.15, 0.5
 
 #: A place that may hold factors: level, and whether it is spatial.
 Place = tuple[int, bool]
@@ -50,6 +50,7 @@ class GenomeArrays(NamedTuple):
     first: Ints  # edges of node v: first[v] .. first[v + 1]
     factor: npt.NDArray[np.int32]
     size: Floats  # of the factor, on the scale on which ratios are measured
+    middle: Floats  # halfway to the next factor of the node
     target: Ints
     order: npt.NDArray[np.int8]  # (H, L, D) innermost first; a stretch of it is free
     free_start: Ints  # (H, L)
@@ -58,11 +59,12 @@ class GenomeArrays(NamedTuple):
     axis: npt.NDArray[np.int8]  # (H, L, D) 0: X, 1: Y, 2: either
     axis_gene: Ints  # (L, D)
     axis_order: npt.NDArray[np.int8]  # (H, L, D)
-    split: npt.NDArray[np.int8]  # (H, L)
     keep: npt.NDArray[np.int8]  # (H, L, T) 0: bypass, 1: keep, 2: either
     keep_gene: Ints  # (L, T)
     by_index: bool  # orders are numbered, not ranked by importance
-    axes_vary: bool  # between hardware or vectors; else all mappings share them
+    orders_vary: npt.NDArray[np.bool_]  # (L,) between hardware
+    axes_vary: npt.NDArray[np.bool_]  # (L,) between hardware or vectors
+    any_axes_vary: bool
     keeps_vary: bool
 
 
@@ -97,6 +99,7 @@ class Genome:
     def __init__(self, spaces: Sequence[Mapspace], coding: Coding) -> None:
         self.spaces = tuple(spaces)
         self.coding = coding
+        self._one = spaces[0].empty_batch(1)
         self._names = spaces[0].problem.dimensions
         levels, dimensions = spaces[0].arrays.order.shape
         self._shape = (len(spaces), levels, dimensions)
@@ -111,8 +114,8 @@ class Genome:
 
     def empty_batch(self, count: int) -> MappingBatch:
         """Return memory for ``count`` mappings on any of the hardware."""
-        one = self.spaces[0].empty_batch(1)
-        axes = count if self.arrays.axes_vary else 1
+        one = self._one
+        axes = count if self.arrays.any_axes_vary else 1
         wide = {
             "permutation": count,
             "spatial_permutation": axes,
@@ -145,7 +148,8 @@ class Genome:
         lattices = _Lattices(self.coding.tiles)
         for h, row in enumerate(walks):
             for d, walk in enumerate(row):
-                steps[h, d] = len(walk.places)
+                # memory for mappings holds ones: a dimension of one iteration is left alone
+                steps[h, d] = len(walk.places) if walk.lattice.bound > 1 else 0
                 root[h, d] = lattices.add(walk.lattice)
                 for k, place in enumerate(walk.places):
                     level[h, d, k], spatial[h, d, k] = place
@@ -168,8 +172,12 @@ class Genome:
             if free
         }
         ordered = sorted(wanted, key=lambda item: (item[0], not item[1][1], item[1][0]))
+        innermost = {d: min(place[0] for e, place in ordered if e == d) for d, _ in ordered}
         return {
-            item: self._gene(_SPATIAL if item[1][1] else _TEMPORAL) for item in ordered
+            (d, place): self._gene(
+                _ARRAY if place[1] else _INNERMOST if place[0] == innermost[d] else _UNDECIDED
+            )
+            for d, place in ordered
         }
 
     def _order_arrays(self) -> dict[str, npt.NDArray[np.generic] | bool]:
@@ -185,8 +193,7 @@ class Genome:
         axis, keep = np.stack([x.axis for x in parts]), np.stack([x.keep for x in parts])
         empty = [space.empty_batch(1) for space in self.spaces]
         axis_order = np.stack([x.spatial_permutation[:, :, 0] for x in empty])
-        split = np.stack([x.split[:, 0] for x in empty])
-        axes_alike = _alike(axis_order) and _alike(split) and not (axis == 2).any()
+        axes_vary = _vary(axis) | _vary(axis_order) | (axis == 2).any(axis=(0, 2))
         return {
             "order": order,
             "free_start": start,
@@ -195,12 +202,13 @@ class Genome:
             "axis": axis,
             "axis_gene": self._genes_where((axis == 2).any(axis=0)),
             "axis_order": axis_order,
-            "split": split,
             "keep": keep,
             "keep_gene": self._genes_where((keep == 2).any(axis=0)),
             "by_index": by_index,
-            "axes_vary": not axes_alike,
-            "keeps_vary": bool((keep == 2).any()) or not _alike(keep),
+            "orders_vary": _vary(order),
+            "axes_vary": axes_vary,
+            "any_axes_vary": bool(axes_vary.any()),
+            "keeps_vary": bool((keep == 2).any() or _vary(keep).any()),
         }
 
     def _order_genes(
@@ -241,9 +249,10 @@ class Genome:
         return order
 
 
-def _alike(rows: npt.NDArray[np.int8]) -> bool:
-    """Whether all hardware has the same."""
-    return bool((rows == rows[0]).all())
+def _vary(rows: npt.NDArray[np.int8]) -> npt.NDArray[np.bool_]:
+    """Which levels ``(L,)`` differ between hardware, by rows ``(H, L, ..)``."""
+    differs: npt.NDArray[np.bool_] = (rows != rows[0]).any(axis=(0, 2))
+    return differs
 
 
 @dataclass(frozen=True)
@@ -302,6 +311,7 @@ class _Lattices:
             ).astype(np.int64),
             "factor": factor,
             "size": size.astype(np.float64),
+            "middle": np.append(0.5 * (size[1:] + size[:-1]), np.inf)[: len(size)],
             "target": np.concatenate(
                 [x.target + r for x, r in zip(self._parts, roots[:-1], strict=True)]
             ).astype(np.int64),

@@ -51,6 +51,7 @@ class Population:
         kept = (self.genome.arrays.keep != 0).any(axis=0)
         self._plan = make_plan(problem, kept, a.HEAD)
         self._rng = np.random.default_rng(seed)
+        self._fitting = 1.0
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -69,11 +70,19 @@ class Population:
         Returns:
             Vectors ``(S, P, n)``, their mappings (search by search), and which of them fit.
         """
-        count, n = strategies.population, len(self.genome)
-        x = strategies.sample(self._rng.standard_normal((len(own), count, n)))
-        flat = x.reshape(-1, n)
-        machines = np.repeat(own, count)
-        mappings, ok = self._read(flat, machines, repair)
+        searches, count, n = len(own), strategies.population, len(self.genome)
+        # so many that mostly one round is enough
+        drawn = min(int(np.ceil(count / max(self._fitting, 0.25))), 4 * count) if n else count
+        x = strategies.sample(self._rng.standard_normal((searches, drawn, n)))
+        mappings, ok = self._read(x.reshape(-1, n), np.repeat(own, drawn), repair)
+        if not repair:
+            self._fitting += 0.2 * (ok.mean() - self._fitting)
+        if drawn > count:
+            first = np.argsort(~ok.reshape(searches, drawn), axis=1, kind="stable")[:, :count]
+            x = np.take_along_axis(x, first[:, :, None], axis=1)
+            chosen = (first + drawn * np.arange(searches)[:, None]).reshape(-1)
+            mappings, ok = mappings.take(chosen), ok[chosen]
+        flat, machines = x.reshape(-1, n), np.repeat(own, count)
         for _ in range(rounds - 1 if n else 0):
             again = np.flatnonzero(~ok)
             if not again.size:
@@ -83,7 +92,7 @@ class Population:
             redone, fits = self._read(flat[again], machines[again], repair)
             _replace(mappings, again[fits], redone, np.flatnonzero(fits))
             ok[again] = fits
-        return x, mappings, ok.reshape(len(own), count)
+        return x, mappings, ok.reshape(searches, count)
 
     def _read(self, x: Floats, own: Indices, repair: bool) -> tuple[MappingBatch, Flags]:
         g = self.genome
@@ -97,7 +106,7 @@ class Population:
         build_into(
             g.arrays, x, own.astype(np.int32), self.hardware.arrays,
             self.rows[own].astype(np.int32), self._plan, lanes, prices, keep,
-            np.empty((2, WIDTH)), a.mapping_arrays(batch), ok, repair,
+            np.empty((2, WIDTH)), np.empty(dimensions), a.mapping_arrays(batch), ok, repair,
         )  # fmt: skip
         return batch, ok
 

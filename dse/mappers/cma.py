@@ -211,6 +211,6 @@ class CmaMapper(Mapper[CmaSettings]):
 
 
 def _population(n: int, samples: int) -> int:
-    """Return CMA-ES's default for n numbers, more where the budget allows 60 generations."""
+    """Return CMA-ES's default for n numbers, more where the budget allows 30 generations."""
     least = 4 + int(3 * np.log(max(n, 1)))
-    return int(np.clip(samples // 60, least, 8 * least))
+    return int(np.clip(samples // 30, least, 8 * least))

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from dse.report.front import print_front
+from dse.study.design import DesignMetrics
 from dse.study.result import RunResult
 
 _WIDTH = 100
@@ -33,6 +34,7 @@ def result_text(result: RunResult, *, color: bool = False, ascii_only: bool = Fa
             f"{m.cycles:,.0f} cycles  {m.energy_pj / 1e6:,.2f} uJ  "
             f"EDP {m.edp / 1e12:.6g} J x cycle",
         ),
+        *_mean(result),
         ("model", f"timeloop {settings['timeloop_version']}, energy chain {settings['energy']}"),
         (
             "search",
@@ -43,6 +45,15 @@ def result_text(result: RunResult, *, color: bool = False, ascii_only: bool = Fa
     ):
         console.print(f"{label:9} {text}", soft_wrap=True, markup=False)
     return buffer.getvalue()
+
+
+def _mean(result: RunResult) -> list[tuple[str, str]]:
+    """Return the line with what was minimised over several networks."""
+    if not result.metrics.networks:
+        return []
+    count = len(result.metrics.networks)
+    text = f"{result.objective} {result.value:.6g} {result.unit}, geometric mean of {count} networks"
+    return [("mean", text)]
 
 
 def _table(result: RunResult, lines: box.Box) -> Table:
@@ -60,13 +71,20 @@ def _table(result: RunResult, lines: box.Box) -> Table:
             f"{layer.edp / 1e12:.4g}",
         )
     m = result.metrics
+    for network, part in zip(result.workload.networks, m.networks, strict=True):
+        table.add_section()
+        _add_total(table, f"{network.name} (x count)", part)
     table.add_section()
+    _add_total(table, "total (x count)", m)
+    return table
+
+
+def _add_total(table: Table, name: str, m: DesignMetrics) -> None:
     table.add_row(
-        "total (x count)",
+        name,
         str(sum(layer.count for layer in m.layers)),
         f"{m.cycles:,.0f}",
         f"{m.energy_pj / 1e6:,.2f}",
         f"{m.utilization:.1%}",
         f"{m.edp / 1e12:.4g}",
     )
-    return table
