@@ -108,7 +108,7 @@ def start(given: Mapping[str, Any]) -> Run:
     """
     config = resolve(given)
     arch_file = catalog.find("arch", config.run.arch)
-    workload_file = catalog.find("workload", config.run.workload)
+    workload_file = catalog.find_workload(config.run.workload)
     template = ArchTemplate.read(arch_file)
     config = replace(
         config,
@@ -156,6 +156,11 @@ def _space(config: ResolvedConfig, template: ArchTemplate, workload_file: Any) -
     chain = energy_chain(config.run.energy or template.energy)
     workload = read_workload(workload_file, config.run.parameters)
     goal = objective(config.run.objective)
+    if workload.networks and goal.expression is not None:
+        raise SpecError(
+            f"objective = {goal.name}: the mean over several networks is geometric, which needs a "
+            "named objective"
+        )
     return SearchSpace(
         *(template, workload, chain, config.run.variables, goal), config.run.timeloop_version
     )

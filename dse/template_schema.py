@@ -240,7 +240,11 @@ class BudgetSpec(Strict):
 
 
 class TemplateSpec(Strict):
-    """A whole template file."""
+    """A whole template file.
+
+    Attributes:
+        derived: names for arithmetic over the variables and the derived names before.
+    """
 
     name: Name
     description: str = ""
@@ -248,6 +252,7 @@ class TemplateSpec(Strict):
     energy: str = "table"
     technology: TechnologySpec | None = None
     variables: dict[VariableName, VariableSpec] = {}
+    derived: dict[VariableName, Arithmetic] = {}
     storage: Annotated[tuple[LevelSpec, ...], Field(min_length=1)]
     compute: ComputeSpec
     budget: BudgetSpec | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 
 from rich import box
 from rich.console import Console
@@ -30,6 +31,7 @@ def result_text(result: RunResult, *, color: bool = False, ascii_only: bool = Fa
         ("hardware", f"{result.architecture.name}  {values}"),
         ("area", f"{m.area_um2 / 1e6:.4f} mm^2" if m.area_um2 else "not priced by this chain"),
         ("total", _total(m)),
+        *_mean(result),
         *_own_design(result),
         ("model", f"timeloop {settings['timeloop_version']}, energy chain {settings['energy']}"),
         (
@@ -53,12 +55,29 @@ def _own_design(result: RunResult) -> list[tuple[str, str]]:
         return []
     design, m = result.own_design
     values = "  ".join(f"{name}={value}" for name, value in result.labels_of(design).items())
-    worth = f"{_total(m)}, {m.edp / result.metrics.edp:.3g}x the best's" if m.valid else m.reason
+    factor = _edp(m) / _edp(result.metrics)
+    worth = f"{_total(m)}, {factor:.3g}x the best's" if m.valid else m.reason
     return [
         ("beside", f"the template's own design, {design.mapping_samples:,} mappings a layer:"),
         ("", values),
         ("", worth),
     ]
+
+
+def _edp(m: DesignMetrics) -> float:
+    """Return the energy-delay product; of several networks, their geometric mean."""
+    return math.prod(n.edp for n in m.networks) ** (1 / len(m.networks)) if m.networks else m.edp
+
+
+def _mean(result: RunResult) -> list[tuple[str, str]]:
+    """Return the line with what was minimised over several networks."""
+    if not result.metrics.networks:
+        return []
+    count = len(result.metrics.networks)
+    text = (
+        f"{result.objective} {result.value:.6g} {result.unit}, geometric mean of {count} networks"
+    )
+    return [("mean", text)]
 
 
 def _table(result: RunResult, lines: box.Box) -> Table:
@@ -76,13 +95,20 @@ def _table(result: RunResult, lines: box.Box) -> Table:
             f"{layer.edp / 1e12:.4g}",
         )
     m = result.metrics
+    for network, part in zip(result.workload.networks, m.networks, strict=True):
+        table.add_section()
+        _add_total(table, f"{network.name} (x count)", part)
     table.add_section()
+    _add_total(table, "total (x count)", m)
+    return table
+
+
+def _add_total(table: Table, name: str, m: DesignMetrics) -> None:
     table.add_row(
-        "total (x count)",
+        name,
         str(sum(layer.count for layer in m.layers)),
         f"{m.cycles:,.0f}",
         f"{m.energy_pj / 1e6:,.2f}",
         f"{m.utilization:.1%}",
         f"{m.edp / 1e12:.4g}",
     )
-    return table

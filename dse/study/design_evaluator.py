@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,7 @@ from dse.evaluators.base import Evaluator, Metrics
 from dse.evaluators.memo import MemoEvaluator
 from dse.mappers.base import Mapped, Mapper
 from dse.mapping import MappingBatch
-from dse.problem import Layer, Problem
+from dse.problem import Layer, Problem, Workload
 from dse.study.design import Design, DesignMetrics, LayerMetrics
 from dse.study.metric_names import operations
 from dse.study.space import SearchSpace
@@ -186,13 +188,26 @@ class DesignEvaluator:
                     utilization=float(metrics.utilization[h]),
                 )
             )
-        workload, architecture = self._space.workload, hardware.architectures[h]
-        technology = architecture.technology
-        return DesignMetrics.of(
-            tuple(layers),
-            workload.macs,
-            architecture.compute.instances,
-            area_um2,
-            operations=sum(layer.count * operations(layer.problem) for layer in workload),
-            clock_ns=technology.clock_ns if technology else None,
+        architecture = hardware.architectures[h]
+        whole = _total(self._space.workload, layers, architecture, area_um2)
+        rest = iter(layers)
+        networks = tuple(
+            _total(network, list(islice(rest, len(network))), architecture, area_um2)
+            for network in self._space.workload.networks
         )
+        return replace(whole, networks=networks) if networks else whole
+
+
+def _total(
+    workload: Workload, layers: Sequence[LayerMetrics], architecture: Architecture, area_um2: float
+) -> DesignMetrics:
+    """Add up the layers of a network."""
+    technology = architecture.technology
+    return DesignMetrics.of(
+        tuple(layers),
+        workload.macs,
+        architecture.compute.instances,
+        area_um2,
+        operations=sum(layer.count * operations(layer.problem) for layer in workload),
+        clock_ns=technology.clock_ns if technology else None,
+    )

@@ -92,6 +92,7 @@ class RunResult:
                     for layer in m.layers
                 ],
             },
+            **self._networks_dict(),
             **front,
             **self._own_dict(),
         }
@@ -117,6 +118,24 @@ class RunResult:
         else:
             told["reason"] = m.reason
         return {"own_design": told}
+
+    def _networks_dict(self) -> dict[str, Any]:
+        """Return what the best design is worth on each of several networks."""
+        if not self.metrics.networks:
+            return {}
+        pairs = zip(self.workload.networks, self.metrics.networks, strict=True)
+        return {
+            "networks": [
+                {
+                    "name": network.name,
+                    "cycles": m.cycles,
+                    "energy_pj": m.energy_pj,
+                    "edp_pj_cycles": m.edp,
+                    "utilization": m.utilization,
+                }
+                for network, m in pairs
+            ]
+        }
 
     def _front_dict(self) -> dict[str, Any]:
         return {
