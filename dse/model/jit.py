@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,28 +30,30 @@ _OPTIONS: dict[str, Any] = {
 _NO_WRAPPERS: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
-def _sources() -> tuple[tuple[str, int, int], ...]:
-    """Return name, time and size of every file that compiled code comes from."""
+#: Rooms whose compiled code every other room calls.
+_SHARED = ("model", "mapspace")
+
+
+@cache
+def _sources(room: str) -> tuple[tuple[str, int, int], ...]:
+    """Return name, time and size of every file that a room's compiled code comes from."""
     package = Path(__file__).parent.parent
-    files = [
-        package / "architecture.py",
-        *package.glob("model/*.py"),
-        *package.glob("mapspace/*.py"),
-    ]
+    files = [package / "architecture.py"]
+    for name in dict.fromkeys((*_SHARED, room)):
+        files += package.glob(f"{name}/*.py")
     stats = [(str(f.relative_to(package)), f.stat()) for f in sorted(files)]
     return tuple((name, stat.st_mtime_ns, stat.st_size) for name, stat in stats)
 
 
-_STAMP = _sources()
-
-
 def _cached(dispatcher: Any) -> Any:  # noqa: ANN401
-    """Let the function's cache go stale with any of the sources.
+    """Let the function's cache go stale with any of the sources: its room's, and the model's.
 
     Numba looks at the function's own file only, but its code holds that of the functions it
     calls, so an edit elsewhere would leave the old code running.
     """
-    dispatcher._cache._cache_file._source_stamp = _STAMP
+    module = dispatcher.py_func.__module__.split(".")
+    room = module[1] if module[0] == "dse" and len(module) > 2 else "model"
+    dispatcher._cache._cache_file._source_stamp = _sources(room)
     return dispatcher
 
 
