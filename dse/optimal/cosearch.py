@@ -35,7 +35,7 @@ from dse.optimal.hull import (
     new_supports,
     polygon_minimum,
 )
-from dse.optimal.layer_table import LayerTable, column_prices, columns_of
+from dse.optimal.layer_table import LayerTable
 from dse.optimal.pool import Pool
 from dse.optimal.two_tier import ACCUMULATOR, SCRATCHPAD, roles
 from dse.optimal.two_tier_table import TwoTierTable
@@ -53,6 +53,8 @@ _SPREAD = np.array(
     [1 / 256, 1 / 32, 1 / 8, 1 / 3, 0.6, 0.8, 0.9, 0.96, 0.99, 1.0]
     + [1.01, 1.04, 1.1, 1.25, 1.6, 3.0, 8.0, 32.0, 256.0]
 )
+#: Sizes around an incumbent that are tried.
+_RATIOS = (0.25, 0.5, 0.7, 0.85, 0.93, 0.97, 0.99, 1.01, 1.03, 1.07, 1.15, 1.4, 2.0, 4.0)
 #: Rows of all layers up to which the best choice is computed exactly, not only bound.
 _FEW = 60_000
 
@@ -78,6 +80,10 @@ class Node:
     high: tuple[int, ...] = ()
     pool: Pool | None = None
     index: tuple[Ints, ...] | None = None
+
+
+#: A node's bound, the rows that are left, their points, and a choice of one per layer.
+Narrowed = tuple[float, Pool, Points, Joint]
 
 
 @dataclass
@@ -228,12 +234,15 @@ class CoSearch:
         return Node((frame,), tuple(0 for _ in sizes), high, None, index)
 
     def _rows(self, frame: Frame, index: tuple[Ints, ...] | None) -> Pool:
-        return Pool.of(
-            [
-                table.rows(frame, None if index is None else index[n])
-                for n, table in enumerate(self.tables)
-            ]
-        )
+        """Return the rows of a frame; their needs are places of sizes, not words."""
+        parts = []
+        for n, table in enumerate(self.tables):
+            rows = table.rows(frame, None if index is None else index[n])
+            need = np.empty_like(rows.need)
+            for v, sizes in enumerate(frame.tables):
+                need[:, v] = np.searchsorted(sizes.usable_words, rows.need[:, v])
+            parts.append(replace(rows, need=need))
+        return Pool.of(parts)
 
     def _visit_group(self, node: Node) -> None:
         frames = [self.hardware.frame(i) for i in node.frames]
@@ -247,17 +256,21 @@ class CoSearch:
         )
         price = np.array([self._group_price(frames, v) for v in range(len(self.sizes))])
         pool = Pool.of(parts).fitting(usable)
+        energy = pool.rows.base_pj + pool.rows.accesses @ price
         area = min(self._area(f, None, None) for f in frames)
         if self.goal.excludes_from(area):
             return
-        found = self._narrow(pool, price, area)
+        found = self._narrow(pool, energy, area)
+        if found is not None and self.incumbent is None:
+            self._try_group(node, found)
+            found = self._narrow(pool, energy, area)
         if found is None:
             return
-        bound, pool, _, points = found
-        index = tuple(pool.index(n) for n in range(len(self.tables)))
-        self._try_group(node, index, pool, points)
+        bound, pool = found[:2]
+        self._try_group(node, found)
         if bound >= self._cut:
             return
+        index = _indices_of(pool)
         middle = len(node.frames) // 2
         for part in (node.frames[:middle], node.frames[middle:]):
             child = self._box(part[0], index) if len(part) == 1 else Node(part, index=index)
@@ -276,21 +289,16 @@ class CoSearch:
         """The size variables."""
         return self.hardware.sizes
 
-    def _try_group(
-        self, node: Node, index: tuple[Ints, ...], pool: Pool, points: Joint | None
-    ) -> None:
+    def _try_group(self, node: Node, found: Narrowed) -> None:
         """Settle a design of the group's last frame, the one with the most PEs."""
         frame = self.hardware.frame(node.frames[-1])
-        if points is None:
-            return
-        need = pool.rows.need[points.points].max(axis=0) if len(self.sizes) else np.zeros(0)
-        low = self._indices(frame, need)
-        if low is not None:
-            self._settle(node.frames[-1], low, self._rows(frame, index))
+        _, pool, _, joint = found
+        need = pool.rows.need[joint.points].max(axis=0, initial=0)
+        point = self._indices(frame, need)
+        if point is not None:
+            self._settle(node.frames[-1], point, self._rows(frame, _indices_of(pool)))
 
-    def _narrow(
-        self, pool: Pool, price: Floats, area: float
-    ) -> tuple[float, Pool, Points, Joint | None] | None:
+    def _narrow(self, pool: Pool, energy: Floats, area: float) -> Narrowed | None:
         """Bound a node, and drop rows that cannot be in anything better than the incumbent.
 
         Returns the bound, the rows that are left, their points, and a choice of one per layer:
@@ -299,7 +307,7 @@ class CoSearch:
         if (np.diff(pool.first) == 0).any():
             return None
         factor = self.goal.factor(area)
-        points = pool.points(self._weight, price)
+        points = Points(pool.first, self._weight, energy, pool.rows.cycles)
         supports = new_supports(len(self._weight), self._multipliers(points))
         find_supports(points, supports)
         bound = polygon_minimum(supports, self.goal.mode) * factor
@@ -310,7 +318,7 @@ class CoSearch:
             useful = np.empty(len(pool), np.bool_)
             mark_useful(points, supports, self.goal.mode, cut / factor, useful)
             pool = pool.take(useful)
-            points = pool.points(self._weight, price)
+            points = Points(pool.first, self._weight, energy[useful], pool.rows.cycles)
             if (np.diff(pool.first) == 0).any():
                 return None
         if len(pool) > _FEW:
@@ -349,26 +357,17 @@ class CoSearch:
         area = self._area(frame, low, high)
         if self.goal.excludes_from(area) or self._bits(frame, low) > self.hardware.budget_bits:
             return
-        columns = columns_of(frame)
-        prices = column_prices(frame, columns)
-        price = np.array(
-            [least(p, low[v], high[v]) for p, (v, _) in zip(prices, columns, strict=True)]
-        )
+        price = frame.least_price(low, high)
         if not np.isfinite(price).all():
             return  # the chain has no price for any of these sizes
         pool = self._rows(frame, node.index) if node.pool is None else node.pool
-        usable = np.array(
-            [frame.tables[v].usable_words[high[v]] for v in range(len(high))], np.int64
-        )
-        found = self._narrow(pool.fitting(usable), price, area)
+        pool = pool.fitting(np.array(high, np.int64))
+        found = self._narrow(pool, _least_energy(frame, pool, low, high), area)
         if found is None:
             return
         bound, pool, points, joint = found
-        assert joint is not None
-        need = pool.rows.need[joint.points].max(axis=0) if high else np.zeros(0)
-        wanted = self._indices(frame, need)
-        assert wanted is not None
-        point = tuple(max(a, b) for a, b in zip(wanted, low, strict=True))
+        wanted = pool.rows.need[joint.points].max(axis=0, initial=0)
+        point = tuple(max(int(a), b) for a, b in zip(wanted, low, strict=True))
         self._settle(number, point, pool)
         if bound >= self._cut:
             return
@@ -382,10 +381,8 @@ class CoSearch:
         """Whether the box's bound is the value of its smallest hardware, which was settled."""
         if low == high:
             return True
-        columns = columns_of(frame)
-        here = [p[low[v]] for p, (v, _) in zip(column_prices(frame, columns), columns, strict=True)]
         return (
-            bool((np.array(here) <= price).all())
+            bool((frame.price_at(low) <= price).all())
             and self._area(frame, low, low) <= area
             and self._possible(frame, low)
         )
@@ -396,14 +393,13 @@ class CoSearch:
         """Split a box where the price of what the choice needs rises most, else in the middle."""
         low, high = node.low or (), node.high
         frame = self.hardware.frame(node.frames[0])
-        columns = columns_of(frame)
         pool = node.pool
         assert pool is not None
         rise = [0.0] * len(low)
         weighted = self._weight @ pool.rows.accesses[joint.points]
-        for k, prices in enumerate(column_prices(frame, columns)):
-            v = columns[k][0]
-            rise[v] += float(np.nan_to_num(prices[point[v]] - prices[low[v]])) * weighted[k]
+        step = np.nan_to_num(frame.price_at(point) - frame.price_at(low)) * weighted
+        for column, more in zip(frame.columns, step, strict=True):
+            rise[column.size] += float(more)
         able = [v for v in range(len(low)) if point[v] > low[v]]
         if able:
             v = max(able, key=lambda i: rise[i])
@@ -466,33 +462,64 @@ class CoSearch:
         return architecture if self.goal.admits(architecture.area_um2) else None
 
     def _settle(self, number: int, point: tuple[int, ...], pool: Pool) -> None:
-        """Find the best choice on one hardware, and take it when the exact model says better."""
+        """Find the best choice on one hardware, and take it when the exact model says better.
+
+        When it is, hardware around it is tried with the same rows: a good incumbent early on
+        spares nodes.
+        """
+        if self._try(number, point, pool):
+            while (better := self._step(number, point, pool)) is not None:
+                point = better
+                self._try(number, point, pool)
+
+    def _step(
+        self, number: int, point: tuple[int, ...], pool: Pool
+    ) -> tuple[int, ...] | None:
+        """Return the best of the sizes around a point where it beats the incumbent."""
+        frame = self.hardware.frame(number)
+        best, value = None, self._value * (1.0 - 1e-9)
+        for v, table in enumerate(frame.tables):
+            for ratio in _RATIOS:
+                index = round((point[v] + 1) * ratio) - 1
+                index = max(min(index, len(table.bits) - 1), 0)
+                if index == point[v]:
+                    continue
+                moved = (*point[:v], index, *point[v + 1 :])
+                found = self._predict(frame, moved, pool)
+                if found is not None and found[0] < value:
+                    value = found[0]
+                    need = found[2].rows.need[found[1].points].max(axis=0)
+                    best = tuple(int(i) for i in need)
+        return best
+
+    def _predict(
+        self, frame: Frame, point: tuple[int, ...], pool: Pool
+    ) -> tuple[float, Joint, Pool] | None:
+        """Return the least value on one hardware, the choice, and the rows that it counts in."""
+        price = frame.price_at(point)
+        if not np.isfinite(price).all():
+            return None
+        pool = pool.fitting(np.array(point, np.int64))
+        joint = joint_minimum(pool.points(self._weight, price), self.goal.mode)
+        if joint is None:
+            return None
+        return joint.value * self.goal.factor(self._area(frame, point, point)), joint, pool
+
+    def _try(self, number: int, point: tuple[int, ...], pool: Pool) -> bool:
+        """Settle one hardware; return whether it is the new incumbent."""
         key = (number, *point)
         if key in self._tried:
-            return
+            return False
         self._tried.add(key)
         frame = self.hardware.frame(number)
-        usable = np.array(
-            [t.usable_words[i] for t, i in zip(frame.tables, point, strict=True)], np.int64
-        )
-        pool = pool.fitting(usable)
-        columns = columns_of(frame)
-        price = np.array(
-            [p[point[v]] for p, (v, _) in zip(column_prices(frame, columns), columns, strict=True)]
-        )
-        if not np.isfinite(price).all():
-            return
-        points = pool.points(self._weight, price)
-        joint = joint_minimum(points, self.goal.mode)
-        if joint is None:
-            return
-        factor = self.goal.factor(self._area(frame, point, point))
-        if joint.value * factor * (1.0 - 1e-9) >= self._value:
-            return
+        found = self._predict(frame, point, pool)
+        if found is None or found[0] * (1.0 - 1e-9) >= self._value:
+            return False
         values = self._values(frame, point)
         architecture = self._build(values)
         if architecture is None:
-            return
+            return False
+        _, joint, pool = found
         self.effort.designs += 1
         mappings = tuple(
             table.mapping(frame, int(pool.rows.index[r]))
@@ -500,8 +527,10 @@ class CoSearch:
         )
         metrics = self._metrics(architecture, mappings)
         value = self.goal.objective(metrics)
-        if value < self._value:
-            self.incumbent = Incumbent(Design(values, mappings), metrics, value)
+        if not value < self._value:
+            return False
+        self.incumbent = Incumbent(Design(values, mappings), metrics, value)
+        return True
 
     def _metrics(self, architecture, mappings: tuple[Mapping, ...]) -> DesignMetrics:  # type: ignore[no-untyped-def]  # noqa: ANN001
         layers = []
@@ -523,6 +552,29 @@ class CoSearch:
             architecture.compute.instances,
             architecture.area_um2,
         )
+
+
+def _least_energy(
+    frame: Frame, pool: Pool, low: tuple[int, ...], high: tuple[int, ...]
+) -> Floats:
+    """Return the least energy of each row in a box.
+
+    Where a row is chosen, every size is at least what it needs, so its own accesses cost no less
+    than there.
+    """
+    energy = pool.rows.base_pj.copy()
+    for k, column in enumerate(frame.columns):
+        v = column.size
+        part = column.price_pj[low[v] : high[v] + 1]
+        # the least price of all sizes from each one up
+        upward = np.fmin.accumulate(part[::-1])[::-1]
+        place = np.maximum(pool.rows.need[:, v] - low[v], 0)
+        energy += pool.rows.accesses[:, k] * upward[place]
+    return energy
+
+
+def _indices_of(pool: Pool) -> tuple[Ints, ...]:
+    return tuple(pool.index(n) for n in range(len(pool.first) - 1))
 
 
 def _alike(frames: Sequence[Frame]) -> bool:

@@ -14,7 +14,7 @@ from dse.mapspace.space import MapspaceCache
 from dse.model import arrays as a
 from dse.model.evaluate import evaluate_exact
 from dse.optimal.frames import FILL, LEAK, READ, UPDATE, Frame, HardwareSpace, TooLarge
-from dse.optimal.layer_table import LayerTable, Rows, columns_of
+from dse.optimal.layer_table import LayerTable, Rows
 from dse.problem import Problem
 
 Ints = npt.NDArray[np.int64]
@@ -66,7 +66,7 @@ class EnumeratedTable(LayerTable):
             start += len(batch)
             parts.append(_distinct(rows))
         if not parts:
-            columns, sizes = len(columns_of(frame)), len(self._sizes)
+            columns, sizes = len(frame.columns), len(self._sizes)
             none = np.empty(0)
             return Rows(
                 np.empty(0, np.int64), none, none,
@@ -113,10 +113,11 @@ class EnumeratedTable(LayerTable):
             base += blocks.reshape(len(batch), -1) @ frame.prices.reshape(-1)
         else:  # nothing is priced apart, so the model's own sum will do, wires and all
             base = totals.energy_pj
-        columns = columns_of(frame)
+        columns = frame.columns
         accesses = np.empty((len(batch), len(columns)))
-        for k, (v, kinds) in enumerate(columns):
-            accesses[:, k] = blocks[:, self._sizes[v].level, list(kinds)].sum(axis=1)
+        for k, column in enumerate(columns):
+            level = self._sizes[column.size].level
+            accesses[:, k] = blocks[:, level, list(column.kinds)].sum(axis=1)
         need = np.empty((len(batch), len(self._sizes)), np.int64)
         for v, size in enumerate(self._sizes):
             need[:, v] = tensor[a.CAPACITY, size.level].sum(axis=0)

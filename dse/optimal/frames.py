@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -66,6 +65,14 @@ class SizeTable:
     area_um2: Floats
 
 
+class Column(NamedTuple):
+    """A price that depends on a size: for these kinds of accesses, by value of the variable."""
+
+    size: int
+    kinds: tuple[int, ...]
+    price_pj: Floats
+
+
 @dataclass(frozen=True)
 class Frame:
     """One choice of the variables that are no sizes.
@@ -87,6 +94,37 @@ class Frame:
     def prices(self) -> Floats:
         """``(L, 4)`` prices of the levels; those of sized levels are zero."""
         return np.array([_row(level) for level in self.architecture.levels])
+
+    @cached_property
+    def columns(self) -> tuple[Column, ...]:
+        """The prices that depend on sizes; kinds that cost the same share one."""
+        found: list[Column] = []
+        for v, table in enumerate(self.tables):
+            kinds: dict[bytes, list[int]] = {}
+            for kind in (READ, FILL, UPDATE):
+                kinds.setdefault(table.price_pj[:, kind].tobytes(), []).append(kind)
+            for group in kinds.values():
+                found.append(Column(v, tuple(group), table.price_pj[:, group[0]].copy()))
+            leak = table.price_pj[:, LEAK]
+            if np.nan_to_num(leak).any():
+                found.append(Column(v, (LEAK,), leak.copy()))
+        return tuple(found)
+
+    def price_at(self, point: tuple[int, ...]) -> Floats:
+        """Return ``(K,)`` prices of the columns at these values of the size variables."""
+        return np.array([column.price_pj[point[column.size]] for column in self.columns])
+
+    def least_price(self, low: tuple[int, ...], high: tuple[int, ...]) -> Floats:
+        """Return the least price ``(K,)`` of every column in a box; infinite where there is none."""
+        return np.array(
+            [least(c.price_pj, low[c.size], high[c.size]) for c in self.columns], np.float64
+        )
+
+    def usable_at(self, point: tuple[int, ...]) -> Ints:
+        """Return ``(V,)`` words that tiles may take at these values of the size variables."""
+        return np.array(
+            [t.usable_words[i] for t, i in zip(self.tables, point, strict=True)], np.int64
+        )
 
 
 class HardwareSpace:
@@ -118,6 +156,10 @@ class HardwareSpace:
                 f"than sizes of buffers; at most {MOST_FRAMES:,} can be gone through"
             )
         self._largest = {s.variable.name: s.variable.maximum for s in self.sizes}
+        self._choices = [
+            np.array([s.variable.value_at(i) for i in range(s.variable.count)], np.float64)
+            for s in self.sizes
+        ]
         choices = [[v.value_at(i) for i in range(v.count)] for v in others]
         self.frames: list[Values] = []
         self._made: dict[int, Frame] = {}
@@ -156,7 +198,7 @@ class HardwareSpace:
         template, chain = self.space.template, self.space.chain
         tree = template._tree({**values, **self._largest})
         sized = {size.level for size in self.sizes}
-        tables = tuple(self._table(tree, values, size) for size in self.sizes)
+        tables = tuple(self._table(tree, values, v) for v in range(len(self.sizes)))
         priced = _price_others(chain, tree, sized)
         for level in priced.levels:
             if level.min_utilization:
@@ -167,12 +209,12 @@ class HardwareSpace:
         area = sum(x.area_um2 * x.instances for x in parts) if self._areas else 0.0
         return Frame(values, priced, tables, area, float(bits))
 
-    def _table(self, tree: Architecture, values: Values, size: Size) -> SizeTable:
+    def _table(self, tree: Architecture, values: Values, v: int) -> SizeTable:
+        size = self.sizes[v]
         level = tree.levels[size.level]
         spec = _specs(self.space)[size.level]
         variable = size.variable
-        choices = [variable.value_at(i) for i in range(variable.count)]
-        words = _size_words(spec, values, variable.name, choices)
+        words = _size_words(spec, values, variable.name, self._choices[v])
         if (np.diff(words) < 0).any():
             raise TooLarge(f"the size of level '{level.name}' falls as {variable.name} grows")
         prices, areas = _prices(self.space.chain, tree, size.level, words, self._areas)
@@ -226,11 +268,11 @@ def _budget_bits(space: SearchSpace) -> float:
     return math.inf if limit is None else 8.0 * limit
 
 
-def _size_words(spec: LevelSpec, values: Values, name: str, choices: list[int]) -> Ints:
+def _size_words(spec: LevelSpec, values: Values, name: str, choices: Floats) -> Ints:
     expression: Expression | None = spec.size_words
     assert expression is not None
     words = np.broadcast_to(
-        expression.array({**values, name: np.array(choices, np.float64)}), len(choices)
+        expression.array({**values, name: choices}), len(choices)
     )
     whole = np.isfinite(words) & (words == np.floor(words)) & (words < 2.0**53)
     # where there is no whole number there is no hardware, which no mapping needs to fit
@@ -295,7 +337,11 @@ def _priced(
     return _row(made), made.area_um2
 
 
-def least(column: Mapping[str, Any] | Floats, low: int, high: int) -> Any:  # noqa: ANN401
-    """Return the least of rows ``low .. high`` (inclusive) of a table, NaN left out."""
-    part = np.asarray(column)[low : high + 1]
-    return np.nanmin(part, axis=0) if not np.isnan(part).all() else np.inf
+def least(column: Floats, low: int, high: int) -> float:
+    """Return the least of entries ``low .. high`` (inclusive), NaN left out."""
+    part = column[low : high + 1]
+    value = float(part.min())
+    if math.isnan(value):
+        known = part[~np.isnan(part)]
+        value = float(known.min()) if len(known) else math.inf
+    return value

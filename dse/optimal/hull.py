@@ -29,7 +29,7 @@ PRODUCT, ENERGY, DELAY = range(3)
 
 
 class Points(NamedTuple):
-    """The points of all layers, one after the other; N layers."""
+    """The points of all layers, one after the other; N layers, each by growing cycles."""
 
     first: Ints  # (N + 1,) where each layer's points start
     weight: Floats  # (N,) how often the network runs the layer
@@ -128,12 +128,11 @@ def mark_useful(p: Points, s: Supports, mode: int, limit: float, useful: Flags) 
 
 
 @compiled
-def lower_hulls(p: Points, order: Ints, hull: Ints, hull_first: Ints) -> None:
+def lower_hulls(p: Points, hull: Ints, hull_first: Ints) -> None:
     """Find the points on each layer's lower hull.
 
     Args:
-        p: the points.
-        order: points of each layer by growing cycles, those of equal cycles by growing energy.
+        p: the points, those of a layer by growing cycles.
         hull: filled with points, by growing cycles and falling energy.
         hull_first: ``(N + 1,)`` filled with where each layer's points start.
     """
@@ -141,15 +140,18 @@ def lower_hulls(p: Points, order: Ints, hull: Ints, hull_first: Ints) -> None:
     hull_first[0] = 0
     for n in range(p.weight.shape[0]):
         start = size
-        for i in range(p.first[n], p.first[n + 1]):
-            r = order[i]
-            if size > start and p.energy[r] >= p.energy[hull[size - 1]]:
-                continue
+        for r in range(p.first[n], p.first[n + 1]):
+            e, t = p.energy[r], p.cycles[r]
+            if size > start:
+                if e >= p.energy[hull[size - 1]]:
+                    continue
+                if t == p.cycles[hull[size - 1]]:
+                    size -= 1
             while size - start >= 2:
                 a, b = hull[size - 2], hull[size - 1]
-                cross = (p.cycles[b] - p.cycles[a]) * (p.energy[r] - p.energy[a]) - (
+                cross = (p.cycles[b] - p.cycles[a]) * (e - p.energy[a]) - (
                     p.energy[b] - p.energy[a]
-                ) * (p.cycles[r] - p.cycles[a])
+                ) * (t - p.cycles[a])
                 if cross > 0.0:
                     break
                 size -= 1
@@ -171,10 +173,8 @@ def joint_minimum(p: Points, mode: int) -> Joint | None:
     """Return the best choice of one point per layer; None where a layer has none."""
     if (np.diff(p.first) == 0).any():
         return None
-    layer = np.repeat(np.arange(len(p.weight)), np.diff(p.first))
-    order = np.lexsort((p.energy, p.cycles, layer))
     hull, hull_first = np.empty(len(p.energy), np.int64), np.empty(len(p.first), np.int64)
-    lower_hulls(p, order, hull, hull_first)
+    lower_hulls(p, hull, hull_first)
     hull = hull[: hull_first[-1]]
     corners = hull_first[:-1].copy()
     x = float((p.weight * p.energy[hull[corners]]).sum())

@@ -9,14 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from dse.mapping import Mapping
-from dse.optimal.frames import FILL, LEAK, READ, UPDATE, Frame
+from dse.optimal.frames import Frame
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
-#: A price that depends on a size: the size variable, and the kinds of accesses that it prices.
-Column = tuple[int, tuple[int, ...]]
-_ACCESS = (READ, FILL, UPDATE)
 
 
 @dataclass(frozen=True)
@@ -42,8 +39,8 @@ class Rows:
     def __len__(self) -> int:
         return len(self.index)
 
-    def take(self, which: npt.NDArray[np.bool_]) -> Rows:
-        """Return the rows where ``which`` is set."""
+    def take(self, which: npt.NDArray[np.bool_] | npt.NDArray[np.intp]) -> Rows:
+        """Return the rows where ``which`` is set, or those with these numbers."""
         return Rows(
             self.index[which],
             self.cycles[which],
@@ -51,24 +48,6 @@ class Rows:
             self.accesses[which],
             self.need[which],
         )
-
-
-def columns_of(frame: Frame) -> tuple[Column, ...]:
-    """Return the prices of a frame that depend on sizes; kinds that cost the same share one."""
-    found: list[Column] = []
-    for v, table in enumerate(frame.tables):
-        kinds: dict[bytes, list[int]] = {}
-        for kind in _ACCESS:
-            kinds.setdefault(table.price_pj[:, kind].tobytes(), []).append(kind)
-        found += [(v, tuple(group)) for group in kinds.values()]
-        if np.nan_to_num(table.price_pj[:, LEAK]).any():
-            found.append((v, (LEAK,)))
-    return tuple(found)
-
-
-def column_prices(frame: Frame, columns: tuple[Column, ...]) -> tuple[Floats, ...]:
-    """Return ``(V,)`` prices of every column by value of its size variable."""
-    return tuple(frame.tables[v].price_pj[:, kinds[0]] for v, kinds in columns)
 
 
 class LayerTable(ABC):

@@ -17,7 +17,10 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Pool:
-    """Rows of N layers, one layer after the other (see :class:`~dse.optimal.layer_table.Rows`)."""
+    """Rows of N layers (see :class:`~dse.optimal.layer_table.Rows`), one layer after the other.
+
+    Those of a layer stand by growing cycles.
+    """
 
     first: Ints  # (N + 1,)
     rows: Rows
@@ -31,7 +34,10 @@ class Pool:
                 for name in Rows.__dataclass_fields__
             )
         )
-        return cls(np.cumsum([0, *(len(part) for part in parts)]).astype(np.int64), joined)
+        counts = [len(part) for part in parts]
+        layer = np.repeat(np.arange(len(parts)), counts)
+        order = np.lexsort((joined.cycles, layer))
+        return cls(np.cumsum([0, *counts]).astype(np.int64), joined.take(order))
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -15,7 +15,7 @@ from dse.mapspace.factorization import divisors
 from dse.mapspace.space import Mapspace
 from dse.optimal import row_kernel, tile_kernel
 from dse.optimal.frames import LEAK, Frame, Size
-from dse.optimal.layer_table import LayerTable, Rows, columns_of
+from dse.optimal.layer_table import LayerTable, Rows
 from dse.optimal.two_tier import (
     ACCUMULATOR,
     MEMORY,
@@ -146,8 +146,8 @@ class TwoTierTable(LayerTable):
         """See :meth:`dse.optimal.layer_table.LayerTable.rows`."""
         given = self._all(index)
         cycles, blocks, need = self.cost(machine_of([frame]), given)
-        columns = columns_of(frame)
-        own = [(size.level, kinds) for v, kinds in columns for size in [self._sizes[v]]]
+        columns = frame.columns
+        own = [(self._sizes[c.size].level, c.kinds) for c in columns]
         accesses = np.empty((len(given), len(columns)))
         for k, (level, kinds) in enumerate(own):
             accesses[:, k] = blocks[:, level, list(kinds)].sum(axis=1)
