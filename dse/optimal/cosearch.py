@@ -242,7 +242,8 @@ class CoSearch:
             for v, sizes in enumerate(frame.tables):
                 need[:, v] = np.searchsorted(sizes.usable_words, rows.need[:, v])
             parts.append(replace(rows, need=need))
-        return Pool.of(parts)
+        pool = Pool.of(parts)
+        return pool.ordered(pool.order())
 
     def _visit_group(self, node: Node) -> None:
         frames = [self.hardware.frame(i) for i in node.frames]
@@ -255,19 +256,19 @@ class CoSearch:
             np.int64,
         )
         price = np.array([self._group_price(frames, v) for v in range(len(self.sizes))])
-        pool = Pool.of(parts).fitting(usable)
-        energy = pool.rows.base_pj + pool.rows.accesses @ price
+        pool = Pool.of(parts)
+        energy = pool.energy(price, usable)
         area = min(self._area(f, None, None) for f in frames)
         if self.goal.excludes_from(area):
             return
         found = self._narrow(pool, energy, area)
         if found is not None and self.incumbent is None:
-            self._try_group(node, found)
+            self._try_group(node, found, self._try)
             found = self._narrow(pool, energy, area)
         if found is None:
             return
         bound, pool = found[:2]
-        self._try_group(node, found)
+        self._try_group(node, found, self._settle)
         if bound >= self._cut:
             return
         index = _indices_of(pool)
@@ -289,14 +290,16 @@ class CoSearch:
         """The size variables."""
         return self.hardware.sizes
 
-    def _try_group(self, node: Node, found: Narrowed) -> None:
+    def _try_group(
+        self, node: Node, found: Narrowed, attempt: Callable[[int, tuple[int, ...], Pool], object]
+    ) -> None:
         """Settle a design of the group's last frame, the one with the most PEs."""
         frame = self.hardware.frame(node.frames[-1])
         _, pool, _, joint = found
         need = pool.rows.need[joint.points].max(axis=0, initial=0)
         point = self._indices(frame, need)
         if point is not None:
-            self._settle(node.frames[-1], point, self._rows(frame, _indices_of(pool)))
+            attempt(node.frames[-1], point, self._rows(frame, _indices_of(pool)))
 
     def _narrow(self, pool: Pool, energy: Floats, area: float) -> Narrowed | None:
         """Bound a node, and drop rows that cannot be in anything better than the incumbent.
@@ -304,12 +307,12 @@ class CoSearch:
         Returns the bound, the rows that are left, their points, and a choice of one per layer:
         the best where that was computed; None where the node holds nothing better.
         """
-        if (np.diff(pool.first) == 0).any():
-            return None
         factor = self.goal.factor(area)
-        points = Points(pool.first, self._weight, energy, pool.rows.cycles)
+        points = pool.points(self._weight, energy)
         supports = new_supports(len(self._weight), self._multipliers(points))
         find_supports(points, supports)
+        if math.isinf(supports.total[0]):
+            return None  # some layer has no mapping here
         bound = polygon_minimum(supports, self.goal.mode) * factor
         cut = self._cut
         if bound >= cut:
@@ -317,12 +320,15 @@ class CoSearch:
         if math.isfinite(cut) and factor > 0:
             useful = np.empty(len(pool), np.bool_)
             mark_useful(points, supports, self.goal.mode, cut / factor, useful)
-            pool = pool.take(useful)
-            points = Points(pool.first, self._weight, energy[useful], pool.rows.cycles)
+            pool, energy = pool.take(useful), energy[useful]
             if (np.diff(pool.first) == 0).any():
                 return None
+            points = pool.points(self._weight, energy)
         if len(pool) > _FEW:
             return bound, pool, points, self._rough(points)
+        order = pool.order()
+        pool, energy = pool.ordered(order), energy[order]
+        points = pool.points(self._weight, energy)
         joint = joint_minimum(points, self.goal.mode)
         assert joint is not None
         bound = max(bound, joint.value * factor)
@@ -332,7 +338,8 @@ class CoSearch:
         if self.incumbent is not None:
             ratio = self.incumbent.metrics.energy_pj / self.incumbent.metrics.cycles
         else:
-            ratio = float(np.median(points.energy) / np.median(points.cycles))
+            known = points.energy[np.isfinite(points.energy)]
+            ratio = float(known.mean() / points.cycles.mean()) if len(known) else 1.0
         return np.concatenate([[0.0], ratio * _SPREAD])
 
     def _rough(self, points: Points) -> Joint:
@@ -361,7 +368,6 @@ class CoSearch:
         if not np.isfinite(price).all():
             return  # the chain has no price for any of these sizes
         pool = self._rows(frame, node.index) if node.pool is None else node.pool
-        pool = pool.fitting(np.array(high, np.int64))
         found = self._narrow(pool, _least_energy(frame, pool, low, high), area)
         if found is None:
             return
@@ -488,22 +494,22 @@ class CoSearch:
                 found = self._predict(frame, moved, pool)
                 if found is not None and found[0] < value:
                     value = found[0]
-                    need = found[2].rows.need[found[1].points].max(axis=0)
+                    need = pool.rows.need[found[1].points].max(axis=0, initial=0)
                     best = tuple(int(i) for i in need)
         return best
 
     def _predict(
         self, frame: Frame, point: tuple[int, ...], pool: Pool
-    ) -> tuple[float, Joint, Pool] | None:
-        """Return the least value on one hardware, the choice, and the rows that it counts in."""
+    ) -> tuple[float, Joint] | None:
+        """Return the least value on one hardware, and the choice."""
         price = frame.price_at(point)
         if not np.isfinite(price).all():
             return None
-        pool = pool.fitting(np.array(point, np.int64))
-        joint = joint_minimum(pool.points(self._weight, price), self.goal.mode)
+        energy = pool.energy(price, np.array(point, np.int64))
+        joint = joint_minimum(pool.points(self._weight, energy), self.goal.mode)
         if joint is None:
             return None
-        return joint.value * self.goal.factor(self._area(frame, point, point)), joint, pool
+        return joint.value * self.goal.factor(self._area(frame, point, point)), joint
 
     def _try(self, number: int, point: tuple[int, ...], pool: Pool) -> bool:
         """Settle one hardware; return whether it is the new incumbent."""
@@ -519,7 +525,7 @@ class CoSearch:
         architecture = self._build(values)
         if architecture is None:
             return False
-        _, joint, pool = found
+        joint = found[1]
         self.effort.designs += 1
         mappings = tuple(
             table.mapping(frame, int(pool.rows.index[r]))
@@ -568,8 +574,10 @@ def _least_energy(
         part = column.price_pj[low[v] : high[v] + 1]
         # the least price of all sizes from each one up
         upward = np.fmin.accumulate(part[::-1])[::-1]
-        place = np.maximum(pool.rows.need[:, v] - low[v], 0)
+        place = np.clip(pool.rows.need[:, v] - low[v], 0, len(upward) - 1)
         energy += pool.rows.accesses[:, k] * upward[place]
+    for v, most in enumerate(high):
+        energy[pool.rows.need[:, v] > most] = np.inf
     return energy
 
 

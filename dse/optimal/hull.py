@@ -37,6 +37,30 @@ class Points(NamedTuple):
     cycles: Floats
 
 
+@compiled
+def price_rows(
+    base: Floats, accesses: Floats, need: Ints, price: Floats, size: Ints, energy: Floats
+) -> None:
+    """Fill energies ``(R,)``; infinite where a row needs more than the sizes give.
+
+    Args:
+        base: ``(R,)`` what depends on no size.
+        accesses: ``(R, K)`` by price.
+        need: ``(R, V)``.
+        price: ``(K,)``.
+        size: ``(V,)``.
+        energy: the result.
+    """
+    for r in range(base.shape[0]):
+        value = base[r]
+        for k in range(price.shape[0]):
+            value += accesses[r, k] * price[k]
+        for v in range(size.shape[0]):
+            if need[r, v] > size[v]:
+                value = math.inf
+        energy[r] = value
+
+
 class Supports(NamedTuple):
     """Least values of ``energy + l * cycles`` for K multipliers, and of ``cycles`` alone (last)."""
 
@@ -67,7 +91,7 @@ def find_supports(p: Points, s: Supports) -> None:
                 if value < s.least[n, k]:
                     s.least[n, k] = value
                     s.best[n, k] = r
-            if t < s.least[n, count]:
+            if t < s.least[n, count] and not math.isinf(e):
                 s.least[n, count] = t
                 s.best[n, count] = r
         for k in range(count + 1):
@@ -142,6 +166,8 @@ def lower_hulls(p: Points, hull: Ints, hull_first: Ints) -> None:
         start = size
         for r in range(p.first[n], p.first[n + 1]):
             e, t = p.energy[r], p.cycles[r]
+            if math.isinf(e):
+                continue
             if size > start:
                 if e >= p.energy[hull[size - 1]]:
                     continue
@@ -170,11 +196,14 @@ class Joint(NamedTuple):
 
 
 def joint_minimum(p: Points, mode: int) -> Joint | None:
-    """Return the best choice of one point per layer; None where a layer has none."""
-    if (np.diff(p.first) == 0).any():
-        return None
+    """Return the best choice of one point per layer; None where a layer has none.
+
+    Points of infinite energy count as none.
+    """
     hull, hull_first = np.empty(len(p.energy), np.int64), np.empty(len(p.first), np.int64)
     lower_hulls(p, hull, hull_first)
+    if (np.diff(hull_first) == 0).any():
+        return None
     hull = hull[: hull_first[-1]]
     corners = hull_first[:-1].copy()
     x = float((p.weight * p.energy[hull[corners]]).sum())

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from dse.optimal.hull import Points
+from dse.optimal.hull import Points, price_rows
 from dse.optimal.layer_table import Rows
 
 Ints = npt.NDArray[np.int64]
@@ -17,10 +17,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Pool:
-    """Rows of N layers (see :class:`~dse.optimal.layer_table.Rows`), one layer after the other.
-
-    Those of a layer stand by growing cycles.
-    """
+    """Rows of N layers (see :class:`~dse.optimal.layer_table.Rows`), one layer after the other."""
 
     first: Ints  # (N + 1,)
     rows: Rows
@@ -35,9 +32,16 @@ class Pool:
             )
         )
         counts = [len(part) for part in parts]
-        layer = np.repeat(np.arange(len(parts)), counts)
-        order = np.lexsort((joined.cycles, layer))
-        return cls(np.cumsum([0, *counts]).astype(np.int64), joined.take(order))
+        return cls(np.cumsum([0, *counts]).astype(np.int64), joined)
+
+    def order(self) -> npt.NDArray[np.intp]:
+        """Return the rows in the order in which points have to stand: by cycles in each layer."""
+        layer = np.repeat(np.arange(len(self.first) - 1), np.diff(self.first))
+        return np.lexsort((self.rows.cycles, layer))
+
+    def ordered(self, order: npt.NDArray[np.intp]) -> Pool:
+        """Return the pool in another order of rows, which keeps layers together."""
+        return Pool(self.first, self.rows.take(order))
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -49,13 +53,15 @@ class Pool:
         kept = np.concatenate([[0], np.cumsum(which)])
         return Pool(kept[self.first].astype(np.int64), self.rows.take(which))
 
-    def fitting(self, usable: Ints) -> Pool:
-        """Return the rows whose tiles fit sizes ``(V,)``."""
-        return self.take((self.rows.need <= usable).all(axis=1))
+    def energy(self, price: Floats, size: Ints) -> Floats:
+        """Return energies at prices ``(K,)``; infinite where sizes ``(V,)`` are too small."""
+        energy = np.empty(len(self))
+        rows = self.rows
+        price_rows(rows.base_pj, rows.accesses, rows.need, price, size, energy)
+        return energy
 
-    def points(self, weight: Floats, price: Floats) -> Points:
-        """Return the points at prices ``(K,)`` of the columns."""
-        energy = self.rows.base_pj + self.rows.accesses @ price
+    def points(self, weight: Floats, energy: Floats) -> Points:
+        """Return the points with these energies."""
         return Points(self.first, weight, energy, self.rows.cycles)
 
     def index(self, layer: int) -> Ints:
