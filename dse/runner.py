@@ -75,6 +75,7 @@ class Run:
             folder=self.folder,
             front_objectives=state.optimizer.objectives,
             front=tuple(state.front.ordered()),
+            certificate=state.optimizer.certificate,
         )
         mapped = list(zip(self.space.workload, state.best.mappings or (), strict=True))
         try:
@@ -155,13 +156,21 @@ def _space(config: ResolvedConfig, template: ArchTemplate, workload_file: Any) -
     chain = energy_chain(config.run.energy or template.energy)
     workload = read_workload(workload_file, config.run.parameters)
     goal = objective(config.run.objective)
-    return SearchSpace(template, workload, chain, config.run.variables, goal)
+    return SearchSpace(
+        template,
+        workload,
+        chain,
+        config.run.variables,
+        goal,
+        timeloop_version=config.run.timeloop_version,
+        limits=limits(config.run.constraints),
+    )
 
 
 def _parts(config: ResolvedConfig, space: SearchSpace) -> dict[str, Any]:
     """Build what the study drives; every setting is checked here, before a folder is made."""
     goal = space.objective
-    bounds = limits(config.run.constraints)
+    bounds = space.limits
     _check_clock(goal, bounds, space)
     evaluator = make_evaluator(config)
     optimizer, mapper = config.plugins["optimizer"], config.plugins["mapper"]

@@ -40,6 +40,11 @@ class Optimizer(ABC, Generic[S]):
         """The objectives between which it trades; the study keeps their Pareto front."""
         return ()
 
+    @property
+    def certificate(self) -> dict[str, Any] | None:
+        """What it can prove of its result, as plain data for ``result.json``; None: nothing."""
+        return None
+
     def __init__(
         self, space: SearchSpace, settings: S, rng: np.random.Generator, samples: int
     ) -> None:

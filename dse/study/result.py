@@ -35,6 +35,7 @@ class RunResult:
         folder: the run folder.
         front_objectives: what the optimizer traded; empty where it had one objective.
         front: the designs of the run that no other beats in all of these.
+        certificate: what the optimizer proved of the result; None: nothing.
     """
 
     design: Design
@@ -53,6 +54,7 @@ class RunResult:
     folder: Path
     front_objectives: tuple[Objective, ...] = ()
     front: tuple[Member, ...] = ()
+    certificate: dict[str, Any] | None = None
 
     def labels_of(self, design: Design) -> dict[str, str]:
         """Return a design's values of the variables as people write them."""
@@ -66,6 +68,7 @@ class RunResult:
         """Return the result as plain data, the content of ``result.json``."""
         m = self.metrics
         front = {"front": self._front_dict()} if self.front_objectives else {}
+        proof = {"certificate": self.certificate} if self.certificate else {}
         return {
             **header(self.settings, "ok", self.samples, self.designs, self.feasible),
             "objective": {"name": self.objective, "value": self.value, "unit": self.unit},
@@ -90,6 +93,7 @@ class RunResult:
                 ],
             },
             **front,
+            **proof,
         }
 
     def _front_dict(self) -> dict[str, Any]:
