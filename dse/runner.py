@@ -76,6 +76,7 @@ class Run:
             front_objectives=state.optimizer.objectives,
             front=tuple(state.front.ordered()),
             own_design=self.study.own_design(),
+            certificate=state.optimizer.certificate,
         )
         mapped = list(zip(self.space.workload, state.best.mappings or (), strict=True))
         try:
@@ -162,14 +163,20 @@ def _space(config: ResolvedConfig, template: ArchTemplate, workload_file: Any) -
             "named objective"
         )
     return SearchSpace(
-        *(template, workload, chain, config.run.variables, goal), config.run.timeloop_version
+        template,
+        workload,
+        chain,
+        config.run.variables,
+        goal,
+        timeloop_version=config.run.timeloop_version,
+        limits=limits(config.run.constraints),
     )
 
 
 def _parts(config: ResolvedConfig, space: SearchSpace) -> dict[str, Any]:
     """Build what the study drives; every setting is checked here, before a folder is made."""
     goal = space.objective
-    bounds = limits(config.run.constraints)
+    bounds = space.limits
     _check_clock(goal, bounds, space)
     evaluator = make_evaluator(config)
     optimizer, mapper = config.plugins["optimizer"], config.plugins["mapper"]

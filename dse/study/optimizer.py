@@ -51,6 +51,11 @@ class Optimizer(ABC, Generic[S]):
         """Return the mapper, by ``name`` and settings, of runs that name none."""
         return {"name": DEFAULT_MAPPER}
 
+    @property
+    def certificate(self) -> dict[str, Any] | None:
+        """What it can prove of its result, as plain data for ``result.json``; None: nothing."""
+        return None
+
     def __init__(
         self, space: SearchSpace, settings: S, rng: np.random.Generator, samples: int
     ) -> None:

@@ -37,6 +37,7 @@ class RunResult:
         front: the designs of the run that no other beats in all of these.
         own_design: the template's own design, mapped with the effort of the best one, and what
             it is worth; None where there is none to compare with.
+        certificate: what the optimizer proved of the result; None: nothing.
     """
 
     design: Design
@@ -56,6 +57,7 @@ class RunResult:
     front_objectives: tuple[Objective, ...] = ()
     front: tuple[Member, ...] = ()
     own_design: tuple[Design, DesignMetrics] | None = None
+    certificate: dict[str, Any] | None = None
 
     def labels_of(self, design: Design) -> dict[str, str]:
         """Return a design's values of the variables as people write them."""
@@ -69,6 +71,7 @@ class RunResult:
         """Return the result as plain data, the content of ``result.json``."""
         m = self.metrics
         front = {"front": self._front_dict()} if self.front_objectives else {}
+        proof = {"certificate": self.certificate} if self.certificate else {}
         return {
             **header(self.settings, "ok", self.samples, self.designs, self.feasible),
             "objective": {"name": self.objective, "value": self.value, "unit": self.unit},
@@ -95,6 +98,7 @@ class RunResult:
             **self._networks_dict(),
             **front,
             **self._own_dict(),
+            **proof,
         }
 
     def _own_dict(self) -> dict[str, Any]:
