@@ -39,7 +39,7 @@ COUNTS = (
 
 
 class Model:
-    """Timeloop's model, with the parsed forms of the last hardware and the last problem.
+    """Timeloop's model, with the parsed forms of the last hardware and problem.
 
     A mapping search brings the same ones again and again, and to parse them takes longer than
     to evaluate a mapping.
@@ -47,16 +47,16 @@ class Model:
 
     def __init__(self, bindings: Any) -> None:  # noqa: ANN401 - a compiled module
         self._bindings = bindings
-        self._hardware = self._problem = ""
-        self._specs: Any = None
+        self._read: tuple[str, str] | None = None
         self._workload: Any = None
+        self._specs: Any = None
         self._sparse: Any = None
 
     def answer(self, question: Mapping[str, Any]) -> dict[str, Any]:
         """Return the results of one question, or Timeloop's line of a rejection."""
         bindings = self._bindings
-        self._read_hardware(question["hardware"])
-        self._read_problem(question["problem"])
+        if self._read != (question["hardware"], question["problem"]):
+            self._parse(question["hardware"], question["problem"])
         config = bindings.config.Config(question["mapping"], "yaml")
         mapping = bindings.mapping.Mapping(config.root["mapping"], self._specs, self._workload)
         engine = bindings.model.Engine()
@@ -87,29 +87,23 @@ class Model:
             }
         return result
 
-    def _read_hardware(self, text: str) -> None:
-        if text == self._hardware:
-            return
-        bindings = self._bindings
-        self._hardware = ""
-        root = bindings.config.Config(text, "yaml").root
-        specs = bindings.model.ArchSpecs(root["architecture"], False)
-        specs.parse_accelergy_ert(root["ERT"])
-        specs.parse_accelergy_art(root["ART"])
-        nothing = bindings.config.Config.ConfigNode()
-        self._sparse = bindings.model.SparseOptimizationInfo(nothing, specs)
-        self._specs, self._hardware = specs, text
-
-    def _read_problem(self, text: str) -> None:
-        if text == self._problem:
-            return
-        # the shape of the problem is a global of Timeloop's, which the end of a workload unsets:
-        # the old one must have gone before the new one comes
-        self._problem = ""
-        self._workload = None
-        root = self._bindings.config.Config(text, "yaml").root
-        self._workload = self._bindings.problem.Workload(root["problem"])
-        self._problem = text
+    def _parse(self, hardware: str, problem: str) -> None:
+        config, model = self._bindings.config.Config, self._bindings.model
+        # The shape of the problem is a global of Timeloop's. The end of a workload unsets it, so
+        # the old one must have gone before the new one comes; and the hardware is read by it.
+        self._read = self._workload = self._specs = self._sparse = None
+        # nodes refer to their file, which has to stay
+        file = config(problem, "yaml")
+        self._workload = self._bindings.problem.Workload(file.root["problem"])
+        file = config(hardware, "yaml")
+        root = file.root
+        self._specs = model.ArchSpecs(root["architecture"], False)
+        self._specs.parse_accelergy_ert(root["ERT"])
+        self._specs.parse_accelergy_art(root["ART"])
+        # there is nothing sparse, but Timeloop asks for it
+        nothing = config.ConfigNode()
+        self._sparse = model.SparseOptimizationInfo(nothing, self._specs)
+        self._read = (hardware, problem)
 
 
 def _level(stats: Any) -> dict[str, Any]:  # noqa: ANN401 - a compiled class
