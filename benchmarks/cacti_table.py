@@ -6,8 +6,8 @@ the powers of two (about half a second each), keeps what it has in ``--runs FILE
 goes on there), and at the end rewrites ``dse/components/cacti_runs.csv.gz``. Nodes 32 and 45 nm,
 which everything at 40 nm is made from, get three widths between two powers of two, the others one.
 
-``--check N`` repeats N random points of the shipped table instead, and exits with 1 where CACTI says
-anything else.
+``--check N`` repeats N random points of the shipped table instead; the exit status is 1 where CACTI
+says anything else.
 """
 
 from __future__ import annotations
