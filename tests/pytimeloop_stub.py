@@ -31,9 +31,10 @@ def answer(question: dict) -> dict:
     from dse.model import evaluate_one
     from dse.timeloop.pytimeloop_worker import COUNTS
     from dse.timeloop.read import read_text
+    from dse.timeloop.write import mapping_text
 
-    parts = ("hardware", "problem", "mapping")
-    spec = read_text("".join(question[part] for part in parts))
+    text = question["hardware"] + question["problem"]
+    spec = read_text(text + mapping_text(question["mapping"]))
     try:
         stats = evaluate_one(spec.architecture, spec.problem, spec.mapping, "4cf6d4c")
     except InvalidMapping as rejection:

@@ -137,6 +137,15 @@ def test_a_worker_that_dies_is_replaced(tmp_path, rich):
     assert np.isnan(metrics.energy_pj[~metrics.valid]).all()
 
 
+def test_a_worker_is_replaced_before_it_grows_too_large(tmp_path, rich, monkeypatch):
+    monkeypatch.setattr(pytimeloop, "MOST_ANSWERS", 2)
+    back_end = evaluator(tmp_path, n_jobs=1)
+    own = NativeEvaluator().evaluate(*rich)
+    assert np.array_equal(back_end.evaluate(*rich).energy_pj, own.energy_pj)
+    # the version's example and five mappings: the third worker has answered twice and gone
+    assert back_end._model._idle.empty()
+
+
 @pytest.mark.parametrize(("behaviour", "said"), [("early", "exit status 3"), ("speechless", "not")])
 def test_a_worker_that_does_not_start_is_told_at_once(tmp_path, behaviour, said):
     with pytest.raises(ToolError, match=f"pytimeloop's process .*{said}"):
@@ -234,7 +243,8 @@ def test_live_input_that_ends_the_process_is_an_error(rich):
     architecture, problem, mappings = rich
     model = pytimeloop.PyTimeloop(pytimeloop.find())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pytimeloop, "mapping_yaml", lambda *_: "mapping: [{target: Nowhere}]\n")
+        wrong = [{"target": "Nowhere", "type": "temporal", "factors": "", "permutation": ""}]
+        patch.setattr(pytimeloop, "mapping_directives", lambda *_: wrong)
         with pytest.raises(ToolError, match="pytimeloop ") as error:
             model.totals(architecture, problem, mappings[0])
     command = str(error.value).rpartition("to reproduce: ")[2]

@@ -32,12 +32,14 @@ from dse.timeloop.model_run import (
     problem_text,
 )
 from dse.timeloop.stats_file import parse_stats
-from dse.timeloop.write import mapping_yaml
+from dse.timeloop.write import mapping_directives, mapping_text
 from dse.worker import Worker, WorkerEnded
 
 GUIDE = "https://github.com/Accelergy-Project/timeloop-python"
 #: Variable of the environment that names the Python which has pytimeloop.
 VARIABLE = "DSE_PYTIMELOOP_PYTHON"
+#: Answers of one worker; Timeloop keeps about 125 KB of each, so another one takes its place.
+MOST_ANSWERS = 2000
 _SCRIPT = str(Path(pytimeloop_worker.__file__).resolve())
 
 
@@ -83,6 +85,7 @@ class _LoadedWorker(Worker):
                 f"another Python; how to install it: {GUIDE} (evaluator=native needs none)"
             )
         self.place: str = said["ready"]
+        self.answers = 0
 
 
 class PyTimeloop:
@@ -155,7 +158,8 @@ class PyTimeloop:
         question = {
             "hardware": hardware_text(architecture),
             "problem": problem_text(problem),
-            "mapping": mapping_yaml(mapping, architecture, problem),
+            "tensors": problem.tensors,
+            "mapping": mapping_directives(mapping, architecture, problem),
             "details": details,
         }
         try:
@@ -170,7 +174,11 @@ class PyTimeloop:
             # half a conversation: nobody may go on with it
             worker.close()
             raise
-        self._idle.put(worker)
+        worker.answers += 1
+        if worker.answers < MOST_ANSWERS:
+            self._idle.put(worker)
+        else:
+            worker.close()
         return self._checked(question, answer, problem)
 
     def _checked(self, question: dict[str, Any], answer: str, problem: Problem) -> dict[str, Any]:
@@ -192,7 +200,7 @@ class PyTimeloop:
 
     def _failure(self, question: dict[str, Any], what: str, printed: str = "") -> ToolError:
         """Return the error, with the question in a folder that is kept for the first few."""
-        text = "".join(question[key] for key in ("hardware", "problem", "mapping"))
+        text = question["hardware"] + question["problem"] + mapping_text(question["mapping"])
         self._failures += 1
         try:
             with own_folder(keep=self._failures <= MOST_KEPT) as folder:

@@ -4,10 +4,11 @@ This file is run by the Python that has ``pytimeloop``, which need not be the on
 ``dse``; so it imports nothing of ``dse``. Two ways to run it:
 
 ``python pytimeloop_worker.py`` answers questions, one JSON object a line, on standard input:
-``{"hardware", "problem", "mapping", "details"}``, the first three YAML texts (``hardware`` is the
-architecture with its ERT and ART). An answer is ``{"rejected": line}``, ``{"error": text}`` or the
-results. The first line it writes is ``{"ready": place}`` or ``{"missing": why}``. What Timeloop
-itself prints goes to standard error, which is emptied before each question.
+``{"hardware", "problem", "tensors", "mapping", "details"}``, the first two YAML texts (``hardware``
+is the architecture with its ERT and ART), ``tensors`` the data spaces' names, ``mapping`` a list of
+directives. An answer is ``{"rejected": line}``, ``{"error": text}`` or the results. The first line
+it writes is ``{"ready": place}`` or ``{"missing": why}``. What Timeloop itself prints goes to
+standard error, which is emptied before each question.
 
 ``python pytimeloop_worker.py input.yaml`` answers one question, to repeat a failed one.
 """
@@ -19,7 +20,7 @@ import importlib
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -38,27 +39,43 @@ COUNTS = (
 )
 
 
-class Model:
-    """Timeloop's model, with the parsed forms of the last hardware and the last problem.
+#: What differs between mappings of one form.
+_NUMBERS = ("factors", "permutation", "split")
+#: Texts, and machines, that are kept in Timeloop's form.
+_MOST_KEPT = 128
 
-    A mapping search brings the same ones again and again, and to parse them takes longer than
-    to evaluate a mapping.
+
+class Model:
+    """Timeloop's model, with the parsed forms of the last hardware and problem.
+
+    To read a text takes Timeloop 8 ms per KB, because it searches it for a hundred outdated keys;
+    to evaluate a mapping takes it 1 ms. So texts that come again are not read again, and mappings
+    are not written as text: their numbers are put into one that has the same form.
     """
 
     def __init__(self, bindings: Any) -> None:  # noqa: ANN401 - a compiled module
         self._bindings = bindings
-        self._hardware = self._problem = ""
-        self._specs: Any = None
+        self._files: dict[str, Any] = {}
+        self._machines: dict[tuple[str, ...], tuple[Any, Any]] = {}
+        self._read: tuple[str, str] | None = None
         self._workload: Any = None
+        self._specs: Any = None
         self._sparse: Any = None
 
     def answer(self, question: Mapping[str, Any]) -> dict[str, Any]:
         """Return the results of one question, or Timeloop's line of a rejection."""
+        if self._read != (question["hardware"], question["problem"]):
+            self._parse(question["hardware"], question["problem"], question["tensors"])
+        return self._evaluated(self._mapping(question["mapping"]), bool(question["details"]))
+
+    def answer_file(self, text: str) -> dict[str, Any]:
+        """Return the results of a whole input."""
+        self._parse(text, text, ())
+        return self._evaluated(self._file(text).root["mapping"], details=True)
+
+    def _evaluated(self, node: Any, details: bool) -> dict[str, Any]:  # noqa: ANN401
         bindings = self._bindings
-        self._read_hardware(question["hardware"])
-        self._read_problem(question["problem"])
-        config = bindings.config.Config(question["mapping"], "yaml")
-        mapping = bindings.mapping.Mapping(config.root["mapping"], self._specs, self._workload)
+        mapping = bindings.mapping.Mapping(node, self._specs, self._workload)
         engine = bindings.model.Engine()
         engine.spec(self._specs)
         # known from here to the evaluation, which resets it
@@ -68,48 +85,68 @@ class Model:
             if not status.success:
                 line = f"ERROR: couldn't map level {name}: {status.fail_reason}"
                 return {"rejected": line.strip()}
+        topology = engine.get_topology()
         result = {
             "cycles": engine.cycles(),
             "energy_pj": engine.energy(),
             "utilization": engine.utilization(),
             "area_um2": area_um2,
-            "computes": engine.get_topology().algorithmic_computes,
+            "computes": topology.algorithmic_computes,
         }
-        if question.get("details"):
+        if details:
+            names = self._specs.storage_level_names()
+            levels = zip(names, topology.buffer_levels, strict=True)
+            result["levels"] = {name: _level(level.stats) for name, level in levels}
             result["text"] = engine.pretty_print_stats()
-            result["levels"] = {
-                name: _level(level.stats)
-                for name, level in zip(
-                    self._specs.storage_level_names(),
-                    engine.get_topology().buffer_levels,
-                    strict=True,
-                )
-            }
         return result
 
-    def _read_hardware(self, text: str) -> None:
-        if text == self._hardware:
-            return
-        bindings = self._bindings
-        self._hardware = ""
-        root = bindings.config.Config(text, "yaml").root
-        specs = bindings.model.ArchSpecs(root["architecture"], False)
-        specs.parse_accelergy_ert(root["ERT"])
-        specs.parse_accelergy_art(root["ART"])
-        nothing = bindings.config.Config.ConfigNode()
-        self._sparse = bindings.model.SparseOptimizationInfo(nothing, specs)
-        self._specs, self._hardware = specs, text
+    def _parse(self, hardware: str, problem: str, tensors: Sequence[str]) -> None:
+        # The shape of the problem is a global of Timeloop's. The end of a workload unsets it, so
+        # the old one must have gone before the new one comes; and the hardware is read by it.
+        self._read = self._workload = self._specs = self._sparse = None
+        self._workload = self._bindings.problem.Workload(self._file(problem).root["problem"])
+        self._specs = self._machine(hardware, tensors)
+        # there is nothing sparse, but Timeloop asks for it
+        nothing = self._bindings.config.Config.ConfigNode()
+        self._sparse = self._bindings.model.SparseOptimizationInfo(nothing, self._specs)
+        self._read = (hardware, problem)
 
-    def _read_problem(self, text: str) -> None:
-        if text == self._problem:
-            return
-        # the shape of the problem is a global of Timeloop's, which the end of a workload unsets:
-        # the old one must have gone before the new one comes
-        self._problem = ""
-        self._workload = None
-        root = self._bindings.config.Config(text, "yaml").root
-        self._workload = self._bindings.problem.Workload(root["problem"])
-        self._problem = text
+    def _machine(self, hardware: str, tensors: Sequence[str]) -> Any:  # noqa: ANN401
+        """Return the hardware, which is read with a problem's data spaces in mind."""
+        key = (hardware, *tensors)
+        if key not in self._machines:
+            # to read the hardware changes its file, so that is not read a second time
+            file = self._bindings.config.Config(hardware, "yaml")
+            root = file.root
+            specs = self._bindings.model.ArchSpecs(root["architecture"], False)
+            specs.parse_accelergy_ert(root["ERT"])
+            specs.parse_accelergy_art(root["ART"])
+            _add(self._machines, key, (file, specs))
+        return self._machines[key][1]
+
+    def _mapping(self, directives: Sequence[Mapping[str, Any]]) -> Any:  # noqa: ANN401
+        """Return the directives as Timeloop's node."""
+        form = [{k: "" if k in _NUMBERS else v for k, v in d.items()} for d in directives]
+        # JSON is YAML
+        node = self._file(json.dumps({"mapping": form})).root["mapping"]
+        for index, directive in enumerate(directives):
+            for key in _NUMBERS:
+                if key in directive:
+                    node[index][key] = str(directive[key])
+        return node
+
+    def _file(self, text: str) -> Any:  # noqa: ANN401
+        """Return Timeloop's form of a text. It has to stay while nodes of it are in use."""
+        if text not in self._files:
+            _add(self._files, text, self._bindings.config.Config(text, "yaml"))
+        return self._files[text]
+
+
+def _add(kept: dict[Any, Any], key: Any, value: Any) -> None:  # noqa: ANN401
+    """Add to what is kept, in place of the oldest where there is much."""
+    if len(kept) >= _MOST_KEPT:
+        del kept[next(iter(kept))]
+    kept[key] = value
 
 
 def _level(stats: Any) -> dict[str, Any]:  # noqa: ANN401 - a compiled class
@@ -146,9 +183,7 @@ def _empty(file: TextIO) -> None:
 
 def _once(path: str) -> None:
     text = Path(path).read_text(encoding="utf-8")
-    question = {"hardware": text, "problem": text, "mapping": text, "details": True}
-    answer = Model(importlib.import_module("bindings")).answer(question)
-    json.dump(answer, sys.stdout, indent=1)
+    json.dump(Model(importlib.import_module("bindings")).answer_file(text), sys.stdout, indent=1)
 
 
 if __name__ == "__main__":
