@@ -1,4 +1,4 @@
-"""``python -m dse validate``: the native model against every real Timeloop that is found."""
+"""``python -m dse validate``: the native model against every real Timeloop, or against its twin."""
 
 from __future__ import annotations
 
@@ -28,6 +28,9 @@ what to compare:
   FILE ...             the mapping in Timeloop's input files
   --random N arch=NAME workload=NAME [variables.NAME=VALUE] [energy=CHAIN]
                        N random mappings on random hardware
+  model=differentiable arch=NAME workload=NAME ... [--random N]
+                       the differentiable model against the native one, on N
+                       (2000) random mappings
 
 exit codes: 0 they agree, 1 they differ, 2 usage or input error,
 4 no Timeloop, or it failed
@@ -39,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(
         prog="python -m dse validate",
         description="Evaluate mappings with the native model, and with timeloop-model and\n"
-        "pytimeloop where they are found, and compare.",
+        "pytimeloop where they are found, or with the differentiable one, and compare.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -68,6 +71,12 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str]) -> int:
     """Run the command and return its exit code."""
     arguments = parser().parse_intermixed_args(argv)
+    models = [text for text in arguments.inputs if text.startswith("model=")]
+    if models:
+        from dse.cli.validate_twin import validate_twin  # noqa: PLC0415
+
+        arguments.inputs = [text for text in arguments.inputs if text not in models]
+        return validate_twin(arguments, models[-1].removeprefix("model="))
     from dse.validation import report_text, scatter  # noqa: PLC0415
 
     if arguments.n_jobs < 0:

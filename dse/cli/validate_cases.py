@@ -29,7 +29,7 @@ def cases_of(arguments: argparse.Namespace, version: str) -> list[Case]:
     if arguments.random is not None:
         if paths or arguments.random < 1:
             raise SpecError("--random N takes N of at least 1, and settings, but no files")
-        space = _space(settings)
+        space = space_of(settings)
         return list(random_cases(space, arguments.random, arguments.seed))
     if settings or not paths:
         raise SpecError("validate takes a run folder, Timeloop files, or --random N arch=...")
@@ -48,7 +48,7 @@ def _file_case(paths: Sequence[Path], version: str, values: dict[str, object]) -
     return Case(paths[-1].name, spec.architecture, spec.problem, spec.mapping)
 
 
-def _space(settings: Sequence[str]) -> SearchSpace:
+def space_of(settings: Sequence[str]) -> SearchSpace:
     """Return the space that ``arch=... workload=...`` name; the other settings have no say."""
     from dse import catalog  # noqa: PLC0415
     from dse.components.chain import energy_chain  # noqa: PLC0415
@@ -68,7 +68,10 @@ def _space(settings: Sequence[str]) -> SearchSpace:
     run = resolve({**given, "variables": variables}).run
     template = catalog.template(run.arch)
     chain = energy_chain(run.energy or template.energy)
-    return SearchSpace(template, catalog.workload(run.workload), chain, run.variables)
+    workload = catalog.workload(run.workload)
+    return SearchSpace(
+        template, workload, chain, run.variables, timeloop_version=run.timeloop_version
+    )
 
 
 def _run_cases(folder: Path, designs: int, seed: int, version: str) -> list[Case]:
