@@ -208,7 +208,7 @@ class ArchTemplate:
 
     def _constraints(self, values: Mapping[str, int]) -> Constraints:
         chosen = {
-            v.name: v.label(values[v.name])
+            v.name: v.meanings[values[v.name]]
             for v in self.variables
             if v.choices and v.name in values
         }

@@ -121,8 +121,9 @@ class Naas(Optimizer[NaasSettings]):
         self._cma.reseed_rng(int(self.rng.integers(2**32)))
         self._asked = []
         designs = []
-        for _ in range(self.settings.population):
-            x, values = self._draw()
+        for number in range(self.settings.population):
+            first = self.settings.start == "chip" and self._cma.generation == number == 0
+            x, values = self._started() if first else self._draw()
             self._asked.append(x)
             designs.append(Design(values, mapping_samples=self.mappings_per_hardware))
         return designs
@@ -133,6 +134,11 @@ class Naas(Optimizer[NaasSettings]):
             return
         value = [self.space.objective(m) if m.valid else _WORST for m in metrics]
         self._cma.tell([(x, min(v, _WORST)) for x, v in zip(self._asked, value, strict=True)])
+
+    def _started(self) -> tuple[Floats, Values]:
+        """Return the chip's own hardware, where the search starts."""
+        x = self._cma.mean.copy()
+        return x, self._vector.decode(x)
 
     def _draw(self) -> tuple[Floats, Values]:
         """Draw hardware until it is within the budget, or repair it."""

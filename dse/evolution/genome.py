@@ -32,8 +32,9 @@ Ints = npt.NDArray[np.int64]
 
 ENCODINGS = ("importance", "index")
 TILES = ("log", "linear")
-#: Where searches start: the array well filled, the innermost tiles small, all else undecided.
-_ARRAY, _INNERMOST, _UNDECIDED = 0.8, 0.15, 0.5
+#: Where searches start: the array well filled, the innermost tiles small, tensors rather kept than
+#: bypassed, all else undecided.
+_ARRAY, _INNERMOST, _KEPT, _UNDECIDED = 0.8, 0.15, 0.7, 0.5
 
 #: A place that may hold factors: level, and whether it is spatial.
 Place = tuple[int, bool]
@@ -201,7 +202,7 @@ class Genome:
             "axis_gene": self._genes_where((axis == 2).any(axis=0)),
             "axis_order": axis_order,
             "keep": keep,
-            "keep_gene": self._genes_where((keep == 2).any(axis=0)),
+            "keep_gene": self._genes_where((keep == 2).any(axis=0), _KEPT),
             "by_index": by_index,
             "orders_vary": _vary(order),
             "axes_vary": axes_vary,
@@ -226,10 +227,10 @@ class Genome:
             genes[s] = self._gene(_UNDECIDED)
         return genes
 
-    def _genes_where(self, wanted: npt.NDArray[np.bool_]) -> Ints:
+    def _genes_where(self, wanted: npt.NDArray[np.bool_], start: float = _UNDECIDED) -> Ints:
         genes = np.full(wanted.shape, -1, np.int64)
         for place in zip(*np.nonzero(wanted), strict=True):
-            genes[place] = self._gene(_UNDECIDED)
+            genes[place] = self._gene(start)
         return genes
 
     def _fixed(self, order: npt.NDArray[np.int8], start: Ints, count: Ints) -> npt.NDArray[np.int8]:
