@@ -17,6 +17,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from dse.architecture import Architecture
+from dse.errors import SpecError
 from dse.evaluators.native import NativeEvaluator
 from dse.mapping import Mapping, MappingBatch
 from dse.mapspace.space import MapspaceCache
@@ -55,6 +57,8 @@ _SPREAD = np.array(
 )
 #: Sizes around an incumbent that are tried.
 _RATIOS = (0.25, 0.5, 0.7, 0.85, 0.93, 0.97, 0.99, 1.01, 1.03, 1.07, 1.15, 1.4, 2.0, 4.0)
+#: Rows of all layers whose mappings are all compared by the model, on one hardware.
+_CLOSE = 3000
 #: Rows of all layers up to which the best choice is computed exactly, not only bound.
 _FEW = 60_000
 
@@ -377,21 +381,9 @@ class CoSearch:
         self._settle(number, point, pool)
         if bound >= self._cut:
             return
-        if point == low and self._solved(frame, low, high, price, area):
-            return
-        self._split(replace(node, pool=pool, index=None), bound, point, points, joint)
-
-    def _solved(
-        self, frame: Frame, low: tuple[int, ...], high: tuple[int, ...], price: Floats, area: float
-    ) -> bool:
-        """Whether the box's bound is the value of its smallest hardware, which was settled."""
         if low == high:
-            return True
-        return (
-            bool((frame.price_at(low) <= price).all())
-            and self._area(frame, low, low) <= area
-            and self._possible(frame, low)
-        )
+            return  # settled by the model
+        self._split(replace(node, pool=pool, index=None), bound, point, points, joint)
 
     def _split(
         self, node: Node, bound: float, point: tuple[int, ...], points: Points, joint: Joint
@@ -411,8 +403,10 @@ class CoSearch:
             v = max(able, key=lambda i: rise[i])
             cut = point[v]
         else:
+            # the choice fits the smallest hardware, and is yet no better by the model, or that
+            # hardware is not possible: set it apart
             v = max(range(len(low)), key=lambda i: high[i] - low[i])
-            cut = (low[v] + high[v] + 1) // 2
+            cut = low[v] + 1
         below, above = list(high), list(low)
         below[v], above[v] = cut - 1, cut
         self._push(bound, replace(node, high=tuple(below)))
@@ -458,9 +452,8 @@ class CoSearch:
         known = {**frame.values, **chosen}
         return {v.name: known[v.name] for v in self.space.template.variables}
 
-    def _build(self, values: Values):  # type: ignore[no-untyped-def]  # noqa: ANN202
-        from dse.errors import SpecError  # noqa: PLC0415
-
+    def _build(self, values: Values) -> Architecture | None:
+        """Return the priced hardware; None where there is none, or it is too large."""
         try:
             architecture = self.space.architecture(values)
         except SpecError:
@@ -512,33 +505,77 @@ class CoSearch:
         return joint.value * self.goal.factor(self._area(frame, point, point)), joint
 
     def _try(self, number: int, point: tuple[int, ...], pool: Pool) -> bool:
-        """Settle one hardware; return whether it is the new incumbent."""
+        """Settle one hardware by the exact model; return whether it is the new incumbent."""
         key = (number, *point)
         if key in self._tried:
             return False
-        self._tried.add(key)
         frame = self.hardware.frame(number)
         found = self._predict(frame, point, pool)
-        if found is None or found[0] * (1.0 - 1e-9) >= self._value:
+        if found is None or found[0] >= self._cut:
+            self._tried.add(key)
             return False
         values = self._values(frame, point)
         architecture = self._build(values)
         if architecture is None:
+            self._tried.add(key)
             return False
-        joint = found[1]
         self.effort.designs += 1
+        before = self._value
+        self._offer(values, architecture, frame, [[r] for r in found[1].points], pool)
+        # rows may stand for mappings that the model prices a little higher: with those in question
+        # all of their mappings are compared
+        energy = pool.energy(frame.price_at(point), np.array(point, np.int64))
+        points = pool.points(self._weight, energy)
+        supports = new_supports(len(self._weight), self._multipliers(points))
+        find_supports(points, supports)
+        useful = np.empty(len(pool), np.bool_)
+        factor = self.goal.factor(self._area(frame, point, point)) or 1.0
+        count = mark_useful(points, supports, self.goal.mode, self._cut / factor, useful)
+        if count and found[0] < self._cut and count <= _CLOSE:
+            rows = np.flatnonzero(useful)
+            layer = np.searchsorted(pool.first, rows, side="right") - 1
+            choices = [rows[layer == n].tolist() for n in range(len(self.tables))]
+            if all(choices):
+                self._offer(values, architecture, frame, choices, pool)
+        if count <= _CLOSE:
+            self._tried.add(key)
+        return self._value < before
+
+    def _offer(
+        self,
+        values: Values,
+        architecture: Architecture,
+        frame: Frame,
+        choices: Sequence[Sequence[int]],
+        pool: Pool,
+    ) -> None:
+        """Take the best of these rows' mappings, by the exact model, when it is better."""
+        parts: list[MappingBatch] = []
+        points = []
+        for n, layer in enumerate(self.space.workload):
+            numbers = [int(pool.rows.index[r]) for r in choices[n]]
+            every = [m for i in numbers for m in self.tables[n].mappings(frame, i)]
+            batch = MappingBatch.of(every)
+            m = self._evaluator.evaluate(architecture, layer.problem, batch)
+            kept = np.flatnonzero(m.valid)
+            kept = kept[np.lexsort((m.energy_pj[kept], m.cycles[kept]))]
+            parts.append(batch.take(kept))
+            points.append((m.energy_pj[kept], m.cycles[kept]))
+        first = np.cumsum([0, *(len(e) for e, _ in points)]).astype(np.int64)
+        energy, cycles = (np.concatenate(column) for column in zip(*points, strict=True))
+        joint = joint_minimum(Points(first, self._weight, energy, cycles), self.goal.mode)
+        if joint is None:
+            return
         mappings = tuple(
-            table.mapping(frame, int(pool.rows.index[r]))
-            for table, r in zip(self.tables, joint.points, strict=True)
+            part[int(r - start)]
+            for part, r, start in zip(parts, joint.points, first, strict=False)
         )
         metrics = self._metrics(architecture, mappings)
         value = self.goal.objective(metrics)
-        if not value < self._value:
-            return False
-        self.incumbent = Incumbent(Design(values, mappings), metrics, value)
-        return True
+        if value < self._value:
+            self.incumbent = Incumbent(Design(values, mappings), metrics, value)
 
-    def _metrics(self, architecture, mappings: tuple[Mapping, ...]) -> DesignMetrics:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    def _metrics(self, architecture: Architecture, mappings: tuple[Mapping, ...]) -> DesignMetrics:
         layers = []
         for layer, mapping in zip(self.space.workload, mappings, strict=True):
             m = self._evaluator.evaluate(architecture, layer.problem, MappingBatch.of([mapping]))

@@ -96,6 +96,12 @@ class Frame:
         return np.array([_row(level) for level in self.architecture.levels])
 
     @cached_property
+    def leaks(self) -> bool:
+        """Whether any level costs energy by the cycle."""
+        tables = (np.nan_to_num(table.price_pj[:, LEAK]).any() for table in self.tables)
+        return bool(self.prices[:, LEAK].any()) or any(tables)
+
+    @cached_property
     def columns(self) -> tuple[Column, ...]:
         """The prices that depend on sizes; kinds that cost the same share one."""
         found: list[Column] = []
