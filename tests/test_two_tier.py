@@ -53,7 +53,7 @@ def test_classes_are_priced_exactly_and_complete(seed: int) -> None:
     evaluator = NativeEvaluator(version)
     for most in (2047, 2, 1):
         point = tuple(int(i) for i in rng.integers(0, most + 1, 2))
-        architecture = space.architecture(hardware.values(0, point))
+        architecture = space.architecture(hardware.values(frame, point))
         energy = rows.base_pj + rows.accesses @ frame.price_at(point)
         fits = np.flatnonzero((rows.need <= frame.usable_at(point)).all(axis=1))
         some = rng.permutation(fits)[:200]

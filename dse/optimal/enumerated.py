@@ -35,9 +35,7 @@ class EnumeratedTable(LayerTable):
         limit: mappings of the layer in a frame, above which it gives up.
     """
 
-    def __init__(
-        self, problem: Problem, hardware: HardwareSpace, version: int, limit: int
-    ) -> None:
+    def __init__(self, problem: Problem, hardware: HardwareSpace, version: int, limit: int) -> None:
         self._problem = problem
         self._sizes = hardware.sizes
         self._space_of = MapspaceCache(hardware.space.template.constraints)
@@ -106,8 +104,8 @@ class EnumeratedTable(LayerTable):
                 blocks[:, s, kind] = words * clusters
             if self._version == a.HEAD:
                 blocks[:, s, LEAK] = (totals.cycles - latency) * np.maximum(used, 1.0)
-            base += level.energy.address_generation_pj * clusters * tensor[a.ADDRESSES, s].sum(
-                axis=0
+            base += (
+                level.energy.address_generation_pj * clusters * tensor[a.ADDRESSES, s].sum(axis=0)
             )
         if self._sizes:
             base += blocks.reshape(len(batch), -1) @ frame.prices.reshape(-1)
@@ -144,5 +142,3 @@ def _distinct(rows: Rows) -> Rows:
     which = np.zeros(len(rows), np.bool_)
     which[first] = True
     return rows.take(which)
-
-

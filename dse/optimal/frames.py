@@ -121,10 +121,37 @@ class Frame:
         return np.array([column.price_pj[point[column.size]] for column in self.columns])
 
     def least_price(self, low: tuple[int, ...], high: tuple[int, ...]) -> Floats:
-        """Return the least price ``(K,)`` of every column in a box; infinite where there is none."""
+        """Return the least price ``(K,)`` of every column in a box; infinite: there is none."""
         return np.array(
             [least(c.price_pj, low[c.size], high[c.size]) for c in self.columns], np.float64
         )
+
+    def least_area(
+        self, low: tuple[int, ...] | None = None, high: tuple[int, ...] | None = None
+    ) -> float:
+        """Return the least area of a box, of the whole frame without one; a little too low."""
+        total = self.fixed_area_um2
+        for v, table in enumerate(self.tables):
+            first = low[v] if low is not None else 0
+            last = high[v] if high is not None else len(table.area_um2) - 1
+            total += least(table.area_um2, first, last)
+        # the template's sum adds up in another order
+        return total * (1.0 - 1e-14)
+
+    def bits_at(self, point: tuple[int, ...]) -> float:
+        """Return the bits on the chip."""
+        own = sum(float(t.bits[i]) for t, i in zip(self.tables, point, strict=True))
+        return self.fixed_bits + own
+
+    def smallest(self, need: Ints) -> tuple[int, ...] | None:
+        """Return the smallest sizes that hold so many words ``(V,)``; None where none does."""
+        found = []
+        for words, table in zip(need, self.tables, strict=True):
+            index = int(np.searchsorted(table.usable_words, words))
+            if index == len(table.usable_words):
+                return None
+            found.append(index)
+        return tuple(found)
 
     def usable_at(self, point: tuple[int, ...]) -> Ints:
         """Return ``(V,)`` words that tiles may take at these values of the size variables."""
@@ -226,18 +253,18 @@ class HardwareSpace:
         prices, areas = _prices(self.space.chain, tree, size.level, words, self._areas)
         return SizeTable(
             usable_words=np.floor(words / level.multiple_buffering).astype(np.int64),
-            bits=words * float(level.word_bits * level.instances),
+            bits=words.astype(np.float64) * float(level.word_bits * level.instances),
             price_pj=prices,
             area_um2=areas * level.instances,
         )
 
-    def values(self, frame: int, index: npt.NDArray[np.int64] | tuple[int, ...]) -> Values:
+    def values(self, frame: Frame, point: tuple[int, ...]) -> Values:
         """Return the values of all variables of one design."""
         chosen = {
-            size.variable.name: size.variable.value_at(int(i))
-            for size, i in zip(self.sizes, index, strict=True)
+            size.variable.name: size.variable.value_at(i)
+            for size, i in zip(self.sizes, point, strict=True)
         }
-        found = {**self.frames[frame], **chosen}
+        found = {**frame.values, **chosen}
         return {v.name: found[v.name] for v in self.space.template.variables}
 
 
@@ -277,9 +304,7 @@ def _budget_bits(space: SearchSpace) -> float:
 def _size_words(spec: LevelSpec, values: Values, name: str, choices: Floats) -> Ints:
     expression: Expression | None = spec.size_words
     assert expression is not None
-    words = np.broadcast_to(
-        expression.array({**values, name: choices}), len(choices)
-    )
+    words = np.broadcast_to(expression.array({**values, name: choices}), len(choices))
     whole = np.isfinite(words) & (words == np.floor(words)) & (words < 2.0**53)
     # where there is no whole number there is no hardware, which no mapping needs to fit
     found: Ints = np.where(whole, words, 0).astype(np.int64)

@@ -15,7 +15,6 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 
-
 @dataclass(frozen=True)
 class Rows:
     """Mappings of one layer in a frame, or in a group of frames at its best.

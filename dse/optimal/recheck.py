@@ -367,9 +367,7 @@ class _Boxes:
                     energy=AccessEnergy(),
                 )
             )
-        return replace(
-            widest, levels=tuple(levels), compute=replace(widest.compute, energy_pj=0.0)
-        )
+        return replace(widest, levels=tuple(levels), compute=replace(widest.compute, energy_pj=0.0))
 
     def _costs(
         self, machine: Architecture, layer: _Layer, tiles: Ints, rows: Ints, columns: Ints
@@ -429,9 +427,7 @@ class _Boxes:
         joined = [np.concatenate(column) for column in columns]
         prices = []
         for v, size in enumerate(self._hardware.sizes):
-            blocks = [
-                1 if one else f.architecture.levels[size.level].block_size for f in frames
-            ]
+            blocks = [1 if one else f.architecture.levels[size.level].block_size for f in frames]
             least = np.min(
                 [
                     np.nan_to_num(f.tables[v].price_pj[:, :3].min(axis=1), nan=np.inf) / block

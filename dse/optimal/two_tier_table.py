@@ -59,9 +59,7 @@ class TwoTierTable(LayerTable):
         bounds = problem.sizes[self._dimensions]
         self._divisors = [np.array(divisors(int(b)), np.int64) for b in bounds]
         self._tensors = [r.stationary, r.moving, r.output]
-        projection = np.ascontiguousarray(
-            problem.projection[self._tensors][:, :, self._dimensions]
-        )
+        projection = np.ascontiguousarray(problem.projection[self._tensors][:, :, self._dimensions])
         self._layer = self._layer_arrays(projection, bounds, version)
         order = [self._tensors.index(t) for t in range(3)]
         self._shape = row_kernel.Shape(
@@ -75,9 +73,7 @@ class TwoTierTable(LayerTable):
         )
         self.classes = self._build(largest_tile)
 
-    def _layer_arrays(
-        self, projection: Ints, bounds: Ints, version: int
-    ) -> tile_kernel.Layer:
+    def _layer_arrays(self, projection: Ints, bounds: Ints, version: int) -> tile_kernel.Layer:
         hit = projection > 0
         window = hit[1]
         orders = [self._orders(active) for active in range(1 << len(bounds))]
@@ -180,9 +176,7 @@ class TwoTierTable(LayerTable):
         """Whether smaller spatial factors may be better: instances that are not used do not leak."""
         return frame.leaks and self._shape.version == HEAD
 
-    def _with_pairs(
-        self, index: Ints, machine: row_kernel.Machine
-    ) -> tuple[Ints, Ints, Ints]:
+    def _with_pairs(self, index: Ints, machine: row_kernel.Machine) -> tuple[Ints, Ints, Ints]:
         """Return numbers, classes and factors ``(R, 2)`` of classes with all spatial factors."""
         tiles = self.classes[index][:, [tile_kernel.ROW_DIVISOR, tile_kernel.COLUMN_DIVISOR]]
         wide = len(self._divisors[1])
@@ -249,10 +243,14 @@ class TwoTierTable(LayerTable):
             pair = (int(self._divisors[0][a]), int(self._divisors[1][b]))
         row = self.classes[number]
         tile = self._tile(row)
-        choices = [[one] for one in pair] if pair else [
-            [int(x) for x in self._divisors[i] if tile[i] % x == 0 and x <= most][::-1]
-            for i, most in ((0, machine.most_rows), (1, machine.most_columns))
-        ]
+        choices = (
+            [[one] for one in pair]
+            if pair
+            else [
+                [int(x) for x in self._divisors[i] if tile[i] % x == 0 and x <= most][::-1]
+                for i, most in ((0, machine.most_rows), (1, machine.most_columns))
+            ]
+        )
         space = self._space.on(frame.architecture)
         return [
             self._mapping(space.empty_batch(1)[0], row, tile, pair)
