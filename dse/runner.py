@@ -128,6 +128,17 @@ def start(given: Mapping[str, Any]) -> Run:
     return _run(config, space, parts, folder)
 
 
+def space_of_run(folder: Path) -> SearchSpace:
+    """Return the space that a run folder's files describe.
+
+    Raises:
+        SpecError: it is not a run folder, or its files are broken.
+    """
+    config = resolve(run_folder.read_settings(folder))
+    template = ArchTemplate.read(folder / run_folder.TEMPLATE)
+    return _space(config, template, folder / run_folder.WORKLOAD)
+
+
 def _budget(config: ResolvedConfig) -> int:
     """Return the budget that the user set, else the optimizer's own."""
     given = config.run.samples

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -29,6 +29,7 @@ from dse.study.space import SearchSpace
 
 if TYPE_CHECKING:
     from dse.optimal.cosearch import CoSearch, Incumbent
+    from dse.optimal.goal import Goal
 
 #: Hardware points per ``ask`` where the space is beyond the method.
 _BATCH = 8
@@ -63,9 +64,7 @@ class OptimalSearch(Optimizer[OptimalSettings]):
         samples: int,
     ) -> None:
         super().__init__(space, settings, rng, samples)
-        from dse.optimal.goal import Goal  # noqa: PLC0415 - compiled code loads on use
-
-        self._goal = Goal.of(space.objective, space.limits, space.template.max_area_um2)
+        self._goal()
         for name, least in (("gap", 0.0), ("nodes", 1), ("time", 0.0), ("mappings", 1)):
             value = getattr(settings, name)
             if value is not None and not value >= least:
@@ -74,6 +73,12 @@ class OptimalSearch(Optimizer[OptimalSettings]):
         self._certificate: Certificate | None = None
         self._random = False
         self._course: Iterator[Incumbent | None] | None = None
+
+    def _goal(self) -> Goal:
+        from dse.optimal.goal import Goal  # noqa: PLC0415 - compiled code loads on use
+
+        space = self.space
+        return Goal.of(space.objective, space.limits, space.template.max_area_um2)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the search itself: it is repeated up to the incumbents that were shown."""
@@ -119,9 +124,7 @@ class OptimalSearch(Optimizer[OptimalSettings]):
         from dse.optimal.cosearch import CoSearch, TooLarge  # noqa: PLC0415
 
         try:
-            search = CoSearch(
-                self.space, self._goal, self.space.timeloop_version, self.settings.mappings
-            )
+            search = CoSearch(self.space, self._goal(), self.settings.mappings)
             shown: Incumbent | None = None
             count = 0
             for _ in self._until_stop(search):
@@ -150,7 +153,7 @@ class OptimalSearch(Optimizer[OptimalSettings]):
             known = search.incumbent
             if known is not None and known.value - search.bound <= settings.gap * known.value:
                 return
-            if settings.nodes is not None and search.effort.nodes >= settings.nodes:
+            if settings.nodes is not None and search.nodes >= settings.nodes:
                 return
             if end is not None and time.monotonic() > end:
                 return
@@ -168,8 +171,8 @@ class OptimalSearch(Optimizer[OptimalSettings]):
             known.value if known else None,
             search.bound,
             TOLERANCE,
-            assumptions(self.space.timeloop_version, search.closed_form),
-            effort=asdict(search.effort),
+            assumptions(self.space.timeloop_version, search.tables.closed_form),
+            effort=search.effort,
         )
 
     def _unsolved(self, reason: str) -> Certificate:
@@ -185,6 +188,4 @@ class OptimalSearch(Optimizer[OptimalSettings]):
 
 
 def _with_value(certificate: Certificate, value: float) -> Certificate:
-    from dataclasses import replace  # noqa: PLC0415
-
     return replace(certificate, value=value)

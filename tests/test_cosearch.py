@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-import numpy as np
 import pytest
 import yaml
 
@@ -129,7 +128,7 @@ def brute_force(space: SearchSpace) -> dict[str, float]:
 
 def solve(space: SearchSpace, limit: int = 300_000, bounds: str = "") -> CoSearch:
     goal = Goal.of(space.objective, limits(bounds), space.template.max_area_um2)
-    search = CoSearch(space, goal, space.timeloop_version, limit)
+    search = CoSearch(space, goal, limit)
     least = 0.0
     for _ in search.run():
         assert search.bound >= least

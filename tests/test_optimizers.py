@@ -37,6 +37,11 @@ class TestGeneticWithOptions(OptimizerConformance):
     }
 
 
+class TestOptimal(OptimizerConformance):
+    optimizer = "optimal"
+    settings = {"mappings": 500}
+
+
 class TestNsga2(OptimizerConformance):
     optimizer = "nsga2"
     settings = {"mappings_per_hardware": 2, "population": 4}

@@ -15,6 +15,7 @@ COMMANDS = {
     "map": ("dse.cli.map", "search the best mapping of one layer on fixed hardware"),
     "model": ("dse.cli.model", "evaluate Timeloop input files, as timeloop-model does"),
     "validate": ("dse.cli.validate", "compare the native model with a real timeloop-model"),
+    "certify": ("dse.cli.certify", "check the proof of a run with optimizer=optimal"),
     "compare": ("dse.cli.compare", "finished runs beside each other"),
     "convert": ("dse.cli.convert", "rewrite Timeloop files in another of its formats"),
     "doctor": ("dse.cli.doctor", "say which external tools are found, and what each gives"),
@@ -38,6 +39,7 @@ examples:
   python -m dse run resume=runs/20261120-155903_random_resnet50_s0
   python -m dse map arch=eyeriss layer=vgg16/conv1_1 mapper=gamma samples=9000
   python -m dse model arch.yaml problem.yaml mapping.yaml -o out/
+  python -m dse certify runs/20261120-155903_optimal_resnet50_s0
   python -m dse list workloads
   python -m dse show gemmini
 

@@ -2,9 +2,9 @@
 
 A node is a group of frames (:mod:`dse.optimal.frames`), or a box of sizes in one frame. It is bound
 from below by what its largest sizes let in at the prices of its smallest: then every layer is a set
-of points, and the best choice of one per layer is known exactly (:mod:`dse.optimal.hull`). Rows that
-cannot be part of anything below the incumbent are dropped, for all nodes below too, so that nodes
-get cheaper as they get smaller. Incumbents are settled by the exact model.
+of points, and the best choice of one per layer is known exactly (:mod:`dse.optimal.hull`). Rows
+that cannot be part of anything below the incumbent are dropped, for all nodes below too, so that
+nodes get cheaper as they get smaller. Incumbents are settled by the exact model.
 """
 
 from __future__ import annotations
@@ -17,55 +17,20 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from dse.evaluators.native import NativeEvaluator
-from dse.mapping import Mapping, MappingBatch
-from dse.mapspace.space import MapspaceCache
 from dse.model.arrays import version_number
-from dse.optimal.enumerated import EnumeratedTable
-from dse.optimal.frames import Frame, HardwareSpace, TooLarge, least
+from dse.optimal.frames import Frame, HardwareSpace, TooLarge
 from dse.optimal.goal import Goal
-from dse.optimal.hull import (
-    DELAY,
-    Joint,
-    Points,
-    Supports,
-    find_supports,
-    joint_minimum,
-    mark_useful,
-    new_supports,
-    polygon_minimum,
-)
-from dse.optimal.layer_table import LayerTable
+from dse.optimal.hull import Joint, Points, joint_minimum, mark_useful, polygon_minimum
 from dse.optimal.pool import Pool
-from dse.optimal.two_tier import ACCUMULATOR, SCRATCHPAD, roles
-from dse.optimal.two_tier_table import TwoTierTable
-from dse.study.design import Design, DesignMetrics, LayerMetrics
+from dse.optimal.settle import TOLERANCE, Incumbent, Settler
+from dse.optimal.tables import Tables, least_energy
 from dse.study.space import SearchSpace
-from dse.variable import Values
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
-#: Bounds are sums of many floats: what lies so close to the incumbent counts as equal.
-TOLERANCE = 1e-12
-#: Multipliers of cycles around the incumbent's energy per cycle, for the supports.
-_SPREAD = np.array(
-    [1 / 256, 1 / 32, 1 / 8, 1 / 3, 0.6, 0.8, 0.9, 0.96, 0.99, 1.0]
-    + [1.01, 1.04, 1.1, 1.25, 1.6, 3.0, 8.0, 32.0, 256.0]
-)
-#: Sizes around an incumbent that are tried.
-_RATIOS = (0.25, 0.5, 0.7, 0.85, 0.93, 0.97, 0.99, 1.01, 1.03, 1.07, 1.15, 1.4, 2.0, 4.0)
 #: Rows of all layers up to which the best choice is computed exactly, not only bound.
 _FEW = 60_000
-
-
-@dataclass(frozen=True)
-class Incumbent:
-    """The best design found so far, by the exact model."""
-
-    design: Design
-    metrics: DesignMetrics
-    value: float
 
 
 @dataclass(frozen=True)
@@ -82,17 +47,13 @@ class Node:
     index: tuple[Ints, ...] | None = None
 
 
-#: A node's bound, the rows that are left, their points, and a choice of one per layer.
-Narrowed = tuple[float, Pool, Points, Joint]
+@dataclass(frozen=True)
+class Narrowed:
+    """A node's bound, the rows that are left, and a choice of one per layer."""
 
-
-@dataclass
-class Effort:
-    """What a proof took."""
-
-    nodes: int = 0
-    classes: int = 0
-    designs: int = 0
+    bound: float
+    pool: Pool
+    joint: Joint
 
 
 class CoSearch:
@@ -101,218 +62,138 @@ class CoSearch:
     Args:
         space: what is searched.
         goal: what is minimised.
-        timeloop_version: the model's.
         limit: mappings of a layer on one hardware up to which spaces without a closed form are
             enumerated.
 
     Attributes:
-        incumbent: the best design so far; None before there is one.
         bound: no design is better than this.
-        finished: whether the bound has met the incumbent, or nothing is feasible.
+        finished: whether the space was gone through: the bound is final.
+        nodes: that were visited.
 
     Raises:
         TooLarge: the space cannot be solved this way.
     """
 
-    def __init__(self, space: SearchSpace, goal: Goal, timeloop_version: str, limit: int) -> None:
-        self.space = space
+    def __init__(self, space: SearchSpace, goal: Goal, limit: int) -> None:
         self.goal = goal
         self.hardware = HardwareSpace(space, areas=goal.needs_area)
-        self._version = version_number(timeloop_version)
-        self._evaluator = NativeEvaluator(timeloop_version)
-        self._weight = np.array([layer.count for layer in space.workload], np.float64)
-        self.incumbent: Incumbent | None = None
+        version = version_number(space.timeloop_version)
+        self.tables = (
+            Tables.of(self.hardware, version, limit)
+            if self.hardware.frames
+            else Tables((), False, 0)
+        )
+        self._settler = Settler(space, goal, self.hardware, self.tables)
         self.bound = 0.0
         self.finished = False
-        self.effort = Effort()
-        self._tried: set[tuple[int, ...]] = set()
-        self._limit = limit
+        self.nodes = 0
         self._queue: list[tuple[float, int, Node]] = []
         self._pushed = 0
-        self.closed_form = False
-        self.tables: list[LayerTable] = []
-        if self.hardware.frames:
-            self._make_tables()
+        #: least bound of single hardware whose mappings are too many to compare one by one
+        self._open = math.inf
 
-    # -- tables ------------------------------------------------------------------------------
+    @property
+    def incumbent(self) -> Incumbent | None:
+        """The best design so far; None before there is one."""
+        return self._settler.incumbent
 
-    def _make_tables(self) -> None:
-        """Build one table per distinct problem."""
-        made: dict[object, LayerTable] = {}
-        two_tier = self._two_tier()
-        for layer in self.space.workload:
-            problem = layer.problem
-            if problem not in made:
-                if two_tier is not None:
-                    made[problem] = two_tier(problem)
-                else:
-                    made[problem] = EnumeratedTable(
-                        problem, self.hardware, self._version, self._limit
-                    )
-            self.tables.append(made[problem])
-        self.closed_form = two_tier is not None
-        self.effort.classes = sum(
-            len(t.classes) for t in made.values() if isinstance(t, TwoTierTable)
-        )
-
-    def _two_tier(self) -> Callable[..., LayerTable] | None:
-        """Return what builds closed-form tables; None where a layer has none in some frame."""
-        frames = [self.hardware.frame(i) for i in range(len(self.hardware.frames))]
-        widest = max(frames, key=lambda f: f.architecture.compute.instances)
-        if len(widest.architecture.levels) != 4 or not _alike(frames):
-            return None
-        space_of = MapspaceCache(self.space.template.constraints)
-        own = {size.level: v for v, size in enumerate(self.hardware.sizes)}
-        if SCRATCHPAD in own:
-            largest = max(int(f.tables[own[SCRATCHPAD]].usable_words[-1]) for f in frames)
-        else:
-            largest = max(f.architecture.levels[SCRATCHPAD].size_words or 0 for f in frames)
-        found = {}
-        for layer in self.space.workload:
-            mapspace = space_of(layer.problem, widest.architecture)
-            role = roles(mapspace)
-            if role is None:
-                return None
-            found[layer.problem] = (mapspace, role)
-        return lambda problem: TwoTierTable(
-            *found[problem], self.hardware.sizes, self._version, largest
-        )
-
-    # -- search ------------------------------------------------------------------------------
+    @property
+    def effort(self) -> dict[str, int]:
+        """What the proof took."""
+        designs = self._settler.designs
+        return {"nodes": self.nodes, "classes": self.tables.classes, "designs": designs}
 
     def run(self) -> Iterator[None]:
         """Search; yields after every node, so that the caller may look, or stop."""
-        if not self.tables:
-            self.finished, self.bound = True, math.inf
-            return
-        frames = tuple(self._ordered_frames())
-        if self.closed_form and len(frames) > 1:
-            self._push(0.0, Node(frames))
+        frames = self._ordered_frames()
+        if self.tables.closed_form and len(frames) > 1:
+            self._push(0.0, Node(tuple(frames)))
         else:
             for frame in frames:
                 self._push(0.0, self._box(frame))
         while self._queue:
             bound, _, node = heapq.heappop(self._queue)
-            self.bound = max(self.bound, min(bound, self._value))
-            if bound >= self._cut:
+            self.bound = max(self.bound, min(bound, self._open, self._settler.value))
+            if bound >= self._settler.cut:
                 break
-            self.effort.nodes += 1
+            self.nodes += 1
             if node.low is None:
                 self._visit_group(node)
             else:
-                self._visit_box(node)
+                self._visit_box(node, node.low)
             yield
         self._queue.clear()
-        self.bound = self._value
+        self.bound = min(self._settler.value, self._open)
         self.finished = True
-
-    @property
-    def _value(self) -> float:
-        return self.incumbent.value if self.incumbent else math.inf
-
-    @property
-    def _cut(self) -> float:
-        """Bounds from here on cannot improve the incumbent."""
-        exact = self.goal.mode == DELAY and not self.goal.times_area
-        return self._value if exact else self._value * (1.0 - TOLERANCE)
 
     def _ordered_frames(self) -> list[int]:
         """Frames by number of PEs: those of a group are much alike."""
         count = range(len(self.hardware.frames))
-        frames = [self.hardware.frame(i) for i in count]
-        return sorted(count, key=lambda i: frames[i].architecture.compute.instances)
+        pes = [self.hardware.frame(i).architecture.compute.instances for i in count]
+        return sorted(count, key=lambda i: pes[i])
 
     def _push(self, bound: float, node: Node) -> None:
         heapq.heappush(self._queue, (bound, self._pushed, node))
         self._pushed += 1
 
     def _box(self, frame: int, index: tuple[Ints, ...] | None = None) -> Node:
-        sizes = self.hardware.sizes
-        high = tuple(size.variable.count - 1 for size in sizes)
-        return Node((frame,), tuple(0 for _ in sizes), high, None, index)
-
-    def _rows(self, frame: Frame, index: tuple[Ints, ...] | None) -> Pool:
-        """Return the rows of a frame; their needs are places of sizes, not words."""
-        parts = []
-        for n, table in enumerate(self.tables):
-            rows = table.rows(frame, None if index is None else index[n])
-            need = np.empty_like(rows.need)
-            for v, sizes in enumerate(frame.tables):
-                need[:, v] = np.searchsorted(sizes.usable_words, rows.need[:, v])
-            parts.append(replace(rows, need=need))
-        pool = Pool.of(parts)
-        return pool.ordered(pool.order())
+        high = tuple(size.variable.count - 1 for size in self.hardware.sizes)
+        return Node((frame,), tuple(0 for _ in high), high, None, index)
 
     def _visit_group(self, node: Node) -> None:
         frames = [self.hardware.frame(i) for i in node.frames]
-        parts = []
-        for n, table in enumerate(self.tables):
-            assert isinstance(table, TwoTierTable)
-            parts.append(table.group_rows(frames, None if node.index is None else node.index[n]))
-        usable = np.array(
-            [max(f.tables[v].usable_words[-1] for f in frames) for v in range(len(self.sizes))],
-            np.int64,
-        )
-        price = np.array([self._group_price(frames, v) for v in range(len(self.sizes))])
-        pool = Pool.of(parts)
-        energy = pool.energy(price, usable)
-        area = min(self._area(f, None, None) for f in frames)
+        area = min(f.least_area() for f in frames) if self.goal.needs_area else 0.0
         if self.goal.excludes_from(area):
             return
+        sizes = range(len(self.hardware.sizes))
+        most = [max(f.tables[v].usable_words[-1] for f in frames) for v in sizes]
+        price = np.array([self._group_price(frames, v) for v in sizes])
+        pool = self.tables.group_pool(frames, node.index)
+        energy = pool.energy(price, np.array(most, np.int64))
         found = self._narrow(pool, energy, area)
         if found is not None and self.incumbent is None:
-            self._try_group(node, found, self._try)
+            self._try_group(node, found, self._settler.attempt)
             found = self._narrow(pool, energy, area)
         if found is None:
             return
-        bound, pool = found[:2]
-        self._try_group(node, found, self._settle)
-        if bound >= self._cut:
+        self._try_group(node, found, self._settler.explore)
+        if found.bound >= self._settler.cut:
             return
-        index = _indices_of(pool)
+        index = found.pool.indices
         middle = len(node.frames) // 2
         for part in (node.frames[:middle], node.frames[middle:]):
             child = self._box(part[0], index) if len(part) == 1 else Node(part, index=index)
-            self._push(bound, child)
+            self._push(found.bound, child)
 
     def _group_price(self, frames: Sequence[Frame], v: int) -> float:
         """Least price per word of a size variable's level over frames and sizes."""
-        level = self.sizes[v].level
+        level = self.hardware.sizes[v].level
         return min(
             float(np.nanmin(f.tables[v].price_pj[:, :3])) / f.architecture.levels[level].block_size
             for f in frames
         )
-
-    @property
-    def sizes(self) -> tuple[object, ...]:
-        """The size variables."""
-        return self.hardware.sizes
 
     def _try_group(
         self, node: Node, found: Narrowed, attempt: Callable[[int, tuple[int, ...], Pool], object]
     ) -> None:
         """Settle a design of the group's last frame, the one with the most PEs."""
         frame = self.hardware.frame(node.frames[-1])
-        _, pool, _, joint = found
-        need = pool.rows.need[joint.points].max(axis=0, initial=0)
-        point = self._indices(frame, need)
+        point = frame.smallest(found.pool.need(found.joint.points))
         if point is not None:
-            attempt(node.frames[-1], point, self._rows(frame, _indices_of(pool)))
+            attempt(node.frames[-1], point, self.tables.pool(frame, found.pool.indices))
 
     def _narrow(self, pool: Pool, energy: Floats, area: float) -> Narrowed | None:
         """Bound a node, and drop rows that cannot be in anything better than the incumbent.
 
-        Returns the bound, the rows that are left, their points, and a choice of one per layer:
-        the best where that was computed; None where the node holds nothing better.
+        None: the node holds nothing better.
         """
         factor = self.goal.factor(area)
-        points = pool.points(self._weight, energy)
-        supports = new_supports(len(self._weight), self._multipliers(points))
-        find_supports(points, supports)
+        points = pool.points(self._settler.weight, energy)
+        supports = self._settler.supports(points)
         if math.isinf(supports.total[0]):
             return None  # some layer has no mapping here
         bound = polygon_minimum(supports, self.goal.mode) * factor
-        cut = self._cut
+        cut = self._settler.cut
         if bound >= cut:
             return None
         if math.isfinite(cut) and factor > 0:
@@ -321,275 +202,72 @@ class CoSearch:
             pool, energy = pool.take(useful), energy[useful]
             if (np.diff(pool.first) == 0).any():
                 return None
-            points = pool.points(self._weight, energy)
         if len(pool) > _FEW:
-            return bound, pool, points, self._rough(points)
+            return Narrowed(bound, pool, self._rough(pool.points(self._settler.weight, energy)))
         order = pool.order()
         pool, energy = pool.ordered(order), energy[order]
-        points = pool.points(self._weight, energy)
-        joint = joint_minimum(points, self.goal.mode)
+        joint = joint_minimum(pool.points(self._settler.weight, energy), self.goal.mode)
         assert joint is not None
         bound = max(bound, joint.value * factor)
-        return None if bound >= cut else (bound, pool, points, joint)
-
-    def _multipliers(self, points: Points) -> Floats:
-        if self.incumbent is not None:
-            ratio = self.incumbent.metrics.energy_pj / self.incumbent.metrics.cycles
-        else:
-            known = points.energy[np.isfinite(points.energy)]
-            ratio = float(known.mean() / points.cycles.mean()) if len(known) else 1.0
-        return np.concatenate([[0.0], ratio * _SPREAD])
+        return None if bound >= cut else Narrowed(bound, pool, joint)
 
     def _rough(self, points: Points) -> Joint:
         """Return the best of the choices that the supports stand for."""
-        supports = new_supports(len(self._weight), self._multipliers(points))
-        find_supports(points, supports)
-        best: Joint | None = None
+        supports, weight = self._settler.supports(points), self._settler.weight
+        found = []
         for k in range(supports.best.shape[1]):
-            chosen = supports.best[:, k]
-            x = float(self._weight @ points.energy[chosen])
-            y = float(self._weight @ points.cycles[chosen])
-            value = (x * y, x, y)[self.goal.mode]
-            if best is None or value < best.value:
-                best = Joint(value, x, y, chosen.copy())
-        assert best is not None
-        return best
+            chosen = supports.best[:, k].copy()
+            x = float(weight @ points.energy[chosen])
+            y = float(weight @ points.cycles[chosen])
+            found.append(Joint((x * y, x, y)[self.goal.mode], x, y, chosen))
+        return min(found, key=lambda joint: joint.value)
 
-    def _visit_box(self, node: Node) -> None:
-        number = node.frames[0]
+    def _visit_box(self, node: Node, low: tuple[int, ...]) -> None:
+        number, high = node.frames[0], node.high
         frame = self.hardware.frame(number)
-        low, high = node.low or (), node.high
-        area = self._area(frame, low, high)
-        if self.goal.excludes_from(area) or self._bits(frame, low) > self.hardware.budget_bits:
+        area = frame.least_area(low, high) if self.goal.needs_area else 0.0
+        if self.goal.excludes_from(area) or frame.bits_at(low) > self.hardware.budget_bits:
             return
-        price = frame.least_price(low, high)
-        if not np.isfinite(price).all():
+        if not np.isfinite(frame.least_price(low, high)).all():
             return  # the chain has no price for any of these sizes
-        pool = self._rows(frame, node.index) if node.pool is None else node.pool
-        found = self._narrow(pool, _least_energy(frame, pool, low, high), area)
+        pool = self.tables.pool(frame, node.index) if node.pool is None else node.pool
+        found = self._narrow(pool, least_energy(frame, pool, low, high), area)
         if found is None:
             return
-        bound, pool, points, joint = found
-        wanted = pool.rows.need[joint.points].max(axis=0, initial=0)
-        point = tuple(max(int(a), b) for a, b in zip(wanted, low, strict=True))
-        self._settle(number, point, pool)
-        if bound >= self._cut:
+        need = found.pool.need(found.joint.points)
+        point = tuple(max(int(a), b) for a, b in zip(need, low, strict=True))
+        self._settler.explore(number, point, found.pool)
+        if found.bound >= self._settler.cut:
             return
-        if point == low and self._solved(frame, low, high, price, area):
-            return
-        self._split(replace(node, pool=pool, index=None), bound, point, points, joint)
-
-    def _solved(
-        self, frame: Frame, low: tuple[int, ...], high: tuple[int, ...], price: Floats, area: float
-    ) -> bool:
-        """Whether the box's bound is the value of its smallest hardware, which was settled."""
         if low == high:
-            return True
-        return (
-            bool((frame.price_at(low) <= price).all())
-            and self._area(frame, low, low) <= area
-            and self._possible(frame, low)
-        )
+            if not self._settler.is_settled(number, low):
+                self._open = min(self._open, found.bound)
+            return
+        self._split(replace(node, pool=found.pool, index=None), low, point, found)
 
     def _split(
-        self, node: Node, bound: float, point: tuple[int, ...], points: Points, joint: Joint
+        self, node: Node, low: tuple[int, ...], point: tuple[int, ...], found: Narrowed
     ) -> None:
-        """Split a box where the price of what the choice needs rises most, else in the middle."""
-        low, high = node.low or (), node.high
-        frame = self.hardware.frame(node.frames[0])
-        pool = node.pool
-        assert pool is not None
-        rise = [0.0] * len(low)
-        weighted = self._weight @ pool.rows.accesses[joint.points]
-        step = np.nan_to_num(frame.price_at(point) - frame.price_at(low)) * weighted
-        for column, more in zip(frame.columns, step, strict=True):
-            rise[column.size] += float(more)
+        """Split a box where the price of what the choice needs rises most."""
+        frame, high = self.hardware.frame(node.frames[0]), node.high
         able = [v for v in range(len(low)) if point[v] > low[v]]
         if able:
+            rise = [0.0] * len(low)
+            accesses = self._settler.weight @ found.pool.rows.accesses[found.joint.points]
+            step = np.nan_to_num(frame.price_at(point) - frame.price_at(low)) * accesses
+            for column, more in zip(frame.columns, step, strict=True):
+                rise[column.size] += float(more)
             v = max(able, key=lambda i: rise[i])
             cut = point[v]
         else:
+            # the choice fits the smallest hardware, which is yet no better by the model, or not
+            # possible: set it apart
             v = max(range(len(low)), key=lambda i: high[i] - low[i])
-            cut = (low[v] + high[v] + 1) // 2
+            cut = low[v] + 1
         below, above = list(high), list(low)
         below[v], above[v] = cut - 1, cut
-        self._push(bound, replace(node, high=tuple(below)))
-        self._push(bound, replace(node, low=tuple(above)))
-
-    # -- hardware ----------------------------------------------------------------------------
-
-    def _indices(self, frame: Frame, need: npt.NDArray[np.generic]) -> tuple[int, ...] | None:
-        """Return the smallest sizes that hold so many words; None where none does."""
-        found = []
-        for v, table in enumerate(frame.tables):
-            index = int(np.searchsorted(table.usable_words, need[v]))
-            if index == len(table.usable_words):
-                return None
-            found.append(index)
-        return tuple(found)
-
-    def _area(
-        self, frame: Frame, low: tuple[int, ...] | None, high: tuple[int, ...] | None
-    ) -> float:
-        if not self.goal.needs_area:
-            return 0.0
-        total = frame.fixed_area_um2
-        for v, table in enumerate(frame.tables):
-            first = low[v] if low is not None else 0
-            last = high[v] if high is not None else len(table.area_um2) - 1
-            total += float(least(table.area_um2, first, last))
-        # the template's sum adds up in another order
-        return total * (1.0 - 1e-14)
-
-    def _bits(self, frame: Frame, low: tuple[int, ...]) -> float:
-        own = sum(float(t.bits[i]) for t, i in zip(frame.tables, low, strict=True))
-        return frame.fixed_bits + own
-
-    def _possible(self, frame: Frame, point: tuple[int, ...]) -> bool:
-        return self._build(self._values(frame, point)) is not None
-
-    def _values(self, frame: Frame, point: tuple[int, ...]) -> Values:
-        chosen = {
-            size.variable.name: size.variable.value_at(i)
-            for size, i in zip(self.hardware.sizes, point, strict=True)
-        }
-        known = {**frame.values, **chosen}
-        return {v.name: known[v.name] for v in self.space.template.variables}
-
-    def _build(self, values: Values):  # type: ignore[no-untyped-def]  # noqa: ANN202
-        from dse.errors import SpecError  # noqa: PLC0415
-
-        try:
-            architecture = self.space.architecture(values)
-        except SpecError:
-            return None
-        return architecture if self.goal.admits(architecture.area_um2) else None
-
-    def _settle(self, number: int, point: tuple[int, ...], pool: Pool) -> None:
-        """Find the best choice on one hardware, and take it when the exact model says better.
-
-        When it is, hardware around it is tried with the same rows: a good incumbent early on
-        spares nodes.
-        """
-        if self._try(number, point, pool):
-            while (better := self._step(number, point, pool)) is not None:
-                point = better
-                self._try(number, point, pool)
-
-    def _step(self, number: int, point: tuple[int, ...], pool: Pool) -> tuple[int, ...] | None:
-        """Return the best of the sizes around a point where it beats the incumbent."""
-        frame = self.hardware.frame(number)
-        best, value = None, self._value * (1.0 - 1e-9)
-        for v, table in enumerate(frame.tables):
-            for ratio in _RATIOS:
-                index = round((point[v] + 1) * ratio) - 1
-                index = max(min(index, len(table.bits) - 1), 0)
-                if index == point[v]:
-                    continue
-                moved = (*point[:v], index, *point[v + 1 :])
-                found = self._predict(frame, moved, pool)
-                if found is not None and found[0] < value:
-                    value = found[0]
-                    need = pool.rows.need[found[1].points].max(axis=0, initial=0)
-                    best = tuple(int(i) for i in need)
-        return best
-
-    def _predict(
-        self, frame: Frame, point: tuple[int, ...], pool: Pool
-    ) -> tuple[float, Joint] | None:
-        """Return the least value on one hardware, and the choice."""
-        price = frame.price_at(point)
-        if not np.isfinite(price).all():
-            return None
-        energy = pool.energy(price, np.array(point, np.int64))
-        joint = joint_minimum(pool.points(self._weight, energy), self.goal.mode)
-        if joint is None:
-            return None
-        return joint.value * self.goal.factor(self._area(frame, point, point)), joint
-
-    def _try(self, number: int, point: tuple[int, ...], pool: Pool) -> bool:
-        """Settle one hardware; return whether it is the new incumbent."""
-        key = (number, *point)
-        if key in self._tried:
-            return False
-        self._tried.add(key)
-        frame = self.hardware.frame(number)
-        found = self._predict(frame, point, pool)
-        if found is None or found[0] * (1.0 - 1e-9) >= self._value:
-            return False
-        values = self._values(frame, point)
-        architecture = self._build(values)
-        if architecture is None:
-            return False
-        joint = found[1]
-        self.effort.designs += 1
-        mappings = tuple(
-            table.mapping(frame, int(pool.rows.index[r]))
-            for table, r in zip(self.tables, joint.points, strict=True)
-        )
-        metrics = self._metrics(architecture, mappings)
-        value = self.goal.objective(metrics)
-        if not value < self._value:
-            return False
-        self.incumbent = Incumbent(Design(values, mappings), metrics, value)
-        return True
-
-    def _metrics(self, architecture, mappings: tuple[Mapping, ...]) -> DesignMetrics:  # type: ignore[no-untyped-def]  # noqa: ANN001
-        layers = []
-        for layer, mapping in zip(self.space.workload, mappings, strict=True):
-            m = self._evaluator.evaluate(architecture, layer.problem, MappingBatch.of([mapping]))
-            assert m.valid[0], (layer, mapping)
-            layers.append(
-                LayerMetrics(
-                    layer.name,
-                    layer.count,
-                    float(m.cycles[0]),
-                    float(m.energy_pj[0]),
-                    float(m.utilization[0]),
-                )
-            )
-        return DesignMetrics.of(
-            tuple(layers),
-            self.space.workload.macs,
-            architecture.compute.instances,
-            architecture.area_um2,
-        )
+        self._push(found.bound, replace(node, high=tuple(below)))
+        self._push(found.bound, replace(node, low=tuple(above)))
 
 
-def _least_energy(frame: Frame, pool: Pool, low: tuple[int, ...], high: tuple[int, ...]) -> Floats:
-    """Return the least energy of each row in a box.
-
-    Where a row is chosen, every size is at least what it needs, so its own accesses cost no less
-    than there.
-    """
-    energy = pool.rows.base_pj.copy()
-    for k, column in enumerate(frame.columns):
-        v = column.size
-        part = column.price_pj[low[v] : high[v] + 1]
-        # the least price of all sizes from each one up
-        upward = np.fmin.accumulate(part[::-1])[::-1]
-        place = np.clip(pool.rows.need[:, v] - low[v], 0, len(upward) - 1)
-        energy += pool.rows.accesses[:, k] * upward[place]
-    for v, most in enumerate(high):
-        energy[pool.rows.need[:, v] > most] = np.inf
-    return energy
-
-
-def _indices_of(pool: Pool) -> tuple[Ints, ...]:
-    return tuple(pool.index(n) for n in range(len(pool.first) - 1))
-
-
-def _alike(frames: Sequence[Frame]) -> bool:
-    """Whether mappings of all frames obey the same constraints on the same axes."""
-    first = frames[0].architecture
-    axes = [[x > 1 for x in first.fanout(s)] for s in range(len(first.levels))]
-    for frame in frames[1:]:
-        other = frame.architecture
-        if other.constraints != first.constraints:
-            return False
-        if [[x > 1 for x in other.fanout(s)] for s in range(len(first.levels))] != axes:
-            return False
-    return True
-
-
-__all__ = ["ACCUMULATOR", "CoSearch", "Supports", "TooLarge"]
+__all__ = ["TOLERANCE", "CoSearch", "Incumbent", "TooLarge"]

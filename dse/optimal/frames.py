@@ -96,6 +96,12 @@ class Frame:
         return np.array([_row(level) for level in self.architecture.levels])
 
     @cached_property
+    def leaks(self) -> bool:
+        """Whether any level costs energy by the cycle."""
+        tables = (np.nan_to_num(table.price_pj[:, LEAK]).any() for table in self.tables)
+        return bool(self.prices[:, LEAK].any()) or any(tables)
+
+    @cached_property
     def columns(self) -> tuple[Column, ...]:
         """The prices that depend on sizes; kinds that cost the same share one."""
         found: list[Column] = []
@@ -115,10 +121,37 @@ class Frame:
         return np.array([column.price_pj[point[column.size]] for column in self.columns])
 
     def least_price(self, low: tuple[int, ...], high: tuple[int, ...]) -> Floats:
-        """Return the least price ``(K,)`` of every column in a box; infinite where there is none."""
+        """Return the least price ``(K,)`` of every column in a box; infinite: there is none."""
         return np.array(
             [least(c.price_pj, low[c.size], high[c.size]) for c in self.columns], np.float64
         )
+
+    def least_area(
+        self, low: tuple[int, ...] | None = None, high: tuple[int, ...] | None = None
+    ) -> float:
+        """Return the least area of a box, of the whole frame without one; a little too low."""
+        total = self.fixed_area_um2
+        for v, table in enumerate(self.tables):
+            first = low[v] if low is not None else 0
+            last = high[v] if high is not None else len(table.area_um2) - 1
+            total += least(table.area_um2, first, last)
+        # the template's sum adds up in another order
+        return total * (1.0 - 1e-14)
+
+    def bits_at(self, point: tuple[int, ...]) -> float:
+        """Return the bits on the chip."""
+        own = sum(float(t.bits[i]) for t, i in zip(self.tables, point, strict=True))
+        return self.fixed_bits + own
+
+    def smallest(self, need: Ints) -> tuple[int, ...] | None:
+        """Return the smallest sizes that hold so many words ``(V,)``; None where none does."""
+        found = []
+        for words, table in zip(need, self.tables, strict=True):
+            index = int(np.searchsorted(table.usable_words, words))
+            if index == len(table.usable_words):
+                return None
+            found.append(index)
+        return tuple(found)
 
     def usable_at(self, point: tuple[int, ...]) -> Ints:
         """Return ``(V,)`` words that tiles may take at these values of the size variables."""
@@ -183,7 +216,7 @@ class HardwareSpace:
 
     def _builds(self, frame: Values) -> bool:
         try:
-            self.space.template._tree({**frame, **self._largest})
+            self.space.template.tree({**frame, **self._largest})
         except SpecError:
             return False
         return True
@@ -196,7 +229,7 @@ class HardwareSpace:
 
     def _frame(self, values: Values) -> Frame:
         template, chain = self.space.template, self.space.chain
-        tree = template._tree({**values, **self._largest})
+        tree = template.tree({**values, **self._largest})
         sized = {size.level for size in self.sizes}
         tables = tuple(self._table(tree, values, v) for v in range(len(self.sizes)))
         priced = _price_others(chain, tree, sized)
@@ -220,18 +253,18 @@ class HardwareSpace:
         prices, areas = _prices(self.space.chain, tree, size.level, words, self._areas)
         return SizeTable(
             usable_words=np.floor(words / level.multiple_buffering).astype(np.int64),
-            bits=words * float(level.word_bits * level.instances),
+            bits=words.astype(np.float64) * float(level.word_bits * level.instances),
             price_pj=prices,
             area_um2=areas * level.instances,
         )
 
-    def values(self, frame: int, index: npt.NDArray[np.int64] | tuple[int, ...]) -> Values:
+    def values(self, frame: Frame, point: tuple[int, ...]) -> Values:
         """Return the values of all variables of one design."""
         chosen = {
-            size.variable.name: size.variable.value_at(int(i))
-            for size, i in zip(self.sizes, index, strict=True)
+            size.variable.name: size.variable.value_at(i)
+            for size, i in zip(self.sizes, point, strict=True)
         }
-        found = {**self.frames[frame], **chosen}
+        found = {**frame.values, **chosen}
         return {v.name: found[v.name] for v in self.space.template.variables}
 
 

@@ -62,5 +62,8 @@ class LayerTable(ABC):
         """
 
     @abstractmethod
-    def mapping(self, frame: Frame, number: int) -> Mapping:
-        """Return a mapping by its number, as it runs in a frame."""
+    def mappings(self, frame: Frame, number: int) -> list[Mapping]:
+        """Return the mappings that a row stands for in a frame, the likeliest best one first.
+
+        None of them costs less than the row says. They need not all fit where the row does.
+        """

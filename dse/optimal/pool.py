@@ -64,6 +64,13 @@ class Pool:
         """Return the points with these energies."""
         return Points(self.first, weight, energy, self.rows.cycles)
 
-    def index(self, layer: int) -> Ints:
-        """Return the numbers of a layer's rows in its table."""
-        return self.rows.index[self.first[layer] : self.first[layer + 1]]
+    @property
+    def indices(self) -> tuple[Ints, ...]:
+        """The numbers of every layer's rows in its table."""
+        ends = zip(self.first[:-1], self.first[1:], strict=True)
+        return tuple(self.rows.index[start:stop] for start, stop in ends)
+
+    def need(self, chosen: Ints) -> Ints:
+        """Return ``(V,)`` what the rows of a choice need together."""
+        need: Ints = self.rows.need[chosen].max(axis=0, initial=0)
+        return need

@@ -57,7 +57,7 @@ def roles(space: Mapspace) -> Roles | None:
     if found is None:
         return None
     stationary, moving, output = found
-    relevant = (space.problem.projection > 0).any(axis=1)
+    relevant = np.asarray((space.problem.projection > 0).any(axis=1))
     own, of_output, of_moving = relevant[stationary], relevant[output], relevant[moving]
     spatial = _spatial(space)
     if spatial is None:
@@ -67,7 +67,7 @@ def roles(space: Mapspace) -> Roles | None:
         own[rows] and of_moving[rows] and not of_output[rows]
         and own[columns] and of_output[columns] and not of_moving[columns]
         and _loops_fit(space, own)
-        and _plain_hardware(space.architecture)
+        and plain_hardware(space.architecture)
         and _closed(space)
     )  # fmt: skip
     return Roles(stationary, moving, output, rows, columns) if fine else None
@@ -127,8 +127,8 @@ def _has_loop(space: Mapspace, d: int) -> bool:
     return space.problem.bounds[space.problem.dimensions[d]] > 1
 
 
-def _plain_hardware(architecture: Architecture) -> bool:
-    """Whether the hardware has none of what the counts below leave out."""
+def plain_hardware(architecture: Architecture) -> bool:
+    """Whether the hardware has none of what the closed form leaves out."""
     levels = architecture.levels
     return (
         all(x.cluster_size == 1 and not x.energy.address_generation_pj for x in levels)
@@ -136,6 +136,7 @@ def _plain_hardware(architecture: Architecture) -> bool:
         and levels[REGISTERS].block_size == levels[ACCUMULATOR].block_size == 1
         and levels[SCRATCHPAD].instances == levels[MEMORY].instances == 1
         and architecture.compute.instances == levels[REGISTERS].instances
+        and levels[MEMORY].size_words is None
     )
 
 
@@ -157,7 +158,7 @@ def outer_orders(problem: Problem, r: Roles, active: int) -> Ints:
         r: its roles.
         active: bit d set: dimension d has an outer loop; A bits are.
     """
-    relevant = (problem.projection > 0).any(axis=1)
+    relevant = np.asarray((problem.projection > 0).any(axis=1))
     rows = problem.projection[r.moving] > 0  # (Q, D)
     dims = [d for d in range(relevant.shape[1]) if active >> d & 1]
     found: dict[tuple[int, ...], None] = {}

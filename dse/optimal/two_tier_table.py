@@ -13,6 +13,7 @@ import numpy.typing as npt
 from dse.mapping import Mapping
 from dse.mapspace.factorization import divisors
 from dse.mapspace.space import Mapspace
+from dse.model.arrays import HEAD
 from dse.optimal import row_kernel, tile_kernel
 from dse.optimal.frames import LEAK, Frame, Size
 from dse.optimal.layer_table import LayerTable, Rows
@@ -31,6 +32,7 @@ Floats = npt.NDArray[np.float64]
 #: Classes for which memory is taken at first; more where they do not suffice.
 _AT_FIRST = 1 << 15
 _LEVELS = 4
+_LARGEST = np.empty((0, 2), np.int64)
 _NEEDING = {ACCUMULATOR: 0, SCRATCHPAD: 1}
 
 
@@ -140,8 +142,12 @@ class TwoTierTable(LayerTable):
 
     def rows(self, frame: Frame, index: Ints | None) -> Rows:
         """See :meth:`dse.optimal.layer_table.LayerTable.rows`."""
-        given = self._all(index)
-        cycles, blocks, need = self.cost(machine_of([frame]), given)
+        machine = machine_of([frame])
+        given, pairs = self._all(index), _LARGEST
+        numbers = given
+        if self._every_pair(frame):
+            numbers, given, pairs = self._with_pairs(given, machine)
+        cycles, blocks, need = self.cost(machine, given, pairs, grouped=False)
         columns = frame.columns
         own = [(self._sizes[c.size].level, c.kinds) for c in columns]
         accesses = np.empty((len(given), len(columns)))
@@ -163,17 +169,43 @@ class TwoTierTable(LayerTable):
             fits &= math.floor(registers.size_words / registers.multiple_buffering) >= 1
         for v, size in enumerate(self._sizes):
             wanted[:, v] = need[:, _NEEDING[size.level]] if size.level in _NEEDING else 1
-        rows = Rows(given, cycles, base, accesses, wanted)
+        rows = Rows(numbers, cycles, base, accesses, wanted)
         return rows if fits.all() else rows.take(fits)
+
+    def _every_pair(self, frame: Frame) -> bool:
+        """Whether smaller spatial factors may be better: instances that are not used do not leak."""
+        return frame.leaks and self._shape.version == HEAD
+
+    def _with_pairs(self, index: Ints, machine: row_kernel.Machine) -> tuple[Ints, Ints, Ints]:
+        """Return numbers, classes and factors ``(R, 2)`` of classes with all spatial factors."""
+        tiles = self.classes[index][:, [tile_kernel.ROW_DIVISOR, tile_kernel.COLUMN_DIVISOR]]
+        wide = len(self._divisors[1])
+        numbers, classes, pairs = [], [], []
+        for a, rows in enumerate(self._divisors[0]):
+            for b, columns in enumerate(self._divisors[1]):
+                if rows > machine.most_rows or columns > machine.most_columns:
+                    continue
+                fits = (self._divisors[0][tiles[:, 0]] % rows == 0) & (
+                    self._divisors[1][tiles[:, 1]] % columns == 0
+                )
+                chosen = index[fits]
+                numbers.append(chosen * (len(self._divisors[0]) * wide) + a * wide + b)
+                classes.append(chosen)
+                pairs.append(np.broadcast_to(np.array([rows, columns]), (len(chosen), 2)))
+        return np.concatenate(numbers), np.concatenate(classes), np.concatenate(pairs)
 
     def _all(self, index: Ints | None) -> Ints:
         return np.arange(len(self.classes), dtype=np.int64) if index is None else index
 
-    def cost(self, machine: row_kernel.Machine, index: Ints) -> tuple[Floats, Floats, Ints]:
+    def cost(
+        self, machine: row_kernel.Machine, index: Ints, pairs: Ints, *, grouped: bool
+    ) -> tuple[Floats, Floats, Ints]:
         """Return cycles, accesses and needs of classes (:func:`dse.optimal.row_kernel.cost_rows`)."""
         cycles, blocks = np.empty(len(index)), np.empty((len(index), _LEVELS, 4))
         need = np.empty((len(index), 2), np.int64)
-        row_kernel.cost_rows(self._shape, machine, self.classes, index, cycles, blocks, need)
+        row_kernel.cost_rows(
+            self._shape, machine, grouped, self.classes, index, pairs, cycles, blocks, need
+        )
         return cycles, blocks, need
 
     def group_rows(self, frames: Sequence[Frame], index: Ints | None) -> Rows:
@@ -182,7 +214,8 @@ class TwoTierTable(LayerTable):
         There is one column per size variable, whose price is that of :func:`group_prices`.
         """
         given = self._all(index)
-        cycles, blocks, need = self.cost(machine_of(frames, per_word=True), given)
+        machine = machine_of(frames, per_word=True)
+        cycles, blocks, need = self.cost(machine, given, _LARGEST, grouped=True)
         blocks[:, :, LEAK] = 0.0
         prices = np.min([per_word(f) for f in frames], axis=0)
         base = blocks.reshape(len(given), -1) @ prices.reshape(-1)
@@ -196,19 +229,40 @@ class TwoTierTable(LayerTable):
                 wanted[:, v] = need[:, _NEEDING[size.level]]
         return Rows(given, cycles, base, accesses, wanted)
 
-    def mapping(self, frame: Frame, number: int) -> Mapping:
-        """See :meth:`dse.optimal.layer_table.LayerTable.mapping`."""
-        row = self.classes[number]
+    def mappings(self, frame: Frame, number: int) -> list[Mapping]:
+        """See :meth:`dse.optimal.layer_table.LayerTable.mappings`.
+
+        The first has the largest spatial factors; others only matter for Timeloop's rounding.
+        """
         machine = machine_of([frame])
-        mapping = self._space.on(frame.architecture).empty_batch(1)[0]
+        wide = len(self._divisors[1])
+        pair: tuple[int, ...] | None = None
+        if self._every_pair(frame):
+            number, rest = divmod(number, len(self._divisors[0]) * wide)
+            a, b = divmod(rest, wide)
+            pair = (int(self._divisors[0][a]), int(self._divisors[1][b]))
+        row = self.classes[number]
         tile = self._tile(row)
-        spatial = {0: machine.most_rows, 1: machine.most_columns}
+        choices = (
+            [[one] for one in pair]
+            if pair
+            else [
+                [int(x) for x in self._divisors[i] if tile[i] % x == 0 and x <= most][::-1]
+                for i, most in ((0, machine.most_rows), (1, machine.most_columns))
+            ]
+        )
+        space = self._space.on(frame.architecture)
+        return [
+            self._mapping(space.empty_batch(1)[0], row, tile, pair)
+            for pair in itertools.product(*choices)
+        ]
+
+    def _mapping(self, mapping: Mapping, row: Ints, tile: Ints, pair: tuple[int, ...]) -> Mapping:
         for i, d in enumerate(self._dimensions):
             inner = int(tile[i])
-            if i in spatial:
-                fits = [int(x) for x in self._divisors[i] if inner % x == 0 and x <= spatial[i]]
-                mapping.spatial[(ACCUMULATOR, SCRATCHPAD)[i], d] = fits[-1]
-                inner //= fits[-1]
+            if i < len(pair):
+                mapping.spatial[(ACCUMULATOR, SCRATCHPAD)[i], d] = pair[i]
+                inner //= pair[i]
             mapping.temporal[ACCUMULATOR, d] = inner
             mapping.temporal[MEMORY, d] = int(self._layer.bound[i] // tile[i])
         number = int(row[tile_kernel.ORDER])

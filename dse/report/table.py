@@ -9,6 +9,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from dse.optimal.known import Known
 from dse.report.front import print_front
 from dse.study.design import DesignMetrics
 from dse.study.result import RunResult
@@ -16,8 +17,21 @@ from dse.study.result import RunResult
 _WIDTH = 100
 
 
-def result_text(result: RunResult, *, color: bool = False, ascii_only: bool = False) -> str:
-    """Return the result table and what was chosen, ready for a terminal."""
+def result_text(
+    result: RunResult,
+    *,
+    color: bool = False,
+    ascii_only: bool = False,
+    known: Known | None = None,
+) -> str:
+    """Return the result table and what was chosen, ready for a terminal.
+
+    Args:
+        result: of the run.
+        color: whether for a terminal that shows colours.
+        ascii_only: whether for one that shows nothing but ASCII.
+        known: what is known of the optimum.
+    """
     buffer = io.StringIO()
     console = Console(file=buffer, width=_WIDTH, force_terminal=color, highlight=False)
     lines = box.ASCII if ascii_only else box.HEAVY_HEAD
@@ -39,6 +53,7 @@ def result_text(result: RunResult, *, color: bool = False, ascii_only: bool = Fa
             f"{result.samples:,} samples, {result.feasible} of {result.designs} designs valid, "
             f"seed {settings['seed']}",
         ),
+        *_proof(result, known),
         ("folder", str(result.folder)),
     ):
         console.print(f"{label:9} {text}", soft_wrap=True, markup=False)
@@ -78,6 +93,24 @@ def _mean(result: RunResult) -> list[tuple[str, str]]:
         f"{result.objective} {result.value:.6g} {result.unit}, geometric mean of {count} networks"
     )
     return [("mean", text)]
+
+
+def _proof(result: RunResult, known: Known | None) -> list[tuple[str, str]]:
+    """Return what the run proved, and how far it is above what is known."""
+    lines = []
+    proof = result.certificate
+    if proof is not None:
+        gap = proof["gap"]
+        said = {
+            "optimal": "proven: no design of the space is better",
+            "unsolved": f"nothing proven: {proof.get('reason', '')}",
+        }.get(proof["status"], f"nothing better by more than {gap or 0:.3%}")
+        lines.append(("proof", said))
+    if known is not None:
+        lines.append(
+            ("known", f"{known.text(result.unit)}: this is {known.factor(result.value):.4f} x that")
+        )
+    return lines
 
 
 def _table(result: RunResult, lines: box.Box) -> Table:
