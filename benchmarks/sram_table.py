@@ -7,7 +7,7 @@ from them: the spacing is then twice the real one, so these errors bound the tab
 
 ``--live N`` draws N random SRAMs between grid points and asks the Accelergy 0.4 on PATH for them
 (with its CACTI plug-in: about 4 s each, half with ``--calls 2`` on two cores; answers are cached).
-Sizes are off the grid; ``--widths any`` puts the widths off it too.
+Sizes are off the grid; ``--widths any`` takes whole bytes that are no power of two.
 ``--json FILE`` writes the figures for programs.
 """
 
@@ -116,11 +116,11 @@ def _live(given: argparse.Namespace) -> dict[str, object]:
 def _drawn(count: int, seed: int, *, any_width: bool) -> list[tuple[int, int, int, int]]:
     """Return random (bits per row, rows, ports, banks), width and size log-uniform.
 
-    With ``any_width``, rows are whole bytes, as CACTI has them, and none is as wide as one of the
-    grid; otherwise all are.
+    With ``any_width``, rows are whole bytes, as CACTI has them, and none is a power of two bits
+    wide; otherwise all are.
     """
     random = np.random.default_rng(seed)
-    grid = {width for curves in cacti._table().values() for width in curves}
+    grid = {1 << exponent for exponent in range(5, 11)}
     drawn: list[tuple[int, int, int, int]] = []
     while len(drawn) < count:
         if any_width:
