@@ -4,7 +4,8 @@
 plug-in (for its ``default_cfg.cfg``) and the CACTI 7 that it comes with, runs the widths between
 the powers of two (about half a second each), keeps what it has in ``--runs FILE`` (interrupted, it
 goes on there), and at the end rewrites ``dse/components/cacti_runs.csv.gz``. Nodes 32 and 45 nm,
-which everything at 40 nm is made from, get three widths between two powers of two, the others one.
+which everything at 40 nm is made from, get three widths between two powers of two, the others one;
+SRAMs of four banks get none.
 
 ``--check N`` repeats N random points of the shipped table instead; the exit status is 1 where CACTI
 says anything else.
@@ -82,9 +83,9 @@ def main() -> int:
 
 
 def _points() -> Iterator[Point]:
-    for node, ports, banks in itertools.product(_NODES_NM, (1, 2), (1, 2, 4)):
-        fine = node in (32, 45) and banks < 4
-        for width, rows in itertools.product(_WIDTHS + _MORE_WIDTHS * fine, _ROWS):
+    for node, ports, banks in itertools.product(_NODES_NM, (1, 2), (1, 2)):
+        widths = _WIDTHS + (_MORE_WIDTHS if node in (32, 45) else ())
+        for width, rows in itertools.product(widths, _ROWS):
             if rows >= 64 * banks and width * rows <= _MOST_BITS:
                 yield Point(node, ports, banks, width, rows)
 

@@ -7,7 +7,8 @@ from them: the spacing is then twice the real one, so these errors bound the tab
 
 ``--live N`` draws N random SRAMs between grid points and asks the Accelergy 0.4 on PATH for them
 (with its CACTI plug-in: about 4 s each, half with ``--calls 2`` on two cores; answers are cached).
-Sizes are off the grid; ``--widths any`` takes whole bytes that are no power of two.
+Sizes are log-uniform, and so are the widths: powers of two (``--widths table``) or whole bytes that
+are none (``--widths any``). ``--widths uniform`` takes all whole bytes alike, so mostly wide rows.
 ``--json FILE`` writes the figures for programs.
 """
 
@@ -44,7 +45,7 @@ def main() -> int:
     parser.add_argument("--node", type=float, default=40.0, help="nm, for points off the grid")
     parser.add_argument("--live", type=int, metavar="N", help="SRAMs to ask Accelergy for")
     parser.add_argument("--seed", type=int, default=0, help="of the random SRAMs")
-    parser.add_argument("--widths", choices=("table", "any"), default="table")
+    parser.add_argument("--widths", choices=("table", "any", "uniform"), default="table")
     parser.add_argument("--calls", type=int, default=1, help="of Accelergy, at the same time")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
@@ -89,7 +90,7 @@ def _live(given: argparse.Namespace) -> dict[str, object]:
     if tool.is_0_3:
         raise ToolError(f"{tool.path} is Accelergy {tool.version}; the table follows 0.4")
     count, calls, node_nm = given.live, given.calls, given.node
-    drawn = _drawn(count, given.seed, any_width=given.widths == "any")
+    drawn = _drawn(count, given.seed, given.widths)
     technology = Technology(node_nm, _CLOCK_NS)
     asked = [_component(*sram) for sram in drawn]
     # every nth, so that each call gets small and large ones
@@ -113,24 +114,22 @@ def _live(given: argparse.Namespace) -> dict[str, object]:
     }
 
 
-def _drawn(count: int, seed: int, *, any_width: bool) -> list[tuple[int, int, int, int]]:
-    """Return random (bits per row, rows, ports, banks), width and size log-uniform.
-
-    With ``any_width``, rows are whole bytes, as CACTI has them, and none is a power of two bits
-    wide; otherwise all are.
-    """
+def _drawn(count: int, seed: int, widths: str) -> list[tuple[int, int, int, int]]:
+    """Return random (bits per row, rows, ports, banks), as ``--widths`` says; sizes log-uniform."""
     random = np.random.default_rng(seed)
-    grid = {1 << exponent for exponent in range(5, 11)}
+    powers = [1 << exponent for exponent in range(5, 11)]
     drawn: list[tuple[int, int, int, int]] = []
     while len(drawn) < count:
-        if any_width:
+        if widths == "any":
             width = 8 * round(float(np.exp(random.uniform(*np.log(_WIDTHS)))) / 8)
+        elif widths == "uniform":
+            width = 8 * int(random.integers(_WIDTHS[0] // 8, _WIDTHS[1] // 8, endpoint=True))
         else:
-            width = int(random.choice(sorted(grid)))
+            width = int(random.choice(powers))
         ports, banks = (int(n) for n in random.choice(_COUNTS, 2))
         fewest, most = cacti._MIN_ROWS * banks, _LARGEST_BITS / width
         rows = round(float(np.exp(random.uniform(np.log(fewest), np.log(most)))))
-        if (width in grid) != any_width:
+        if widths != "any" or width not in powers:
             drawn.append((width, rows, ports, banks))
     return drawn
 
