@@ -74,7 +74,7 @@ def main() -> int:
     missing = [point for point in _points() if point not in table and point not in runs]
     print(f"{len(table)} points in the table, {len(runs)} run before, {len(missing)} to run")
     with ThreadPoolExecutor(given.calls) as pool, given.runs.open("a", encoding="utf-8") as file:
-        for point, values in pool.map(lambda p: (p, _run(p, base, given.cacti)), missing):
+        for point, values in pool.map(lambda p: (p, run_cacti(p, base, given.cacti)), missing):
             runs[point] = values
             file.write(json.dumps([point, values]) + "\n")
             file.flush()
@@ -90,7 +90,7 @@ def _points() -> Iterator[Point]:
                 yield Point(node, ports, banks, width, rows)
 
 
-def _run(point: Point, base: str, cacti: Path) -> tuple[str, ...]:
+def run_cacti(point: Point, base: str, cacti: Path) -> tuple[str, ...]:
     """Return read and write energy, leakage per bank and area, with the table's digits."""
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "sram.cfg"
@@ -122,7 +122,7 @@ def _check(table: Runs, base: str, cacti: Path, count: int) -> int:
     known = sorted(table)
     for index in np.random.default_rng(0).choice(len(known), count, replace=False):
         point = known[index]
-        said = _run(point, base, cacti)
+        said = run_cacti(point, base, cacti)
         if [float(x) for x in said] != [float(x) for x in table[point]]:
             wrong += 1
             print(f"{point}: CACTI says {said}, the table {table[point]}")

@@ -9,6 +9,8 @@ from them: the spacing is then twice the real one, so these errors bound the tab
 (with its CACTI plug-in: about 4 s each, half with ``--calls 2`` on two cores; answers are cached).
 Sizes are log-uniform, and so are the widths: powers of two (``--widths table``) or whole bytes that
 are none (``--widths any``). ``--widths uniform`` takes all whole bytes alike, so mostly wide rows.
+With ``--plug-in FOLDER --cacti PROGRAM`` (see ``cacti_table.py``) CACTI itself is asked, two runs
+an SRAM where Accelergy makes more, and blended between the nodes as the plug-in does it.
 ``--json FILE`` writes the figures for programs.
 """
 
@@ -22,6 +24,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import cacti_table
 import numpy as np
 
 from dse.components import accelergy, cacti
@@ -33,6 +36,8 @@ _QUANTITIES = ("read", "write", "leak", "area")
 _WIDTHS = (32, 1024)
 _LARGEST_BITS = 8 * 2**23
 _COUNTS = (1, 2)
+#: SRAMs in one call of Accelergy, which has a time limit.
+_AT_ONCE = 5
 #: At 1 ns, pJ of leakage per cycle are mW.
 _CLOCK_NS = 1.0
 _COLUMNS = ("read_energy_pJ", "write_energy_pJ", "leak_power_mW", "area_um2")
@@ -47,6 +52,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="of the random SRAMs")
     parser.add_argument("--widths", choices=("table", "any", "uniform"), default="table")
     parser.add_argument("--calls", type=int, default=1, help="of Accelergy, at the same time")
+    parser.add_argument("--plug-in", type=Path, help="accelergy-cacti-plug-in, with --cacti")
+    parser.add_argument("--cacti", type=Path, help="ask this CACTI instead of Accelergy")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     figures: dict[str, object] = {"off_grid": _off_grid(given.node)}
@@ -81,30 +88,21 @@ def _grid(path: Path) -> dict[str, object]:
 
 
 def _live(given: argparse.Namespace) -> dict[str, object]:
-    """Compare random SRAMs off the grid with the installed Accelergy.
+    """Compare random SRAMs off the grid with the installed Accelergy, or with CACTI.
 
     Raises:
         ToolError: Accelergy is missing, failed, or is not of the version that the table follows.
     """
-    tool = accelergy.find()
-    if tool.is_0_3:
-        raise ToolError(f"{tool.path} is Accelergy {tool.version}; the table follows 0.4")
-    count, calls, node_nm = given.live, given.calls, given.node
-    drawn = _drawn(count, given.seed, given.widths)
-    technology = Technology(node_nm, _CLOCK_NS)
-    asked = [_component(*sram) for sram in drawn]
-    # every nth, so that each call gets small and large ones
-    shares = [asked[first::calls] for first in range(calls)]
-    prices: list[accelergy.Price] = [({}, 0.0)] * count
-    with ThreadPoolExecutor(calls) as pool:
-        answers = pool.map(lambda share: accelergy.price_components(share, technology), shares)
-        for first, answer in enumerate(answers):
-            prices[first::calls] = answer
-    theirs = np.array([[*(p[a] for a in _QUANTITIES[:3]), area] for p, area in prices])
+    drawn = _drawn(given.live, given.seed, given.widths)
+    node_nm = given.node
+    if given.cacti:
+        asked, theirs = "CACTI", _by_cacti(drawn, given)
+    else:
+        asked, theirs = _by_accelergy(drawn, given)
     ours = np.array([cacti.scaled_sram(*sram, node_nm) for sram in drawn])
     ranks = [_rank_correlation(a, b) for a, b in zip(ours.T, theirs.T, strict=True)]
     return {
-        "accelergy": tool.version,
+        "asked": asked,
         "node_nm": node_nm,
         "seed": given.seed,
         "widths": given.widths,
@@ -112,6 +110,39 @@ def _live(given: argparse.Namespace) -> dict[str, object]:
         "rank_correlation": dict(zip(_QUANTITIES, ranks, strict=True)),
         "worst": _worst(drawn, ours / theirs - 1),
     }
+
+
+def _by_accelergy(
+    drawn: list[tuple[int, int, int, int]], given: argparse.Namespace
+) -> tuple[str, np.ndarray]:
+    """Return Accelergy's version and its read, write, leakage and area of each SRAM."""
+    tool = accelergy.find()
+    if tool.is_0_3:
+        raise ToolError(f"{tool.path} is Accelergy {tool.version}; the table follows 0.4")
+    technology = Technology(given.node, _CLOCK_NS)
+    asked = [_component(*sram) for sram in drawn]
+    shares = [asked[first : first + _AT_ONCE] for first in range(0, len(asked), _AT_ONCE)]
+    with ThreadPoolExecutor(given.calls) as pool:
+        answers = pool.map(lambda share: accelergy.price_components(share, technology), shares)
+        prices = [price for answer in answers for price in answer]
+    rows = [[*(p[a] for a in _QUANTITIES[:3]), area] for p, area in prices]
+    return f"Accelergy {tool.version}", np.array(rows)
+
+
+def _by_cacti(drawn: list[tuple[int, int, int, int]], given: argparse.Namespace) -> np.ndarray:
+    """Return CACTI's read, write, leakage and area of each SRAM, at the node."""
+    base = (given.plug_in / "default_cfg.cfg").read_text(encoding="utf-8")
+    lower, upper, share = cacti._nodes(given.node)
+    points = [
+        cacti_table.Point(node, ports, banks, width, rows)
+        for width, rows, ports, banks in drawn
+        for node in (lower, upper)
+    ]
+    with ThreadPoolExecutor(given.calls) as pool:
+        runs = list(pool.map(lambda point: cacti_table.run_cacti(point, base, given.cacti), points))
+    values = np.array(runs, float)
+    values[:, 2] *= [point.banks for point in points]
+    return _blend_nodes(values[0::2], values[1::2], share)
 
 
 def _drawn(count: int, seed: int, widths: str) -> list[tuple[int, int, int, int]]:
