@@ -4,7 +4,8 @@
 plug-in (for its ``default_cfg.cfg``) and the CACTI 7 that it comes with, runs the widths between
 the powers of two (about half a second each), keeps what it has in ``--runs FILE`` (interrupted, it
 goes on there), and at the end rewrites ``dse/components/cacti_runs.csv.gz``. Nodes 32 and 45 nm,
-which everything at 40 nm is made from, get three widths between two powers of two, the others one.
+which everything at 40 nm is made from, get three widths between two powers of two, the others one;
+SRAMs of four banks get none.
 
 ``--check N`` repeats N random points of the shipped table instead; the exit status is 1 where CACTI
 says anything else.
@@ -73,7 +74,7 @@ def main() -> int:
     missing = [point for point in _points() if point not in table and point not in runs]
     print(f"{len(table)} points in the table, {len(runs)} run before, {len(missing)} to run")
     with ThreadPoolExecutor(given.calls) as pool, given.runs.open("a", encoding="utf-8") as file:
-        for point, values in pool.map(lambda p: (p, _run(p, base, given.cacti)), missing):
+        for point, values in pool.map(lambda p: (p, run_cacti(p, base, given.cacti)), missing):
             runs[point] = values
             file.write(json.dumps([point, values]) + "\n")
             file.flush()
@@ -82,14 +83,14 @@ def main() -> int:
 
 
 def _points() -> Iterator[Point]:
-    for node, ports, banks in itertools.product(_NODES_NM, (1, 2), (1, 2, 4)):
-        fine = node in (32, 45) and banks < 4
-        for width, rows in itertools.product(_WIDTHS + _MORE_WIDTHS * fine, _ROWS):
+    for node, ports, banks in itertools.product(_NODES_NM, (1, 2), (1, 2)):
+        widths = _WIDTHS + (_MORE_WIDTHS if node in (32, 45) else ())
+        for width, rows in itertools.product(widths, _ROWS):
             if rows >= 64 * banks and width * rows <= _MOST_BITS:
                 yield Point(node, ports, banks, width, rows)
 
 
-def _run(point: Point, base: str, cacti: Path) -> tuple[str, ...]:
+def run_cacti(point: Point, base: str, cacti: Path) -> tuple[str, ...]:
     """Return read and write energy, leakage per bank and area, with the table's digits."""
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "sram.cfg"
@@ -121,7 +122,7 @@ def _check(table: Runs, base: str, cacti: Path, count: int) -> int:
     known = sorted(table)
     for index in np.random.default_rng(0).choice(len(known), count, replace=False):
         point = known[index]
-        said = _run(point, base, cacti)
+        said = run_cacti(point, base, cacti)
         if [float(x) for x in said] != [float(x) for x in table[point]]:
             wrong += 1
             print(f"{point}: CACTI says {said}, the table {table[point]}")

@@ -7,7 +7,10 @@ from them: the spacing is then twice the real one, so these errors bound the tab
 
 ``--live N`` draws N random SRAMs between grid points and asks the Accelergy 0.4 on PATH for them
 (with its CACTI plug-in: about 4 s each, half with ``--calls 2`` on two cores; answers are cached).
-Sizes are off the grid; ``--widths any`` puts the widths off it too.
+Sizes are log-uniform, and so are the widths: powers of two (``--widths table``) or whole bytes that
+are none (``--widths any``). ``--widths uniform`` takes all whole bytes alike, so mostly wide rows.
+With ``--plug-in FOLDER --cacti PROGRAM`` (see ``cacti_table.py``) CACTI itself is asked, two runs
+an SRAM where Accelergy makes more, and blended between the nodes as the plug-in does it.
 ``--json FILE`` writes the figures for programs.
 """
 
@@ -21,6 +24,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import cacti_table
 import numpy as np
 
 from dse.components import accelergy, cacti
@@ -32,6 +36,8 @@ _QUANTITIES = ("read", "write", "leak", "area")
 _WIDTHS = (32, 1024)
 _LARGEST_BITS = 8 * 2**23
 _COUNTS = (1, 2)
+#: SRAMs in one call of Accelergy, which has a time limit.
+_AT_ONCE = 5
 #: At 1 ns, pJ of leakage per cycle are mW.
 _CLOCK_NS = 1.0
 _COLUMNS = ("read_energy_pJ", "write_energy_pJ", "leak_power_mW", "area_um2")
@@ -44,8 +50,10 @@ def main() -> int:
     parser.add_argument("--node", type=float, default=40.0, help="nm, for points off the grid")
     parser.add_argument("--live", type=int, metavar="N", help="SRAMs to ask Accelergy for")
     parser.add_argument("--seed", type=int, default=0, help="of the random SRAMs")
-    parser.add_argument("--widths", choices=("table", "any"), default="table")
+    parser.add_argument("--widths", choices=("table", "any", "uniform"), default="table")
     parser.add_argument("--calls", type=int, default=1, help="of Accelergy, at the same time")
+    parser.add_argument("--plug-in", type=Path, help="accelergy-cacti-plug-in, with --cacti")
+    parser.add_argument("--cacti", type=Path, help="ask this CACTI instead of Accelergy")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     figures: dict[str, object] = {"off_grid": _off_grid(given.node)}
@@ -80,30 +88,21 @@ def _grid(path: Path) -> dict[str, object]:
 
 
 def _live(given: argparse.Namespace) -> dict[str, object]:
-    """Compare random SRAMs off the grid with the installed Accelergy.
+    """Compare random SRAMs off the grid with the installed Accelergy, or with CACTI.
 
     Raises:
         ToolError: Accelergy is missing, failed, or is not of the version that the table follows.
     """
-    tool = accelergy.find()
-    if tool.is_0_3:
-        raise ToolError(f"{tool.path} is Accelergy {tool.version}; the table follows 0.4")
-    count, calls, node_nm = given.live, given.calls, given.node
-    drawn = _drawn(count, given.seed, any_width=given.widths == "any")
-    technology = Technology(node_nm, _CLOCK_NS)
-    asked = [_component(*sram) for sram in drawn]
-    # every nth, so that each call gets small and large ones
-    shares = [asked[first::calls] for first in range(calls)]
-    prices: list[accelergy.Price] = [({}, 0.0)] * count
-    with ThreadPoolExecutor(calls) as pool:
-        answers = pool.map(lambda share: accelergy.price_components(share, technology), shares)
-        for first, answer in enumerate(answers):
-            prices[first::calls] = answer
-    theirs = np.array([[*(p[a] for a in _QUANTITIES[:3]), area] for p, area in prices])
+    drawn = _drawn(given.live, given.seed, given.widths)
+    node_nm = given.node
+    if given.cacti:
+        asked, theirs = "CACTI", _by_cacti(drawn, given)
+    else:
+        asked, theirs = _by_accelergy(drawn, given)
     ours = np.array([cacti.scaled_sram(*sram, node_nm) for sram in drawn])
     ranks = [_rank_correlation(a, b) for a, b in zip(ours.T, theirs.T, strict=True)]
     return {
-        "accelergy": tool.version,
+        "asked": asked,
         "node_nm": node_nm,
         "seed": given.seed,
         "widths": given.widths,
@@ -113,24 +112,55 @@ def _live(given: argparse.Namespace) -> dict[str, object]:
     }
 
 
-def _drawn(count: int, seed: int, *, any_width: bool) -> list[tuple[int, int, int, int]]:
-    """Return random (bits per row, rows, ports, banks), width and size log-uniform.
+def _by_accelergy(
+    drawn: list[tuple[int, int, int, int]], given: argparse.Namespace
+) -> tuple[str, np.ndarray]:
+    """Return Accelergy's version and its read, write, leakage and area of each SRAM."""
+    tool = accelergy.find()
+    if tool.is_0_3:
+        raise ToolError(f"{tool.path} is Accelergy {tool.version}; the table follows 0.4")
+    technology = Technology(given.node, _CLOCK_NS)
+    asked = [_component(*sram) for sram in drawn]
+    shares = [asked[first : first + _AT_ONCE] for first in range(0, len(asked), _AT_ONCE)]
+    with ThreadPoolExecutor(given.calls) as pool:
+        answers = pool.map(lambda share: accelergy.price_components(share, technology), shares)
+        prices = [price for answer in answers for price in answer]
+    rows = [[*(p[a] for a in _QUANTITIES[:3]), area] for p, area in prices]
+    return f"Accelergy {tool.version}", np.array(rows)
 
-    With ``any_width``, rows are whole bytes, as CACTI has them, and none is as wide as one of the
-    grid; otherwise all are.
-    """
+
+def _by_cacti(drawn: list[tuple[int, int, int, int]], given: argparse.Namespace) -> np.ndarray:
+    """Return CACTI's read, write, leakage and area of each SRAM, at the node."""
+    base = (given.plug_in / "default_cfg.cfg").read_text(encoding="utf-8")
+    lower, upper, share = cacti._nodes(given.node)
+    points = [
+        cacti_table.Point(node, ports, banks, width, rows)
+        for width, rows, ports, banks in drawn
+        for node in (lower, upper)
+    ]
+    with ThreadPoolExecutor(given.calls) as pool:
+        runs = list(pool.map(lambda point: cacti_table.run_cacti(point, base, given.cacti), points))
+    values = np.array(runs, float)
+    values[:, 2] *= [point.banks for point in points]
+    return _blend_nodes(values[0::2], values[1::2], share)
+
+
+def _drawn(count: int, seed: int, widths: str) -> list[tuple[int, int, int, int]]:
+    """Return random (bits per row, rows, ports, banks), as ``--widths`` says; sizes log-uniform."""
     random = np.random.default_rng(seed)
-    grid = {width for curves in cacti._table().values() for width in curves}
+    powers = [1 << exponent for exponent in range(5, 11)]
     drawn: list[tuple[int, int, int, int]] = []
     while len(drawn) < count:
-        if any_width:
+        if widths == "any":
             width = 8 * round(float(np.exp(random.uniform(*np.log(_WIDTHS)))) / 8)
+        elif widths == "uniform":
+            width = 8 * int(random.integers(_WIDTHS[0] // 8, _WIDTHS[1] // 8, endpoint=True))
         else:
-            width = int(random.choice(sorted(grid)))
+            width = int(random.choice(powers))
         ports, banks = (int(n) for n in random.choice(_COUNTS, 2))
         fewest, most = cacti._MIN_ROWS * banks, _LARGEST_BITS / width
         rows = round(float(np.exp(random.uniform(np.log(fewest), np.log(most)))))
-        if (width in grid) != any_width:
+        if widths != "any" or width not in powers:
             drawn.append((width, rows, ports, banks))
     return drawn
 

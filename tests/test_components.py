@@ -6,6 +6,7 @@ import math
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from dse.architecture import AccessEnergy, Architecture, Compute, StorageLevel
@@ -23,6 +24,7 @@ from dse.errors import SpecError
 REPOSITORY = Path(__file__).resolve().parent.parent
 _REFERENCE = Path(os.environ.get("DSE_REFERENCE", REPOSITORY.parent / "shared" / "reference"))
 _GRID = _REFERENCE / "cacti_sram_grid.csv.gz"
+_RANDOM = REPOSITORY / "tests" / "data" / "sram_random.csv.gz"
 _SUBSET = REPOSITORY / "tests" / "data" / "sram_grid.csv.gz"
 _COLUMNS = ("read_energy_pJ", "write_energy_pJ", "leak_power_mW", "area_um2")
 _AT_40 = Technology(40, 1.0)
@@ -45,6 +47,18 @@ def grid_error(path):
         for value, key in zip(made, _COLUMNS, strict=True):
             worst = max(worst, abs(value / float(row[key]) - 1))
     return points, worst
+
+
+def test_sram_off_the_grid_is_near_cacti():
+    """100 random SRAMs of any width, up to 8 MB, by CACTI itself at 32 and 45 nm, blended to 40."""
+    rows = list(csv.DictReader(gzip.decompress(_RANDOM.read_bytes()).decode().splitlines()))
+    numbers = np.array([[float(x) for x in row.values()] for row in rows])
+    made = np.array([scaled_sram(*map(int, row[:4]), 40) for row in numbers])
+    errors = np.abs(made / numbers[:, 4:] - 1)
+    assert errors.shape == (100, 4)
+    # read, write, leakage, area
+    assert (errors.mean(axis=0) < (0.025, 0.024, 0.010, 0.023)).all()
+    assert (np.quantile(errors, 0.9, axis=0) < (0.080, 0.075, 0.032, 0.075)).all()
 
 
 def test_sram_equals_accelergy_on_part_of_the_grid():

@@ -61,15 +61,17 @@ def test_verdicts_are_compared_word_by_word():
 def test_validate_files(tmp_path, capsys, kind):
     (tmp_path / "in.yaml").write_text(RICH)
     plot = tmp_path / "plots" / f"v.{kind}"
-    arguments = ["validate", str(tmp_path / "in.yaml"), "--binary", str(stub(tmp_path / "bin"))]
+    binary = str(stub(tmp_path / "bin"))
+    only = ["--only", "timeloop-model", "--binary", binary]
+    arguments = ["validate", str(tmp_path / "in.yaml"), *only]
     assert main([*arguments, "--plot", str(plot)]) == 0
     assert "verdict: they agree" in capsys.readouterr().out
     assert plot.stat().st_size > 1000
     assert main([*arguments, "--json", "--timeloop-version", "dosa"]) == 1
     told = json.loads(capsys.readouterr().out)
     assert told["agrees"] is False
-    (only,) = told["comparisons"]
-    assert [row["metric"] for row in only["metrics"]][:2] == ["cycles", "energy"]
+    (one,) = told["comparisons"]
+    assert [row["metric"] for row in one["metrics"]][:2] == ["cycles", "energy"]
 
 
 @pytest.mark.parametrize(
@@ -86,6 +88,24 @@ def test_what_validate_refuses(tmp_path, capsys, arguments, code, said):
     binary = [] if "--binary" in arguments else ["--binary", str(stub(tmp_path / "bin"))]
     assert main(["validate", *arguments, *binary]) == code
     assert said in capsys.readouterr().err
+
+
+def test_validate_uses_every_timeloop_that_is_found(tmp_path, capsys, monkeypatch):
+    import pytimeloop_stub
+
+    (tmp_path / "in.yaml").write_text(RICH)
+    monkeypatch.setenv("DSE_TIMELOOP_MODEL", str(stub(tmp_path / "bin", version="3.0.3")))
+    monkeypatch.setenv("DSE_PYTIMELOOP_PYTHON", pytimeloop_stub.stub(tmp_path / "bin"))
+    plot = tmp_path / "both.svg"
+    assert main(["validate", str(tmp_path / "in.yaml"), "--plot", str(plot)]) == 0
+    out = capsys.readouterr().out
+    assert "by native 3.0.3 and timeloop-model (3.0.3)" in out
+    assert "by native 4cf6d4c and pytimeloop (4cf6d4c)" in out
+    assert plot.stat().st_size > 1000
+    # one that the user names and that does not work is an error, not left out
+    monkeypatch.setenv("DSE_PYTIMELOOP_PYTHON", pytimeloop_stub.stub(tmp_path / "bin", "early"))
+    assert main(["validate", str(tmp_path / "in.yaml")]) == 4
+    assert "ended with exit status 3" in capsys.readouterr().err
 
 
 @live
