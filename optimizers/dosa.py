@@ -46,7 +46,8 @@ class DosaSettings:
         "shuffle", "loop orders: shuffle (greedy, after each rounding) softmax gumbel none"
     )
     variables: str = setting(
-        "log", "what Adam steps in: log (of factors), linear (factors over their largest start)"
+        "log",
+        "what Adam steps in: log (of factors), linear (factors over the middle of their range)",
     )
     learning_rate: float | None = setting(
         None, "of Adam; null: 0.01 of logarithms, 7.5e-5 of linear variables (the paper's)"

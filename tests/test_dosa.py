@@ -441,3 +441,15 @@ def test_validate_says_when_the_twin_is_far_off(monkeypatch):
 def test_what_validate_differentiable_refuses(words, said, capsys):
     assert main(["validate", *words]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_linear_steps_are_measured_as_in_the_paper():
+    """The paper's column maxima of Gemmini: K 8 and C 16 in space, P 14, C 64, K 128 in time."""
+    space = space_of("gemmini", "resnet50")
+    slots = Descent(space, {}, None).slots
+    places = zip(slots.kind, slots.level, slots.dimension, strict=True)
+    of = dict(zip(places, slots.scale, strict=True))
+    names = space.workload.layers[0].problem.dimensions
+    paper = {(1, 2, "K"): 8, (1, 1, "C"): 16, (0, 1, "P"): 14, (0, 1, "C"): 64, (0, 1, "R"): 3}
+    for (kind, level, name), value in paper.items():
+        assert value / 1.5 < of[kind, level, names.index(name)] < value * 1.5

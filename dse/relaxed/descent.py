@@ -56,15 +56,12 @@ class Place:
         log_free: ``(F,)`` logarithms of the free factors.
         adam: the optimizer's state.
         base: values of the variables that are not inferred.
-        scale: ``(F,)`` what linear steps are measured in: the largest factor that any layer
-            starts with at the same level and dimension.
     """
 
     points: Points
     log_free: Floats
     adam: Adam
     base: Values
-    scale: Floats
 
 
 class Descent:
@@ -108,16 +105,14 @@ class Descent:
         points = self.network.twin.points(mappings, list(range(len(mappings))))
         log_free = self.slots.read(points)
         zeros = np.zeros(len(log_free))
-        return Place(
-            points, log_free, Adam(zeros, zeros.copy()), self.base, self._largest_factors(points)
-        )
+        return Place(points, log_free, Adam(zeros, zeros.copy()), self.base)
 
     def step(self, place: Place, rate: float, *, linear: bool, mix: Mix | None = None) -> None:
         """Take one step of Adam; costs a sample, or one per order that is mixed.
 
         Args:
             place: is moved.
-            rate: Adam's, of the logarithms of factors, or of factors over ``place.scale``.
+            rate: Adam's, of the logarithms of factors, or of factors over ``slots.scale``.
             linear: whether the factors themselves are stepped in.
             mix: weighs the loop orders of each layer; None: those of the place are taken.
         """
@@ -133,7 +128,7 @@ class Descent:
         top = np.log(self.slots.cap)
         if linear:
             factor = np.exp(place.log_free)
-            unit = place.scale
+            unit = self.slots.scale
             moved = factor + unit * place.adam.move(gradient * unit / factor, rate)
             place.log_free = np.clip(np.log(np.maximum(moved, 1.0)), 0.0, top)
         else:
@@ -199,11 +194,6 @@ class Descent:
         """Go on from whole points."""
         place.points = points
         place.log_free = self.slots.read(points)
-
-    def _largest_factors(self, points: Points) -> Floats:
-        largest = np.stack([points.temporal, points.spatial]).max(axis=1)
-        scale: Floats = largest[self.slots.kind, self.slots.level, self.slots.dimension]
-        return scale
 
     def _largest(self) -> Architecture:
         """Return the largest hardware that may be inferred, whatever the budget says."""

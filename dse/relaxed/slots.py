@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -106,6 +106,20 @@ class Slots:
 
     def __len__(self) -> int:
         return len(self.layer)
+
+    @cached_property
+    def scale(self) -> Floats:
+        """What linear steps are measured in, ``(F,)``.
+
+        The middle of a factor's range, by its ratio to the ends: the square root of the most that
+        any layer could have at the same level and dimension.
+        """
+        most = np.minimum(self.cap, np.exp(self.log_bound[self.rest]))
+        table = np.ones(self.log_fixed.shape)
+        table[self.kind, self.layer, self.level, self.dimension] = most
+        largest = table.max(axis=1)
+        scale: Floats = np.sqrt(largest[self.kind, self.level, self.dimension])
+        return scale
 
     def read(self, points: Points) -> Floats:
         """Return the logarithms of the free factors of N points, ``(F,)``."""
