@@ -32,9 +32,9 @@ Ints = npt.NDArray[np.int64]
 
 ENCODINGS = ("importance", "index")
 TILES = ("log", "linear")
-#: Where searches start: the array well filled, the innermost tiles small, tensors rather kept than
+#: Where searches start: the array filled, the innermost tiles small, tensors rather kept than
 #: bypassed, all else undecided.
-_ARRAY, _INNERMOST, _KEPT, _UNDECIDED = 0.8, 0.15, 0.7, 0.5
+_ARRAY, _INNERMOST, _KEPT, _UNDECIDED = 1.0, 0.15, 0.9, 0.5
 
 #: A place that may hold factors: level, and whether it is spatial.
 Place = tuple[int, bool]
@@ -118,7 +118,6 @@ class Genome:
         one = self._one
         axes = count if self.arrays.any_axes_vary else 1
         wide = {
-            "permutation": count,
             "spatial_permutation": axes,
             "split": axes,
             "keep": count if self.arrays.keeps_vary else 1,
@@ -128,6 +127,7 @@ class Genome:
             for name in ("temporal", "spatial", *wide)
         }
         flags = ("no_temporal_reuse", "no_multicast", "no_link_transfer")
+        fields["permutation"] = np.repeat(self.arrays.order[0][:, :, None], count, axis=2)
         return MappingBatch(**fields, **{name: getattr(one, name) for name in flags})
 
     def _gene(self, start: float) -> int:
