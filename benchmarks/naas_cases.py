@@ -1,4 +1,4 @@
-"""What `benchmarks/naas.py` measures: chips as built and searched arrays, with equal mapper effort."""
+"""What `benchmarks/naas.py` measures: chips and searched arrays, with equal mapper effort."""
 
 from __future__ import annotations
 
@@ -100,7 +100,9 @@ class Clock:
         NativeEvaluator.evaluate = self._evaluate  # type: ignore[method-assign]
 
 
-def mapped(arch: str, networks: str, values: dict[str, int], effort: Effort, seed: int) -> RunResult:
+def mapped(
+    arch: str, networks: str, values: dict[str, int], effort: Effort, seed: int
+) -> RunResult:
     """Map networks onto given hardware with the mapper ``cma``."""
     with tempfile.TemporaryDirectory() as folder:
         return run(
@@ -142,7 +144,12 @@ def drawn(
 
 
 def _journalled(
-    arch: str, networks: str, optimizer: Any, mapper: Any, effort: Effort, seed: int  # noqa: ANN401
+    arch: str,
+    networks: str,
+    optimizer: dict[str, Any],
+    mapper: dict[str, Any] | None,
+    effort: Effort,
+    seed: int,
 ) -> tuple[RunResult, list[dict[str, Any]]]:
     with tempfile.TemporaryDirectory() as folder:
         result = run(
@@ -270,5 +277,3 @@ def ablation(scenario: Scenario, network: str, effort: Effort, seeds: int) -> di
         generations(journal, effort.population) for _, journal in found_at_random
     ]
     return result
-
-

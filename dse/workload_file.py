@@ -93,9 +93,7 @@ def networks_text(networks: Sequence[Source]) -> bytes:
     return text.encode()
 
 
-def read_workload(
-    path: Source, parameters: Mapping[str, object] | None = None
-) -> Workload:
+def read_workload(path: Source, parameters: Mapping[str, object] | None = None) -> Workload:
     """Read a workload file: a network, or several under ``networks``.
 
     Args:
@@ -135,9 +133,7 @@ def parse_workload(
         raise SpecError(f"{where}: {error}") from error
 
 
-def _parse_networks(
-    spec: NetworksSpec, where: str, parameters: Mapping[str, object]
-) -> Workload:
+def _parse_networks(spec: NetworksSpec, where: str, parameters: Mapping[str, object]) -> Workload:
     """Build all networks; each gets those of the parameters that it declares."""
     declared = [set(content.get("parameters") or {}) for content in spec.networks]
     for name in parameters:

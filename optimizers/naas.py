@@ -1,14 +1,14 @@
-"""NAAS: evolution of the accelerator, its connectivity and its mappings (Lin, Yang, Han; DAC 2021).
+"""NAAS: evolution of accelerator, connectivity and mappings (Lin, Yang and Han, DAC 2021).
 
-Two loops of CMA-ES. This is the outer one, over the hardware as a vector (`dse.evolution.hardware`);
-the inner one searches the mapping of every layer (`dse.mappers.cma`), which this optimizer chooses
-unless another mapper is named. The reward is the run's objective: for several networks
-(``workload=vgg16+resnet50``), the geometric mean over them.
+Two loops of CMA-ES. This is the outer one, over the hardware as a vector
+(`dse.evolution.hardware`); the inner one searches the mapping of every layer (`dse.mappers.cma`),
+which this optimizer chooses unless another mapper is named. The reward is the run's objective: for
+several networks (``workload=vgg16+resnet50``), the geometric mean over them.
 
 The paper's third loop, over neural architectures, would sit inside the outer one: each hardware
-would be rewarded with the best of several networks. It would need a workload that is itself a design
-variable: `SearchSpace.workload` is what a design is evaluated on, and `Design` would have to name
-one. Nothing here depends on there being one workload.
+would be rewarded with the best of several networks. It would need a workload that is itself a
+design variable: `SearchSpace.workload` is what a design is evaluated on, and `Design` would have to
+name one. Nothing here depends on there being one workload.
 
 What the paper leaves open is a setting: population, step size, scale of sizes, where the search
 starts, and mappings per hardware.
@@ -65,8 +65,8 @@ class NaasSettings:
     scale: str = setting("log", "of sizes: log (every factor equally likely) or linear")
     start: str | None = setting(
         None,
-        "where the search starts: center of the space, or chip (the template's own design, which is "
-        "the first candidate); null: chip where the template has one",
+        "where the search starts: center of the space, or chip (the template's own design, which "
+        "is the first candidate); null: chip where the template has one",
     )
     mappings_per_hardware: int | None = setting(
         None, "mappings per layer on each hardware; null: what the budget leaves for 15 generations"
@@ -132,14 +132,16 @@ class Naas(Optimizer[NaasSettings]):
             designs.append(Design(values, mapping_samples=self.mappings_per_hardware))
         return designs
 
-    def tell(self, designs: Sequence[Design], metrics: Sequence[DesignMetrics]) -> None:
+    def tell(
+        self,
+        designs: Sequence[Design],  # noqa: ARG002 - their vectors are remembered
+        metrics: Sequence[DesignMetrics],
+    ) -> None:
         """Learn from a generation; one that the end of the budget cut short teaches nothing."""
         if len(metrics) < self.settings.population:
             return
         value = [self.space.objective(m) if m.valid else _WORST for m in metrics]
-        self._cma.tell(
-            [(x, min(v, _WORST)) for x, v in zip(self._asked, value, strict=True)]
-        )
+        self._cma.tell([(x, min(v, _WORST)) for x, v in zip(self._asked, value, strict=True)])
 
     def _started(self) -> tuple[Floats, Values]:
         """Return the chip's own hardware, where the search starts."""

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -41,7 +41,7 @@ Place = tuple[int, bool]
 
 
 class GenomeArrays(NamedTuple):
-    """A genome for the compiled decoder: H hardware, L levels, D dimensions, K places, T tensors."""
+    """A genome for the decoder: H hardware, L levels, D dimensions, K places, T tensors."""
 
     steps: Ints  # (H, D) places of each dimension
     level: Ints  # (H, D, K) in the order in which they are filled
@@ -134,12 +134,10 @@ class Genome:
         self._start.append(start)
         return len(self._start) - 1
 
-    def _factor_arrays(self) -> dict[str, npt.NDArray[np.generic]]:
+    def _factor_arrays(self) -> dict[str, Any]:
         """Lay out the tile ratios, and join the lattices of all dimensions on all hardware."""
         hardware, _, dimensions = self._shape
-        walks = [
-            [_walk(space, d) for d in range(dimensions)] for space in self.spaces
-        ]
+        walks = [[_walk(space, d) for d in range(dimensions)] for space in self.spaces]
         longest = max((len(walk.places) for row in walks for walk in row), default=0)
         shape = (hardware, dimensions, longest)
         steps, root = np.zeros(shape[:2], np.int64), np.zeros(shape[:2], np.int64)
@@ -181,7 +179,7 @@ class Genome:
             for d, place in ordered
         }
 
-    def _order_arrays(self) -> dict[str, npt.NDArray[np.generic] | bool]:
+    def _order_arrays(self) -> dict[str, Any]:
         """Lay out loop orders, axes and keeps."""
         parts = [space.arrays for space in self.spaces]
         order = np.stack([x.order for x in parts])
@@ -225,8 +223,8 @@ class Genome:
         if not by_index:
             return self._genes_where(movable)
         genes = np.full((levels, dimensions), -1, np.int64)
-        for s in np.flatnonzero(movable.any(axis=1)):
-            genes[s] = self._gene(_UNDECIDED)
+        for level in np.flatnonzero(movable.any(axis=1)):
+            genes[level] = self._gene(_UNDECIDED)
         return genes
 
     def _genes_where(self, wanted: npt.NDArray[np.bool_], start: float = _UNDECIDED) -> Ints:
@@ -235,9 +233,7 @@ class Genome:
             genes[place] = self._gene(start)
         return genes
 
-    def _fixed(
-        self, order: npt.NDArray[np.int8], start: Ints, count: Ints
-    ) -> npt.NDArray[np.int8]:
+    def _fixed(self, order: npt.NDArray[np.int8], start: Ints, count: Ints) -> npt.NDArray[np.int8]:
         """Sort the free stretches of all orders as the coding says; others stay innermost."""
         wanted = [self._names.index(d) for d in self.coding.order or () if d in self._names]
         place = {d: len(wanted) - i for i, d in enumerate(wanted)}
@@ -297,7 +293,7 @@ class _Lattices:
             self._nodes += len(lattice.first)
         return known
 
-    def arrays(self) -> dict[str, npt.NDArray[np.generic]]:
+    def arrays(self) -> dict[str, Any]:
         """Return nodes and edges of all lattices.
 
         A lattice has one entry of ``first`` more than nodes, so that its last node's edges end.
@@ -317,4 +313,3 @@ class _Lattices:
                 [x.target + r for x, r in zip(self._parts, roots[:-1], strict=True)]
             ).astype(np.int64),
         }
-

@@ -23,6 +23,7 @@ Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 Indices = npt.NDArray[np.intp]
 
+
 class Population:
     """Draws candidates of the searches on several pieces of hardware.
 

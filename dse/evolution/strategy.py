@@ -63,9 +63,7 @@ def rates(n: int, population: int, covariance: str) -> Rates:
         c_sigma = (mu_eff + 2) / (n + mu_eff + 3)
         c_c = 4 / (n + 4)
     else:
-        c_mu = min(
-            1 - c_1 - 1e-8, 2 * (mu_eff - 2 + 1 / mu_eff) / ((n + 2) ** 2 + mu_eff)
-        )
+        c_mu = min(1 - c_1 - 1e-8, 2 * (mu_eff - 2 + 1 / mu_eff) / ((n + 2) ** 2 + mu_eff))
         weights = _signed(raw, n, parents, mu_eff, c_1, c_mu)
         c_sigma = (mu_eff + 2) / (n + mu_eff + 5)
         c_c = (4 + mu_eff / n) / (n + 4 + 2 * mu_eff / n)
@@ -77,11 +75,10 @@ def rates(n: int, population: int, covariance: str) -> Rates:
 def _signed(raw: Floats, n: int, parents: int, mu_eff: float, c_1: float, c_mu: float) -> Floats:
     """Return the weights of an active update: those of the worse half are negative (eq. 50-53)."""
     worse = float(raw[parents:].sum() ** 2 / (raw[parents:] ** 2).sum())
-    alpha = min(
-        1 + c_1 / c_mu, 1 + 2 * worse / (mu_eff + 2), (1 - c_1 - c_mu) / (n * c_mu)
-    )
+    alpha = min(1 + c_1 / c_mu, 1 + 2 * worse / (mu_eff + 2), (1 - c_1 - c_mu) / (n * c_mu))
     positive, negative = raw[raw > 0].sum(), -raw[raw < 0].sum()
-    return np.where(raw >= 0, raw / positive, alpha * raw / negative)
+    signed: Floats = np.where(raw >= 0, raw / positive, alpha * raw / negative)
+    return signed
 
 
 class Strategies:
@@ -117,7 +114,9 @@ class Strategies:
         self.mean = mean.copy()
         searches, n = mean.shape
         self.sigma = np.full(searches, sigma)
-        self.cov = np.ones((searches, n)) if self._diagonal else np.tile(np.eye(n), (searches, 1, 1))
+        self.cov = (
+            np.ones((searches, n)) if self._diagonal else np.tile(np.eye(n), (searches, 1, 1))
+        )
         self._path_sigma, self._path_c = np.zeros_like(mean), np.zeros_like(mean)
         self._generation = np.zeros(searches, np.int64)
         self._axes: tuple[Floats, Floats] | None = None
@@ -204,7 +203,8 @@ class Strategies:
     @property
     def spread(self) -> Floats:
         """Largest standard deviation of each search along any axis, ``(S,)``."""
-        return self.sigma * self._decomposed()[0].max(axis=1)
+        widest: Floats = self.sigma * self._decomposed()[0].max(axis=1)
+        return widest
 
     def _decomposed(self) -> tuple[Floats, Floats]:
         """Return lengths and directions of the covariances' axes (no directions: diagonal)."""
@@ -222,4 +222,5 @@ class Strategies:
         """Return ``C^(-1/2) y`` for rows of vectors ``(S, k, n)``."""
         if self._diagonal:
             return y / scale[:, None, :]
-        return ((y @ basis) / scale[:, None, :]) @ basis.transpose(0, 2, 1)
+        turned: Floats = ((y @ basis) / scale[:, None, :]) @ basis.transpose(0, 2, 1)
+        return turned

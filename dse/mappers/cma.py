@@ -18,6 +18,7 @@ from dse.problem import Problem
 from dse.settings import setting
 
 if TYPE_CHECKING:
+    from dse.evolution.genome import Coding
     from dse.evolution.population import Population
     from dse.evolution.strategy import Strategies
 
@@ -36,7 +37,9 @@ class CmaSettings:
     encoding: str = setting(
         "importance", "of loop orders: importance (the larger, the further outside) or index"
     )
-    search: str = setting("mapping", "mapping: tiles and orders; tiles: orders are those of 'order'")
+    search: str = setting(
+        "mapping", "mapping: tiles and orders; tiles: orders are those of 'order'"
+    )
     order: str = setting(
         "K C P Q R S", "loop order of all levels, outermost first, where search=tiles"
     )
@@ -112,7 +115,7 @@ class CmaMapper(Mapper[CmaSettings]):
         at_least("max_draws", s.max_draws, 1)
         at_least("patience", s.patience, 0)
 
-    def _coding(self) -> object:
+    def _coding(self) -> Coding:
         from dse.evolution.genome import Coding  # noqa: PLC0415
 
         s = self.settings
@@ -154,7 +157,9 @@ class CmaMapper(Mapper[CmaSettings]):
         s = self.settings
         return s.max_draws if s.legality == "resample" else max(1, s.max_draws // 10)
 
-    def _restart(self, strategies: Strategies, stalled: npt.NDArray[np.int64], own: Indices) -> None:
+    def _restart(
+        self, strategies: Strategies, stalled: npt.NDArray[np.int64], own: Indices
+    ) -> None:
         if not own.size:
             return
         over = strategies.spread < _NARROW

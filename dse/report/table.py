@@ -52,7 +52,9 @@ def _mean(result: RunResult) -> list[tuple[str, str]]:
     if not result.metrics.networks:
         return []
     count = len(result.metrics.networks)
-    text = f"{result.objective} {result.value:.6g} {result.unit}, geometric mean of {count} networks"
+    text = (
+        f"{result.objective} {result.value:.6g} {result.unit}, geometric mean of {count} networks"
+    )
     return [("mean", text)]
 
 
