@@ -77,7 +77,9 @@ class VariableSpec(Strict):
         ranged = self.min is not None or self.max is not None
         if ranged + (self.values is not None) + (self.choices is not None) != 1:
             raise ValueError("expected either min and max, or values, or choices")
-        listed = self.values or (tuple(self.choices) if self.choices else None)
+        listed: tuple[object, ...] | None = self.values
+        if self.choices is not None:
+            listed = tuple(self.choices)
         if listed is None:
             self._check_range()
         elif self.step != 1 or self.sampling != "uniform":

@@ -1,14 +1,14 @@
-"""NAAS: evolution of the accelerator, its connectivity and its mappings (Lin, Yang, Han; DAC 2021).
+"""NAAS: evolution of accelerator, connectivity and mappings (Lin, Yang and Han, DAC 2021).
 
-Two loops of CMA-ES. This is the outer one, over the hardware as a vector (`dse.evolution.hardware`);
-the inner one searches the mapping of every layer (`dse.mappers.cma`), which this optimizer chooses
-unless another mapper is named. The reward is the run's objective: for several networks
-(``workload=vgg16+resnet50``), the geometric mean over them.
+Two loops of CMA-ES. This is the outer one, over the hardware as a vector
+(`dse.evolution.hardware`); the inner one searches the mapping of every layer (`dse.mappers.cma`),
+which this optimizer chooses unless another mapper is named. The reward is the run's objective: for
+several networks (``workload=vgg16+resnet50``), the geometric mean over them.
 
 The paper's third loop, over neural architectures, would sit inside the outer one: each hardware
-would be rewarded with the best of several networks. It would need a workload that is itself a design
-variable: `SearchSpace.workload` is what a design is evaluated on, and `Design` would have to name
-one. Nothing here depends on there being one workload.
+would be rewarded with the best of several networks. It would need a workload that is itself a
+design variable: `SearchSpace.workload` is what a design is evaluated on, and `Design` would have to
+name one. Nothing here depends on there being one workload.
 
 What the paper leaves open is a setting: population, step size, scale of sizes, where the search
 starts, and mappings per hardware.
@@ -52,7 +52,7 @@ class NaasSettings:
     """Settings of NAAS."""
 
     population: int = setting(20, "hardware per generation")
-    sigma: float = setting(0.3, "first step size, of numbers in 0 to 1")
+    sigma: float = setting(0.2, "first step size, of numbers in 0 to 1")
     encoding: str = setting("importance", "of parallel dimensions and loop orders: or index")
     search: str = setting(
         "mapping",
@@ -63,7 +63,11 @@ class NaasSettings:
         "resample", "of hardware beyond the budget: resample (the paper's), or repair by shrinking"
     )
     scale: str = setting("log", "of sizes: log (every factor equally likely) or linear")
-    start: str = setting("center", "where the search starts: center of the space, or chip")
+    start: str | None = setting(
+        None,
+        "where the search starts: center of the space, or chip (the template's own design, which "
+        "is the first candidate); null: chip where the template has one",
+    )
     mappings_per_hardware: int | None = setting(
         None, "mappings per layer on each hardware; null: what the budget leaves for 15 generations"
     )
@@ -122,13 +126,17 @@ class Naas(Optimizer[NaasSettings]):
         self._asked = []
         designs = []
         for number in range(self.settings.population):
-            first = self.settings.start == "chip" and self._cma.generation == number == 0
+            first = self._from_chip and self._cma.generation == number == 0
             x, values = self._started() if first else self._draw()
             self._asked.append(x)
             designs.append(Design(values, mapping_samples=self.mappings_per_hardware))
         return designs
 
-    def tell(self, designs: Sequence[Design], metrics: Sequence[DesignMetrics]) -> None:
+    def tell(
+        self,
+        designs: Sequence[Design],  # noqa: ARG002 - their vectors are remembered
+        metrics: Sequence[DesignMetrics],
+    ) -> None:
         """Learn from a generation; one that the end of the budget cut short teaches nothing."""
         if len(metrics) < self.settings.population:
             return
@@ -179,10 +187,15 @@ class Naas(Optimizer[NaasSettings]):
                     held[variable.name] = variable.default
         return HardwareVector(self.space, held, s.encoding, s.scale)
 
+    @property
+    def _from_chip(self) -> bool:
+        wanted = self.settings.start
+        return wanted == "chip" or (wanted is None and self.space.template.defaults is not None)
+
     def _new_cma(self) -> CMA:
         mean = np.full(self._width, 0.5)
         defaults = self.space.template.defaults
-        if self.settings.start == "chip":
+        if self._from_chip:
             if defaults is None:
                 raise SpecError(
                     f"optimizer.start = chip: template '{self.space.template.name}' gives no "
@@ -204,10 +217,11 @@ def _check(s: NaasSettings) -> None:
         ("search", _SEARCHES),
         ("legality", _LEGALITIES),
         ("scale", SCALES),
-        ("start", _STARTS),
+        ("start", (*_STARTS, None)),
     ):
         if getattr(s, name) not in choices:
-            raise SpecError(unknown_name(f"optimizer.{name}", getattr(s, name), choices))
+            known = [choice for choice in choices if choice]
+            raise SpecError(unknown_name(f"optimizer.{name}", getattr(s, name), known))
     for name, least in (("population", 4), ("max_draws", 1)):
         if getattr(s, name) < least:
             raise SpecError(f"optimizer.{name} = {getattr(s, name)}, expected at least {least}")

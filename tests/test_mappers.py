@@ -42,6 +42,15 @@ class TestGamma(MapperConformance):
     settings = {"population": 20}
 
 
+class TestCma(MapperConformance):
+    mapper = "cma"
+
+
+class TestCmaAsInThePaper(MapperConformance):
+    mapper = "cma"
+    settings = {"legality": "resample", "covariance": "full", "encoding": "index", "population": 9}
+
+
 class TestExhaustive(MapperConformance):
     mapper = "exhaustive"
     settings = {"limit": 5000}

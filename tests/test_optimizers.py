@@ -42,6 +42,11 @@ class TestOptimal(OptimizerConformance):
     settings = {"mappings": 500}
 
 
+class TestNaas(OptimizerConformance):
+    optimizer = "naas"
+    settings = {"mappings_per_hardware": 3, "population": 5}
+
+
 class TestNsga2(OptimizerConformance):
     optimizer = "nsga2"
     settings = {"mappings_per_hardware": 2, "population": 4}

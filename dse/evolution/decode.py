@@ -210,13 +210,9 @@ def build_into(
     With ``repair``, the tile ratios of a mapping that does not fit shrink until it does, so that
     loops move outwards; where even the smallest tiles do not fit, less of the array is used.
 
-    Args:
-        g: the genome, with ``own (B,)`` the row of each vector's hardware in it.
-        hw: all hardware, with ``machine (B,)`` the row of each vector's in it.
-        lanes: scratch, with the places marked that any vector may fill.
-        keep: ``(L, T, 1 or WIDTH)`` scratch.
-        size, keys: ``(2, WIDTH)`` and ``(D,)``, scratch.
-        out: B mappings; arrays that all share must be filled in already.
+    ``own (B,)`` is the row of each vector's hardware in the genome, ``machine (B,)`` in ``hw``.
+    In ``lanes``, the places that any vector may fill are marked; ``keep (L, T, 1 or WIDTH)``,
+    ``size (2, WIDTH)`` and ``keys (D,)`` are scratch. What all mappings share stands in ``out``.
     """
     lay_out(lanes)
     if not g.keeps_vary:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -32,16 +32,16 @@ Ints = npt.NDArray[np.int64]
 
 ENCODINGS = ("importance", "index")
 TILES = ("log", "linear")
-#: Where searches start: the array well filled, the innermost tiles small, tensors rather kept than
+#: Where searches start: the array filled, the innermost tiles small, tensors rather kept than
 #: bypassed, all else undecided.
-_ARRAY, _INNERMOST, _KEPT, _UNDECIDED = 0.8, 0.15, 0.7, 0.5
+_ARRAY, _INNERMOST, _KEPT, _UNDECIDED = 1.0, 0.15, 0.9, 0.5
 
 #: A place that may hold factors: level, and whether it is spatial.
 Place = tuple[int, bool]
 
 
 class GenomeArrays(NamedTuple):
-    """A genome for the compiled decoder: H hardware, L levels, D dimensions, K places, T tensors."""
+    """A genome for the decoder: H hardware, L levels, D dimensions, K places, T tensors."""
 
     steps: Ints  # (H, D) places of each dimension
     level: Ints  # (H, D, K) in the order in which they are filled
@@ -118,7 +118,6 @@ class Genome:
         one = self._one
         axes = count if self.arrays.any_axes_vary else 1
         wide = {
-            "permutation": count,
             "spatial_permutation": axes,
             "split": axes,
             "keep": count if self.arrays.keeps_vary else 1,
@@ -128,13 +127,14 @@ class Genome:
             for name in ("temporal", "spatial", *wide)
         }
         flags = ("no_temporal_reuse", "no_multicast", "no_link_transfer")
+        fields["permutation"] = np.repeat(self.arrays.order[0][:, :, None], count, axis=2)
         return MappingBatch(**fields, **{name: getattr(one, name) for name in flags})
 
     def _gene(self, start: float) -> int:
         self._start.append(start)
         return len(self._start) - 1
 
-    def _factor_arrays(self) -> dict[str, npt.NDArray[np.generic]]:
+    def _factor_arrays(self) -> dict[str, Any]:
         """Lay out the tile ratios, and join the lattices of all dimensions on all hardware."""
         hardware, _, dimensions = self._shape
         walks = [[_walk(space, d) for d in range(dimensions)] for space in self.spaces]
@@ -179,7 +179,7 @@ class Genome:
             for d, place in ordered
         }
 
-    def _order_arrays(self) -> dict[str, npt.NDArray[np.generic] | bool]:
+    def _order_arrays(self) -> dict[str, Any]:
         """Lay out loop orders, axes and keeps."""
         parts = [space.arrays for space in self.spaces]
         order = np.stack([x.order for x in parts])
@@ -223,8 +223,8 @@ class Genome:
         if not by_index:
             return self._genes_where(movable)
         genes = np.full((levels, dimensions), -1, np.int64)
-        for s in np.flatnonzero(movable.any(axis=1)):
-            genes[s] = self._gene(_UNDECIDED)
+        for level in np.flatnonzero(movable.any(axis=1)):
+            genes[level] = self._gene(_UNDECIDED)
         return genes
 
     def _genes_where(self, wanted: npt.NDArray[np.bool_], start: float = _UNDECIDED) -> Ints:
@@ -293,7 +293,7 @@ class _Lattices:
             self._nodes += len(lattice.first)
         return known
 
-    def arrays(self) -> dict[str, npt.NDArray[np.generic]]:
+    def arrays(self) -> dict[str, Any]:
         """Return nodes and edges of all lattices.
 
         A lattice has one entry of ``first`` more than nodes, so that its last node's edges end.

@@ -77,7 +77,8 @@ def _signed(raw: Floats, n: int, parents: int, mu_eff: float, c_1: float, c_mu: 
     worse = float(raw[parents:].sum() ** 2 / (raw[parents:] ** 2).sum())
     alpha = min(1 + c_1 / c_mu, 1 + 2 * worse / (mu_eff + 2), (1 - c_1 - c_mu) / (n * c_mu))
     positive, negative = raw[raw > 0].sum(), -raw[raw < 0].sum()
-    return np.where(raw >= 0, raw / positive, alpha * raw / negative)
+    signed: Floats = np.where(raw >= 0, raw / positive, alpha * raw / negative)
+    return signed
 
 
 class Strategies:
@@ -202,7 +203,8 @@ class Strategies:
     @property
     def spread(self) -> Floats:
         """Largest standard deviation of each search along any axis, ``(S,)``."""
-        return self.sigma * self._decomposed()[0].max(axis=1)
+        widest: Floats = self.sigma * self._decomposed()[0].max(axis=1)
+        return widest
 
     def _decomposed(self) -> tuple[Floats, Floats]:
         """Return lengths and directions of the covariances' axes (no directions: diagonal)."""
@@ -220,4 +222,5 @@ class Strategies:
         """Return ``C^(-1/2) y`` for rows of vectors ``(S, k, n)``."""
         if self._diagonal:
             return y / scale[:, None, :]
-        return ((y @ basis) / scale[:, None, :]) @ basis.transpose(0, 2, 1)
+        turned: Floats = ((y @ basis) / scale[:, None, :]) @ basis.transpose(0, 2, 1)
+        return turned

@@ -18,6 +18,7 @@ from dse.problem import Problem
 from dse.settings import setting
 
 if TYPE_CHECKING:
+    from dse.evolution.genome import Coding
     from dse.evolution.population import Population
     from dse.evolution.strategy import Strategies
 
@@ -114,7 +115,7 @@ class CmaMapper(Mapper[CmaSettings]):
         at_least("max_draws", s.max_draws, 1)
         at_least("patience", s.patience, 0)
 
-    def _coding(self) -> object:
+    def _coding(self) -> Coding:
         from dse.evolution.genome import Coding  # noqa: PLC0415
 
         s = self.settings

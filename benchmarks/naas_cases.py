@@ -1,0 +1,279 @@
+"""What `benchmarks/naas.py` measures: chips and searched arrays, with equal mapper effort."""
+
+from __future__ import annotations
+
+import math
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dse import catalog, run
+from dse.architecture import Architecture, HardwareBatch
+from dse.evaluators.native import NativeEvaluator
+from dse.mapspace import MapspaceCache, sample_valid
+from dse.problem import Workload
+from dse.study.journal import read_journal
+from dse.study.result import RunResult
+
+_LARGE = ("vgg16", "resnet50", "unet")
+_MOBILE = ("mobilenet_v2", "squeezenet", "mnasnet")
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A chip, its networks, and what NAAS's paper reports.
+
+    Attributes:
+        speed, energy: speed-up and energy saving of the paper, averaged over the networks.
+        order: loop order of the chip's dataflow, outermost first, for searches without orders.
+    """
+
+    chip: str
+    title: str
+    networks: tuple[str, ...]
+    speed: float
+    energy: float
+    order: str
+
+
+SCENARIOS = {
+    s.chip: s
+    for s in (
+        Scenario("edge_tpu", "Edge TPU", _LARGE, 2.6, 1.1, "K C P Q R S"),
+        Scenario("nvdla_1024", "NVDLA-1024", _LARGE, 2.2, 1.1, "K C P Q R S"),
+        Scenario("eyeriss", "Eyeriss", _MOBILE, 4.4, 2.1, "K C P Q R S"),
+        Scenario("nvdla_256", "NVDLA-256", _MOBILE, 1.7, 1.4, "K C P Q R S"),
+        Scenario("shidiannao", "ShiDianNao", _MOBILE, 4.4, 4.9, "K P Q C R S"),
+    )
+}
+
+#: Searches of the ablation: settings of the optimizer.
+VARIANTS: dict[str, dict[str, str]] = {
+    "sizing": {"search": "sizing"},
+    "+connectivity": {"search": "connectivity"},
+    "+mapping": {"search": "mapping"},
+    "index": {"search": "mapping", "encoding": "index"},
+}
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How hard is searched; ``final`` are the mappings per layer with which both are compared."""
+
+    population: int
+    generations: int
+    mappings: int
+    final: int
+    threads: int
+    optimizer: dict[str, Any]
+
+
+class Clock:
+    """Counts evaluations of the native evaluator, and the thread time that they take."""
+
+    def __init__(self) -> None:
+        self.mappings, self.seconds = 0, 0.0
+        self._lock = threading.Lock()
+        self._evaluate = NativeEvaluator.evaluate
+
+    def __enter__(self) -> Clock:
+        clock, evaluate = self, self._evaluate
+
+        def timed(self: NativeEvaluator, hardware: Any, problem: Any, *more: Any) -> Any:  # noqa: ANN401
+            start = time.thread_time()
+            metrics = evaluate(self, hardware, problem, *more)
+            with clock._lock:
+                clock.seconds += time.thread_time() - start
+                clock.mappings += len(metrics)
+            return metrics
+
+        NativeEvaluator.evaluate = timed  # type: ignore[method-assign]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        NativeEvaluator.evaluate = self._evaluate  # type: ignore[method-assign]
+
+
+def mapped(
+    arch: str, networks: str, values: dict[str, int], effort: Effort, seed: int
+) -> RunResult:
+    """Map networks onto given hardware with the mapper ``cma``."""
+    with tempfile.TemporaryDirectory() as folder:
+        return run(
+            arch,
+            networks,
+            {"name": "random", "mappings_per_hardware": effort.final},
+            mapper={"name": "cma"},
+            samples=effort.final,
+            seed=seed,
+            variables=values,
+            n_jobs=effort.threads,
+            folder=str(Path(folder) / "run"),
+        )
+
+
+def searched(
+    scenario: Scenario, networks: str, effort: Effort, seed: int, variant: dict[str, str]
+) -> tuple[RunResult, list[dict[str, Any]]]:
+    """Search the free array within the chip's resources; return the best, and the journal."""
+    settings = {
+        "name": "naas",
+        "population": effort.population,
+        "mappings_per_hardware": effort.mappings,
+        **effort.optimizer,
+        **variant,
+    }
+    mapper: Any = None
+    if variant.get("search", "mapping") != "mapping":
+        mapper = {"name": "cma", "search": "tiles", "order": scenario.order}
+    return _journalled(f"naas_{scenario.chip}", networks, settings, mapper, effort, seed)
+
+
+def drawn(
+    scenario: Scenario, networks: str, effort: Effort, seed: int
+) -> tuple[RunResult, list[dict[str, Any]]]:
+    """Search at random, with the same mapper and as much effort."""
+    settings = {"name": "random", "mappings_per_hardware": effort.mappings}
+    return _journalled(f"naas_{scenario.chip}", networks, settings, {"name": "cma"}, effort, seed)
+
+
+def _journalled(
+    arch: str,
+    networks: str,
+    optimizer: dict[str, Any],
+    mapper: dict[str, Any] | None,
+    effort: Effort,
+    seed: int,
+) -> tuple[RunResult, list[dict[str, Any]]]:
+    with tempfile.TemporaryDirectory() as folder:
+        result = run(
+            arch,
+            networks,
+            optimizer,
+            **({"mapper": mapper} if mapper else {}),
+            samples=effort.population * effort.generations * effort.mappings,
+            seed=seed,
+            n_jobs=effort.threads,
+            folder=str(Path(folder) / "run"),
+        )
+        return result, list(read_journal(result.folder / "journal.jsonl"))
+
+
+def compare(scenario: Scenario, effort: Effort, seed: int) -> dict[str, Any]:
+    """Search, then map chip and searched array anew with equal effort; return all figures."""
+    networks = "+".join(scenario.networks)
+    own = catalog.template(scenario.chip).defaults
+    free = catalog.template(f"naas_{scenario.chip}").defaults
+    if own is None or free is None:
+        raise ValueError(f"{scenario.chip}: a template gives no defaults")
+    chip = mapped(scenario.chip, networks, own, effort, seed)
+    copy = mapped(f"naas_{scenario.chip}", networks, free, effort, seed)
+    start, cpu = time.perf_counter(), time.process_time()
+    with Clock() as clock:
+        found, journal = searched(scenario, networks, effort, seed, {})
+    seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
+    again = mapped(f"naas_{scenario.chip}", networks, found.design.values, effort, seed)
+    best = again if again.value <= found.value else found
+    rows = [
+        _network(net.name, *parts, bound)
+        for net, *parts, bound in zip(
+            chip.workload.networks,
+            chip.metrics.networks,
+            best.metrics.networks,
+            copy.metrics.networks,
+            [_bound(net, chip.architecture) for net in chip.workload.networks],
+            strict=True,
+        )
+    ]
+    return {
+        "chip": scenario.chip,
+        "seed": seed,
+        "hardware": best.labels,
+        "networks": rows,
+        "seconds": seconds,
+        "cpu_seconds": cpu,
+        "designs": found.designs,
+        "evaluations": clock.mappings,
+        "evaluator_seconds": clock.seconds,
+        "raw_per_second": _raw_rate(best),
+        "generations": generations(journal, effort.population),
+    }
+
+
+def _network(name: str, chip: Any, best: Any, copy: Any, bound: dict[str, float]) -> dict[str, Any]:  # noqa: ANN401
+    return {
+        "name": name,
+        **{
+            key: {"cycles": m.cycles, "energy_pj": m.energy_pj, "utilization": m.utilization}
+            for key, m in (("chip", chip), ("searched", best), ("copy", copy))
+        },
+        "bound": bound,
+    }
+
+
+def _bound(network: Workload, chip: Architecture) -> dict[str, float]:
+    """Return the cycles and the energy below which no design with these resources can be.
+
+    Every MAC takes a cycle of a PE and its energy; every word of every tensor crosses the DRAM's
+    interface once.
+    """
+    dram = chip.levels[-1]
+    # sides of a level share what it is given, or have their own
+    words_per_cycle = min(dram.shared_bandwidth, dram.read_bandwidth + dram.write_bandwidth)
+    read_pj = dram.energy.read_pj / dram.block_size
+    cycles = energy_pj = 0.0
+    for layer in network:
+        words = sum(layer.problem.tensor_size(t) for t in range(len(layer.problem.tensors)))
+        compute = layer.problem.macs / chip.compute.instances
+        cycles += layer.count * max(compute, words / words_per_cycle)
+        energy_pj += layer.count * (layer.problem.macs * chip.compute.energy_pj + words * read_pj)
+    return {"cycles": cycles, "energy_pj": energy_pj}
+
+
+def _raw_rate(result: RunResult, count: int = 50_000) -> float:
+    """Return mappings a second of the evaluator on a large batch of random ones, one thread."""
+    architecture, layer = result.architecture, result.workload.layers[1]
+    space = MapspaceCache({})(layer.problem, architecture)
+    mappings = sample_valid(space, count, 0, 10_000 * count).mappings
+    evaluator, hardware = NativeEvaluator(), HardwareBatch.of(architecture)
+    best = math.inf
+    for _ in range(3):
+        start = time.thread_time()
+        evaluator.evaluate(hardware, layer.problem, mappings)
+        best = min(best, time.thread_time() - start)
+    return len(mappings) / best
+
+
+def generations(journal: list[dict[str, Any]], population: int) -> dict[str, list[float]]:
+    """Return the mean objective of each generation's valid designs, and the best so far."""
+    mean, best = [], []
+    for at in range(0, len(journal), population):
+        part = [r["objective"] for r in journal[at : at + population] if r["valid"]]
+        mean.append(float(np.mean(part)) if part else math.nan)
+        best.append(journal[min(at + population, len(journal)) - 1].get("best", math.nan))
+    return {"mean": mean, "best": best}
+
+
+def ablation(scenario: Scenario, network: str, effort: Effort, seeds: int) -> dict[str, Any]:
+    """Run every variant with every seed, and random search; return their best objectives."""
+    result: dict[str, Any] = {"chip": scenario.chip, "network": network, "edp": {}, "curves": {}}
+    for name, variant in VARIANTS.items():
+        values = []
+        for seed in range(seeds):
+            found, journal = searched(scenario, network, effort, seed, variant)
+            values.append(found.value)
+            result["curves"].setdefault(name, []).append(generations(journal, effort.population))
+        result["edp"][name] = values
+        sys.stderr.write(f"{scenario.chip} {network} {name}: {np.median(values):.4g}\n")
+    found_at_random = [drawn(scenario, network, effort, seed) for seed in range(seeds)]
+    result["edp"]["random"] = [found.value for found, _ in found_at_random]
+    result["curves"]["random"] = [
+        generations(journal, effort.population) for _, journal in found_at_random
+    ]
+    return result
