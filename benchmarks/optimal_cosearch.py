@@ -59,15 +59,20 @@ def main() -> int:
     parser.add_argument("--networks", nargs="+", default=list(NETWORKS), metavar="NAME")
     parser.add_argument("--against", nargs="+", default=[], metavar="OPTIMIZER")
     parser.add_argument("--samples", type=int, default=10_000, help="budget (default 10000)")
-    parser.add_argument("--seconds", type=float, default=60.0, help="and the time (default 60)")
+    parser.add_argument(
+        "--seconds", type=float, default=60.0, help="and the time (default 60); 0: samples only"
+    )
+    parser.add_argument("--optima", type=Path, metavar="FILE", help="take them from there (--json)")
     parser.add_argument("--seeds", type=int, default=1, help="runs of each (default 1)")
     parser.add_argument("--growth", type=Path, metavar="PLOT", help="measure how the time grows")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     arguments = parser.parse_args()
-    optima = {}
-    for network in ["dosa_bert", *arguments.networks] if arguments.networks else []:
-        optima[network] = optimum(network)  # the first run warms the caches, and is done again
-    optima = {network: optima[network] for network in arguments.networks}
+    if arguments.optima:
+        known = json.loads(arguments.optima.read_text(encoding="utf-8"))["optima"]
+    else:
+        optimum("dosa_bert")  # warms the caches
+        known = {network: optimum(network) for network in arguments.networks}
+    optima = {network: known[network] for network in arguments.networks}
     print_optima(optima)
     rows = [
         row
@@ -154,7 +159,8 @@ def against(
     """Run an optimizer to its budget of samples, and for some seconds."""
     rows = []
     for seed in range(arguments.seeds):
-        for samples, seconds in ((arguments.samples, math.inf), (100_000_000, arguments.seconds)):
+        budgets = [(arguments.samples, math.inf), (100_000_000, arguments.seconds)]
+        for samples, seconds in budgets if arguments.seconds > 0 else budgets[:1]:
             value, values, spent, took = run(name, network, samples, seconds, seed)
             there = at_hardware(network, values) if values else math.inf
             rows.append(

@@ -42,7 +42,7 @@ class OptimalSettings:
     gap: float = setting(0.0, "stop as soon as nothing can be better by more than this part")
     nodes: int | None = setting(None, "stop after so many nodes; null: at the proof")
     time: float | None = setting(
-        None, "stop after so many seconds, as no other result does, it depends on the machine"
+        None, "stop after so many seconds: the one setting by which results depend on the machine"
     )
     mappings: int = setting(
         1_000_000,
