@@ -13,6 +13,7 @@ not solved to gap 0, or took 5 s of CPU time or more.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import math
 import os
@@ -26,6 +27,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from dse import catalog
+from dse.components.chain import energy_chain
+from dse.mapspace.factorization import divisors
+from dse.mapspace.space import Mapspace
+from dse.optimal.cosearch import CoSearch
+from dse.optimal.frames import HardwareSpace
+from dse.optimal.goal import Goal
+from dse.optimal.two_tier import roles
+from dse.optimal.two_tier_table import TwoTierTable
+from dse.plugins import plugins
+from dse.problem import SHAPES, Layer, Problem, Workload
+from dse.runner import start
+from dse.study.space import SearchSpace
 
 NETWORKS = (
     *("resnet50", "dosa_bert", "dosa_unet", "dosa_retinanet"),
@@ -42,15 +59,20 @@ def main() -> int:
     parser.add_argument("--networks", nargs="+", default=list(NETWORKS), metavar="NAME")
     parser.add_argument("--against", nargs="+", default=[], metavar="OPTIMIZER")
     parser.add_argument("--samples", type=int, default=10_000, help="budget (default 10000)")
-    parser.add_argument("--seconds", type=float, default=60.0, help="and the time (default 60)")
+    parser.add_argument(
+        "--seconds", type=float, default=60.0, help="and the time (default 60); 0: samples only"
+    )
+    parser.add_argument("--optima", type=Path, metavar="FILE", help="take them from there (--json)")
     parser.add_argument("--seeds", type=int, default=1, help="runs of each (default 1)")
     parser.add_argument("--growth", type=Path, metavar="PLOT", help="measure how the time grows")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     arguments = parser.parse_args()
-    optima = {}
-    for network in ["dosa_bert", *arguments.networks] if arguments.networks else []:
-        optima[network] = optimum(network)  # the first run warms the caches, and is done again
-    optima = {network: optima[network] for network in arguments.networks}
+    if arguments.optima:
+        known = json.loads(arguments.optima.read_text(encoding="utf-8"))["optima"]
+    else:
+        optimum("dosa_bert")  # warms the caches
+        known = {network: optimum(network) for network in arguments.networks}
+    optima = {network: known[network] for network in arguments.networks}
     print_optima(optima)
     rows = [
         row
@@ -121,8 +143,6 @@ def print_optima(optima: dict[str, dict[str, Any]]) -> None:
 
 def installed(name: str) -> bool:
     """Whether an optimizer is registered; says so where it is not."""
-    from dse.plugins import plugins
-
     if name in plugins("optimizer"):
         return True
     print(f"optimizer {name}: not installed, skipped")
@@ -139,7 +159,8 @@ def against(
     """Run an optimizer to its budget of samples, and for some seconds."""
     rows = []
     for seed in range(arguments.seeds):
-        for samples, seconds in ((arguments.samples, math.inf), (100_000_000, arguments.seconds)):
+        budgets = [(arguments.samples, math.inf), (100_000_000, arguments.seconds)]
+        for samples, seconds in budgets if arguments.seconds > 0 else budgets[:1]:
             value, values, spent, took = run(name, network, samples, seconds, seed)
             there = at_hardware(network, values) if values else math.inf
             rows.append(
@@ -163,8 +184,6 @@ def run(
     name: str, network: str, samples: int, seconds: float, seed: int
 ) -> tuple[float, dict[str, int] | None, int, float]:
     """Return value, hardware, samples and seconds of a run that may be cut short."""
-    from dse.runner import start
-
     with tempfile.TemporaryDirectory() as folder:
         made = start(
             {
@@ -178,10 +197,8 @@ def run(
             if time.monotonic() - begin > seconds:
                 raise _TimeOver
 
-        try:
+        with contextlib.suppress(_TimeOver):
             made.study.run(report)
-        except _TimeOver:
-            pass
         state = made.study.state
     values = state.best.values if state.best else None
     return state.best_value, values, state.samples, time.monotonic() - begin
@@ -189,12 +206,6 @@ def run(
 
 def at_hardware(network: str, values: dict[str, int]) -> float:
     """Return the least EDP of a network on given hardware."""
-    from dse import catalog
-    from dse.components.chain import energy_chain
-    from dse.optimal.cosearch import CoSearch
-    from dse.optimal.goal import Goal
-    from dse.study.space import SearchSpace
-
     template = catalog.template("gemmini")
     chain = energy_chain(template.energy)
     space = SearchSpace(template, catalog.workload(network), chain, values)
@@ -230,19 +241,9 @@ def print_rows(rows: list[dict[str, Any]]) -> None:
 
 def measure_growth(plot: Path) -> list[dict[str, float]]:
     """Measure the time to tabulate one layer against its tiles; print the fit, draw the plot."""
-    from dse import catalog
-    from dse.components.chain import energy_chain
-    from dse.mapspace.factorization import divisors
-    from dse.mapspace.space import Mapspace
-    from dse.optimal.frames import HardwareSpace
-    from dse.optimal.two_tier import roles
-    from dse.optimal.two_tier_table import TwoTierTable
-    from dse.problem import SHAPES, Layer, Problem, Workload
-    from dse.study.space import SearchSpace
-
     sizes = [
         {"P": p, "Q": p, "C": c, "K": c, "R": r, "S": r}
-        for p in (4, 16, 28, 56, 112, 240)
+        for p in (4, 16, 28, 56, 112)
         for c in (16, 64, 256, 720)
         for r in (1, 3)
     ]
@@ -270,9 +271,6 @@ def measure_growth(plot: Path) -> list[dict[str, float]]:
 
 def draw(rows: list[dict[str, float]], scale: float, slope: float, plot: Path) -> None:
     """Draw the times and the fit."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     figure = Figure(figsize=(6, 4), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()

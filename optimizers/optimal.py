@@ -42,7 +42,7 @@ class OptimalSettings:
     gap: float = setting(0.0, "stop as soon as nothing can be better by more than this part")
     nodes: int | None = setting(None, "stop after so many nodes; null: at the proof")
     time: float | None = setting(
-        None, "stop after so many seconds, as no other result does, it depends on the machine"
+        None, "stop after so many seconds: the one setting by which results depend on the machine"
     )
     mappings: int = setting(
         1_000_000,
@@ -71,7 +71,6 @@ class OptimalSearch(Optimizer[OptimalSettings]):
                 raise SpecError(f"optimizer.{name} = {value}, expected at least {least:g}")
         self._shown = 0
         self._certificate: Certificate | None = None
-        self._random = False
         self._course: Iterator[Incumbent | None] | None = None
 
     def _goal(self) -> Goal:
@@ -89,9 +88,13 @@ class OptimalSearch(Optimizer[OptimalSettings]):
         """See :attr:`dse.study.optimizer.Optimizer.certificate`."""
         return self._certificate.as_dict() if self._certificate else None
 
+    def _beyond(self) -> bool:
+        """Whether the space is beyond the method."""
+        return self._certificate is not None and self._certificate.status == UNSOLVED
+
     def ask(self) -> list[Design]:
         """Return the next incumbent; nothing after the proof."""
-        if self._random:
+        if self._beyond():
             return self._at_random()
         if self._certificate is not None:
             return []
@@ -100,7 +103,7 @@ class OptimalSearch(Optimizer[OptimalSettings]):
             for _ in range(self._shown):
                 next(self._course)
         found = next(self._course)
-        if self._random:
+        if self._beyond():
             return self._at_random()
         self._shown += 1
         if found is None:
@@ -109,9 +112,9 @@ class OptimalSearch(Optimizer[OptimalSettings]):
             return [Design({**values, **self.space.fixed})]
         return [found.design]
 
-    def tell(self, designs: Sequence[Design], metrics: Sequence[DesignMetrics]) -> None:
+    def tell(self, designs: Sequence[Design], metrics: Sequence[DesignMetrics]) -> None:  # noqa: ARG002
         """Keep the best where nothing is proven."""
-        if not (self._random and self._certificate):
+        if self._certificate is None or not self._beyond():
             return
         for one in metrics:
             value = self.space.objective(one)
@@ -134,7 +137,6 @@ class OptimalSearch(Optimizer[OptimalSettings]):
                     count += 1
                     yield shown
         except TooLarge as error:
-            self._random = True
             self._certificate = self._unsolved(str(error))
             yield None
             return

@@ -14,8 +14,9 @@ from dse.errors import SpecError
 from dse.evaluators.native import NativeEvaluator
 from dse.mapspace.enumeration import enumerate_valid
 from dse.mapspace.space import Mapspace
-from dse.optimal.cosearch import CoSearch
+from dse.optimal.cosearch import CoSearch, TooLarge
 from dse.optimal.goal import Goal
+from dse.optimal.recheck import recheck
 from dse.problem import SHAPES, Layer, Problem, Workload
 from dse.study.limits import limits
 from dse.study.objective import OBJECTIVES
@@ -60,10 +61,16 @@ TPU = {
 }  # fmt: skip
 
 CASES = {
-    "gemmini conv": ("gemmini", GEMMINI, "dosa", [problem(R=3, P=8, C=6, K=32), problem(C=24, K=8)]),
-    "gemmini stride": ("gemmini", GEMMINI, "dosa", [problem(R=3, S=2, P=6, Q=2, C=4, K=8, Wstride=2)]),
+    "gemmini conv": (
+        "gemmini", GEMMINI, "dosa", [problem(R=3, P=8, C=6, K=32), problem(C=24, K=8)]
+    ),
+    "gemmini stride": (
+        "gemmini", GEMMINI, "dosa", [problem(R=3, S=2, P=6, Q=2, C=4, K=8, Wstride=2)]
+    ),
     "gemmini wide": ("gemmini", WIDE, "dosa", [problem(P=16, C=32, K=64)]),
-    "gemmini gemm table": ("gemmini", WIDE, "table", [gemm(M=12, K=48, N=32), gemm(M=2, K=8, N=64)]),
+    "gemmini gemm table": (
+        "gemmini", WIDE, "table", [gemm(M=12, K=48, N=32), gemm(M=2, K=8, N=64)]
+    ),
     "eyeriss conv": ("eyeriss", EYERISS, "table", [problem(R=3, S=3, Q=4, C=2)]),
     "eyeriss dense": ("eyeriss", EYERISS, "pat", [problem(C=4, K=4), problem(P=4, K=2)]),
     "simba conv": ("simba", SIMBA, "table", [problem(R=2, P=4, C=4)]),
@@ -160,3 +167,41 @@ def test_area_counts_in_adp_and_limits() -> None:
     assert free.incumbent is not None
     assert limited.incumbent.metrics.area_um2 <= most < free.incumbent.metrics.area_um2
     assert limited.incumbent.value > free.incumbent.value
+
+
+@pytest.mark.parametrize("case", ["gemmini conv", "gemmini stride", "tpu conv"])
+@pytest.mark.parametrize("objective", ["edp", "energy", "delay"])
+def test_recheck_holds_for_the_optimum_and_for_nothing_more(case: str, objective: str) -> None:
+    space = space_of(case, objective)
+    search = solve(space)
+    assert search.incumbent is not None
+    value = search.incumbent.value
+    goal = Goal.of(space.objective, (), None)
+    assert recheck(space, goal, value).holds
+    assert recheck(space, goal, value * (1.0 - 1e-6)).holds
+    more = recheck(space, goal, value * (1.0 + 1e-6))
+    assert not more.holds
+    assert "better" in more.reason
+
+
+def test_a_space_that_is_too_large_is_not_claimed() -> None:
+    with pytest.raises(TooLarge, match="more than 100 mappings"):
+        solve(space_of("eyeriss conv"), limit=100)
+
+
+def test_a_search_that_is_stopped_claims_no_more_than_its_bound() -> None:
+    space = space_of("gemmini wide")
+    goal = Goal.of(space.objective, (), None)
+    least = brute_force(space)["edp"]
+    search = CoSearch(space, goal, 1000)
+    for _ in search.run():
+        assert search.bound <= least
+        assert search.incumbent is None or search.incumbent.value >= least
+    assert search.nodes > 1
+
+
+def test_other_objectives_and_limits_are_refused() -> None:
+    with pytest.raises(SpecError, match="expected one of edp"):
+        Goal.of(OBJECTIVES["area"], (), None)
+    with pytest.raises(SpecError, match="expected one on area_um2"):
+        Goal.of(OBJECTIVES["edp"], limits("cycles < 4"), None)

@@ -1,0 +1,1 @@
+"""Proven optima: exact mappings, exact co-search, and the certificates of both."""

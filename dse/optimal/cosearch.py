@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -137,8 +137,13 @@ class CoSearch:
         self._pushed += 1
 
     def _box(self, frame: int, index: tuple[Ints, ...] | None = None) -> Node:
+        low, high = self._range()
+        return Node((frame,), low, high, None, index)
+
+    def _range(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Return the smallest and the largest sizes."""
         high = tuple(size.variable.count - 1 for size in self.hardware.sizes)
-        return Node((frame,), tuple(0 for _ in high), high, None, index)
+        return tuple(0 for _ in high), high
 
     def _visit_group(self, node: Node) -> None:
         frames = [self.hardware.frame(i) for i in node.frames]
@@ -152,11 +157,13 @@ class CoSearch:
         energy = pool.energy(price, np.array(most, np.int64))
         found = self._narrow(pool, energy, area)
         if found is not None and self.incumbent is None:
-            self._try_group(node, found, self._settler.attempt)
+            # any incumbent will do to drop most of the rows
+            index = found.pool.numbers_of(found.joint.points)
+            self._try_group(node, found, index, whole=False)
             found = self._narrow(pool, energy, area)
         if found is None:
             return
-        self._try_group(node, found, self._settler.explore)
+        self._try_group(node, found, found.pool.indices, whole=True)
         if found.bound >= self._settler.cut:
             return
         index = found.pool.indices
@@ -174,13 +181,15 @@ class CoSearch:
         )
 
     def _try_group(
-        self, node: Node, found: Narrowed, attempt: Callable[[int, tuple[int, ...], Pool], object]
+        self, node: Node, found: Narrowed, index: tuple[Ints, ...], *, whole: bool
     ) -> None:
-        """Settle a design of the group's last frame, the one with the most PEs."""
+        """Settle a design of the group's last frame, the one with the most PEs, with these rows."""
         frame = self.hardware.frame(node.frames[-1])
         point = frame.smallest(found.pool.need(found.joint.points))
         if point is not None:
-            attempt(node.frames[-1], point, self.tables.pool(frame, found.pool.indices))
+            pool = self.tables.pool(frame, index)
+            low, high = self._range()
+            self._settler.explore(node.frames[-1], point, pool, (low, high) if whole else None)
 
     def _narrow(self, pool: Pool, energy: Floats, area: float) -> Narrowed | None:
         """Bound a node, and drop rows that cannot be in anything better than the incumbent.
@@ -236,7 +245,7 @@ class CoSearch:
             return
         need = found.pool.need(found.joint.points)
         point = tuple(max(int(a), b) for a, b in zip(need, low, strict=True))
-        self._settler.explore(number, point, found.pool)
+        self._settler.explore(number, point, found.pool, (low, high))
         if found.bound >= self._settler.cut:
             return
         if low == high:

@@ -114,8 +114,8 @@ class EnumeratedTable(LayerTable):
         columns = frame.columns
         accesses = np.empty((len(batch), len(columns)))
         for k, column in enumerate(columns):
-            level = self._sizes[column.size].level
-            accesses[:, k] = blocks[:, level, list(column.kinds)].sum(axis=1)
+            place = self._sizes[column.size].level
+            accesses[:, k] = blocks[:, place, list(column.kinds)].sum(axis=1)
         need = np.empty((len(batch), len(self._sizes)), np.int64)
         for v, size in enumerate(self._sizes):
             need[:, v] = tensor[a.CAPACITY, size.level].sum(axis=0)

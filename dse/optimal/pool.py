@@ -70,6 +70,10 @@ class Pool:
         ends = zip(self.first[:-1], self.first[1:], strict=True)
         return tuple(self.rows.index[start:stop] for start, stop in ends)
 
+    def numbers_of(self, chosen: Ints) -> tuple[Ints, ...]:
+        """Return the numbers in their tables of one row of each layer."""
+        return tuple(self.rows.index[r : r + 1] for r in chosen)
+
     def need(self, chosen: Ints) -> Ints:
         """Return ``(V,)`` what the rows of a choice need together."""
         need: Ints = self.rows.need[chosen].max(axis=0, initial=0)

@@ -44,6 +44,10 @@ _RATIOS = (0.25, 0.5, 0.7, 0.85, 0.93, 0.97, 0.99, 1.01, 1.03, 1.07, 1.15, 1.4, 
 _CLOSE = 3000
 
 
+#: Smallest and largest sizes.
+Box = tuple[tuple[int, ...], tuple[int, ...]]
+
+
 @dataclass(frozen=True)
 class Incumbent:
     """The best design found so far, by the exact model."""
@@ -97,16 +101,22 @@ class Settler:
         """Whether it is certain that a hardware holds nothing better than the incumbent."""
         return (number, *point) in self._settled
 
-    def explore(self, number: int, point: tuple[int, ...], pool: Pool) -> None:
+    def explore(self, number: int, point: tuple[int, ...], pool: Pool, whole: Box | None) -> None:
         """Find the best choice on one hardware, and take it when the exact model says better.
 
         When it is, hardware around it is tried with the same rows: a good incumbent early on
         spares nodes.
+
+        Args:
+            number: of the frame.
+            point: its sizes.
+            pool: rows of the frame.
+            whole: the box on whose hardware these rows are all that matter; None: they are not.
         """
-        if self.attempt(number, point, pool):
+        if self._attempt(number, point, pool, whole):
             while (better := self._step(number, point, pool)) is not None:
                 point = better
-                self.attempt(number, point, pool)
+                self._attempt(number, point, pool, whole)
 
     def _step(self, number: int, point: tuple[int, ...], pool: Pool) -> tuple[int, ...] | None:
         """Return the best of the sizes around a point where it beats the incumbent."""
@@ -139,9 +149,12 @@ class Settler:
             return None
         return joint.value * self._goal.factor(self._area(frame, point)), joint
 
-    def attempt(self, number: int, point: tuple[int, ...], pool: Pool) -> bool:
+    def _attempt(self, number: int, point: tuple[int, ...], pool: Pool, whole: Box | None) -> bool:
         """Settle one hardware by the exact model; return whether it is the new incumbent."""
         key = (number, *point)
+        inside = whole is not None and all(
+            low <= place <= high for low, place, high in zip(whole[0], point, whole[1], strict=True)
+        )
         if key in self._settled:
             return False
         frame = self._hardware.frame(number)
@@ -151,7 +164,8 @@ class Settler:
         if found is not None and found[0] < self.cut:
             architecture = self._build(values)
         if found is None or architecture is None:
-            self._settled.add(key)
+            if inside:
+                self._settled.add(key)
             return False
         self.designs += 1
         before = self.value
@@ -162,7 +176,8 @@ class Settler:
         if sum(map(len, choices)) <= _CLOSE:
             if all(choices):
                 self._offer(values, architecture, frame, choices, pool)
-            self._settled.add(key)
+            if inside:
+                self._settled.add(key)
         return self.value < before
 
     def _in_question(self, frame: Frame, point: tuple[int, ...], pool: Pool) -> list[list[int]]:

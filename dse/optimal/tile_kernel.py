@@ -1,4 +1,4 @@
-"""Compiled: all on-chip tiles of a two-tier space with their outer orders, without dominated ones."""
+"""Compiled: all tiles of a two-tier space with their outer orders, without dominated ones."""
 
 from __future__ import annotations
 

@@ -173,7 +173,7 @@ class TwoTierTable(LayerTable):
         return rows if fits.all() else rows.take(fits)
 
     def _every_pair(self, frame: Frame) -> bool:
-        """Whether smaller spatial factors may be better: instances that are not used do not leak."""
+        """Whether smaller spatial factors may be better: unused instances do not leak."""
         return frame.leaks and self._shape.version == HEAD
 
     def _with_pairs(self, index: Ints, machine: row_kernel.Machine) -> tuple[Ints, Ints, Ints]:
@@ -200,7 +200,7 @@ class TwoTierTable(LayerTable):
     def cost(
         self, machine: row_kernel.Machine, index: Ints, pairs: Ints, *, grouped: bool
     ) -> tuple[Floats, Floats, Ints]:
-        """Return cycles, accesses and needs of classes (:func:`dse.optimal.row_kernel.cost_rows`)."""
+        """Return cycles, accesses and needs (:func:`dse.optimal.row_kernel.cost_rows`)."""
         cycles, blocks = np.empty(len(index)), np.empty((len(index), _LEVELS, 4))
         need = np.empty((len(index), 2), np.int64)
         row_kernel.cost_rows(
