@@ -45,6 +45,7 @@ class DesignMetrics:
     Where ``valid`` is False the numbers are NaN and ``reason`` says why.
 
     Attributes:
+        layers: the layers' own numbers; also there where only constraints on metrics are missed.
         operations: multiplications and additions of one inference.
         clock_ns: period of the clock; None where it is not known.
         violation: where not valid, by how much constraints on metrics are missed, relative to
