@@ -96,6 +96,16 @@ class Expression:
         with np.errstate(all="ignore"):
             return _array(self._tree, variables)
 
+    def relaxed(self, variables: Mapping[str, Any]) -> Any:  # noqa: ANN401 - as array
+        """Return the value as :meth:`array` does, for real variables, without rounding.
+
+        ``//`` divides, ``floor`` and ``ceil`` return what they are given.
+        """
+        import numpy as np  # noqa: PLC0415
+
+        with np.errstate(all="ignore"):
+            return _array(self._tree, variables, _UNROUNDED)
+
     def integer(self, variables: Mapping[str, Number]) -> int:
         """Return the value as an integer.
 
@@ -141,7 +151,18 @@ def _check(node: ast.expr, source: str, names: set[str]) -> None:
             )
 
 
-def _array(node: ast.expr, variables: Mapping[str, Any]) -> Any:  # noqa: ANN401
+#: What stands for the rounding operators where nothing is rounded.
+_UNROUNDED: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
+    **_BINARY,
+    ast.FloorDiv: operator.truediv,
+}
+
+
+def _array(
+    node: ast.expr,
+    variables: Mapping[str, Any],
+    binary: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = _BINARY,
+) -> Any:  # noqa: ANN401
     import numpy as np  # noqa: PLC0415
 
     match node:
@@ -150,11 +171,15 @@ def _array(node: ast.expr, variables: Mapping[str, Any]) -> Any:  # noqa: ANN401
         case ast.Name(id=name):
             return np.asarray(variables[name], np.float64)
         case ast.BinOp(left=left, op=op, right=right):
-            return _BINARY[type(op)](_array(left, variables), _array(right, variables))
+            return binary[type(op)](
+                _array(left, variables, binary), _array(right, variables, binary)
+            )
         case ast.UnaryOp(op=sign, operand=operand):
-            return _UNARY[type(sign)](_array(operand, variables))
+            return _UNARY[type(sign)](_array(operand, variables, binary))
         case ast.Call(func=ast.Name(id=function), args=arguments):
-            parts = [_array(argument, variables) for argument in arguments]
+            parts = [_array(argument, variables, binary) for argument in arguments]
+            if binary is _UNROUNDED and function in ("floor", "ceil"):
+                return parts[0]
             if function == "min":
                 return reduce(np.minimum, parts)
             if function == "max":

@@ -78,7 +78,7 @@ class ArchTemplate:
             template.build(template.defaults)
         # a tree that cannot be built at its largest values is a mistake in the file; within
         # the budget and the requirements it need not be
-        template._tree({v.name: v.maximum for v in template.variables})
+        template.tree({v.name: v.maximum for v in template.variables})
         first = {v.name: v.minimum for v in template.variables}
         return replace(template, constraints=template._constraints(first))
 
@@ -115,6 +115,11 @@ class ArchTemplate:
         """Whether the file gives the period of the clock."""
         return self._spec.technology is not None
 
+    @property
+    def spec(self) -> TemplateSpec:
+        """The file's content, checked; its numbers are arithmetic over the variables."""
+        return self._spec
+
     def check(self, values: Mapping[str, object]) -> Values:
         """Return checked values of the named variables, in the template's order.
 
@@ -132,7 +137,7 @@ class ArchTemplate:
             SpecError: a value is missing, the resulting tree is not possible, a requirement is
                 not met, or the budget is exceeded; the message says by how much.
         """
-        architecture = self._tree(values)
+        architecture = self.tree(values)
         try:
             for relation in self._spec.require:
                 relation.check(values)
@@ -170,8 +175,8 @@ class ArchTemplate:
                 break
         return values
 
-    def _tree(self, values: Mapping[str, int]) -> Architecture:
-        """Build the architecture, whatever the budget and the requirements say."""
+    def tree(self, values: Mapping[str, int]) -> Architecture:
+        """Return the architecture as :meth:`build`, whatever budget and requirements say."""
         try:
             return Architecture(
                 self.name,

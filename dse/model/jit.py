@@ -29,19 +29,26 @@ _OPTIONS: dict[str, Any] = {
 _NO_WRAPPERS: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
-def _sources() -> tuple[tuple[str, int, int], ...]:
-    """Return name, time and size of every file that compiled code comes from."""
+def _sources(rooms: tuple[str, ...] = ()) -> tuple[tuple[str, int, int], ...]:
+    """Return name, time and size of every file that compiled code comes from.
+
+    Args:
+        rooms: folders beside the model's and the mapspace's, for code that only theirs calls.
+    """
     package = Path(__file__).parent.parent
     files = [
         package / "architecture.py",
         *package.glob("model/*.py"),
         *package.glob("mapspace/*.py"),
+        *(file for room in rooms for file in package.glob(f"{room}/*.py")),
     ]
     stats = [(str(f.relative_to(package)), f.stat()) for f in sorted(files)]
     return tuple((name, stat.st_mtime_ns, stat.st_size) for name, stat in stats)
 
 
 _STAMP = _sources()
+#: By module prefix: what goes stale with a room of its own, too.
+_ROOM_STAMPS = {"dse.relaxed.": _sources(("relaxed",))}
 
 
 def _cached(dispatcher: Any) -> Any:  # noqa: ANN401
@@ -50,7 +57,9 @@ def _cached(dispatcher: Any) -> Any:  # noqa: ANN401
     Numba looks at the function's own file only, but its code holds that of the functions it
     calls, so an edit elsewhere would leave the old code running.
     """
-    dispatcher._cache._cache_file._source_stamp = _STAMP
+    module = dispatcher.py_func.__module__
+    stamps = [stamp for prefix, stamp in _ROOM_STAMPS.items() if module.startswith(prefix)]
+    dispatcher._cache._cache_file._source_stamp = stamps[0] if stamps else _STAMP
     return dispatcher
 
 

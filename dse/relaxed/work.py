@@ -1,0 +1,155 @@
+"""Working memory of the twin's compiled code, and the loops and tiles of one relaxed mapping.
+
+Gradients are kept in logarithms throughout: the adjoint of a quantity x, here called its *share*,
+is x times the derivative by x. Products then only add.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from dse.model.jit import inner
+from dse.relaxed.points import Points
+from dse.relaxed.structure import Structure
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+
+class Work(NamedTuple):
+    """Scratch for one mapping at a time; L levels, D dimensions, T tensors, Q rows, N loops."""
+
+    temporal: Floats  # (L, D) factors, at least 1
+    spatial: Floats  # (L, D)
+    extent: Floats  # (L, D) tile extents at the boundary of each level
+    spread: Floats  # (L, D) the same up to the level's spatial loops
+    fan: Floats  # (L,) product of a level's spatial loops
+    used: Floats  # (L,) utilised instances
+    count: Ints  # (1,) temporal loops above 1
+    bound: Floats  # (N,) their factors, innermost first
+    level: Ints  # (N,)
+    dimension: Ints  # (N,)
+    left: Floats  # (N + 1,) product of this loop and all outer ones
+    first: Ints  # (L + 1,) each level's innermost loop
+    edge: Floats  # (T, L, Q) sides of each tensor's tile at each level
+    size: Floats  # (T, L)
+    spread_edge: Floats  # (T, L, Q) the same for the spatial extents
+    spread_size: Floats  # (T, L)
+    words: Floats  # (T, L) that a level delivers to one child
+    groups: Floats  # (T, L) transfers that children do not share
+    content: Floats  # (T, L)
+    part: Floats  # (T, L) partition
+    top: Ints  # (T,) outermost level that keeps the tensor, -1: none
+    traffic: Floats  # (T, L, 3) reads, fills, updates of one instance
+    energy_seed: Floats  # (T, L, 3) derivatives of the energy by them
+    cycles_seed: Floats  # (T, L, 3)
+    scalar_seed: Floats  # (2,) shares of the iterations in energy and cycles
+    used_share: Floats  # (L + 1,) shares of the utilised instances, then of the MACs, in the energy
+    size_share: Floats  # (L,) of the tensor at hand
+    spread_size_share: Floats  # (L,)
+    content_share: Floats  # (L,)
+    extent_share: Floats  # (L, D)
+    spread_share: Floats  # (L, D)
+    bound_share: Floats  # (N,)
+    spatial_share: Floats  # (L, D)
+
+
+def new_work(levels: int, dimensions: int, tensors: int, ranks: int) -> Work:
+    """Allocate scratch."""
+    loops = levels * dimensions
+    cube, grid = (tensors, levels, ranks), (tensors, levels)
+    shape = (levels, dimensions)
+    sizes: dict[str, tuple[int, ...]] = {
+        **dict.fromkeys(("temporal", "spatial", "extent", "spread"), shape),
+        **dict.fromkeys(("extent_share", "spread_share", "spatial_share"), shape),
+        **dict.fromkeys(("fan", "used"), (levels,)),
+        **dict.fromkeys(("size_share", "spread_size_share", "content_share"), (levels,)),
+        **dict.fromkeys(("bound", "bound_share"), (loops,)),
+        **dict.fromkeys(("edge", "spread_edge"), cube),
+        **dict.fromkeys(("size", "spread_size", "words", "groups", "content", "part"), grid),
+        **dict.fromkeys(("traffic", "energy_seed", "cycles_seed"), (*grid, 3)),
+        "left": (loops + 1,),
+        "scalar_seed": (2,),
+        "used_share": (levels + 1,),
+    }
+    whole: dict[str, tuple[int, ...]] = {
+        **dict.fromkeys(("level", "dimension"), (loops,)),
+        "count": (1,),
+        "first": (levels + 1,),
+        "top": (tensors,),
+    }
+    return Work(
+        *(
+            np.zeros(whole[name], np.int64) if name in whole else np.zeros(sizes[name])
+            for name in Work._fields
+        )
+    )
+
+
+@inner
+def set_loops(w: Work, x: Points, b: int) -> None:
+    """Load mapping b: factors, extents, fan-outs and the temporal loops above 1."""
+    levels, dimensions = w.temporal.shape
+    for s in range(levels):
+        w.fan[s] = 1.0
+        for d in range(dimensions):
+            w.temporal[s, d] = max(x.temporal[b, s, d], 1.0)
+            w.spatial[s, d] = max(x.spatial[b, s, d], 1.0)
+            w.fan[s] *= w.spatial[s, d]
+            inside = w.extent[s - 1, d] if s > 0 else 1.0
+            w.spread[s, d] = inside * w.spatial[s, d]
+            w.extent[s, d] = w.spread[s, d] * w.temporal[s, d]
+    used = 1.0
+    for s in range(levels - 1, -1, -1):
+        w.used[s] = used
+        used *= w.fan[s]
+    k = 0
+    for s in range(levels):
+        w.first[s] = k
+        for place in range(dimensions):
+            d = x.order[b, s, place]
+            if w.temporal[s, d] > 1.0:
+                w.bound[k] = w.temporal[s, d]
+                w.level[k] = s
+                w.dimension[k] = d
+                k += 1
+    w.first[levels] = k
+    w.count[0] = k
+    w.left[k] = 1.0
+    for j in range(k - 1, -1, -1):
+        w.left[j] = w.left[j + 1] * w.bound[j]
+
+
+@inner
+def set_tiles(w: Work, st: Structure, p: int, with_spread: bool) -> None:
+    """Set sides and sizes of all tiles."""
+    tensors, levels, ranks = w.edge.shape
+    for t in range(tensors):
+        for s in range(levels):
+            w.size[t, s] = _box(st.projection[p, t], w.extent[s], w.edge[t, s])
+            if with_spread:
+                w.spread_size[t, s] = _box(st.projection[p, t], w.spread[s], w.spread_edge[t, s])
+
+
+@inner
+def _box(c: Floats, extent: Floats, edge: Floats) -> float:
+    size = 1.0
+    for q in range(c.shape[0]):
+        side = 1.0
+        for d in range(c.shape[1]):
+            side += c[q, d] * (extent[d] - 1.0)
+        edge[q] = side
+        size *= side
+    return size
+
+
+@inner
+def share_box(c: Floats, extent: Floats, edge: Floats, share: float, to: Floats) -> None:
+    """Pass the share of a tile's size on to the extents, ``to (D,)``."""
+    for q in range(c.shape[0]):
+        for d in range(c.shape[1]):
+            if c[q, d] != 0.0:
+                to[d] += share * c[q, d] * extent[d] / edge[q]
