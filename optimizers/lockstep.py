@@ -37,13 +37,13 @@ class LockstepSettings:
     batch: int = setting(16, "mappings per layer and step")
     population: int = setting(16, "mappings that each layer keeps on a hardware")
     scouts: int | None = setting(
-        None, "random hardware to start from; null: a share of the budget, 1 to 8"
+        None, "hardware to start from: the default, the largest, random; null: by budget, 1 to 6"
     )
     trial: int = setting(64, "samples in which new hardware must prove better")
     patience: float = setting(
-        0.15, "new hardware that is worse by this share after its first batch is left"
+        0.15, "new hardware nearby that is worse by this share after one batch is left"
     )
-    first_step: float = setting(2.0, "octaves by which hardware moves at first")
+    first_step: float = setting(4.0, "octaves by which hardware moves at first")
     last_step: float = setting(0.1, "octaves by which it moves at last; steps halve in between")
     polish: int = setting(256, "samples for the mappings alone, where no hardware nearby is better")
 
@@ -57,12 +57,14 @@ class _Climb:
         step: octaves of the moves.
         ways: directions that were not tried yet from here with this step.
         before: value of ``here`` when its mappings were last polished.
+        fitted: whether the smallest hardware for the mappings of ``here`` was tried.
     """
 
     here: Site
     step: float
     ways: list[Direction] = field(default_factory=list)
     before: float = math.inf
+    fitted: bool = False
 
 
 @dataclass
@@ -98,16 +100,21 @@ class Lockstep(Optimizer[LockstepSettings]):
     ) -> None:
         from dse.lockstep.machine import Machines  # noqa: PLC0415 - compiled code
         from dse.lockstep.moves import Moves  # noqa: PLC0415
+        from dse.relaxed.sizing import Sizing  # noqa: PLC0415
 
         super().__init__(space, settings, rng, samples)
         _check(settings)
         self._machines = Machines(space)
         self._moves = Moves(Genes(space))
+        self._sizing = Sizing(space.template, space.fixed)
         self._left = samples
         self._recorded = (math.inf, math.inf)
         self._visited: set[tuple[int, ...]] = set()
-        self._scouted: list[Site] = []
         self._to_scout = self._scout_count()
+        # those scouted in this round, and those that are to be
+        self._scouted: list[Site] = []
+        self._waiting: list[Site] = []
+        self._known = self._starts()
         self._climb: _Climb | None = None
         self._task: _Task | None = None
         self._best: Site | None = None
@@ -197,15 +204,26 @@ class Lockstep(Optimizer[LockstepSettings]):
     def _scout_count(self) -> int:
         if self.settings.scouts is not None:
             return self.settings.scouts
-        return int(np.clip(self.samples // (20 * self.settings.batch), 1, 8))
+        return int(np.clip(self.samples // (10 * self.settings.batch), 1, 6))
 
     def _next_task(self) -> _Task:
         climb = self._climb
         if climb is None:
             return self._scout()
         while True:
+            if not climb.fitted:
+                climb.fitted = True
+                fitting = self._smallest(climb.here)
+                if fitting != climb.here.values:
+                    # tried before or not: that was with other mappings
+                    self._visited.discard(tuple((fitting or {}).values()))
+                    trial = self._trial(climb, fitting, None)
+                    if trial is not None:
+                        return trial
             while climb.ways:
-                trial = self._try(climb, climb.ways.pop())
+                way = climb.ways.pop()
+                values = self._moves.moved(self.rng, climb.here.values, way, climb.step)
+                trial = self._trial(climb, values, way)
                 if trial is not None:
                     return trial
             if climb.step > self.settings.last_step:
@@ -217,19 +235,26 @@ class Lockstep(Optimizer[LockstepSettings]):
                 climb.ways = self._shuffled()
                 return _Task("settle", climb.here, climb.here.spent + self.settings.polish)
             self._climb = None
-            self._scouted = []
             return self._scout()
 
     def _scout(self) -> _Task:
-        """Return the next random hardware, or the one of those left that had the fewest samples."""
-        if len(self._scouted) < self._to_scout:
-            values = self.space.sample_values(self.rng)
-            return _Task("scout", self._site(values), 1, self._carried(self._best, values))
-        site = min(self._scouted, key=lambda s: s.spent)
-        return _Task("scout", site, site.spent + 1)
+        """Return random hardware to look at: new, or that the next round is for."""
+        if self._waiting:
+            site = self._waiting.pop()
+            return _Task("scout", site, site.spent + 1)
+        values = self._known.pop() if self._known else self.space.sample_values(self.rng)
+        return _Task("scout", self._site(values), 1, self._carried(self._best, values))
 
-    def _try(self, climb: _Climb, way: Direction) -> _Task | None:
-        values = self._moves.moved(self.rng, climb.here.values, way, climb.step)
+    def _starts(self) -> list[Values]:
+        """Return the hardware known to be worth a look: the largest, and the real design's."""
+        largest = {v.name: v.maximum for v in self.space.template.variables}
+        starts = [largest | self.space.fixed]
+        if self.space.template.defaults is not None:
+            starts.append(self.space.template.defaults | self.space.fixed)
+        return [values for values in starts if self._machines(values) is not None]
+
+    def _trial(self, climb: _Climb, values: Values | None, way: Direction | None) -> _Task | None:
+        """Return the trial of other hardware; None where it cannot be, or was tried before."""
         if values is None or tuple(values.values()) in self._visited:
             return None
         if self._machines(values) is None:
@@ -237,6 +262,15 @@ class Lockstep(Optimizer[LockstepSettings]):
         self._visited.add(tuple(values.values()))
         seeds = self._carried(climb.here, values)
         return _Task("trial", self._site(values), self.settings.trial, seeds, way)
+
+    def _smallest(self, site: Site) -> Values | None:
+        """Return the smallest hardware that the best mappings of a site fit."""
+        from dse.relaxed.sizing import demand_of  # noqa: PLC0415 - compiled code
+
+        problems = [layer.problem for layer in self.space.workload]
+        demand = demand_of(site.best().mappings or (), problems)
+        values, short = self._sizing.smallest(demand, site.values)
+        return None if short else values
 
     def _carried(self, source: Site | None, values: Values) -> list[MappingBatch] | None:
         """Return mappings to begin with on other hardware; None where some layer has none."""
@@ -259,41 +293,42 @@ class Lockstep(Optimizer[LockstepSettings]):
         site, climb = task.site, self._climb
         if task.kind == "scout":
             self._task = None
-            if site not in self._scouted:
-                self._scouted.append(site)
+            self._scouted.append(site)
             if len(self._scouted) == self._to_scout:
                 self._halve()
         elif task.kind == "trial" and climb is not None:
             if site.rank < climb.here.rank:
                 climb.here = site
+                climb.fitted = False
                 climb.ways = self._shuffled()
                 if task.way is not None:
                     climb.ways.append(task.way)
                 self._task = _Task("settle", site, site.spent + self.settings.trial)
-            elif site.spent >= task.until or self._falls_behind(site, climb.here):
+            elif site.spent >= task.until or self._falls_behind(site, climb.here, climb.step):
                 self._task = None
         elif site.spent >= task.until or site.value > before[1] * (1 - _SETTLED):
             if climb is None or task.until - site.spent < self.settings.trial:
                 self._task = None
 
-    def _falls_behind(self, site: Site, here: Site) -> bool:
+    def _falls_behind(self, site: Site, here: Site, step: float) -> bool:
         if site.violation > here.violation:
             return True
         batches = max(1, site.spent // self.settings.batch)
-        return site.value - here.value > self.settings.patience / batches * abs(here.value)
+        # mappings that come from far away take longer to recover
+        patience = self.settings.patience * (1 + step) / batches
+        return site.value - here.value > patience * abs(here.value)
 
     def _halve(self) -> None:
         """Leave the worse half of the hardware scouted; climb from the last one."""
-        spent = min(s.spent for s in self._scouted)
-        if any(s.spent > spent for s in self._scouted):
-            return
-        self._scouted.sort(key=lambda s: s.rank)
-        self._scouted = self._scouted[: max(1, len(self._scouted) // 2)]
-        self._to_scout = len(self._scouted)
-        if self._to_scout == 1:
-            self._climb = _Climb(self._scouted[0], self.settings.first_step, self._shuffled())
-            self._scouted = []
+        ranked = sorted(self._scouted, key=lambda s: s.rank)
+        self._scouted = []
+        self._to_scout = len(ranked) // 2
+        self._waiting = ranked[: self._to_scout]
+        if self._to_scout <= 1:
+            self._waiting = []
             self._to_scout = self._scout_count()
+            self._climb = _Climb(ranked[0], self.settings.first_step, self._shuffled())
+            self._visited.add(tuple(ranked[0].values.values()))
 
     def _shuffled(self) -> list[Direction]:
         """Return all directions in random order; those of one variable come first (at the end)."""

@@ -16,6 +16,8 @@ def identities(batch: MappingBatch) -> list[bytes]:
     which axis a spatial factor of 1 runs, get the same key.
     """
     count = len(batch)
+    if not count:
+        return []
     rows = np.concatenate(
         [
             batch.temporal.reshape(-1, count),

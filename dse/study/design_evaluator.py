@@ -37,7 +37,7 @@ class DesignEvaluator:
         self._mapper = mapper
         self._evaluator = evaluator
         # a search that brings its mappings often brings the same ones again
-        self._memo = MemoEvaluator(evaluator)
+        self._memo = evaluator if evaluator.is_quick else MemoEvaluator(evaluator)
         self._n_jobs = n_jobs
 
     def __call__(self, designs: Sequence[Design], seed: np.random.SeedSequence) -> list[Priced]:
