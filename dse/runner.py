@@ -155,7 +155,9 @@ def _space(config: ResolvedConfig, template: ArchTemplate, workload_file: Any) -
     chain = energy_chain(config.run.energy or template.energy)
     workload = read_workload(workload_file, config.run.parameters)
     goal = objective(config.run.objective)
-    return SearchSpace(template, workload, chain, config.run.variables, goal)
+    return SearchSpace(
+        *(template, workload, chain, config.run.variables, goal), config.run.timeloop_version
+    )
 
 
 def _parts(config: ResolvedConfig, space: SearchSpace) -> dict[str, Any]:

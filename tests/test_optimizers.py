@@ -42,6 +42,23 @@ class TestNsga2(OptimizerConformance):
     settings = {"mappings_per_hardware": 2, "population": 4}
 
 
+class TestDosa(OptimizerConformance):
+    optimizer = "dosa"
+    settings = {"steps": 12, "round_every": 5}
+
+
+class TestDosaWithOptions(OptimizerConformance):
+    optimizer = "dosa"
+    settings = {
+        "steps": 6,
+        "round_every": 3,
+        "ordering": "gumbel",
+        "variables": "linear",
+        "learning_rate": 0.05,
+        "area_weight": 0.1,
+    }
+
+
 def test_every_builtin_has_a_conformance_test():
     tested = {
         c.optimizer

@@ -21,8 +21,11 @@ CASES = (("gemmini", "resnet50"), ("eyeriss", "resnet50"), ("simba", "resnext50_
          ("tpu_v1", "bert_base"), ("shidiannao", "mobilenet_v2"))  # fmt: skip
 
 
-def space_of(arch, net, energy="table"):
-    return SearchSpace(catalog.template(arch), catalog.workload(net), energy_chain(energy))
+def space_of(arch, net, energy="table", version="4cf6d4c"):
+    return SearchSpace(
+        *(catalog.template(arch), catalog.workload(net), energy_chain(energy)),
+        timeloop_version=version,
+    )
 
 
 def without_rounding(architecture):
@@ -60,7 +63,7 @@ def between(points, rng):
 def test_twin_is_the_exact_model_at_whole_factors(arch, net, version):
     """Without links, rounded partitions and half-full blocks, the numbers are the same."""
     space, rng = space_of(arch, net), np.random.default_rng(0)
-    twin = Twin([x.problem for x in space.workload], len(space.template.level_names), version)
+    twin = Twin([x.problem for x in space.workload], len(space.template.level_names), version, None)
     close = total = 0
     for architecture, i, found in draw(space, rng, 12):
         problem = space.workload.layers[i].problem
@@ -81,7 +84,7 @@ def test_twin_is_the_exact_model_at_whole_factors(arch, net, version):
 @pytest.mark.parametrize(("arch", "net"), CASES)
 def test_gradients_of_cost_and_use_are_the_differences(arch, net, version):
     space, rng = space_of(arch, net), np.random.default_rng(1)
-    twin = Twin([x.problem for x in space.workload], len(space.template.level_names), version)
+    twin = Twin([x.problem for x in space.workload], len(space.template.level_names), version, None)
     for architecture, i, found in draw(space, rng, 6):
         prices = price_list([architecture])
         x = between(twin.points([found[0]], [i]), rng)
@@ -114,7 +117,9 @@ def moved(points, name, at, step):
 
 def test_gradients_by_prices_are_the_differences():
     space, rng = space_of("eyeriss", "resnet50"), np.random.default_rng(2)
-    twin = Twin([x.problem for x in space.workload], len(space.template.level_names))
+    twin = Twin(
+        [x.problem for x in space.workload], len(space.template.level_names), VERSIONS[0], None
+    )
     for architecture, i, found in draw(space, rng, 5):
         prices = price_list([architecture])
         x = twin.points([found[0]], [i])
@@ -129,7 +134,9 @@ def test_gradients_by_prices_are_the_differences():
 
 def test_factors_below_one_count_as_one_and_have_no_gradient():
     space, rng = space_of("gemmini", "resnet50"), np.random.default_rng(3)
-    twin = Twin([x.problem for x in space.workload], len(space.template.level_names))
+    twin = Twin(
+        [x.problem for x in space.workload], len(space.template.level_names), VERSIONS[0], None
+    )
     architecture, i, found = next(draw(space, rng, 1))
     x = twin.points([found[0]], [i])
     below = x._replace(temporal=np.where(x.temporal == 1, 0.5, x.temporal))
@@ -144,7 +151,7 @@ def test_points_and_mappings_are_each_other():
     space, rng = space_of("eyeriss", "resnet50"), np.random.default_rng(4)
     for architecture, i, found in draw(space, rng, 4):
         problem = space.workload.layers[i].problem
-        twin = Twin([problem], len(architecture.levels))
+        twin = Twin([problem], len(architecture.levels), VERSIONS[0], None)
         mappings = [found[k] for k in range(len(found))]
         points = twin.points(mappings, [0] * len(mappings))
         back = [points.mapping(k, Mapspace(problem, architecture)) for k in range(len(mappings))]
@@ -161,7 +168,7 @@ def test_a_diagonal_tensor_is_refused():
     rows = ((Term("A"),), (Term("A"),))
     shape = Shape("diagonal", ("A", "B"), (DataSpace("X", rows, read_write=True),))
     with pytest.raises(SpecError, match="one row"):
-        Twin([Problem(shape, {"A": 2, "B": 3})], 2)
+        Twin([Problem(shape, {"A": 2, "B": 3})], 2, VERSIONS[0], None)
 
 
 # hardware from mappings
@@ -253,7 +260,7 @@ def test_network_gradient_is_the_difference(arch, energy, goal):
     while mappings is None:
         values = space.sample_values(rng)
         mappings = some_mapping_of_each(space, values, rng)
-    network = Network(space, values, area_weight=0.25)
+    network = Network(space, values, None, area_weight=0.25)
     x = between(network.twin.points(mappings * 2, list(range(len(net))) * 2), rng)
     value = network.evaluate(x)
     for name in ("temporal", "spatial"):
@@ -272,10 +279,10 @@ def test_network_of_whole_mappings_is_the_design():
     """On hardware of its own tables' grid, the network's numbers are the study's."""
     from dse.mapping import MappingBatch
 
-    space, rng = space_of("gemmini", "alexnet", "dosa"), np.random.default_rng(8)
+    space, rng = space_of("gemmini", "alexnet", "dosa", "dosa"), np.random.default_rng(8)
     drawn = {"pe_dim": 64, "scratchpad_kb": 512, "accumulator_kb": 512}
     mappings = some_mapping_of_each(space, drawn, rng)
-    network = Network(space, {}, "dosa")
+    network = Network(space, {}, None)
     found = network.evaluate(network.twin.points(mappings, list(range(len(space.workload)))))
     demand = demand_of(mappings, [x.problem for x in space.workload])
     values, _ = network.sizing.smallest(demand, {})
@@ -302,4 +309,4 @@ def test_an_objective_without_a_gradient_is_refused():
         goal=objective("2*cycles"),
     )  # fmt: skip
     with pytest.raises(SpecError, match=r"2\*cycles"):
-        Network(space, {})
+        Network(space, {}, None)

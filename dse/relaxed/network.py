@@ -6,7 +6,7 @@ step the smallest that holds every layer's tiles; a buffer that grows for one la
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,9 +21,13 @@ from dse.relaxed.relaxed_sizing import RelaxedSizing
 from dse.relaxed.resources import ALONG_X, ALONG_Y, WORDS
 from dse.relaxed.sizing import Sizing
 from dse.relaxed.twin import Cost, Twin
+from dse.study.meter import Meter
 from dse.study.space import SearchSpace
 
 Floats = npt.NDArray[np.float64]
+
+#: From energies and cycles of the variants of layers, ``(N, M)`` each, to their weights.
+Mix = Callable[[Floats, Floats], Floats]
 
 #: Powers of energy, cycles and area in each objective that has a gradient.
 GOALS: dict[str, tuple[float, float, float]] = {
@@ -62,9 +66,9 @@ class Network:
     """A workload's relaxed objective, with the hardware inferred.
 
     Args:
-        space: template, workload, energy chain and objective.
+        space: template, workload, energy chain, objective and Timeloop version.
         base: values of the variables that are not inferred (see `Sizing`).
-        timeloop_version: as for the native model.
+        meter: charged with every evaluation; None outside of a study.
         penalty: weight of the squared logarithm by which demands and budgets are exceeded.
         area_weight: the area's power in what is minimised, on top of the objective's own.
 
@@ -76,7 +80,7 @@ class Network:
         self,
         space: SearchSpace,
         base: Mapping[str, int],
-        timeloop_version: str = "4cf6d4c",
+        meter: Meter | None,
         *,
         penalty: float = 10.0,
         area_weight: float = 0.0,
@@ -97,7 +101,7 @@ class Network:
             template, space.chain, self.sizing.inferred, {**base, **space.fixed}
         )
         problems = [layer.problem for layer in space.workload]
-        self.twin = Twin(problems, len(template.level_names), timeloop_version)
+        self.twin = Twin(problems, len(template.level_names), space.timeloop_version, meter)
         budget = template.spec.budget
         self._limits = (
             (pr.AREA, template.max_area_um2),
@@ -105,14 +109,24 @@ class Network:
             (pr.INSTANCES, budget.pes if budget else None),
         )
 
-    def evaluate(self, points: Points, *, gradient: bool = True) -> NetworkValue:
+    def evaluate(
+        self,
+        points: Points,
+        *,
+        gradient: bool = True,
+        variants: int = 1,
+        mix: Mix | None = None,
+    ) -> NetworkValue:
         """Evaluate H networks.
 
         Args:
-            points: ``B = H N``: the N layers of the first network in order, then the next's.
+            points: ``B = H N M``: the N layers of the first network in order, then the next's; M
+                variants of a layer, with the same tiles, stand next to each other.
             gradient: whether derivatives are wanted, too.
+            variants: M.
+            mix: weighs the variants of a layer by their energies and cycles; None: equally.
         """
-        layers = len(self._counts)
+        layers = len(self._counts) * variants
         networks = len(points.problem) // layers
         used = self.twin.used(points)
         needs, where = self._needs(used, networks, layers)
@@ -120,7 +134,9 @@ class Network:
         prices, price_slopes = self.prices(sized.log_values)
         hardware = np.repeat(np.arange(networks), layers)
         cost = self.twin.cost(points, prices, hardware, gradient=gradient)
-        weight = np.tile(self._counts, networks)
+        weight = np.tile(np.repeat(self._counts, variants), networks)
+        if variants > 1:
+            weight = weight * self._weights(cost, variants, mix)
         energy = (cost.energy_pj * weight).reshape(networks, layers).sum(axis=1)
         cycles = (cost.cycles * weight).reshape(networks, layers).sum(axis=1)
         area = prices[:, :, pr.AREA].sum(axis=1)
@@ -151,6 +167,14 @@ class Network:
         return NetworkValue(
             loss, energy, cycles, area, penalty, sized.log_values, temporal, spatial
         )
+
+    @staticmethod
+    def _weights(cost: Cost, variants: int, mix: Mix | None) -> Floats:
+        """Return what each point counts among the variants of its layer, ``(B,)``."""
+        if mix is None:
+            return np.full(len(cost.cycles), 1.0 / variants)
+        shape = (-1, variants)
+        return mix(cost.energy_pj.reshape(shape), cost.cycles.reshape(shape)).reshape(-1)
 
     def _needs(
         self, used: Used, networks: int, layers: int

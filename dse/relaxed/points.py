@@ -38,7 +38,7 @@ class Points(NamedTuple):
 
     def take(self, index: npt.NDArray[np.intp]) -> Points:
         """Return the points at ``index`` as a copy."""
-        return Points(*(np.ascontiguousarray(array[index]) for array in self))
+        return self._make(np.ascontiguousarray(array[index]) for array in self)
 
     @classmethod
     def of(

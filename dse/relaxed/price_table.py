@@ -19,6 +19,7 @@ from dse.architecture import Architecture
 from dse.components.chain import EnergyChain
 from dse.errors import SpecError
 from dse.expression import Expression
+from dse.relaxed.interpolate import Corners, Tables, interpolate
 from dse.relaxed.prices import COLUMNS, PriceList, price_list
 from dse.template import ArchTemplate
 from dse.variable import Variable
@@ -76,8 +77,10 @@ class PriceTable:
         self._middle = {v.name: v.value_at(v.count // 2) for v in variables} | {
             name: value for name, value in base.items() if name not in {v.name for v in variables}
         }
-        self._tables = [self._table(names, rows) for names, rows in self._groups().items()]
-        self._levels = len(template.level_names)
+        tables = [self._table(names, rows) for names, rows in self._groups().items()]
+        self._tables = _joined(tables, len(template.level_names) + 1)
+        most = max(len(table.axes) for table in tables)
+        self._corners = Corners(np.zeros(most, np.int64), np.zeros(most), np.zeros(most))
 
     def __call__(self, log_values: Floats) -> tuple[PriceList, Floats]:
         """Return the price lists of H pieces of hardware, and their derivatives.
@@ -89,15 +92,9 @@ class PriceTable:
         Returns:
             ``(H, L + 1, 11)``, and ``(H, L + 1, 11, V)`` by the logarithms.
         """
-        shape = (len(log_values), self._levels + 1, COLUMNS)
-        prices, slopes = np.empty(shape), np.zeros((*shape, len(self._variables)))
-        for table in self._tables:
-            value, parts = _interpolated(table, log_values)
-            value = np.where(table.in_log, np.exp(np.where(table.in_log, value, 0.0)), value)
-            rows = list(table.rows)
-            prices[:, rows] = value
-            for (v, _), part in zip(table.axes, parts, strict=True):
-                slopes[..., v][:, rows] = np.where(table.in_log, part * value, part)
+        shape = (len(log_values), *self._tables.in_log.shape)
+        prices, slopes = np.empty(shape), np.empty((*shape, len(self._variables)))
+        interpolate(self._tables, log_values, self._corners, prices, slopes)
         return prices, slopes
 
     def _groups(self) -> dict[tuple[str, ...], tuple[int, ...]]:
@@ -129,7 +126,7 @@ class PriceTable:
             )
         value = _filled(found).reshape(*(len(g) for g in grids), len(rows), COLUMNS)
         flat = value.reshape(-1, len(rows), COLUMNS)
-        in_log = (flat > 0).all(axis=0)
+        in_log: npt.NDArray[np.bool_] = np.asarray((flat > 0).all(axis=0))
         axes = tuple(
             (place[v.name], np.log(np.maximum(g, _LEAST)))
             for v, g in zip(chosen, grids, strict=True)
@@ -145,50 +142,36 @@ class PriceTable:
             return None
 
 
-def _interpolated(table: _Table, log_values: Floats) -> tuple[Floats, list[Floats]]:
-    """Interpolate multilinearly: ``(H, R, C)``, and the derivative by each axis."""
-    lows, shares, widths = [], [], []
-    for v, grid in table.axes:
-        x = np.clip(log_values[:, v], grid[0], grid[-1])
-        low = np.clip(np.searchsorted(grid, x, side="right") - 1, 0, max(len(grid) - 2, 0))
-        width = grid[np.minimum(low + 1, len(grid) - 1)] - grid[low]
-        lows.append(low)
-        widths.append(np.where(width > 0, width, 1.0))
-        shares.append((x - grid[low]) / widths[-1])
-    count = len(log_values)
-    total: Any = 0.0
-    parts: list[Any] = [0.0] * len(table.axes)
-    for corner in product((0, 1), repeat=len(table.axes)):
-        where = tuple(
-            np.minimum(low + up, len(grid) - 1)
-            for low, up, (_, grid) in zip(lows, corner, table.axes, strict=True)
-        )
-        at = (
-            table.value[where]
-            if where
-            else np.broadcast_to(table.value, (count, *table.value.shape))
-        )
-        sides = [share if up else 1.0 - share for share, up in zip(shares, corner, strict=True)]
-        total = total + _times(sides, count) * at
-        for axis, up in enumerate(corner):
-            others = [side for k, side in enumerate(sides) if k != axis]
-            sign = (1.0 if up else -1.0) / widths[axis]
-            parts[axis] = parts[axis] + _times([*others, sign], count) * at
-    for axis, (v, grid) in enumerate(table.axes):
-        outside = (log_values[:, v] < grid[0]) | (log_values[:, v] > grid[-1])
-        parts[axis] = np.where(outside[:, None, None], 0.0, parts[axis])
-    return total, parts
+def _joined(tables: Sequence[_Table], rows: int) -> Tables:
+    """Lay tables out one behind the other."""
+    axes = [axis for table in tables for axis in table.axes]
+    strides: list[int] = []
+    for table in tables:
+        sizes = table.value.shape
+        strides += [int(np.prod(sizes[k + 1 :])) for k in range(len(table.axes))]
+    in_log = np.zeros((rows, COLUMNS), np.bool_)
+    for table in tables:
+        in_log[list(table.rows)] = table.in_log
+    return Tables(
+        first_axis=_starts([len(table.axes) for table in tables]),
+        variable=np.array([v for v, _ in axes], np.int64),
+        first_grid=_starts([len(grid) for _, grid in axes]),
+        grid=np.concatenate([np.zeros(0), *(grid for _, grid in axes)]),
+        stride=np.array(strides, np.int64),
+        first_row=_starts([len(table.rows) for table in tables]),
+        row=np.array([row for table in tables for row in table.rows], np.int64),
+        first_value=_starts([table.value.size for table in tables]),
+        value=np.concatenate([table.value.reshape(-1) for table in tables]),
+        in_log=in_log,
+    )
 
 
-def _times(factors: Sequence[Floats], count: int) -> Floats:
-    result = np.ones(count)
-    for factor in factors:
-        result = result * factor
-    return result[:, None, None]
+def _starts(lengths: Sequence[int]) -> npt.NDArray[np.int64]:
+    return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64)
 
 
 def _grid(variable: Variable, most: int) -> list[int]:
-    """Return up to ``most`` legal values, evenly spread in their logarithms; both ends are there."""
+    """Return up to ``most`` legal values, evenly spread in their logarithms, with both ends."""
     if variable.count <= most:
         return [variable.value_at(i) for i in range(variable.count)]
     legal = np.array([variable.value_at(i) for i in range(variable.count)], np.float64)

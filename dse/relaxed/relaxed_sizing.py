@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dse.errors import SpecError
+from dse.relaxed.interpolate import Monomials, infer
 from dse.relaxed.sizing import Sizing
 
 Floats = npt.NDArray[np.float64]
@@ -62,7 +63,14 @@ class RelaxedSizing:
         )
         middle = (self._low + self._high) / 2
         self._constant, self._power = self._fitted(middle)
-        self._order = self._elimination()
+        self._monomials = Monomials(
+            self._constant,
+            self._power,
+            np.array(self._lead, np.int64),
+            np.array(self._elimination(), np.int64),
+            self._low,
+            self._high,
+        )
         #: ``(J, V)`` how excesses fall with the variables that do not lead the resource
         self.relief = self._power.copy()
         for j, lead in enumerate(self._lead):
@@ -71,27 +79,9 @@ class RelaxedSizing:
     def __call__(self, log_needs: Floats) -> Sized:
         """Return the smallest hardware for the logarithms of needs ``(H, J)``."""
         count, needs = log_needs.shape
-        variables = len(self.names)
-        x = np.tile(self._low, (count, 1))
-        slopes = np.zeros((count, variables, needs))
-        excess = np.maximum(log_needs - self._constant, 0.0)
-        every = np.arange(count)
-        for v in self._order:
-            led = [j for j, lead in enumerate(self._lead) if lead == v]
-            power = self._power[led]
-            own = power[:, v]
-            others = power.copy()
-            others[:, v] = 0.0
-            wanted = (log_needs[:, led] - self._constant[led] - x @ others.T) / own
-            which = wanted.argmax(axis=1)
-            best = wanted[every, which]
-            moves = best > self._low[v]
-            x[:, v] = np.where(moves, best, self._low[v])
-            chosen = np.array(led)[which]
-            by_others = -np.einsum("hv,hvj->hj", others[which], slopes) / own[which, None]
-            by_others[every, chosen] += 1.0 / own[which]
-            slopes[:, v] = np.where(moves[:, None], by_others, 0.0)
-            excess[:, led] = np.maximum(wanted - self._high[v], 0.0) * own
+        x = np.empty((count, len(self.names)))
+        slopes, excess = np.empty((*x.shape, needs)), np.empty((count, needs))
+        infer(self._monomials, log_needs, x, slopes, excess)
         return Sized(x, slopes, excess)
 
     def _fitted(self, log_values: Floats) -> tuple[Floats, Floats]:

@@ -118,7 +118,8 @@ class Sizing:
         if enough[0]:
             return chosen, ""
         for resource in self.resources:
-            have, need = float(resource.amount(values)[0]), float(demand.of(resource)[0])
+            have = float(np.ravel(resource.amount(values))[0])
+            need = float(demand.of(resource)[0])
             if have < need:
                 return chosen, f"{need:g} {resource} are needed, at most {have:g} are possible"
         raise AssertionError("a demand that is met was said not to be")

@@ -18,6 +18,7 @@ from dse.relaxed.points import Points
 from dse.relaxed.prices import PriceList
 from dse.relaxed.structure import structure_of
 from dse.relaxed.work import Work, new_work
+from dse.study.meter import Meter
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -67,26 +68,32 @@ class Twin:
         problems: what points may map; their ``problem`` indexes this list.
         levels: storage levels of the hardware.
         timeloop_version: as for the native model.
+        meter: charged with every point that is priced; None outside of a study.
 
     Raises:
         SpecError: a problem has a projection that the twin does not know.
     """
 
     def __init__(
-        self, problems: Sequence[Problem], levels: int, timeloop_version: str = "4cf6d4c"
+        self,
+        problems: Sequence[Problem],
+        levels: int,
+        timeloop_version: str,
+        meter: Meter | None,
     ) -> None:
         self.problems = tuple(problems)
         self.levels = levels
         self.timeloop_version = timeloop_version
+        self._meter = meter
         self._version = a.version_number(timeloop_version)
         self._structure = structure_of(problems)
         _, tensors, ranks, dimensions = self._structure.projection.shape
         self._shape = (levels, dimensions, tensors, ranks)
         self._local = threading.local()
 
-    def __reduce__(self) -> tuple[type[Twin], tuple[tuple[Problem, ...], int, str]]:
+    def __reduce__(self) -> tuple[type[Twin], tuple[object, ...]]:
         """Pickle the arguments: the rest follows from them."""
-        return Twin, (self.problems, self.levels, self.timeloop_version)
+        return Twin, (self.problems, self.levels, self.timeloop_version, self._meter)
 
     def points(self, mappings: Sequence[Mapping], problem: Sequence[int]) -> Points:
         """Relax mappings; ``problem`` says for each which problem it maps."""
@@ -107,7 +114,12 @@ class Twin:
             prices: ``(H, L + 1, 11)`` of H pieces of hardware, as `dse.relaxed.prices` has them.
             hardware: ``(B,)`` which hardware each point runs on; None: the first.
             gradient: whether derivatives are wanted, too.
+
+        Raises:
+            ValueError: the meter's budget does not allow B more evaluations.
         """
+        if self._meter is not None:
+            self._meter.charge(len(points.problem))
         count = len(points.problem)
         index = np.zeros(count, np.int64) if hardware is None else np.asarray(hardware, np.int64)
         levels, dimensions = self._shape[:2]
@@ -116,7 +128,10 @@ class Twin:
         out = CostArrays(
             np.empty(count),
             np.empty(count),
-            *(np.empty(shape) for _ in range(4)),
+            np.empty(shape),
+            np.empty(shape),
+            np.empty(shape),
+            np.empty(shape),
             np.empty((wanted, levels + 1, 5)),
             np.empty(count, np.int64),
             np.empty(count, np.int64),

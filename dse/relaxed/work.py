@@ -126,7 +126,7 @@ def set_loops(w: Work, x: Points, b: int) -> None:
 @inner
 def set_tiles(w: Work, st: Structure, p: int, with_spread: bool) -> None:
     """Set sides and sizes of all tiles."""
-    tensors, levels, ranks = w.edge.shape
+    tensors, levels = w.size.shape
     for t in range(tensors):
         for s in range(levels):
             w.size[t, s] = _box(st.projection[p, t], w.extent[s], w.edge[t, s])

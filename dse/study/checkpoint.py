@@ -20,7 +20,7 @@ from dse.study.optimizer import Optimizer
 from dse.study.pareto import Front
 from dse.study.space import SearchSpace
 
-_VERSION = 2
+_VERSION = 3
 _SPACE = "space"
 _NUMPY = {
     "_reconstruct",

@@ -10,6 +10,7 @@ import numpy as np
 
 from dse.settings import NoSettings
 from dse.study.design import Design, DesignMetrics
+from dse.study.meter import Meter
 from dse.study.objective import Objective
 from dse.study.space import SearchSpace
 
@@ -28,6 +29,8 @@ class Optimizer(ABC, Generic[S]):
         settings: the settings, an instance of ``settings_type``.
         rng: the source of all randomness.
         samples: the study's whole budget, for schedules. The study enforces it, not the optimizer.
+        meter: for models that the optimizer evaluates by itself: they charge it, and the study
+            counts that.
     """
 
     #: a dataclass, every field with a default
@@ -47,13 +50,15 @@ class Optimizer(ABC, Generic[S]):
         self.settings = settings
         self.rng = rng
         self.samples = samples
+        self.meter = Meter(samples, len(space.workload))
 
     @abstractmethod
     def ask(self) -> list[Design]:
         """Return the next designs to evaluate; an empty list ends the study.
 
         Designs without mappings are completed by the mapper. Designs beyond the budget are not
-        evaluated, and the last one may get fewer mappings than it asked for.
+        evaluated, and the last one may get fewer mappings than it asked for. What models have
+        charged to ``meter`` counts before these designs do.
         """
 
     @abstractmethod

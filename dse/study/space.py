@@ -27,6 +27,7 @@ class SearchSpace:
         fixed: variables whose values the user chose.
         free: the other variables.
         objective: what the study minimises.
+        timeloop_version: which Timeloop the evaluator equals, for models that stand in for it.
 
     Raises:
         SpecError: a fixed variable is unknown or out of range.
@@ -39,10 +40,12 @@ class SearchSpace:
         chain: EnergyChain,
         fixed: Mapping[str, object] | None = None,
         goal: Objective | None = None,
+        timeloop_version: str = "4cf6d4c",
     ) -> None:
         self.template = template
         self.workload = workload
         self.chain = chain
+        self.timeloop_version = timeloop_version
         self.objective: Objective = goal or OBJECTIVES["edp"]
         self.fixed: Values = template.check(fixed or {})
         self.free: tuple[Variable, ...] = tuple(

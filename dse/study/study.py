@@ -50,7 +50,8 @@ def optimizer_rng(seed: int) -> np.random.Generator:
 class Study:
     """One search. A sample is one mapping evaluated for every unique layer of the workload.
 
-    The study counts the samples: an optimizer cannot spend more than the budget. Every batch of
+    The study counts the samples: an optimizer cannot spend more than the budget, and what its own
+    models evaluate is charged by its meter. Every batch of
     designs ends in a checkpoint; what a kill loses is evaluated again, with the same results.
     """
 
@@ -110,12 +111,14 @@ class Study:
     def _loop(self, journal: Journal | None, report: Callable[[Progress], None] | None) -> None:
         state = self.state
         while not state.finished:
-            designs = self._within_budget(state.optimizer.ask())
+            asked = state.optimizer.ask()
+            state.samples += state.optimizer.meter.settle()
+            designs = self._within_budget(asked)
             if designs:
                 priced = self._price(designs, self._seed_of_batch())
                 results = [(design, self._limited(metrics)) for design, metrics in priced]
-                for asked, (design, metrics) in zip(designs, results, strict=True):
-                    self._count(_cost(asked), design, metrics, journal)
+                for wanted, (design, metrics) in zip(designs, results, strict=True):
+                    self._count(_cost(wanted), design, metrics, journal)
                 state.optimizer.tell(*(list(part) for part in zip(*results, strict=True)))
             state.finished = not designs or state.samples >= self._budget
             if self._folder is not None and journal is not None:
@@ -162,6 +165,7 @@ class Study:
     ) -> None:
         state = self.state
         state.samples += cost
+        state.optimizer.meter.charge_design(cost)
         value = self._objective(metrics)
         if not metrics.valid:
             state.last_reason = metrics.reason

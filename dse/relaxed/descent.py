@@ -1,0 +1,286 @@
+"""One descent from a start point: Adam on factors, rounding, loop orders (DOSA, section 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from dse.architecture import Architecture
+from dse.errors import SpecError
+from dse.mapping import Mapping as LayerMapping
+from dse.mapspace.space import Mapspace
+from dse.relaxed.network import GOALS, Mix, Network
+from dse.relaxed.orders import free_levels, stationary_orders
+from dse.relaxed.points import Points
+from dse.relaxed.prices import PriceList, price_list
+from dse.relaxed.sizing import Demand
+from dse.relaxed.slots import Slots
+from dse.study.meter import Meter
+from dse.study.space import SearchSpace
+from dse.variable import Values
+
+Floats = npt.NDArray[np.float64]
+
+_BETA1, _BETA2, _TINY = 0.9, 0.999, 1e-8
+#: Halvings of the way back to the smallest tiles where a rounded network fits no hardware.
+_HALVINGS = 7
+
+
+@dataclass
+class Adam:
+    """State of Adam (Kingma and Ba, 2015): moments and step; it outlives roundings."""
+
+    mean: Floats
+    square: Floats
+    step: int = 0
+
+    def move(self, gradient: Floats, rate: float) -> Floats:
+        """Return the step to take."""
+        self.step += 1
+        self.mean = _BETA1 * self.mean + (1 - _BETA1) * gradient
+        self.square = _BETA2 * self.square + (1 - _BETA2) * gradient**2
+        mean = self.mean / (1 - _BETA1**self.step)
+        square = self.square / (1 - _BETA2**self.step)
+        return -rate * mean / (np.sqrt(square) + _TINY)
+
+
+@dataclass
+class Place:
+    """Where a descent stands; all that has to be remembered between two batches of a study.
+
+    Attributes:
+        points: N relaxed mappings, one per layer.
+        log_free: ``(F,)`` logarithms of the free factors.
+        adam: the optimizer's state.
+        base: values of the variables that are not inferred.
+        scale: ``(F,)`` what linear steps are measured in: the largest factor that any layer
+            starts with at the same level and dimension.
+    """
+
+    points: Points
+    log_free: Floats
+    adam: Adam
+    base: Values
+    scale: Floats
+
+
+class Descent:
+    """What one descent needs to know of a search space; made anew, never saved.
+
+    Args:
+        space: the search space.
+        base: values of the variables that are not inferred.
+        meter: charged with every evaluation.
+        penalty: see `dse.relaxed.network.Network`.
+        area_weight: see there.
+
+    Raises:
+        SpecError: the space cannot be searched so: the message says why.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        base: Mapping[str, int],
+        meter: Meter | None,
+        *,
+        penalty: float = 10.0,
+        area_weight: float = 0.0,
+    ) -> None:
+        self.space = space
+        self.network = Network(space, base, meter, penalty=penalty, area_weight=area_weight)
+        self.base = dict(base)
+        largest = self._largest()
+        self.spaces = [Mapspace(layer.problem, largest) for layer in space.workload]
+        self.slots = Slots.of(self.spaces)
+        self.free_levels = free_levels(self.spaces)
+        dimensions = self.slots.log_fixed.shape[3]
+        tensors = max(len(s.problem.tensors) for s in self.spaces)
+        self._orders = [stationary_orders(s, dimensions, tensors) for s in self.spaces]
+        self._counts = np.array([layer.count for layer in space.workload], np.float64)
+        self._penalty = penalty
+
+    def place(self, mappings: list[LayerMapping]) -> Place:
+        """Return the place of whole mappings, one per layer."""
+        points = self.network.twin.points(mappings, list(range(len(mappings))))
+        log_free = self.slots.read(points)
+        zeros = np.zeros(len(log_free))
+        return Place(
+            points, log_free, Adam(zeros, zeros.copy()), self.base, self._largest_factors(points)
+        )
+
+    def step(self, place: Place, rate: float, *, linear: bool, mix: Mix | None = None) -> None:
+        """Take one step of Adam; costs a sample, or one per order that is mixed.
+
+        Args:
+            place: is moved.
+            rate: Adam's, of the logarithms of factors, or of factors over ``place.scale``.
+            linear: whether the factors themselves are stepped in.
+            mix: weighs the loop orders of each layer; None: those of the place are taken.
+        """
+        points, rests = self.slots.write(place.log_free, place.points)
+        if mix is None:
+            value = self.network.evaluate(points)
+            temporal, spatial = value.temporal, value.spatial
+        else:
+            temporal, spatial = self._mixed(points, mix)
+        free, rest = self.slots.gather(temporal, spatial)
+        rest = rest + 2 * self._penalty * np.minimum(rests, 0.0)
+        gradient = free - rest[self.slots.rest]
+        top = np.log(self.slots.cap)
+        if linear:
+            factor = np.exp(place.log_free)
+            unit = place.scale
+            moved = factor + unit * place.adam.move(gradient * unit / factor, rate)
+            place.log_free = np.clip(np.log(np.maximum(moved, 1.0)), 0.0, top)
+        else:
+            moved = place.log_free + place.adam.move(gradient, rate)
+            place.log_free = np.clip(moved, 0.0, top)
+        place.points = points
+
+    def rounded(self, place: Place) -> tuple[Points, Values, str]:
+        """Return whole mappings near a place, the smallest hardware for them, and what it lacks.
+
+        Where no legal hardware holds the rounded tiles, they are taken back towards the smallest
+        ones as far as it needs; the text is empty unless even those fit nothing.
+        """
+        best = self._rounded(place, 1.0)
+        if not best[2]:
+            return best
+        low, high, found = 0.0, 1.0, self._rounded(place, 0.0)
+        if found[2]:
+            return best
+        for _ in range(_HALVINGS):
+            middle = (low + high) / 2
+            here = self._rounded(place, middle)
+            if here[2]:
+                high = middle
+            else:
+                low, found = middle, here
+        return found
+
+    def search_orders(self, points: Points, values: Values) -> Points:
+        """Return N whole points with better loop orders on that hardware.
+
+        Level by level from the outside, a greedy pass over the layers: each takes that of the
+        tensors' orders which makes the whole network best. Costs a sample per order.
+        """
+        prices = price_list([self.space.architecture(values)])
+        for s in self.free_levels:
+            variants = self._variants(points, [s])
+            energy, cycles = self._priced(variants, prices)
+            chosen = self._greedy(energy, cycles)
+            for n, t in enumerate(chosen):
+                points.order[n, s] = self._orders[n][t, s]
+        return points
+
+    @property
+    def orders(self) -> int:
+        """How many loop orders are tried or mixed per layer."""
+        return len(self._orders[0])
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """The variables that are not inferred: they keep the values of the start."""
+        return tuple(v.name for v in self.network.sizing.kept)
+
+    def order_cost(self) -> int:
+        """Return what :meth:`search_orders` costs in samples."""
+        return len(self.free_levels) * len(self._orders[0])
+
+    def mappings(self, points: Points) -> tuple[LayerMapping, ...]:
+        """Return N whole points as mappings."""
+        return tuple(points.mapping(n, space) for n, space in enumerate(self.spaces))
+
+    def moved_to(self, place: Place, points: Points) -> None:
+        """Go on from whole points."""
+        place.points = points
+        place.log_free = self.slots.read(points)
+
+    def _largest_factors(self, points: Points) -> Floats:
+        largest = np.stack([points.temporal, points.spatial]).max(axis=1)
+        return largest[self.slots.kind, self.slots.level, self.slots.dimension]
+
+    def _largest(self) -> Architecture:
+        """Return the largest hardware that may be inferred, whatever the budget says."""
+        sizing = self.network.sizing
+        values = {**self.base, **{v.name: v.maximum for v in sizing.inferred}, **sizing.fixed}
+        return self.space.template.tree(values)
+
+    def _rounded(self, place: Place, part: float) -> tuple[Points, Values, str]:
+        points = self.slots.rounded(place.log_free * part, place.points)
+        used = self.network.twin.used(points)
+        demand = Demand(*(x.max(axis=0)[None] for x in used))
+        values, short = self.network.sizing.smallest(demand, self.base)
+        if not short:
+            try:
+                self.space.template.build(values)
+            except SpecError as error:
+                short = str(error)
+        return points, values, short
+
+    def _variants(self, points: Points, levels: list[int]) -> Points:
+        """Return N M points: each with the order of every tensor at the given levels."""
+        many = len(self._orders[0])
+        variants = points.take(np.repeat(np.arange(len(points.problem)), many))
+        for n, orders in enumerate(self._orders):
+            for t in range(many):
+                for s in levels:
+                    variants.order[n * many + t, s] = orders[t, s]
+        return variants
+
+    def _priced(self, variants: Points, prices: PriceList) -> tuple[Floats, Floats]:
+        cost = self.network.twin.cost(variants, prices, gradient=False)
+        shape = (len(self._orders), -1)
+        return cost.energy_pj.reshape(shape), cost.cycles.reshape(shape)
+
+    def _greedy(self, energy: Floats, cycles: Floats) -> list[int]:
+        """Choose a variant per layer, ``(N, M)``, each for the sake of the whole."""
+        of_energy, of_cycles, _ = GOALS[self.space.objective.name]
+        local = of_energy * np.log(energy) + of_cycles * np.log(cycles)
+        chosen = local.argmin(axis=1)
+        every = np.arange(len(energy))
+        for n in every:
+            others = every != n
+            e = (self._counts * energy[every, chosen])[others].sum()
+            c = (self._counts * cycles[every, chosen])[others].sum()
+            total_e, total_c = e + self._counts[n] * energy[n], c + self._counts[n] * cycles[n]
+            loss = of_energy * np.log(total_e) + of_cycles * np.log(total_c)
+            chosen[n] = loss.argmin()
+        return [int(t) for t in chosen]
+
+    def _mixed(self, points: Points, mix: Mix) -> tuple[Floats, Floats]:
+        """Return the gradient with every layer's orders weighed by how good they are.
+
+        The weights count as constants.
+        """
+        many = len(self._orders[0])
+        variants = self._variants(points, self.free_levels)
+        value = self.network.evaluate(variants, variants=many, mix=mix)
+        shape = (len(self._orders), many, *points.temporal.shape[1:])
+        return value.temporal.reshape(shape).sum(axis=1), value.spatial.reshape(shape).sum(axis=1)
+
+
+def softmax_mix(energy: Floats, cycles: Floats) -> Floats:
+    """Weigh variants by the softmax of their inverse energy-delay products, the best's being 1."""
+    edp = energy * cycles
+    return _softmax(edp.min(axis=1, keepdims=True) / edp)
+
+
+def gumbel_mix(noise: Floats) -> Mix:
+    """Return weights by Gumbel-softmax at temperature 1; ``noise (N, M)`` is Gumbel's."""
+
+    def mix(energy: Floats, cycles: Floats) -> Floats:
+        inverse = 1.0 / (energy * cycles)
+        return _softmax(np.log(inverse / inverse.sum(axis=1, keepdims=True)) + noise)
+
+    return mix
+
+
+def _softmax(scores: Floats) -> Floats:
+    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+    weights: Floats = powers / powers.sum(axis=1, keepdims=True)
+    return weights

@@ -1,0 +1,200 @@
+"""DOSA's one-loop search by gradients (Hong et al., MICRO 2023), on any template.
+
+Mappings of all layers are moved together by Adam on the differentiable twin of the model; the
+hardware is at every step the smallest that holds them. ``docs/differentiable.md`` says where this
+differs from the paper's program.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dse.errors import SpecError, unknown_name
+from dse.mapping import Mapping
+from dse.mapspace.space import MapspaceCache
+from dse.relaxed.descent import Descent, Place, gumbel_mix, softmax_mix
+from dse.relaxed.network import Mix
+from dse.relaxed.start import first_mapping
+from dse.settings import setting
+from dse.study.design import Design, DesignMetrics
+from dse.study.optimizer import Optimizer
+from dse.study.space import SearchSpace
+from dse.variable import Values
+
+_ORDERINGS = ("shuffle", "softmax", "gumbel", "none")
+_VARIABLES = ("log", "linear")
+#: Adam's rate by what is stepped in, where the user sets none.
+_RATES = {"log": 0.01, "linear": 7.5e-5}
+#: Random hardware that is tried until some maps all layers.
+_TRIES = 200
+
+
+@dataclass(frozen=True)
+class DosaSettings:
+    """Settings of DOSA's gradient search; the defaults are the paper's but for the variables."""
+
+    starts: int = setting(7, "start points; with a larger budget there are more")
+    steps: int = setting(1490, "steps of Adam per start")
+    round_every: int = setting(500, "steps between roundings to whole factors")
+    ordering: str = setting(
+        "shuffle", "loop orders: shuffle (greedy, after each rounding) softmax gumbel none"
+    )
+    variables: str = setting(
+        "log", "what Adam steps in: log (of factors), linear (factors over their largest start)"
+    )
+    learning_rate: float | None = setting(
+        None, "of Adam; null: 0.01 of logarithms, 7.5e-5 of linear variables (the paper's)"
+    )
+    discard: float = setting(
+        10.0, "a start worse than the best one by more than this factor is drawn anew"
+    )
+    penalty: float = setting(
+        10.0, "weight of the squared logarithm by which demands, budgets and bounds are exceeded"
+    )
+    area_weight: float = setting(0.0, "the area's power in what is minimised, beyond the objective")
+
+
+class DosaSearch(Optimizer[DosaSettings]):
+    """DOSA: gradient descent on all mappings at once, hardware inferred from them."""
+
+    settings_type = DosaSettings
+    default_samples = 10_500
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        settings: DosaSettings,
+        rng: np.random.Generator,
+        samples: int,
+    ) -> None:
+        super().__init__(space, settings, rng, samples)
+        _check(settings)
+        self._place: Place | None = None
+        self._steps_done = 0
+        self._best_start = float("inf")
+        self._pending: list[Mapping] | None = None
+        self._descent: Descent | None = None
+        # says at once where a template cannot be searched so
+        self._descent_on(space.sample_values(np.random.default_rng(0)))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state without what follows from the space."""
+        return {**self.__dict__, "_descent": None}
+
+    def ask(self) -> list[Design]:
+        """Return a start point, or the rounded point at the end of the next stretch of steps."""
+        if self.meter.left < 1:
+            return []
+        if self._place is None:
+            return [self._new_start()]
+        return [self._stretch(self._place)]
+
+    def tell(self, designs: Sequence[Design], metrics: Sequence[DesignMetrics]) -> None:
+        """Take up the start unless it is bad; after the last stretch, let it go."""
+        if self._pending is not None:
+            mappings, self._pending = self._pending, None
+            value = self.space.objective(metrics[0])
+            if value <= self.settings.discard * self._best_start and np.isfinite(value):
+                self._begin(designs[0].values, mappings)
+            self._best_start = min(self._best_start, value)
+        elif self._steps_done >= self.settings.steps:
+            self._place = None
+
+    def _new_start(self) -> Design:
+        """Return random hardware with every layer mapped to it."""
+        space_of = MapspaceCache(self.space.template.constraints)
+        values: Values = {}
+        for _ in range(_TRIES):
+            values = self.space.sample_values(self.rng)
+            mappings = self._mapped(values, space_of)
+            if mappings is not None:
+                break
+        else:
+            # the mapper finds, and tells, why nothing fits
+            return Design(values)
+        if self.settings.ordering != "none":
+            descent = self._descent_on(values)
+            if self.meter.left > descent.order_cost():
+                points = descent.network.twin.points(mappings, list(range(len(mappings))))
+                mappings = list(descent.mappings(descent.search_orders(points, values)))
+        self._pending = mappings
+        return Design(values, tuple(mappings))
+
+    def _mapped(self, values: Values, space_of: MapspaceCache) -> list[Mapping] | None:
+        try:
+            architecture = self.space.template.tree(values)
+        except SpecError:
+            return None
+        found: dict[Any, Mapping] = {}
+        for layer in self.space.workload:
+            if layer.problem not in found:
+                mapping = first_mapping(space_of(layer.problem, architecture))
+                if mapping is None:
+                    return None
+                found[layer.problem] = mapping
+        return [found[layer.problem] for layer in self.space.workload]
+
+    def _begin(self, values: Values, mappings: list[Mapping]) -> None:
+        self._place = self._descent_on(values).place(mappings)
+        self._steps_done = 0
+
+    def _stretch(self, place: Place) -> Design:
+        """Take steps to the next rounding; return the rounded design."""
+        s = self.settings
+        descent = self._descent_on(place.base)
+        cost = descent.order_cost() if s.ordering != "none" else 0
+        each = descent.orders if s.ordering in ("softmax", "gumbel") else 1
+        affordable = max((self.meter.left - 1 - cost) // each, 0)
+        steps = min(s.round_every, s.steps - self._steps_done, affordable)
+        rate = s.learning_rate or _RATES[s.variables]
+        for _ in range(steps):
+            descent.step(place, rate, linear=s.variables == "linear", mix=self._mix(descent))
+        self._steps_done += steps
+        points, values, short = descent.rounded(place)
+        if not short and cost and self.meter.left > cost:
+            points = descent.search_orders(points, values)
+        descent.moved_to(place, points)
+        if steps == 0:
+            self._steps_done = s.steps
+        return Design(values, descent.mappings(points))
+
+    def _mix(self, descent: Descent) -> Mix | None:
+        if self.settings.ordering == "softmax":
+            return softmax_mix
+        if self.settings.ordering == "gumbel":
+            shape = (len(self.space.workload), descent.orders)
+            return gumbel_mix(self.rng.gumbel(size=shape))
+        return None
+
+    def _descent_on(self, values: Values) -> Descent:
+        """Return the descent for these values of the variables that are not inferred."""
+        s = self.settings
+        base = dict(values)
+        known = self._descent
+        if known is None or any(known.base[name] != base[name] for name in known.kept):
+            known = Descent(
+                self.space, base, self.meter, penalty=s.penalty, area_weight=s.area_weight
+            )
+            self._descent = known
+        return known
+
+
+def _check(s: DosaSettings) -> None:
+    for name in ("starts", "steps", "round_every"):
+        if getattr(s, name) < 1:
+            raise SpecError(f"optimizer.{name} = {getattr(s, name)}, expected at least 1")
+    if s.learning_rate is not None and not s.learning_rate > 0:
+        raise SpecError(f"optimizer.learning_rate = {s.learning_rate}, expected more than 0")
+    if not s.discard >= 1:
+        raise SpecError(f"optimizer.discard = {s.discard}, expected at least 1")
+    for name in ("penalty", "area_weight"):
+        if not getattr(s, name) >= 0:
+            raise SpecError(f"optimizer.{name} = {getattr(s, name)}, expected 0 or more")
+    if s.ordering not in _ORDERINGS:
+        raise SpecError(unknown_name("optimizer.ordering", s.ordering, _ORDERINGS))
+    if s.variables not in _VARIABLES:
+        raise SpecError(unknown_name("optimizer.variables", s.variables, _VARIABLES))
