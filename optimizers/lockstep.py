@@ -100,13 +100,11 @@ class Lockstep(Optimizer[LockstepSettings]):
     ) -> None:
         from dse.lockstep.machine import Machines  # noqa: PLC0415 - compiled code
         from dse.lockstep.moves import Moves  # noqa: PLC0415
-        from dse.relaxed.sizing import Sizing  # noqa: PLC0415
 
         super().__init__(space, settings, rng, samples)
         _check(settings)
         self._machines = Machines(space)
         self._moves = Moves(Genes(space))
-        self._sizing = Sizing(space.template, space.fixed)
         self._left = samples
         self._recorded = (math.inf, math.inf)
         self._visited: set[tuple[int, ...]] = set()
@@ -243,7 +241,7 @@ class Lockstep(Optimizer[LockstepSettings]):
             site = self._waiting.pop()
             return _Task("scout", site, site.spent + 1)
         values = self._known.pop() if self._known else self.space.sample_values(self.rng)
-        return _Task("scout", self._site(values), 1, self._carried(self._best, values))
+        return _Task("scout", self._site(values), 1, self._seeds(self._best, values))
 
     def _starts(self) -> list[Values]:
         """Return the hardware known to be worth a look: the largest, and the real design's."""
@@ -260,31 +258,41 @@ class Lockstep(Optimizer[LockstepSettings]):
         if self._machines(values) is None:
             return None
         self._visited.add(tuple(values.values()))
-        seeds = self._carried(climb.here, values)
+        seeds = self._seeds(climb.here, values)
         return _Task("trial", self._site(values), self.settings.trial, seeds, way)
 
     def _smallest(self, site: Site) -> Values | None:
         """Return the smallest hardware that the best mappings of a site fit."""
-        from dse.relaxed.sizing import demand_of  # noqa: PLC0415 - compiled code
+        from dse.relaxed.sizing import Sizing, demand_of  # noqa: PLC0415 - slow to load
 
         problems = [layer.problem for layer in self.space.workload]
         demand = demand_of(site.best().mappings or (), problems)
-        values, short = self._sizing.smallest(demand, site.values)
+        sizing = Sizing(self.space.template, self.space.fixed)
+        values, short = sizing.smallest(demand, site.values)
         return None if short else values
 
-    def _carried(self, source: Site | None, values: Values) -> list[MappingBatch] | None:
-        """Return mappings to begin with on other hardware; None where some layer has none."""
+    def _seeds(self, source: Site | None, values: Values) -> list[MappingBatch] | None:
+        """Return mappings to begin with on other hardware, per layer; None where it cannot be.
+
+        One is made for the hardware, the others come from another site's best.
+        """
         from dse.lockstep.transfer import carry  # noqa: PLC0415 - compiled code
+        from dse.relaxed.start import first_mapping  # noqa: PLC0415
 
         machine = self._machines(values)
-        if source is None or machine is None:
+        if machine is None:
             return None
         seeds = []
-        for number, search in enumerate(source.searches):
+        for number in range(len(self.space.workload)):
+            parts = [machine.space(number).empty_batch(0)]
+            first = first_mapping(machine.space(number))
+            if first is not None:
+                parts.append(MappingBatch.of([first]))
             ground = machine.ground(number)
-            if ground is None or search.members is None:
-                return None
-            seeds.append(carry(ground, search.members, self.settings.batch, self.rng))
+            members = source.searches[number].members if source else None
+            if ground is not None and members is not None:
+                parts.append(carry(ground, members, self.settings.batch, self.rng))
+            seeds.append(MappingBatch.concatenate(parts))
         return seeds
 
     # what to make of it

@@ -37,6 +37,11 @@ class TestGeneticWithOptions(OptimizerConformance):
     }
 
 
+class TestLockstep(OptimizerConformance):
+    optimizer = "lockstep"
+    settings = {"batch": 6, "population": 4, "trial": 12, "polish": 12}
+
+
 class TestNsga2(OptimizerConformance):
     optimizer = "nsga2"
     settings = {"mappings_per_hardware": 2, "population": 4}
