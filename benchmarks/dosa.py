@@ -152,7 +152,9 @@ def run(case: Case, samples: int) -> dict[str, Any]:
         "values": result.design.values,
         "wall_s": time.perf_counter() - began,
         "cpu_s": time.process_time() - cpu,
-        "by_samples": _improvements([(s["samples"], s["best"] * 1e-6) for s in steps if "best" in s]),
+        "by_samples": _improvements(
+            [(s["samples"], s["best"] * 1e-6) for s in steps if "best" in s]
+        ),
         "by_seconds": _improvements([(seconds, edp) for _, seconds, edp in curve]),
     }
 
@@ -208,7 +210,8 @@ def _rows(runs: list[dict[str, Any]]) -> list[tuple[str, str]]:
 def sample_table(runs: list[dict[str, Any]]) -> str:
     """Return the Markdown table of EDP after so many samples, with the anchors."""
     lines = [
-        "| network | search | seeds | " + " | ".join(f"{n:,}" for n in AT_SAMPLES)
+        "| network | search | seeds | "
+        + " | ".join(f"{n:,}" for n in AT_SAMPLES)
         + " | worst | anchor: gradient | anchor / this |",
         "|---|---|" + "---:|" * (len(AT_SAMPLES) + 4),
     ]
@@ -301,7 +304,9 @@ def draw(runs: list[dict[str, Any]], path: Path, anchors: Path | None) -> None:
         for number, optimizer in enumerate(dict.fromkeys(r["optimizer"] for r in runs)):
             mine = _of(runs, network, optimizer)
             curves = np.array([[value_at(r, "by_samples", x) for x in grid] for r in mine])
-            axis.plot(grid, np.exp(np.log(curves).mean(axis=0)), color=f"C{number}", label=optimizer)
+            axis.plot(
+                grid, np.exp(np.log(curves).mean(axis=0)), color=f"C{number}", label=optimizer
+            )
             axis.fill_between(
                 grid, curves.min(axis=0), curves.max(axis=0), color=f"C{number}", alpha=0.2, lw=0
             )
@@ -309,7 +314,9 @@ def draw(runs: list[dict[str, Any]], path: Path, anchors: Path | None) -> None:
         for method, value, style in (("gd", of.gradient, "--"), ("random", of.random, ":")):
             label = {"gd": "artifact, gradient", "random": "artifact, random"}[method]
             points = _anchor_curve(anchors, of.artifact, method) or [(SAMPLES, value)]
-            axis.plot(*zip(*points, strict=True), style, color="black", lw=1, marker=".", label=label)
+            axis.plot(
+                *zip(*points, strict=True), style, color="black", lw=1, marker=".", label=label
+            )
         axis.set(xscale="log", yscale="log", title=of.title, xlabel="samples")
         axis.grid(alpha=0.3)
     axes[0][0].set_ylabel("EDP in uJ x cycles")

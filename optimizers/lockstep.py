@@ -72,7 +72,8 @@ class _Task:
     """What is being looked at: a hardware, and why.
 
     Attributes:
-        kind: ``scout``, ``trial`` or ``settle``.
+        kind: ``scout``: a first look; ``trial``: may it be better than where the climb is;
+            ``settle``: it is, and its mappings catch up; ``polish``: nothing nearby is better.
         seeds: mappings to begin with, per layer.
         until: samples of the site after which it ends.
         way: of a trial.
@@ -173,9 +174,7 @@ class Lockstep(Optimizer[LockstepSettings]):
                 self._task = self._next_task()
             task = self._task
             machine = self._machines(task.site.values)
-            designs = (
-                task.site.designs(machine, count, task.seeds, self.rng) if machine else []
-            )
+            designs = task.site.designs(machine, count, task.seeds, self.rng) if machine else []
             if designs:
                 return designs
             self._task = None
@@ -231,7 +230,7 @@ class Lockstep(Optimizer[LockstepSettings]):
             if climb.here.value < climb.before * (1 - _SETTLED) or math.isinf(climb.before):
                 climb.before = climb.here.value
                 climb.ways = self._shuffled()
-                return _Task("settle", climb.here, climb.here.spent + self.settings.polish)
+                return _Task("polish", climb.here, climb.here.spent + self.settings.polish)
             self._climb = None
             return self._scout()
 
@@ -314,9 +313,10 @@ class Lockstep(Optimizer[LockstepSettings]):
                 self._task = _Task("settle", site, site.spent + self.settings.trial)
             elif site.spent >= task.until or self._falls_behind(site, climb.here, climb.step):
                 self._task = None
-        elif site.spent >= task.until or site.value > before[1] * (1 - _SETTLED):
-            if climb is None or task.until - site.spent < self.settings.trial:
-                self._task = None
+        elif site.spent >= task.until or (
+            task.kind == "settle" and site.value > before[1] * (1 - _SETTLED)
+        ):
+            self._task = None
 
     def _falls_behind(self, site: Site, here: Site, step: float) -> bool:
         if site.violation > here.violation:

@@ -32,9 +32,7 @@ class Moves:
         self._genes = genes
         names = [v.name for v in genes.free if v.count > 1]
         alone = [Direction(((name, sign),)) for name in names for sign in (1, -1)]
-        against = [
-            Direction(((up, 1), (down, -1))) for up in names for down in names if up != down
-        ]
+        against = [Direction(((up, 1), (down, -1))) for up in names for down in names if up != down]
         self.alone: tuple[Direction, ...] = tuple(alone)
         self.against: tuple[Direction, ...] = tuple(against)
 

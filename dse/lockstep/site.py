@@ -54,7 +54,11 @@ class Site:
         return self.violation, self.value
 
     def designs(
-        self, machine: Machine, count: int, seeds: Sequence[MappingBatch] | None, rng: np.random.Generator
+        self,
+        machine: Machine,
+        count: int,
+        seeds: Sequence[MappingBatch] | None,
+        rng: np.random.Generator,
     ) -> list[Design]:
         """Return ``count`` designs, a new mapping of every layer in each.
 
@@ -79,13 +83,9 @@ class Site:
                 parts.append(more)
             asked.append(MappingBatch.concatenate(parts))
         self._asked = asked
-        return [
-            Design(self.values, tuple(batch[i] for batch in asked)) for i in range(count)
-        ]
+        return [Design(self.values, tuple(batch[i] for batch in asked)) for i in range(count)]
 
-    def learn(
-        self, machine: Machine, metrics: Sequence[DesignMetrics], goal: Objective
-    ) -> None:
+    def learn(self, machine: Machine, metrics: Sequence[DesignMetrics], goal: Objective) -> None:
         """Take in what the designs of the last :meth:`designs` are worth."""
         priced = [i for i, m in enumerate(metrics) if m.layers]
         self.spent += len(metrics)
@@ -136,9 +136,7 @@ class Site:
         if like is None:
             return math.inf
         utilization = like.utilization * like.cycles / cycles
-        return goal(
-            replace(like, energy_pj=energy_pj, cycles=cycles, utilization=utilization)
-        )
+        return goal(replace(like, energy_pj=energy_pj, cycles=cycles, utilization=utilization))
 
     def _slope(self, goal: Objective, energy: float, cycles: float) -> Slope:
         """Return the objective's slope; that of the EDP where mappings do not matter to it."""

@@ -1,4 +1,4 @@
-"""Taking mappings along to other hardware: rounded into its mapspace, made smaller until they fit."""
+"""Taking mappings along to other hardware: rounded into its mapspace, smaller until they fit."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from dse.mapspace.moves import round_factors
 _VARIANTS, _SPREAD = 6, 1.0
 
 
-def carry(ground: Ground, source: MappingBatch, count: int, rng: np.random.Generator) -> MappingBatch:
+def carry(
+    ground: Ground, source: MappingBatch, count: int, rng: np.random.Generator
+) -> MappingBatch:
     """Return up to ``count`` mappings of the ground's space that fit, made from others'.
 
     Those that fit as they are come first; then variants whose factors are scaled at random, most
@@ -50,9 +52,7 @@ def _fitting(
 ) -> tuple[MappingBatch, np.ndarray]:
     """Round factors, with the orders, axes and keeps of ``source``; return what fits, and which."""
     space = ground.space
-    made = round_factors(
-        space, np.asarray(temporal, np.float64), np.asarray(spatial, np.float64)
-    )
+    made = round_factors(space, np.asarray(temporal, np.float64), np.asarray(spatial, np.float64))
     x = space.arrays
     if made.permutation.shape[2] > 1:
         for s in range(len(x.order)):
@@ -75,6 +75,7 @@ def _axes_agree(axis: np.ndarray, source: MappingBatch) -> bool:
     on_y = place >= source.split[:, None, :]
     wanted = np.take_along_axis(
         np.broadcast_to(axis[:, :, None], source.spatial_permutation.shape),
-        source.spatial_permutation.astype(np.intp), axis=1,
+        source.spatial_permutation.astype(np.intp),
+        axis=1,
     )
     return bool(((wanted == 2) | (wanted == on_y)).all())
