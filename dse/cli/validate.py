@@ -1,4 +1,4 @@
-"""``python -m dse validate``: the native model against a real Timeloop."""
+"""``python -m dse validate``: the native model against a real Timeloop, or against its twin."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dse.cli.model import add_values, values_of
-from dse.errors import SpecError
+from dse.errors import SpecError, unknown_name
 
 if TYPE_CHECKING:
     from dse.study.space import SearchSpace
     from dse.validation import Case, Report
+
+#: Random mappings that the differentiable model is compared on, unless told otherwise.
+_TWIN_MAPPINGS = 2000
 
 _EPILOG = """\
 what to compare:
@@ -24,6 +27,8 @@ what to compare:
   FILE ...             the mapping in Timeloop's input files
   --random N arch=NAME workload=NAME [variables.NAME=VALUE] [energy=CHAIN]
                        N random mappings on random hardware
+  model=differentiable arch=NAME workload=NAME ... [--random N]
+                       N (2000) random mappings: the differentiable model against the native one
 
 exit codes: 0 they agree, 1 they differ, 2 usage or input error, 4 timeloop-model missing or failed
 """
@@ -33,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
     """Return the command's argument parser."""
     result = argparse.ArgumentParser(
         prog="python -m dse validate",
-        description="Evaluate mappings with the native model and with timeloop-model, and compare.",
+        description="Evaluate mappings with the native model and with another, and compare.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -59,6 +64,10 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str]) -> int:
     """Run the command and return its exit code."""
     arguments = parser().parse_intermixed_args(argv)
+    models = [text for text in arguments.inputs if text.startswith("model=")]
+    if models:
+        arguments.inputs = [text for text in arguments.inputs if text not in models]
+        return _twin(arguments, models[-1].removeprefix("model="))
     from dse.model import evaluate_one  # noqa: PLC0415 - loads the compiled model
     from dse.timeloop import binaries  # noqa: PLC0415
     from dse.timeloop.model_run import ModelRunner  # noqa: PLC0415
@@ -85,6 +94,34 @@ def main(argv: Sequence[str]) -> int:
         sys.stdout.write(json.dumps(_as_dict(report, back_ends), indent=2) + "\n")
     else:
         sys.stdout.write(report_text(report, back_ends))
+    return 0 if report.agrees else 1
+
+
+def _twin(arguments: argparse.Namespace, model: str) -> int:
+    """Compare the differentiable model with the native one."""
+    from dse.relaxed.validation import compare_twin, report_text, scatter  # noqa: PLC0415
+
+    if model != "differentiable":
+        raise SpecError(unknown_name("model", model, ["differentiable"]))
+    count = _TWIN_MAPPINGS if arguments.random is None else arguments.random
+    if count < 1:
+        raise SpecError(f"--random {count}: expected at least 1")
+    files = [text for text in arguments.inputs if "=" not in text]
+    if files:
+        raise SpecError(f"{files[0]}: model=differentiable takes settings (arch=...), no files")
+    space = _space(arguments.inputs)
+    report = compare_twin(space, count, arguments.seed, arguments.timeloop_version)
+    if arguments.plot is not None:
+        scatter(report, arguments.plot)
+    if arguments.json:
+        told = {
+            "title": report.title,
+            "agrees": report.agrees,
+            "rows": [dataclasses.asdict(row) for row in report.rows],
+        }
+        sys.stdout.write(json.dumps(told, indent=2) + "\n")
+    else:
+        sys.stdout.write(report_text(report))
     return 0 if report.agrees else 1
 
 
@@ -135,7 +172,10 @@ def _space(settings: Sequence[str]) -> SearchSpace:
     run = resolve({**given, "variables": variables}).run
     template = catalog.template(run.arch)
     chain = energy_chain(run.energy or template.energy)
-    return SearchSpace(template, catalog.workload(run.workload), chain, run.variables)
+    workload = catalog.workload(run.workload)
+    return SearchSpace(
+        template, workload, chain, run.variables, timeloop_version=run.timeloop_version
+    )
 
 
 def _run_cases(folder: Path, designs: int, seed: int, version: str) -> list[Case]:
