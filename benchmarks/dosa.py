@@ -6,11 +6,11 @@
 Every optimizer searches hardware and mappings of four networks; designs are scored by the exact
 model with DOSA's prices. A sample is one mapping evaluated for every unique layer, by whatever
 model. EDP in uJ x cycles, geometric mean over the seeds. Runs that stand in the ``--json`` file are
-not run again, so the parts (``--networks``, ``--optimizers``, ``--seeds``) can be measured one after
-the other. It exits with 1 where a target is missed.
+not run again, so parts (``--networks``, ``--optimizers``, ``--seeds``) can be measured one after
+another. It exits with 1 where a target is missed.
 
-The anchors are measured re-runs of DOSA's public artifact: gradient search (7 starts of 1,490 steps,
-10,500 samples) and its random search (10 x 1,000). ``--anchors`` names a folder with their
+The anchors are measured re-runs of DOSA's public artifact: gradient search (7 starts of 1,490
+steps, 10,500 samples) and its random search (10 x 1,000). ``--anchors`` names a folder with their
 ``anchor_curves.csv``, for the plot.
 """
 

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 #: Share by which a batch must lower the objective for the hardware to get another one.
 _SETTLED = 0.002
+#: Octaves from which on hardware is so far away that it gets mappings of its own.
+_FAR = 1.0
 
 
 @dataclass(frozen=True)
@@ -257,7 +259,7 @@ class Lockstep(Optimizer[LockstepSettings]):
         if self._machines(values) is None:
             return None
         self._visited.add(tuple(values.values()))
-        seeds = self._seeds(climb.here, values)
+        seeds = self._seeds(climb.here, values, far=climb.step >= _FAR)
         return _Task("trial", self._site(values), self.settings.trial, seeds, way)
 
     def _smallest(self, site: Site) -> Values | None:
@@ -270,10 +272,12 @@ class Lockstep(Optimizer[LockstepSettings]):
         values, short = sizing.smallest(demand, site.values)
         return None if short else values
 
-    def _seeds(self, source: Site | None, values: Values) -> list[MappingBatch] | None:
+    def _seeds(
+        self, source: Site | None, values: Values, *, far: bool = True
+    ) -> list[MappingBatch] | None:
         """Return mappings to begin with on other hardware, per layer; None where it cannot be.
 
-        One is made for the hardware, the others come from another site's best.
+        They come from another site's best; on hardware that is far away, one is made for it.
         """
         from dse.lockstep.transfer import carry  # noqa: PLC0415 - compiled code
         from dse.relaxed.start import first_mapping  # noqa: PLC0415
@@ -284,7 +288,7 @@ class Lockstep(Optimizer[LockstepSettings]):
         seeds = []
         for number in range(len(self.space.workload)):
             parts = [machine.space(number).empty_batch(0)]
-            first = first_mapping(machine.space(number))
+            first = first_mapping(machine.space(number)) if far else None
             if first is not None:
                 parts.append(MappingBatch.of([first]))
             ground = machine.ground(number)

@@ -43,7 +43,9 @@ def test_equal_identities_cost_the_same(arch, workload, index):
     space = Mapspace(problem, architecture)
     drawn = sample_valid(space, 200, 1, 10**6).mappings
     # loops of one iteration go elsewhere, the others stay in their order
-    moved = MappingBatch(**{f.name: getattr(drawn, f.name).copy() for f in dataclasses.fields(drawn)})
+    moved = MappingBatch(
+        **{f.name: getattr(drawn, f.name).copy() for f in dataclasses.fields(drawn)}
+    )
     rng = np.random.default_rng(0)
     changed = 0
     for b in range(len(drawn)):
@@ -66,9 +68,7 @@ def test_equal_identities_cost_the_same(arch, workload, index):
 def test_different_mappings_have_different_identities():
     space = Mapspace(layer("resnet50", 2), hardware("gemmini"))
     drawn = sample_valid(space, 300, 1, 10**6).mappings
-    written = {
-        (drawn[b].temporal.tobytes(), drawn[b].spatial.tobytes()) for b in range(len(drawn))
-    }
+    written = {(drawn[b].temporal.tobytes(), drawn[b].spatial.tobytes()) for b in range(len(drawn))}
     assert len(set(identities(drawn))) >= len(written)
     swapped = drawn.take(np.arange(len(drawn)))
     for b in range(len(drawn)):
