@@ -108,7 +108,6 @@ class Lockstep(Optimizer[LockstepSettings]):
         _check(settings)
         self._machines = Machines(space)
         self._moves = Moves(Genes(space))
-        self._left = samples
         self._recorded = (math.inf, math.inf)
         self._visited: set[tuple[int, ...]] = set()
         self._to_scout = self._scout_count()
@@ -125,8 +124,10 @@ class Lockstep(Optimizer[LockstepSettings]):
 
     def ask(self) -> list[Design]:
         """Return the best network found, if it is new, and new mappings on the next hardware."""
-        count = min(self.settings.batch, self._left)
-        if count < 1:
+        left = self.meter.left
+        # one sample is left over, so that the best network of the last batch can be asked for
+        count = min(self.settings.batch, max(left - 1, 1))
+        if left < 1:
             return []
         best = self._best
         designs: list[Design] = []
@@ -141,14 +142,12 @@ class Lockstep(Optimizer[LockstepSettings]):
         told = list(zip(designs, metrics, strict=True))
         if self._leads and self._best is not None:
             self._recorded = self._best.rank
-            self._left -= 1
             told = told[1:]
         if not told:
             return
         if self._by_mapper:
             self._take_mapped(*told[0])
             return
-        self._left -= len(told)
         task = self._task
         if task is None:
             raise RuntimeError("told of designs that were not asked for")
@@ -187,7 +186,6 @@ class Lockstep(Optimizer[LockstepSettings]):
 
     def _take_mapped(self, design: Design, metrics: DesignMetrics) -> None:
         """Take up hardware that the mapper could map."""
-        self._left -= design.mapping_samples
         if metrics.valid and design.mappings:
             seeds = [MappingBatch.of([mapping]) for mapping in design.mappings]
             self._task = _Task("scout", self._site(design.values), 1, seeds)
@@ -229,7 +227,7 @@ class Lockstep(Optimizer[LockstepSettings]):
                 climb.step = max(climb.step / 2, self.settings.last_step)
                 climb.ways = self._shuffled()
                 continue
-            if climb.here.value < climb.before * (1 - _SETTLED) or math.isinf(climb.before):
+            if _lowered(climb.before, climb.here.value):
                 climb.before = climb.here.value
                 climb.ways = self._shuffled()
                 return _Task("polish", climb.here, climb.here.spent + self.settings.polish)
@@ -242,7 +240,10 @@ class Lockstep(Optimizer[LockstepSettings]):
             site = self._waiting.pop()
             return _Task("scout", site, site.spent + 1)
         values = self._known.pop() if self._known else self.space.sample_values(self.rng)
-        return _Task("scout", self._site(values), 1, self._seeds(self._best, values))
+        # on hardware that was searched already, only a start from nothing can find anything new
+        again = self._best is not None and values == self._best.values
+        seeds = None if again else self._seeds(self._best, values)
+        return _Task("scout", self._site(values), 1, seeds)
 
     def _starts(self) -> list[Values]:
         """Return the hardware known to be worth a look: the largest, and the real design's."""
@@ -318,7 +319,7 @@ class Lockstep(Optimizer[LockstepSettings]):
             elif site.spent >= task.until or self._falls_behind(site, climb.here, climb.step):
                 self._task = None
         elif site.spent >= task.until or (
-            task.kind == "settle" and site.value > before[1] * (1 - _SETTLED)
+            task.kind == "settle" and not _lowered(before[1], site.value)
         ):
             self._task = None
 
@@ -348,6 +349,11 @@ class Lockstep(Optimizer[LockstepSettings]):
         for group in (self._moves.against, self._moves.alone):
             ways += [group[i] for i in self.rng.permutation(len(group))]
         return ways
+
+
+def _lowered(before: float, now: float) -> bool:
+    """Whether an objective fell by so much that going on is worth while."""
+    return before - now > _SETTLED * abs(now)
 
 
 def _check(s: LockstepSettings) -> None:
