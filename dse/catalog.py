@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dse.errors import SpecError, unknown_name
+from dse.files import Source
 
 if TYPE_CHECKING:
     from dse.problem import Workload
@@ -22,6 +24,35 @@ def names(kind: str) -> list[str]:
     folder = files(_PACKAGES[kind])
     found = (f.name for f in folder.iterdir() if f.name.endswith(".yaml"))
     return sorted(name.removesuffix(".yaml") for name in found)
+
+
+@dataclass(frozen=True)
+class Networks:
+    """Several workload files as one, put together when read."""
+
+    name: str
+    parts: tuple[Source, ...]
+
+    def read_bytes(self) -> bytes:
+        """Return the content of all, as one file."""
+        from dse.workload_file import networks_text  # noqa: PLC0415
+
+        return networks_text(self.parts)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def find_workload(name: str) -> Source:
+    """Return the file of a workload; of several, where names or paths are joined by ``+``.
+
+    Raises:
+        SpecError: there is no such file; the message lists the choices.
+    """
+    parts = name.split("+")
+    if len(parts) == 1 or Path(name).expanduser().is_file():
+        return find("workload", name)
+    return Networks(name, tuple(find("workload", part) for part in parts))
 
 
 def find(kind: str, name: str) -> Path | Traversable:
@@ -55,9 +86,11 @@ def template(name: str) -> ArchTemplate:
 def workload(name: str, parameters: Mapping[str, object] | None = None) -> Workload:
     """Return the workload of that name or path, with these values of its parameters.
 
+    Several joined by ``+`` are one workload, whose objective is their geometric mean.
+
     Raises:
         SpecError: unknown, or the file is wrong.
     """
     from dse.workload_file import read_workload  # noqa: PLC0415
 
-    return read_workload(find("workload", name), parameters)
+    return read_workload(find_workload(name), parameters)

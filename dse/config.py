@@ -94,11 +94,19 @@ def resolve(given: Mapping[str, Any]) -> ResolvedConfig:
     settings: dict[str, Any] = {}
     for kind in GROUPS:
         chosen = given.get(kind) or DEFAULT_PLUGINS[kind]
+        if kind == "mapper" and not given.get(kind):
+            chosen = _own_mapper(found["optimizer"], settings["optimizer"])
         options = {"name": chosen} if isinstance(chosen, str) else dict(chosen)
         found[kind] = plugin(kind, str(options.pop("name", DEFAULT_PLUGINS[kind])))
         settings[kind] = _typed(found[kind].settings_type, options, f"{kind}.")
     plain = {key: value for key, value in given.items() if key not in GROUPS}
     return ResolvedConfig(_typed(RunConfig, plain, ""), found, settings)
+
+
+def _own_mapper(optimizer: Plugin, settings: Any) -> Any:  # noqa: ANN401
+    """Return the mapper that an optimizer goes with; a name, or a mapping with settings."""
+    own = getattr(optimizer.factory, "default_mapper", None)
+    return DEFAULT_PLUGINS["mapper"] if own is None else own(settings)
 
 
 def group_node(item: Plugin) -> DictConfig:

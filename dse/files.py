@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable
-from importlib.resources.abc import Traversable
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from dse.errors import SpecError, unknown_name
 
@@ -24,7 +22,17 @@ _MAX_DEPTH = 32
 _MAX_ITEMS = 200_000
 
 
-def read_yaml(path: Path | Traversable) -> Any:  # noqa: ANN401
+class Source(Protocol):
+    """What a file's content is read from: a path, a resource of a package, or text put together.
+
+    Its ``str`` is what errors call it.
+    """
+
+    def read_bytes(self) -> bytes:
+        """Return the content; OSError where it cannot be read."""
+
+
+def read_yaml(path: Source) -> Any:  # noqa: ANN401
     """Return the content of a YAML file with one document.
 
     Raises:

@@ -8,8 +8,8 @@ grouped and depthwise convolution, GEMM, batched matmul and attention are all in
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal, get_args
 
@@ -215,10 +215,29 @@ class Layer:
 
 @dataclass(frozen=True)
 class Workload:
-    """A network: its unique layers with counts."""
+    """A network: its unique layers with counts. Or several networks, that hardware is to serve.
+
+    Attributes:
+        networks: of several networks, each by itself; ``layers`` are those of all, in order.
+    """
 
     name: str
     layers: tuple[Layer, ...]
+    networks: tuple[Workload, ...] = ()
+
+    @classmethod
+    def of_networks(cls, networks: Sequence[Workload]) -> Workload:
+        """Join networks; layers are called ``network/layer``.
+
+        Raises:
+            SpecError: two networks have one name.
+        """
+        apart = tuple(
+            replace(n, layers=tuple(replace(x, name=f"{n.name}/{x.name}") for x in n.layers))
+            for n in networks
+        )
+        layers = tuple(layer for network in apart for layer in network)
+        return cls("+".join(network.name for network in networks), layers, apart)
 
     def __post_init__(self) -> None:
         if not self.layers:

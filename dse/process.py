@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from dse.errors import ToolError
 
@@ -130,12 +131,13 @@ def run(
             reason = getattr(error, "strerror", None) or error
             raise failure(f"{command[0]} cannot be started: {reason}", shown) from error
     try:
-        _limit(process.pid, limits)
+        limit(process.pid, limits)
         ended = _wait(process, limits.timeout_s)
     finally:
         if process.returncode is None:
-            _kill(process)
-    printed = _read(folder / OUTPUT)
+            kill(process)
+    with (folder / OUTPUT).open("rb") as written:
+        printed = tail(written)
     if not ended:
         name = Path(command[0]).name
         raise failure(f"{name} ran for more than {limits.timeout_s:g} s", shown, printed)
@@ -160,7 +162,7 @@ def shown_command(command: Sequence[str], folder: Path, environment: Mapping[str
     return f"cd {shlex.quote(str(folder))} && {' '.join(words)}"
 
 
-def _limit(pid: int, limits: Limits) -> None:
+def limit(pid: int, limits: Limits) -> None:
     """Set resource limits from outside, which keeps the start of the process fast."""
     try:
         import resource  # noqa: PLC0415 - not on every platform
@@ -204,15 +206,15 @@ def _wait(process: subprocess.Popen[bytes], timeout_s: float) -> bool:
     return True
 
 
-def _kill(process: subprocess.Popen[bytes]) -> None:
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """Kill a process and its children, and wait for it; it may have ended already."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
 
-def _read(path: Path) -> str:
-    """Return the end of what was printed."""
-    with path.open("rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - 2**20))
-        return file.read().decode(errors="replace")
+def tail(file: IO[bytes]) -> str:
+    """Return the end of what was printed to a file."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - 2**20))
+    return file.read().decode(errors="replace")

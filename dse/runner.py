@@ -75,6 +75,8 @@ class Run:
             folder=self.folder,
             front_objectives=state.optimizer.objectives,
             front=tuple(state.front.ordered()),
+            own_design=self.study.own_design(),
+            certificate=state.optimizer.certificate,
         )
         mapped = list(zip(self.space.workload, state.best.mappings or (), strict=True))
         try:
@@ -107,7 +109,7 @@ def start(given: Mapping[str, Any]) -> Run:
     """
     config = resolve(given)
     arch_file = catalog.find("arch", config.run.arch)
-    workload_file = catalog.find("workload", config.run.workload)
+    workload_file = catalog.find_workload(config.run.workload)
     template = ArchTemplate.read(arch_file)
     config = replace(
         config,
@@ -124,6 +126,17 @@ def start(given: Mapping[str, Any]) -> Run:
     folder = run_folder.create(wanted, Path(config.run.runs), label)
     run_folder.write_inputs(folder, config.as_dict(), arch_file, workload_file)
     return _run(config, space, parts, folder)
+
+
+def space_of_run(folder: Path) -> SearchSpace:
+    """Return the space that a run folder's files describe.
+
+    Raises:
+        SpecError: it is not a run folder, or its files are broken.
+    """
+    config = resolve(run_folder.read_settings(folder))
+    template = ArchTemplate.read(folder / run_folder.TEMPLATE)
+    return _space(config, template, folder / run_folder.WORKLOAD)
 
 
 def _budget(config: ResolvedConfig) -> int:
@@ -155,15 +168,26 @@ def _space(config: ResolvedConfig, template: ArchTemplate, workload_file: Any) -
     chain = energy_chain(config.run.energy or template.energy)
     workload = read_workload(workload_file, config.run.parameters)
     goal = objective(config.run.objective)
+    if workload.networks and goal.expression is not None:
+        raise SpecError(
+            f"objective = {goal.name}: the mean over several networks is geometric, which needs a "
+            "named objective"
+        )
     return SearchSpace(
-        *(template, workload, chain, config.run.variables, goal), config.run.timeloop_version
+        template,
+        workload,
+        chain,
+        config.run.variables,
+        goal,
+        timeloop_version=config.run.timeloop_version,
+        limits=limits(config.run.constraints),
     )
 
 
 def _parts(config: ResolvedConfig, space: SearchSpace) -> dict[str, Any]:
     """Build what the study drives; every setting is checked here, before a folder is made."""
     goal = space.objective
-    bounds = limits(config.run.constraints)
+    bounds = space.limits
     _check_clock(goal, bounds, space)
     evaluator = make_evaluator(config)
     optimizer, mapper = config.plugins["optimizer"], config.plugins["mapper"]

@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from importlib.resources.abc import Traversable
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -139,8 +140,9 @@ class ArchTemplate:
         """
         architecture = self.tree(values)
         try:
+            known = self._with_derived(values)
             for relation in self._spec.require:
-                relation.check(values)
+                relation.check(known)
             self._check_budget(architecture)
         except SpecError as error:
             raise self._with_values(values, error) from error
@@ -178,15 +180,26 @@ class ArchTemplate:
     def tree(self, values: Mapping[str, int]) -> Architecture:
         """Return the architecture as :meth:`build`, whatever budget and requirements say."""
         try:
+            known = self._with_derived(values)
             return Architecture(
                 self.name,
-                tuple(self._level(level, values) for level in reversed(self._spec.storage)),
-                self._compute(values),
-                self._technology(values),
+                tuple(self._level(level, known) for level in reversed(self._spec.storage)),
+                self._compute(known),
+                self._technology(known),
                 self._constraints(values),
             )
         except SpecError as error:
             raise self._with_values(values, error) from error
+
+    def _with_derived(self, values: Mapping[str, int]) -> dict[str, Number]:
+        """Return the values of the variables and of the names derived from them."""
+        known: dict[str, Number] = dict(values)
+        for name, expression in self._spec.derived.items():
+            try:
+                known[name] = expression.value(known)
+            except SpecError as error:
+                raise SpecError(f"derived.{name}: {error}") from error
+        return known
 
     def _with_values(self, values: Mapping[str, int], error: SpecError) -> SpecError:
         labels = {v.name: v.label(values[v.name]) for v in self.variables if v.name in values}
@@ -195,11 +208,11 @@ class ArchTemplate:
 
     def _constraints(self, values: Mapping[str, int]) -> Constraints:
         chosen = {
-            v.name: v.label(values[v.name])
+            v.name: v.meanings[values[v.name]]
             for v in self.variables
             if v.choices and v.name in values
         }
-        resolve = Resolver(values, chosen)
+        resolve = Resolver(self._with_derived(values), chosen)
         found = {}
         for level in self._spec.storage:
             try:
@@ -278,19 +291,27 @@ class ArchTemplate:
     def _check_names(self) -> None:
         """Refuse expressions over variables that the template does not declare."""
         known = {v.name for v in self.variables}
-        for path, names, source in self._mentions():
+        for path, names, source in chain(self._derivations(known), self._mentions()):
             for name in sorted(names - known):
                 raise SpecError(
                     f"{self._where}: {path} = '{source}': {unknown_name('variable', name, known)}"
                 )
         choices = {v.name: v.choices for v in self.variables}
         for relation in self._spec.require:
-            lists = {choices[name] for name in relation.names if choices[name]}
+            lists = {choices[name] for name in relation.names if choices.get(name)}
             if len(lists) > 1:
                 raise SpecError(
                     f"{self._where}: require '{relation.source}': compares variables with "
                     "different choices"
                 )
+
+    def _derivations(self, known: set[str]) -> Iterator[tuple[str, frozenset[str], object]]:
+        """Yield each derived name's mentions, then make it known to those that follow."""
+        for name, expression in self._spec.derived.items():
+            if name in known:
+                raise SpecError(f"{self._where}: derived.{name}: a variable has that name")
+            yield f"derived.{name}", expression.names, expression.source
+            known.add(name)
 
     def _mentions(self) -> Iterator[tuple[str, frozenset[str], object]]:
         """Yield key path, variables and text of every expression of the file."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from dse.errors import SpecError
-from dse.expression import Expression
+from dse.expression import Expression, Number
 
 Names = tuple[str, ...]
 
@@ -18,10 +18,10 @@ class Resolver:
 
     Args:
         values: of all variables.
-        chosen: by variable with choices, the name that its value stands for.
+        chosen: by variable with choices, the names that its value stands for.
     """
 
-    def __init__(self, values: Mapping[str, int], chosen: Mapping[str, str]) -> None:
+    def __init__(self, values: Mapping[str, Number], chosen: Mapping[str, Names]) -> None:
         self._values = values
         self._chosen = chosen
 
@@ -29,7 +29,7 @@ class Resolver:
         """Return the dimensions that a list names, each once."""
         if listed is None:
             return None
-        return tuple(dict.fromkeys(self._chosen.get(name, name) for name in listed))
+        return tuple(dict.fromkeys(x for name in listed for x in self._chosen.get(name, (name,))))
 
     def numbers(self, factors: Mapping[str, Expression], least: int) -> dict[str, int]:
         """Return factors by dimension, none below ``least``.
@@ -41,8 +41,8 @@ class Resolver:
             number = expression.integer(self._values)
             if number < least:
                 raise SpecError(f"factor of {name} = {number}, expected at least {least}")
-            dimension = self._chosen.get(name, name)
-            found[dimension] = found.get(dimension, 1) * number
+            for dimension in self._chosen.get(name, (name,)):
+                found[dimension] = found.get(dimension, 1) * number
         return found
 
 
@@ -79,7 +79,7 @@ class Relation:
         """The variables that it mentions."""
         return self.left.names | self.right.names
 
-    def check(self, values: Mapping[str, int]) -> None:
+    def check(self, values: Mapping[str, Number]) -> None:
         """Raise SpecError, with both sides, when the values do not satisfy it."""
         left, right = self.left.value(values), self.right.value(values)
         if not _COMPARE[self.sign](left, right):

@@ -51,7 +51,10 @@ _ONE = Expression(1)
 
 
 class VariableSpec(Strict):
-    """A design variable: a range with steps, a list of ``values``, or named ``choices``."""
+    """A design variable: a range with steps, a list of ``values``, or named ``choices``.
+
+    A choice that stands for several dimensions is given with them: ``{C: [C, G], K: [K]}``.
+    """
 
     min: int | None = Field(default=None, ge=0, le=2**40)
     max: int | None = Field(default=None, ge=0, le=2**40)
@@ -59,7 +62,11 @@ class VariableSpec(Strict):
     values: tuple[Annotated[int, Field(ge=0, le=2**40)], ...] | None = Field(
         default=None, min_length=1, max_length=10_000
     )
-    choices: tuple[Name, ...] | None = Field(default=None, min_length=1, max_length=1000)
+    choices: (
+        Annotated[tuple[Name, ...], Field(min_length=1, max_length=1000)]
+        | Annotated[dict[Name, Names], Field(min_length=1, max_length=1000)]
+        | None
+    ) = None
     default: int | str | None = None
     sampling: Literal["uniform", "powers_of_two"] = "uniform"
     unit: str = ""
@@ -70,7 +77,7 @@ class VariableSpec(Strict):
         ranged = self.min is not None or self.max is not None
         if ranged + (self.values is not None) + (self.choices is not None) != 1:
             raise ValueError("expected either min and max, or values, or choices")
-        listed = self.values or self.choices
+        listed = self.values or (tuple(self.choices) if self.choices else None)
         if listed is None:
             self._check_range()
         elif self.step != 1 or self.sampling != "uniform":
@@ -240,7 +247,11 @@ class BudgetSpec(Strict):
 
 
 class TemplateSpec(Strict):
-    """A whole template file."""
+    """A whole template file.
+
+    Attributes:
+        derived: names for arithmetic over the variables and the derived names before.
+    """
 
     name: Name
     description: str = ""
@@ -248,6 +259,7 @@ class TemplateSpec(Strict):
     energy: str = "table"
     technology: TechnologySpec | None = None
     variables: dict[VariableName, VariableSpec] = {}
+    derived: dict[VariableName, Arithmetic] = {}
     storage: Annotated[tuple[LevelSpec, ...], Field(min_length=1)]
     compute: ComputeSpec
     budget: BudgetSpec | None = None

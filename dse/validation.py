@@ -306,8 +306,12 @@ def report_text(report: Report, back_ends: tuple[str, str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def scatter(report: Report, path: Path, back_ends: tuple[str, str]) -> None:
-    """Draw energy and cycles of both against each other, as PNG or SVG by the file's name.
+def scatter(comparisons: Sequence[tuple[tuple[str, str], Report]], path: Path) -> None:
+    """Draw energy and cycles of both back ends against each other, as PNG or SVG by the name.
+
+    Args:
+        comparisons: names of the native model and the other back end, and how they agree.
+        path: the file to write.
 
     Raises:
         SpecError: the file cannot be written, or is of another kind.
@@ -315,18 +319,24 @@ def scatter(report: Report, path: Path, back_ends: tuple[str, str]) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 - heavy
     from matplotlib.figure import Figure  # noqa: PLC0415
 
-    both = [o for o in report.outcomes if o.native is not None and o.timeloop is not None]
     figure = Figure(figsize=(9, 4.2), layout="constrained")
     FigureCanvasAgg(figure)
     for axes, metric in zip(figure.subplots(1, 2), ("cycles", "energy"), strict=True):
-        x = [o.timeloop[metric] for o in both if o.timeloop is not None]
-        y = [o.native[metric] for o in both if o.native is not None]
-        if x:
-            ends = [min(x + y), max(x + y)]
-            axes.plot(ends, ends, color="0.6", linewidth=1, zorder=0)
-        axes.scatter(x, y, s=9, alpha=0.6)
+        ends: list[float] = []
+        for (_, other), report in comparisons:
+            pairs = [
+                (o.timeloop[metric], o.native[metric])
+                for o in report.outcomes
+                if o.native is not None and o.timeloop is not None
+            ]
+            if pairs:
+                axes.scatter(*zip(*pairs, strict=True), s=9, alpha=0.6, label=other)
+                ends += [f(x for pair in pairs for x in pair) for f in (min, max)]
+        if ends:
+            axes.plot([min(ends), max(ends)], [min(ends), max(ends)], color="0.6", zorder=0)
+            axes.legend(loc="upper left", fontsize="small")
         axes.set(xscale="log", yscale="log", title=f"{metric} ({METRICS[metric]})")
-        axes.set(xlabel=back_ends[1], ylabel=back_ends[0])
+        axes.set(xlabel="a real Timeloop", ylabel="native")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=150)

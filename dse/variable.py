@@ -28,6 +28,7 @@ class Variable:
         values: where not empty, the only legal values, growing; ``minimum`` and ``maximum`` are
             the first and the last.
         choices: where not empty, what the values 0, 1, ... stand for.
+        meanings: the names that constraints read in place of each choice.
         default: the value that the real design has; None where there is none.
     """
 
@@ -40,6 +41,7 @@ class Variable:
     description: str = ""
     values: tuple[int, ...] = ()
     choices: tuple[str, ...] = ()
+    meanings: tuple[tuple[str, ...], ...] = ()
     default: int | None = None
 
     @classmethod
@@ -47,6 +49,7 @@ class Variable:
         """Build a variable from a file's entry."""
         low = (spec.values or (spec.min or 0,))[0]
         high = (spec.values or (spec.max or 0,))[-1]
+        named = spec.choices or ()
         made = cls(
             name,
             minimum=low,
@@ -56,7 +59,8 @@ class Variable:
             unit=spec.unit,
             description=spec.description,
             values=spec.values or (),
-            choices=spec.choices or (),
+            choices=tuple(named),
+            meanings=tuple(named[x] if isinstance(named, dict) else (x,) for x in named),
         )
         if spec.default is None:
             return made

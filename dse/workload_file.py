@@ -7,16 +7,14 @@ user may set, such as a context length; bounds may be arithmetic over them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from importlib.resources.abc import Traversable
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import Field, StrictInt, field_validator
 
 from dse.errors import SpecError, unknown_name
 from dse.expression import Expression
-from dse.files import read_yaml, validated
+from dse.files import Source, read_yaml, validated
 from dse.problem import SHAPES, DataSpace, Layer, Problem, Shape, Term, Workload
 from dse.template_schema import Name, Strict, VariableName
 
@@ -76,10 +74,27 @@ class WorkloadSpec(Strict):
         return shape
 
 
-def read_workload(
-    path: Path | Traversable, parameters: Mapping[str, object] | None = None
-) -> Workload:
-    """Read a workload file.
+class NetworksSpec(Strict):
+    """A file of several networks, each as in a file of its own."""
+
+    networks: Annotated[tuple[dict[str, Any], ...], Field(min_length=1, max_length=100)]
+
+
+def networks_text(networks: Sequence[Source]) -> bytes:
+    """Return the content of a file that holds several networks' files.
+
+    Raises:
+        SpecError: one of them cannot be read.
+    """
+    import yaml  # noqa: PLC0415
+
+    content = {"networks": [read_yaml(network) for network in networks]}
+    text: str = yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=120)
+    return text.encode()
+
+
+def read_workload(path: Source, parameters: Mapping[str, object] | None = None) -> Workload:
+    """Read a workload file: a network, or several under ``networks``.
 
     Args:
         path: of the file.
@@ -97,6 +112,8 @@ def parse_workload(
     parameters: Mapping[str, object] | None = None,
 ) -> Workload:
     """Build a workload from a file's content; ``where`` names it in errors."""
+    if isinstance(content, dict) and "networks" in content:
+        return _parse_networks(validated(NetworksSpec, content, where), where, parameters or {})
     spec = validated(WorkloadSpec, content, where)
     try:
         shape = SHAPES[spec.shape] if isinstance(spec.shape, str) else spec.shape.build()
@@ -112,6 +129,26 @@ def parse_workload(
             raise SpecError(f"{where}: layers[{index}]{label}: {error}") from error
     try:
         return Workload(spec.name, tuple(layers))
+    except SpecError as error:
+        raise SpecError(f"{where}: {error}") from error
+
+
+def _parse_networks(spec: NetworksSpec, where: str, parameters: Mapping[str, object]) -> Workload:
+    """Build all networks; each gets those of the parameters that it declares."""
+    declared = [set(content.get("parameters") or {}) for content in spec.networks]
+    for name in parameters:
+        if not any(name in own for own in declared):
+            raise SpecError(f"{where}: {unknown_name('parameter', name, set().union(*declared))}")
+    networks = [
+        parse_workload(
+            content,
+            f"{where}: networks[{i}]",
+            {name: value for name, value in parameters.items() if name in own},
+        )
+        for i, (content, own) in enumerate(zip(spec.networks, declared, strict=True))
+    ]
+    try:
+        return Workload.of_networks(networks)
     except SpecError as error:
         raise SpecError(f"{where}: {error}") from error
 

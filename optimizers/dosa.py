@@ -37,7 +37,9 @@ _TRIES = 200
 class DosaSettings:
     """Settings of DOSA's gradient search; the defaults are the paper's but for the variables."""
 
-    starts: int = setting(7, "start points; with a larger budget there are more")
+    starts: int | None = setting(
+        None, "start points; null: as many as the budget allows, 7 with the default one"
+    )
     steps: int = setting(1490, "steps of Adam per start")
     round_every: int = setting(500, "steps between roundings to whole factors")
     ordering: str = setting(
@@ -74,6 +76,7 @@ class DosaSearch(Optimizer[DosaSettings]):
         super().__init__(space, settings, rng, samples)
         _check(settings)
         self._place: Place | None = None
+        self._begun = 0
         self._steps_done = 0
         self._best_start = float("inf")
         self._pending: list[Mapping] | None = None
@@ -90,7 +93,8 @@ class DosaSearch(Optimizer[DosaSettings]):
         if self.meter.left < 1:
             return []
         if self._place is None:
-            return [self._new_start()]
+            enough = self.settings.starts is not None and self._begun >= self.settings.starts
+            return [] if enough else [self._new_start()]
         return [self._stretch(self._place)]
 
     def tell(self, designs: Sequence[Design], metrics: Sequence[DesignMetrics]) -> None:
@@ -140,6 +144,7 @@ class DosaSearch(Optimizer[DosaSettings]):
 
     def _begin(self, values: Values, mappings: list[Mapping]) -> None:
         self._place = self._descent_on(values).place(mappings)
+        self._begun += 1
         self._steps_done = 0
 
     def _stretch(self, place: Place) -> Design:
@@ -185,8 +190,9 @@ class DosaSearch(Optimizer[DosaSettings]):
 
 def _check(s: DosaSettings) -> None:
     for name in ("starts", "steps", "round_every"):
-        if getattr(s, name) < 1:
-            raise SpecError(f"optimizer.{name} = {getattr(s, name)}, expected at least 1")
+        value = getattr(s, name)
+        if value is not None and value < 1:
+            raise SpecError(f"optimizer.{name} = {value}, expected at least 1")
     if s.learning_rate is not None and not s.learning_rate > 0:
         raise SpecError(f"optimizer.learning_rate = {s.learning_rate}, expected more than 0")
     if not s.discard >= 1:

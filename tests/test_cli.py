@@ -1,5 +1,6 @@
 """The command line: what it prints, where, and how it exits."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -11,7 +12,8 @@ import pytest
 
 import dse
 import dse.catalog
-from dse.cli import main
+from dse.cli import COMMANDS, main
+from dse.cli.columns import two_columns
 
 QUICK = ("workload=dosa_bert", "samples=4", "optimizer.mappings_per_hardware=2")
 
@@ -189,7 +191,7 @@ def test_nothing_feasible_exits_3(capsys, tmp_path):
 def test_list_and_show(capsys):
     assert main(["list"]) == 0
     out = capsys.readouterr().out
-    for word in ("archs:", "gemmini", "resnet50", "24 unique layers of  54", "random", "dosa"):
+    for word in ("archs:", "gemmini", "resnet50", "24 unique of  54 layers", "random", "dosa"):
         assert word in out
     for kind in ("optimizer", "workloads", "energy"):
         assert main(["list", kind]) == 0
@@ -236,3 +238,35 @@ def test_a_choice_goes_by_its_name(capsys, tmp_path):
     assert "rows=two" in capsys.readouterr().out
     assert main([*words, "variables.rows=three"]) == 2
     assert "variable rows = 'three': expected one of one, two" in capsys.readouterr().err
+
+
+HELPS = [[c, "--help"] for c in COMMANDS] + [
+    ["--help"],
+    ["list"],
+    ["run", "--help", "optimizer=ga"],
+]
+
+
+@pytest.mark.parametrize("words", HELPS, ids=" ".join)
+def test_help_and_lists_fit_80_columns(words, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    with contextlib.suppress(SystemExit):
+        main(words)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) > 3
+    assert [line for line in lines if len(line) > 80] == []
+
+
+def test_columns_wrap_below_themselves_and_only_for_terminals(monkeypatch):
+    rows = [("a", "some words that go on and on"), ("long", "x" * 40 + " end")]
+    monkeypatch.delenv("COLUMNS", raising=False)
+    assert two_columns(rows) == ["a     some words that go on and on", f"long  {'x' * 40} end"]
+    monkeypatch.setenv("COLUMNS", "40")
+    assert two_columns(rows, " ") == [
+        " a     some words that go on and on",
+        # a word that is too long stays whole
+        f" long  {'x' * 40}",
+        "       end",
+    ]
+    monkeypatch.setenv("COLUMNS", "20")
+    assert two_columns(rows)[:2] == ["a", "    some words that go on and on"]

@@ -42,6 +42,11 @@ class TestLockstep(OptimizerConformance):
     settings = {"batch": 6, "population": 4, "trial": 12, "polish": 12}
 
 
+class TestOptimal(OptimizerConformance):
+    optimizer = "optimal"
+    settings = {"mappings": 500}
+
+
 class TestNsga2(OptimizerConformance):
     optimizer = "nsga2"
     settings = {"mappings_per_hardware": 2, "population": 4}

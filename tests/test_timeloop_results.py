@@ -6,7 +6,7 @@ import pytest
 from timeloop_stub import records
 
 from dse.errors import InvalidMapping, ToolError
-from dse.evaluators.timeloop import violation
+from dse.evaluators.one_by_one import violation
 from dse.model import evaluate_one
 from dse.process import Finished
 from dse.timeloop.map_xml import parse_map_xml

@@ -68,7 +68,8 @@ def test_validate_files(tmp_path, capsys, kind):
     assert main([*arguments, "--json", "--timeloop-version", "dosa"]) == 1
     told = json.loads(capsys.readouterr().out)
     assert told["agrees"] is False
-    assert [row["metric"] for row in told["metrics"]][:2] == ["cycles", "energy"]
+    (only,) = told["comparisons"]
+    assert [row["metric"] for row in only["metrics"]][:2] == ["cycles", "energy"]
 
 
 @pytest.mark.parametrize(

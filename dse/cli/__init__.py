@@ -15,6 +15,7 @@ COMMANDS = {
     "map": ("dse.cli.map", "search the best mapping of one layer on fixed hardware"),
     "model": ("dse.cli.model", "evaluate Timeloop input files, as timeloop-model does"),
     "validate": ("dse.cli.validate", "compare the native model with a real timeloop-model"),
+    "certify": ("dse.cli.certify", "check the proof of a run with optimizer=optimal"),
     "compare": ("dse.cli.compare", "finished runs beside each other"),
     "convert": ("dse.cli.convert", "rewrite Timeloop files in another of its formats"),
     "doctor": ("dse.cli.doctor", "say which external tools are found, and what each gives"),
@@ -32,20 +33,22 @@ usage: python -m dse COMMAND [ARGUMENTS]
 commands:
 {commands}
 examples:
-  python -m dse run optimizer=random arch=gemmini workload=resnet50 samples=1000 seed=0
+  python -m dse run arch=gemmini workload=resnet50 samples=1000 seed=0
   python -m dse run workload=vgg16 variables.pe_dim=16 objective=energy
-  python -m dse run -m seed=0,1,2 workload=resnet50,vgg16      one run for each combination
+  python -m dse run -m seed=0,1,2 workload=resnet50,vgg16  a run for each of six
   python -m dse run resume=runs/20261120-155903_random_resnet50_s0
-  python -m dse map arch=eyeriss layer=vgg16/conv1_1 mapper=gamma samples=20000
+  python -m dse map arch=eyeriss layer=vgg16/conv1_1 mapper=gamma samples=9000
   python -m dse model arch.yaml problem.yaml mapping.yaml -o out/
+  python -m dse certify runs/20261120-155903_optimal_resnet50_s0
   python -m dse list workloads
   python -m dse show gemmini
 
-'python -m dse COMMAND --help' tells more of a command; 'python -m dse run --help' lists all
-settings with their defaults. Results go to stdout, progress and messages to stderr.
+'python -m dse COMMAND --help' tells more of a command; 'python -m dse run
+--help' lists all settings with their defaults. Results go to stdout, progress
+and messages to stderr.
 
-exit codes: 0 good, 1 failed, 2 usage or input error, 3 nothing feasible (or the mapping is
-rejected), 4 external tool missing or failed, 130 interrupted
+exit codes: 0 good, 1 failed, 2 usage or input error, 3 nothing feasible (or
+the mapping is rejected), 4 external tool missing or failed, 130 interrupted
 """
 
 
@@ -71,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _dispatch(arguments: list[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help", "help"):
-        width = max(map(len, COMMANDS))
+        width = max(len(name) for name in COMMANDS)  # `map` may be a module here
         lines = "".join(f"  {name:{width}}  {text}\n" for name, (_, text) in COMMANDS.items())
         sys.stdout.write(_HELP.format(commands=lines))
         return 0 if arguments else 2

@@ -11,8 +11,8 @@ from dse.errors import SpecError
 _USAGE = """\
 usage: python -m dse compare RUN RUN ... [--json]
 
-Lists finished runs, best first, with their factor to the best. Warns where they do not compare:
-other energy chains, Timeloop versions, workloads or objectives.
+Lists finished runs, best first, with their factor to the best. Warns where they
+do not compare: other energy chains, Timeloop versions, workloads or objectives.
 """
 
 

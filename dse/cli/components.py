@@ -19,7 +19,8 @@ usage: python -m dse components KIND [KEY=VALUE ...] [plot=FILE.png] [--json]
 What the energy chain 'table' says of one component, in pJ and um^2.
 
 {kinds}
-Common keys: node (nm, 40), clock (ns, 1). plot=FILE draws the figures over size or width.
+Common keys: node (nm, 40), clock (ns, 1). plot=FILE draws the figures over size
+or width.
 
   python -m dse components sram size_kb=64 width=128 node=40
   python -m dse components intmac width=8 clock=5 plot=mac.png

@@ -14,11 +14,12 @@ _EPILOG = """\
 formats:
   v0.3      a tree with ranges in names, for Timeloop 3.0 and before
   v0.4      the flat tree that Timeloop reads today
-  template  !Component and !Container nodes with constraints inside, for timeloopfe
+  template  !Component and !Container nodes with constraints inside (timeloopfe)
 
-The files may be of any version, nodes of timeloopfe, or its jinja2 templates. Written are
-arch.yaml, ERT.yaml, ART.yaml, problem.yaml, and mapping.yaml and constraints.yaml where there
-are; energies and areas are those of the files' ERT and ART, or Timeloop's built-in ones.
+The files may be of any version, nodes of timeloopfe, or its jinja2 templates.
+Written are arch.yaml, ERT.yaml, ART.yaml, problem.yaml, and mapping.yaml and
+constraints.yaml where there are; energies and areas are those of the files' ERT
+and ART, or Timeloop's built-in ones.
 """
 
 

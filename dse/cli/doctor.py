@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 from dse import __version__
+from dse.cli.columns import two_columns
 from dse.errors import DseError
 
 #: Optional Python packages: what they give, and how to get them.
@@ -49,14 +50,14 @@ def main(argv: Sequence[str]) -> int:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     lines = [f"dse {__version__}, Python {platform.python_version()}, {cores} cores", ""]
     for finding in findings:
-        lines.append(
-            f"{'found  ' if finding.found else 'missing'}  {finding.name:16} "
-            f"{finding.found or ''}".rstrip()
-        )
-        lines.append(f"         {'':16} gives {finding.gives}")
+        about = [finding.found or "", f"gives {finding.gives}"]
         if finding.found is None:
-            lines += [f"         {'':16} {line}" for line in finding.trouble.splitlines()]
-            lines.append(f"         {'':16} how to get it: {finding.guide}")
+            about = [about[1], finding.trouble]
+            if finding.guide not in finding.trouble:
+                about.append(f"how to get it: {finding.guide}")
+        state = "found" if finding.found else "missing"
+        text = "\n".join(part for part in about if part)
+        lines += two_columns([(f"{state:7}  {finding.name:16}", text)])
     lines += ["", "Nothing of this is needed for 'run' and 'model' with the native model."]
     sys.stdout.write("\n".join(lines) + "\n")
     return 0
@@ -64,7 +65,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _findings() -> Iterator[Finding]:
     from dse.components import accelergy  # noqa: PLC0415
-    from dse.timeloop import binaries  # noqa: PLC0415
+    from dse.timeloop import binaries, pytimeloop  # noqa: PLC0415
 
     def model() -> str:
         path = binaries.find("timeloop-model")
@@ -79,6 +80,9 @@ def _findings() -> Iterator[Finding]:
 
     yield _finding("timeloop-model", model, "evaluator=timeloop, validate", binaries.GUIDE)
     yield _finding("timeloop-mapper", mapper, "mapper=timeloop", binaries.GUIDE)
+    yield _finding(
+        "pytimeloop", pytimeloop.described, "evaluator=pytimeloop, validate", pytimeloop.GUIDE
+    )
     yield _finding("accelergy", prices, "energy=accelergy", accelergy.GUIDE)
     for name, (gives, guide) in _PACKAGES.items():
         try:

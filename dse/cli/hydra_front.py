@@ -51,10 +51,17 @@ def run_with_hydra(arguments: Sequence[str], task: Task) -> None:
         for before, word in zip(["", *arguments], arguments, strict=False)
     ]
 
+    # the optimizer may go with a mapper of its own; a configuration file may choose one, too
+    names_mapper = any(
+        word.lstrip("+~").partition("=")[0].partition(".")[0] == "mapper" for word in words
+    ) or any(word.partition("=")[0] == "--config-dir" for word in words)
+
     def job(config: DictConfig) -> None:
         settings = OmegaConf.to_container(config, resolve=True)
         if not isinstance(settings, dict):
             raise TypeError("the configuration is not a mapping")
+        if not names_mapper:
+            settings.pop("mapper", None)
         task({str(key): value for key, value in settings.items()})
 
     main = hydra.main(config_path=None, config_name="run", version_base="1.3")(job)

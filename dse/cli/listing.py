@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
 
+from dse.cli.columns import two_columns
 from dse.errors import SpecError, unknown_name
 
 _USAGE = """\
 usage: python -m dse list [KIND]
 
-Lists the choices of a kind, or all of them: {kinds}.
+Lists the choices of a kind, or all of them:
+{kinds}.
 'python -m dse show NAME' tells more of one.
 """
 
@@ -20,7 +23,8 @@ Rows = list[tuple[str, str]]
 def main(argv: Sequence[str]) -> int:
     """List one kind, or all."""
     if {"-h", "--help"} & set(argv):
-        sys.stdout.write(_USAGE.format(kinds=", ".join(KINDS)))
+        kinds = textwrap.fill(", ".join(KINDS), 78)
+        sys.stdout.write(_USAGE.format(kinds=kinds))
         return 0
     if len(argv) > 1:
         raise SpecError(f"list takes one kind, not {len(argv)}: {' '.join(argv)}")
@@ -36,8 +40,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _text(rows: Rows, indent: str = "") -> str:
-    width = max((len(name) for name, _ in rows), default=0)
-    return "".join(f"{indent}{name:{width}}  {text}".rstrip() + "\n" for name, text in rows)
+    return "".join(f"{line}\n" for line in two_columns(rows, indent))
 
 
 def _plugins(kind: str) -> Callable[[], Rows]:
@@ -65,7 +68,7 @@ def _workloads() -> Rows:
         rows.append(
             (
                 name,
-                f"{len(w):3} unique layers of {total:3}, {w.macs / 1e9:9.3f} G MACs, "
+                f"{len(w):3} unique of {total:3} layers, {w.macs / 1e9:8.3f} G MACs, "
                 f"{w.weight_words / 1e6:8.3f} M weights",
             )
         )

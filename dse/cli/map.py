@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 _USAGE = """\
 usage: python -m dse map layer=WORKLOAD/LAYER [SETTING=VALUE ...] [-m] [--json]
 
-Searches the best mapping of a layer on hardware of an architecture template, with the values of
-its variables that the file gives (variables.NAME=VALUE sets others). Prints the loop nest and the
-costs per level and tensor, and writes a folder with the files for timeloop-model in best/.
+Searches the best mapping of a layer on hardware of an architecture template,
+with the values of its variables that the file gives (variables.NAME=VALUE sets
+others). Prints the loop nest and the costs per level and tensor, and writes a
+folder with the files for timeloop-model in best/.
 
   python -m dse map arch=eyeriss layer=vgg16/conv1_1 mapper=gamma samples=20000
 

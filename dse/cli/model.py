@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from dse.timeloop.evaluate import Evaluation
 
 _EPILOG = """\
-The files hold architecture, problem and mapping, and ERT and ART where there are (without an ERT
-the energies are Timeloop's built-in ones); they are merged on their top-level keys.
+The files hold architecture, problem and mapping, and ERT and ART where there
+are (without an ERT the energies are Timeloop's built-in ones); they are merged
+on their top-level keys.
 
-exit codes: 0 good, 2 usage or input error, 3 the mapping is rejected (Timeloop's line on stderr)
+exit codes: 0 good, 2 usage or input error, 3 the mapping is rejected (with
+Timeloop's line on stderr)
 """
 
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from dse.optimal.known import Known
 from dse.study.objective import Objective
 from dse.study.study import Progress
 
@@ -17,19 +18,31 @@ _PLAIN_EVERY_S = 5.0
 
 
 @contextmanager
-def progress(objective: Objective, quiet: bool) -> Iterator[Report | None]:
-    """Yield what a run reports to; None when nothing is to be shown."""
+def progress(
+    objective: Objective, quiet: bool, known: Known | None = None
+) -> Iterator[Report | None]:
+    """Yield what a run reports to; None when nothing is to be shown.
+
+    Where an optimum or a bound is known, the best value is shown as a multiple of it, too.
+    """
     if quiet:
         yield None
     elif sys.stderr.isatty():
-        with _live(objective) as report:
+        with _live(objective, known) as report:
             yield report
     else:
-        yield _plain(objective)
+        yield _plain(objective, known)
 
 
-def best_text(objective: Objective, value: float) -> str:
+def best_text(objective: Objective, value: float, known: Known | None = None) -> str:
     """Return the best value for people: EDP in J x cycle, everything else in its unit."""
+    text = _best_text(objective, value)
+    if known is None or not math.isfinite(value):
+        return text
+    return f"{text} ({known.factor(value):.3f} x {'optimum' if known.proven else 'bound'})"
+
+
+def _best_text(objective: Objective, value: float) -> str:
     if not math.isfinite(value):
         return "best EDP -" if objective.name == "edp" else f"best {objective.name} -"
     if objective.name == "edp":
@@ -38,7 +51,7 @@ def best_text(objective: Objective, value: float) -> str:
 
 
 @contextmanager
-def _live(objective: Objective) -> Iterator[Report]:
+def _live(objective: Objective, known: Known | None) -> Iterator[Report]:
     from rich.console import Console  # noqa: PLC0415
     from rich.progress import BarColumn, TextColumn, TimeRemainingColumn  # noqa: PLC0415
     from rich.progress import Progress as Bar  # noqa: PLC0415
@@ -59,14 +72,14 @@ def _live(objective: Objective) -> Iterator[Report]:
                 description=f"{now.samples:,}/{now.budget:,}",
                 total=now.budget,
                 completed=now.samples,
-                best=best_text(objective, now.best_value),
+                best=best_text(objective, now.best_value, known),
                 rate=f"{clock.rate(now.samples):,.0f}/s",
             )
 
         yield report
 
 
-def _plain(objective: Objective) -> Report:
+def _plain(objective: Objective, known: Known | None) -> Report:
     clock = _Clock()
     shown = -math.inf
 
@@ -80,7 +93,7 @@ def _plain(objective: Objective) -> Report:
         eta = f", ETA {(now.budget - now.samples) / rate:.0f} s" if rate and not last else ""
         sys.stderr.write(
             f"{now.samples:,}/{now.budget:,} samples, {now.feasible}/{now.designs} designs valid, "
-            f"{best_text(objective, now.best_value)}, {rate:,.0f} samples/s{eta}\n"
+            f"{best_text(objective, now.best_value, known)}, {rate:,.0f} samples/s{eta}\n"
         )
         sys.stderr.flush()
 

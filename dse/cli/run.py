@@ -17,9 +17,9 @@ _USAGE = """\
 usage: python -m dse run [SETTING=VALUE ...] [-m] [--json] [--quiet]
        python -m dse run resume=FOLDER [n_jobs=N]
 
-Searches hardware and mappings for a workload. Settings follow Hydra's grammar: 'optimizer=NAME'
-chooses, 'optimizer.SETTING=VALUE' sets; with -m, values split by commas give one run each, and
-'hydra/launcher=...' runs them in parallel.
+Searches hardware and mappings for a workload. Settings follow Hydra's grammar:
+'optimizer=NAME' chooses, 'optimizer.SETTING=VALUE' sets; with -m, values split
+by commas give one run each, and 'hydra/launcher=...' runs them in parallel.
 
   --json         print the result as one line of JSON
   -q, --quiet    no progress
@@ -82,9 +82,11 @@ def _resume(folder: str, arguments: list[str], as_json: bool, quiet: bool) -> in
 
 def _execute(run: Run, as_json: bool, quiet: bool) -> int:
     from dse.cli.progress import progress  # noqa: PLC0415
+    from dse.optimal.known import find  # noqa: PLC0415
 
+    known = find(run.space)
     try:
-        with progress(run.objective, quiet) as report:
+        with progress(run.objective, quiet, known) as report:
             result = run.execute(report)
     except KeyboardInterrupt:
         sys.stderr.write(f"python -m dse run resume={run.folder} goes on\n")
@@ -96,7 +98,7 @@ def _execute(run: Run, as_json: bool, quiet: bool) -> int:
 
         out = sys.stdout
         plain = "utf" not in (out.encoding or "").lower()
-        out.write(result_text(result, color=out.isatty(), ascii_only=plain))
+        out.write(result_text(result, color=out.isatty(), ascii_only=plain, known=known))
     return 0
 
 

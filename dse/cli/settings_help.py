@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
+from dse.cli.columns import two_columns, wrapped
 from dse.config import DEFAULT_PLUGINS, RunConfig
 from dse.plugins import GROUPS, plugin, plugins
 
@@ -25,7 +26,8 @@ def settings_help(arguments: Sequence[str], skip: Sequence[str] = ()) -> str:
     for kind in (kind for kind in GROUPS if kind not in skip):
         item = plugin(kind, chosen[kind])
         choices = " ".join(plugins(kind))
-        lines += ["", f"{kind}={item.name}  (choices: {choices})", f"  {item.summary}"]
+        lines += ["", *wrapped(f"{kind}={item.name}  (choices: {choices})")]
+        lines += wrapped(item.summary, "  ")
         lines += _rows(f"{kind}.", item.settings_type)
     return "\n".join(lines) + "\n"
 
@@ -34,7 +36,7 @@ def plugin_help(kind: str, name: str) -> str:
     """Return what a plug-in is and its settings."""
     item = plugin(kind, name)
     rows = _rows(f"{kind}.", item.settings_type)
-    head = [f"{kind} {name} (from {item.distribution})", f"  {item.summary}"]
+    head = [f"{kind} {name} (from {item.distribution})", *wrapped(item.summary, "  ")]
     return "\n".join([*head, *(["settings:", *rows] if rows else ["no settings"])]) + "\n"
 
 
@@ -48,5 +50,4 @@ def _rows(prefix: str, schema: type[Any], skip: set[str] | None = None) -> list[
         else:
             default = "{}"
         rows.append((f"{prefix}{item.name}={default}", item.metadata.get("help", "")))
-    width = max((len(left) for left, _ in rows), default=0)
-    return [f"  {left:{width}}  {text}".rstrip() for left, text in rows]
+    return two_columns(rows, "  ")

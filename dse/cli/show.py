@@ -10,8 +10,9 @@ from dse.errors import SpecError, unknown_name
 _USAGE = """\
 usage: python -m dse show NAME
 
-Shows an architecture template or a workload (by name or path), an optimizer, a mapper, an
-evaluator, an energy chain or an objective. 'python -m dse list' has the names.
+Shows an architecture template or a workload (by name or path), an optimizer, a
+mapper, an evaluator, an energy chain or an objective. 'python -m dse list' has
+the names.
 """
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -97,19 +99,54 @@ def _by_keep(
     threads: int,
 ) -> None:
     """Run the fast path once per keep/bypass pattern that occurs in the batch."""
-    levels, tensors, count = mappings.keep.shape
-    flat = np.packbits(mappings.keep.reshape(levels * tensors, count), axis=0)
-    _, first, inverse = np.unique(flat, axis=1, return_index=True, return_inverse=True)
-    for pattern, example in enumerate(first):
-        plan = make_plan(problem, mappings.keep[:, :, example], version)
-        for members in _pieces(np.flatnonzero(inverse.reshape(-1) == pattern), _LARGE_CHUNK):
-            part, marked = a.new_totals(members.size), np.zeros(members.size, np.bool_)
-            group = mappings.take(members)
-            run_lanes(
-                hardware, problem, group, hardware_index[members], plan, part, marked, threads
+    levels, dimensions, _ = mappings.temporal.shape
+    keys = _patterns(mappings.keep)
+    for members in _pieces(np.argsort(keys, kind="stable"), _LARGE_CHUNK):
+        group, index = mappings.take(members), hardware_index[members]
+        arrays, part = a.mapping_arrays(group), a.new_totals(members.size)
+        marked = np.zeros(members.size, np.bool_)
+        edges = np.flatnonzero(np.diff(keys[members], prepend=-1, append=-1))
+        tasks = [
+            (start, min(start + _CHUNK, stop))
+            for first, stop in pairwise(edges.tolist())
+            for start in range(first, stop, _CHUNK)
+        ]
+
+        def work(
+            task: tuple[int, int],
+            group: MappingBatch = group,
+            index: npt.NDArray[np.int32] = index,
+            arrays: a.MappingArrays = arrays,
+            part: a.Totals = part,
+            marked: npt.NDArray[np.bool_] = marked,
+        ) -> None:
+            keep = group.keep[:, :, task[0]]
+            plan = _plan(problem, keep.tobytes(), levels, version)
+            lanes, prices, odd = block(levels, dimensions, *plan.projection.shape[:2])
+            evaluate_lanes(
+                *(lanes, plan, prices, odd, arrays, hardware.arrays, index),
+                *(float(problem.macs), *task, part, marked),
             )
-            again[members] = marked
-            _scatter(part, totals, members)
+
+        _each(work, tasks, threads)
+        again[members] = marked
+        _scatter(part, totals, members)
+
+
+def _patterns(keep: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """Number the keep/bypass patterns of a batch, ``(L, T, B)`` to ``(B,)``."""
+    flat = keep.reshape(-1, keep.shape[2])
+    if len(flat) < 63:
+        return np.left_shift(1, np.arange(len(flat), dtype=np.int64)) @ flat
+    _, numbers = np.unique(np.packbits(flat, axis=0), axis=1, return_inverse=True)
+    return np.asarray(numbers, np.int64).reshape(-1)
+
+
+@lru_cache(maxsize=4096)
+def _plan(problem: Problem, keep: bytes, levels: int, version: int) -> Plan:
+    """Return the plan of a pattern, made once."""
+    flags = np.frombuffer(keep, np.bool_).reshape(levels, -1)
+    return make_plan(problem, flags, version)
 
 
 def has_closed_form(hardware: HardwareBatch, problem: Problem, mappings: MappingBatch) -> bool:

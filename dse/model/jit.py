@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,37 +30,30 @@ _OPTIONS: dict[str, Any] = {
 _NO_WRAPPERS: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
-def _sources(rooms: tuple[str, ...] = ()) -> tuple[tuple[str, int, int], ...]:
-    """Return name, time and size of every file that compiled code comes from.
+#: Rooms whose compiled code all other rooms may call.
+_BASE = ("model", "mapspace")
 
-    Args:
-        rooms: folders beside the model's and the mapspace's, for code that only theirs calls.
-    """
+
+@cache
+def _sources(room: str) -> tuple[tuple[str, int, int], ...]:
+    """Return name, time and size of every file that a room's compiled code comes from."""
     package = Path(__file__).parent.parent
-    files = [
-        package / "architecture.py",
-        *package.glob("model/*.py"),
-        *package.glob("mapspace/*.py"),
-        *(file for room in rooms for file in package.glob(f"{room}/*.py")),
-    ]
+    rooms = {*_BASE, room}
+    files = [package / "architecture.py", *(f for r in rooms for f in package.glob(f"{r}/*.py"))]
     stats = [(str(f.relative_to(package)), f.stat()) for f in sorted(files)]
     return tuple((name, stat.st_mtime_ns, stat.st_size) for name, stat in stats)
 
 
-_STAMP = _sources()
-#: By module prefix: what goes stale with a room of its own, too.
-_ROOM_STAMPS = {"dse.relaxed.": _sources(("relaxed",))}
-
-
 def _cached(dispatcher: Any) -> Any:  # noqa: ANN401
-    """Let the function's cache go stale with any of the sources.
+    """Let the function's cache go stale with any of the sources: its room's, and the model's.
 
     Numba looks at the function's own file only, but its code holds that of the functions it
     calls, so an edit elsewhere would leave the old code running.
     """
-    module = dispatcher.py_func.__module__
-    stamps = [stamp for prefix, stamp in _ROOM_STAMPS.items() if module.startswith(prefix)]
-    dispatcher._cache._cache_file._source_stamp = stamps[0] if stamps else _STAMP
+    module = dispatcher.py_func.__module__.split(".")
+    # tests compile functions of their own, which call the model's
+    room = module[1] if module[0] == "dse" and len(module) > 2 else "model"
+    dispatcher._cache._cache_file._source_stamp = _sources(room)
     return dispatcher
 
 

@@ -202,7 +202,8 @@ class Descent:
 
     def _largest_factors(self, points: Points) -> Floats:
         largest = np.stack([points.temporal, points.spatial]).max(axis=1)
-        return largest[self.slots.kind, self.slots.level, self.slots.dimension]
+        scale: Floats = largest[self.slots.kind, self.slots.level, self.slots.dimension]
+        return scale
 
     def _largest(self) -> Architecture:
         """Return the largest hardware that may be inferred, whatever the budget says."""

@@ -38,7 +38,14 @@ class Points(NamedTuple):
 
     def take(self, index: npt.NDArray[np.intp]) -> Points:
         """Return the points at ``index`` as a copy."""
-        return self._make(np.ascontiguousarray(array[index]) for array in self)
+        return Points(
+            self.temporal[index],
+            self.spatial[index],
+            self.order[index],
+            self.along_y[index],
+            self.keep[index],
+            self.problem[index],
+        )
 
     @classmethod
     def of(

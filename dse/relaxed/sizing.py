@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from dse.errors import SpecError
 from dse.mapping import Mapping as LayerMapping
 from dse.problem import Problem
 from dse.relaxed.resources import ALONG_X, ALONG_Y, WORDS, Resource, resources_of
@@ -210,13 +209,3 @@ def constraint_names(template: ArchTemplate) -> frozenset[str]:
 def _listed(loops: object) -> Iterable[str]:
     for key in ("dimensions", "permutation", "x", "y"):
         yield from getattr(loops, key, None) or ()
-
-
-def check_inferable(sizing: Sizing) -> None:
-    """Raise SpecError where a template leaves nothing to infer and something free."""
-    if not sizing.inferred and sizing.kept:
-        names = ", ".join(v.name for v in sizing.kept)
-        raise SpecError(
-            f"template '{sizing.template.name}': no capacity or fan-out follows from {names}: "
-            "hardware cannot be inferred from mappings; fix them"
-        )

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from dse.errors import SpecError
+from dse.optimal.known import Known, of_run
 from dse.study.folder import RESULT
 
 #: Settings that must agree for results to be comparable, and what differs otherwise.
@@ -42,6 +43,15 @@ class Finished:
     cycles: float | None
     energy_pj: float | None
     area_um2: float | None
+    #: what is known of the run's space: an optimum, or a bound
+    known: Known | None = None
+
+    @property
+    def to_optimum(self) -> float | None:
+        """Factor of the value over the known optimum or bound."""
+        if self.known is None or self.value is None:
+            return None
+        return self.known.factor(self.value)
 
 
 def read_result(folder: Path) -> Finished:
@@ -75,6 +85,7 @@ def read_result(folder: Path) -> Finished:
         cycles=best.get("cycles"),
         energy_pj=best.get("energy_pj"),
         area_um2=best.get("area_um2"),
+        known=of_run(folder),
     )
 
 
@@ -97,7 +108,9 @@ def comparison_text(runs: Sequence[Finished], *, color: bool = False) -> str:
     buffer = io.StringIO()
     console = Console(file=buffer, width=100, force_terminal=color, highlight=False)
     table = Table(box=box.HEAVY_HEAD)
-    for name in ("", "objective", "to best", "cycles", "energy uJ", "area mm2"):
+    known = any(run.known for run in runs)
+    optimum = ("to optimum",) if known else ()
+    for name in ("", "objective", "to best", *optimum, "cycles", "energy uJ", "area mm2"):
         table.add_column(name, justify="right", no_wrap=True)
     ranked = sorted(runs, key=lambda run: (run.value is None, run.value or 0.0))
     best = ranked[0].value
@@ -106,6 +119,7 @@ def comparison_text(runs: Sequence[Finished], *, color: bool = False) -> str:
             str(rank),
             _value(run),
             f"{run.value / best:.3f}" if run.value is not None and best else "-",
+            *((f"{run.to_optimum:.4f}" if run.to_optimum else "-",) if known else ()),
             f"{run.cycles:,.0f}" if run.cycles is not None else "-",
             f"{run.energy_pj / 1e6:,.2f}" if run.energy_pj is not None else "-",
             f"{run.area_um2 / 1e6:.4f}" if run.area_um2 else "-",
@@ -117,7 +131,14 @@ def comparison_text(runs: Sequence[Finished], *, color: bool = False) -> str:
             f"{run.samples:,} samples, seed {run.seed}, energy chain {run.energy}"
         )
         console.print(text, soft_wrap=True, markup=False)
+    for line in dict.fromkeys(_known_line(run) for run in runs if run.known):
+        console.print(line, soft_wrap=True, markup=False)
     return buffer.getvalue()
+
+
+def _known_line(run: Finished) -> str:
+    assert run.known is not None
+    return f"known: {run.known.text()} ({run.workload} on {run.arch}, {run.energy})"
 
 
 def _value(run: Finished) -> str:

@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 import io
+import math
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from dse.optimal.known import Known
 from dse.report.front import print_front
+from dse.study.design import DesignMetrics
 from dse.study.result import RunResult
 
 _WIDTH = 100
 
 
-def result_text(result: RunResult, *, color: bool = False, ascii_only: bool = False) -> str:
-    """Return the result table and what was chosen, ready for a terminal."""
+def result_text(
+    result: RunResult,
+    *,
+    color: bool = False,
+    ascii_only: bool = False,
+    known: Known | None = None,
+) -> str:
+    """Return the result table and what was chosen, ready for a terminal.
+
+    Args:
+        result: of the run.
+        color: whether for a terminal that shows colours.
+        ascii_only: whether for one that shows nothing but ASCII.
+        known: what is known of the optimum.
+    """
     buffer = io.StringIO()
     console = Console(file=buffer, width=_WIDTH, force_terminal=color, highlight=False)
     lines = box.ASCII if ascii_only else box.HEAVY_HEAD
@@ -28,21 +44,73 @@ def result_text(result: RunResult, *, color: bool = False, ascii_only: bool = Fa
     for label, text in (
         ("hardware", f"{result.architecture.name}  {values}"),
         ("area", f"{m.area_um2 / 1e6:.4f} mm^2" if m.area_um2 else "not priced by this chain"),
-        (
-            "total",
-            f"{m.cycles:,.0f} cycles  {m.energy_pj / 1e6:,.2f} uJ  "
-            f"EDP {m.edp / 1e12:.6g} J x cycle",
-        ),
+        ("total", _total(m)),
+        *_mean(result),
+        *_own_design(result),
         ("model", f"timeloop {settings['timeloop_version']}, energy chain {settings['energy']}"),
         (
             "search",
             f"{result.samples:,} samples, {result.feasible} of {result.designs} designs valid, "
             f"seed {settings['seed']}",
         ),
+        *_proof(result, known),
         ("folder", str(result.folder)),
     ):
         console.print(f"{label:9} {text}", soft_wrap=True, markup=False)
     return buffer.getvalue()
+
+
+def _total(m: DesignMetrics) -> str:
+    return f"{m.cycles:,.0f} cycles  {m.energy_pj / 1e6:,.2f} uJ  EDP {m.edp / 1e12:.6g} J x cycle"
+
+
+def _own_design(result: RunResult) -> list[tuple[str, str]]:
+    """Return what the template's own design is worth with the mapper effort of the best one."""
+    if result.own_design is None:
+        return []
+    design, m = result.own_design
+    values = "  ".join(f"{name}={value}" for name, value in result.labels_of(design).items())
+    factor = _edp(m) / _edp(result.metrics)
+    worth = f"{_total(m)}, {factor:.3g}x the best's" if m.valid else m.reason
+    return [
+        ("beside", f"the template's own design, {design.mapping_samples:,} mappings a layer:"),
+        ("", values),
+        ("", worth),
+    ]
+
+
+def _edp(m: DesignMetrics) -> float:
+    """Return the energy-delay product; of several networks, their geometric mean."""
+    return math.prod(n.edp for n in m.networks) ** (1 / len(m.networks)) if m.networks else m.edp
+
+
+def _mean(result: RunResult) -> list[tuple[str, str]]:
+    """Return the line with what was minimised over several networks."""
+    if not result.metrics.networks:
+        return []
+    count = len(result.metrics.networks)
+    text = (
+        f"{result.objective} {result.value:.6g} {result.unit}, geometric mean of {count} networks"
+    )
+    return [("mean", text)]
+
+
+def _proof(result: RunResult, known: Known | None) -> list[tuple[str, str]]:
+    """Return what the run proved, and how far it is above what is known."""
+    lines = []
+    proof = result.certificate
+    if proof is not None:
+        gap = proof["gap"]
+        said = {
+            "optimal": "proven: no design of the space is better",
+            "unsolved": f"nothing proven: {proof.get('reason', '')}",
+        }.get(proof["status"], f"nothing better by more than {gap or 0:.3%}")
+        lines.append(("proof", said))
+    if known is not None:
+        lines.append(
+            ("known", f"{known.text(result.unit)}: this is {known.factor(result.value):.4f} x that")
+        )
+    return lines
 
 
 def _table(result: RunResult, lines: box.Box) -> Table:
@@ -60,13 +128,20 @@ def _table(result: RunResult, lines: box.Box) -> Table:
             f"{layer.edp / 1e12:.4g}",
         )
     m = result.metrics
+    for network, part in zip(result.workload.networks, m.networks, strict=True):
+        table.add_section()
+        _add_total(table, f"{network.name} (x count)", part)
     table.add_section()
+    _add_total(table, "total (x count)", m)
+    return table
+
+
+def _add_total(table: Table, name: str, m: DesignMetrics) -> None:
     table.add_row(
-        "total (x count)",
+        name,
         str(sum(layer.count for layer in m.layers)),
         f"{m.cycles:,.0f}",
         f"{m.energy_pj / 1e6:,.2f}",
         f"{m.utilization:.1%}",
         f"{m.edp / 1e12:.4g}",
     )
-    return table

@@ -48,6 +48,8 @@ class DesignMetrics:
         layers: the layers' own numbers; also there where only constraints on metrics are missed.
         operations: multiplications and additions of one inference.
         clock_ns: period of the clock; None where it is not known.
+        networks: of a workload of several networks, what the design is worth on each; the
+            numbers above are their sums, and objectives are geometric means over them.
         violation: where not valid, by how much constraints on metrics are missed, relative to
             their bounds; infinite where the design cannot even be evaluated.
     """
@@ -62,6 +64,7 @@ class DesignMetrics:
     operations: int = 0
     clock_ns: float | None = None
     violation: float = 0.0
+    networks: tuple[DesignMetrics, ...] = ()
 
     @classmethod
     def infeasible(

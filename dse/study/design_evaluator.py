@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -207,7 +209,20 @@ class DesignEvaluator:
 def network_metrics(
     workload: Workload, architecture: Architecture, layers: Sequence[LayerMetrics]
 ) -> DesignMetrics:
-    """Add up the layers of a workload, one entry for each, on an architecture."""
+    """Add up the layers of a workload, one entry for each, and those of each of its networks."""
+    whole = _total(workload, architecture, layers)
+    rest = iter(layers)
+    networks = tuple(
+        _total(network, architecture, list(islice(rest, len(network))))
+        for network in workload.networks
+    )
+    return replace(whole, networks=networks) if networks else whole
+
+
+def _total(
+    workload: Workload, architecture: Architecture, layers: Sequence[LayerMetrics]
+) -> DesignMetrics:
+    """Add up the layers of a network."""
     technology = architecture.technology
     return DesignMetrics.of(
         tuple(layers),

@@ -8,7 +8,6 @@ import platform
 import sys
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
-from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ import yaml
 
 import dse
 from dse.errors import SpecError
-from dse.files import read_yaml
+from dse.files import Source, read_yaml
 from dse.study.journal import replace_file
 
 CONFIG = "config.yaml"
@@ -58,8 +57,8 @@ def create(wanted: Path | None, runs: Path, label: str) -> Path:
 def write_inputs(
     folder: Path,
     settings: dict[str, Any],
-    template: Path | Traversable,
-    workload: Path | Traversable,
+    template: Source,
+    workload: Source,
 ) -> None:
     """Write what the run is: settings, copies of its input files, and the environment."""
     replace_file(folder / TEMPLATE, template.read_bytes())

@@ -16,6 +16,9 @@ from dse.study.space import SearchSpace
 
 S = TypeVar("S")
 
+#: The mapper of runs that name none, unless their optimizer has one of its own.
+DEFAULT_MAPPER = "random"
+
 
 class Optimizer(ABC, Generic[S]):
     """Searches a space of designs.
@@ -42,6 +45,16 @@ class Optimizer(ABC, Generic[S]):
     def objectives(self) -> tuple[Objective, ...]:
         """The objectives between which it trades; the study keeps their Pareto front."""
         return ()
+
+    @classmethod
+    def default_mapper(cls, settings: S) -> dict[str, Any]:  # noqa: ARG003 - for subclasses
+        """Return the mapper, by ``name`` and settings, of runs that name none."""
+        return {"name": DEFAULT_MAPPER}
+
+    @property
+    def certificate(self) -> dict[str, Any] | None:
+        """What it can prove of its result, as plain data for ``result.json``; None: nothing."""
+        return None
 
     def __init__(
         self, space: SearchSpace, settings: S, rng: np.random.Generator, samples: int

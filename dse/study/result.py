@@ -35,6 +35,9 @@ class RunResult:
         folder: the run folder.
         front_objectives: what the optimizer traded; empty where it had one objective.
         front: the designs of the run that no other beats in all of these.
+        own_design: the template's own design, mapped with the effort of the best one, and what
+            it is worth; None where there is none to compare with.
+        certificate: what the optimizer proved of the result; None: nothing.
     """
 
     design: Design
@@ -53,6 +56,8 @@ class RunResult:
     folder: Path
     front_objectives: tuple[Objective, ...] = ()
     front: tuple[Member, ...] = ()
+    own_design: tuple[Design, DesignMetrics] | None = None
+    certificate: dict[str, Any] | None = None
 
     def labels_of(self, design: Design) -> dict[str, str]:
         """Return a design's values of the variables as people write them."""
@@ -66,6 +71,7 @@ class RunResult:
         """Return the result as plain data, the content of ``result.json``."""
         m = self.metrics
         front = {"front": self._front_dict()} if self.front_objectives else {}
+        proof = {"certificate": self.certificate} if self.certificate else {}
         return {
             **header(self.settings, "ok", self.samples, self.designs, self.feasible),
             "objective": {"name": self.objective, "value": self.value, "unit": self.unit},
@@ -89,7 +95,50 @@ class RunResult:
                     for layer in m.layers
                 ],
             },
+            **self._networks_dict(),
             **front,
+            **self._own_dict(),
+            **proof,
+        }
+
+    def _own_dict(self) -> dict[str, Any]:
+        if self.own_design is None:
+            return {}
+        design, m = self.own_design
+        told: dict[str, Any] = {
+            "values": design.values,
+            "labels": self.labels_of(design),
+            "mapping_samples": design.mapping_samples,
+            "valid": m.valid,
+        }
+        if m.valid:
+            told |= {
+                "cycles": m.cycles,
+                "energy_pj": m.energy_pj,
+                "edp_pj_cycles": m.edp,
+                "area_um2": m.area_um2,
+                "utilization": m.utilization,
+            }
+        else:
+            told["reason"] = m.reason
+        return {"own_design": told}
+
+    def _networks_dict(self) -> dict[str, Any]:
+        """Return what the best design is worth on each of several networks."""
+        if not self.metrics.networks:
+            return {}
+        pairs = zip(self.workload.networks, self.metrics.networks, strict=True)
+        return {
+            "networks": [
+                {
+                    "name": network.name,
+                    "cycles": m.cycles,
+                    "energy_pj": m.energy_pj,
+                    "edp_pj_cycles": m.edp,
+                    "utilization": m.utilization,
+                }
+                for network, m in pairs
+            ]
         }
 
     def _front_dict(self) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from dse.components.chain import EnergyChain
 from dse.errors import SpecError
 from dse.mapspace.constraints import for_problem
 from dse.problem import Workload
+from dse.study.limits import Limit
 from dse.study.objective import OBJECTIVES, Objective
 from dse.template import ArchTemplate, Values, Variable
 
@@ -28,6 +29,7 @@ class SearchSpace:
         free: the other variables.
         objective: what the study minimises.
         timeloop_version: which Timeloop the evaluator equals, for models that stand in for it.
+        limits: what every design has to satisfy besides.
 
     Raises:
         SpecError: a fixed variable is unknown or out of range.
@@ -40,13 +42,16 @@ class SearchSpace:
         chain: EnergyChain,
         fixed: Mapping[str, object] | None = None,
         goal: Objective | None = None,
+        *,
         timeloop_version: str = "4cf6d4c",
+        limits: Sequence[Limit] = (),
     ) -> None:
         self.template = template
         self.workload = workload
         self.chain = chain
-        self.timeloop_version = timeloop_version
         self.objective: Objective = goal or OBJECTIVES["edp"]
+        self.timeloop_version = timeloop_version
+        self.limits = tuple(limits)
         self.fixed: Values = template.check(fixed or {})
         self.free: tuple[Variable, ...] = tuple(
             v for v in template.variables if v.name not in self.fixed

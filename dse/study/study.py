@@ -25,7 +25,7 @@ from dse.study.pareto import Member
 from dse.study.space import SearchSpace
 
 #: Branches of the study's seed.
-_OPTIMIZER, _MAPPER = 0, 1
+_OPTIMIZER, _MAPPER, _OWN_DESIGN = 0, 1, 2
 
 JOURNAL = "journal.jsonl"
 CHECKPOINT = "checkpoint"
@@ -101,6 +101,26 @@ class Study:
             with Journal(path, self.state.journal_bytes) as journal:
                 self._loop(journal, report)
         return self.state
+
+    def own_design(self) -> tuple[Design, DesignMetrics] | None:
+        """Map the template's own design with the effort that went into the best one.
+
+        The effort is the mappings per layer that the mapper was given for the best design, or all
+        samples of the study where that design brought its mappings. None where the template has no
+        design of its own, where it lies outside the space, or where it is the best design.
+
+        Raises:
+            dse.errors.ToolError: the evaluator's tool failed.
+        """
+        values, best = self._space.template.defaults, self.state.best
+        if not values or best is None or values == best.values:
+            return None
+        if any(values[name] != fixed for name, fixed in self._space.fixed.items()):
+            return None
+        mapped = best.mapping_samples > 1
+        design = Design(values, mapping_samples=best.mapping_samples if mapped else self._budget)
+        seed = np.random.SeedSequence(self._seed, spawn_key=(_OWN_DESIGN,))
+        return self._price([design], seed)[0]
 
     @property
     def progress(self) -> Progress:

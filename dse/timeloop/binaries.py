@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dse.errors import DseError, ToolError
+
+if TYPE_CHECKING:
+    from dse.architecture import Architecture
+    from dse.mapping import Mapping
+    from dse.model.stats import Stats
+    from dse.problem import Problem
 
 GUIDE = "https://timeloop.csail.mit.edu/installation"
 #: Variable of the environment that names each binary; without it, PATH is searched.
@@ -58,16 +66,23 @@ def version(binary: Path) -> str | None:
 
 @lru_cache
 def _version(binary: Path, _modified_ns: int) -> str | None:
-    from dse.model import TIMELOOP_VERSIONS, evaluate_one  # noqa: PLC0415 - compiled code
     from dse.timeloop.model_run import ModelRunner  # noqa: PLC0415 - which imports this module
+
+    runner = ModelRunner(binary)
+    return computes_as(lambda *case: runner.stats(runner.text(*case), case[1]))
+
+
+def computes_as(stats: Callable[[Architecture, Problem, Mapping], Stats]) -> str | None:
+    """Return which of the native model's versions a Timeloop computes as; see `version`."""
+    from dse.model import TIMELOOP_VERSIONS, evaluate_one  # noqa: PLC0415 - compiled code
     from dse.timeloop.read import read_text  # noqa: PLC0415
 
     spec = read_text(PROBE, source="version probe")
     assert spec.mapping is not None
-    runner = ModelRunner(binary)
-    said = runner.stats(runner.text(spec.architecture, spec.problem, spec.mapping), spec.problem)
+    case = (spec.architecture, spec.problem, spec.mapping)
+    said = stats(*case)
     for name in TIMELOOP_VERSIONS:
-        own = evaluate_one(spec.architecture, spec.problem, spec.mapping, name)
+        own = evaluate_one(*case, name)
         if said.levels.keys() == own.levels.keys() and all(
             said.levels[level].tensors[tensor].fills == own.levels[level].tensors[tensor].fills
             for level in own.levels

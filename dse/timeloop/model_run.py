@@ -51,8 +51,8 @@ class ModelRunner:
             SpecError: something that Timeloop's files cannot express.
         """
         return (
-            _hardware_text(architecture)
-            + _problem_text(problem)
+            hardware_text(architecture)
+            + problem_text(problem)
             + mapping_yaml(mapping, architecture, problem)
         )
 
@@ -146,10 +146,12 @@ def printed_error_pj(stats: Stats) -> float:
 
 
 @lru_cache(maxsize=256)
-def _hardware_text(architecture: Architecture) -> str:
+def hardware_text(architecture: Architecture) -> str:
+    """Return architecture, ERT and ART as YAML; raises SpecError as `ModelRunner.text` does."""
     return architecture_yaml(architecture) + ert_yaml(architecture) + art_yaml(architecture)
 
 
 @lru_cache(maxsize=256)
-def _problem_text(problem: Problem) -> str:
+def problem_text(problem: Problem) -> str:
+    """Return the problem as YAML; raises SpecError as `ModelRunner.text` does."""
     return problem_yaml(problem)

@@ -143,6 +143,18 @@ def problem_yaml(problem: Problem) -> str:
 
 
 def mapping_yaml(mapping: Mapping, architecture: Architecture, problem: Problem) -> str:
+    """Return ``mapping`` as YAML; raises SpecError as `mapping_directives` does."""
+    return mapping_text(mapping_directives(mapping, architecture, problem))
+
+
+def mapping_text(directives: list[dict[str, Any]]) -> str:
+    """Return directives as YAML."""
+    return _dump({"mapping": directives})
+
+
+def mapping_directives(
+    mapping: Mapping, architecture: Architecture, problem: Problem
+) -> list[dict[str, Any]]:
     """Return ``mapping`` as a list of directives, outermost level first.
 
     Raises:
@@ -174,7 +186,7 @@ def mapping_yaml(mapping: Mapping, architecture: Architecture, problem: Problem)
             directives.append(_spatial(name, mapping, problem, s))
         elif (mapping.spatial[s] > 1).any():
             raise SpecError(f"level '{name}': spatial factors, but the level has no fan-out")
-    return _dump({"mapping": directives})
+    return directives
 
 
 def _spatial(name: str, mapping: Mapping, problem: Problem, s: int) -> dict[str, Any]:

@@ -1,0 +1,103 @@
+"""Which mappings ``validate`` compares: of a run, of files, or random ones."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dse.cli.model import values_of
+from dse.errors import SpecError
+
+if TYPE_CHECKING:
+    from dse.study.space import SearchSpace
+    from dse.validation import Case
+
+
+def cases_of(arguments: argparse.Namespace, version: str) -> list[Case]:
+    """Return what the command's arguments ask to compare, read as a version of Timeloop reads it.
+
+    Raises:
+        SpecError: they name nothing that can be compared.
+    """
+    from dse.validation import random_cases  # noqa: PLC0415
+
+    settings = [text for text in arguments.inputs if "=" in text]
+    paths = [Path(text) for text in arguments.inputs if "=" not in text]
+    if arguments.random is not None:
+        if paths or arguments.random < 1:
+            raise SpecError("--random N takes N of at least 1, and settings, but no files")
+        space = space_of(settings)
+        return list(random_cases(space, arguments.random, arguments.seed))
+    if settings or not paths:
+        raise SpecError("validate takes a run folder, Timeloop files, or --random N arch=...")
+    if len(paths) == 1 and (paths[0] / "config.yaml").is_file():
+        return _run_cases(paths[0], arguments.designs, arguments.seed, version)
+    return [_file_case(paths, version, values_of(arguments))]
+
+
+def _file_case(paths: Sequence[Path], version: str, values: dict[str, object]) -> Case:
+    from dse.timeloop.read import read_files  # noqa: PLC0415
+    from dse.validation import Case  # noqa: PLC0415
+
+    spec = read_files(paths, version, values)
+    if spec.mapping is None:
+        raise SpecError(f"{spec.source}: key 'mapping' is missing or empty, expected directives")
+    return Case(paths[-1].name, spec.architecture, spec.problem, spec.mapping)
+
+
+def space_of(settings: Sequence[str]) -> SearchSpace:
+    """Return the space that ``arch=... workload=...`` name; the other settings have no say."""
+    from dse import catalog  # noqa: PLC0415
+    from dse.components.chain import energy_chain  # noqa: PLC0415
+    from dse.config import resolve  # noqa: PLC0415
+    from dse.study.space import SearchSpace  # noqa: PLC0415
+
+    given: dict[str, object] = {}
+    variables: dict[str, int] = {}
+    for text in settings:
+        key, _, value = text.partition("=")
+        if key.startswith("variables."):
+            if not value.isdecimal():
+                raise SpecError(f"{text}: expected an integer")
+            variables[key.removeprefix("variables.")] = int(value)
+        else:
+            given[key] = value
+    run = resolve({**given, "variables": variables}).run
+    template = catalog.template(run.arch)
+    chain = energy_chain(run.energy or template.energy)
+    workload = catalog.workload(run.workload)
+    return SearchSpace(
+        template, workload, chain, run.variables, timeloop_version=run.timeloop_version
+    )
+
+
+def _run_cases(folder: Path, designs: int, seed: int, version: str) -> list[Case]:
+    """The best design's files as they are, and random mappings on hardware from the journal."""
+    import numpy as np  # noqa: PLC0415
+
+    from dse.runner import resume  # noqa: PLC0415
+    from dse.validation import random_case  # noqa: PLC0415
+
+    cases = []
+    best = folder / "best"
+    shared = [best / name for name in ("arch.yaml", "ERT.yaml", "ART.yaml")]
+    for problem in sorted(best.glob("*.problem.yaml")):
+        mapping = problem.with_name(problem.name.replace(".problem.", ".mapping."))
+        cases.append(_file_case([*shared, problem, mapping], version, {}))
+    if not cases:
+        raise SpecError(f"{best}: holds no design; did the run end?")
+    space = resume(folder).space
+    lines = (folder / "journal.jsonl").read_text(encoding="utf-8").splitlines()
+    valid = [record for record in map(json.loads, lines) if record.get("valid")]
+    rng = np.random.default_rng(seed)
+    for index in rng.permutation(len(valid))[:designs]:
+        architecture = space.architecture(valid[index]["values"])
+        for layer in space.workload:
+            draw = int(rng.integers(2**62))
+            found = random_case(space, architecture, layer, draw, fits=True)
+            if found is not None:
+                cases.append(found)
+    return cases

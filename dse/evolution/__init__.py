@@ -1,0 +1,1 @@
+"""Evolution strategies: many CMA-ES searches at once, and mappings as vectors of numbers."""

@@ -1,0 +1,315 @@
+"""Mappings as vectors of numbers in [0, 1], after NAAS (Lin, Yang and Han, DAC 2021, section II-B).
+
+The vector holds, in this order,
+
+- *tile ratios*: per dimension of more than one iteration and place that may hold a factor of it
+  (all but the last: that takes what is left), how much of what is left goes there;
+- *loop orders*: per level with a free order, an importance of every dimension (the most important
+  is the outermost loop), or one index into the list of all orders;
+- where the space leaves them free, the axis of a dimension (X below one half) and whether a
+  tensor is kept (from one half on).
+
+Places are filled from the array outwards: spatial ones first, so that the ratio of a temporal one
+is the share of the dimension in the tile of its level. Spaces on several pieces of hardware
+share one layout; numbers that mean nothing on one of them are ignored there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from dse.mapping import MappingBatch
+from dse.mapspace.factorization import Factorizations, divisors, factorizations
+from dse.mapspace.space import Mapspace
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+ENCODINGS = ("importance", "index")
+TILES = ("log", "linear")
+#: Where searches start: the array well filled, the innermost tiles small, tensors rather kept than
+#: bypassed, all else undecided.
+_ARRAY, _INNERMOST, _KEPT, _UNDECIDED = 0.8, 0.15, 0.7, 0.5
+
+#: A place that may hold factors: level, and whether it is spatial.
+Place = tuple[int, bool]
+
+
+class GenomeArrays(NamedTuple):
+    """A genome for the compiled decoder: H hardware, L levels, D dimensions, K places, T tensors."""
+
+    steps: Ints  # (H, D) places of each dimension
+    level: Ints  # (H, D, K) in the order in which they are filled
+    spatial: npt.NDArray[np.bool_]  # (H, D, K)
+    ratio: Ints  # (H, D, K) number that says the factor, -1: none does
+    root: Ints  # (H, D) lattice node that the walk begins at
+    first: Ints  # edges of node v: first[v] .. first[v + 1]
+    factor: npt.NDArray[np.int32]
+    size: Floats  # of the factor, on the scale on which ratios are measured
+    middle: Floats  # halfway to the next factor of the node
+    target: Ints
+    order: npt.NDArray[np.int8]  # (H, L, D) innermost first; a stretch of it is free
+    free_start: Ints  # (H, L)
+    free_count: Ints  # (H, L)
+    rank: Ints  # (L, D) number that says a dimension's place in the order, -1: none does
+    axis: npt.NDArray[np.int8]  # (H, L, D) 0: X, 1: Y, 2: either
+    axis_gene: Ints  # (L, D)
+    axis_order: npt.NDArray[np.int8]  # (H, L, D)
+    keep: npt.NDArray[np.int8]  # (H, L, T) 0: bypass, 1: keep, 2: either
+    keep_gene: Ints  # (L, T)
+    by_index: bool  # orders are numbered, not ranked by importance
+    orders_vary: npt.NDArray[np.bool_]  # (L,) between hardware
+    axes_vary: npt.NDArray[np.bool_]  # (L,) between hardware or vectors
+    any_axes_vary: bool
+    keeps_vary: bool
+
+
+@dataclass(frozen=True)
+class Coding:
+    """How vectors are read.
+
+    Attributes:
+        encoding: of loop orders: ``importance`` or ``index``.
+        tiles: ``log``: ratios are shares of the logarithm of what is left; ``linear``: of itself.
+        order: dimensions, outermost first: where given, orders are fixed to it and not searched.
+    """
+
+    encoding: str = "importance"
+    tiles: str = "log"
+    order: tuple[str, ...] | None = None
+
+
+class Genome:
+    """The layout of vectors for one problem, on one space per piece of hardware.
+
+    Args:
+        spaces: H feasible spaces of one problem.
+        coding: how vectors are read.
+
+    Attributes:
+        arrays: for :func:`dse.evolution.decode.build_into`.
+        start: ``(n,)`` where a search starts.
+        spatial_used, temporal_used: ``(L, D)`` places that any of the spaces has.
+    """
+
+    def __init__(self, spaces: Sequence[Mapspace], coding: Coding) -> None:
+        self.spaces = tuple(spaces)
+        self.coding = coding
+        self._one = spaces[0].empty_batch(1)
+        self._names = spaces[0].problem.dimensions
+        levels, dimensions = spaces[0].arrays.order.shape
+        self._shape = (len(spaces), levels, dimensions)
+        self._start: list[float] = []
+        self.temporal_used = np.zeros((levels, dimensions), np.bool_)
+        self.spatial_used = np.zeros((levels, dimensions), np.bool_)
+        self.arrays = GenomeArrays(**self._factor_arrays(), **self._order_arrays())
+        self.start = np.array(self._start)
+
+    def __len__(self) -> int:
+        return len(self._start)
+
+    def empty_batch(self, count: int) -> MappingBatch:
+        """Return memory for ``count`` mappings on any of the hardware."""
+        one = self._one
+        axes = count if self.arrays.any_axes_vary else 1
+        wide = {
+            "permutation": count,
+            "spatial_permutation": axes,
+            "split": axes,
+            "keep": count if self.arrays.keeps_vary else 1,
+        }
+        fields = {
+            name: np.repeat(getattr(one, name), wide.get(name, count), axis=-1)
+            for name in ("temporal", "spatial", *wide)
+        }
+        flags = ("no_temporal_reuse", "no_multicast", "no_link_transfer")
+        return MappingBatch(**fields, **{name: getattr(one, name) for name in flags})
+
+    def _gene(self, start: float) -> int:
+        self._start.append(start)
+        return len(self._start) - 1
+
+    def _factor_arrays(self) -> dict[str, npt.NDArray[np.generic]]:
+        """Lay out the tile ratios, and join the lattices of all dimensions on all hardware."""
+        hardware, _, dimensions = self._shape
+        walks = [[_walk(space, d) for d in range(dimensions)] for space in self.spaces]
+        longest = max((len(walk.places) for row in walks for walk in row), default=0)
+        shape = (hardware, dimensions, longest)
+        steps, root = np.zeros(shape[:2], np.int64), np.zeros(shape[:2], np.int64)
+        level, ratio = np.zeros(shape, np.int64), np.full(shape, -1, np.int64)
+        spatial = np.zeros(shape, np.bool_)
+        genes = self._ratio_genes(walks)
+        lattices = _Lattices(self.coding.tiles)
+        for h, row in enumerate(walks):
+            for d, walk in enumerate(row):
+                # memory for mappings holds ones: a dimension of one iteration is left alone
+                steps[h, d] = len(walk.places) if walk.lattice.bound > 1 else 0
+                root[h, d] = lattices.add(walk.lattice)
+                for k, place in enumerate(walk.places):
+                    level[h, d, k], spatial[h, d, k] = place
+                    ratio[h, d, k] = genes.get((d, place), -1)
+                    used = self.spatial_used if place[1] else self.temporal_used
+                    used[place[0], d] = True
+        return {
+            **{"steps": steps, "level": level, "spatial": spatial, "ratio": ratio, "root": root},
+            **lattices.arrays(),
+        }
+
+    def _ratio_genes(self, walks: list[list[_Walk]]) -> dict[tuple[int, Place], int]:
+        """Number the ratios; the place that is filled last gets none, as nothing is left to say."""
+        wanted = {
+            (d, place)
+            for row in walks
+            for d, walk in enumerate(row)
+            if walk.lattice.bound > 1
+            for place, free in list(zip(walk.places, walk.free, strict=True))[:-1]
+            if free
+        }
+        ordered = sorted(wanted, key=lambda item: (item[0], not item[1][1], item[1][0]))
+        innermost = {d: min(place[0] for e, place in ordered if e == d) for d, _ in ordered}
+        return {
+            (d, place): self._gene(
+                _ARRAY if place[1] else _INNERMOST if place[0] == innermost[d] else _UNDECIDED
+            )
+            for d, place in ordered
+        }
+
+    def _order_arrays(self) -> dict[str, npt.NDArray[np.generic] | bool]:
+        """Lay out loop orders, axes and keeps."""
+        parts = [space.arrays for space in self.spaces]
+        order = np.stack([x.order for x in parts])
+        start = np.stack([x.free_start for x in parts])
+        count = np.stack([x.free_count for x in parts])
+        if self.coding.order is not None:
+            order = self._fixed(order, start, count)
+            count = np.zeros_like(count)
+        by_index = self.coding.encoding == "index"
+        axis, keep = np.stack([x.axis for x in parts]), np.stack([x.keep for x in parts])
+        empty = [space.empty_batch(1) for space in self.spaces]
+        axis_order = np.stack([x.spatial_permutation[:, :, 0] for x in empty])
+        axes_vary = _vary(axis) | _vary(axis_order) | (axis == 2).any(axis=(0, 2))
+        return {
+            "order": order,
+            "free_start": start,
+            "free_count": count,
+            "rank": self._order_genes(order, start, count, by_index),
+            "axis": axis,
+            "axis_gene": self._genes_where((axis == 2).any(axis=0)),
+            "axis_order": axis_order,
+            "keep": keep,
+            "keep_gene": self._genes_where((keep == 2).any(axis=0), _KEPT),
+            "by_index": by_index,
+            "orders_vary": _vary(order),
+            "axes_vary": axes_vary,
+            "any_axes_vary": bool(axes_vary.any()),
+            "keeps_vary": bool((keep == 2).any() or _vary(keep).any()),
+        }
+
+    def _order_genes(
+        self, order: npt.NDArray[np.int8], start: Ints, count: Ints, by_index: bool
+    ) -> Ints:
+        """Number the importances ``(L, D)``; an index stands for all dimensions of its level."""
+        hardware, levels, dimensions = self._shape
+        movable = np.zeros((levels, dimensions), np.bool_)
+        for h in range(hardware):
+            for s in range(levels):
+                if count[h, s] > 1:
+                    movable[s, order[h, s, start[h, s] : start[h, s] + count[h, s]]] = True
+        if not by_index:
+            return self._genes_where(movable)
+        genes = np.full((levels, dimensions), -1, np.int64)
+        for s in np.flatnonzero(movable.any(axis=1)):
+            genes[s] = self._gene(_UNDECIDED)
+        return genes
+
+    def _genes_where(self, wanted: npt.NDArray[np.bool_], start: float = _UNDECIDED) -> Ints:
+        genes = np.full(wanted.shape, -1, np.int64)
+        for place in zip(*np.nonzero(wanted), strict=True):
+            genes[place] = self._gene(start)
+        return genes
+
+    def _fixed(self, order: npt.NDArray[np.int8], start: Ints, count: Ints) -> npt.NDArray[np.int8]:
+        """Sort the free stretches of all orders as the coding says; others stay innermost."""
+        wanted = [self._names.index(d) for d in self.coding.order or () if d in self._names]
+        place = {d: len(wanted) - i for i, d in enumerate(wanted)}
+        order = order.copy()
+        hardware, levels, _ = self._shape
+        for h in range(hardware):
+            for s in range(levels):
+                stretch = slice(start[h, s], start[h, s] + count[h, s])
+                order[h, s, stretch] = sorted(order[h, s, stretch], key=lambda d: place.get(d, 0))
+        return order
+
+
+def _vary(rows: npt.NDArray[np.int8]) -> npt.NDArray[np.bool_]:
+    """Which levels ``(L,)`` differ between hardware, by rows ``(H, L, ..)``."""
+    differs: npt.NDArray[np.bool_] = (rows != rows[0]).any(axis=(0, 2))
+    return differs
+
+
+@dataclass(frozen=True)
+class _Walk:
+    """One dimension on one hardware: its places in the order of filling, which of them are free."""
+
+    places: tuple[Place, ...]
+    free: tuple[bool, ...]
+    lattice: Factorizations
+
+
+def _walk(space: Mapspace, d: int) -> _Walk:
+    slots = sorted(space.slots[d], key=lambda slot: (not slot.spatial, slot.level))
+    bound = space.problem.bounds[space.problem.dimensions[d]]
+    parts = divisors(bound)
+    # caps between two divisors are one and the same: fewer lattices to build
+    caps = tuple(max(x for x in parts if x <= slot.cap) for slot in slots)
+    lattice = factorizations(bound, caps, tuple(slot.fixed for slot in slots))
+    return _Walk(
+        tuple((slot.level, slot.spatial) for slot in slots),
+        tuple(not slot.fixed for slot in slots),
+        lattice,
+    )
+
+
+class _Lattices:
+    """Lattices of factorisations, each held once, with edges measured for the ratios."""
+
+    def __init__(self, tiles: str) -> None:
+        self._log = tiles == "log"
+        self._roots: dict[int, int] = {}
+        self._parts: list[Factorizations] = []
+        self._nodes = 0
+
+    def add(self, lattice: Factorizations) -> int:
+        """Return the number of the lattice's first node."""
+        known = self._roots.get(id(lattice))
+        if known is None:
+            known = self._roots[id(lattice)] = self._nodes
+            self._parts.append(lattice)
+            self._nodes += len(lattice.first)
+        return known
+
+    def arrays(self) -> dict[str, npt.NDArray[np.generic]]:
+        """Return nodes and edges of all lattices.
+
+        A lattice has one entry of ``first`` more than nodes, so that its last node's edges end.
+        """
+        edges = np.cumsum([0, *(len(x.factor) for x in self._parts)])
+        roots = np.cumsum([0, *(len(x.first) for x in self._parts)])
+        factor = np.concatenate([x.factor for x in self._parts])
+        size = np.log(factor) if self._log else factor - 1.0
+        return {
+            "first": np.concatenate(
+                [x.first + e for x, e in zip(self._parts, edges[:-1], strict=True)]
+            ).astype(np.int64),
+            "factor": factor,
+            "size": size.astype(np.float64),
+            "middle": np.append(0.5 * (size[1:] + size[:-1]), np.inf)[: len(size)],
+            "target": np.concatenate(
+                [x.target + r for x, r in zip(self._parts, roots[:-1], strict=True)]
+            ).astype(np.int64),
+        }

@@ -1,0 +1,120 @@
+"""Generations of mappings: drawn, read, made to fit, for many searches in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as Dict
+
+import numpy as np
+import numpy.typing as npt
+
+from dse.architecture import HardwareBatch
+from dse.evolution.decode import build_into
+from dse.evolution.genome import Coding, Genome
+from dse.evolution.strategy import Strategies
+from dse.mapping import MappingBatch
+from dse.mapspace.space import Mapspace
+from dse.model import arrays as a
+from dse.model.batch import make_plan
+from dse.model.block import WIDTH
+from dse.model.scratch import block
+from dse.problem import Problem
+
+Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+Indices = npt.NDArray[np.intp]
+
+
+class Population:
+    """Draws candidates of the searches on several pieces of hardware.
+
+    Args:
+        hardware: H pieces of hardware.
+        problem: what is mapped.
+        spaces: the space on each hardware that is searched, by its number.
+        coding: how vectors are read.
+        seed: of all randomness.
+
+    Attributes:
+        rows: ``(S,)`` the hardware of each search.
+    """
+
+    def __init__(
+        self,
+        hardware: HardwareBatch,
+        problem: Problem,
+        spaces: Dict[int, Mapspace],
+        coding: Coding,
+        seed: int,
+    ) -> None:
+        self.hardware = hardware
+        self.rows: Indices = np.fromiter(spaces, np.intp, len(spaces))
+        self.genome = Genome(list(spaces.values()), coding)
+        kept = (self.genome.arrays.keep != 0).any(axis=0)
+        self._plan = make_plan(problem, kept, a.HEAD)
+        self._rng = np.random.default_rng(seed)
+        self._fitting = 1.0
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def draw(
+        self, strategies: Strategies, own: Indices, repair: bool, rounds: int
+    ) -> tuple[Floats, MappingBatch, Flags]:
+        """Draw a generation.
+
+        Args:
+            strategies: of the searches ``own``.
+            own: ``(S,)`` which searches go on.
+            repair: whether tiles that do not fit shrink; else their candidates are drawn again.
+            rounds: how often at most candidates that do not fit are drawn.
+
+        Returns:
+            Vectors ``(S, P, n)``, their mappings (search by search), and which of them fit.
+        """
+        searches, count, n = len(own), strategies.population, len(self.genome)
+        # so many that mostly one round is enough
+        drawn = min(int(np.ceil(count / max(self._fitting, 0.25))), 4 * count) if n else count
+        x = strategies.sample(self._rng.standard_normal((searches, drawn, n)))
+        mappings, ok = self._read(x.reshape(-1, n), np.repeat(own, drawn), repair)
+        if not repair:
+            self._fitting += 0.2 * (ok.mean() - self._fitting)
+        if drawn > count:
+            first = np.argsort(~ok.reshape(searches, drawn), axis=1, kind="stable")[:, :count]
+            x = np.take_along_axis(x, first[:, :, None], axis=1)
+            chosen = (first + drawn * np.arange(searches)[:, None]).reshape(-1)
+            mappings, ok = mappings.take(chosen), ok[chosen]
+        flat, machines = x.reshape(-1, n), np.repeat(own, count)
+        for _ in range(rounds - 1 if n else 0):
+            again = np.flatnonzero(~ok)
+            if not again.size:
+                break
+            z = self._rng.standard_normal((again.size, 1, n))
+            flat[again] = strategies.sample(z, again // count)[:, 0]
+            redone, fits = self._read(flat[again], machines[again], repair)
+            _replace(mappings, again[fits], redone, np.flatnonzero(fits))
+            ok[again] = fits
+        return x, mappings, ok.reshape(searches, count)
+
+    def _read(self, x: Floats, own: Indices, repair: bool) -> tuple[MappingBatch, Flags]:
+        g = self.genome
+        batch = g.empty_batch(len(x))
+        ok = np.empty(len(x), np.bool_)
+        levels, dimensions, _ = batch.temporal.shape
+        lanes, prices, _ = block(levels, dimensions, *self._plan.projection.shape[:2])
+        lanes.temporal_used[:], lanes.spatial_used[:] = g.temporal_used, g.spatial_used
+        width = WIDTH if g.arrays.keeps_vary else 1
+        keep = np.zeros((levels, batch.keep.shape[1], width), np.bool_)
+        build_into(
+            g.arrays, x, own.astype(np.int32), self.hardware.arrays,
+            self.rows[own].astype(np.int32), self._plan, lanes, prices, keep,
+            np.empty((2, WIDTH)), np.empty(dimensions), a.mapping_arrays(batch), ok, repair,
+        )  # fmt: skip
+        return batch, ok
+
+
+def _replace(to: MappingBatch, at: Indices, source: MappingBatch, index: Indices) -> None:
+    """Write some mappings of a batch over some of another."""
+    for name in ("temporal", "spatial", "permutation", "spatial_permutation", "split", "keep"):
+        array, new = getattr(to, name), getattr(source, name)
+        if array.shape[-1] == len(to):
+            array[..., at] = new[..., index] if new.shape[-1] > 1 or len(source) == 1 else new

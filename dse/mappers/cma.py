@@ -1,0 +1,220 @@
+"""CMA-ES mapper: the inner half of NAAS (Lin, Yang and Han, DAC 2021), one search per hardware."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from dse.architecture import HardwareBatch
+from dse.errors import SpecError, unknown_name
+from dse.evaluators.base import Metrics
+from dse.mappers.base import Mapped, Mapper
+from dse.mappers.search import Best, at_least
+from dse.mapping import MappingBatch
+from dse.problem import Problem
+from dse.settings import setting
+
+if TYPE_CHECKING:
+    from dse.evolution.population import Population
+    from dse.evolution.strategy import Strategies
+
+Floats = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.intp]
+
+LEGALITIES = ("repair", "resample")
+#: A search that has become narrower than this begins again: no factor or order changes any more.
+_NARROW = 0.01
+
+
+@dataclass(frozen=True)
+class CmaSettings:
+    """Settings of the CMA-ES mapper."""
+
+    encoding: str = setting(
+        "importance", "of loop orders: importance (the larger, the further outside) or index"
+    )
+    search: str = setting(
+        "mapping", "mapping: tiles and orders; tiles: orders are those of 'order'"
+    )
+    order: str = setting(
+        "K C P Q R S", "loop order of all levels, outermost first, where search=tiles"
+    )
+    population: int | None = setting(
+        None, "mappings per generation; null: by the budget and the numbers searched"
+    )
+    sigma: float = setting(0.3, "first step size, of numbers in 0 to 1")
+    covariance: str = setting("diagonal", "full or diagonal; diagonal learns faster")
+    tiles: str = setting("log", "tile ratios are shares of the logarithm (log) or linear")
+    legality: str = setting(
+        "repair",
+        "of mappings that do not fit: repair (tiles shrink until they do) or resample (draw again)",
+    )
+    max_draws: int = setting(100, "draws per wanted mapping that fits (repair: a tenth)")
+    patience: int = setting(
+        20, "generations without a better mapping, after which it starts again; 0: never"
+    )
+
+
+class CmaMapper(Mapper[CmaSettings]):
+    """CMA-ES over tile ratios and loop orders by importance, after NAAS.
+
+    The searches on all hardware advance together: one update, one decoding and one evaluation per
+    generation. A sample is a mapping that fits; others are repaired or drawn again, uncounted.
+    """
+
+    settings_type = CmaSettings
+
+    def map(
+        self,
+        hardware: HardwareBatch,
+        problem: Problem,
+        samples: npt.NDArray[np.int64],
+        seed: int,
+    ) -> Mapped:
+        """See :meth:`dse.mappers.base.Mapper.map`."""
+        from dse.evolution.population import Population  # noqa: PLC0415 - compiled code
+
+        self.check()
+        best = [Best() for _ in range(len(hardware))]
+        spaces = {
+            h: space
+            for h, architecture in enumerate(hardware.architectures)
+            if samples[h] > 0 and not (space := self.space_of(problem, architecture)).infeasible
+        }
+        if spaces:
+            population = Population(hardware, problem, spaces, self._coding(), seed)
+            self._search(population, problem, samples, best)
+        rows = zip(*(b.row for b in best), strict=True)
+        return Mapped(
+            tuple(b.mapping for b in best), Metrics(*(np.array(column) for column in rows))
+        )
+
+    def check(self) -> None:
+        """Raise SpecError where a setting is out of range."""
+        from dse.evolution.genome import ENCODINGS, TILES  # noqa: PLC0415
+        from dse.evolution.strategy import COVARIANCES  # noqa: PLC0415
+
+        s = self.settings
+        for name, choices in (
+            ("encoding", ENCODINGS),
+            ("search", ("mapping", "tiles")),
+            ("covariance", COVARIANCES),
+            ("tiles", TILES),
+            ("legality", LEGALITIES),
+        ):
+            if getattr(s, name) not in choices:
+                raise SpecError(unknown_name(f"mapper.{name}", getattr(s, name), choices))
+        if s.population is not None:
+            at_least("population", s.population, 4)
+        if not 0 < s.sigma <= 10:
+            raise SpecError(f"mapper.sigma = {s.sigma}, expected above 0 and at most 10")
+        at_least("max_draws", s.max_draws, 1)
+        at_least("patience", s.patience, 0)
+
+    def _coding(self) -> object:
+        from dse.evolution.genome import Coding  # noqa: PLC0415
+
+        s = self.settings
+        order = tuple(s.order.split()) if s.search == "tiles" else None
+        return Coding(s.encoding, s.tiles, order)
+
+    def _search(
+        self,
+        population: Population,
+        problem: Problem,
+        samples: npt.NDArray[np.int64],
+        best: list[Best],
+    ) -> None:
+        """Let all searches run to the end of their budgets."""
+        from dse.evolution.strategy import Strategies  # noqa: PLC0415
+
+        s = self.settings
+        own = np.arange(len(population))
+        left = samples[population.rows].copy()
+        size = s.population or _population(len(population.genome), int(left.max()))
+        start = np.tile(population.genome.start, (len(own), 1))
+        strategies = Strategies(start, s.sigma, size, s.covariance)
+        stalled = np.zeros(len(own), np.int64)
+        while own.size:
+            x, mappings, ok = population.draw(
+                strategies, own, s.legality == "repair", self._rounds()
+            )
+            ok &= np.cumsum(ok, axis=1) <= left[own][:, None]
+            value, better = self._evaluate(population, problem, mappings, own, ok, best)
+            strategies.update(x, value)
+            left[own] -= ok.sum(axis=1)
+            stalled[own] = np.where(better, 0, stalled[own] + 1)
+            going = np.flatnonzero((left[own] > 0) & ok.any(axis=1))
+            own = own[going]
+            strategies.keep(going)
+            self._restart(strategies, stalled, own)
+
+    def _rounds(self) -> int:
+        s = self.settings
+        return s.max_draws if s.legality == "resample" else max(1, s.max_draws // 10)
+
+    def _restart(
+        self, strategies: Strategies, stalled: npt.NDArray[np.int64], own: Indices
+    ) -> None:
+        if not own.size:
+            return
+        over = strategies.spread < _NARROW
+        if self.settings.patience:
+            over |= stalled[own] >= self.settings.patience
+        stalled[own[over]] = 0
+        strategies.restart(np.flatnonzero(over))
+
+    def _evaluate(
+        self,
+        population: Population,
+        problem: Problem,
+        mappings: MappingBatch,
+        own: Indices,
+        ok: npt.NDArray[np.bool_],
+        best: list[Best],
+    ) -> tuple[Floats, npt.NDArray[np.bool_]]:
+        """Return values ``(S, P)``, infinite where not ``ok``, and which searches got better."""
+        value = np.full(ok.shape, np.inf)
+        better = np.zeros(len(own), np.bool_)
+        index = np.flatnonzero(ok)
+        if not index.size:
+            return value, better
+        chosen = mappings if index.size == ok.size else mappings.take(index)
+        machine = population.rows[own[index // ok.shape[1]]]
+        metrics = self.evaluator.evaluate(
+            population.hardware, problem, chosen, machine.astype(np.int32)
+        )
+        value[ok] = self._values(metrics, population, problem, machine)
+        place = np.full(ok.shape, -1)
+        place[ok] = np.arange(index.size)
+        first = value.argmin(axis=1)
+        for i, j in enumerate(first):
+            holder = best[population.rows[own[i]]]
+            if value[i, j] < holder.value:
+                at = int(place[i, j])
+                holder.value = float(value[i, j])
+                holder.mapping = chosen[at]
+                holder.row = tuple(getattr(metrics, f.name)[at] for f in fields(Metrics))
+                better[i] = True
+        return value, better
+
+    def _values(
+        self, metrics: Metrics, population: Population, problem: Problem, machine: Indices
+    ) -> Floats:
+        """Return the objective of each mapping; expressions may need to know the hardware."""
+        architectures = population.hardware.architectures
+        if self.objective.expression is None:
+            return self.objective.rank(metrics)
+        value = np.empty(len(metrics))
+        for h in np.unique(machine):
+            value[machine == h] = self.rank(metrics, problem, architectures[h])[machine == h]
+        return value
+
+
+def _population(n: int, samples: int) -> int:
+    """Return CMA-ES's default for n numbers, more where the budget allows 30 generations."""
+    least = 4 + int(3 * np.log(max(n, 1)))
+    return int(np.clip(samples // 30, least, 8 * least))

@@ -1,0 +1,68 @@
+"""What a co-search proved, as plain data for ``result.json``."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+#: Proven: nothing is better; stopped: something might be, by the gap at most; infeasible: there is
+#: nothing; unsolved: the space is beyond the method, and the bound is no more than a floor.
+OPTIMAL, STOPPED, INFEASIBLE, UNSOLVED = "optimal", "stopped", "infeasible", "unsolved"
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """The proof of a run.
+
+    Attributes:
+        status: one of the above.
+        objective: what was minimised.
+        value: of the best design, by the exact model; None where there is none.
+        bound: no design of the space is below it.
+        tolerance: relative; designs that near each other count as equal (rounding of sums).
+        assumed: what the proof is about.
+        reason: why the space was not solved.
+        effort: nodes, classes of mappings, designs settled.
+    """
+
+    status: str
+    objective: str
+    value: float | None
+    bound: float
+    tolerance: float
+    assumed: tuple[str, ...]
+    reason: str = ""
+    effort: dict[str, int] | None = None
+
+    @property
+    def gap(self) -> float | None:
+        """How far, relative to the value, anything better could be."""
+        if self.value is None or not math.isfinite(self.value):
+            return None
+        return max(0.0, (self.value - self.bound) / self.value)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as plain data."""
+        return {
+            "status": self.status,
+            "objective": self.objective,
+            "value": self.value,
+            "bound": self.bound if math.isfinite(self.bound) else None,
+            "gap": self.gap,
+            "tolerance": self.tolerance,
+            "assumed": list(self.assumed),
+            **({"reason": self.reason} if self.reason else {}),
+            **({"effort": self.effort} if self.effort else {}),
+        }
+
+
+def assumptions(timeloop_version: str, closed_form: bool) -> tuple[str, ...]:
+    """Return what every proof is about."""
+    how = "classes of mappings in closed form" if closed_form else "every mapping enumerated"
+    return (
+        "mappings: perfect factors, the template's constraints, its keeps and bypasses",
+        "hardware: all values of the template's variables within its budget and requirements",
+        f"model: native, Timeloop {timeloop_version}",
+        f"mapspace: {how}",
+    )

@@ -1,0 +1,219 @@
+"""NAAS: evolution of the accelerator, its connectivity and its mappings (Lin, Yang, Han; DAC 2021).
+
+Two loops of CMA-ES. This is the outer one, over the hardware as a vector (`dse.evolution.hardware`);
+the inner one searches the mapping of every layer (`dse.mappers.cma`), which this optimizer chooses
+unless another mapper is named. The reward is the run's objective: for several networks
+(``workload=vgg16+resnet50``), the geometric mean over them.
+
+The paper's third loop, over neural architectures, would sit inside the outer one: each hardware
+would be rewarded with the best of several networks. It would need a workload that is itself a design
+variable: `SearchSpace.workload` is what a design is evaluated on, and `Design` would have to name
+one. Nothing here depends on there being one workload.
+
+What the paper leaves open is a setting: population, step size, scale of sizes, where the search
+starts, and mappings per hardware.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from cmaes import CMA
+
+from dse.errors import SpecError, unknown_name
+from dse.evolution.genome import ENCODINGS
+from dse.evolution.hardware import SCALES, HardwareVector
+from dse.settings import setting
+from dse.study.design import Design, DesignMetrics
+from dse.study.optimizer import Optimizer
+from dse.study.space import SearchSpace
+from dse.variable import Values
+
+Floats = npt.NDArray[np.float64]
+
+_SEARCHES = ("sizing", "connectivity", "mapping")
+_LEGALITIES = ("resample", "repair")
+_STARTS = ("center", "chip")
+#: Designs and mappings per layer of a run whose budget is not set.
+_GENERATIONS, _MAPPINGS = 15, 500
+#: What an invalid design is worth: the library does arithmetic on values, so not infinite.
+_WORST = 1e300
+#: Steps of a tenth by which a repair draws sizes to their smallest.
+_SHRINKS = 40
+
+
+@dataclass(frozen=True)
+class NaasSettings:
+    """Settings of NAAS."""
+
+    population: int = setting(20, "hardware per generation")
+    sigma: float = setting(0.3, "first step size, of numbers in 0 to 1")
+    encoding: str = setting("importance", "of parallel dimensions and loop orders: or index")
+    search: str = setting(
+        "mapping",
+        "what is searched: sizing (memories, PEs, bandwidth), connectivity (and array and parallel "
+        "dimensions), mapping (and loop orders)",
+    )
+    legality: str = setting(
+        "resample", "of hardware beyond the budget: resample (the paper's), or repair by shrinking"
+    )
+    scale: str = setting("log", "of sizes: log (every factor equally likely) or linear")
+    start: str = setting("center", "where the search starts: center of the space, or chip")
+    mappings_per_hardware: int | None = setting(
+        None, "mappings per layer on each hardware; null: what the budget leaves for 15 generations"
+    )
+    connectivity: list[str] = setting(
+        ["array_*", "parallel_*"], "variables that search=sizing leaves as the template has them"
+    )
+    max_draws: int = setting(1000, "draws per hardware until it is taken as it is")
+
+
+class Naas(Optimizer[NaasSettings]):
+    """NAAS: two loops of CMA-ES, over the hardware as a vector and over every layer's mapping."""
+
+    settings_type = NaasSettings
+    default_samples = 20 * _GENERATIONS * _MAPPINGS
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        settings: NaasSettings,
+        rng: np.random.Generator,
+        samples: int,
+    ) -> None:
+        super().__init__(space, settings, rng, samples)
+        _check(settings)
+        share = max(samples // (settings.population * _GENERATIONS), 1)
+        self.mappings_per_hardware = settings.mappings_per_hardware or share
+        self._vector = self._new_vector()
+        # the library wants at least one number; where nothing is free, it means nothing
+        self._width = max(len(self._vector), 1)
+        self._cma = self._new_cma()
+        self._asked: list[Floats] = []
+
+    @classmethod
+    def default_mapper(cls, settings: NaasSettings) -> dict[str, Any]:
+        """See :meth:`dse.study.optimizer.Optimizer.default_mapper`."""
+        orders = "mapping" if settings.search == "mapping" else "tiles"
+        return {"name": "cma", "encoding": settings.encoding, "search": orders}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Hold the library's state as plain arrays, which a checkpoint may contain."""
+        return {**vars(self), "_vector": None, "_cma": self._cma.__getstate__()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Build what the state leaves out."""
+        vars(self).update(state)
+        self._vector = self._new_vector()
+        self._cma = CMA.__new__(CMA)
+        self._cma.__setstate__(dict(state["_cma"]))
+
+    def ask(self) -> list[Design]:
+        """Return a generation of hardware within the budget."""
+        if self._cma.should_stop():
+            self._cma = self._new_cma()
+        # the library's own random state is not part of a checkpoint
+        self._cma.reseed_rng(int(self.rng.integers(2**32)))
+        self._asked = []
+        designs = []
+        for number in range(self.settings.population):
+            first = self.settings.start == "chip" and self._cma.generation == number == 0
+            x, values = self._started() if first else self._draw()
+            self._asked.append(x)
+            designs.append(Design(values, mapping_samples=self.mappings_per_hardware))
+        return designs
+
+    def tell(self, designs: Sequence[Design], metrics: Sequence[DesignMetrics]) -> None:
+        """Learn from a generation; one that the end of the budget cut short teaches nothing."""
+        if len(metrics) < self.settings.population:
+            return
+        value = [self.space.objective(m) if m.valid else _WORST for m in metrics]
+        self._cma.tell([(x, min(v, _WORST)) for x, v in zip(self._asked, value, strict=True)])
+
+    def _started(self) -> tuple[Floats, Values]:
+        """Return the chip's own hardware, where the search starts."""
+        x = self._cma.mean.copy()
+        return x, self._vector.decode(x)
+
+    def _draw(self) -> tuple[Floats, Values]:
+        """Draw hardware until it is within the budget, or repair it."""
+        for _ in range(self.settings.max_draws):
+            x = self._cma.ask()
+            values = self._vector.decode(x)
+            if self._possible(values):
+                break
+            if self.settings.legality == "repair":
+                return x, self._repaired(x, values)
+        return x, values
+
+    def _repaired(self, x: Floats, values: Values) -> Values:
+        for step in range(1, _SHRINKS + 1):
+            values = self._vector.decode(self._vector.shrink(x, 0.9**step))
+            if self._possible(values):
+                break
+        return values
+
+    def _possible(self, values: Values) -> bool:
+        try:
+            self.space.template.build(values)
+        except SpecError:
+            return False
+        return True
+
+    def _new_vector(self) -> HardwareVector:
+        s = self.settings
+        held: Values = {}
+        if s.search == "sizing":
+            for variable in self.space.free:
+                if any(fnmatchcase(variable.name, pattern) for pattern in s.connectivity):
+                    if variable.default is None:
+                        raise SpecError(
+                            f"optimizer.search = sizing: template '{self.space.template.name}' "
+                            f"gives no default for {variable.name}"
+                        )
+                    held[variable.name] = variable.default
+        return HardwareVector(self.space, held, s.encoding, s.scale)
+
+    def _new_cma(self) -> CMA:
+        mean = np.full(self._width, 0.5)
+        defaults = self.space.template.defaults
+        if self.settings.start == "chip":
+            if defaults is None:
+                raise SpecError(
+                    f"optimizer.start = chip: template '{self.space.template.name}' gives no "
+                    "defaults for all its variables"
+                )
+            mean[: len(self._vector)] = self._vector.encode({**defaults, **self.space.fixed})
+        box = np.tile([0.0, 1.0], (self._width, 1))
+        return CMA(
+            np.clip(mean, 0.0, 1.0),
+            self.settings.sigma,
+            bounds=box,
+            population_size=self.settings.population,
+        )
+
+
+def _check(s: NaasSettings) -> None:
+    for name, choices in (
+        ("encoding", ENCODINGS),
+        ("search", _SEARCHES),
+        ("legality", _LEGALITIES),
+        ("scale", SCALES),
+        ("start", _STARTS),
+    ):
+        if getattr(s, name) not in choices:
+            raise SpecError(unknown_name(f"optimizer.{name}", getattr(s, name), choices))
+    for name, least in (("population", 4), ("max_draws", 1)):
+        if getattr(s, name) < least:
+            raise SpecError(f"optimizer.{name} = {getattr(s, name)}, expected at least {least}")
+    if not 0 < s.sigma <= 10:
+        raise SpecError(f"optimizer.sigma = {s.sigma}, expected above 0 and at most 10")
+    if s.mappings_per_hardware is not None and s.mappings_per_hardware < 1:
+        raise SpecError(
+            f"optimizer.mappings_per_hardware = {s.mappings_per_hardware}, expected at least 1"
+        )

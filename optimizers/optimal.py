@@ -1,0 +1,191 @@
+"""Exact co-search: the best hardware with the best mapping of every layer, and the proof.
+
+See :mod:`dse.optimal.cosearch` for the method and ``docs/optimal-cosearch.md`` for its limits. A
+space beyond the method is searched at random, and the certificate says that nothing is proven.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from dse.errors import SpecError
+from dse.optimal.certificate import (
+    INFEASIBLE,
+    OPTIMAL,
+    STOPPED,
+    UNSOLVED,
+    Certificate,
+    assumptions,
+)
+from dse.settings import setting
+from dse.study.design import Design, DesignMetrics
+from dse.study.optimizer import Optimizer
+from dse.study.space import SearchSpace
+
+if TYPE_CHECKING:
+    from dse.optimal.cosearch import CoSearch, Incumbent
+    from dse.optimal.goal import Goal
+
+#: Hardware points per ``ask`` where the space is beyond the method.
+_BATCH = 8
+
+
+@dataclass(frozen=True)
+class OptimalSettings:
+    """Settings of the exact co-search."""
+
+    gap: float = setting(0.0, "stop as soon as nothing can be better by more than this part")
+    nodes: int | None = setting(None, "stop after so many nodes; null: at the proof")
+    time: float | None = setting(
+        None, "stop after so many seconds, as no other result does, it depends on the machine"
+    )
+    mappings: int = setting(
+        1_000_000,
+        "mappings of a layer on one hardware up to which spaces without a closed form are solved",
+    )
+
+
+class OptimalSearch(Optimizer[OptimalSettings]):
+    """The optimum with its certificate; asks for its incumbents as they get better."""
+
+    settings_type = OptimalSettings
+    default_samples: ClassVar[int] = 100
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        settings: OptimalSettings,
+        rng: np.random.Generator,
+        samples: int,
+    ) -> None:
+        super().__init__(space, settings, rng, samples)
+        self._goal()
+        for name, least in (("gap", 0.0), ("nodes", 1), ("time", 0.0), ("mappings", 1)):
+            value = getattr(settings, name)
+            if value is not None and not value >= least:
+                raise SpecError(f"optimizer.{name} = {value}, expected at least {least:g}")
+        self._shown = 0
+        self._certificate: Certificate | None = None
+        self._random = False
+        self._course: Iterator[Incumbent | None] | None = None
+
+    def _goal(self) -> Goal:
+        from dse.optimal.goal import Goal  # noqa: PLC0415 - compiled code loads on use
+
+        space = self.space
+        return Goal.of(space.objective, space.limits, space.template.max_area_um2)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the search itself: it is repeated up to the incumbents that were shown."""
+        return {**self.__dict__, "_course": None}
+
+    @property
+    def certificate(self) -> dict[str, Any] | None:
+        """See :attr:`dse.study.optimizer.Optimizer.certificate`."""
+        return self._certificate.as_dict() if self._certificate else None
+
+    def ask(self) -> list[Design]:
+        """Return the next incumbent; nothing after the proof."""
+        if self._random:
+            return self._at_random()
+        if self._certificate is not None:
+            return []
+        if self._course is None:
+            self._course = self._incumbents()
+            for _ in range(self._shown):
+                next(self._course)
+        found = next(self._course)
+        if self._random:
+            return self._at_random()
+        self._shown += 1
+        if found is None:
+            # the study tells why one of the designs is not feasible
+            values = {v.name: v.minimum for v in self.space.template.variables}
+            return [Design({**values, **self.space.fixed})]
+        return [found.design]
+
+    def tell(self, designs: Sequence[Design], metrics: Sequence[DesignMetrics]) -> None:
+        """Keep the best where nothing is proven."""
+        if not (self._random and self._certificate):
+            return
+        for one in metrics:
+            value = self.space.objective(one)
+            known = self._certificate.value
+            if one.valid and (known is None or value < known):
+                self._certificate = _with_value(self._certificate, value)
+
+    def _incumbents(self) -> Iterator[Incumbent | None]:
+        """Yield incumbents, each better than the last; the last one is the result."""
+        from dse.optimal.cosearch import CoSearch, TooLarge  # noqa: PLC0415
+
+        try:
+            search = CoSearch(self.space, self._goal(), self.settings.mappings)
+            shown: Incumbent | None = None
+            count = 0
+            for _ in self._until_stop(search):
+                # the last sample is for the last incumbent
+                if search.incumbent is not shown and count < self.samples - 1:
+                    shown = search.incumbent
+                    count += 1
+                    yield shown
+        except TooLarge as error:
+            self._random = True
+            self._certificate = self._unsolved(str(error))
+            yield None
+            return
+        self._certificate = self._proof(search)
+        if search.incumbent is None or search.incumbent is not shown:
+            yield search.incumbent
+        while True:
+            yield search.incumbent
+
+    def _until_stop(self, search: CoSearch) -> Iterator[None]:
+        """Run the search until a setting stops it."""
+        settings = self.settings
+        end = None if settings.time is None else time.monotonic() + settings.time
+        for _ in search.run():
+            yield
+            known = search.incumbent
+            if known is not None and known.value - search.bound <= settings.gap * known.value:
+                return
+            if settings.nodes is not None and search.nodes >= settings.nodes:
+                return
+            if end is not None and time.monotonic() > end:
+                return
+
+    def _proof(self, search: CoSearch) -> Certificate:
+        from dse.optimal.cosearch import TOLERANCE  # noqa: PLC0415
+
+        known = search.incumbent
+        status = OPTIMAL if search.finished else STOPPED
+        if search.finished and known is None:
+            status = INFEASIBLE
+        return Certificate(
+            status,
+            self.space.objective.name,
+            known.value if known else None,
+            search.bound,
+            TOLERANCE,
+            assumptions(self.space.timeloop_version, search.tables.closed_form),
+            effort=search.effort,
+        )
+
+    def _unsolved(self, reason: str) -> Certificate:
+        assumed = assumptions(self.space.timeloop_version, False)[:3]
+        name = self.space.objective.name
+        return Certificate(UNSOLVED, name, None, 0.0, 0.0, assumed, reason)
+
+    def _at_random(self) -> list[Design]:
+        each = min(max(self.samples // 10, 1), 1000)
+        return [
+            Design(self.space.sample_values(self.rng), mapping_samples=each) for _ in range(_BATCH)
+        ]
+
+
+def _with_value(certificate: Certificate, value: float) -> Certificate:
+    return replace(certificate, value=value)
