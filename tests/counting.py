@@ -4,6 +4,9 @@ from dse.evaluators.native import NativeEvaluator
 
 
 class Counting(NativeEvaluator):
+    # stands for evaluators that are not, such as external tools
+    is_quick = False
+
     def __init__(self):
         super().__init__()
         self.asked = 0

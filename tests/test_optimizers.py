@@ -37,6 +37,11 @@ class TestGeneticWithOptions(OptimizerConformance):
     }
 
 
+class TestLockstep(OptimizerConformance):
+    optimizer = "lockstep"
+    settings = {"batch": 6, "population": 4, "trial": 12, "polish": 12}
+
+
 class TestOptimal(OptimizerConformance):
     optimizer = "optimal"
     settings = {"mappings": 500}

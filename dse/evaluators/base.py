@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -61,6 +62,9 @@ class Evaluator(ABC):
     equal metrics, for any degree of parallelism. A tool that fails raises
     :class:`dse.errors.ToolError`; it never becomes a metric.
     """
+
+    #: whether an evaluation takes no longer than looking up whether it was done before
+    is_quick: ClassVar[bool] = False
 
     @abstractmethod
     def evaluate(

@@ -25,6 +25,8 @@ class NativeEvaluator(Evaluator):
         SpecError: the version is unknown.
     """
 
+    is_quick = True
+
     def __init__(self, timeloop_version: str = "4cf6d4c", n_jobs: int = 1) -> None:
         self.timeloop_version = timeloop_version
         self.n_jobs = n_jobs

@@ -92,6 +92,18 @@ class Ground:
         )  # fmt: skip
         return result, fits
 
+    def fits(self, mappings: MappingBatch) -> npt.NDArray[np.bool_]:
+        """Return which mappings of the space fit the hardware, ``(B,)``."""
+        result = self.space.empty_batch(len(mappings))
+        fits = np.empty(len(mappings), np.bool_)
+        # a step of no kind changes nothing, and is checked like any other
+        breeding.step_into(
+            self.space.arrays, self.table, self._plan, block(*self._shape)[0], self._prices,
+            a.mapping_arrays(mappings), np.zeros(len(KINDS)), 0.0,
+            self._block, a.mapping_arrays(result), fits, _bits(0), 1,
+        )  # fmt: skip
+        return fits
+
     def neighbours(self, mappings: MappingBatch, index: int, seed: int) -> MappingBatch:
         """Return all neighbours of one mapping of a batch that fit."""
         result = self.space.empty_batch(len(self.table.rows))

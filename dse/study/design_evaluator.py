@@ -39,7 +39,7 @@ class DesignEvaluator:
         self._mapper = mapper
         self._evaluator = evaluator
         # a search that brings its mappings often brings the same ones again
-        self._memo = MemoEvaluator(evaluator)
+        self._memo = evaluator if evaluator.is_quick else MemoEvaluator(evaluator)
         self._n_jobs = n_jobs
 
     def __call__(self, designs: Sequence[Design], seed: np.random.SeedSequence) -> list[Priced]:
@@ -51,8 +51,13 @@ class DesignEvaluator:
         """
         results: dict[int, Priced] = {}
         built: dict[int, Architecture] = {}
+        # a search of mappings asks for the same hardware many times over
+        made: dict[tuple[tuple[str, int], ...], Architecture | DesignMetrics] = {}
         for index, design in enumerate(designs):
-            architecture = self._build(design)
+            key = tuple(design.values.items())
+            if key not in made:
+                made[key] = self._build(design)
+            architecture = made[key]
             if isinstance(architecture, DesignMetrics):
                 results[index] = (design, architecture)
             else:
@@ -60,8 +65,7 @@ class DesignEvaluator:
         for brings_mappings, evaluate in ((False, self._complete), (True, self._evaluate)):
             part = [i for i in built if (designs[i].mappings is not None) == brings_mappings]
             if part:
-                hardware = HardwareBatch(tuple(built[i] for i in part))
-                priced = evaluate([designs[i] for i in part], hardware, seed)
+                priced = evaluate([designs[i] for i in part], [built[i] for i in part], seed)
                 results.update(zip(part, priced, strict=True))
         return [results[index] for index in range(len(designs))]
 
@@ -80,9 +84,13 @@ class DesignEvaluator:
         return architecture
 
     def _complete(
-        self, designs: Sequence[Design], hardware: HardwareBatch, seed: np.random.SeedSequence
+        self,
+        designs: Sequence[Design],
+        built: Sequence[Architecture],
+        seed: np.random.SeedSequence,
     ) -> list[Priced]:
         """Let the mapper find mappings for every layer, on all the hardware at once."""
+        hardware = HardwareBatch(tuple(built))
         samples = np.array([design.mapping_samples for design in designs], dtype=np.int64)
         seeds = seed.generate_state(len(self._space.workload), np.uint64) >> np.uint64(1)
         # layers with the same problem are mapped once
@@ -107,7 +115,7 @@ class DesignEvaluator:
         for h, design in enumerate(designs):
             mappings = [f.mappings[h] for f in found]
             whole = tuple(m for m in mappings if m is not None)
-            metrics = self._sum((f.metrics for f in found), hardware, h)
+            metrics = self._sum((f.metrics for f in found), built[h], h)
             if not metrics.valid:
                 unmapped = self._space.workload.layers[mappings.index(None)]
                 reason = self._why_unmapped(unmapped, hardware.architectures[h])
@@ -136,7 +144,10 @@ class DesignEvaluator:
         return f"layer '{layer.name}': even with the smallest tiles, {told}"
 
     def _evaluate(
-        self, designs: Sequence[Design], hardware: HardwareBatch, _: np.random.SeedSequence
+        self,
+        designs: Sequence[Design],
+        built: Sequence[Architecture],
+        _: np.random.SeedSequence,
     ) -> list[Priced]:
         """Evaluate designs that bring their mappings."""
         workload = self._space.workload
@@ -146,16 +157,19 @@ class DesignEvaluator:
                 raise ValueError(
                     f"a design brings {len(mappings)} mappings, expected {len(workload)}"
                 )
-        index = np.arange(len(designs), dtype=np.int32)
+        places = {id(architecture): i for i, architecture in enumerate(built)}
+        different = {place: number for number, place in enumerate(sorted(places.values()))}
+        hardware = HardwareBatch(tuple(built[place] for place in different))
+        index = np.array([different[places[id(x)]] for x in built], dtype=np.int32)
         per_layer = [
             self._memo.evaluate(hardware, layer.problem, MappingBatch.of(list(batch)), index)
             for layer, batch in zip(workload, zip(*brought, strict=True), strict=True)
         ]
         results = []
         for h, design in enumerate(designs):
-            metrics = self._sum(per_layer, hardware, h)
+            metrics = self._sum(per_layer, built[h], h)
             if not metrics.valid:
-                metrics = self._explained(design, metrics, hardware.architectures[h])
+                metrics = self._explained(design, metrics, built[h])
             results.append((design, metrics))
         return results
 
@@ -171,35 +185,42 @@ class DesignEvaluator:
                 return DesignMetrics.infeasible(reason, metrics.area_um2)
         return metrics
 
-    def _sum(self, per_layer: Iterable[Metrics], hardware: HardwareBatch, h: int) -> DesignMetrics:
-        """Add up the layers on hardware ``h``."""
-        area_um2 = float(hardware.area_um2[h])
+    def _sum(
+        self, per_layer: Iterable[Metrics], architecture: Architecture, index: int
+    ) -> DesignMetrics:
+        """Add up the layers' metrics at ``index``."""
         layers = []
         for layer, metrics in zip(self._space.workload, per_layer, strict=True):
-            if not metrics.valid[h]:
+            if not metrics.valid[index]:
                 reason = f"layer '{layer.name}': no valid mapping found"
-                return DesignMetrics.infeasible(reason, area_um2)
+                return DesignMetrics.infeasible(reason, architecture.area_um2)
             layers.append(
                 LayerMetrics(
                     name=layer.name,
                     count=layer.count,
-                    cycles=float(metrics.cycles[h]),
-                    energy_pj=float(metrics.energy_pj[h]),
-                    utilization=float(metrics.utilization[h]),
+                    cycles=float(metrics.cycles[index]),
+                    energy_pj=float(metrics.energy_pj[index]),
+                    utilization=float(metrics.utilization[index]),
                 )
             )
-        architecture = hardware.architectures[h]
-        whole = _total(self._space.workload, layers, architecture, area_um2)
-        rest = iter(layers)
-        networks = tuple(
-            _total(network, list(islice(rest, len(network))), architecture, area_um2)
-            for network in self._space.workload.networks
-        )
-        return replace(whole, networks=networks) if networks else whole
+        return network_metrics(self._space.workload, architecture, layers)
+
+
+def network_metrics(
+    workload: Workload, architecture: Architecture, layers: Sequence[LayerMetrics]
+) -> DesignMetrics:
+    """Add up the layers of a workload, one entry for each, and those of each of its networks."""
+    whole = _total(workload, architecture, layers)
+    rest = iter(layers)
+    networks = tuple(
+        _total(network, architecture, list(islice(rest, len(network))))
+        for network in workload.networks
+    )
+    return replace(whole, networks=networks) if networks else whole
 
 
 def _total(
-    workload: Workload, layers: Sequence[LayerMetrics], architecture: Architecture, area_um2: float
+    workload: Workload, architecture: Architecture, layers: Sequence[LayerMetrics]
 ) -> DesignMetrics:
     """Add up the layers of a network."""
     technology = architecture.technology
@@ -207,7 +228,7 @@ def _total(
         tuple(layers),
         workload.macs,
         architecture.compute.instances,
-        area_um2,
+        architecture.area_um2,
         operations=sum(layer.count * operations(layer.problem) for layer in workload),
         clock_ns=technology.clock_ns if technology else None,
     )

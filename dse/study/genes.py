@@ -82,9 +82,15 @@ class Genes:
                     values[name] = parents[int(rng.integers(len(parents)))][name]
                 if rng.random() < mutation:
                     values[name] = _mutated(rng, variable, values[name], creep)
-            if self._repair(rng, values) and self._possible(values):
-                return values
+            repaired = self.repaired(rng, values)
+            if repaired is not None:
+                return repaired
         return self.sample(rng)
+
+    def repaired(self, rng: np.random.Generator, values: Values) -> Values | None:
+        """Return hardware with these genes whose tied variables fit; None where none can be."""
+        values = dict(values)
+        return values if self._repair(rng, values) and self._possible(values) else None
 
     def _repair(self, rng: np.random.Generator, values: Values) -> bool:
         """Set the tied variables to fit the others; False where no value does."""

@@ -177,7 +177,8 @@ class Study:
         if not total > 0:
             return metrics
         reason = "; ".join(limit.reason(known) for excess, limit in missed if excess > 0)
-        return DesignMetrics.infeasible(reason, metrics.area_um2, total)
+        missed_by = DesignMetrics.infeasible(reason, metrics.area_um2, total)
+        return replace(missed_by, layers=metrics.layers)
 
     def _count(
         self, cost: int, design: Design, metrics: DesignMetrics, journal: Journal | None

@@ -1,0 +1,371 @@
+"""Hardware and mappings in one loop: the mapping searches of all layers, in lock step.
+
+It is this project's answer to the gradient search of DOSA (Hong et al., MICRO 2023), and goes by
+``dosa_plus`` where the two are compared.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dse.errors import SpecError
+from dse.mapping import MappingBatch
+from dse.settings import setting
+from dse.study.design import Design, DesignMetrics
+from dse.study.genes import Genes
+from dse.study.optimizer import Optimizer
+from dse.study.space import SearchSpace
+from dse.variable import Values
+
+if TYPE_CHECKING:
+    from dse.lockstep.moves import Direction
+    from dse.lockstep.site import Site
+
+#: Share by which a batch must lower the objective for the hardware to get another one.
+_SETTLED = 0.002
+#: Octaves from which on hardware is so far away that it gets mappings of its own.
+_FAR = 1.0
+
+
+@dataclass(frozen=True)
+class LockstepSettings:
+    """Settings of the lock-step search."""
+
+    batch: int = setting(16, "mappings per layer and step")
+    population: int = setting(16, "mappings that each layer keeps on a hardware")
+    scouts: int | None = setting(
+        None, "hardware to start from: the default, the largest, random; null: by budget, 1 to 6"
+    )
+    trial: int = setting(64, "samples in which new hardware must prove better")
+    patience: float = setting(
+        0.15, "new hardware nearby that is worse by this share after one batch is left"
+    )
+    first_step: float = setting(4.0, "octaves by which hardware moves at first")
+    last_step: float = setting(0.1, "octaves by which it moves at last; steps halve in between")
+    polish: int = setting(256, "samples for the mappings alone, where no hardware nearby is better")
+
+
+@dataclass
+class _Climb:
+    """A way from one hardware to better ones.
+
+    Attributes:
+        here: the best hardware of this way.
+        step: octaves of the moves.
+        ways: directions that were not tried yet from here with this step.
+        before: value of ``here`` when its mappings were last polished.
+        fitted: whether the smallest hardware for the mappings of ``here`` was tried.
+    """
+
+    here: Site
+    step: float
+    ways: list[Direction] = field(default_factory=list)
+    before: float = math.inf
+    fitted: bool = False
+
+
+@dataclass
+class _Task:
+    """What is being looked at: a hardware, and why.
+
+    Attributes:
+        kind: ``scout``: a first look; ``trial``: may it be better than where the climb is;
+            ``settle``: it is, and its mappings catch up; ``polish``: nothing nearby is better.
+        seeds: mappings to begin with, per layer.
+        until: samples of the site after which it ends.
+        way: of a trial.
+    """
+
+    kind: str
+    site: Site
+    until: int
+    seeds: list[MappingBatch] | None = None
+    way: Direction | None = None
+
+
+class Lockstep(Optimizer[LockstepSettings]):
+    """Mapping searches of all layers in lock step, on hardware that moves downhill with them."""
+
+    settings_type = LockstepSettings
+    default_samples = 10_000
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        settings: LockstepSettings,
+        rng: np.random.Generator,
+        samples: int,
+    ) -> None:
+        from dse.lockstep.machine import Machines  # noqa: PLC0415 - compiled code
+        from dse.lockstep.moves import Moves  # noqa: PLC0415
+
+        super().__init__(space, settings, rng, samples)
+        _check(settings)
+        self._machines = Machines(space)
+        self._moves = Moves(Genes(space))
+        self._recorded = (math.inf, math.inf)
+        self._visited: set[tuple[int, ...]] = set()
+        self._to_scout = self._scout_count()
+        # those scouted in this round, and those that are to be
+        self._scouted: list[Site] = []
+        self._waiting: list[Site] = []
+        self._known = self._starts()
+        self._climb: _Climb | None = None
+        self._task: _Task | None = None
+        self._best: Site | None = None
+        # which of the designs asked for last are what
+        self._leads = False
+        self._by_mapper = False
+
+    def ask(self) -> list[Design]:
+        """Return the best network found, if it is new, and new mappings on the next hardware."""
+        left = self.meter.left
+        # one sample is left over, so that the best network of the last batch can be asked for
+        count = min(self.settings.batch, max(left - 1, 1))
+        if left < 1:
+            return []
+        best = self._best
+        designs: list[Design] = []
+        self._leads = best is not None and best.rank < self._recorded
+        if self._leads and best is not None:
+            designs.append(best.best())
+        more = count - len(designs)
+        return [*designs, *self._mapped(more)] if more else designs
+
+    def tell(self, designs: Sequence[Design], metrics: Sequence[DesignMetrics]) -> None:
+        """Let the layers learn, and decide where to go."""
+        told = list(zip(designs, metrics, strict=True))
+        if self._leads and self._best is not None:
+            self._recorded = self._best.rank
+            told = told[1:]
+        if not told:
+            return
+        if self._by_mapper:
+            self._take_mapped(*told[0])
+            return
+        task = self._task
+        if task is None:
+            raise RuntimeError("told of designs that were not asked for")
+        before = task.site.rank
+        machine = self._machines(task.site.values)
+        if machine is None:
+            raise RuntimeError("told of hardware that cannot be built")
+        results = [m for _, m in told]
+        task.site.learn(machine, results, self.space.objective)
+        for metric in results:
+            if metric.valid:
+                self._recorded = min(self._recorded, (0.0, self.space.objective(metric)))
+        if self._best is None or task.site.rank < self._best.rank:
+            self._best = task.site
+        task.seeds = None
+        self._judge(task, before)
+
+    # where to look
+
+    def _mapped(self, count: int) -> list[Design]:
+        """Return new mappings for the hardware looked at; leave what cannot be mapped."""
+        self._by_mapper = False
+        while True:
+            if self._task is None:
+                self._task = self._next_task()
+            task = self._task
+            machine = self._machines(task.site.values)
+            designs = task.site.designs(machine, count, task.seeds, self.rng) if machine else []
+            if designs:
+                return designs
+            self._task = None
+            if task.kind == "scout":
+                # say in the journal why not; the mapper may find what a few draws did not
+                self._by_mapper = True
+                return [Design(task.site.values, mapping_samples=count)]
+
+    def _take_mapped(self, design: Design, metrics: DesignMetrics) -> None:
+        """Take up hardware that the mapper could map."""
+        if metrics.valid and design.mappings:
+            seeds = [MappingBatch.of([mapping]) for mapping in design.mappings]
+            self._task = _Task("scout", self._site(design.values), 1, seeds)
+
+    def _site(self, values: Values) -> Site:
+        from dse.lockstep.layer import LayerSearch  # noqa: PLC0415 - compiled code
+        from dse.lockstep.site import Site  # noqa: PLC0415
+
+        workload = self.space.workload
+        searches = [LayerSearch(self.settings.population) for _ in workload]
+        return Site(values, searches, tuple(layer.count for layer in workload))
+
+    def _scout_count(self) -> int:
+        if self.settings.scouts is not None:
+            return self.settings.scouts
+        return int(np.clip(self.samples // (10 * self.settings.batch), 1, 6))
+
+    def _next_task(self) -> _Task:
+        climb = self._climb
+        if climb is None:
+            return self._scout()
+        while True:
+            if not climb.fitted:
+                climb.fitted = True
+                fitting = self._smallest(climb.here)
+                if fitting != climb.here.values:
+                    # tried before or not: that was with other mappings
+                    self._visited.discard(tuple((fitting or {}).values()))
+                    trial = self._trial(climb, fitting, None)
+                    if trial is not None:
+                        return trial
+            while climb.ways:
+                way = climb.ways.pop()
+                values = self._moves.moved(self.rng, climb.here.values, way, climb.step)
+                trial = self._trial(climb, values, way)
+                if trial is not None:
+                    return trial
+            if climb.step > self.settings.last_step:
+                climb.step = max(climb.step / 2, self.settings.last_step)
+                climb.ways = self._shuffled()
+                continue
+            if _lowered(climb.before, climb.here.value):
+                climb.before = climb.here.value
+                climb.ways = self._shuffled()
+                return _Task("polish", climb.here, climb.here.spent + self.settings.polish)
+            self._climb = None
+            return self._scout()
+
+    def _scout(self) -> _Task:
+        """Return random hardware to look at: new, or that the next round is for."""
+        if self._waiting:
+            site = self._waiting.pop()
+            return _Task("scout", site, site.spent + 1)
+        values = self._known.pop() if self._known else self.space.sample_values(self.rng)
+        # on hardware that was searched already, only a start from nothing can find anything new
+        again = self._best is not None and values == self._best.values
+        seeds = None if again else self._seeds(self._best, values)
+        return _Task("scout", self._site(values), 1, seeds)
+
+    def _starts(self) -> list[Values]:
+        """Return the hardware known to be worth a look: the largest, and the real design's."""
+        largest = {v.name: v.maximum for v in self.space.template.variables}
+        starts = [largest | self.space.fixed]
+        if self.space.template.defaults is not None:
+            starts.append(self.space.template.defaults | self.space.fixed)
+        return [values for values in starts if self._machines(values) is not None]
+
+    def _trial(self, climb: _Climb, values: Values | None, way: Direction | None) -> _Task | None:
+        """Return the trial of other hardware; None where it cannot be, or was tried before."""
+        if values is None or tuple(values.values()) in self._visited:
+            return None
+        if self._machines(values) is None:
+            return None
+        self._visited.add(tuple(values.values()))
+        seeds = self._seeds(climb.here, values, far=climb.step >= _FAR)
+        return _Task("trial", self._site(values), self.settings.trial, seeds, way)
+
+    def _smallest(self, site: Site) -> Values | None:
+        """Return the smallest hardware that the best mappings of a site fit."""
+        from dse.relaxed.sizing import Sizing, demand_of  # noqa: PLC0415 - slow to load
+
+        problems = [layer.problem for layer in self.space.workload]
+        demand = demand_of(site.best().mappings or (), problems)
+        sizing = Sizing(self.space.template, self.space.fixed)
+        values, short = sizing.smallest(demand, site.values)
+        return None if short else values
+
+    def _seeds(
+        self, source: Site | None, values: Values, *, far: bool = True
+    ) -> list[MappingBatch] | None:
+        """Return mappings to begin with on other hardware, per layer; None where it cannot be.
+
+        They come from another site's best; on hardware that is far away, one is made for it.
+        """
+        from dse.lockstep.transfer import carry  # noqa: PLC0415 - compiled code
+        from dse.relaxed.start import first_mapping  # noqa: PLC0415
+
+        machine = self._machines(values)
+        if machine is None:
+            return None
+        seeds = []
+        for number in range(len(self.space.workload)):
+            parts = [machine.space(number).empty_batch(0)]
+            first = first_mapping(machine.space(number)) if far else None
+            if first is not None:
+                parts.append(MappingBatch.of([first]))
+            ground = machine.ground(number)
+            members = source.searches[number].members if source else None
+            if ground is not None and members is not None:
+                parts.append(carry(ground, members, self.settings.batch, self.rng))
+            seeds.append(MappingBatch.concatenate(parts))
+        return seeds
+
+    # what to make of it
+
+    def _judge(self, task: _Task, before: tuple[float, float]) -> None:
+        site, climb = task.site, self._climb
+        if task.kind == "scout":
+            self._task = None
+            self._scouted.append(site)
+            if len(self._scouted) == self._to_scout:
+                self._halve()
+        elif task.kind == "trial" and climb is not None:
+            if site.rank < climb.here.rank:
+                climb.here = site
+                climb.fitted = False
+                climb.ways = self._shuffled()
+                if task.way is not None:
+                    climb.ways.append(task.way)
+                self._task = _Task("settle", site, site.spent + self.settings.trial)
+            elif site.spent >= task.until or self._falls_behind(site, climb.here, climb.step):
+                self._task = None
+        elif site.spent >= task.until or (
+            task.kind == "settle" and not _lowered(before[1], site.value)
+        ):
+            self._task = None
+
+    def _falls_behind(self, site: Site, here: Site, step: float) -> bool:
+        if site.violation > here.violation:
+            return True
+        batches = max(1, site.spent // self.settings.batch)
+        # mappings that come from far away take longer to recover
+        patience = self.settings.patience * (1 + step) / batches
+        return site.value - here.value > patience * abs(here.value)
+
+    def _halve(self) -> None:
+        """Leave the worse half of the hardware scouted; climb from the last one."""
+        ranked = sorted(self._scouted, key=lambda s: s.rank)
+        self._scouted = []
+        self._to_scout = len(ranked) // 2
+        self._waiting = ranked[: self._to_scout]
+        if self._to_scout <= 1:
+            self._waiting = []
+            self._to_scout = self._scout_count()
+            self._climb = _Climb(ranked[0], self.settings.first_step, self._shuffled())
+            self._visited.add(tuple(ranked[0].values.values()))
+
+    def _shuffled(self) -> list[Direction]:
+        """Return all directions in random order; those of one variable come first (at the end)."""
+        ways = []
+        for group in (self._moves.against, self._moves.alone):
+            ways += [group[i] for i in self.rng.permutation(len(group))]
+        return ways
+
+
+def _lowered(before: float, now: float) -> bool:
+    """Whether an objective fell by so much that going on is worth while."""
+    return before - now > _SETTLED * abs(now)
+
+
+def _check(s: LockstepSettings) -> None:
+    for name in ("batch", "population", "trial", "polish"):
+        if getattr(s, name) < 1:
+            raise SpecError(f"optimizer.{name} = {getattr(s, name)}, expected at least 1")
+    if s.scouts is not None and s.scouts < 1:
+        raise SpecError(f"optimizer.scouts = {s.scouts}, expected at least 1")
+    if not s.patience > 0:
+        raise SpecError(f"optimizer.patience = {s.patience}, expected more than 0")
+    if not 0 < s.last_step <= s.first_step:
+        raise SpecError(
+            f"optimizer.last_step = {s.last_step}, expected above 0 and at most "
+            f"{s.first_step} (first_step)"
+        )
