@@ -29,19 +29,19 @@ _OPTIONS: dict[str, Any] = {
 _NO_WRAPPERS: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
-def _sources() -> tuple[tuple[str, int, int], ...]:
-    """Return name, time and size of every file that compiled code comes from."""
+def _sources(*rooms: str) -> tuple[tuple[str, int, int], ...]:
+    """Return name, time and size of every file that the compiled code of rooms comes from."""
     package = Path(__file__).parent.parent
-    files = [
-        package / "architecture.py",
-        *package.glob("model/*.py"),
-        *package.glob("mapspace/*.py"),
-    ]
+    files = [package / "architecture.py"]
+    for room in rooms:
+        files += package.glob(f"{room}/*.py")
     stats = [(str(f.relative_to(package)), f.stat()) for f in sorted(files)]
     return tuple((name, stat.st_mtime_ns, stat.st_size) for name, stat in stats)
 
 
-_STAMP = _sources()
+_STAMP = _sources("model", "mapspace")
+#: The exact searches stand on the other rooms; an edit there leaves the model's code alone.
+_STAMP_OPTIMAL = _sources("model", "mapspace", "optimal")
 
 
 def _cached(dispatcher: Any) -> Any:  # noqa: ANN401
@@ -50,7 +50,8 @@ def _cached(dispatcher: Any) -> Any:  # noqa: ANN401
     Numba looks at the function's own file only, but its code holds that of the functions it
     calls, so an edit elsewhere would leave the old code running.
     """
-    dispatcher._cache._cache_file._source_stamp = _STAMP
+    optimal = dispatcher.py_func.__module__.startswith("dse.optimal")
+    dispatcher._cache._cache_file._source_stamp = _STAMP_OPTIMAL if optimal else _STAMP
     return dispatcher
 
 
