@@ -22,7 +22,10 @@ from dse.optimal.mapper_space import Layout, TooLargeError
 
 #: Keep/bypass patterns beyond which no bound is looked for.
 MOST_PATTERNS = 4096
-#: Largest share of the nodes that confirmations of loose points may come in, at a time.
+#: Labels per stage of the dive that looks for something better than what the heuristics found,
+#: and the samples that it may take.
+BEAM, DIVE_SAMPLES = 2000, 16
+#: Most points confirmed at a time.
 _BATCH = 256
 _ASSUMED = "perfect factors, the mapspace's constraints, the native model of timeloop {}"
 
@@ -99,8 +102,17 @@ def prove(
             layout = Layout(
                 space, architecture, keep, a.version_number(version), only_cycles=kind == "delay"
             )
-            limit = best * (1.0 - gap)
             none = (np.zeros(0), np.zeros(0))
+            if kind != "front":
+                dive = search(
+                    layout, goal_of(KINDS[kind], layout, best, none), threads,
+                    lambda tried, before=nodes: late(before + tried), lambda _, __: None, BEAM,
+                )  # fmt: skip
+                nodes += dive.tried
+                known, spent = settle(dive, kind, best, min(samples, DIVE_SAMPLES), confirm)
+                samples -= spent
+                best = known[1]
+            limit = best * (1.0 - gap)
             before = nodes
 
             def progress(done: int, least: float, number: int = number) -> None:

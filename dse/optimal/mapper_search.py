@@ -66,7 +66,12 @@ Stop = Callable[[float, int], bool]
 
 
 def search(
-    layout: Layout, goal: Goal, threads: int, stop: Stop, progress: Callable[[int, float], None]
+    layout: Layout,
+    goal: Goal,
+    threads: int,
+    stop: Stop,
+    progress: Callable[[int, float], None],
+    beam: int | None = None,
 ) -> Found:
     """Run all stages.
 
@@ -76,6 +81,8 @@ def search(
         threads: workers; the result does not depend on it.
         stop: is told the extensions tried so far and says whether to give up.
         progress: is told how many stages are done, and the bound so far.
+        beam: labels to go on with after each stage, those of the least bounds; None: all. With a
+            beam the points are real, but the bound is none.
     """
     t = layout.tables
     labels = _start(t)
@@ -89,7 +96,7 @@ def search(
             empty = np.zeros(0)
             return Found(empty, empty, empty > 0, bound, least, False, tried, stages, layout)
         least = min(least, dropped)
-        labels = after
+        labels = after if beam is None else _narrow(goal, after, beam)
         stages.append(labels)
         progress(number + 1, min(least, _least(goal, labels)))
     cycles, energy = labels.bound[:, 1], labels.bound[:, 0]
@@ -108,13 +115,23 @@ def _start(t: Tables) -> Labels:
     return labels
 
 
-def _least(goal: Goal, labels: Labels) -> float:
-    if not len(labels.tile):
-        return math.inf
+def _bounds(goal: Goal, labels: Labels) -> Floats:
     energy, cycles = labels.bound[:, 0], labels.bound[:, 1]
-    if goal.kind == EDP:
-        return float((energy * cycles).min())
-    return float((energy if goal.kind == ENERGY_ONLY else cycles).min())
+    if goal.kind in (EDP, FRONT):
+        return np.asarray(energy * cycles)
+    return energy if goal.kind == ENERGY_ONLY else cycles
+
+
+def _least(goal: Goal, labels: Labels) -> float:
+    return float(_bounds(goal, labels).min(initial=math.inf))
+
+
+def _narrow(goal: Goal, labels: Labels, beam: int) -> Labels:
+    """Keep the labels of the least bounds, in the order of their tiles."""
+    if len(labels.tile) <= beam:
+        return labels
+    best = np.sort(np.argsort(_bounds(goal, labels), kind="stable")[:beam])
+    return Labels(*(x[best] for x in labels))
 
 
 def _run(
