@@ -22,8 +22,6 @@ from dse.optimal.mapper_labels import (
     WINDOW,
     Draft,
     Labels,
-    _instances,
-    _part,
     window_at,
 )
 from dse.optimal.mapper_space import Stage, Tables
@@ -85,23 +83,23 @@ def _flow_bound(t: Tables, x: Draft, stage: Stage, f: int, tile: int) -> float:
         parts_so_far = _parts_without_windows(t, f, grid)
     passed = stage.last_spatial or high < stage.level or (high == stage.level)
     parts = outer if passed else rest
-    content = words * parts_so_far * _instances(t, grid, high) * parts
+    content = words * parts_so_far * t.used[grid, high + 1] * parts
     per = t.share[high] / t.block[high]
     if t.read_write[tensor]:
         again = t.spread[high]
         if stage.last_spatial:
-            again = _part(t, grid, tensor, high) * _instances(t, grid, high) / t.total[tensor]
+            again = t.part[grid, tensor, high] * t.used[grid, high + 1] / t.total[tensor]
         energy = content * per * t.update_pj[high]
         energy += max(0.0, content - t.total[tensor] * again) * per * t.read_pj[high]
     else:
         energy = content * per * t.read_pj[high]
     if low < 0:
         return energy
-    fills = words * _instances(t, grid, low) * outer
+    fills = words * t.used[grid, low + 1] * outer
     if t.read_write[tensor]:
         again = t.spread[low]
         if stage.last_spatial:
-            again = _part(t, grid, tensor, low) * _instances(t, grid, low) / t.total[tensor]
+            again = t.part[grid, tensor, low] * t.used[grid, low + 1] / t.total[tensor]
         fills -= t.total[tensor] * again
     elif at >= 0:
         fills = (fills / t.fan[grid, low + 1] if linked else fills) - t.spread[low]
@@ -132,21 +130,9 @@ def set_bound(t: Tables, x: Draft, stage: Stage, tile: int) -> None:
         if t.low[f] < inside and not x.bits[1] >> f & 1:
             energy += _flow_bound(t, x, stage, f, tile)
     cycles = x.value[CYCLES]
-    cycles = max(cycles, t.macs / (_instances(t, grid, -1) * stage.widest))
-    leak = 0.0
-    for s in range(t.leak_pj.shape[0]):
-        leak += t.leak_pj[s] * _instances(t, grid, s)
-    x.bound[0] = energy + leak * cycles
+    cycles = max(cycles, t.macs / (t.used[grid, 0] * stage.widest))
+    x.bound[0] = energy + t.leak[grid] * cycles
     x.bound[1] = cycles + t.latency
-
-
-@inner
-def leak_of(t: Tables, grid: int) -> float:
-    """Leakage of one cycle."""
-    leak = 0.0
-    for s in range(t.leak_pj.shape[0]):
-        leak += t.leak_pj[s] * _instances(t, grid, s)
-    return leak
 
 
 @inner
@@ -171,13 +157,13 @@ def beats(
         return False
     if goal.kind != ENERGY_ONLY and v[CYCLES] > w[CYCLES]:
         return False
-    if goal.kind != DELAY and (grid == other or not t.leak_pj.any()):
+    if goal.kind != DELAY and (grid == other or not t.leaks):
         if v[ENERGY] > w[ENERGY]:
             return False
-        if t.leak_pj.any() and v[CYCLES] > w[CYCLES]:
+        if t.leaks and v[CYCLES] > w[CYCLES]:
             return False
     elif goal.kind != DELAY:
-        one, two = leak_of(t, grid), leak_of(t, other)
+        one, two = t.leak[grid], t.leak[other]
         for at in (v[CYCLES], w[CYCLES], goal.most_cycles):
             if not _at_most(v[ENERGY], one, w[ENERGY], two, v[CYCLES], w[CYCLES], at):
                 return False
@@ -193,7 +179,7 @@ def beats(
         at = window_at(t, f)
         if at >= 0 and not _window_as_good(v, w, at, grid == other):
             return False
-    if goal.kind == ENERGY_ONLY and not t.leak_pj.any():
+    if goal.kind == ENERGY_ONLY and not t.leaks:
         return True
     tensors = t.total.shape[0]
     for k in range(t.limited.shape[0]):
@@ -215,10 +201,10 @@ def _grid_as_good(t: Tables, f: int, grid: int, other: int) -> bool:
     for s in (t.low[f], t.high[f]):
         if s < 0:
             continue
-        if _instances(t, grid, s) > _instances(t, other, s):
+        if t.used[grid, s + 1] > t.used[other, s + 1]:
             return False
         tensor = t.tensor[f]
-        if t.read_write[tensor] and _part(t, grid, tensor, s) < _part(t, other, tensor, s):
+        if t.read_write[tensor] and t.part[grid, tensor, s] < t.part[other, tensor, s]:
             return False
     return True
 

@@ -451,26 +451,6 @@ def _spread_fills(t: Tables, x: Draft, f: int, at: int, words: float) -> float:
 
 
 @inner
-def _instances(t: Tables, grid: int, s: int) -> float:
-    """Instances of level s that the grid uses."""
-    used = 1.0
-    for u in range(s + 1, t.fan.shape[1]):
-        used *= t.fan[grid, u]
-    return used
-
-
-@inner
-def _part(t: Tables, grid: int, tensor: int, s: int) -> float:
-    """Words of an output's partition at one instance of level s (section 7, 1)."""
-    words = t.total[tensor]
-    for u in range(s + 1, t.fan.shape[1]):
-        for d in range(t.bound.shape[0]):
-            if t.row[tensor, d] >= 0:
-                words /= t.factor[grid, u, d]
-    return words
-
-
-@inner
 def _add_load(t: Tables, x: Draft, s: int, tensor: int, reads: float, writes: float) -> None:
     if t.limited[s] >= 0:
         at = FIRST + 2 * t.low.shape[0] + 2 * (t.limited[s] * t.total.shape[0] + tensor)
@@ -484,12 +464,12 @@ def _settle(t: Tables, x: Draft, f: int, words: float) -> None:
     tensor, low, high, grid = t.tensor[f], t.low[f], t.high[f], x.bits[3]
     flows = t.low.shape[0]
     content = words * x.value[FIRST + flows + f]
-    used = _instances(t, grid, high)
+    used = t.used[grid, high + 1]
     pay = min(used, t.clusters[high])
     pj = 0.0
     if t.read_write[tensor]:
-        content = max(content, _part(t, grid, tensor, high))
-        reads = content - _part(t, grid, tensor, high)
+        content = max(content, t.part[grid, tensor, high])
+        reads = content - t.part[grid, tensor, high]
         pj = math.ceil(content / t.block[high]) * t.update_pj[high]
         pj += math.ceil(reads / t.block[high]) * t.read_pj[high]
         _add_load(t, x, high, tensor, reads, content)
@@ -501,10 +481,10 @@ def _settle(t: Tables, x: Draft, f: int, words: float) -> None:
         at = window_at(t, f)
         fills = words
         if t.read_write[tensor]:
-            fills -= _part(t, grid, tensor, low) if t.elided[f] else 0.0
+            fills -= t.part[grid, tensor, low] if t.elided[f] else 0.0
         elif at >= 0:
             fills = _spread_fills(t, x, f, at, words)
-        pay = min(_instances(t, grid, low), t.clusters[low])
+        pay = min(t.used[grid, low + 1], t.clusters[low])
         pj = math.ceil(fills / t.block[low]) * t.fill_pj[low] + fills * t.address_pj[low]
         x.value[ENERGY] += pj * pay
         _add_load(t, x, low, tensor, 0.0, fills)
@@ -555,7 +535,7 @@ def settle_flows(t: Tables, x: Draft, s: int, tile: int) -> None:
             if outside > 1.0:
                 _check_move(t, x, f, at, np.int64(-1), 0.0)
         _settle(t, x, f, words)
-    iterations = t.macs / _instances(t, x.bits[3], -1)
+    iterations = t.macs / t.used[x.bits[3], 0]
     v[CYCLES] = max(v[CYCLES], iterations)
     for k in range(t.limited.shape[0]):
         ready = t.touching[k] & x.bits[1] == t.touching[k]

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
 import numpy.typing as npt
 
 from dse.architecture import Architecture
+from dse.evaluators.native import NativeEvaluator
 from dse.mappers.base import Certificate
 from dse.mapping import MappingBatch
+from dse.mapspace.constraints import Constraints
 from dse.mapspace.sampling import sample_valid
 from dse.mapspace.space import Mapspace
 from dse.model import arrays as a
@@ -19,6 +22,7 @@ from dse.optimal.mapper_bounds import DELAY, EDP, ENERGY_ONLY, FRONT, Goal
 from dse.optimal.mapper_labels import Floats
 from dse.optimal.mapper_search import KINDS, Found, search
 from dse.optimal.mapper_space import Layout, TooLargeError
+from dse.problem import Problem
 
 #: Keep/bypass patterns beyond which no bound is looked for.
 MOST_PATTERNS = 4096
@@ -28,6 +32,15 @@ BEAM, DIVE_SAMPLES = 2000, 16
 #: Most points confirmed at a time.
 _BATCH = 256
 _ASSUMED = "perfect factors, the mapspace's constraints, the native model of timeloop {}"
+
+
+@dataclass(frozen=True, eq=False)
+class Front:
+    """Mappings that no other equals in both cycles and energy, by cycles, exactly priced."""
+
+    cycles: Floats
+    energy_pj: Floats
+    mappings: MappingBatch | None
 
 
 def patterns(space: Mapspace) -> list[npt.NDArray[np.bool_]]:
@@ -59,8 +72,8 @@ def goal_of(kind: int, layout: Layout, limit: float, points: tuple[Floats, Float
         most = limit / least
     elif kind == DELAY:
         most = limit
-    elif kind == ENERGY_ONLY and t.leak_pj.sum() > 0:
-        most = limit / float(t.leak_pj.sum())
+    elif kind == ENERGY_ONLY and t.leaks:
+        most = limit / float(t.leak[0])
     return Goal(kind, limit, points[0], points[1], min(most, 1e300))
 
 
@@ -138,6 +151,66 @@ def prove(
     whole = kind != "front"
     bound = min(bound, best)
     return Certificate(best, bound if whole else None, assumed, nodes, complete=complete)
+
+
+def layer_front(
+    problem: Problem,
+    architecture: Architecture,
+    constraints: Constraints | None = None,
+    version: str = "4cf6d4c",
+    *,
+    threads: int = 2,
+    nodes: int = 200_000_000,
+) -> Front:
+    """Return all that is worth having of one layer: every trade of cycles for energy.
+
+    The architecture may be fictitious, with the capacities of one piece of hardware and the prices
+    of another: only its own numbers are read.
+
+    Args:
+        problem: the layer.
+        architecture: capacities, meshes, bandwidths and prices.
+        constraints: of the mapspace; None: the architecture's own.
+        version: of Timeloop.
+        threads: workers; the result does not depend on it.
+        nodes: partial mappings after which the search is given up.
+
+    Raises:
+        TooLargeError: the space is beyond what can be searched, or ``nodes`` were not enough.
+    """
+    space = Mapspace(problem, architecture, constraints)
+    if space.infeasible:
+        return Front(np.zeros(0), np.zeros(0), None)
+    evaluator = NativeEvaluator(version)
+    cycles, energy = np.zeros(0), np.zeros(0)
+    kept: MappingBatch | None = None
+    for keep in patterns(space):
+        layout = Layout(space, architecture, keep, a.version_number(version))
+        if not layout.tables.exact:
+            raise TooLargeError("a front needs a space whose rules are all represented")
+        goal = goal_of(FRONT, layout, math.inf, (cycles, energy))
+        found = search(layout, goal, threads, lambda tried: tried > nodes, lambda _, __: None)
+        if not found.complete:
+            raise TooLargeError(f"more than {nodes} partial mappings")
+        if not len(found.cycles):
+            continue
+        batch = found.mappings(np.arange(len(found.cycles)))
+        metrics = evaluator.evaluate(architecture, problem, batch)
+        joint = batch if kept is None else MappingBatch.concatenate([kept, batch])
+        cycles = np.concatenate([cycles, metrics.cycles])
+        energy = np.concatenate([energy, metrics.energy_pj])
+        best = _lowest(cycles, energy)
+        kept, cycles, energy = joint.take(best), cycles[best], energy[best]
+    return Front(cycles, energy, kept)
+
+
+def _lowest(cycles: Floats, energy: Floats) -> npt.NDArray[np.intp]:
+    """Return the points that no other is as good as, by cycles."""
+    order = np.lexsort((energy, cycles))
+    least = np.minimum.accumulate(energy[order])
+    first = np.ones(len(order), np.bool_)
+    first[1:] = energy[order][1:] < least[:-1]
+    return order[first]
 
 
 def settle(

@@ -27,7 +27,7 @@ Ints = npt.NDArray[np.int64]
 
 KINDS = {"edp": EDP, "energy": ENERGY_ONLY, "delay": DELAY, "front": FRONT}
 #: Tiles per task.
-_CHUNK = 512
+_CHUNK = 64
 
 
 @dataclass(frozen=True)

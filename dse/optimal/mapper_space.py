@@ -63,13 +63,16 @@ class Tables(NamedTuple):
     read_pj: Floats  # (L,)
     fill_pj: Floats  # (L,)
     update_pj: Floats  # (L,)
-    leak_pj: Floats  # (L,) 0 where the version ignores it
+    leak: Floats  # (G,) leakage of a cycle; 0 where the version ignores it
+    leaks: bool
     address_pj: Floats  # (L,)
     bandwidth: Floats  # (3, L) read, write, shared
     limited: Ints  # (L,) number among the levels of limited bandwidth, -1: unlimited
     fanout_x: Ints  # (L,)
     touching: Ints  # (L,) bit set of the flows of a level
     fan: Floats  # (G, L) product of the grid's factors below each level
+    used: Floats  # (G, L + 1) instances of the MACs (0) and of level s (s + 1) that it uses
+    part: Floats  # (G, T, L) words of an output's partition at one instance of a level
     factor: npt.NDArray[np.int16]  # (G, L, D) grids, and their parts up to a level
     on_y: Flags  # (G, L, D)
     axes: npt.NDArray[np.int8]  # (L, D) order of the dimensions on a grid, X before Y as far as set
@@ -183,6 +186,10 @@ class Layout:
             table[d, : len(values)] = values
         with_window = [f for f, (t, _, _) in enumerate(flows) if windows[t].any()]
         spread = np.array([hw.instances[s, 0] for s in range(self.levels)], np.float64)
+        used = np.ones((len(grids.fan), self.levels + 1))
+        for s in range(self.levels - 1, -1, -1):
+            used[:, s] = used[:, s + 1] * grids.fan[:, s]
+        leak_pj = hw.leak_pj[:, 0] * (version == a.HEAD)
         flags = any(f.any() for f in self.space._flags)  # noqa: SLF001
         return Tables(
             bound=np.array(self.bounds, np.int64),
@@ -213,7 +220,8 @@ class Layout:
             read_pj=hw.read_pj[:, 0].copy(),
             fill_pj=hw.fill_pj[:, 0].copy(),
             update_pj=hw.update_pj[:, 0].copy(),
-            leak_pj=hw.leak_pj[:, 0] * (version == a.HEAD),
+            leak=used[:, 1:] @ leak_pj,
+            leaks=bool(leak_pj.any()),
             address_pj=hw.address_generation_pj[:, 0].copy(),
             bandwidth=np.ascontiguousarray(bandwidth),
             limited=np.where(sized, np.cumsum(sized) - 1, -1).astype(np.int64),
@@ -226,6 +234,8 @@ class Layout:
                 np.int64,
             ),
             fan=grids.fan,
+            used=used,
+            part=_partitions(grids.factor, row, words[:, -1]),
             factor=grids.factor,
             on_y=grids.on_y,
             axes=grids.axes,
@@ -296,6 +306,18 @@ class Layout:
                 least = np.minimum(least, whole / outer * run)
             moves[t] = rest[t] * least
         return words, moves, rest
+
+
+def _partitions(factor: npt.NDArray[np.int16], row: Ints, total: Floats) -> Floats:
+    """Words of each tensor over its relevant spatial factors outside each level (section 7, 1)."""
+    grids, levels, _ = factor.shape
+    part = np.empty((grids, len(total), levels))
+    for t, words in enumerate(total):
+        spread = factor[:, :, row[t] >= 0].astype(np.float64).prod(axis=2)
+        part[:, t, levels - 1] = words
+        for s in range(levels - 2, -1, -1):
+            part[:, t, s] = part[:, t, s + 1] / spread[:, s + 1]
+    return part
 
 
 def _strides(digits: list[int]) -> Ints:

@@ -32,7 +32,7 @@ DROPPED, TRIED = 0, 1
 
 
 @inner
-def _load(t: Tables, labels: Labels, i: int, x: Draft) -> None:
+def _load(labels: Labels, i: int, x: Draft) -> None:
     for k in range(x.value.shape[0]):
         x.value[k] = labels.value[i, k]
     x.bits[0], x.bits[1] = labels.moved[i], labels.settled[i]
@@ -142,15 +142,18 @@ def _extend(
 ) -> int:  # fmt: skip
     """Run the loops of a level, whose factors are in the draft, in every order that matters."""
     s = stage.level
-    _load(t, labels, i, x)
+    _load(labels, i, x)
     resting, moving = _states(t, x, s)
     begin, end = stage.first[mask, resting, moving], stage.first[mask, resting, moving + 1]
+    changed = False
     for o in range(begin, end):
         order = stage.loops[o]
+        if changed:
+            _load(labels, i, x)
+            changed = False
         if stage.spare[o] and not _repeats(t, x, order, s):
             continue
-        if o > begin:
-            _load(t, labels, i, x)
+        changed = True
         run_loops(t, x, order, s, _rest_of(t, x, order))
         for f in range(t.low.shape[0]):
             if t.low[f] == s:
@@ -162,7 +165,6 @@ def _extend(
         count = _offer(
             t, goal, stage, x, out, first, count, tile, i, o, least, tally
         )
-        _load(t, labels, i, x)
     return count
 
 
@@ -255,7 +257,7 @@ def spatial_into(
             for i in range(start[low], start[low + 1]):
                 if count + 1 >= room:
                     return first, place
-                _load(t, labels, i, x)
+                _load(labels, i, x)
                 x.bits[3] = stage.child[x.bits[3], vector]
                 spread_out(t, x, stage.level, low)
                 for f in range(t.low.shape[0]):
