@@ -28,9 +28,11 @@ HARDWARE = {
     ],
     "simba": [
         {"global_kb": 16, "input_kb": 2, "weight_kb": 1, "accumulation_words": 32},
+        {"global_kb": 32, "input_kb": 4, "weight_kb": 2, "accumulation_words": 64},
     ],
     "tpu_v1": [
         {"array": 64, "buffer_kb": 4096, "accumulator_words": 1024, "fifo_tiles": 1},
+        {"array": 128, "buffer_kb": 4096, "accumulator_words": 1024, "fifo_tiles": 2},
     ],
 }
 #: Layers: bounds, strides and dilations.
@@ -39,9 +41,9 @@ LAYERS = [
     ("cnn-layer", {"R": 3, "S": 1, "P": 6, "Q": 2, "C": 4, "K": 4, "N": 1}, {"Wstride": 2}),
     ("cnn-layer", {"R": 2, "S": 2, "P": 4, "Q": 3, "C": 6, "K": 1, "N": 1}, {"Wdilation": 2}),
     ("cnn-layer", {"R": 1, "S": 1, "P": 8, "Q": 4, "C": 8, "K": 4, "N": 1}, {}),
-    ("cnn-layer", {"R": 1, "S": 1, "P": 12, "Q": 1, "C": 16, "K": 24, "N": 2}, {}),
+    ("cnn-layer", {"R": 1, "S": 1, "P": 6, "Q": 1, "C": 8, "K": 8, "N": 2}, {}),
     ("depthwise-cnn-layer", {"R": 3, "S": 3, "P": 4, "Q": 4, "G": 4, "N": 1}, {}),
-    ("gemm", {"M": 24, "N": 16, "K": 36}, {}),
+    ("gemm", {"M": 24, "N": 8, "K": 12}, {}),
     ("batched-gemm", {"H": 3, "M": 8, "N": 6, "K": 16}, {}),
 ]  # fmt: skip
 

@@ -67,12 +67,10 @@ class OptimalMapper(Mapper[OptimalSettings]):
         best = [Best() for _ in range(len(hardware))]
         spent = self._seed(hardware, problem, samples, seed, best)
         certificates = []
-        for h, architecture in enumerate(hardware.architectures):
+        for h in range(len(hardware)):
             left = int(samples[h]) - int(spent[h])
             certificates.append(
-                self._prove(HardwareBatch.of(architecture), problem, best[h], left)
-                if samples[h] > 0
-                else None
+                self._prove(hardware, h, problem, best[h], left) if samples[h] > 0 else None
             )
         rows = zip(*(b.row for b in best), strict=True)
         return Mapped(
@@ -110,19 +108,20 @@ class OptimalMapper(Mapper[OptimalSettings]):
         return budget
 
     def _prove(
-        self, hardware: HardwareBatch, problem: Problem, best: Best, samples: int
+        self, hardware: HardwareBatch, h: int, problem: Problem, best: Best, samples: int
     ) -> Certificate:
         from dse.optimal.mapper_proof import prove  # noqa: PLC0415 - compiled code
 
         s = self.settings
-        architecture = hardware.architectures[0]
+        architecture = hardware.architectures[h]
         began = time.monotonic()
         inner = getattr(self.evaluator, "evaluator", self.evaluator)
         version = getattr(inner, "timeloop_version", "4cf6d4c")
 
         def confirm(mappings: MappingBatch) -> float:
             """Price what the search found; return the best value known."""
-            metrics = self.evaluator.evaluate(hardware, problem, mappings)
+            index = np.full(len(mappings), h, np.int32)
+            metrics = self.evaluator.evaluate(hardware, problem, mappings, index)
             best.offer(mappings, metrics, self.rank(metrics, problem, architecture))
             return best.value
 
@@ -131,9 +130,11 @@ class OptimalMapper(Mapper[OptimalSettings]):
 
         def tell(done: float, bound: float) -> None:
             gap = 1.0 - bound / best.value if np.isfinite(best.value) else 1.0
+            spent = time.monotonic() - began
             _LOG.info(
-                "optimal: best %.6g, bound %.6g, gap %.3g %%, %.0f %% of the levels done in %.1f s",
-                best.value, bound, 100 * gap, 100 * done, time.monotonic() - began,
+                "optimal: best %.6g, bound %.6g, gap %.3g %%, %.0f %% of the stages in %.1f s, "
+                "about %.1f s to go",
+                best.value, bound, 100 * gap, 100 * done, spent, spent * (1 - done) / done,
             )  # fmt: skip
 
         space = self.space_of(problem, architecture)

@@ -140,7 +140,7 @@ def prove(
             complete &= found.complete
             known, spent = settle(found, kind, best, samples, confirm)
             samples -= spent
-            bound = min(bound, found.bound if not found.complete else known[0], limit)
+            bound = min(bound, found.bound if not found.complete else known[0])
             best = known[1]
     except TooLargeError as error:
         return Certificate(best, None, f"no bound: {error}", nodes, complete=False)

@@ -528,7 +528,7 @@ def _least_of_multiples(layout: Layout, values: Floats) -> Floats:
         for i, low in enumerate(divs):
             for j in range(i + 1, len(divs)):
                 if divs[j] % low == 0:
-                    np.minimum(view[i], view[j], out=view[i])
+                    view[i] = np.minimum(view[i], view[j])
     return cube.reshape(-1)
 
 
