@@ -14,6 +14,7 @@ from dse import catalog
 from dse.components.chain import energy_chain
 from dse.config import ResolvedConfig, resolve
 from dse.errors import NothingFeasible, SpecError, unknown_name
+from dse.mappers.base import Certificate
 from dse.problem import Layer, Workload
 from dse.runner import make_evaluator
 from dse.study import folder as run_folder
@@ -40,6 +41,7 @@ class MappedLayer:
         value, unit: what was minimised, and how far.
         settings: everything that the search was set to.
         folder: with result.json, the reports, and the input files in ``best/``.
+        certificate: what the mapper proved; None where it proves nothing.
     """
 
     evaluation: Evaluation
@@ -49,6 +51,7 @@ class MappedLayer:
     unit: str
     settings: dict[str, Any]
     folder: Path
+    certificate: Certificate | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the result as plain data, the content of ``result.json``."""
@@ -65,6 +68,7 @@ class MappedLayer:
                 "value": self.value,
                 "unit": self.unit,
             },
+            **({"certificate": self.certificate.as_dict()} if self.certificate else {}),
             "stats": stats_json(self.evaluation),
         }
 
@@ -128,6 +132,7 @@ def map_layer(given: Mapping[str, Any], layer: str) -> MappedLayer:
         goal.unit,
         settings,
         run_folder.create(wanted, Path(config.run.runs), label),
+        found.certificates[0] if found.certificates else None,
     )
     _write(result)
     return result

@@ -56,6 +56,11 @@ class TestExhaustive(MapperConformance):
     settings = {"limit": 5000}
 
 
+class TestOptimal(MapperConformance):
+    mapper = "optimal"
+    settings = {"seeding": 100}
+
+
 def test_every_builtin_has_a_conformance_test():
     classes = [c for c in vars(sys.modules[__name__]).values() if isinstance(c, type)]
     tested = {

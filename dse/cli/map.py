@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from dse.errors import DseError, SpecError
 
 if TYPE_CHECKING:
     from dse.map_layer import MappedLayer
+    from dse.mappers.base import Certificate
     from dse.model.stats import TensorStats
 
 _USAGE = """\
@@ -23,6 +26,7 @@ folder with the files for timeloop-model in best/.
 
   python -m dse map arch=eyeriss layer=vgg16/conv1_1 mapper=gamma samples=20000
 
+  -q, --quiet    no progress on stderr (of mappers that report any)
   --json         print the result as one line of JSON
   -m, --multirun sweep over comma-separated values
   -h, --help     this text; with mapper=NAME, the settings of that mapper
@@ -44,13 +48,15 @@ def main(argv: Sequence[str]) -> int:
     for word in arguments:
         if word.partition("=")[0].partition(".")[0] in ("optimizer", "workload", "resume"):
             raise SpecError(f"'{word}': map has no such setting")
+    quiet = bool({"-q", "--quiet"} & set(arguments))
     rest = [word for word in arguments if word not in (layers[0], "--json", "-q", "--quiet")]
 
     from dse.cli.hydra_front import run_with_hydra  # noqa: PLC0415
 
     codes: list[int] = []
     layer = layers[0].removeprefix("layer=")
-    run_with_hydra(rest, lambda settings: codes.append(_map(settings, layer, as_json)))
+    with _told(quiet):
+        run_with_hydra(rest, lambda settings: codes.append(_map(settings, layer, as_json)))
     return max(codes, default=0)
 
 
@@ -85,7 +91,38 @@ def _text(result: MappedLayer) -> str:
         f"energy chain {settings['energy']}",
         f"folder       {result.folder}",
     ]
+    if result.certificate is not None:
+        lines.insert(-1, f"proof        {_proof(result.certificate)}")
     return "\n".join(lines) + "\n"
+
+
+def _proof(found: Certificate) -> str:
+    """Say in words how far the mapping can be from the best there is."""
+    nodes = f"{found.nodes:,} partial mappings"
+    if found.gap is None:
+        return f"none: {found.assumed} ({nodes})"
+    if found.optimal:
+        return f"optimal: {found.assumed} ({nodes})"
+    return f"gap {100 * found.gap:.3g} % above the bound {found.bound:.6g}: {found.assumed} ({nodes})"
+
+
+@contextmanager
+def _told(quiet: bool) -> Iterator[None]:
+    """Write what mappers say of their progress to stderr."""
+    log = logging.getLogger("dse.mappers.optimal")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    before = log.level, log.propagate
+    if not quiet:
+        log.addHandler(handler)
+        log.setLevel(logging.INFO)
+        log.propagate = False
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(before[0])
+        log.propagate = before[1]
 
 
 def _tensor_table(result: MappedLayer) -> str:

@@ -1,0 +1,254 @@
+"""The exact search of one layer on one hardware: all stages, bounds, and the way back.
+
+From the inside out, every level's spatial and temporal loops extend all labels; of labels with
+equal tiles those that others beat are dropped, and so are those that cannot become better than
+what is known. What is left at the end is the optimum. Where a limit stops the search, the least
+bound of the labels that were left is a bound of the optimum.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from dse.mapping import MappingBatch
+from dse.optimal.mapper_bounds import DELAY, EDP, ENERGY_ONLY, FRONT, Goal
+from dse.optimal.mapper_labels import FIRST, Labels, new_draft, new_labels
+from dse.optimal.mapper_space import Layout, Stage, Tables
+from dse.optimal.mapper_stages import TRIED, spatial_into, temporal_into
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+KINDS = {"edp": EDP, "energy": ENERGY_ONLY, "delay": DELAY, "front": FRONT}
+#: Tiles per task.
+_CHUNK = 64
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the labels at the end stand for: points and the mappings that lead there.
+
+    Attributes:
+        cycles, energy: ``(n,)`` by the search's own sums.
+        loose: ``(n,)`` whether they are bounds only.
+        bound: no mapping of the space lies below (of the objective).
+        dropped: nor do those of the labels that were dropped.
+        complete: whether the search came to its end.
+        tried: extensions of labels that were looked at.
+        at: labels at the end of each stage.
+    """
+
+    cycles: Floats
+    energy: Floats
+    loose: npt.NDArray[np.bool_]
+    bound: float
+    dropped: float
+    complete: bool
+    tried: int
+    stages: list[Labels] = field(repr=False)
+    layout: Layout = field(repr=False)
+
+    def mappings(self, index: Ints) -> MappingBatch:
+        """Return the mappings of some points."""
+        batch = self.layout.space.empty_batch(len(index))
+        for column, i in enumerate(index):
+            _write(self.layout, self.stages, int(i), batch, column)
+        return batch
+
+
+Stop = Callable[[float, int], bool]
+
+
+def search(
+    layout: Layout,
+    goal: Goal,
+    threads: int,
+    stop: Stop,
+    progress: Callable[[int, float], None],
+    beam: int | None = None,
+) -> Found:
+    """Run all stages.
+
+    Args:
+        layout: the space.
+        goal: what is wanted.
+        threads: workers; the result does not depend on it.
+        stop: is told the extensions tried so far and says whether to give up.
+        progress: is told how many stages are done, and the bound so far.
+        beam: labels to go on with after each stage, those of the least bounds; None: all. With a
+            beam the points are real, but the bound is none.
+    """
+    t = layout.tables
+    labels = _start(t)
+    stages = [labels]
+    least = math.inf
+    tried = 0
+    for number, stage in enumerate(layout.stages):
+        after, dropped, tried, whole = _run(t, goal, stage, labels, threads, stop, tried)
+        if not whole:
+            bound = min(least, _least(goal, labels))
+            empty = np.zeros(0)
+            return Found(empty, empty, empty > 0, bound, least, False, tried, stages, layout)
+        least = min(least, dropped)
+        labels = after if beam is None else _narrow(goal, after, beam)
+        stages.append(labels)
+        progress(number + 1, min(least, _least(goal, labels)))
+    cycles, energy = labels.bound[:, 1], labels.bound[:, 0]
+    bound = min(least, _least(goal, labels))
+    return Found(cycles, energy, labels.loose, bound, least, True, tried, stages, layout)
+
+
+def _start(t: Tables) -> Labels:
+    labels = new_labels(1, t)
+    flows = len(t.low)
+    mac = t.low < 0
+    labels.value[0, FIRST : FIRST + flows] = mac
+    labels.value[0, FIRST + flows : FIRST + 2 * flows] = 1.0
+    labels.moved[0] = int((mac << np.arange(flows)).sum())
+    labels.alive[0] = True
+    return labels
+
+
+def _bounds(goal: Goal, labels: Labels) -> Floats:
+    energy, cycles = labels.bound[:, 0], labels.bound[:, 1]
+    if goal.kind in (EDP, FRONT):
+        return np.asarray(energy * cycles)
+    return energy if goal.kind == ENERGY_ONLY else cycles
+
+
+def _least(goal: Goal, labels: Labels) -> float:
+    return float(_bounds(goal, labels).min(initial=math.inf))
+
+
+def _narrow(goal: Goal, labels: Labels, beam: int) -> Labels:
+    """Keep the labels of the least bounds, in the order of their tiles."""
+    if len(labels.tile) <= beam:
+        return labels
+    best = np.sort(np.argsort(_bounds(goal, labels), kind="stable")[:beam])
+    return Labels(*(x[best] for x in labels))
+
+
+def _run(
+    t: Tables, goal: Goal, stage: Stage, labels: Labels, threads: int, stop: Stop, tried: int
+) -> tuple[Labels, float, int, bool]:
+    """Run one stage; return its labels, the least bound dropped, and whether it was finished."""
+    start = np.searchsorted(labels.tile, np.arange(len(stage.fits) + 1)).astype(np.int64)
+    tiles = np.flatnonzero(stage.fits).astype(np.int64)
+    work = spatial_into if stage.spatial else temporal_into
+
+    def chunk(begin: int) -> tuple[list[Labels], float, Ints]:
+        least = np.full(1, math.inf)
+        tally = np.zeros(2, np.int64)
+        draft = new_draft(t)
+        parts: list[Labels] = []
+        at, end, size = begin, min(begin + _CHUNK, len(tiles)), 4096
+        while at < end:
+            out = new_labels(size, t)
+            count, after = work(
+                t, goal, stage, labels, start, draft, out, 0, tiles, at, end, least, tally
+            )
+            if after == at:
+                size *= 4
+            at = after
+            if count:
+                parts.append(_cut(out, count))
+        return parts, float(least[0]), tally
+
+    all_: list[Labels] = []
+    least = math.inf
+    for parts, dropped, tally in _each(chunk, range(0, len(tiles), _CHUNK), threads):
+        all_ += parts
+        least = min(least, dropped)
+        tried += int(tally[TRIED])
+        if stop(tried):
+            return labels, least, tried, False
+    return _join(all_, t), least, tried, True
+
+
+def _each(
+    work: Callable[[int], tuple[list[Labels], float, Ints]], tasks: range, threads: int
+) -> Iterator[tuple[list[Labels], float, Ints]]:
+    if threads > 1 and len(tasks) > 1:
+        with ThreadPoolExecutor(threads) as pool:
+            running = [pool.submit(work, task) for task in tasks]
+            try:
+                for future in running:
+                    yield future.result()
+            finally:
+                for future in running:
+                    future.cancel()
+    else:
+        for task in tasks:
+            yield work(task)
+
+
+def _cut(labels: Labels, count: int) -> Labels:
+    return Labels(*(x[:count].copy() for x in labels))
+
+
+def _join(parts: list[Labels], t: Tables) -> Labels:
+    if not parts:
+        return new_labels(0, t)
+    return Labels(*(np.concatenate(x) for x in zip(*parts, strict=True)))
+
+
+def _write(
+    layout: Layout, stages: list[Labels], index: int, batch: MappingBatch, column: int
+) -> None:
+    """Write the mapping of a label of the last stage."""
+    active = layout.active
+    t = layout.tables
+    grid = int(stages[-1].grid[index])
+    for number in range(len(stages) - 1, 0, -1):
+        stage, labels = layout.stages[number - 1], stages[number]
+        before = stages[number - 1]
+        parent = int(labels.parent[index])
+        if not stage.spatial:
+            high = _extents(t, int(labels.tile[index]))
+            low = _extents(t, int(before.tile[parent]))
+            batch.temporal[stage.level, active, column] = high // low
+            loops = [active[d] for d in stage.loops[labels.order[index]] if d >= 0]
+            if layout.space.arrays.free_count[stage.level] > 1:
+                _order(layout, stage.level, loops, batch, column)
+        index = parent
+    for s in range(layout.levels):
+        batch.spatial[s, active, column] = t.factor[grid, s]
+        if layout.space.arrays.any_axis_free:
+            _axes(layout, s, grid, batch, column)
+    if layout.space.arrays.any_keep_free:
+        batch.keep[:, :, column] = layout.keep
+
+
+def _extents(t: Tables, tile: int) -> Ints:
+    digit = (tile // t.stride) % t.digit
+    return t.divisor[np.arange(len(digit)), digit]
+
+
+def _order(layout: Layout, s: int, loops: list[int], batch: MappingBatch, column: int) -> None:
+    """Fill the free stretch of a level's order: its loops, then the dimensions without."""
+    arrays = layout.space.arrays
+    start, count = int(arrays.free_start[s]), int(arrays.free_count[s])
+    free = arrays.order[s, start : start + count].tolist()
+    chosen = [d for d in loops if d in free]
+    batch.permutation[s, start : start + count, column] = [
+        *chosen,
+        *(d for d in free if d not in chosen),
+    ]
+
+
+def _axes(layout: Layout, s: int, grid: int, batch: MappingBatch, column: int) -> None:
+    """Put the dimensions of level s on their axes, X before Y."""
+    base = layout.space._axis_order[s].tolist()  # noqa: SLF001
+    axis = layout.space.arrays.axis[s]
+    on_y = {d: axis[d] == 1 for d in base}
+    for i, d in enumerate(layout.active):
+        on_y[d] = bool(layout.tables.on_y[grid, s, i])
+    along_x = [d for d in base if not on_y[d]]
+    batch.spatial_permutation[s, :, column] = along_x + [d for d in base if on_y[d]]
+    batch.split[s, column] = len(along_x)

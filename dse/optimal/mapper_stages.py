@@ -1,0 +1,272 @@
+"""One stage of the search: all labels before the loops of a level to all labels after them."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from dse.model.jit import compiled, inner
+from dse.optimal.mapper_bounds import Goal, hopeless, keep_label, set_bound, value_of
+from dse.optimal.mapper_labels import (
+    ENERGY,
+    REST,
+    RUN,
+    RUNS,
+    STATUS,
+    Draft,
+    Labels,
+    forget_links,
+    run_loops,
+    settle_flows,
+    spread_out,
+    start_flow,
+    window_at,
+)
+from dse.optimal.mapper_space import Stage, Tables
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+#: Places of the tally: labels dropped by bounds, extensions tried.
+DROPPED, TRIED = 0, 1
+
+
+@inner
+def _load(labels: Labels, i: int, x: Draft) -> None:
+    for k in range(x.value.shape[0]):
+        x.value[k] = labels.value[i, k]
+    x.bits[0], x.bits[1] = labels.moved[i], labels.settled[i]
+    x.bits[2], x.bits[3] = labels.loose[i], labels.grid[i]
+
+
+@inner
+def _offer(
+    t: Tables, goal: Goal, stage: Stage, x: Draft, out: Labels, first: int, count: int,
+    tile: int, parent: int, order: int, least: Floats, tally: Ints,
+) -> int:  # fmt: skip
+    """Keep the draft unless it is hopeless; return the number of labels."""
+    tally[TRIED] += 1
+    set_bound(t, x, stage, tile)
+    if hopeless(goal, x.bound[1], x.bound[0]):
+        tally[DROPPED] += 1
+        least[0] = min(least[0], value_of(goal.kind, x.bound[1], x.bound[0]))
+        return count
+    after = keep_label(t, goal, stage, x, out, first, count, tile)
+    if after > count:
+        out.parent[count] = parent
+        out.order[count] = order
+    return after
+
+
+@inner
+def _close(out: Labels, first: int, count: int) -> int:
+    """Move the labels that are alive together; return the new count."""
+    to = first
+    for i in range(first, count):
+        if not out.alive[i]:
+            continue
+        if to < i:
+            out.tile[to], out.grid[to], out.parent[to] = out.tile[i], out.grid[i], out.parent[i]
+            out.order[to], out.moved[to] = out.order[i], out.moved[i]
+            out.settled[to], out.loose[to], out.alive[to] = out.settled[i], out.loose[i], True
+            out.bound[to, 0], out.bound[to, 1] = out.bound[i, 0], out.bound[i, 1]
+            for k in range(out.value.shape[1]):
+                out.value[to, k] = out.value[i, k]
+        to += 1
+    return to
+
+
+@inner
+def _states(t: Tables, x: Draft, s: int) -> tuple[int, int]:
+    """Tensors of which some flow is at rest, and window rows that alone have moved in some."""
+    resting = np.int64(0)
+    moving = np.int64(0)
+    for f in range(t.low.shape[0]):
+        if t.low[f] < 0 or t.low[f] >= s or x.bits[1] >> f & 1:
+            continue
+        at = window_at(t, f)
+        if at >= 0:
+            if x.value[at + STATUS] == REST:
+                resting |= 1 << t.tensor[f]
+            elif x.value[at + STATUS] == RUNS:
+                moving |= 1 << np.int64(x.value[at + RUN])
+        elif not x.bits[0] >> f & 1:
+            resting |= 1 << t.tensor[f]
+    return resting, moving
+
+
+@inner
+def _repeats(t: Tables, x: Draft, order: npt.NDArray[np.int8], s: int) -> bool:
+    """Whether, in a window at rest, a later move of one row repeats the first or is zero."""
+    for f in range(t.low.shape[0]):
+        at = window_at(t, f)
+        if at < 0 or t.low[f] < 0 or t.low[f] >= s or x.value[at + STATUS] != REST:
+            continue
+        if x.bits[1] >> f & 1:
+            continue
+        tensor = t.tensor[f]
+        row = np.int64(-1)
+        first = moved = 0.0
+        for p in range(order.shape[0]):
+            d = np.int64(order[p])
+            if d < 0:
+                break
+            q = t.row[tensor, d]
+            if q < 0:
+                continue
+            if row >= 0 and q != row:
+                break
+            step = t.coefficient[tensor, q, d] * x.extent[d]
+            if row < 0:
+                first = step
+            elif step - moved == 0.0 or step - moved == first:
+                return True
+            row = q
+            moved += step
+    return False
+
+
+@inner
+def _rest_of(t: Tables, x: Draft, order: npt.NDArray[np.int8]) -> float:
+    whole = 1.0
+    for p in range(order.shape[0]):
+        if order[p] >= 0:
+            whole *= x.factor[order[p]]
+    return whole
+
+
+@inner
+def _extend(
+    t: Tables, goal: Goal, stage: Stage, labels: Labels, i: int, x: Draft, out: Labels,
+    first: int, count: int, tile: int, mask: int, least: Floats, tally: Ints,
+) -> int:  # fmt: skip
+    """Run the loops of a level, whose factors are in the draft, in every order that matters."""
+    s = stage.level
+    _load(labels, i, x)
+    resting, moving = _states(t, x, s)
+    begin, end = stage.first[mask, resting, moving], stage.first[mask, resting, moving + 1]
+    changed = False
+    for o in range(begin, end):
+        order = stage.loops[o]
+        if changed:
+            _load(labels, i, x)
+            changed = False
+        if stage.spare[o] and not _repeats(t, x, order, s):
+            continue
+        changed = True
+        run_loops(t, x, order, s, _rest_of(t, x, order))
+        for f in range(t.low.shape[0]):
+            if t.low[f] == s:
+                start_flow(t, x, f, tile)
+            elif t.low[f] < s:
+                forget_links(t, x, f, tile)
+        if stage.last_spatial:
+            settle_flows(t, x, s, tile)
+        count = _offer(
+            t, goal, stage, x, out, first, count, tile, i, o, least, tally
+        )
+    return count
+
+
+@inner
+def _first_source(stage: Stage, x: Draft) -> bool:
+    for d in range(x.digit.shape[0]):
+        x.at[d] = 0
+        x.low_digit[d] = stage.source[d, x.digit[d], 0]
+        if x.low_digit[d] < 0:
+            return False
+    return True
+
+
+@inner
+def _next_source(stage: Stage, x: Draft) -> bool:
+    for d in range(x.digit.shape[0] - 1, -1, -1):
+        x.at[d] += 1
+        x.low_digit[d] = stage.source[d, x.digit[d], x.at[d]]
+        if x.low_digit[d] >= 0:
+            return True
+        x.at[d] = 0
+        x.low_digit[d] = stage.source[d, x.digit[d], 0]
+    return False
+
+
+@compiled
+def temporal_into(
+    t: Tables, goal: Goal, stage: Stage, labels: Labels, start: Ints, x: Draft, out: Labels,
+    count: int, tiles: Ints, begin: int, end: int, least: Floats, tally: Ints,
+) -> tuple[int, int]:  # fmt: skip
+    """Run the temporal loops of a level to tiles ``tiles[begin:end]``.
+
+    ``start (tiles + 1,)`` says where the labels of each tile begin. Stops early where ``out`` has
+    no room for another tile's labels. Returns the number of labels and the next place in
+    ``tiles``; ``least (1,)`` takes the least bound dropped.
+    """
+    room = out.tile.shape[0]
+    for place in range(begin, end):
+        tile = tiles[place]
+        for d in range(x.digit.shape[0]):
+            x.digit[d] = (tile // t.stride[d]) % t.digit[d]
+        first = count
+        more = _first_source(stage, x)
+        while more:
+            low = np.int64(0)
+            mask = np.int64(0)
+            for d in range(x.digit.shape[0]):
+                low += x.low_digit[d] * t.stride[d]
+                x.extent[d] = t.divisor[d, x.low_digit[d]]
+                x.factor[d] = t.divisor[d, x.digit[d]] / x.extent[d]
+                mask |= (x.factor[d] > 1.0) << d
+            for i in range(start[low], start[low + 1]):
+                cycles = labels.bound[i, 1]
+                energy = labels.value[i, ENERGY] + stage.later[tile]
+                if hopeless(goal, cycles, energy):
+                    tally[DROPPED] += 1
+                    least[0] = min(least[0], value_of(goal.kind, cycles, energy))
+                    continue
+                if count + stage.most_orders >= room:
+                    return first, place
+                count = _extend(
+                    t, goal, stage, labels, i, x, out, first, count, tile, mask, least, tally
+                )
+            more = _next_source(stage, x)
+        count = _close(out, first, count)
+    return count, end
+
+
+@compiled
+def spatial_into(
+    t: Tables, goal: Goal, stage: Stage, labels: Labels, start: Ints, x: Draft, out: Labels,
+    count: int, tiles: Ints, begin: int, end: int, least: Floats, tally: Ints,
+) -> tuple[int, int]:  # fmt: skip
+    """Run the spatial loops of a level; as :func:`temporal_into`."""
+    room = out.tile.shape[0]
+    for place in range(begin, end):
+        tile = tiles[place]
+        first = count
+        for vector in range(stage.vectors.shape[0]):
+            low = np.int64(0)
+            for d in range(x.digit.shape[0]):
+                digit = stage.source[vector, d, (tile // t.stride[d]) % t.digit[d]]
+                if digit < 0:
+                    low = np.int64(-1)
+                    break
+                low += digit * t.stride[d]
+                x.extent[d] = t.divisor[d, digit]
+            if low < 0:
+                continue
+            for i in range(start[low], start[low + 1]):
+                if count + 1 >= room:
+                    return first, place
+                _load(labels, i, x)
+                x.bits[3] = stage.child[x.bits[3], vector]
+                spread_out(t, x, stage.level, low)
+                for f in range(t.low.shape[0]):
+                    if t.low[f] < stage.level:
+                        forget_links(t, x, f, tile)
+                if stage.last_spatial:
+                    settle_flows(t, x, stage.level - 1, tile)
+                count = _offer(
+                    t, goal, stage, x, out, first, count, tile, i, np.int64(vector), least, tally
+                )
+        count = _close(out, first, count)
+    return count, end
