@@ -17,7 +17,7 @@ from dse.relaxed import prices as pr
 from dse.relaxed.fit import Used
 from dse.relaxed.points import Points
 from dse.relaxed.price_table import PriceTable
-from dse.relaxed.relaxed_sizing import RelaxedSizing
+from dse.relaxed.relaxed_sizing import RelaxedSizing, Sized
 from dse.relaxed.resources import ALONG_X, ALONG_Y, WORDS
 from dse.relaxed.sizing import Sizing
 from dse.relaxed.twin import Cost, Twin
@@ -156,10 +156,7 @@ class Network:
         by_energy = weight * np.repeat(of_energy / energy, layers)
         by_cycles = weight * np.repeat(of_cycles / cycles, layers)
         self._through_prices(cost, prices, hardware, by_energy, by_cycles, by_price)
-        by_value = np.einsum("hrc,hrcv->hv", by_price, price_slopes)
-        by_excess = 2 * self._strength * sized.excess
-        by_value -= by_excess @ self.relaxed.relief
-        by_need = by_excess + np.einsum("hv,hvj->hj", by_value, sized.slopes)
+        by_need = self._through_hardware(sized, price_slopes, by_price)
         temporal, spatial = self.twin.share_used(points, self._shares(by_need, where, used))
         e, c = by_energy[:, None, None], by_cycles[:, None, None]
         temporal += e * cost.energy_temporal + c * cost.cycles_temporal
@@ -211,6 +208,14 @@ class Network:
             penalty += self._strength * over**2
             by_price[:, rows, column] += (2 * self._strength * over / total)[:, None]
         return penalty
+
+    def _through_hardware(self, sized: Sized, price_slopes: Floats, by_price: Floats) -> Floats:
+        """Return the derivatives by the logarithms of needs, ``(H, J)``, from those by prices."""
+        by_excess = 2 * self._strength * sized.excess
+        by_value = np.einsum("hrc,hrcv->hv", by_price, price_slopes)
+        by_value -= by_excess @ self.relaxed.relief
+        by_need: Floats = by_excess + np.einsum("hv,hvj->hj", by_value, sized.slopes)
+        return by_need
 
     @staticmethod
     def _through_prices(
