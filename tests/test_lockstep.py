@@ -197,14 +197,12 @@ def test_a_site_adds_up_to_what_its_best_design_is_worth(goal):
 
 
 def test_several_networks_are_searched_for_their_common_objective(tmp_path):
-    found = _found(
-        tmp_path, workload="dosa_bert,vgg16_conv1_1", optimizer="lockstep", samples=150
-    )
+    found = _found(tmp_path, workload="dosa_bert+vgg16_conv1_1", optimizer="lockstep", samples=150)
     assert len(found.metrics.networks) == 2
     edp = np.prod([network.edp for network in found.metrics.networks]) ** 0.5
     assert found.value == pytest.approx(edp, rel=1e-12)
     random = _found(
-        tmp_path / "random", workload="dosa_bert,vgg16_conv1_1", optimizer="random", samples=150
+        tmp_path / "random", workload="dosa_bert+vgg16_conv1_1", optimizer="random", samples=150
     )
     assert found.value < random.value
 
