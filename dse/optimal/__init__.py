@@ -1,0 +1,1 @@
+"""The optimum, with proof."""
