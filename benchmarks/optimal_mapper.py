@@ -31,6 +31,7 @@ from dse.mappers.optimal import OptimalMapper, OptimalSettings
 from dse.mapspace.constraints import Constraints
 from dse.mapspace.space import Mapspace
 from dse.plugins import plugin
+from dse.problem import Problem
 from dse.study.objective import objective
 from dse.template import ArchTemplate
 from dse.workload_file import read_workload
@@ -126,7 +127,9 @@ def measure(
                 "nodes": certificate.nodes,
                 "seconds": time.monotonic() - began,
                 "cpu_s": time.process_time() - cpu,
-                "tilings": math.prod(f.count for f in mapper.space_of(layer.problem, architecture).factors),
+                "tilings": math.prod(
+                    f.count for f in mapper.space_of(layer.problem, architecture).factors
+                ),
                 "size": float(Mapspace(layer.problem, architecture, constraints).size),
             }
             if arguments.others:
@@ -142,13 +145,11 @@ def measure(
 
 
 def other(
-    name: str, constraints: Constraints, goal: str, machine: HardwareBatch, problem: Any
+    name: str, constraints: Constraints, goal: str, machine: HardwareBatch, problem: Problem
 ) -> float:
     """Return what another mapper finds."""
     chosen = plugin("mapper", name)
-    mapper = chosen.factory(
-        NativeEvaluator(), constraints, objective(goal), chosen.settings_type()
-    )
+    mapper = chosen.factory(NativeEvaluator(), constraints, objective(goal), chosen.settings_type())
     found = mapper.map(machine, problem, np.array([OTHER_SAMPLES]), 0)
     return float(mapper.rank(found.metrics, problem, machine.architectures[0])[0])
 
@@ -176,7 +177,7 @@ def report(rows: list[dict[str, Any]]) -> None:
         print("  ".join(x.ljust(w) for x, w in zip(line, widths, strict=True)).rstrip())
     slope = growth(rows)
     if slope is not None:
-        print(f"\nCPU seconds grow as (partial mappings) ^ {slope[0]:.2f}; nodes as (tilings) ^ {slope[1]:.2f}")
+        print(f"\nCPU seconds grow as nodes ^ {slope[0]:.2f}, nodes as tilings ^ {slope[1]:.2f}")
 
 
 def growth(rows: list[dict[str, Any]]) -> tuple[float, float] | None:
@@ -220,9 +221,7 @@ def brute(arguments: argparse.Namespace) -> int:
     for arch in (a for a in arguments.archs if a in HARDWARE):
         for case in cases(arch):
             least, count = every_mapping(case)
-            proofs = {
-                goal: proved(case, goal, samples=5000).certificates[0] for goal in least
-            }
+            proofs = {goal: proved(case, goal, samples=5000).certificates[0] for goal in least}
             same = all(proofs[goal].value == least[goal] for goal in least)
             proven = all(proof.optimal for proof in proofs.values())
             rows.append({"case": case.name, "mappings": count, "equal": same, "proven": proven})

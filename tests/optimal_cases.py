@@ -23,8 +23,22 @@ HARDWARE = {
         {"pe_dim": 2, "scratchpad_kb": 2, "accumulator_kb": 1},
     ],
     "eyeriss": [
-        {"glb_kb": 16, "columns": 4, "rows": 3, "ifmap_words": 8, "weight_words": 48, "psum_words": 8},
-        {"glb_kb": 16, "columns": 2, "rows": 4, "ifmap_words": 12, "weight_words": 48, "psum_words": 8},
+        {
+            "glb_kb": 16,
+            "columns": 4,
+            "rows": 3,
+            "ifmap_words": 8,
+            "weight_words": 48,
+            "psum_words": 8,
+        },
+        {
+            "glb_kb": 16,
+            "columns": 2,
+            "rows": 4,
+            "ifmap_words": 12,
+            "weight_words": 48,
+            "psum_words": 8,
+        },
     ],
     "simba": [
         {"global_kb": 16, "input_kb": 2, "weight_kb": 1, "accumulation_words": 32},
@@ -86,8 +100,8 @@ def every_mapping(case, most=None):
         count += len(batch)
         if most is not None and count > most:
             return None
-        for name in least:
-            least[name] = min(least[name], float(OBJECTIVES[name].rank(metrics).min()))
+        for name, value in least.items():
+            least[name] = min(value, float(OBJECTIVES[name].rank(metrics).min()))
     return least, count
 
 

@@ -103,7 +103,9 @@ def _proof(found: Certificate) -> str:
         return f"none: {found.assumed} ({nodes})"
     if found.optimal:
         return f"optimal: {found.assumed} ({nodes})"
-    return f"gap {100 * found.gap:.3g} % above the bound {found.bound:.6g}: {found.assumed} ({nodes})"
+    return (
+        f"gap {100 * found.gap:.3g} % above the bound {found.bound:.6g}: {found.assumed} ({nodes})"
+    )
 
 
 @contextmanager

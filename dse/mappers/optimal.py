@@ -36,7 +36,9 @@ class OptimalSettings:
         200_000_000, "partial mappings after which the proof is given up, the same on any machine"
     )
     threads: int = setting(2, "workers of the proof; the result does not depend on it")
-    seeding: int = setting(2000, "samples, of the budget, for the heuristics that the proof starts from")
+    seeding: int = setting(
+        2000, "samples, of the budget, for the heuristics that the proof starts from"
+    )
 
 
 class OptimalMapper(Mapper[OptimalSettings]):
@@ -87,7 +89,7 @@ class OptimalMapper(Mapper[OptimalSettings]):
         seed: int,
         best: list[Best],
     ) -> npt.NDArray[np.int64]:
-        """Let the heuristics find something to start from; return the samples that they may take."""
+        """Let the heuristics find a start; return the samples that they may take."""
         # one in sixteen samples is left to confirm what the search finds
         budget = np.minimum(self.settings.seeding, samples - np.maximum(1, samples // 16))
         budget = np.maximum(0, budget)

@@ -1,1 +1,1 @@
-"""Proven optima: exact mappings, exact co-search, and the certificates of both."""
+"""Exact searches: the best there is, with proof."""

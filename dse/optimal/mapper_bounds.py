@@ -24,7 +24,7 @@ from dse.optimal.mapper_labels import (
     Labels,
     window_at,
 )
-from dse.optimal.mapper_space import Stage, Tables
+from dse.optimal.mapper_tables import Int, Stage, Tables
 
 Floats = npt.NDArray[np.float64]
 
@@ -68,23 +68,24 @@ def _flow_bound(t: Tables, x: Draft, stage: Stage, f: int, tile: int) -> float:
     """Least energy of a flow that is not settled, whose receivers lie inside the stage."""
     v = x.value
     grid, tensor, low, high = x.bits[3], t.tensor[f], t.low[f], t.high[f]
-    words = v[FIRST + f]
+    words: float = v[FIRST + f]
     at = window_at(t, f)
-    rest = t.rest[tensor, tile]
+    rest: float = t.rest[tensor, tile]
     if low < 0 or (x.bits[0] >> f & 1):
-        outer = t.outside[tile]
+        outer: float = t.outside[tile]
     elif at >= 0 and v[at + STATUS] != REST:
         outer = rest
     else:
         outer = t.moves[tensor, tile] if stage.last_spatial else rest
-    parts_so_far = v[FIRST + t.low.shape[0] + f]
+    parts_so_far: float = v[FIRST + t.low.shape[0] + f]
     linked = at >= 0 and (x.bits[2] != 0 or v[at + GRID_LEVEL] >= 0.0)
     if linked:
         parts_so_far = _parts_without_windows(t, f, grid)
     passed = stage.last_spatial or high < stage.level or (high == stage.level)
     parts = outer if passed else rest
-    content = words * parts_so_far * t.used[grid, high + 1] * parts
-    per = t.share[high] / t.block[high]
+    content: float = words * parts_so_far * t.used[grid, high + 1] * parts
+    per: float = t.share[high] / t.block[high]
+    energy: float
     if t.read_write[tensor]:
         again = t.spread[high]
         if stage.last_spatial:
@@ -95,7 +96,7 @@ def _flow_bound(t: Tables, x: Draft, stage: Stage, f: int, tile: int) -> float:
         energy = content * per * t.read_pj[high]
     if low < 0:
         return energy
-    fills = words * t.used[grid, low + 1] * outer
+    fills: float = words * t.used[grid, low + 1] * outer
     if t.read_write[tensor]:
         again = t.spread[low]
         if stage.last_spatial:
@@ -103,7 +104,8 @@ def _flow_bound(t: Tables, x: Draft, stage: Stage, f: int, tile: int) -> float:
         fills -= t.total[tensor] * again
     elif at >= 0:
         fills = (fills / t.fan[grid, low + 1] if linked else fills) - t.spread[low]
-    return energy + max(0.0, fills) * t.share[low] / t.block[low] * t.fill_pj[low]
+    per = t.share[low] / t.block[low] * t.fill_pj[low]
+    return energy + max(0.0, fills) * per
 
 
 @inner
@@ -218,7 +220,7 @@ def _window_as_good(v: Floats, w: Floats, at: int, same_grid: bool) -> bool:
     settled = v[at + STATUS] == MOVES and w[at + STATUS] == MOVES
     if v[at + STATUS] == MIXED and w[at + STATUS] == MIXED and not on_grid:
         settled = True
-    last = STATUS if not settled else np.int64(-1)
+    last = STATUS if not settled else Int(-1)
     for i in range(last + 1):
         if v[at + i] != w[at + i]:
             return False

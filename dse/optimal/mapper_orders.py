@@ -144,7 +144,7 @@ def _best(
         for i, ((rest, runs), order) in enumerate(items)
         if not any(
             j != i and other_runs == runs and _as_good(other, rest, relevance.head)
-            for j, ((other, other_runs), _) in enumerate(items)  # type: ignore[misc]
+            for j, ((other, other_runs), _) in enumerate(items)
         )
     ]
 

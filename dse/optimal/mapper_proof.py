@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 
 import numpy as np
@@ -21,7 +22,8 @@ from dse.model import arrays as a
 from dse.optimal.mapper_bounds import DELAY, EDP, ENERGY_ONLY, FRONT, Goal
 from dse.optimal.mapper_labels import Floats
 from dse.optimal.mapper_search import KINDS, Found, search
-from dse.optimal.mapper_space import Layout, TooLargeError
+from dse.optimal.mapper_space import Layout
+from dse.optimal.mapper_tables import TooLargeError
 from dse.problem import Problem
 
 #: Keep/bypass patterns beyond which no bound is looked for.
@@ -94,7 +96,8 @@ def prove(
     """Search the whole space and price what may be the best of it.
 
     Args:
-        space, architecture: what is searched, and on what.
+        space: what is searched.
+        architecture: the hardware.
         kind: a key of :data:`dse.optimal.mapper_search.KINDS`.
         version: of Timeloop.
         gap: relative gap at which the proof may stop.
@@ -119,7 +122,7 @@ def prove(
             if kind != "front":
                 dive = search(
                     layout, goal_of(KINDS[kind], layout, best, none), threads,
-                    lambda tried, before=nodes: late(before + tried), lambda _, __: None, BEAM,
+                    partial(_after, late, nodes), lambda _, __: None, BEAM,
                 )  # fmt: skip
                 nodes += dive.tried
                 known, spent = settle(dive, kind, best, min(samples, DIVE_SAMPLES), confirm)
@@ -134,7 +137,7 @@ def prove(
 
             found = search(
                 layout, goal_of(KINDS[kind], layout, limit, none), threads,
-                lambda tried, before=before: late(before + tried), progress,
+                partial(_after, late, before), progress,
             )  # fmt: skip
             nodes += found.tried
             complete &= found.complete
@@ -213,6 +216,11 @@ def _lowest(cycles: Floats, energy: Floats) -> npt.NDArray[np.intp]:
     return order[first]
 
 
+def _after(late: Callable[[int], bool], before: int, tried: int) -> bool:
+    """Whether to give up, when ``before`` nodes were spent on other searches."""
+    return late(before + tried)
+
+
 def settle(
     found: Found,
     kind: str,
@@ -246,6 +254,6 @@ def settle(
 def values(kind: str, cycles: Floats, energy: Floats) -> Floats:
     """Objective of points."""
     number = KINDS[kind]
-    if number == EDP or number == FRONT:
+    if number in (EDP, FRONT):
         return cycles * energy
     return energy if number == ENERGY_ONLY else cycles

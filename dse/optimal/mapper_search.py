@@ -12,15 +12,17 @@ import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from dse.mapping import MappingBatch
 from dse.optimal.mapper_bounds import DELAY, EDP, ENERGY_ONLY, FRONT, Goal
-from dse.optimal.mapper_labels import FIRST, Labels, new_draft, new_labels
-from dse.optimal.mapper_space import Layout, Stage, Tables
+from dse.optimal.mapper_labels import FIRST, GRID_LEVEL, WINDOW, Labels, new_draft, new_labels
+from dse.optimal.mapper_space import Layout
 from dse.optimal.mapper_stages import TRIED, spatial_into, temporal_into
+from dse.optimal.mapper_tables import Stage, Tables
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -62,7 +64,8 @@ class Found:
         return batch
 
 
-Stop = Callable[[float, int], bool]
+#: Is told the nodes so far; says whether to give up.
+Stop = Callable[[int], bool]
 
 
 def search(
@@ -112,6 +115,9 @@ def _start(t: Tables) -> Labels:
     labels.value[0, FIRST + flows : FIRST + 2 * flows] = 1.0
     labels.moved[0] = int((mac << np.arange(flows)).sum())
     labels.alive[0] = True
+    windows = int(t.window_flow.max(initial=-1) + 1)
+    at = labels.value.shape[1] - WINDOW * windows
+    labels.value[0, at + GRID_LEVEL :: WINDOW] = -1.0  # on no grid
     return labels
 
 
@@ -131,7 +137,7 @@ def _narrow(goal: Goal, labels: Labels, beam: int) -> Labels:
     if len(labels.tile) <= beam:
         return labels
     best = np.sort(np.argsort(_bounds(goal, labels), kind="stable")[:beam])
-    return Labels(*(x[best] for x in labels))
+    return _each_array(labels, lambda x: x[best])
 
 
 def _run(
@@ -188,14 +194,19 @@ def _each(
             yield work(task)
 
 
+def _each_array(labels: Labels, change: Callable[[Any], Any]) -> Labels:
+    return Labels(*map(change, labels))
+
+
 def _cut(labels: Labels, count: int) -> Labels:
-    return Labels(*(x[:count].copy() for x in labels))
+    return _each_array(labels, lambda x: x[:count].copy())
 
 
 def _join(parts: list[Labels], t: Tables) -> Labels:
     if not parts:
         return new_labels(0, t)
-    return Labels(*(np.concatenate(x) for x in zip(*parts, strict=True)))
+    joined: list[Any] = [np.concatenate(x) for x in zip(*parts, strict=True)]
+    return Labels(*joined)
 
 
 def _write(
@@ -227,7 +238,8 @@ def _write(
 
 def _extents(t: Tables, tile: int) -> Ints:
     digit = (tile // t.stride) % t.digit
-    return t.divisor[np.arange(len(digit)), digit]
+    result: Ints = t.divisor[np.arange(len(digit)), digit]
+    return result
 
 
 def _order(layout: Layout, s: int, loops: list[int], batch: MappingBatch, column: int) -> None:
@@ -244,7 +256,7 @@ def _order(layout: Layout, s: int, loops: list[int], batch: MappingBatch, column
 
 def _axes(layout: Layout, s: int, grid: int, batch: MappingBatch, column: int) -> None:
     """Put the dimensions of level s on their axes, X before Y."""
-    base = layout.space._axis_order[s].tolist()  # noqa: SLF001
+    base = layout.space._axis_order[s].tolist()
     axis = layout.space.arrays.axis[s]
     on_y = {d: axis[d] == 1 for d in base}
     for i, d in enumerate(layout.active):

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from dse.model.jit import compiled, inner
 from dse.optimal.mapper_bounds import Goal, hopeless, keep_label, set_bound, value_of
+from dse.optimal.mapper_flows import run_loops, spread_out, start_flow
 from dse.optimal.mapper_labels import (
     ENERGY,
     REST,
@@ -15,14 +16,11 @@ from dse.optimal.mapper_labels import (
     STATUS,
     Draft,
     Labels,
-    forget_links,
-    run_loops,
-    settle_flows,
-    spread_out,
-    start_flow,
     window_at,
 )
-from dse.optimal.mapper_space import Stage, Tables
+from dse.optimal.mapper_settle import settle_flows
+from dse.optimal.mapper_tables import Int, Stage, Tables
+from dse.optimal.mapper_windows import forget_links
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -79,8 +77,8 @@ def _close(out: Labels, first: int, count: int) -> int:
 @inner
 def _states(t: Tables, x: Draft, s: int) -> tuple[int, int]:
     """Tensors of which some flow is at rest, and window rows that alone have moved in some."""
-    resting = np.int64(0)
-    moving = np.int64(0)
+    resting = Int(0)
+    moving = Int(0)
     for f in range(t.low.shape[0]):
         if t.low[f] < 0 or t.low[f] >= s or x.bits[1] >> f & 1:
             continue
@@ -89,7 +87,7 @@ def _states(t: Tables, x: Draft, s: int) -> tuple[int, int]:
             if x.value[at + STATUS] == REST:
                 resting |= 1 << t.tensor[f]
             elif x.value[at + STATUS] == RUNS:
-                moving |= 1 << np.int64(x.value[at + RUN])
+                moving |= 1 << Int(x.value[at + RUN])
         elif not x.bits[0] >> f & 1:
             resting |= 1 << t.tensor[f]
     return resting, moving
@@ -105,10 +103,10 @@ def _repeats(t: Tables, x: Draft, order: npt.NDArray[np.int8], s: int) -> bool:
         if x.bits[1] >> f & 1:
             continue
         tensor = t.tensor[f]
-        row = np.int64(-1)
+        row = Int(-1)
         first = moved = 0.0
         for p in range(order.shape[0]):
-            d = np.int64(order[p])
+            d = Int(order[p])
             if d < 0:
                 break
             q = t.row[tensor, d]
@@ -127,7 +125,7 @@ def _repeats(t: Tables, x: Draft, order: npt.NDArray[np.int8], s: int) -> bool:
 
 
 @inner
-def _rest_of(t: Tables, x: Draft, order: npt.NDArray[np.int8]) -> float:
+def _rest_of(x: Draft, order: npt.NDArray[np.int8]) -> float:
     whole = 1.0
     for p in range(order.shape[0]):
         if order[p] >= 0:
@@ -154,7 +152,7 @@ def _extend(
         if stage.spare[o] and not _repeats(t, x, order, s):
             continue
         changed = True
-        run_loops(t, x, order, s, _rest_of(t, x, order))
+        run_loops(t, x, order, s, _rest_of(x, order))
         for f in range(t.low.shape[0]):
             if t.low[f] == s:
                 start_flow(t, x, f, tile)
@@ -162,9 +160,7 @@ def _extend(
                 forget_links(t, x, f, tile)
         if stage.last_spatial:
             settle_flows(t, x, s, tile)
-        count = _offer(
-            t, goal, stage, x, out, first, count, tile, i, o, least, tally
-        )
+        count = _offer(t, goal, stage, x, out, first, count, tile, i, o, least, tally)
     return count
 
 
@@ -209,8 +205,8 @@ def temporal_into(
         first = count
         more = _first_source(stage, x)
         while more:
-            low = np.int64(0)
-            mask = np.int64(0)
+            low = Int(0)
+            mask = Int(0)
             for d in range(x.digit.shape[0]):
                 low += x.low_digit[d] * t.stride[d]
                 x.extent[d] = t.divisor[d, x.low_digit[d]]
@@ -244,11 +240,11 @@ def spatial_into(
         tile = tiles[place]
         first = count
         for vector in range(stage.vectors.shape[0]):
-            low = np.int64(0)
+            low = Int(0)
             for d in range(x.digit.shape[0]):
                 digit = stage.source[vector, d, (tile // t.stride[d]) % t.digit[d]]
                 if digit < 0:
-                    low = np.int64(-1)
+                    low = Int(-1)
                     break
                 low += digit * t.stride[d]
                 x.extent[d] = t.divisor[d, digit]
@@ -266,7 +262,7 @@ def spatial_into(
                 if stage.last_spatial:
                     settle_flows(t, x, stage.level - 1, tile)
                 count = _offer(
-                    t, goal, stage, x, out, first, count, tile, i, np.int64(vector), least, tally
+                    t, goal, stage, x, out, first, count, tile, i, Int(vector), least, tally
                 )
         count = _close(out, first, count)
     return count, end

@@ -1,0 +1,196 @@
+"""What each stage of the search may reach, and what the rest costs at least."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dse.mapspace.space import Slot
+from dse.optimal.mapper_grids import Grids
+from dse.optimal.mapper_orders import Orders, orders
+from dse.optimal.mapper_tables import Flags, Floats, Ints, Stage, Tables
+
+if TYPE_CHECKING:
+    from dse.optimal.mapper_space import Layout
+
+
+def stages_of(layout: Layout, grids: Grids) -> list[Stage]:
+    """Stages from the inside out, with what may be reached at each."""
+    levels = layout.levels
+    alive = _reachable(layout)
+    stages: list[Stage] = []
+    spatial = list(grids.vectors)
+    for s in range(levels):
+        later = _later(layout, s - 1)
+        if s in grids.vectors:
+            stages.append(_spatial_stage(layout, grids, s, spatial, alive[2 * s], later))
+        fits = alive[2 * s + 1] & _capacity(layout, s)
+        stages.append(_temporal_stage(layout, s, spatial, fits, _later(layout, s)))
+    return stages
+
+
+def _slot(layout: Layout, d: int, s: int, *, spatial: bool) -> Slot | None:
+    return next(
+        (x for x in layout.space.slots[layout.active[d]] if x.level == s and x.spatial == spatial),
+        None,
+    )
+
+
+def _sources(layout: Layout, s: int, *, spatial: bool) -> list[Flags]:
+    """Per dimension ``(from, to)``: which digit may lead to which."""
+    result = []
+    for d, values in enumerate(layout._divisors):
+        slot = _slot(layout, d, s, spatial=spatial)
+        allowed = np.zeros((len(values), len(values)), np.bool_)
+        for i, low in enumerate(values):
+            for j, high in enumerate(values):
+                if high % low:
+                    continue
+                n = high // low
+                if slot is None:
+                    allowed[i, j] = n == 1
+                elif slot.fixed:
+                    allowed[i, j] = n == slot.fixed
+                else:
+                    allowed[i, j] = n <= slot.cap
+        result.append(allowed)
+    return result
+
+
+def _reachable(layout: Layout) -> list[Flags]:
+    """Tiles, per half stage, from which the bounds can still be reached."""
+    size = len(layout.digits)
+    good: list[Flags] = [np.zeros(n, np.bool_) for n in layout.digits]
+    for flags in good:
+        flags[-1] = True
+    alive: list[Flags] = []
+    for s in range(layout.levels - 1, -1, -1):
+        for spatial in (False, True):
+            full: Flags = np.ones(1, np.bool_)
+            for d in range(size):
+                full = (full[:, None] & good[d][None, :]).reshape(-1)
+            alive.insert(0, full)
+            links = _sources(layout, s, spatial=spatial)
+            good = [np.asarray((links[d] & good[d][None, :]).any(axis=1)) for d in range(size)]
+    return alive
+
+
+def _capacity(layout: Layout, s: int) -> Flags:
+    """Tiles that fit level s, and fill it as far as they must."""
+    hw = layout._hardware
+    used = (layout.tables.words * layout.keep[s][:, None]).sum(axis=0)
+    size = int(hw.size_words[s, 0])
+    if size < 0:
+        return np.ones(used.shape, np.bool_)
+    usable = math.floor(size / hw.multiple_buffering[s, 0])
+    result: Flags = (used <= usable) & (used >= usable * hw.min_utilization[s, 0])
+    return result
+
+
+def _later(layout: Layout, s: int) -> Floats:
+    """Least energy of the flows that start above a level outside s, for every tile at s."""
+    t = layout.tables
+    total = np.zeros(t.words.shape[1])
+    for k in range(s + 1, layout.levels):
+        flows = [f for f in range(len(t.low)) if t.low[f] == k]
+        if not flows:
+            continue
+        energy = np.zeros_like(total)
+        # parts of a window on a grid outside may coincide, or be handed on by neighbours
+        outer = t.rest if any(u > k for u in layout.spatial_levels) else t.moves
+        for f in flows:
+            energy += least_energy(t, f, t.words[t.tensor[f]] * outer[t.tensor[f]])
+        energy[~_capacity(layout, k)] = np.inf
+        total += _least_of_multiples(layout, energy)
+    return total
+
+
+def least_energy(t: Tables, f: int, words: Floats) -> Floats:
+    """Least energy of a flow that moves so many words in all."""
+    low, high, tensor = t.low[f], t.high[f], t.tensor[f]
+    if t.read_write[tensor]:
+        return np.asarray(words / t.block[high] * t.update_pj[high] * t.share[high])
+    energy = words / t.block[high] * t.read_pj[high] * t.share[high]
+    fills = np.maximum(0.0, words - t.spread[low]) / t.block[low]
+    return np.asarray(energy + fills * t.fill_pj[low] * t.share[low])
+
+
+def _least_of_multiples(layout: Layout, values: Floats) -> Floats:
+    """For every tile the least value of a tile whose extents are multiples of its own."""
+    cube = values.reshape(layout.digits or [1]).copy()
+    for d, divs in enumerate(layout._divisors):
+        view = np.moveaxis(cube, d, 0)
+        for i, low in enumerate(divs):
+            for j in range(i + 1, len(divs)):
+                if divs[j] % low == 0:
+                    view[i] = np.minimum(view[i], view[j])
+    return cube.reshape(-1)
+
+
+def _padded(layout: Layout, links: list[Flags]) -> Ints:
+    size = max(layout.digits, default=1)
+    table = np.full((len(links), size, size + 1), -1, np.int64)
+    for d, allowed in enumerate(links):
+        for j in range(allowed.shape[1]):
+            found = np.flatnonzero(allowed[:, j])
+            table[d, j, : len(found)] = found
+    return table
+
+
+def _widest(layout: Layout, outside: list[int]) -> float:
+    space = layout.space.arrays
+    return float(math.prod(space.fanout_x[s] * space.fanout_y[s] for s in outside))
+
+
+_NO_ORDERS = Orders(
+    np.zeros((1, 1, 2), np.int64), np.full((1, 1), -1, np.int8), np.zeros(1, np.bool_)
+)
+
+
+def _temporal_stage(
+    layout: Layout, s: int, spatial: list[int], fits: Flags, later: Floats
+) -> Stage:
+    space = layout.space
+    free_start, free_count = int(space.arrays.free_start[s]), int(space.arrays.free_count[s])
+    index = {d: i for i, d in enumerate(layout.active)}
+    order = space.arrays.order[s].tolist()
+    slotted = {i for i in index.values() if _slot(layout, i, s, spatial=False)}
+    listed = tuple(index[d] for d in order[:free_start] if d in index and index[d] in slotted)
+    free = tuple(index[d] for d in order[free_start : free_start + free_count] if d in index)
+    table = orders(layout.relevance, listed, free)
+    most = int((table.first[:, :, 1:] - table.first[:, :, :-1]).max())
+    outside = [u for u in spatial if u > s]
+    return Stage(
+        s, False, not outside, _padded(layout, _sources(layout, s, spatial=False)), fits,
+        table.first, table.loops, table.spare,
+        np.zeros((0, 0), np.int64), np.zeros((0, 0), np.int64),
+        most, later, _widest(layout, outside),
+    )  # fmt: skip
+
+
+def _spatial_stage(
+    layout: Layout, grids: Grids, s: int, spatial: list[int], fits: Flags, later: Floats
+) -> Stage:
+    choices = grids.vectors[s]
+    vectors = np.array([f for f, _ in choices], np.int64)
+    child = np.full((len(grids.fan), len(choices)), -1, np.int64)
+    low, high = grids.parents[s]
+    child[low:high] = grids.span[s][0] + np.arange((high - low) * len(choices)).reshape(
+        high - low, len(choices)
+    )
+    outside = [u for u in spatial if u > s]
+    none: Any = _NO_ORDERS
+    size = max(layout.digits, default=1)
+    source = np.full((len(choices), len(layout.digits), size), -1, np.int64)
+    for v, (factors, _) in enumerate(choices):
+        for d, values in enumerate(layout._divisors):
+            for j, value in enumerate(values):
+                if value % factors[d] == 0:
+                    source[v, d, j] = values.index(value // factors[d])
+    return Stage(
+        s, True, not outside, source, fits,
+        none.first, none.loops, none.spare, vectors, child,
+        1, later, _widest(layout, outside),
+    )  # fmt: skip
