@@ -196,15 +196,28 @@ def test_a_site_adds_up_to_what_its_best_design_is_worth(goal):
     assert site.spent == 40
 
 
+_TWO_NETWORKS = """\
+networks:
+  - name: small
+    shape: cnn-layer
+    layers:
+      - {name: conv, R: 3, S: 3, P: 14, Q: 14, C: 32, K: 64}
+      - {name: dense, C: 256, K: 128, count: 2}
+  - name: large
+    shape: cnn-layer
+    layers:
+      - {name: conv, R: 3, S: 3, P: 56, Q: 56, C: 64, K: 64, count: 3}
+"""
+
+
 def test_several_networks_are_searched_for_their_common_objective(tmp_path):
-    found = _found(tmp_path, workload="dosa_bert+vgg16_conv1_1", optimizer="lockstep", samples=150)
-    assert len(found.metrics.networks) == 2
-    edp = np.prod([network.edp for network in found.metrics.networks]) ** 0.5
-    assert found.value == pytest.approx(edp, rel=1e-12)
-    random = _found(
-        tmp_path / "random", workload="dosa_bert+vgg16_conv1_1", optimizer="random", samples=150
-    )
-    assert found.value < random.value
+    file = tmp_path / "two.yaml"
+    file.write_text(_TWO_NETWORKS, encoding="utf-8")
+    found = _found(tmp_path, workload=str(file), optimizer="lockstep", samples=300)
+    small, large = found.metrics.networks
+    assert found.value == pytest.approx((small.edp * large.edp) ** 0.5, rel=1e-12)
+    other = _found(tmp_path / "random", workload=str(file), optimizer="random", samples=300)
+    assert found.value < other.value
 
 
 def _found(tmp_path, **settings):

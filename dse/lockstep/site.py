@@ -189,7 +189,7 @@ def _slopes(goal: Objective, here: DesignMetrics) -> list[Slope]:
             values = []
             for step in (_STEP, -_STEP):
                 moved = list(parts)
-                one = parts[index]
+                one = moved[index]
                 moved[index] = _scaled(
                     one, one.energy_pj * (1 + step * energy), one.cycles * (1 + step * cycles)
                 )
