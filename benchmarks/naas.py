@@ -199,7 +199,7 @@ def _print_ablation(rows: list[dict[str, Any]]) -> list[str]:
         ]
         gains = {
             "the full search over sizing": middle["sizing"] / middle["+mapping"],
-            "importance over index": middle["index"] / middle["+mapping"],
+            "importance over index": middle["index"] / middle["importance"],
         }
         title = SCENARIOS[row["chip"]].title
         print(f"| {title} | {row['network']} | " + " | ".join(cells) + " | "

@@ -53,12 +53,14 @@ SCENARIOS = {
     )
 }
 
-#: Searches of the ablation: settings of the optimizer.
+#: Searches of the ablation: settings of the optimizer. How orders are encoded is compared from the
+#: centre of the space, where nothing of the chip is known.
 VARIANTS: dict[str, dict[str, str]] = {
     "sizing": {"search": "sizing"},
     "+connectivity": {"search": "connectivity"},
     "+mapping": {"search": "mapping"},
-    "index": {"search": "mapping", "encoding": "index"},
+    "importance": {"search": "mapping", "start": "center"},
+    "index": {"search": "mapping", "start": "center", "encoding": "index"},
 }
 
 

@@ -52,7 +52,9 @@ class NaasSettings:
     """Settings of NAAS."""
 
     population: int = setting(20, "hardware per generation")
-    sigma: float = setting(0.2, "first step size, of numbers in 0 to 1")
+    sigma: float | None = setting(
+        None, "first step size, of numbers in 0 to 1; null: 0.1 from a chip, 0.3 from the center"
+    )
     encoding: str = setting("importance", "of parallel dimensions and loop orders: or index")
     search: str = setting(
         "mapping",
@@ -205,7 +207,7 @@ class Naas(Optimizer[NaasSettings]):
         box = np.tile([0.0, 1.0], (self._width, 1))
         return CMA(
             np.clip(mean, 0.0, 1.0),
-            self.settings.sigma,
+            self.settings.sigma or (0.1 if self._from_chip else 0.3),
             bounds=box,
             population_size=self.settings.population,
         )
@@ -225,7 +227,7 @@ def _check(s: NaasSettings) -> None:
     for name, least in (("population", 4), ("max_draws", 1)):
         if getattr(s, name) < least:
             raise SpecError(f"optimizer.{name} = {getattr(s, name)}, expected at least {least}")
-    if not 0 < s.sigma <= 10:
+    if s.sigma is not None and not 0 < s.sigma <= 10:
         raise SpecError(f"optimizer.sigma = {s.sigma}, expected above 0 and at most 10")
     if s.mappings_per_hardware is not None and s.mappings_per_hardware < 1:
         raise SpecError(

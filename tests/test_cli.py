@@ -206,7 +206,7 @@ def test_help_of_commands(capsys):
         assert f"python -m dse {command}" in capsys.readouterr().out
     main(["run", "--help"])
     out = capsys.readouterr().out
-    for word in ("samples=null", "optimizer.mappings_per_hardware=null", "ga nsga2"):
+    for word in ("samples=null", "optimizer.mappings_per_hardware=null", "lockstep"):
         assert word in out
 
 

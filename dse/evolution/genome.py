@@ -93,6 +93,7 @@ class Genome:
 
     Attributes:
         arrays: for :func:`dse.evolution.decode.build_into`.
+        free: whether there is anything to search; if not, one number stands there for nothing.
         start: ``(n,)`` where a search starts.
         spatial_used, temporal_used: ``(L, D)`` places that any of the spaces has.
     """
@@ -108,10 +109,11 @@ class Genome:
         self.temporal_used = np.zeros((levels, dimensions), np.bool_)
         self.spatial_used = np.zeros((levels, dimensions), np.bool_)
         self.arrays = GenomeArrays(**self._factor_arrays(), **self._order_arrays())
-        self.start = np.array(self._start)
+        self.free = bool(self._start)
+        self.start = np.array(self._start or [_UNDECIDED])
 
     def __len__(self) -> int:
-        return len(self._start)
+        return len(self.start)
 
     def empty_batch(self, count: int) -> MappingBatch:
         """Return memory for ``count`` mappings on any of the hardware."""

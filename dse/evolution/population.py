@@ -73,7 +73,7 @@ class Population:
         """
         searches, count, n = len(own), strategies.population, len(self.genome)
         # so many that mostly one round is enough
-        drawn = min(int(np.ceil(count / max(self._fitting, 0.25))), 4 * count) if n else count
+        drawn = min(int(np.ceil(count / max(self._fitting, 0.25))), 4 * count)
         x = strategies.sample(self._rng.standard_normal((searches, drawn, n)))
         mappings, ok = self._read(x.reshape(-1, n), np.repeat(own, drawn), repair)
         if not repair:
@@ -84,7 +84,7 @@ class Population:
             chosen = (first + drawn * np.arange(searches)[:, None]).reshape(-1)
             mappings, ok = mappings.take(chosen), ok[chosen]
         flat, machines = x.reshape(-1, n), np.repeat(own, count)
-        for _ in range(rounds - 1 if n else 0):
+        for _ in range(rounds - 1):
             again = np.flatnonzero(~ok)
             if not again.size:
                 break

@@ -148,6 +148,8 @@ class CmaMapper(Mapper[CmaSettings]):
             strategies.update(x, value)
             left[own] -= ok.sum(axis=1)
             stalled[own] = np.where(better, 0, stalled[own] + 1)
+            if not population.genome.free:
+                return
             going = np.flatnonzero((left[own] > 0) & ok.any(axis=1))
             own = own[going]
             strategies.keep(going)

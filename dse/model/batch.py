@@ -134,8 +134,8 @@ def _by_keep(
 
 
 def _patterns(keep: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-    """Number the keep/bypass patterns of a batch, ``(L, T, B)`` to ``(B,)``."""
-    flat = keep.reshape(-1, keep.shape[2])
+    """Number keep/bypass patterns ``(L, T, B)`` to ``(B,)``."""
+    flat = keep.reshape(keep.shape[0] * keep.shape[1], -1)
     if len(flat) < 63:
         return np.left_shift(1, np.arange(len(flat), dtype=np.int64)) @ flat
     _, numbers = np.unique(np.packbits(flat, axis=0), axis=1, return_inverse=True)

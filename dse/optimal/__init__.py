@@ -1,1 +1,1 @@
-"""Exact searches: the best there is, with proof."""
+"""Proven optima: exact mappings, exact co-search, and the certificates of both."""
