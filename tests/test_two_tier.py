@@ -59,7 +59,7 @@ def test_classes_are_priced_exactly_and_complete(seed: int) -> None:
         some = rng.permutation(fits)[:200]
         if not len(some):
             continue
-        own = [table.mappings(frame, int(rows.index[r]))[0] for r in some]
+        own = [table.mapping(frame, int(rows.index[r])) for r in some]
         m = evaluator.evaluate(architecture, problem, MappingBatch.of(own))
         assert m.valid.all()
         assert ((m.cycles == rows.cycles[some]) | (m.cycles == rows.cycles[some] + 1)).all()

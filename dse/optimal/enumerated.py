@@ -122,12 +122,12 @@ class EnumeratedTable(LayerTable):
         index = np.arange(start, start + len(batch), dtype=np.int64)
         return Rows(index, totals.cycles, base, accesses, need).take(fits)
 
-    def mappings(self, frame: Frame, number: int) -> list[Mapping]:
-        """See :meth:`dse.optimal.layer_table.LayerTable.mappings`."""
+    def mapping(self, frame: Frame, number: int) -> Mapping:
+        """See :meth:`dse.optimal.layer_table.LayerTable.mapping`."""
         start = 0
         for batch in self._mappings(frame):
             if number < start + len(batch):
-                return [batch[number - start]]
+                return batch[number - start]
             start += len(batch)
         raise IndexError(f"mapping {number} of {start}")
 

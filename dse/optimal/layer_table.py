@@ -62,8 +62,12 @@ class LayerTable(ABC):
         """
 
     @abstractmethod
-    def mappings(self, frame: Frame, number: int) -> list[Mapping]:
-        """Return the mappings that a row stands for in a frame, the likeliest best one first.
+    def mapping(self, frame: Frame, number: int) -> Mapping:
+        """Return the mapping of a row in a frame."""
 
-        None of them costs less than the row says. They need not all fit where the row does.
+    def variants(self, frame: Frame, number: int) -> list[Mapping]:  # noqa: ARG002 - for subclasses
+        """Return what else a row stands for, where its own mapping takes more than the row says.
+
+        None of them costs less than the row says. They need not fit where the row does.
         """
+        return []

@@ -214,10 +214,15 @@ class Settler:
         parts: list[MappingBatch] = []
         points = []
         for n, layer in enumerate(self._space.workload):
-            numbers = [int(pool.rows.index[r]) for r in choices[n]]
-            every = [m for i in numbers for m in self._tables.layers[n].mappings(frame, i)]
-            batch = MappingBatch.of(every)
+            table = self._tables.layers[n]
+            numbers = pool.rows.index[choices[n]].tolist()
+            batch = MappingBatch.of([table.mapping(frame, i) for i in numbers])
             m = self._evaluator.evaluate(architecture, layer.problem, batch)
+            above = np.flatnonzero(m.cycles > pool.rows.cycles[choices[n]])
+            others = [x for r in above for x in table.variants(frame, numbers[r])]
+            if others:
+                batch = MappingBatch.concatenate([batch, MappingBatch.of(others)])
+                m = self._evaluator.evaluate(architecture, layer.problem, batch)
             kept = np.flatnonzero(m.valid)
             kept = kept[np.lexsort((m.energy_pj[kept], m.cycles[kept]))]
             parts.append(batch.take(kept))

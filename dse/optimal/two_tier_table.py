@@ -229,11 +229,19 @@ class TwoTierTable(LayerTable):
                 wanted[:, v] = need[:, _NEEDING[size.level]]
         return Rows(given, cycles, base, accesses, wanted)
 
-    def mappings(self, frame: Frame, number: int) -> list[Mapping]:
-        """See :meth:`dse.optimal.layer_table.LayerTable.mappings`.
+    def mapping(self, frame: Frame, number: int) -> Mapping:
+        """See :meth:`dse.optimal.layer_table.LayerTable.mapping`."""
+        return self._mappings(frame, number)[0]
 
-        The first has the largest spatial factors; others only matter for Timeloop's rounding.
+    def variants(self, frame: Frame, number: int) -> list[Mapping]:
+        """See :meth:`dse.optimal.layer_table.LayerTable.variants`.
+
+        They have smaller spatial factors: Timeloop's rounding may spare them a cycle.
         """
+        return self._mappings(frame, number, every=True)[1:]
+
+    def _mappings(self, frame: Frame, number: int, *, every: bool = False) -> list[Mapping]:
+        """Return the mapping with the largest spatial factors, or those with all of them."""
         machine = machine_of([frame])
         wide = len(self._divisors[1])
         pair: tuple[int, ...] | None = None
@@ -251,10 +259,11 @@ class TwoTierTable(LayerTable):
                 for i, most in ((0, machine.most_rows), (1, machine.most_columns))
             ]
         )
+        pairs = list(itertools.product(*choices))
         space = self._space.on(frame.architecture)
         return [
             self._mapping(space.empty_batch(1)[0], row, tile, pair)
-            for pair in itertools.product(*choices)
+            for pair in (pairs if every else pairs[:1])
         ]
 
     def _mapping(self, mapping: Mapping, row: Ints, tile: Ints, pair: tuple[int, ...]) -> Mapping:
