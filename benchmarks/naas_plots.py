@@ -49,7 +49,9 @@ def _save(figure: Any, path: Path) -> None:  # noqa: ANN401
 
 def _gains(rows: Rows) -> Any:  # noqa: ANN401
     """Speed-up, energy saving and EDP reduction per network (the paper's figures 5 and 6)."""
-    figure, axes = plt.subplots(1, len(rows), figsize=(2.4 * len(rows), 2.9), squeeze=False)
+    figure, axes = plt.subplots(
+        1, len(rows), figsize=(2.4 * len(rows), 2.9), squeeze=False, sharey=True
+    )
     for axis, row in zip(axes[0], rows, strict=True):
         names = [n["name"] for n in row["networks"]]
         speed = np.array([n["chip"]["cycles"] / n["searched"]["cycles"] for n in row["networks"]])
