@@ -64,6 +64,11 @@ class OptimalSearch(Optimizer[OptimalSettings]):
         samples: int,
     ) -> None:
         super().__init__(space, settings, rng, samples)
+        if space.workload.networks:
+            raise SpecError(
+                f"optimizer=optimal: workload = {space.workload.name}, expected one network: the "
+                "mean over several is geometric, and its optimum is not proven so"
+            )
         self._goal()
         for name, least in (("gap", 0.0), ("nodes", 1), ("time", 0.0), ("mappings", 1)):
             value = getattr(settings, name)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+import dse
 from dse import catalog
 from dse.cli import main
 from dse.components.chain import energy_chain
@@ -187,3 +188,13 @@ def test_optima_on_gemmini_are_shipped(network: str, monkeypatch: pytest.MonkeyP
     assert entry is not None
     assert entry.proven
     assert space.architecture(entry.values).compute.instances == 128 * 128
+
+
+@pytest.mark.parametrize("optimizer", ["optimal", "dosa"])
+def test_the_mean_over_several_networks_is_not_claimed(optimizer: str, files, tmp_path) -> None:
+    both = "dosa_bert+vgg16_conv1_1"
+    with pytest.raises(SpecError, match=r"workload = dosa_bert\+vgg16_conv1_1.* expected one net"):
+        dse.run(workload=both, optimizer=optimizer, folder=tmp_path / "run")
+    template = catalog.template("gemmini")
+    space = SearchSpace(template, catalog.workload(both), energy_chain(template.energy))
+    assert known.find(space) is None

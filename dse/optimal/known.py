@@ -76,10 +76,13 @@ class Known:
 
 
 def key_of(space: SearchSpace) -> str | None:
-    """Return the hash of what a search is; None where it depends on files outside the package."""
-    if space.chain.name.partition(":")[0] in _FOREIGN:
+    """Return the hash of what a search is; None where nothing can be known of it.
+
+    That is where prices depend on files outside the package, and with several networks.
+    """
+    if space.chain.name.partition(":")[0] in _FOREIGN or space.workload.networks:
         return None
-    template = _plain(space.template._spec)
+    template = _plain(space.template.spec)
     layers = sorted([_problem(layer.problem), layer.count] for layer in space.workload)
     content = {
         "template": template,
@@ -100,7 +103,8 @@ def _plain(value: Any) -> Any:  # noqa: ANN401
     if isinstance(value, BaseModel):
         return {
             name: _plain(getattr(value, name))
-            for name in sorted(type(value).model_fields)
+            # keys that a file leaves out are not of its content: new ones change no hash
+            for name in sorted(value.model_fields_set)
             # a level's name stands in the constraints, so it is not only a word
             if name not in _WORDS or (name == "name" and hasattr(value, "word_bits"))
         }

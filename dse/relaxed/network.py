@@ -90,6 +90,10 @@ class Network:
                 f"objective = {space.objective.name}: expected one of {', '.join(GOALS)} where "
                 "its gradient is needed"
             )
+        if space.workload.networks:
+            raise SpecError(
+                f"workload = {space.workload.name}: expected one network where its gradient is needed"
+            )
         template = space.template
         powers = GOALS[space.objective.name]
         self._powers = (*powers[:2], powers[2] + area_weight)
