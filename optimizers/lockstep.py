@@ -264,9 +264,11 @@ class Lockstep(Optimizer[LockstepSettings]):
         return _Task("trial", self._site(values), self.settings.trial, seeds, way)
 
     def _smallest(self, site: Site) -> Values | None:
-        """Return the smallest hardware that the best mappings of a site fit."""
+        """Return the smallest hardware that the best mappings of a site fit; None: not known."""
         from dse.relaxed.sizing import Sizing, demand_of  # noqa: PLC0415 - slow to load
 
+        if self.space.template.spec.derived:
+            return None  # the inference does not see through derived names
         problems = [layer.problem for layer in self.space.workload]
         demand = demand_of(site.best().mappings or (), problems)
         sizing = Sizing(self.space.template, self.space.fixed)
