@@ -9,6 +9,7 @@ import ast
 import math
 import operator
 from collections.abc import Callable, Mapping
+from copy import copy, deepcopy
 from dataclasses import dataclass, field
 from functools import reduce
 from typing import Any
@@ -106,6 +107,20 @@ class Expression:
         with np.errstate(all="ignore"):
             return _array(self._tree, variables, _UNROUNDED)
 
+    def inlined(self, definitions: Mapping[str, Expression]) -> Expression:
+        """Return the same arithmetic with names replaced by what they stand for.
+
+        The text stays as it was written: it is what people are told.
+        """
+        if self.names.isdisjoint(definitions):
+            return self
+        result = copy(self)
+        tree = _Inline(definitions).visit(deepcopy(self._tree))
+        names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+        object.__setattr__(result, "_tree", tree)
+        object.__setattr__(result, "names", frozenset(names - _FUNCTIONS.keys()))
+        return result
+
     def integer(self, variables: Mapping[str, Number]) -> int:
         """Return the value as an integer.
 
@@ -116,6 +131,23 @@ class Expression:
         if value != int(value):
             raise SpecError(f"'{self.source}' = {value:g}, expected a whole number")
         return int(value)
+
+
+class _Inline(ast.NodeTransformer):
+    """Replaces names by the trees of their definitions."""
+
+    def __init__(self, definitions: Mapping[str, Expression]) -> None:
+        self._definitions = definitions
+
+    def visit_Call(self, node: ast.Call) -> ast.Call:
+        """Go on with the arguments: the function's name stands for itself."""
+        node.args = [self.visit(argument) for argument in node.args]
+        return node
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        """Return what a name stands for, or the name."""
+        known = self._definitions.get(node.id)
+        return node if known is None else known._tree
 
 
 def _parse(source: str) -> ast.expr:

@@ -22,6 +22,7 @@ from dse.errors import SpecError, unknown_name
 from dse.expression import Expression, Number
 from dse.files import read_yaml, validated
 from dse.mapspace.constraints import Constraints
+from dse.template_derived import without_derived
 from dse.template_rules import Relation, Resolver
 from dse.template_schema import ComputeSpec, LevelSpec, TemplateSpec
 from dse.variable import Values, Variable
@@ -75,6 +76,7 @@ class ArchTemplate:
             _where=where,
         )
         template._check_names()
+        template = replace(template, _spec=without_derived(spec))
         if template.defaults is not None:
             template.build(template.defaults)
         # a tree that cannot be built at its largest values is a mistake in the file; within
@@ -118,7 +120,7 @@ class ArchTemplate:
 
     @property
     def spec(self) -> TemplateSpec:
-        """The file's content, checked; its numbers are arithmetic over the variables."""
+        """The file's content, checked; its numbers are arithmetic over the variables alone."""
         return self._spec
 
     def check(self, values: Mapping[str, object]) -> Values:
@@ -140,9 +142,8 @@ class ArchTemplate:
         """
         architecture = self.tree(values)
         try:
-            known = self._with_derived(values)
             for relation in self._spec.require:
-                relation.check(known)
+                relation.check(values)
             self._check_budget(architecture)
         except SpecError as error:
             raise self._with_values(values, error) from error
@@ -180,26 +181,15 @@ class ArchTemplate:
     def tree(self, values: Mapping[str, int]) -> Architecture:
         """Return the architecture as :meth:`build`, whatever budget and requirements say."""
         try:
-            known = self._with_derived(values)
             return Architecture(
                 self.name,
-                tuple(self._level(level, known) for level in reversed(self._spec.storage)),
-                self._compute(known),
-                self._technology(known),
+                tuple(self._level(level, values) for level in reversed(self._spec.storage)),
+                self._compute(values),
+                self._technology(values),
                 self._constraints(values),
             )
         except SpecError as error:
             raise self._with_values(values, error) from error
-
-    def _with_derived(self, values: Mapping[str, int]) -> dict[str, Number]:
-        """Return the values of the variables and of the names derived from them."""
-        known: dict[str, Number] = dict(values)
-        for name, expression in self._spec.derived.items():
-            try:
-                known[name] = expression.value(known)
-            except SpecError as error:
-                raise SpecError(f"derived.{name}: {error}") from error
-        return known
 
     def _with_values(self, values: Mapping[str, int], error: SpecError) -> SpecError:
         labels = {v.name: v.label(values[v.name]) for v in self.variables if v.name in values}
@@ -212,7 +202,7 @@ class ArchTemplate:
             for v in self.variables
             if v.choices and v.name in values
         }
-        resolve = Resolver(self._with_derived(values), chosen)
+        resolve = Resolver(values, chosen)
         found = {}
         for level in self._spec.storage:
             try:
@@ -291,7 +281,7 @@ class ArchTemplate:
     def _check_names(self) -> None:
         """Refuse expressions over variables that the template does not declare."""
         known = {v.name for v in self.variables}
-        for path, names, source in chain(self._derivations(known), self._mentions()):
+        for path, names, source in chain(self._derivations(known), self.mentions()):
             for name in sorted(names - known):
                 raise SpecError(
                     f"{self._where}: {path} = '{source}': {unknown_name('variable', name, known)}"
@@ -313,7 +303,7 @@ class ArchTemplate:
             yield f"derived.{name}", expression.names, expression.source
             known.add(name)
 
-    def _mentions(self) -> Iterator[tuple[str, frozenset[str], object]]:
+    def mentions(self) -> Iterator[tuple[str, frozenset[str], object]]:
         """Yield key path, variables and text of every expression of the file."""
         specs: tuple[LevelSpec | ComputeSpec, ...] = (*self._spec.storage, self._spec.compute)
         for level in specs:

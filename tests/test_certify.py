@@ -193,7 +193,9 @@ def test_optima_on_gemmini_are_shipped(network: str, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize("optimizer", ["optimal", "dosa"])
 def test_the_mean_over_several_networks_is_not_claimed(optimizer: str, files, tmp_path) -> None:
     both = "dosa_bert+vgg16_conv1_1"
-    with pytest.raises(SpecError, match=r"workload = dosa_bert\+vgg16_conv1_1.* expected one net"):
+    with pytest.raises(
+        SpecError, match=r"workload = dosa_bert\+vgg16_conv1_1.* expected one network"
+    ):
         dse.run(workload=both, optimizer=optimizer, folder=tmp_path / "run")
     template = catalog.template("gemmini")
     space = SearchSpace(template, catalog.workload(both), energy_chain(template.energy))

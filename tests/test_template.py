@@ -298,3 +298,15 @@ def test_a_folder_of_the_same_name_changes_nothing(tmp_path, monkeypatch):
     (tmp_path / "layers" / "resnet50.yaml").write_text("name: fake")
     monkeypatch.chdir(tmp_path)
     assert len(catalog.workload("resnet50")) == 24
+
+
+def test_derived_names_are_arithmetic_over_variables():
+    template = catalog.template("naas_eyeriss")
+    variables = {v.name for v in template.variables}
+    assert all(names <= variables for _, names, _ in template.mentions())
+    values = {**template.defaults, "pes": 24, "array_x": 10, "array_y": 6, "array_dims": 2}
+    assert template.build(values).compute.instances == 10 * (24 // 10)
+    content = gemmini_file()
+    content["derived"] = {"pe_dim": "scratchpad_kb + 1"}
+    with pytest.raises(SpecError, match="derived.pe_dim: a variable has that name"):
+        ArchTemplate.parse(content, "file")

@@ -270,13 +270,13 @@ class HardwareSpace:
 
 def _specs(space: SearchSpace) -> list[LevelSpec]:
     """Return the template's levels from the inside out."""
-    return list(reversed(space.template._spec.storage))
+    return list(reversed(space.template.spec.storage))
 
 
 def _sizes(space: SearchSpace) -> tuple[Size, ...]:
     """Find the size variables; of two that set the size of one level, the one with more values."""
     mentioned: dict[str, set[str]] = {}
-    for path, names, _ in space.template._mentions():
+    for path, names, _ in space.template.mentions():
         if path != "require":
             for name in names:
                 mentioned.setdefault(name, set()).add(path)
@@ -296,7 +296,7 @@ def _sizes(space: SearchSpace) -> tuple[Size, ...]:
 
 
 def _budget_bits(space: SearchSpace) -> float:
-    budget = space.template._spec.budget
+    budget = space.template.spec.budget
     limit = budget.on_chip_bytes if budget else None
     return math.inf if limit is None else 8.0 * limit
 

@@ -92,7 +92,8 @@ class Network:
             )
         if space.workload.networks:
             raise SpecError(
-                f"workload = {space.workload.name}: expected one network where its gradient is needed"
+                f"workload = {space.workload.name}: expected one network where its gradient is "
+                "needed"
             )
         template = space.template
         powers = GOALS[space.objective.name]
