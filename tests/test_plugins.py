@@ -66,7 +66,7 @@ def dse_command(site, *words):
 
 def test_outside_plugins(site):
     listed = dse_command(site, "list", "optimizers")
-    assert "outside  An optimizer from outside." in listed.stdout
+    assert "\noutside   An optimizer from outside.\n" in listed.stdout
     assert "Random hardware" in listed.stdout  # the built-in keeps its name
     lines = listed.stderr.splitlines()
     assert any("'broken' of 'outside-plugin' is skipped: AttributeError" in x for x in lines)

@@ -86,7 +86,7 @@ def test_killed_and_resumed_ends_like_undisturbed(tmp_path):
 
 
 def test_interrupt_exits_130_and_resumes(tmp_path):
-    settings = {"samples": 400, "optimizer.mappings_per_hardware": 1}
+    settings = {"samples": 1500, "optimizer.mappings_per_hardware": 1}
     words = run_words(tmp_path / "run", **settings)
     journal = tmp_path / "run" / "journal.jsonl"
     pipe = subprocess.PIPE
@@ -98,7 +98,7 @@ def test_interrupt_exits_130_and_resumes(tmp_path):
     assert "resume=" in errors
     assert "Traceback" not in errors
     assert all(record["valid"] for record in read_journal(journal))
-    assert resume(tmp_path / "run").execute().samples == 400
+    assert resume(tmp_path / "run").execute().samples == 1500
 
 
 def test_resuming_a_finished_run_changes_nothing(tmp_path):

@@ -9,12 +9,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 _EPILOG = """\
-The best design is evaluated by the exact model, and by timeloop-model where that is installed. The
-bound is proven again by another, slower argument, which shares no pruning with the search. What
-holds is kept, so that other runs of the same space show how far above the optimum they are
-(the file: DSE_KNOWN_OPTIMA, or ~/.local/share/dse/known_optima.json).
+The best design is evaluated by the exact model, and by timeloop-model where
+that is installed. The bound is proven again by another, slower argument, which
+shares no pruning with the search. What holds is kept, so that other runs of the
+same space show how far above the optimum they are (the file: DSE_KNOWN_OPTIMA,
+or ~/.local/share/dse/known_optima.json).
 
-exit codes: 0 it holds, 1 it does not, 2 usage or input error, 4 timeloop-model failed
+exit codes: 0 it holds, 1 it does not, 2 usage or input error,
+4 timeloop-model failed
 """
 
 
