@@ -153,12 +153,6 @@ class Frame:
             found.append(index)
         return tuple(found)
 
-    def usable_at(self, point: tuple[int, ...]) -> Ints:
-        """Return ``(V,)`` words that tiles may take at these values of the size variables."""
-        return np.array(
-            [t.usable_words[i] for t, i in zip(self.tables, point, strict=True)], np.int64
-        )
-
 
 class HardwareSpace:
     """All hardware of a search space.

@@ -32,8 +32,9 @@ from dse.mapspace.enumeration import enumerate_valid
 from dse.mapspace.space import MapspaceCache
 from dse.optimal.frames import HardwareSpace, TooLarge
 from dse.optimal.goal import Goal
-from dse.optimal.recheck_boxes import SLACK, Boxes, Count, RefutedError, two_tier_layers
+from dse.optimal.recheck_boxes import SLACK, Boxes, Count, RefutedError
 from dse.optimal.recheck_choices import Choices
+from dse.optimal.recheck_layers import two_tier_layers
 from dse.study.space import SearchSpace
 
 Ints = npt.NDArray[np.int64]

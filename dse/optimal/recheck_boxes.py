@@ -13,16 +13,19 @@ import numpy.typing as npt
 from dse.architecture import AccessEnergy, Architecture
 from dse.errors import SpecError
 from dse.evaluators.native import NativeEvaluator
-from dse.mapping import MappingBatch
 from dse.mapspace.factorization import divisors
-from dse.mapspace.space import Mapspace, MapspaceCache
-from dse.model.arrays import version_number
-from dse.optimal import recheck_kernel
 from dse.optimal.frames import Frame, HardwareSpace, TooLarge
 from dse.optimal.goal import Goal
 from dse.optimal.recheck_choices import Choices
-from dse.optimal.two_tier import ACCUMULATOR, MEMORY, SCRATCHPAD, Roles, roles
-from dse.problem import Problem
+from dse.optimal.recheck_layers import (
+    BoxLayer,
+    largest_divisor,
+    mappings_of,
+    spatial_pairs,
+    tile_words,
+    usable_words,
+)
+from dse.optimal.two_tier import ACCUMULATOR, SCRATCHPAD
 from dse.study.space import SearchSpace
 
 Ints = npt.NDArray[np.int64]
@@ -44,108 +47,6 @@ class Count:
 
 class RefutedError(Exception):
     """A design lies below the claim."""
-
-
-@dataclass(frozen=True)
-class BoxLayer:
-    """A layer with all its tiles and orders: ``(R, 2 D)`` of :mod:`dse.optimal.recheck_kernel`."""
-
-    problem: Problem
-    space: Mapspace
-    roles: Roles
-    tiles: Ints
-    weight: float
-
-
-def two_tier_layers(space: SearchSpace, hardware: HardwareSpace) -> list[BoxLayer] | None:
-    """Return the layers with their tiles; None where the space is not a two-tier one."""
-    frames = [hardware.frame(i) for i in range(len(hardware.frames))]
-    if not frames or len(frames[0].architecture.levels) != 4:
-        return None
-    widest = max(frames, key=lambda f: f.architecture.compute.instances).architecture
-    space_of = MapspaceCache(space.template.constraints)
-    made: dict[Problem, BoxLayer | None] = {}
-    layers = []
-    for layer in space.workload:
-        if layer.problem not in made:
-            mapspace = space_of(layer.problem, widest)
-            role = roles(mapspace)
-            made[layer.problem] = None if role is None else BoxLayer(
-                layer.problem, mapspace, role,
-                _tiles(layer.problem, version_number(space.timeloop_version)), 0.0,
-            )  # fmt: skip
-        known = made[layer.problem]
-        if known is None:
-            return None
-        layers.append(replace(known, weight=float(layer.count)))
-    return layers
-
-
-def _tiles(problem: Problem, version: int) -> Ints:
-    """Return all tiles with all orders of the outer loops that may matter."""
-    dims, (tensors, ranks, _) = len(problem.dimensions), problem.projection.shape
-    lists = [divisors(int(n)) for n in problem.sizes]
-    first = np.cumsum([0, *(len(x) for x in lists)]).astype(np.int64)
-    divisor = np.array([d for x in lists for d in x], np.int64)
-
-    def zeros(*shape: int) -> Ints:
-        return np.zeros(shape, np.int64)
-
-    work = recheck_kernel.Work(
-        choice=zeros(dims),
-        tile=zeros(dims),
-        loops=zeros(dims),
-        edge=zeros(ranks),
-        moved=zeros(ranks),
-        first=zeros(ranks),
-        step=zeros(ranks),
-        words=zeros(tensors),
-        kept=zeros(recheck_kernel.MOST, tensors),
-        orders=zeros(recheck_kernel.MOST, dims),
-    )
-    most = 8 * math.prod(len(x) for x in lists)
-    while True:
-        out = np.empty((most, 2 * dims), np.int64)
-        rows = recheck_kernel.all_tiles(
-            problem.projection, problem.sizes, first, divisor, version, work, out
-        )
-        if rows == -2:
-            raise TooLarge(f"a tile has more than {recheck_kernel.MOST} different traffics")
-        if rows >= 0:
-            return out[:rows].copy()
-        most *= 4
-
-
-def _mappings(layer: BoxLayer, tiles: Ints, rows: Ints, columns: Ints) -> MappingBatch:
-    """Return mappings of tiles with these spatial factors, ``(B,)`` each."""
-    dims = len(layer.problem.dimensions)
-    batch = layer.space.empty_batch(len(tiles))
-    batch.spatial[ACCUMULATOR, layer.roles.rows] = rows
-    batch.spatial[SCRATCHPAD, layer.roles.columns] = columns
-    inner = tiles[:, :dims].T
-    spatial = batch.spatial.astype(np.int64).prod(axis=0)
-    batch.temporal[ACCUMULATOR] = inner // spatial
-    batch.temporal[MEMORY] = layer.problem.sizes[:, None] // inner
-    orders = tiles[:, dims:]
-    permutation = np.repeat(batch.permutation, len(tiles), axis=2) if (
-        batch.permutation.shape[2] == 1
-    ) else batch.permutation.copy()  # fmt: skip
-    # loops first, in their order; the rest behind, in any
-    place = np.full((len(tiles), dims), dims, np.int64)
-    for j in range(dims):
-        known = np.flatnonzero(orders[:, j] >= 0)
-        place[known, orders[known, j]] = j
-    permutation[MEMORY] = np.argsort(place, axis=1, kind="stable").T
-    return replace(batch, permutation=permutation)
-
-
-def _largest(bounds: Ints, tile: Ints, most: int) -> Ints:
-    """Return the largest divisor of each tile up to ``most``."""
-    best = np.ones(len(tile), np.int64)
-    for d in divisors(int(bounds)):
-        if d <= most:
-            best = np.where(tile % d == 0, np.maximum(best, d), best)
-    return best
 
 
 @dataclass(frozen=True)
@@ -242,7 +143,7 @@ class Boxes:
         self, machine: Architecture, layer: BoxLayer, tiles: Ints, rows: Ints, columns: Ints
     ) -> list[Floats]:
         """Return cycles, and the accesses to every level, by the plain model."""
-        mappings = _mappings(layer, tiles, rows, columns)
+        mappings = mappings_of(layer, tiles, rows, columns)
         machines = [
             machine.with_levels(**{x.name: replace(x, energy=AccessEnergy(1.0, 1.0, 1.0))})
             for x in machine.levels
@@ -268,10 +169,10 @@ class Boxes:
             pe_rows, pe_columns = (max(machine.fanout(s)) for s in (ACCUMULATOR, SCRATCHPAD))
             r, dims = layer.roles, len(layer.problem.dimensions)
             sizes = layer.problem.sizes
-            rows = _largest(sizes[r.rows], layer.tiles[:, r.rows], pe_rows)
-            wide = _largest(sizes[r.columns], layer.tiles[:, r.columns], pe_columns)
+            rows = largest_divisor(sizes[r.rows], layer.tiles[:, r.rows], pe_rows)
+            wide = largest_divisor(sizes[r.columns], layer.tiles[:, r.columns], pe_columns)
             cycles, *accesses = self._costs(machine, layer, layer.tiles, rows, wide)
-            words = _tile_words(layer.problem, layer.tiles[:, :dims])
+            words = tile_words(layer.problem, layer.tiles[:, :dims])
             need = {
                 ACCUMULATOR: words[:, r.output] // wide,
                 SCRATCHPAD: words[:, r.stationary] + words[:, r.moving],
@@ -281,7 +182,7 @@ class Boxes:
             for s, count in enumerate(accesses):
                 if s not in sized:
                     energy += count * price[s]
-                    capacity = max(_usable(f.architecture, s) for f in frames)
+                    capacity = max(usable_words(f.architecture, s) for f in frames)
                     fits &= need.get(s, np.ones(1, np.int64)) <= capacity
             energy[~fits] = np.inf
             columns[0].append(cycles)
@@ -395,7 +296,9 @@ class Boxes:
             return True
         energy, cycles, counts = [], [], []
         for layer in self._layers:
-            costs = [self._on(architecture, layer, pair) for pair in _pairs(architecture, layer)]
+            costs = [
+                self._on(architecture, layer, pair) for pair in spatial_pairs(architecture, layer)
+            ]
             energy += [e for e, _ in costs]
             cycles += [t for _, t in costs]
             counts.append(sum(len(e) for e, _ in costs))
@@ -409,32 +312,21 @@ class Boxes:
     ) -> tuple[Floats, Floats]:
         """Return energy and cycles of a layer's tiles with these spatial factors."""
         dims = len(layer.problem.dimensions)
-        words = _tile_words(layer.problem, layer.tiles[:, :dims])
+        words = tile_words(layer.problem, layer.tiles[:, :dims])
         r = layer.roles
         fits = (layer.tiles[:, r.rows] % pair[0] == 0) & (layer.tiles[:, r.columns] % pair[1] == 0)
-        fits &= words[:, r.output] // pair[1] <= _usable(architecture, ACCUMULATOR)
-        fits &= words[:, r.stationary] + words[:, r.moving] <= _usable(architecture, SCRATCHPAD)
+        fits &= words[:, r.output] // pair[1] <= usable_words(architecture, ACCUMULATOR)
+        fits &= words[:, r.stationary] + words[:, r.moving] <= usable_words(
+            architecture, SCRATCHPAD
+        )
         tiles = layer.tiles[fits]
         if not len(tiles):
             return np.empty(0), np.empty(0)
         ones = np.ones(len(tiles), np.int64)
-        batch = _mappings(layer, tiles, ones * pair[0], ones * pair[1])
+        batch = mappings_of(layer, tiles, ones * pair[0], ones * pair[1])
         m = self._evaluator.evaluate(architecture, layer.problem, batch)
         self._count.mappings += len(batch)
         return m.energy_pj[m.valid], m.cycles[m.valid]
-
-
-def _pairs(architecture: Architecture, layer: BoxLayer) -> list[tuple[int, int]]:
-    """Return the spatial factors that the hardware has room for."""
-    sizes, r = layer.problem.sizes, layer.roles
-    rows = [d for d in divisors(int(sizes[r.rows])) if d <= max(architecture.fanout(ACCUMULATOR))]
-    wide = [d for d in divisors(int(sizes[r.columns])) if d <= max(architecture.fanout(SCRATCHPAD))]
-    return list(itertools.product(rows, wide))
-
-
-def _usable(architecture: Architecture, s: int) -> float:
-    level = architecture.levels[s]
-    return math.inf if level.size_words is None else level.size_words // level.multiple_buffering
 
 
 def _by_word(frame: Frame, one: bool) -> Floats:
@@ -447,10 +339,3 @@ def _by_word(frame: Frame, one: bool) -> Floats:
     blocks = np.array([level.block_size for level in frame.architecture.levels])
     least: Floats = prices.min(axis=1) / blocks
     return least
-
-
-def _tile_words(problem: Problem, tiles: Ints) -> Ints:
-    """Return words ``(B, T)`` of every tensor in tiles ``(B, D)``."""
-    sides = 1 + np.einsum("tqd,bd->btq", problem.projection, tiles - 1)
-    words: Ints = sides.prod(axis=2)
-    return words
