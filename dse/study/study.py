@@ -27,6 +27,9 @@ from dse.study.space import SearchSpace
 #: Branches of the study's seed.
 _OPTIMIZER, _MAPPER, _OWN_DESIGN = 0, 1, 2
 
+#: Mappings per layer that the template's own design gets at least beside one with its mappings.
+_OWN_EFFORT = 1000
+
 JOURNAL = "journal.jsonl"
 CHECKPOINT = "checkpoint"
 
@@ -105,8 +108,8 @@ class Study:
     def own_design(self) -> tuple[Design, DesignMetrics] | None:
         """Map the template's own design with the effort that went into the best one.
 
-        The effort is the mappings per layer that the mapper was given for the best design, or all
-        samples of the study where that design brought its mappings. None where the template has no
+        The effort is the mappings per layer that the mapper was given for the best design; where
+        that design brought its mappings, all samples of the study, and at least 1,000. None where the template has no
         design of its own, where it lies outside the space, or where it is the best design.
 
         Raises:
@@ -118,7 +121,8 @@ class Study:
         if any(values[name] != fixed for name, fixed in self._space.fixed.items()):
             return None
         mapped = best.mapping_samples > 1
-        design = Design(values, mapping_samples=best.mapping_samples if mapped else self._budget)
+        effort = best.mapping_samples if mapped else max(self._budget, _OWN_EFFORT)
+        design = Design(values, mapping_samples=effort)
         seed = np.random.SeedSequence(self._seed, spawn_key=(_OWN_DESIGN,))
         return self._price([design], seed)[0]
 
