@@ -6,9 +6,9 @@
 Every optimizer searches hardware and mappings of four networks; designs are scored by the exact
 model with DOSA's prices. A sample is one mapping evaluated for every unique layer, by whatever
 model. EDP in uJ x cycles, geometric mean over the seeds. A run has one thread; "after so many
-seconds" counts its processor time, which is the clock's where nothing else runs. Runs that stand in the ``--json`` file are
-not run again, so parts (``--networks``, ``--optimizers``, ``--seeds``) can be measured one after
-another. It exits with 1 where a target is missed.
+seconds" counts its processor time, which is the clock's where nothing else runs. Runs that stand in
+the ``--json`` file are not run again, so parts (``--networks``, ``--optimizers``, ``--seeds``) can
+be measured one after another. It exits with 1 where a target is missed.
 
 The anchors are measured re-runs of DOSA's public artifact: gradient search (7 starts of 1,490
 steps, 10,500 samples) and its random search (10 x 1,000). ``--anchors`` names a folder with their
