@@ -276,9 +276,11 @@ def misses(runs: list[dict[str, Any]]) -> list[str]:
                     f"{network}: {optimizer} {ends[optimizer]:.3g}, expected at most "
                     f"{of.gradient / factor:.3g} (anchor / {factor})"
                 )
-        slow = [r["wall_s"] for r in _of(runs, network, "lockstep") if r["wall_s"] > MOST_SECONDS]
+        slow = [r["cpu_s"] for r in _of(runs, network, "lockstep") if r["cpu_s"] > MOST_SECONDS]
         if slow:
-            missed.append(f"{network}: lockstep took {max(slow):.0f} s, expected {MOST_SECONDS:g}")
+            missed.append(
+                f"{network}: lockstep took {max(slow):.0f} CPU s, expected {MOST_SECONDS:g}"
+            )
         at = {
             o: geomean([value_at(r, "by_samples", 10_000) for r in _of(runs, network, o)])
             for o in ("random", "lockstep")
@@ -301,7 +303,12 @@ def draw(runs: list[dict[str, Any]], path: Path, anchors: Path | None) -> None:
     import numpy as np  # noqa: PLC0415
 
     networks = [n for n in NETWORKS if any(r["network"] == n for r in runs)]
-    figure, axes = plt.subplots(1, len(networks), figsize=(3.6 * len(networks), 3.4), squeeze=False)
+    figure, axes = plt.subplots(
+        *(1, len(networks)),
+        figsize=(3.6 * len(networks), 3.6),
+        squeeze=False,
+        layout="constrained",
+    )
     grid = np.unique(np.geomspace(10, SAMPLES, 120).round())
     for axis, network in zip(axes[0], networks, strict=True):
         for number, optimizer in enumerate(dict.fromkeys(r["optimizer"] for r in runs)):
@@ -323,8 +330,8 @@ def draw(runs: list[dict[str, Any]], path: Path, anchors: Path | None) -> None:
         axis.set(xscale="log", yscale="log", title=of.title, xlabel="samples")
         axis.grid(alpha=0.3)
     axes[0][0].set_ylabel("EDP in uJ x cycles")
-    axes[0][-1].legend(fontsize="small")
-    figure.tight_layout()
+    lines, names = axes[0][-1].get_legend_handles_labels()
+    figure.legend(lines, names, loc="outside lower center", ncols=len(names), frameon=False)
     figure.savefig(path, dpi=110)
 
 
