@@ -286,7 +286,8 @@ def test_free_arrays_have_the_chips_resources(chip):
 
 def test_array_dimensions_beyond_the_count_are_not_built():
     template = catalog.template("naas_nvdla_256")
-    values = {**template.defaults, "array_x": 12, "array_y": 6, "array_z": 8}
+    sizes = {"l2_bytes": 65536, "array_x": 12, "array_y": 6, "array_z": 8}
+    values = {**template.defaults, **sizes}
     built = [template.build({**values, "array_dims": dims}).compute for dims in (1, 2, 3)]
     # the third takes what 256 PEs leave: 256 // 72
     assert [(c.mesh_x, c.mesh_y) for c in built] == [(12, 1), (12, 6), (12, 18)]
