@@ -146,8 +146,9 @@ def _row(scenario: str, network: str, values: tuple[float, ...], paper: str) -> 
 
 
 def _print_hardware(rows: list[dict[str, Any]]) -> None:
-    print("\n| scenario | array | L2 | L1 per PE | words/cycle | utilisation: chip | searched |")
-    print("|---|---|---:|---:|---:|---|---|")
+    print("\n| scenario | array | L2 | sums per column | L1 per PE | words/cycle | utilisation: "
+          "chip | searched |")  # fmt: skip
+    print("|---|---|---:|---:|---:|---:|---|---|")
     for row in rows:
         h = row["hardware"]
         use = [
@@ -155,8 +156,10 @@ def _print_hardware(rows: list[dict[str, Any]]) -> None:
             for key in ("chip", "searched")
         ]
         array = " x ".join(f"{size} {dim}" for size, dim in array_of(h))
+        scratchpads = f"{h['l1_bytes']} B + {h['l1_sums_bytes']} B"
         print(f"| {SCENARIOS[row['chip']].title} | {array} | {int(h['l2_bytes']) / 1024:.0f} KB | "
-              f"{h['l1_bytes']} B | {h['bandwidth']} | {use[0]} | {use[1]} |")  # fmt: skip
+              f"{h.get('column_words', '')} | {scratchpads} | {h['bandwidth']} | "
+              f"{use[0]} | {use[1]} |")  # fmt: skip
 
 
 def array_of(labels: dict[str, str]) -> list[tuple[int, str]]:

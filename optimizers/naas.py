@@ -53,7 +53,10 @@ class NaasSettings:
 
     population: int = setting(20, "hardware per generation")
     sigma: float | None = setting(
-        None, "first step size, of numbers in 0 to 1; null: 0.1 from a chip, 0.3 from the center"
+        None, "first step size, of numbers in 0 to 1; null: 0.5 if 'inherit' is set, else 0.3"
+    )
+    inherit: float = setting(
+        0.7, "share of its numbers that a candidate has from the best so far; 0: CMA-ES as it is"
     )
     encoding: str = setting("importance", "of parallel dimensions and loop orders: or index")
     search: str = setting(
@@ -101,6 +104,8 @@ class Naas(Optimizer[NaasSettings]):
         self._width = max(len(self._vector), 1)
         self._cma = self._new_cma()
         self._asked: list[Floats] = []
+        self._best: Floats | None = None
+        self._best_value = _WORST
 
     @classmethod
     def default_mapper(cls, settings: NaasSettings) -> dict[str, Any]:
@@ -143,6 +148,9 @@ class Naas(Optimizer[NaasSettings]):
         if len(metrics) < self.settings.population:
             return
         value = [self.space.objective(m) if m.valid else _WORST for m in metrics]
+        first = int(np.argmin(value))
+        if value[first] < self._best_value:
+            self._best, self._best_value = self._asked[first], value[first]
         self._cma.tell([(x, min(v, _WORST)) for x, v in zip(self._asked, value, strict=True)])
 
     def _started(self) -> tuple[Floats, Values]:
@@ -153,13 +161,25 @@ class Naas(Optimizer[NaasSettings]):
     def _draw(self) -> tuple[Floats, Values]:
         """Draw hardware until it is within the budget, or repair it."""
         for _ in range(self.settings.max_draws):
-            x = self._cma.ask()
+            x = self._inherited(self._cma.ask())
             values = self._vector.decode(x)
             if self._possible(values):
                 break
             if self.settings.legality == "repair":
                 return x, self._repaired(x, values)
         return x, values
+
+    def _inherited(self, x: Floats) -> Floats:
+        """Put some of the best hardware's numbers into a candidate.
+
+        A candidate that differs in all numbers at once hardly ever is better than a good one:
+        array sizes suit the layers' or don't.
+        """
+        if self._best is None or not self.settings.inherit:
+            return x
+        kept = self.rng.random(len(x)) < self.settings.inherit
+        mixed: Floats = np.where(kept, self._best, x)
+        return mixed
 
     def _repaired(self, x: Floats, values: Values) -> Values:
         for step in range(1, _SHRINKS + 1):
@@ -207,7 +227,7 @@ class Naas(Optimizer[NaasSettings]):
         box = np.tile([0.0, 1.0], (self._width, 1))
         return CMA(
             np.clip(mean, 0.0, 1.0),
-            self.settings.sigma or (0.1 if self._from_chip else 0.3),
+            self.settings.sigma or (0.5 if self.settings.inherit else 0.3),
             bounds=box,
             population_size=self.settings.population,
         )
@@ -229,6 +249,8 @@ def _check(s: NaasSettings) -> None:
             raise SpecError(f"optimizer.{name} = {getattr(s, name)}, expected at least {least}")
     if s.sigma is not None and not 0 < s.sigma <= 10:
         raise SpecError(f"optimizer.sigma = {s.sigma}, expected above 0 and at most 10")
+    if not 0 <= s.inherit < 1:
+        raise SpecError(f"optimizer.inherit = {s.inherit}, expected at least 0 and below 1")
     if s.mappings_per_hardware is not None and s.mappings_per_hardware < 1:
         raise SpecError(
             f"optimizer.mappings_per_hardware = {s.mappings_per_hardware}, expected at least 1"

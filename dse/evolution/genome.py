@@ -33,8 +33,8 @@ Ints = npt.NDArray[np.int64]
 ENCODINGS = ("importance", "index")
 TILES = ("log", "linear")
 #: Where searches start: the array filled, the innermost tiles small, tensors rather kept than
-#: bypassed, all else undecided.
-_ARRAY, _INNERMOST, _KEPT, _UNDECIDED = 1.0, 0.15, 0.9, 0.5
+#: bypassed (above all at the outermost level that leaves it open), all else undecided.
+_ARRAY, _INNERMOST, _KEPT, _KEPT_INSIDE, _UNDECIDED = 1.0, 0.15, 0.9, 0.7, 0.5
 
 #: A place that may hold factors: level, and whether it is spatial.
 Place = tuple[int, bool]
@@ -94,6 +94,7 @@ class Genome:
     Attributes:
         arrays: for :func:`dse.evolution.decode.build_into`.
         free: whether there is anything to search; if not, one number stands there for nothing.
+        flags: how many of the last numbers are flags, 0 or 1.
         start: ``(n,)`` where a search starts.
         spatial_used, temporal_used: ``(L, D)`` places that any of the spaces has.
     """
@@ -108,9 +109,10 @@ class Genome:
         self._start: list[float] = []
         self.temporal_used = np.zeros((levels, dimensions), np.bool_)
         self.spatial_used = np.zeros((levels, dimensions), np.bool_)
-        self.arrays = GenomeArrays(**self._factor_arrays(), **self._order_arrays())
-        self.free = bool(self._start)
-        self.start = np.array(self._start or [_UNDECIDED])
+        self.arrays = GenomeArrays(
+            **self._factor_arrays(), **self._order_arrays(), **self._keep_arrays()
+        )
+        self.start = np.array(self._start)
 
     def __len__(self) -> int:
         return len(self.start)
@@ -191,7 +193,7 @@ class Genome:
             order = self._fixed(order, start, count)
             count = np.zeros_like(count)
         by_index = self.coding.encoding == "index"
-        axis, keep = np.stack([x.axis for x in parts]), np.stack([x.keep for x in parts])
+        axis = np.stack([x.axis for x in parts])
         empty = [space.empty_batch(1) for space in self.spaces]
         axis_order = np.stack([x.spatial_permutation[:, :, 0] for x in empty])
         axes_vary = _vary(axis) | _vary(axis_order) | (axis == 2).any(axis=(0, 2))
@@ -203,12 +205,28 @@ class Genome:
             "axis": axis,
             "axis_gene": self._genes_where((axis == 2).any(axis=0)),
             "axis_order": axis_order,
-            "keep": keep,
-            "keep_gene": self._genes_where((keep == 2).any(axis=0), _KEPT),
             "by_index": by_index,
             "orders_vary": _vary(order),
             "axes_vary": axes_vary,
             "any_axes_vary": bool(axes_vary.any()),
+        }
+
+    def _keep_arrays(self) -> dict[str, Any]:
+        """Lay out what is kept where: flags, the last of the vector."""
+        keep = np.stack([space.arrays.keep for space in self.spaces])
+        self.free = bool(self._start) or bool((keep == 2).any())
+        if not self._start:
+            self._gene(_UNDECIDED)  # a search wants at least one number
+        numbers = len(self._start)
+        wanted = (keep == 2).any(axis=0)
+        genes = np.full(wanted.shape, -1, np.int64)
+        outer = max(np.flatnonzero(wanted.any(axis=1)), default=0)
+        for level, tensor in zip(*np.nonzero(wanted), strict=True):
+            genes[level, tensor] = self._gene(_KEPT if level == outer else _KEPT_INSIDE)
+        self.flags = len(self._start) - numbers
+        return {
+            "keep": keep,
+            "keep_gene": genes,
             "keeps_vary": bool((keep == 2).any() or _vary(keep).any()),
         }
 

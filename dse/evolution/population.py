@@ -74,7 +74,7 @@ class Population:
         searches, count, n = len(own), strategies.population, len(self.genome)
         # so many that mostly one round is enough
         drawn = min(int(np.ceil(count / max(self._fitting, 0.25))), 4 * count)
-        x = strategies.sample(self._rng.standard_normal((searches, drawn, n)))
+        x = strategies.sample(self._normal(searches, drawn))
         mappings, ok = self._read(x.reshape(-1, n), np.repeat(own, drawn), repair)
         if not repair:
             self._fitting += 0.2 * (ok.mean() - self._fitting)
@@ -88,12 +88,23 @@ class Population:
             again = np.flatnonzero(~ok)
             if not again.size:
                 break
-            z = self._rng.standard_normal((again.size, 1, n))
+            z = self._normal(1, again.size)[0][:, None]
             flat[again] = strategies.sample(z, again // count)[:, 0]
             redone, fits = self._read(flat[again], machines[again], repair)
             _replace(mappings, again[fits], redone, np.flatnonzero(fits))
             ok[again] = fits
         return x, mappings, ok.reshape(searches, count)
+
+    def _normal(self, searches: int, count: int) -> Floats:
+        """Draw ``(S, P, n)`` standard normals, those of flags the same for all searches.
+
+        So searches agree on what is kept where as far as they can; the evaluator takes mappings
+        that keep the same together.
+        """
+        z = self._rng.standard_normal((searches, count, len(self.genome)))
+        numbers = len(self.genome) - self.genome.flags
+        z[:, :, numbers:] = z[:1, :, numbers:]
+        return z
 
     def _read(self, x: Floats, own: Indices, repair: bool) -> tuple[MappingBatch, Flags]:
         g = self.genome
