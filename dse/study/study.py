@@ -109,8 +109,9 @@ class Study:
         """Map the template's own design with the effort that went into the best one.
 
         The effort is the mappings per layer that the mapper was given for the best design; where
-        that design brought its mappings, all samples of the study, and at least 1,000. None where the template has no
-        design of its own, where it lies outside the space, or where it is the best design.
+        that design brought its mappings, all samples of the study, and at least 1,000. None where
+        the template has no design of its own, where it lies outside the space, or where it is the
+        best design.
 
         Raises:
             dse.errors.ToolError: the evaluator's tool failed.
