@@ -90,7 +90,14 @@ def test_interrupt_exits_130_and_resumes(tmp_path):
     words = run_words(tmp_path / "run", **settings)
     journal = tmp_path / "run" / "journal.jsonl"
     pipe = subprocess.PIPE
-    with subprocess.Popen(words, stderr=pipe, stdout=pipe, text=True) as process:
+    with subprocess.Popen(
+        words,
+        stderr=pipe,
+        stdout=pipe,
+        text=True,
+        # a test run in the background of a shell ignores interrupts, and so would its children
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+    ) as process:
         wait_for_lines(process, journal, 8)
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=60)

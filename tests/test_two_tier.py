@@ -55,7 +55,8 @@ def test_classes_are_priced_exactly_and_complete(seed: int) -> None:
         point = tuple(int(i) for i in rng.integers(0, most + 1, 2))
         architecture = space.architecture(hardware.values(frame, point))
         energy = rows.base_pj + rows.accesses @ frame.price_at(point)
-        fits = np.flatnonzero((rows.need <= frame.usable_at(point)).all(axis=1))
+        usable = [t.usable_words[i] for t, i in zip(frame.tables, point, strict=True)]
+        fits = np.flatnonzero((rows.need <= usable).all(axis=1))
         some = rng.permutation(fits)[:200]
         if not len(some):
             continue
