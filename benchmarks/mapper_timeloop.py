@@ -4,8 +4,8 @@
 
 For each layer, timeloop-mapper searches with each of its algorithms until it has seen so many
 valid mappings (one thread); then the mappers here get as many samples as take them the same time,
-at the rate of a trial run. A number is EDP over the best that any of them found, the geometric
-mean over the layers; valid mappings a second stand below. timeloop-mapper is found through
+at the rate of a trial run, and the optimal one gets the time itself. A number is EDP over the best
+that any of them found, the geometric mean over the layers; valid mappings a second stand below. timeloop-mapper is found through
 $DSE_TIMELOOP_MAPPER or PATH.
 """
 
@@ -24,6 +24,7 @@ from mapper_quality import geomean, hardware, make_mapper, some_layers
 from dse.architecture import Architecture, HardwareBatch
 from dse.errors import ToolError
 from dse.evaluators.native import NativeEvaluator
+from dse.mappers.optimal import OptimalMapper, OptimalSettings
 from dse.mappers.timeloop import TimeloopMapper, TimeloopMapperSettings
 from dse.mapspace.constraints import Constraints
 from dse.problem import Problem
@@ -33,6 +34,8 @@ ALGORITHMS = ("random", "hybrid", "random_pruned")
 OURS = ("random", "hillclimb", "anneal", "gamma")
 #: Samples of the trial run that finds a mapper's rate, and most that it may then get.
 _TRIAL, _MOST = 3000, 300_000
+#: Mappings that the optimal mapper may evaluate, to start from and to confirm.
+_EXACT_SAMPLES = 4000
 
 
 def main() -> int:
@@ -98,13 +101,17 @@ def compare(
             float(ours.map(machine, problem, np.array([samples], np.int64), seed).metrics.edp[0])
             for seed in range(arguments.seeds)
         ]
+    proof = OptimalSettings(time=slowest, threads=1)
+    exact = OptimalMapper(NativeEvaluator(), constraints, objective("edp"), proof)
+    found = exact.map(machine, problem, np.array([_EXACT_SAMPLES], np.int64), 0)
+    edp["optimal"] = [float(found.metrics.edp[0])]
     return {"edp": edp, "rate": rate, "seconds": slowest}
 
 
 def report(cases: dict[str, dict[str, Any]]) -> None:
     """Write the table to stdout, as Markdown."""
     out = sys.stdout.write
-    names = [*(f"timeloop {a}" for a in ALGORITHMS), *OURS]
+    names = [*(f"timeloop {a}" for a in ALGORITHMS), *OURS, "optimal"]
     out(f"| layer | s | {' | '.join(names)} |\n|---|---:|{'---:|' * len(names)}\n")
     ratios: dict[str, list[float]] = {name: [] for name in names}
     for case, found in cases.items():
