@@ -5,8 +5,8 @@
 For each layer, timeloop-mapper searches with each of its algorithms until it has seen so many
 valid mappings (one thread); then the mappers here get as many samples as take them the same time,
 at the rate of a trial run, and the optimal one gets the time itself. A number is EDP over the best
-that any of them found, the geometric mean over the layers; valid mappings a second stand below. timeloop-mapper is found through
-$DSE_TIMELOOP_MAPPER or PATH.
+that any of them found, the geometric mean over the layers; valid mappings a second stand below.
+timeloop-mapper is found through $DSE_TIMELOOP_MAPPER or PATH.
 """
 
 from __future__ import annotations
