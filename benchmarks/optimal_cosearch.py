@@ -7,7 +7,7 @@
 Every optimum is found by a fresh process with compiled code cached. An optimizer's factor over the
 optimum is split: what its hardware loses even with the best mappings, and what its mappings lose on
 that hardware. Optimizers that are not installed are skipped with a line. Exit code 1: a network was
-not solved to gap 0, or took 5 s of CPU time or more.
+not solved to gap 0, or took 5 s or more.
 """
 
 from __future__ import annotations
@@ -93,9 +93,9 @@ def main() -> int:
             "growth": growth,
         }
         arguments.json.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    missed = [n for n, o in optima.items() if o["gap"] != 0.0 or o["cpu_s"] >= TARGET_S]
+    missed = [n for n, o in optima.items() if o["gap"] != 0.0 or o["wall_s"] >= TARGET_S]
     if missed:
-        print(f"missed: {', '.join(missed)} (gap 0 in less than {TARGET_S:g} s of CPU time)")
+        print(f"missed: {', '.join(missed)} (gap 0 in less than {TARGET_S:g} s)")
     return 1 if missed else 0
 
 

@@ -40,7 +40,7 @@ ARCHS = ("gemmini", "eyeriss", "simba", "nvdla_1024", "tpu_v1")
 NETWORKS = ("resnet50", "mobilenet_v2", "bert_base")
 OTHERS = ("random", "hillclimb", "anneal", "gamma")
 #: Samples of the optimal mapper, and of the mappers beside it.
-SAMPLES, OTHER_SAMPLES = 4000, 10_000
+SAMPLES, OTHER_SAMPLES = 12_000, 10_000
 TARGET_GAP = 0.01
 
 

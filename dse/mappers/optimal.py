@@ -37,7 +37,7 @@ class OptimalSettings:
     )
     threads: int = setting(2, "workers of the proof; the result does not depend on it")
     seeding: int = setting(
-        2000, "samples, of the budget, for the heuristics that the proof starts from"
+        8000, "samples, of the budget, for the heuristics that the proof starts from"
     )
 
 
@@ -90,8 +90,8 @@ class OptimalMapper(Mapper[OptimalSettings]):
         best: list[Best],
     ) -> npt.NDArray[np.int64]:
         """Let the heuristics find a start; return the samples that they may take."""
-        # one in sixteen samples is left to confirm what the search finds
-        budget = np.minimum(self.settings.seeding, samples - np.maximum(1, samples // 16))
+        # a third of the samples is left to confirm what the search finds
+        budget = np.minimum(self.settings.seeding, samples - np.maximum(1, samples // 3))
         budget = np.maximum(0, budget)
         shares = (budget - budget // 2, budget // 2)
         makers: tuple[Any, ...] = (
