@@ -11,11 +11,11 @@ from dse.architecture import HardwareBatch
 from dse.components.chain import energy_chain
 from dse.evaluators.native import NativeEvaluator
 from dse.lockstep.identity import identities
-from dse.lockstep.layer import STEPS
 from dse.lockstep.machine import Machines
 from dse.lockstep.moves import Moves
 from dse.lockstep.site import Site
 from dse.lockstep.transfer import carry
+from dse.mappers.gamma import STEPS
 from dse.mappers.ground import Ground
 from dse.mapping import MappingBatch
 from dse.mapspace import Mapspace, sample_any, sample_valid

@@ -13,18 +13,6 @@ from dse.mapping import MappingBatch
 
 Floats = npt.NDArray[np.float64]
 
-#: Weights of the kinds of steps (see ``dse.mapspace.move_table``).
-STEPS = {
-    "factor": 3.0,
-    "spread": 1.0,
-    "whole": 1.0,
-    "exchange": 2.0,
-    "swap": 1.5,
-    "insert": 1.5,
-    "axis": 0.5,
-    "keep": 1.0,
-    "redraw": 1.0,
-}
 #: Probability of two parents, of each further step of a child; members of a tournament.
 _RATES = np.array([0.5, 0.4, 3.0])
 #: Batches of children bred until enough of them are new.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from dse.architecture import Architecture
 from dse.errors import SpecError
-from dse.lockstep.layer import STEPS
+from dse.mappers.gamma import STEPS
 from dse.mappers.ground import Ground
 from dse.mapspace.space import Mapspace, MapspaceCache
 from dse.study.design import DesignMetrics, LayerMetrics

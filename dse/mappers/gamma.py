@@ -17,6 +17,18 @@ from dse.settings import setting
 
 Floats = npt.NDArray[np.float64]
 
+#: Weights of the kinds of steps (see ``dse.mapspace.move_table``).
+STEPS = {
+    "factor": 3.0,
+    "spread": 1.0,
+    "whole": 1.0,
+    "exchange": 2.0,
+    "swap": 1.5,
+    "insert": 1.5,
+    "axis": 0.5,
+    "keep": 1.0,
+    "redraw": 1.0,
+}
 #: Populations follow the square root of the budget, between these.
 _SMALLEST, _LARGEST = 16, 512
 #: Random numbers set aside for one tournament.
@@ -39,17 +51,7 @@ class GammaSettings:
         15, "generations without a better mapping, after which it starts again; 0: never"
     )
     steps: dict[str, float] = setting(
-        {
-            "factor": 3.0,
-            "spread": 1.0,
-            "whole": 1.0,
-            "exchange": 2.0,
-            "swap": 1.5,
-            "insert": 1.5,
-            "axis": 0.5,
-            "keep": 1.0,
-            "redraw": 1.0,
-        },
+        STEPS,
         "weights of the kinds of mutation: factors between slots, growth of the parallel part "
         "(spread), loss of loops (whole), exchanges between dimensions, loop order, axes, ...",
     )
