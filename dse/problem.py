@@ -174,8 +174,12 @@ class Problem:
             )
         return size
 
-    def __hash__(self) -> int:
+    @cached_property
+    def _hash(self) -> int:
         return hash((self.shape, tuple(self.bounds.items()), tuple(self.coefficients.items())))
+
+    def __hash__(self) -> int:
+        return self._hash
 
 
 #: Whose the words of a layer's second operand are: the layer's ``own`` parameters, ``shared``

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from dse.architecture import HardwareArrays
 from dse.evolution.genome import GenomeArrays
 from dse.model.arrays import MappingArrays
-from dse.model.block import WIDTH, Lanes, Plan, Prices, derive, lay_out, load_factors, load_hardware
+from dse.model.block import Lanes, Plan, Prices, derive, lay_out, load_factors, load_hardware
 from dse.model.fit import check
 from dse.model.jit import compiled, inner
 
@@ -211,14 +211,15 @@ def build_into(
     loops move outwards; where even the smallest tiles do not fit, less of the array is used.
 
     ``own (B,)`` is the row of each vector's hardware in the genome, ``machine (B,)`` in ``hw``.
-    In ``lanes``, the places that any vector may fill are marked; ``keep (L, T, 1 or WIDTH)``,
-    ``size (2, WIDTH)`` and ``keys (D,)`` are scratch. What all mappings share stands in ``out``.
+    In ``lanes``, the places that any vector may fill are marked; ``keep (L, T, 1 or W)``,
+    ``size (2, W)`` and ``keys (D,)`` are scratch. What all mappings share stands in ``out``.
     """
     lay_out(lanes)
+    width = lanes.ok.shape[0]
     if not g.keeps_vary:
         _copy_keep(out, 0, keep, 0)
-    for b in range(0, x.shape[0], WIDTH):
-        n = min(WIDTH, x.shape[0] - b)
+    for b in range(0, x.shape[0], width):
+        n = min(width, x.shape[0] - b)
         load_hardware(c, hw, machine, b, n)
         for i in range(n):
             h = np.int64(own[b + i])

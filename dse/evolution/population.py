@@ -15,7 +15,7 @@ from dse.mapping import MappingBatch
 from dse.mapspace.space import Mapspace
 from dse.model import arrays as a
 from dse.model.batch import make_plan
-from dse.model.block import WIDTH
+from dse.model.block import FEW, NARROW, WIDTH
 from dse.model.scratch import block
 from dse.problem import Problem
 
@@ -65,7 +65,7 @@ class Population:
         Args:
             strategies: of the searches ``own``.
             own: ``(S,)`` which searches go on.
-            repair: whether tiles that do not fit shrink; else their candidates are drawn again.
+            repair: whether tiles that do not fit shrink; else they do in the last round only.
             rounds: how often at most candidates that do not fit are drawn.
 
         Returns:
@@ -75,7 +75,7 @@ class Population:
         # so many that mostly one round is enough
         drawn = min(int(np.ceil(count / max(self._fitting, 0.25))), 4 * count)
         x = strategies.sample(self._normal(searches, drawn))
-        mappings, ok = self._read(x.reshape(-1, n), np.repeat(own, drawn), repair)
+        mappings, ok = self._read(x.reshape(-1, n), np.repeat(own, drawn), repair or rounds == 1)
         if not repair:
             self._fitting += 0.2 * (ok.mean() - self._fitting)
         if drawn > count:
@@ -84,13 +84,13 @@ class Population:
             chosen = (first + drawn * np.arange(searches)[:, None]).reshape(-1)
             mappings, ok = mappings.take(chosen), ok[chosen]
         flat, machines = x.reshape(-1, n), np.repeat(own, count)
-        for _ in range(rounds - 1):
+        for round_ in range(2, rounds + 1):
             again = np.flatnonzero(~ok)
             if not again.size:
                 break
             z = self._normal(1, again.size)[0][:, None]
             flat[again] = strategies.sample(z, again // count)[:, 0]
-            redone, fits = self._read(flat[again], machines[again], repair)
+            redone, fits = self._read(flat[again], machines[again], repair or round_ == rounds)
             _replace(mappings, again[fits], redone, np.flatnonzero(fits))
             ok[again] = fits
         return x, mappings, ok.reshape(searches, count)
@@ -111,14 +111,16 @@ class Population:
         batch = g.empty_batch(len(x))
         ok = np.empty(len(x), np.bool_)
         levels, dimensions, _ = batch.temporal.shape
-        lanes, prices, _ = block(levels, dimensions, *self._plan.projection.shape[:2])
+        width = WIDTH if len(x) > FEW else NARROW
+        lanes, prices, _ = block(levels, dimensions, *self._plan.projection.shape[:2], width)
         lanes.temporal_used[:], lanes.spatial_used[:] = g.temporal_used, g.spatial_used
-        width = WIDTH if g.arrays.keeps_vary else 1
-        keep = np.zeros((levels, batch.keep.shape[1], width), np.bool_)
+        keep = np.zeros(
+            (levels, batch.keep.shape[1], width if g.arrays.keeps_vary else 1), np.bool_
+        )
         build_into(
             g.arrays, x, own.astype(np.int32), self.hardware.arrays,
             self.rows[own].astype(np.int32), self._plan, lanes, prices, keep,
-            np.empty((2, WIDTH)), np.empty(dimensions), a.mapping_arrays(batch), ok, repair,
+            np.empty((2, width)), np.empty(dimensions), a.mapping_arrays(batch), ok, repair,
         )  # fmt: skip
         return batch, ok
 

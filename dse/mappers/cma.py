@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
 
-LEGALITIES = ("repair", "resample")
+LEGALITIES = ("resample", "repair")
 #: A search that has become narrower than this begins again: no factor or order changes any more.
 _NARROW = 0.01
 
@@ -46,16 +46,18 @@ class CmaSettings:
     population: int | None = setting(
         None, "mappings per generation; null: by the budget and the numbers searched"
     )
-    sigma: float = setting(0.3, "first step size, of numbers in 0 to 1")
+    sigma: float = setting(0.2, "first step size, of numbers in 0 to 1")
     covariance: str = setting("diagonal", "full or diagonal; diagonal learns faster")
     tiles: str = setting("log", "tile ratios are shares of the logarithm (log) or linear")
     legality: str = setting(
-        "repair",
-        "of mappings that do not fit: repair (tiles shrink until they do) or resample (draw again)",
+        "resample",
+        "of mappings that do not fit: resample (draw again) or repair (tiles shrink until they do)",
     )
-    max_draws: int = setting(100, "draws per wanted mapping that fits (repair: a tenth)")
+    max_draws: int = setting(
+        10, "per wanted mapping, until it fits; in the last one resample repairs, too"
+    )
     patience: int = setting(
-        20, "generations without a better mapping, after which it starts again; 0: never"
+        10, "generations without a better mapping, after which it starts again; 0: never"
     )
 
 
@@ -140,9 +142,7 @@ class CmaMapper(Mapper[CmaSettings]):
         strategies = Strategies(start, s.sigma, size, s.covariance)
         stalled = np.zeros(len(own), np.int64)
         while own.size:
-            x, mappings, ok = population.draw(
-                strategies, own, s.legality == "repair", self._rounds()
-            )
+            x, mappings, ok = population.draw(strategies, own, s.legality == "repair", s.max_draws)
             ok &= np.cumsum(ok, axis=1) <= left[own][:, None]
             value, better = self._evaluate(population, problem, mappings, own, ok, best)
             strategies.update(x, value)
@@ -154,10 +154,6 @@ class CmaMapper(Mapper[CmaSettings]):
             own = own[going]
             strategies.keep(going)
             self._restart(strategies, stalled, own)
-
-    def _rounds(self) -> int:
-        s = self.settings
-        return s.max_draws if s.legality == "resample" else max(1, s.max_draws // 10)
 
     def _restart(
         self, strategies: Strategies, stalled: npt.NDArray[np.int64], own: Indices
@@ -218,6 +214,6 @@ class CmaMapper(Mapper[CmaSettings]):
 
 
 def _population(n: int, samples: int) -> int:
-    """Return CMA-ES's default for n numbers, more where the budget allows 30 generations."""
+    """Return CMA-ES's default for n numbers, more where the budget allows 15 generations."""
     least = 4 + int(3 * np.log(max(n, 1)))
-    return int(np.clip(samples // 30, least, 8 * least))
+    return int(np.clip(samples // 15, least, 8 * least))

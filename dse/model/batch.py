@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -14,9 +13,9 @@ import numpy.typing as npt
 from dse.architecture import HardwareBatch
 from dse.mapping import MappingBatch
 from dse.model import arrays as a
-from dse.model.block import Plan
+from dse.model.block import NARROW, Plan
 from dse.model.evaluate import evaluate_exact
-from dse.model.lanes import evaluate_lanes
+from dse.model.lanes import evaluate_groups, evaluate_lanes
 from dse.model.scratch import block
 from dse.problem import Problem
 
@@ -106,29 +105,24 @@ def _by_keep(
         arrays, part = a.mapping_arrays(group), a.new_totals(members.size)
         marked = np.zeros(members.size, np.bool_)
         edges = np.flatnonzero(np.diff(keys[members], prepend=-1, append=-1))
-        tasks = [
-            (start, min(start + _CHUNK, stop))
-            for first, stop in pairwise(edges.tolist())
-            for start in range(first, stop, _CHUNK)
-        ]
 
         def work(
-            task: tuple[int, int],
+            task: npt.NDArray[np.int64],
             group: MappingBatch = group,
             index: npt.NDArray[np.int32] = index,
             arrays: a.MappingArrays = arrays,
             part: a.Totals = part,
             marked: npt.NDArray[np.bool_] = marked,
         ) -> None:
-            keep = group.keep[:, :, task[0]]
-            plan = _plan(problem, keep.tobytes(), levels, version)
-            lanes, prices, odd = block(levels, dimensions, *plan.projection.shape[:2])
-            evaluate_lanes(
-                *(lanes, plan, prices, odd, arrays, hardware.arrays, index),
-                *(float(problem.macs), *task, part, marked),
+            plan = make_plan(problem, group.keep[:, :, 0], version)
+            shape = (levels, dimensions, *plan.projection.shape[:2])
+            (wide, prices, odd), (narrow, few, _) = block(*shape), block(*shape, NARROW)
+            evaluate_groups(
+                *(wide, narrow, plan, prices, few, odd, arrays, hardware.arrays, index),
+                *(float(problem.macs), task, part, marked),
             )
 
-        _each(work, tasks, threads)
+        _each(work, _tasks(edges), threads)
         again[members] = marked
         _scatter(part, totals, members)
 
@@ -142,11 +136,13 @@ def _patterns(keep: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
     return np.asarray(numbers, np.int64).reshape(-1)
 
 
-@lru_cache(maxsize=4096)
-def _plan(problem: Problem, keep: bytes, levels: int, version: int) -> Plan:
-    """Return the plan of a pattern, made once."""
-    flags = np.frombuffer(keep, np.bool_).reshape(levels, -1)
-    return make_plan(problem, flags, version)
+def _tasks(edges: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
+    """Split groups, given by their edges, into tasks of about a chunk."""
+    cuts = np.union1d(edges, np.arange(0, edges[-1], _CHUNK))
+    last = np.searchsorted(cuts, np.arange(_CHUNK, edges[-1] + _CHUNK, _CHUNK)).clip(
+        max=len(cuts) - 1
+    )
+    return [cuts[i : j + 1] for i, j in pairwise([0, *last.tolist()])]
 
 
 def has_closed_form(hardware: HardwareBatch, problem: Problem, mappings: MappingBatch) -> bool:

@@ -1,7 +1,7 @@
 """Many mappings abreast: the block that the fast path works on, one mapping per SIMD lane.
 
-Every quantity is a row of ``WIDTH`` lanes in float64. Factors, extents and fan-outs are loaded
-here, with the hardware of each lane; what follows from them is computed elsewhere.
+Every quantity is a row of W lanes in float64; a block is as wide as its memory. Factors, extents
+and fan-outs are loaded here, with the hardware of each lane; what follows is computed elsewhere.
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
 
-#: Mappings per block.
-WIDTH = 64
+#: Mappings per block, and per block of a few.
+WIDTH, NARROW = 64, 8
+#: Up to so many mappings are evaluated faster in narrow blocks.
+FEW = 3 * NARROW
 
 
 class Plan(NamedTuple):
@@ -104,24 +106,24 @@ class Prices(NamedTuple):
     latency: Floats
 
 
-def new_lanes(levels: int, dimensions: int, tensors: int, ranks: int) -> Lanes:
-    """Allocate the block's memory for L levels, D dimensions, T tensors of up to Q rows."""
-    cube = (levels, dimensions, WIDTH)
-    row = (levels, WIDTH)
+def new_lanes(levels: int, dimensions: int, tensors: int, ranks: int, width: int = WIDTH) -> Lanes:
+    """Allocate a block's memory for L levels, D dimensions, T tensors of up to Q rows, W lanes."""
+    cube = (levels, dimensions, width)
+    row = (levels, width)
     arrays: list[Any] = [
         *(np.ones(cube) for _ in range(3)),
-        np.ones((2 * levels * dimensions + 1, WIDTH)),
+        np.ones((2 * levels * dimensions + 1, width)),
         *(np.ones(row) for _ in range(3)),
-        *(np.ones((levels + 1, WIDTH)) for _ in range(2)),
+        *(np.ones((levels + 1, width)) for _ in range(2)),
         *(np.ones(row) for _ in range(4)),
-        np.ones((tensors, levels, WIDTH)),
-        np.ones((tensors, levels, ranks, WIDTH)),
-        np.ones((levels, 2, WIDTH)),
-        np.ones(WIDTH),
-        np.ones(WIDTH),
-        np.ones((2, WIDTH)),
-        np.ones(WIDTH, np.bool_),
-        np.ones(WIDTH, np.bool_),
+        np.ones((tensors, levels, width)),
+        np.ones((tensors, levels, ranks, width)),
+        np.ones((levels, 2, width)),
+        np.ones(width),
+        np.ones(width),
+        np.ones((2, width)),
+        np.ones(width, np.bool_),
+        np.ones(width, np.bool_),
         np.ones((levels, dimensions), np.bool_),
         np.ones((levels, dimensions), np.bool_),
         np.ones(levels, np.bool_),
@@ -131,15 +133,15 @@ def new_lanes(levels: int, dimensions: int, tensors: int, ranks: int) -> Lanes:
     return Lanes(*arrays)
 
 
-def new_prices(levels: int) -> Prices:
-    """Allocate the hardware of a block."""
+def new_prices(levels: int, width: int = WIDTH) -> Prices:
+    """Allocate the hardware of a block of W lanes."""
     arrays: list[Any] = [
         np.full(1, -1, np.int64),
         *(np.ones(levels, np.bool_) for _ in range(4)),
         np.ones(1, np.bool_),
         np.ones(levels, np.bool_),
-        *(np.ones((levels, WIDTH)) for _ in range(15)),
-        *(np.ones(WIDTH) for _ in range(5)),
+        *(np.ones((levels, width)) for _ in range(15)),
+        *(np.ones(width) for _ in range(5)),
     ]
     return Prices(*arrays)
 
@@ -157,7 +159,7 @@ def load_hardware(
         return
     c.machine[0] = first if same else -1
     levels = c.size.shape[0]
-    for i in range(WIDTH):
+    for i in range(c.size.shape[1]):
         h = index[b + min(i, n - 1)]
         latency = np.int64(0)
         for s in range(levels):
@@ -187,7 +189,7 @@ def load_hardware(
     c.leaking[0] = False
     for s in range(levels):
         c.sized[s] = c.limited[s] = c.clustered[s] = c.blocked[s] = c.addressed[s] = False
-        for i in range(WIDTH):
+        for i in range(c.size.shape[1]):
             c.sized[s] |= not math.isinf(c.size[s, i])
             c.limited[s] |= not (
                 math.isinf(c.read_bandwidth[s, i])
@@ -243,17 +245,18 @@ def lay_out(x: Lanes) -> None:
 @inner
 def load_factors(to: Floats, used: Flags, source: npt.NDArray[np.int32], b: int, n: int) -> None:
     """Load factors ``(L, D, B)`` of lanes ``b .. b + n``; lanes beyond repeat the last."""
+    width = to.shape[2]
     for s in range(to.shape[0]):
         for d in range(to.shape[1]):
             if not used[s, d]:
                 continue
             row = to[s, d]
-            if n == WIDTH:
-                lanes = source[s, d, b : b + WIDTH]
-                for i in range(WIDTH):
+            if n == width:
+                lanes = source[s, d, b : b + width]
+                for i in range(width):
                     row[i] = lanes[i]
             else:
-                for i in range(WIDTH):
+                for i in range(width):
                     row[i] = source[s, d, b + min(i, n - 1)]
 
 
@@ -270,12 +273,12 @@ def derive(x: Lanes, m: MappingArrays, b: int, n: int) -> None:
                     x.pool[x.spatial_extent[s, d]],
                     x.spatial[s, d],
                 )
-                for i in range(WIDTH):
+                for i in range(x.ok.shape[0]):
                     here[i] = below[i] * factor[i]
                 current = x.spatial_extent[s, d]
             if x.temporal_used[s, d]:
                 below, here, factor = x.pool[current], x.pool[x.extent[s, d]], x.temporal[s, d]
-                for i in range(WIDTH):
+                for i in range(x.ok.shape[0]):
                     here[i] = below[i] * factor[i]
                 current = x.extent[s, d]
     for s in range(levels):
@@ -284,7 +287,7 @@ def derive(x: Lanes, m: MappingArrays, b: int, n: int) -> None:
     for s in range(levels - 2, -1, -1):
         used, outer = x.used[s], x.used[s + 1]
         width, height = x.width[s + 1], x.height[s + 1]
-        for i in range(WIDTH):
+        for i in range(x.ok.shape[0]):
             used[i] = outer[i] * width[i] * height[i]
 
 
@@ -306,7 +309,7 @@ def _fan_out(x: Lanes, m: MappingArrays, s: int, b: int, n: int) -> None:
             if x.spatial_used[s, d]:
                 axis = width if p < m.split[s, 0] else height
                 spatial = x.spatial[s, d]
-                for i in range(WIDTH):
+                for i in range(x.ok.shape[0]):
                     axis[i] *= spatial[i]
         else:
             for i in range(n):

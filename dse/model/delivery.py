@@ -15,7 +15,7 @@ import numpy.typing as npt
 from dse.architecture import HardwareArrays
 from dse.model import arrays as a
 from dse.model.arrays import MappingArrays
-from dse.model.block import WIDTH, Lanes, Plan
+from dse.model.block import Lanes, Plan
 from dse.model.fit import tile_words
 from dse.model.jit import inner
 from dse.model.loops import Nest, new_nest
@@ -50,14 +50,14 @@ def load_orders(x: Lanes, m: MappingArrays, b: int, n: int) -> None:
     x.iterations[levels, :] = 1.0
     for s in range(levels - 1, -1, -1):
         here, outer = x.iterations[s], x.iterations[s + 1]
-        for i in range(WIDTH):
+        for i in range(x.ok.shape[0]):
             here[i] = outer[i]
         loops = 0
         for d in range(dimensions):
             if x.temporal_used[s, d]:
                 loops += 1
                 temporal = x.temporal[s, d]
-                for i in range(WIDTH):
+                for i in range(x.ok.shape[0]):
                     here[i] *= temporal[i]
         same = m.permutation.shape[2] == 1 or loops < 2
         if not same:
@@ -71,7 +71,7 @@ def load_orders(x: Lanes, m: MappingArrays, b: int, n: int) -> None:
         x.same_order[s] = same
         if not same:
             for p in range(dimensions):
-                for i in range(WIDTH):
+                for i in range(x.ok.shape[0]):
                     d = m.permutation[s, p, b + min(i, n - 1)]
                     x.rank[s, d, i] = p
 
@@ -95,13 +95,13 @@ def _moving_loops(x: Lanes, plan: Plan, m: MappingArrays, t: int, s: int, b: int
                 continue
             temporal = x.temporal[s, d]
             if plan.relevant[t, d]:
-                for i in range(WIDTH):
+                for i in range(x.ok.shape[0]):
                     hit[i] = 1.0 if temporal[i] > 1.0 else hit[i]
                     moving[i] *= temporal[i]
             else:
-                for i in range(WIDTH):
+                for i in range(x.ok.shape[0]):
                     moving[i] *= temporal[i] if hit[i] != 0.0 else 1.0
-        for i in range(WIDTH):
+        for i in range(x.ok.shape[0]):
             moving[i] *= all_outer[i] if hit[i] != 0.0 else outer[i]
         return
     nearest = hit
@@ -109,16 +109,16 @@ def _moving_loops(x: Lanes, plan: Plan, m: MappingArrays, t: int, s: int, b: int
     for d in range(dimensions):
         if plan.relevant[t, d] and x.temporal_used[s, d]:
             temporal, rank = x.temporal[s, d], x.rank[s, d]
-            for i in range(WIDTH):
+            for i in range(x.ok.shape[0]):
                 candidate = rank[i] if temporal[i] > 1.0 else 127.0
                 nearest[i] = candidate if candidate < nearest[i] else nearest[i]
                 moving[i] *= temporal[i]
     for d in range(dimensions):
         if not plan.relevant[t, d] and x.temporal_used[s, d]:
             temporal, rank = x.temporal[s, d], x.rank[s, d]
-            for i in range(WIDTH):
+            for i in range(x.ok.shape[0]):
                 moving[i] *= temporal[i] if rank[i] > nearest[i] else 1.0
-    for i in range(WIDTH):
+    for i in range(x.ok.shape[0]):
         moving[i] *= outer[i] if nearest[i] == 127.0 else all_outer[i]
 
 
@@ -270,7 +270,7 @@ def _group_counts(x: Lanes, plan: Plan, t: int, s: int) -> None:
     for d in range(x.spatial.shape[1]):
         if plan.relevant[t, d] and x.spatial_used[s, d]:
             spatial = x.spatial[s, d]
-            for i in range(WIDTH):
+            for i in range(x.ok.shape[0]):
                 groups[i] *= spatial[i]
 
 
@@ -327,7 +327,7 @@ def tensor_traffic(
             tile_words(x, plan, t, s - 1)
         if plan.simple[t]:
             tile, moving = x.tile[t, s - 1], x.moving[s]
-            for i in range(WIDTH):
+            for i in range(x.ok.shape[0]):
                 share[i] = tile[i] * moving[i]
         elif not plan.keep[s - 1, t]:
             tile_words(x, plan, t, s - 1)
@@ -339,7 +339,7 @@ def tensor_traffic(
         _patch_windows(x, plan, m, hw, hardware_index, t, b, n, odd)
     content = x.content[0]
     iterations, groups = x.iterations[0], x.groups[0]
-    for i in range(WIDTH):
+    for i in range(x.ok.shape[0]):
         content[i] = iterations[i] * groups[i]
     for s in range(1, top + 1):
         content, groups = x.content[s], x.groups[s]
@@ -347,12 +347,12 @@ def tensor_traffic(
             # in Timeloop's own steps: their rounding decides whether an assertion of it fails
             inner_content, share = x.content[s - 1], x.share[s - 1]
             width, height = x.width[s], x.height[s]
-            for i in range(WIDTH):
+            for i in range(x.ok.shape[0]):
                 fan = width[i] * height[i]
                 accesses = groups[i] * share[i]
                 words = accesses * (fan / groups[i])
                 content[i] = accesses * (inner_content[i] * fan / words)
         else:
             source = x.share[s - 1] if plan.keep[s - 1, t] else x.content[s - 1]
-            for i in range(WIDTH):
+            for i in range(x.ok.shape[0]):
                 content[i] = source[i] * groups[i]

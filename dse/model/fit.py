@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from dse.model.block import WIDTH, Lanes, Plan, Prices
+from dse.model.block import Lanes, Plan, Prices
 from dse.model.jit import inner
 
 Flags = npt.NDArray[np.bool_]
@@ -20,7 +20,7 @@ def tile_words(x: Lanes, plan: Plan, t: int, s: int) -> None:
         for d in range(x.extent.shape[1]):
             if plan.relevant[t, d] and x.extent[s, d] > 0:
                 extent = x.pool[x.extent[s, d]]
-                for i in range(WIDTH):
+                for i in range(x.ok.shape[0]):
                     out[i] *= extent[i]
         return
     for q in range(plan.projection.shape[1]):
@@ -30,9 +30,9 @@ def tile_words(x: Lanes, plan: Plan, t: int, s: int) -> None:
             c = float(plan.projection[t, q, d])
             if c != 0.0 and x.extent[s, d] > 0:
                 extent = x.pool[x.extent[s, d]]
-                for i in range(WIDTH):
+                for i in range(x.ok.shape[0]):
                     side[i] += c * (extent[i] - 1.0)
-        for i in range(WIDTH):
+        for i in range(x.ok.shape[0]):
             out[i] *= side[i]
 
 
@@ -59,14 +59,14 @@ def check(x: Lanes, plan: Plan, c: Prices, keep: Flags) -> None:
                 tile_words(x, plan, t, s)
             words = x.tile[t, s]
             if each:
-                for i in range(WIDTH):
+                for i in range(x.ok.shape[0]):
                     used[i] += words[i] if keep[s, t, i] else 0.0
             else:
-                for i in range(WIDTH):
+                for i in range(x.ok.shape[0]):
                     used[i] += words[i]
         if c.sized[s]:
             size, minimum = c.size[s], c.minimum[s]
-            for i in range(WIDTH):
+            for i in range(x.ok.shape[0]):
                 ok[i] &= (used[i] <= size[i]) & (used[i] >= minimum[i])
     need_x, need_y = x.work[0], x.work[1]
     need_x[:] = 1.0
@@ -74,7 +74,7 @@ def check(x: Lanes, plan: Plan, c: Prices, keep: Flags) -> None:
     for s in range(levels - 1, -1, -1):
         mesh_x, mesh_y, instances = c.mesh_x[s], c.mesh_y[s], c.instances[s]
         width, height = x.width[s], x.height[s]
-        for i in range(WIDTH):
+        for i in range(x.ok.shape[0]):
             ok[i] &= (
                 (need_x[i] <= mesh_x[i])
                 & (need_y[i] <= mesh_y[i])
@@ -82,7 +82,7 @@ def check(x: Lanes, plan: Plan, c: Prices, keep: Flags) -> None:
             )
             need_x[i] *= width[i]
             need_y[i] *= height[i]
-    for i in range(WIDTH):
+    for i in range(x.ok.shape[0]):
         ok[i] &= (
             (need_x[i] <= c.mac_mesh_x[i])
             & (need_y[i] <= c.mac_mesh_y[i])

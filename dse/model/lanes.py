@@ -16,7 +16,7 @@ from dse.architecture import HardwareArrays
 from dse.model import arrays as a
 from dse.model.arrays import MappingArrays, Totals
 from dse.model.block import (
-    WIDTH,
+    FEW,
     Lanes,
     Plan,
     Prices,
@@ -33,6 +33,7 @@ from dse.model.loops import copy_row
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
+Indices = npt.NDArray[np.int64]
 
 
 @inner
@@ -47,7 +48,7 @@ def _partitions(x: Lanes, plan: Plan, t: int) -> None:
         for d in range(x.spatial.shape[1]):
             if plan.relevant[t, d] and x.spatial_used[s + 1, d]:
                 spatial = x.spatial[s + 1, d]
-                for i in range(WIDTH):
+                for i in range(x.ok.shape[0]):
                     here[i] /= spatial[i]
 
 
@@ -55,10 +56,10 @@ def _partitions(x: Lanes, plan: Plan, t: int) -> None:
 def _add_access(pj: Floats, words: Floats, price: Floats, block: Floats, blocked: bool) -> None:
     """Add the energy of ``words`` accesses, rounded up to whole blocks."""
     if blocked:
-        for i in range(WIDTH):
+        for i in range(pj.shape[0]):
             pj[i] += math.ceil(words[i] / block[i]) * price[i]
     else:
-        for i in range(WIDTH):
+        for i in range(pj.shape[0]):
             pj[i] += words[i] * price[i]
 
 
@@ -81,32 +82,32 @@ def _tensor_energy(x: Lanes, plan: Plan, c: Prices, t: int) -> None:
         if s == top:
             fills[:] = 0.0
         elif plan.read_write[t] and plan.version != a.DOSA:
-            for i in range(WIDTH):
+            for i in range(x.ok.shape[0]):
                 fills[i] -= part[i]
         elif not plan.read_write[t]:
-            for i in range(WIDTH):
+            for i in range(x.ok.shape[0]):
                 fills[i] = math.floor(fills[i])
         reads = content
         if plan.read_write[t]:
             least = x.work[1]
-            for i in range(WIDTH):
+            for i in range(x.ok.shape[0]):
                 least[i] = content[i] - part[i]
-            for i in range(WIDTH):
+            for i in range(x.ok.shape[0]):
                 part[i] = math.floor(least[i] + 0.5)
                 content[i] = math.floor(content[i] + 0.5)
-            for i in range(WIDTH):
+            for i in range(x.ok.shape[0]):
                 if least[i] < 0.0:
                     x.odd[i] = True
             reads = part
         if c.limited[s]:
             load_r, load_w = x.load[s, 0], x.load[s, 1]
             if plan.read_write[t]:
-                for i in range(WIDTH):
+                for i in range(x.ok.shape[0]):
                     load_w[i] += (fills[i] + content[i]) / iterations[i]
             elif s < top:
-                for i in range(WIDTH):
+                for i in range(x.ok.shape[0]):
                     load_w[i] += fills[i] / iterations[i]
-            for i in range(WIDTH):
+            for i in range(x.ok.shape[0]):
                 load_r[i] += reads[i] / iterations[i]
         pj[:] = 0.0
         _add_access(pj, reads, c.read_pj[s], block, blocked)
@@ -116,15 +117,15 @@ def _tensor_energy(x: Lanes, plan: Plan, c: Prices, t: int) -> None:
             _add_access(pj, content, c.update_pj[s], block, blocked)
         clusters = c.clusters[s]
         if c.clustered[s]:
-            for i in range(WIDTH):
+            for i in range(x.ok.shape[0]):
                 pj[i] /= used[i] / min(used[i], clusters[i])
         if c.addressed[s]:
             address_pj = c.address_pj[s]
-            for i in range(WIDTH):
+            for i in range(x.ok.shape[0]):
                 addresses = (content[i] + fills[i]) * address_pj[i] * min(used[i], clusters[i])
                 energy[i] += pj[i] * used[i] + addresses
         else:
-            for i in range(WIDTH):
+            for i in range(x.ok.shape[0]):
                 energy[i] += pj[i] * used[i]
 
 
@@ -143,7 +144,7 @@ def _finish(x: Lanes, plan: Plan, c: Prices, macs: float, b: int, n: int, totals
             c.write_bandwidth[s],
             c.shared_bandwidth[s],
         )
-        for i in range(WIDTH):
+        for i in range(x.ok.shape[0]):
             # a limit that is not reached has a ratio above 1; x / 0 is infinite
             slow = min(read_bw[i] / reads[i], write_bw[i] / writes[i])
             slow = min(slow, shared_bw[i] / (writes[i] + reads[i]), 1.0)
@@ -151,7 +152,7 @@ def _finish(x: Lanes, plan: Plan, c: Prices, macs: float, b: int, n: int, totals
     if plan.version == a.HEAD and c.leaking[0]:
         for s in range(levels - 1, -1, -1):
             leak_pj, used = c.leak_pj[s], x.used[s]
-            for i in range(WIDTH):
+            for i in range(x.ok.shape[0]):
                 x.energy[i] += leak_pj[i] * cycles[i] * used[i]
     for i in range(n):
         totals.valid[b + i] = x.ok[i]
@@ -177,8 +178,9 @@ def evaluate_lanes(
     scan(x.temporal_used, m.temporal, start, stop)
     scan(x.spatial_used, m.spatial, start, stop)
     lay_out(x)
-    for b in range(start, stop, WIDTH):
-        n = min(WIDTH, stop - b)
+    width = x.ok.shape[0]
+    for b in range(start, stop, width):
+        n = min(width, stop - b)
         load_hardware(c, hw, hardware_index, b, n)
         load_factors(x.temporal, x.temporal_used, m.temporal, b, n)
         load_factors(x.spatial, x.spatial_used, m.spatial, b, n)
@@ -203,3 +205,42 @@ def evaluate_lanes(
                 again[b + i] = True
                 marked += 1
     return marked
+
+
+@compiled
+def evaluate_groups(
+    wide: Lanes, narrow: Lanes, plan: Plan, wide_prices: Prices, narrow_prices: Prices, odd: Odd,
+    m: MappingArrays, hw: HardwareArrays, hardware_index: npt.NDArray[np.int32], macs: float,
+    edges: Indices, totals: Totals, again: Flags,
+) -> None:  # fmt: skip
+    """Evaluate groups of mappings; group g, ``edges[g] .. edges[g + 1]``, keeps the same.
+
+    The rows of ``plan`` that say what is kept are set for each group.
+    """
+    for g in range(edges.shape[0] - 1):
+        start, stop = edges[g], edges[g + 1]
+        _set_keep(plan, m.keep, start)
+        if stop - start <= FEW:
+            evaluate_lanes(
+                narrow, plan, narrow_prices, odd, m, hw, hardware_index, macs, start, stop, totals,
+                again,
+            )  # fmt: skip
+        else:
+            evaluate_lanes(
+                wide, plan, wide_prices, odd, m, hw, hardware_index, macs, start, stop, totals,
+                again,
+            )  # fmt: skip
+
+
+@inner
+def _set_keep(plan: Plan, keep: Flags, b: int) -> None:
+    """Let the plan keep what mapping ``b`` of ``keep (L, T, B)`` keeps."""
+    for t in range(keep.shape[1]):
+        plan.backing[t] = -1
+        plan.lowest[t] = 0
+        for s in range(keep.shape[0] - 1, -1, -1):
+            kept = keep[s, t, b]
+            plan.keep[s, t] = plan.lane_keep[s, t, 0] = kept
+            if kept:
+                plan.backing[t] = max(plan.backing[t], s)
+                plan.lowest[t] = s

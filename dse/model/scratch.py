@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from dse.model.block import Lanes, Prices, new_lanes, new_prices
+from dse.model.block import WIDTH, Lanes, Prices, new_lanes, new_prices
 from dse.model.delivery import Odd, new_odd
 
 Block = tuple[Lanes, Prices, Odd]
@@ -12,23 +12,23 @@ Block = tuple[Lanes, Prices, Odd]
 
 class _Local(threading.local):
     def __init__(self) -> None:
-        self.blocks: dict[tuple[int, int, int, int], Block] = {}
+        self.blocks: dict[tuple[int, int, int, int, int], Block] = {}
 
 
 _LOCAL = _Local()
 
 
-def block(levels: int, dimensions: int, tensors: int, ranks: int) -> Block:
+def block(levels: int, dimensions: int, tensors: int, ranks: int, width: int = WIDTH) -> Block:
     """Return this thread's memory for blocks of that shape; its contents are undefined.
 
     No hardware is loaded in it. Valid until the thread asks for the same shape again.
     """
-    key = (levels, dimensions, tensors, ranks)
+    key = (levels, dimensions, tensors, ranks, width)
     known = _LOCAL.blocks.get(key)
     if known is None:
         known = (
             new_lanes(*key),
-            new_prices(levels),
+            new_prices(levels, width),
             new_odd(levels, dimensions, ranks),
         )
         _LOCAL.blocks[key] = known
