@@ -187,10 +187,11 @@ def run(
 ) -> tuple[float, dict[str, int] | None, int, float]:
     """Return value, hardware, samples and seconds of a run that may be cut short."""
     with tempfile.TemporaryDirectory() as folder:
+        more = {} if math.isinf(seconds) else _TIMED.get(name, {})
         made = start(
             {
-                "arch": "gemmini", "workload": network, "samples": samples, "seed": seed,
-                "optimizer": {"name": name, **({} if math.isinf(seconds) else _TIMED.get(name, {}))},
+                "arch": "gemmini", "workload": network, "optimizer": {"name": name, **more},
+                "samples": samples, "seed": seed,
                 "folder": f"{folder}/run",
             }
         )  # fmt: skip
