@@ -37,8 +37,8 @@ def main() -> int:
     effort = Effort(
         population=given.population,
         generations=given.generations,
-        mappings=given.mappings or (100 if given.ablation else 300),
-        final=given.final,
+        mappings=given.mappings or (100 if given.ablation else 1000),
+        final=given.final or (2000 if given.ablation else 10_000),
         threads=given.threads,
         optimizer=dict(_setting(word) for word in given.optimizer),
     )
@@ -74,8 +74,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--scenarios", nargs="*", choices=SCENARIOS, default=list(SCENARIOS))
     parser.add_argument("--population", type=int, default=20, help="hardware per generation")
     parser.add_argument("--generations", type=int, default=15)
-    parser.add_argument("--mappings", type=int, help="per layer and hardware (300; ablation 100)")
-    parser.add_argument("--final", type=int, default=2000, help="per layer, for the comparison")
+    parser.add_argument("--mappings", type=int, help="per layer and hardware (1000; ablation 100)")
+    parser.add_argument(
+        "--final", type=int, help="per layer, for the comparison (10000; ablation 2000)"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=0, help="0: all cores")
     parser.add_argument("--optimizer", nargs="*", default=[], help="further settings, NAME=VALUE")

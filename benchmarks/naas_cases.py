@@ -54,13 +54,15 @@ SCENARIOS = {
 }
 
 #: Searches of the ablation: settings of the optimizer. How orders are encoded is compared from the
-#: centre of the space, where nothing of the chip is known.
+#: centre of the space, where nothing of the chip is known; there, too, what becomes of hardware
+#: beyond the budget.
 VARIANTS: dict[str, dict[str, str]] = {
     "sizing": {"search": "sizing"},
     "+connectivity": {"search": "connectivity"},
     "+mapping": {"search": "mapping"},
     "importance": {"search": "mapping", "start": "center"},
     "index": {"search": "mapping", "start": "center", "encoding": "index"},
+    "repair": {"search": "mapping", "start": "center", "legality": "repair"},
 }
 
 

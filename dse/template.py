@@ -24,7 +24,7 @@ from dse.files import read_yaml, validated
 from dse.mapspace.constraints import Constraints
 from dse.template_derived import without_derived
 from dse.template_rules import Relation, Resolver
-from dse.template_schema import ComputeSpec, LevelSpec, TemplateSpec
+from dse.template_schema import BudgetSpec, ComputeSpec, LevelSpec, TemplateSpec
 from dse.variable import Values, Variable
 
 #: Random designs tried until one is within the budget and the requirements.
@@ -122,6 +122,23 @@ class ArchTemplate:
     def spec(self) -> TemplateSpec:
         """The file's content, checked; its numbers are arithmetic over the variables alone."""
         return self._spec
+
+    def within(self, bounds: Mapping[str, float]) -> ArchTemplate:
+        """Return the template with a budget that is no larger than these bounds.
+
+        Args:
+            bounds: by key of the file's ``budget``.
+        """
+        if not bounds:
+            return self
+        budget = self._spec.budget or BudgetSpec()
+        least = {}
+        for name, bound in bounds.items():
+            whole = math.floor(bound) if name != "noc_words_per_cycle" else bound
+            given = getattr(budget, name)
+            least[name] = whole if given is None else min(whole, given)
+        spec = self._spec.model_copy(update={"budget": budget.model_copy(update=least)})
+        return replace(self, _spec=spec)
 
     def check(self, values: Mapping[str, object]) -> Values:
         """Return checked values of the named variables, in the template's order.

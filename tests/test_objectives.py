@@ -95,6 +95,39 @@ def test_constraints_bind_a_run(tmp_path):
         dse.run(**given, folder=str(tmp_path / "c"), constraints="area_mm2 < 0.001")
 
 
+def test_resources_are_bounded_as_by_the_templates_budget(tmp_path):
+    given = {"arch": "gemmini", "workload": "dosa_bert", "samples": 300}
+    bound = "pes <= 1024, on_chip_bytes <= 200000, pes <= 2048"
+    found = dse.run(**given, folder=str(tmp_path / "a"), constraints=bound)
+    assert found.architecture.compute.instances <= 1024
+    size = sum(
+        x.size_words * x.word_bits * x.instances for x in found.architecture.levels if not x.is_dram
+    )
+    assert size / 8 <= 200_000
+    space = dse.runner.space_of_run(found.folder)
+    assert space.limits == ()
+    with pytest.raises(SpecError, match=r"4096 PEs, over the budget of 1024"):
+        space.template.build({"pe_dim": 64, "scratchpad_kb": 8, "accumulator_kb": 8})
+    with pytest.raises(SpecError, match="none feasible"):
+        dse.run(**given, folder=str(tmp_path / "b"), constraints="pes <= 1")
+
+
+def test_a_bound_on_resources_is_no_larger_than_the_budget():
+    template = catalog.template("naas_eyeriss")
+    budget = template.within({"pes": 100.7, "noc_words_per_cycle": 99.0}).spec.budget
+    assert (budget.pes, budget.noc_words_per_cycle) == (100, 16)
+    assert budget.on_chip_bytes == template.spec.budget.on_chip_bytes
+    assert template.within({}) is template
+
+
+@pytest.mark.parametrize(
+    "text", ["pes < 9", "2*pes <= 9", "pes >= 9", "pes <= cycles", "pes + cycles <= 3", "pes <= 0"]
+)
+def test_wrong_bounds_on_resources(text):
+    with pytest.raises(SpecError, match="constraints: "):
+        limits(text)
+
+
 def test_fronts_against_the_definition():
     rng = np.random.default_rng(1)
     value = rng.integers(0, 6, (60, 3)).astype(float)

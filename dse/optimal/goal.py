@@ -54,8 +54,8 @@ class Goal:
         for limit in limits:
             if not limit.names <= _AREAS:
                 raise SpecError(
-                    f"optimizer=optimal: constraint '{limit.source}', expected one on area_um2 or "
-                    "area_mm2 (PEs and bytes are the template's budget)"
+                    f"optimizer=optimal: constraint '{limit.source}', expected one on area_um2, "
+                    "area_mm2, pes, on_chip_bytes or noc_words_per_cycle"
                 )
         mode, times_area = _KINDS[objective.name]
         return cls(objective, mode, times_area, limits, max_area_um2)

@@ -22,6 +22,12 @@ METRIC_NAMES = {
     "gflops": "multiplications and additions per ns",
     "power_w": "energy over duration, W",
 }
+#: What hardware takes, with its meaning; a constraint may bound it from above.
+RESOURCES = {
+    "pes": "MAC units",
+    "on_chip_bytes": "storage but DRAM, all instances",
+    "noc_words_per_cycle": "what the outermost on-chip level delivers",
+}
 #: Those that need the clock.
 TIMED = frozenset({"delay_ns", "gflops", "power_w"})
 

@@ -12,7 +12,7 @@ from dse.components.chain import EnergyChain
 from dse.errors import SpecError
 from dse.mapspace.constraints import for_problem
 from dse.problem import Workload
-from dse.study.limits import Limit
+from dse.study.limits import Limit, resource_bounds
 from dse.study.objective import OBJECTIVES, Objective
 from dse.template import ArchTemplate, Values, Variable
 
@@ -23,13 +23,14 @@ class SearchSpace:
     """What an optimizer may ask for.
 
     Attributes:
-        template: the architecture template; its ``constraints`` bound the mapspace.
+        template: the architecture template; its ``constraints`` bound the mapspace, and limits on
+            resources are part of its budget.
         workload: the layers to map.
         fixed: variables whose values the user chose.
         free: the other variables.
         objective: what the study minimises.
         timeloop_version: which Timeloop the evaluator equals, for models that stand in for it.
-        limits: what every design has to satisfy besides.
+        limits: what the metrics of every design have to satisfy.
 
     Raises:
         SpecError: a fixed variable is unknown or out of range.
@@ -46,12 +47,12 @@ class SearchSpace:
         timeloop_version: str = "4cf6d4c",
         limits: Sequence[Limit] = (),
     ) -> None:
-        self.template = template
+        self.template = template.within(resource_bounds(limits))
         self.workload = workload
         self.chain = chain
         self.objective: Objective = goal or OBJECTIVES["edp"]
         self.timeloop_version = timeloop_version
-        self.limits = tuple(limits)
+        self.limits = tuple(limit for limit in limits if not limit.on_resource)
         self.fixed: Values = template.check(fixed or {})
         self.free: tuple[Variable, ...] = tuple(
             v for v in template.variables if v.name not in self.fixed
