@@ -41,6 +41,8 @@ _LEGALITIES = ("resample", "repair")
 _STARTS = ("center", "chip")
 #: Designs and mappings per layer of a run whose budget is not set.
 _GENERATIONS, _MAPPINGS = 15, 500
+#: With fewer mappings per layer, hardware is ranked by luck: small budgets have fewer generations.
+_LEAST_MAPPINGS = 125
 #: What an invalid design is worth: the library does arithmetic on values, so not infinite.
 _WORST = 1e300
 #: Steps of a tenth by which a repair draws sizes to their smallest.
@@ -74,7 +76,9 @@ class NaasSettings:
         "is the first candidate); null: chip where the template has one",
     )
     mappings_per_hardware: int | None = setting(
-        None, "mappings per layer on each hardware; null: what the budget leaves for 15 generations"
+        None,
+        "mappings per layer on each hardware; null: what the budget leaves for 15 generations, and "
+        "at least 125 where that leaves one",
     )
     connectivity: list[str] = setting(
         ["array_*", "parallel_*"], "variables that search=sizing leaves as the template has them"
@@ -97,8 +101,7 @@ class Naas(Optimizer[NaasSettings]):
     ) -> None:
         super().__init__(space, settings, rng, samples)
         _check(settings)
-        share = max(samples // (settings.population * _GENERATIONS), 1)
-        self.mappings_per_hardware = settings.mappings_per_hardware or share
+        self.mappings_per_hardware = settings.mappings_per_hardware or _share(settings, samples)
         self._vector = self._new_vector()
         # the library wants at least one number; where nothing is free, it means nothing
         self._width = max(len(self._vector), 1)
@@ -231,6 +234,12 @@ class Naas(Optimizer[NaasSettings]):
             bounds=box,
             population_size=self.settings.population,
         )
+
+
+def _share(settings: NaasSettings, samples: int) -> int:
+    """Return the mappings per layer on each hardware of a budget."""
+    generation = max(samples // settings.population, 1)
+    return max(generation // _GENERATIONS, min(generation, _LEAST_MAPPINGS))
 
 
 def _check(s: NaasSettings) -> None:
