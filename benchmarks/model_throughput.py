@@ -4,10 +4,11 @@
 
 For each accelerator: valid mappings/s of evaluation (everything that energy, cycles and validity
 need), valid mappings/s and draws/s of sampling, on 1 and on 2 threads, and the share of mappings
-that the exact kernel had to finish. Then the memory of one call with 10 million mappings, start-up
-from a warm cache, the floor (operations a perfect kernel needs), and, where they are installed
-(on PATH, or named by DSE_TIMELOOP_MODEL and DSE_TIMELOOP_MAPPER), timeloop-model and
-timeloop-mapper on the same problems in the same run, as ratios.
+that the exact kernel had to finish. Then the rate on batches that mix keep/bypass patterns, the
+memory of one call with 10 million mappings, start-up from a warm cache, the floor (operations a
+perfect kernel needs), and, where they are installed (on PATH, or named by DSE_TIMELOOP_MODEL and
+DSE_TIMELOOP_MAPPER), timeloop-model and timeloop-mapper on the same problems in the same run, as
+ratios.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from throughput_cases import CASES, Case, gemmini
+from throughput_cases import CASES, Case, free_array, gemmini
 from throughput_floor import floor
 from throughput_timeloop import timeloop_rates
 
@@ -104,6 +105,23 @@ def exact_share(
         run_lanes(hardware, space.problem, mappings, index, plan, totals, again, 1)
         marked += int(again.sum())
     return marked / sum(len(mappings) for _, mappings in drawn)
+
+
+def mixed(repeats: int) -> dict[int, float]:
+    """Mappings a second by the size of the batch, one thread, with many keep/bypass patterns."""
+    case = free_array()
+    space = Mapspace(case.problems[0], case.architecture, case.constraints)
+    hardware = HardwareBatch.of(case.architecture)
+    drawn = sample_valid(space, 30_000, 1, MAX_DRAWS).mappings
+    rates = {}
+    for count in (300, 3000, 30_000):
+        batch, index = drawn.window(0, count), np.zeros(count, np.int32)
+
+        def evaluate(batch: MappingBatch = batch, index: npt.NDArray[np.int32] = index) -> None:
+            evaluate_batch(hardware, space.problem, batch, index, HEAD, 1)
+
+        rates[count] = count / median_seconds(evaluate, 10 * repeats)
+    return rates
 
 
 def _peak_bytes() -> int:
@@ -205,6 +223,8 @@ def show(result: dict[str, Any]) -> None:
     counts = ", ".join(str(row["operations_per_mapping"]) for row in result["floor"])
     print(f"floor: {counts} operations a mapping, on one core at ", end="")
     print(f"{result['floor'][0]['vector_operations_per_s'] / 1e9:.1f} billion a second")
+    text = ", ".join(f"{n:,}: {rate:,.0f} a second" for n, rate in result["mixed"].items())
+    print(f"mixed keeps, by size of the batch: {text}")
     if result["memory"]:
         m = result["memory"]
         above = m["bytes_above_inputs"] / 2**20
@@ -231,6 +251,7 @@ def main() -> int:
     result["cases"] = [measure(case, arguments.mappings, arguments.repeats) for case in cases]
     result["floor"] = [floor(case, row["evaluated_per_s_1"])
                        for case, row in zip(cases, result["cases"], strict=True)]  # fmt: skip
+    result["mixed"] = mixed(arguments.repeats)
     result["start_up_s"] = start_up()
     result["memory"] = memory(arguments.memory_mappings) if arguments.memory_mappings else None
     result["timeloop"] = timeloop_rates(cases[0], result["cases"][0]["evaluated_per_s_1"])

@@ -135,4 +135,12 @@ def tpu() -> Case:
     return Case("GEMM, TPU-like 256x256", _priced("tpu", levels), constraints, problems)
 
 
+def free_array() -> Case:
+    """NAAS's free array: what is kept in the scratchpads and the shared buffer is open."""
+    template = catalog.template("naas_nvdla_1024")
+    assert template.defaults is not None
+    architecture = energy_chain(template.energy).price(template.build(template.defaults))
+    return Case("free array", architecture, template.constraints, _convolutions())
+
+
 CASES = (gemmini, eyeriss, simba, tpu)
