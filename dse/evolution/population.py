@@ -112,7 +112,7 @@ class Population:
         ok = np.empty(len(x), np.bool_)
         levels, dimensions, _ = batch.temporal.shape
         width = WIDTH if len(x) > FEW else NARROW
-        lanes, prices, _ = block(levels, dimensions, *self._plan.projection.shape[:2], width)
+        lanes, prices, _ = block(levels, dimensions, *self._plan.projection.shape[:2], width=width)
         lanes.temporal_used[:], lanes.spatial_used[:] = g.temporal_used, g.spatial_used
         keep = np.zeros(
             (levels, batch.keep.shape[1], width if g.arrays.keeps_vary else 1), np.bool_

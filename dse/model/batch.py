@@ -116,7 +116,7 @@ def _by_keep(
         ) -> None:
             plan = make_plan(problem, group.keep[:, :, 0], version)
             shape = (levels, dimensions, *plan.projection.shape[:2])
-            (wide, prices, odd), (narrow, few, _) = block(*shape), block(*shape, NARROW)
+            (wide, prices, odd), (narrow, few, _) = block(*shape), block(*shape, width=NARROW)
             evaluate_groups(
                 *(wide, narrow, plan, prices, few, odd, arrays, hardware.arrays, index),
                 *(float(problem.macs), task, part, marked),

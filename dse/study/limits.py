@@ -90,7 +90,7 @@ def resource_bounds(bounds: Iterable[Limit]) -> dict[str, float]:
     found: dict[str, float] = {}
     for limit in bounds:
         if limit.on_resource:
-            name = limit.left.source
+            name = str(limit.left.source)
             found[name] = min(float(limit.right.array({})), found.get(name, math.inf))
     return found
 
