@@ -112,11 +112,10 @@ class Population:
         ok = np.empty(len(x), np.bool_)
         levels, dimensions, _ = batch.temporal.shape
         width = WIDTH if len(x) > FEW else NARROW
-        lanes, prices, _ = block(levels, dimensions, *self._plan.projection.shape[:2], width=width)
+        tensors, ranks, _ = self._plan.projection.shape
+        lanes, prices, _ = block(levels, dimensions, tensors, ranks, width=width)
         lanes.temporal_used[:], lanes.spatial_used[:] = g.temporal_used, g.spatial_used
-        keep = np.zeros(
-            (levels, batch.keep.shape[1], width if g.arrays.keeps_vary else 1), np.bool_
-        )
+        keep = np.zeros((levels, tensors, width if g.arrays.keeps_vary else 1), np.bool_)
         build_into(
             g.arrays, x, own.astype(np.int32), self.hardware.arrays,
             self.rows[own].astype(np.int32), self._plan, lanes, prices, keep,

@@ -115,8 +115,9 @@ def _by_keep(
             marked: npt.NDArray[np.bool_] = marked,
         ) -> None:
             plan = make_plan(problem, group.keep[:, :, 0], version)
-            shape = (levels, dimensions, *plan.projection.shape[:2])
-            (wide, prices, odd), (narrow, few, _) = block(*shape), block(*shape, width=NARROW)
+            tensors, ranks, _ = plan.projection.shape
+            wide, prices, odd = block(levels, dimensions, tensors, ranks)
+            narrow, few, _ = block(levels, dimensions, tensors, ranks, width=NARROW)
             evaluate_groups(
                 *(wide, narrow, plan, prices, few, odd, arrays, hardware.arrays, index),
                 *(float(problem.macs), task, part, marked),
