@@ -16,6 +16,7 @@ import numpy as np
 from dse import catalog, run
 from dse.architecture import Architecture, HardwareBatch
 from dse.evaluators.native import NativeEvaluator
+from dse.evolution.population import Population
 from dse.mapspace import MapspaceCache, sample_valid
 from dse.problem import Workload
 from dse.study.journal import read_journal
@@ -79,29 +80,41 @@ class Effort:
 
 
 class Clock:
-    """Counts evaluations of the native evaluator, and the thread time that they take."""
+    """Counts evaluations of the native evaluator, and the thread time that they take.
+
+    And that of drawing: random numbers, vectors, their mappings, and whether those fit.
+    """
 
     def __init__(self) -> None:
-        self.mappings, self.seconds = 0, 0.0
+        self.mappings, self.seconds, self.drawing_seconds = 0, 0.0, 0.0
         self._lock = threading.Lock()
-        self._evaluate = NativeEvaluator.evaluate
+        self._evaluate, self._draw = NativeEvaluator.evaluate, Population.draw
 
     def __enter__(self) -> Clock:
-        clock, evaluate = self, self._evaluate
+        clock = self
 
-        def timed(self: NativeEvaluator, hardware: Any, problem: Any, *more: Any) -> Any:  # noqa: ANN401
+        def evaluate(self: NativeEvaluator, *given: Any) -> Any:  # noqa: ANN401
             start = time.thread_time()
-            metrics = evaluate(self, hardware, problem, *more)
+            metrics = clock._evaluate(self, *given)
             with clock._lock:
                 clock.seconds += time.thread_time() - start
                 clock.mappings += len(metrics)
             return metrics
 
-        NativeEvaluator.evaluate = timed  # type: ignore[method-assign]
+        def draw(self: Population, *given: Any) -> Any:  # noqa: ANN401
+            start = time.thread_time()
+            drawn = clock._draw(self, *given)
+            with clock._lock:
+                clock.drawing_seconds += time.thread_time() - start
+            return drawn
+
+        NativeEvaluator.evaluate = evaluate  # type: ignore[method-assign]
+        Population.draw = draw  # type: ignore[method-assign]
         return self
 
     def __exit__(self, *_: object) -> None:
         NativeEvaluator.evaluate = self._evaluate  # type: ignore[method-assign]
+        Population.draw = self._draw  # type: ignore[method-assign]
 
 
 def mapped(
@@ -218,6 +231,7 @@ def compare(scenario: Scenario, effort: Effort, seed: int) -> dict[str, Any]:
         "designs": found.designs,
         "evaluations": clock.mappings,
         "evaluator_seconds": clock.seconds,
+        "drawing_seconds": clock.drawing_seconds,
         "raw_per_second": _raw_rate(best),
         "generations": generations(journal, effort.population),
     }
