@@ -35,10 +35,10 @@ def plot(results: dict[str, Rows], folder: Path) -> None:
     if results["ablation"]:
         _save(_curves(results["ablation"]), folder / "naas-search.png")
         _save(
-            _bars(results["ablation"], ["sizing", "+connectivity", "+mapping"]),
+            _ranges(results["ablation"], ["sizing", "+connectivity", "+mapping"]),
             folder / "naas-searched.png",
         )
-        _save(_bars(results["ablation"], ["index", "importance"]), folder / "naas-encoding.png")
+        _save(_ranges(results["ablation"], ["index", "importance"]), folder / "naas-encoding.png")
 
 
 def _save(figure: Any, path: Path) -> None:  # noqa: ANN401
@@ -136,26 +136,29 @@ def _curves(rows: Rows) -> Any:  # noqa: ANN401
         axis.set_title(f"{SCENARIOS[row['chip']].title}, {row['network']}", fontsize=9)
         axis.set_xlabel("generation")
     axes[0, 0].set_ylabel("EDP over the best found")
-    axes[0, 0].legend(fontsize=7, frameon=False)
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, fontsize=8, frameon=False, ncols=4, loc="lower center")
     return figure
 
 
-def _bars(rows: Rows, names: list[str]) -> Any:  # noqa: ANN401
+def _ranges(rows: Rows, names: list[str]) -> Any:  # noqa: ANN401
     """EDP of some variants over the last one's median (figures 8 and 9); line: all seeds."""
     figure, axis = plt.subplots(figsize=(7.2, 2.9))
     at = np.arange(len(rows))
-    width = 0.8 / len(names)
     for i, name in enumerate(names):
         unit = np.array([np.median(row["edp"][names[-1]]) for row in rows])
-        values = [np.array(row["edp"][name]) for row in rows]
-        middle = np.array([np.median(v) for v in values]) / unit
-        low = middle - np.array([v.min() for v in values]) / unit
-        high = np.array([v.max() for v in values]) / unit - middle
-        place = at + width * (i - (len(names) - 1) / 2)
-        axis.bar(place, middle, 0.9 * width, color=_COLORS[name], label=name)
-        axis.errorbar(place, middle, [low, high], fmt="none", ecolor="black", lw=1, capsize=2)
-    axis.axhline(1.0, color="black", lw=0.8)
+        values = np.array([row["edp"][name] for row in rows]) / unit[:, None]
+        middle = np.median(values, axis=1)
+        spread = [middle - values.min(axis=1), values.max(axis=1) - middle]
+        place = at + 0.16 * (i - (len(names) - 1) / 2)
+        axis.errorbar(
+            place, middle, spread, fmt="o", ms=7, color=_COLORS[name], lw=1.5, capsize=3, label=name
+        )
+    axis.axhline(1.0, color="black", lw=0.6, zorder=0)
+    axis.set_yscale("log")
+    axis.yaxis.set_major_formatter("{x:g}")
+    axis.yaxis.set_minor_formatter("{x:g}" if axis.get_ylim()[1] < 10 else "")
     axis.set_xticks(at, [f"{SCENARIOS[row['chip']].title}\n{row['network']}" for row in rows])
     axis.set_ylabel(f"EDP, {names[-1]} = 1")
-    axis.legend(fontsize=8, frameon=False, ncols=len(names))
+    figure.legend(fontsize=8, frameon=False, ncols=len(names), loc="lower center")
     return figure
