@@ -9,8 +9,10 @@ import numpy as np
 
 from dse.mapspace.space import Slot
 from dse.optimal.mapper_grids import Grids
+from dse.optimal.mapper_joint import start_energies
+from dse.optimal.mapper_labels import new_draft
 from dse.optimal.mapper_orders import Orders, orders
-from dse.optimal.mapper_tables import Flags, Floats, Ints, Stage, Tables
+from dse.optimal.mapper_tables import Flags, Floats, Ints, Stage
 
 if TYPE_CHECKING:
     from dse.optimal.mapper_space import Layout
@@ -22,12 +24,14 @@ def stages_of(layout: Layout, grids: Grids) -> list[Stage]:
     alive = _reachable(layout)
     stages: list[Stage] = []
     spatial = list(grids.vectors)
+    before = _later(layout, -1)
     for s in range(levels):
-        later = _later(layout, s - 1)
         if s in grids.vectors:
-            stages.append(_spatial_stage(layout, grids, s, spatial, alive[2 * s], later))
+            stages.append(_spatial_stage(layout, grids, s, spatial, alive[2 * s], before))
         fits = alive[2 * s + 1] & _capacity(layout, s)
-        stages.append(_temporal_stage(layout, s, spatial, fits, _later(layout, s)))
+        later = _later(layout, s)
+        stages.append(_temporal_stage(layout, s, spatial, fits, before, later))
+        before = later
     return stages
 
 
@@ -94,27 +98,15 @@ def _later(layout: Layout, s: int) -> Floats:
     t = layout.tables
     total = np.zeros(t.words.shape[1])
     for k in range(s + 1, layout.levels):
-        flows = [f for f in range(len(t.low)) if t.low[f] == k]
-        if not flows:
+        if not (t.low == k).any():
             continue
         energy = np.zeros_like(total)
         # parts of a window on a grid outside may coincide, or be handed on by neighbours
-        outer = t.rest if any(u > k for u in layout.spatial_levels) else t.moves
-        for f in flows:
-            energy += least_energy(t, f, t.words[t.tensor[f]] * outer[t.tensor[f]])
+        last = not any(u > k for u in layout.spatial_levels)
+        start_energies(t, new_draft(t), k, last, energy)
         energy[~_capacity(layout, k)] = np.inf
         total += _least_of_multiples(layout, energy)
     return total
-
-
-def least_energy(t: Tables, f: int, words: Floats) -> Floats:
-    """Least energy of a flow that moves so many words in all."""
-    low, high, tensor = t.low[f], t.high[f], t.tensor[f]
-    if t.read_write[tensor]:
-        return np.asarray(words / t.block[high] * t.update_pj[high] * t.share[high])
-    energy = words / t.block[high] * t.read_pj[high] * t.share[high]
-    fills = np.maximum(0.0, words - t.spread[low]) / t.block[low]
-    return np.asarray(energy + fills * t.fill_pj[low] * t.share[low])
 
 
 def _least_of_multiples(layout: Layout, values: Floats) -> Floats:
@@ -150,7 +142,7 @@ _NO_ORDERS = Orders(
 
 
 def _temporal_stage(
-    layout: Layout, s: int, spatial: list[int], fits: Flags, later: Floats
+    layout: Layout, s: int, spatial: list[int], fits: Flags, before: Floats, later: Floats
 ) -> Stage:
     space = layout.space
     free_start, free_count = int(space.arrays.free_start[s]), int(space.arrays.free_count[s])
@@ -166,7 +158,7 @@ def _temporal_stage(
         s, False, not outside, _padded(layout, _sources(layout, s, spatial=False)), fits,
         table.first, table.loops, table.spare,
         np.zeros((0, 0), np.int64), np.zeros((0, 0), np.int64),
-        most, later, _widest(layout, outside),
+        most, later, before, _widest(layout, outside),
     )  # fmt: skip
 
 
@@ -192,5 +184,5 @@ def _spatial_stage(
     return Stage(
         s, True, not outside, source, fits,
         none.first, none.loops, none.spare, vectors, child,
-        1, later, _widest(layout, outside),
+        1, later, later, _widest(layout, outside),
     )  # fmt: skip

@@ -8,8 +8,8 @@ import numpy.typing as npt
 from dse.model.jit import compiled, inner
 from dse.optimal.mapper_bounds import Goal, hopeless, keep_label, set_bound, value_of
 from dse.optimal.mapper_flows import run_loops, spread_out, start_flow
+from dse.optimal.mapper_joint import set_ways, start_energy
 from dse.optimal.mapper_labels import (
-    ENERGY,
     REST,
     RUN,
     RUNS,
@@ -44,7 +44,7 @@ def _offer(
 ) -> int:  # fmt: skip
     """Keep the draft unless it is hopeless; return the number of labels."""
     tally[TRIED] += 1
-    set_bound(t, x, stage, tile)
+    set_bound(t, goal, x, stage, tile)
     if hopeless(goal, x.bound[1], x.bound[0]):
         tally[DROPPED] += 1
         least[0] = min(least[0], value_of(goal.kind, x.bound[1], x.bound[0]))
@@ -202,6 +202,9 @@ def temporal_into(
         tile = tiles[place]
         for d in range(x.digit.shape[0]):
             x.digit[d] = (tile // t.stride[d]) % t.digit[d]
+        if stage.last_spatial:
+            set_ways(t, x, tile)
+        later = stage.later[tile] + start_energy(t, x, stage.level, tile, stage.last_spatial)
         first = count
         more = _first_source(stage, x)
         while more:
@@ -214,7 +217,7 @@ def temporal_into(
                 mask |= (x.factor[d] > 1.0) << d
             for i in range(start[low], start[low + 1]):
                 cycles = labels.bound[i, 1]
-                energy = labels.value[i, ENERGY] + stage.later[tile]
+                energy = labels.bound[i, 0] - stage.earlier[low] + later
                 if hopeless(goal, cycles, energy):
                     tally[DROPPED] += 1
                     least[0] = min(least[0], value_of(goal.kind, cycles, energy))
@@ -238,6 +241,8 @@ def spatial_into(
     room = out.tile.shape[0]
     for place in range(begin, end):
         tile = tiles[place]
+        if stage.last_spatial:
+            set_ways(t, x, tile)
         first = count
         for vector in range(stage.vectors.shape[0]):
             low = Int(0)
@@ -251,6 +256,12 @@ def spatial_into(
             if low < 0:
                 continue
             for i in range(start[low], start[low + 1]):
+                cycles = labels.bound[i, 1]
+                energy = labels.bound[i, 0] - stage.earlier[low] + stage.later[tile]
+                if hopeless(goal, cycles, energy):
+                    tally[DROPPED] += 1
+                    least[0] = min(least[0], value_of(goal.kind, cycles, energy))
+                    continue
                 if count + 1 >= room:
                     return first, place
                 _load(labels, i, x)
