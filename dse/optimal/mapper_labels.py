@@ -58,6 +58,7 @@ class Draft(NamedTuple):
     digit: Ints  # (D,)
     low_digit: Ints  # (D,)
     at: Ints  # (D,)
+    at_tile: Ints  # (max(1, D),)
     other: Floats  # (D,)
     side: Floats  # (Q,)
     nest: Nest
@@ -100,6 +101,7 @@ def new_draft(t: Tables) -> Draft:
         np.zeros(4, np.int64),
         *(np.ones(dimensions) for _ in range(2)),
         *(np.zeros(dimensions, np.int64) for _ in range(3)),
+        np.zeros(max(1, dimensions), np.int64),
         np.ones(dimensions),
         np.ones(ranks),
         nest,

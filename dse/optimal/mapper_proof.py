@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from itertools import product
 
 import numpy as np
@@ -19,11 +18,11 @@ from dse.mapspace.constraints import Constraints
 from dse.mapspace.sampling import sample_valid
 from dse.mapspace.space import Mapspace
 from dse.model import arrays as a
-from dse.optimal.mapper_bounds import DELAY, EDP, ENERGY_ONLY, FRONT, Goal
+from dse.optimal.mapper_bounds import DELAY, EDP, ENERGY_ONLY, FRONT, ROUNDING, Goal
 from dse.optimal.mapper_labels import Floats
-from dse.optimal.mapper_search import KINDS, Found, search
+from dse.optimal.mapper_search import KINDS, Found, Progress, least_value, search
 from dse.optimal.mapper_space import Layout
-from dse.optimal.mapper_tables import TooLargeError
+from dse.optimal.mapper_tables import Flags, TooLargeError
 from dse.problem import Problem
 
 #: Keep/bypass patterns beyond which no bound is looked for.
@@ -45,7 +44,7 @@ class Front:
     mappings: MappingBatch | None
 
 
-def patterns(space: Mapspace) -> list[npt.NDArray[np.bool_]]:
+def patterns(space: Mapspace) -> list[Flags]:
     """Return all keep/bypass patterns ``(L, T)`` of a mapspace.
 
     Raises:
@@ -111,49 +110,136 @@ def prove(
     assumed = _ASSUMED.format(version)
     if space.infeasible:
         return Certificate(math.inf, None, space.infeasible, 0, complete=True)
-    nodes, bound, complete = 0, math.inf, True
+    proof = _Proof(
+        space, architecture, kind, a.version_number(version), gap, threads, best, samples,
+        confirm, late, tell,
+    )  # fmt: skip
     try:
-        all_ = patterns(space)
-        for number, keep in enumerate(all_):
-            layout = Layout(
-                space, architecture, keep, a.version_number(version), only_cycles=kind == "delay"
-            )
-            none = (np.zeros(0), np.zeros(0))
-            if kind != "front":
-                dive = search(
-                    layout, goal_of(KINDS[kind], layout, best, none), threads,
-                    partial(_after, late, nodes), lambda _, __: None, BEAM,
-                )  # fmt: skip
-                nodes += dive.tried
-                known, spent = settle(dive, kind, best, min(samples, DIVE_SAMPLES), confirm)
-                samples -= spent
-                best = known[1]
-            limit = best * (1.0 - gap)
-            before = nodes
-
-            def progress(done: int, least: float, number: int = number) -> None:
-                share = (number + done / len(layout.stages)) / len(all_)  # noqa: B023
-                tell(share, min(least, bound, best))  # noqa: B023
-
-            found = search(
-                layout, goal_of(KINDS[kind], layout, limit, none), threads,
-                partial(_after, late, before), progress,
-            )  # fmt: skip
-            nodes += found.tried
-            complete &= found.complete
-            known, spent = settle(found, kind, best, samples, confirm)
-            samples -= spent
-            bound = min(bound, found.bound if not found.complete else known[0])
-            best = known[1]
+        proof.run()
     except TooLargeError as error:
-        return Certificate(best, None, f"no bound: {error}", nodes, complete=False)
-    if not math.isfinite(best) and samples > 0:
+        reason = f"no bound: {error}"
+        return Certificate(proof.best, None, reason, proof.nodes, complete=False)
+    best = proof.best
+    if not math.isfinite(best) and proof.samples > 0:
         mappings = sample_valid(space, 1, 0, 10_000).mappings
         if len(mappings):
             best = confirm(mappings)
-    whole = kind != "front"
-    bound = min(bound, best)
-    return Certificate(best, bound if whole else None, assumed, nodes, complete=complete)
+    bound = min(proof.bound, best) if kind != "front" else None
+    return Certificate(best, bound, assumed, proof.nodes, complete=proof.complete)
+
+
+@dataclass(eq=False)
+class _Proof:
+    """One proof: what it is given, and how far it has come. See :func:`prove`."""
+
+    space: Mapspace
+    architecture: Architecture
+    kind: str
+    version: int
+    gap: float
+    threads: int
+    best: float
+    samples: int
+    confirm: Callable[[MappingBatch], float]
+    late: Callable[[int], bool]
+    tell: Callable[[float, float], None]
+    nodes: int = 0
+    bound: float = math.inf
+    complete: bool = True
+
+    def run(self) -> None:
+        """Search the keep/bypass patterns, those of the least bounds first."""
+        all_ = self._by_promise()
+        for number, (floor, keep) in enumerate(all_):
+            hopeless = self.kind != "front" and floor * (1.0 - ROUNDING) >= self._limit
+            if hopeless or (number > 0 and self.late(self.nodes)):
+                # those that follow promise less
+                self.bound = min(self.bound, floor)
+                self.complete &= hopeless
+                break
+            after = all_[number + 1][0] if number + 1 < len(all_) else math.inf
+            self._pattern(keep, number / len(all_), (number + 1) / len(all_), after)
+
+    @property
+    def _limit(self) -> float:
+        return self.best * (1.0 - self.gap)
+
+    def _layout(self, keep: Flags) -> Layout:
+        only_cycles = self.kind == "delay"
+        return Layout(self.space, self.architecture, keep, self.version, only_cycles=only_cycles)
+
+    def _goal(self, layout: Layout, limit: float) -> Goal:
+        return goal_of(KINDS[self.kind], layout, limit, (np.zeros(0), np.zeros(0)))
+
+    def _by_promise(self) -> list[tuple[float, Flags]]:
+        """Patterns with a bound of each, by these."""
+        all_ = patterns(self.space)
+        if len(all_) == 1:
+            return [(-math.inf, all_[0])]
+        found: list[tuple[float, Flags]] = []
+        for keep in all_:
+            # who is out of time does not know: what follows is searched first, if at all
+            floor = -math.inf
+            if not self.late(0):
+                layout = self._layout(keep)
+                floor = least_value(layout, self._goal(layout, self.best))
+            found.append((floor, keep))
+        return sorted(found, key=lambda one: one[0])
+
+    def _pattern(self, keep: Flags, begin: float, end: float, after: float) -> None:
+        """Search one pattern: of the work it is the part from begin to end; the rest's bound."""
+        layout = self._layout(keep)
+
+        def progress(done: int, least: float) -> None:
+            share = begin + (end - begin) * done / len(layout.stages)
+            self.tell(share, min(least, self.bound, after, self.best))
+
+        if self.kind != "front":
+            found = self._search(layout, self.best, lambda _, __: None, BEAM)
+            if found.complete:
+                self._settle(found, self.samples)
+                progress(len(layout.stages), self.bound)
+                return
+            self._settle(found, min(self.samples, DIVE_SAMPLES), proves=False)
+        found = self._search(layout, self._limit, progress)
+        self.complete &= found.complete
+        self._settle(found, self.samples)
+
+    def _search(
+        self, layout: Layout, limit: float, progress: Progress, beam: int | None = None
+    ) -> Found:
+        before = self.nodes
+        found = search(
+            layout, self._goal(layout, limit), self.threads,
+            lambda tried: self.late(before + tried), progress, beam,
+        )  # fmt: skip
+        self.nodes += found.tried
+        return found
+
+    def _settle(self, found: Found, samples: int, *, proves: bool = True) -> None:
+        """Price the points that may beat what is known, the most promising first."""
+        spent = 0
+        rest = math.inf
+        if len(found.cycles):
+            value = values(self.kind, found.cycles, found.energy)
+            order = np.lexsort((found.loose, value))
+            at = 0
+            size = 1
+            # the points of a front are ranked by the evaluator alone
+            while at < len(order) and (
+                self.kind == "front" or value[order[at]] < self.best * (1.0 - ROUNDING)
+            ):
+                some = order[at : at + min(size, samples - spent)]
+                if not len(some) or (spent and self.late(self.nodes)):
+                    break
+                self.best = min(self.best, self.confirm(found.mappings(some)))
+                at += len(some)
+                spent += len(some)
+                size = min(2 * size, _BATCH)
+            rest = float(value[order[at]]) if at < len(order) else math.inf
+        self.samples -= spent
+        if proves:
+            self.bound = min(self.bound, found.dropped if found.complete else found.bound, rest)
 
 
 def layer_front(
@@ -214,41 +300,6 @@ def _lowest(cycles: Floats, energy: Floats) -> npt.NDArray[np.intp]:
     first = np.ones(len(order), np.bool_)
     first[1:] = energy[order][1:] < least[:-1]
     return order[first]
-
-
-def _after(late: Callable[[int], bool], before: int, tried: int) -> bool:
-    """Whether to give up, when ``before`` nodes were spent on other searches."""
-    return late(before + tried)
-
-
-def settle(
-    found: Found,
-    kind: str,
-    best: float,
-    samples: int,
-    confirm: Callable[[MappingBatch], float],
-) -> tuple[tuple[float, float], int]:
-    """Price the points that may beat what is known, the most promising first.
-
-    Returns the bound and the best value after it, and the samples spent.
-    """
-    if not len(found.cycles):
-        return (found.bound, best), 0
-    value = values(kind, found.cycles, found.energy)
-    order = np.lexsort((found.loose, value))
-    at = spent = 0
-    size = 1
-    # the points of a front are ranked by the evaluator alone
-    while at < len(order) and (kind == "front" or value[order[at]] < best * (1.0 - 1e-12)):
-        some = order[at : at + min(size, samples - spent)]
-        if not len(some):
-            break
-        best = min(best, confirm(found.mappings(some)))
-        at += len(some)
-        spent += len(some)
-        size = min(2 * size, _BATCH)
-    rest = float(value[order[at]]) if at < len(order) else math.inf
-    return (min(found.dropped, rest, best), best), spent
 
 
 def values(kind: str, cycles: Floats, energy: Floats) -> Floats:

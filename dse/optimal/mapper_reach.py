@@ -18,21 +18,25 @@ if TYPE_CHECKING:
     from dse.optimal.mapper_space import Layout
 
 
-def stages_of(layout: Layout, grids: Grids) -> list[Stage]:
-    """Stages from the inside out, with what may be reached at each."""
+def stages_of(layout: Layout, grids: Grids) -> tuple[Stage, list[Stage]]:
+    """Stages from the inside out, with what may be reached at each, and what is before them all."""
     levels = layout.levels
     alive = _reachable(layout)
-    stages: list[Stage] = []
+    fits = [alive[2 * s + 1] & _capacity(layout, s) for s in range(levels)]
+    later = _later(layout)
     spatial = list(grids.vectors)
-    before = _later(layout, -1)
+    stages: list[Stage] = []
     for s in range(levels):
         if s in grids.vectors:
-            stages.append(_spatial_stage(layout, grids, s, spatial, alive[2 * s], before))
-        fits = alive[2 * s + 1] & _capacity(layout, s)
-        later = _later(layout, s)
-        stages.append(_temporal_stage(layout, s, spatial, fits, before, later))
-        before = later
-    return stages
+            stages.append(_spatial_stage(layout, grids, s, spatial, alive[2 * s], later[s]))
+        stages.append(_temporal_stage(layout, s, spatial, fits[s], later[s], later[s + 1]))
+    none = np.zeros(0, np.int64)
+    root = stages[0]._replace(
+        level=-1, spatial=False, last_spatial=not spatial, source=none.reshape(0, 0, 0),
+        fits=none > 0, vectors=none.reshape(0, 0), child=none.reshape(0, 0),
+        later=later[0], earlier=later[0], widest=_widest(layout, spatial),
+    )  # fmt: skip
+    return root, stages
 
 
 def _slot(layout: Layout, d: int, s: int, *, spatial: bool) -> Slot | None:
@@ -93,20 +97,25 @@ def _capacity(layout: Layout, s: int) -> Flags:
     return result
 
 
-def _later(layout: Layout, s: int) -> Floats:
-    """Least energy of the flows that start above a level outside s, for every tile at s."""
+def _later(layout: Layout) -> list[Floats]:
+    """Least energy of the flows that start at a level or outside it, for every tile inside it.
+
+    One array ``(tiles,)`` for each level, and one more of zeros.
+    """
     t = layout.tables
     total = np.zeros(t.words.shape[1])
-    for k in range(s + 1, layout.levels):
-        if not (t.low == k).any():
-            continue
-        energy = np.zeros_like(total)
-        # parts of a window on a grid outside may coincide, or be handed on by neighbours
-        last = not any(u > k for u in layout.spatial_levels)
-        start_energies(t, new_draft(t), k, last, energy)
-        energy[~_capacity(layout, k)] = np.inf
-        total += _least_of_multiples(layout, energy)
-    return total
+    result = [total]
+    draft = new_draft(t)
+    for k in range(layout.levels - 1, -1, -1):
+        if (t.low == k).any():
+            energy = np.zeros_like(total)
+            # parts of a window on a grid outside may coincide, or be handed on by neighbours
+            last = not any(u > k for u in layout.spatial_levels)
+            start_energies(t, draft, k, last, energy)
+            energy[~_capacity(layout, k)] = np.inf
+            total = total + _least_of_multiples(layout, energy)
+        result.insert(0, total)
+    return result
 
 
 def _least_of_multiples(layout: Layout, values: Floats) -> Floats:

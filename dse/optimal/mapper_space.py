@@ -62,7 +62,7 @@ class Layout:
         grids = Grids(self)
         self.spatial_levels = list(grids.vectors)
         self.tables = self._tables(problem, version, grids, only_cycles)
-        self.stages = stages_of(self, grids)
+        self.root, self.stages = stages_of(self, grids)
 
     def _extents(self, tiles: int) -> Floats:
         """Extents ``(D, tiles)`` of every tile."""
