@@ -180,6 +180,27 @@ def test_patterns_that_cannot_be_better_are_not_searched():
         assert certificate.optimal
 
 
+def test_one_sample_is_enough():
+    """Without heuristics: the search knows the optimum before anything is priced."""
+    case = next(c for c in cases("simba") if "M" in c.problem.dimensions)
+    (one,) = proved(case, "edp", samples=1).certificates
+    (many,) = proved(case, "edp", samples=3000).certificates
+    assert one.optimal
+    assert many.optimal
+    assert one.value == pytest.approx(many.value, rel=1e-11)
+
+
+def test_samples_that_a_stopped_search_leaves_go_to_the_heuristics():
+    """The budget is spent, and the certificate knows the better mapping."""
+    case = cases("tpu_v1")[1]
+    few = proved(case, "edp", samples=400, seeding=3, nodes=1)
+    none = proved(case, "edp", samples=4, seeding=3, nodes=1)
+    (certificate,) = few.certificates
+    assert not certificate.complete
+    assert certificate.value == float(OBJECTIVES["edp"].rank(few.metrics)[0])
+    assert certificate.bound <= certificate.value < none.certificates[0].value
+
+
 def test_threads_change_nothing():
     """One worker and three find the same."""
     case = cases("tpu_v1")[0]

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from dse.architecture import Architecture
 from dse.evaluators.native import NativeEvaluator
-from dse.mappers.base import Certificate
+from dse.mappers.base import OPTIMAL_WITHIN, Certificate
 from dse.mapping import MappingBatch
 from dse.mapspace.constraints import Constraints
 from dse.mapspace.sampling import sample_valid
@@ -28,7 +28,7 @@ from dse.problem import Problem
 #: Keep/bypass patterns beyond which no bound is looked for.
 MOST_PATTERNS = 4096
 #: Labels per stage of the dive that looks for something better than what the heuristics found,
-#: and the samples that it may take.
+#: and the samples that it may take where it finds bounds only.
 BEAM, DIVE_SAMPLES = 2000, 16
 #: Most points confirmed at a time.
 _BATCH = 256
@@ -146,6 +146,7 @@ class _Proof:
     nodes: int = 0
     bound: float = math.inf
     complete: bool = True
+    reached: float = math.inf  # by a mapping that a dive has seen, priced or not
 
     def run(self) -> None:
         """Search the keep/bypass patterns, those of the least bounds first."""
@@ -162,7 +163,7 @@ class _Proof:
 
     @property
     def _limit(self) -> float:
-        return self.best * (1.0 - self.gap)
+        return min(self.best, self.reached) * (1.0 - self.gap)
 
     def _layout(self, keep: Flags) -> Layout:
         only_cycles = self.kind == "delay"
@@ -194,16 +195,21 @@ class _Proof:
             share = begin + (end - begin) * done / len(layout.stages)
             self.tell(share, min(least, self.bound, after, self.best))
 
+        dive = None
         if self.kind != "front":
-            found = self._search(layout, self.best, lambda _, __: None, BEAM)
-            if found.complete:
-                self._settle(found, self.samples)
+            known = min(self.best, self.reached)
+            dive = self._search(layout, known, lambda _, __: None, BEAM)
+            if dive.complete:
+                self._settle(dive, self.samples)
                 progress(len(layout.stages), self.bound)
                 return
-            self._settle(found, min(self.samples, DIVE_SAMPLES), proves=False)
+            self._learn(dive)
         found = self._search(layout, self._limit, progress)
         self.complete &= found.complete
         self._settle(found, self.samples)
+        if dive is not None and self.reached < self.best:
+            # the search was stopped, or left out what is within the gap
+            self._settle(dive, min(self.samples, DIVE_SAMPLES), proves=False)
 
     def _search(
         self, layout: Layout, limit: float, progress: Progress, beam: int | None = None
@@ -216,30 +222,42 @@ class _Proof:
         self.nodes += found.tried
         return found
 
+    def _learn(self, dive: Found) -> None:
+        """Take over what a dive has found: real points as they are, bounds once they are priced."""
+        real = ~dive.loose if dive.layout.tables.exact else dive.loose & False
+        value = values(self.kind, dive.cycles, dive.energy)
+        # a little above, or the search would take its own find for known
+        least = float(value[real].min(initial=math.inf)) * (1.0 + OPTIMAL_WITHIN)
+        self.reached = min(self.reached, least)
+        if (value[~real] < self.reached).any():
+            self._settle(dive, min(self.samples // 2, DIVE_SAMPLES), proves=False)
+
     def _settle(self, found: Found, samples: int, *, proves: bool = True) -> None:
-        """Price the points that may beat what is known, the most promising first."""
-        spent = 0
-        rest = math.inf
-        if len(found.cycles):
-            value = values(self.kind, found.cycles, found.energy)
-            order = np.lexsort((found.loose, value))
-            at = 0
-            size = 1
-            # the points of a front are ranked by the evaluator alone
-            while at < len(order) and (
-                self.kind == "front" or value[order[at]] < self.best * (1.0 - ROUNDING)
-            ):
-                some = order[at : at + min(size, samples - spent)]
-                if not len(some) or (spent and self.late(self.nodes)):
-                    break
-                self.best = min(self.best, self.confirm(found.mappings(some)))
-                at += len(some)
-                spent += len(some)
-                size = min(2 * size, _BATCH)
-            rest = float(value[order[at]]) if at < len(order) else math.inf
-        self.samples -= spent
+        """Price the points that may beat what is known: the best real one, then by their bounds."""
+        value = values(self.kind, found.cycles, found.energy)
+        order = np.lexsort((found.loose, value))
+        real = order[~found.loose[order]][:1]
+        if self._promises(value[real]):
+            order = np.concatenate([real, order[order != real]])
+        at = 0
+        size = 1
+        while at < min(len(order), samples) and self._promises(value[order[at:]][:1]):
+            if at and self.late(self.nodes):
+                break
+            some = order[at : at + min(size, samples - at)]
+            self.best = min(self.best, self.confirm(found.mappings(some)))
+            at += len(some)
+            size = min(2 * size, _BATCH)
+        rest = float(value[order[at:]].min(initial=math.inf))
+        self.samples -= at
         if proves:
             self.bound = min(self.bound, found.dropped if found.complete else found.bound, rest)
+
+    def _promises(self, value: Floats) -> bool:
+        """Whether the first of some points, if any, may be better than what is known."""
+        # the points of a front are ranked by the evaluator alone
+        known = math.inf if self.kind == "front" else self.best * (1.0 - ROUNDING)
+        return len(value) > 0 and bool(value[0] < known)
 
 
 def layer_front(
