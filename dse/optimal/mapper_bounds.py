@@ -173,6 +173,48 @@ def _together(t: Tables, x: Draft, stage: Stage, tile: int) -> float:
 
 
 @inner
+def _transfer_cycles(t: Tables, x: Draft, stage: Stage, k: int, tile: int) -> float:
+    """Least cycles in which a level of limited bandwidth moves its words."""
+    v = x.value
+    flows, tensors = t.low.shape[0], t.total.shape[0]
+    reads: float = stage.loads[t.limited[k], 0, tile]
+    writes: float = stage.loads[t.limited[k], 1, tile]
+    at = FIRST + 2 * flows + 2 * tensors * t.limited[k]
+    for tensor in range(tensors):
+        reads += v[at + 2 * tensor]
+        writes += v[at + 2 * tensor + 1]
+    inside = stage.level + (0 if stage.spatial else 1)
+    for f in range(flows if stage.last_spatial else 0):
+        low, high, tensor = t.low[f], t.high[f], t.tensor[f]
+        if low >= inside or x.bits[1] >> f & 1 or k not in (low, high):
+            continue
+        at = window_at(t, f)
+        if low < 0 or x.bits[0] >> f & 1:
+            words = v[FIRST + f] * t.outside[tile]
+        elif at >= 0 and v[at + STATUS] != REST:
+            words = v[FIRST + f] * t.outside[tile] * x.slide[tensor, Int(v[at + RUN]), 1]
+        else:
+            words = v[FIRST + f] * t.moves[tensor, tile]
+        if high == k:
+            parts = v[FIRST + flows + f]
+            if at >= 0 and (x.bits[2] != 0 or v[at + GRID_LEVEL] >= 0.0):
+                parts = _parts_without_windows(t, f, x.bits[3])
+            if t.read_write[tensor]:
+                writes += words * parts
+                reads += max(0.0, words * parts - t.part[x.bits[3], tensor, high])
+            else:
+                reads += words * parts
+        elif t.read_write[tensor]:
+            writes += max(0.0, words - t.part[x.bits[3], tensor, low])
+        else:
+            # shares of a window on a grid are rounded down
+            writes += max(0.0, words / t.fan[x.bits[3], low + 1] - 1.0) if at >= 0 else words
+    cycles: float = max(reads / t.bandwidth[0, k], writes / t.bandwidth[1, k])
+    cycles = max(cycles, (reads + writes) / t.bandwidth[2, k])
+    return cycles
+
+
+@inner
 def set_bound(t: Tables, goal: Goal, x: Draft, stage: Stage, tile: int) -> None:
     """Set least energy and cycles of what the draft, at a tile after a stage, can become.
 
@@ -188,8 +230,10 @@ def set_bound(t: Tables, goal: Goal, x: Draft, stage: Stage, tile: int) -> None:
         for f in range(t.low.shape[0]):
             if t.low[f] < inside and not x.bits[1] >> f & 1:
                 energy += _flow_bound(t, x, stage, f, tile)
-    cycles = x.value[CYCLES]
-    cycles = max(cycles, t.macs / (t.used[grid, 0] * stage.widest))
+    cycles = max(x.value[CYCLES], t.macs / (t.used[grid, 0] * stage.widest))
+    for k in range(t.limited.shape[0]):
+        if t.limited[k] >= 0:
+            cycles = max(cycles, _transfer_cycles(t, x, stage, k, tile))
     x.bound[0] = energy + t.leak[grid] * cycles
     x.bound[1] = cycles + t.latency
 

@@ -17,6 +17,9 @@ from dse.optimal.mapper_tables import Flags, Floats, Ints, Stage
 if TYPE_CHECKING:
     from dse.optimal.mapper_space import Layout
 
+#: Words of what cannot be.
+_NEVER = 1e300
+
 
 def stages_of(layout: Layout, grids: Grids) -> tuple[Stage, list[Stage]]:
     """Stages from the inside out, with what may be reached at each, and what is before them all."""
@@ -24,17 +27,22 @@ def stages_of(layout: Layout, grids: Grids) -> tuple[Stage, list[Stage]]:
     alive = _reachable(layout)
     fits = [alive[2 * s + 1] & _capacity(layout, s) for s in range(levels)]
     later = _later(layout)
+    loads = _loads(layout)
     spatial = list(grids.vectors)
     stages: list[Stage] = []
     for s in range(levels):
         if s in grids.vectors:
-            stages.append(_spatial_stage(layout, grids, s, spatial, alive[2 * s], later[s]))
-        stages.append(_temporal_stage(layout, s, spatial, fits[s], later[s], later[s + 1]))
+            stages.append(
+                _spatial_stage(layout, grids, s, spatial, alive[2 * s], later[s], loads[s])
+            )
+        stages.append(
+            _temporal_stage(layout, s, spatial, fits[s], later[s], later[s + 1], loads[s + 1])
+        )
     none = np.zeros(0, np.int64)
     root = stages[0]._replace(
         level=-1, spatial=False, last_spatial=not spatial, source=none.reshape(0, 0, 0),
         fits=none > 0, vectors=none.reshape(0, 0), child=none.reshape(0, 0),
-        later=later[0], earlier=later[0], widest=_widest(layout, spatial),
+        later=later[0], earlier=later[0], loads=loads[0], widest=_widest(layout, spatial),
     )  # fmt: skip
     return root, stages
 
@@ -118,6 +126,33 @@ def _later(layout: Layout) -> list[Floats]:
     return result
 
 
+def _loads(layout: Layout) -> list[Floats]:
+    """Least words that an instance of every limited level reads and writes in the same flows.
+
+    Arrays ``(limited levels, 2, tiles)``, as in :func:`_later`.
+    """
+    t = layout.tables
+    total = np.zeros((int(t.limited.max(initial=-1)) + 1, 2, t.words.shape[1]))
+    result = [total]
+    for k in range(layout.levels - 1, -1, -1):
+        if (t.low == k).any():
+            here = np.zeros_like(total)
+            last = not any(u > k for u in layout.spatial_levels)
+            for f in np.flatnonzero(t.low == k):
+                tensor, high = t.tensor[f], t.high[f]
+                words = t.words[tensor] * (t.moves if last else t.rest)[tensor]
+                if t.limited[high] >= 0:
+                    here[t.limited[high], int(t.read_write[tensor])] += words / t.spread[high]
+                if t.limited[k] >= 0 and last and not t.read_write[tensor]:
+                    here[t.limited[k], 1] += words
+            here[:, :, ~_capacity(layout, k)] = _NEVER
+            rows = here.reshape(-1, here.shape[2])
+            least = [_least_of_multiples(layout, load) if load.any() else load for load in rows]
+            total = total + np.array(least).reshape(here.shape)
+        result.insert(0, total)
+    return result
+
+
 def _least_of_multiples(layout: Layout, values: Floats) -> Floats:
     """For every tile the least value of a tile whose extents are multiples of its own."""
     cube = values.reshape(layout.digits or [1]).copy()
@@ -151,7 +186,13 @@ _NO_ORDERS = Orders(
 
 
 def _temporal_stage(
-    layout: Layout, s: int, spatial: list[int], fits: Flags, before: Floats, later: Floats
+    layout: Layout,
+    s: int,
+    spatial: list[int],
+    fits: Flags,
+    before: Floats,
+    later: Floats,
+    loads: Floats,
 ) -> Stage:
     space = layout.space
     free_start, free_count = int(space.arrays.free_start[s]), int(space.arrays.free_count[s])
@@ -167,12 +208,18 @@ def _temporal_stage(
         s, False, not outside, _padded(layout, _sources(layout, s, spatial=False)), fits,
         table.first, table.loops, table.spare,
         np.zeros((0, 0), np.int64), np.zeros((0, 0), np.int64),
-        most, later, before, _widest(layout, outside),
+        most, later, before, loads, _widest(layout, outside),
     )  # fmt: skip
 
 
 def _spatial_stage(
-    layout: Layout, grids: Grids, s: int, spatial: list[int], fits: Flags, later: Floats
+    layout: Layout,
+    grids: Grids,
+    s: int,
+    spatial: list[int],
+    fits: Flags,
+    later: Floats,
+    loads: Floats,
 ) -> Stage:
     choices = grids.vectors[s]
     vectors = np.array([f for f, _ in choices], np.int64)
@@ -193,5 +240,5 @@ def _spatial_stage(
     return Stage(
         s, True, not outside, source, fits,
         none.first, none.loops, none.spare, vectors, child,
-        1, later, later, _widest(layout, outside),
+        1, later, later, loads, _widest(layout, outside),
     )  # fmt: skip

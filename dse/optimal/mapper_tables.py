@@ -97,4 +97,5 @@ class Stage(NamedTuple):
     most_orders: int
     later: Floats  # (tiles,) least energy of the flows that start further out
     earlier: Floats  # (tiles,) the same before this stage
+    loads: Floats  # (limited levels, 2, tiles) least words that those flows read and write
     widest: float  # most parallelism that spatial loops further out can add
