@@ -209,8 +209,8 @@ def _transfer_cycles(t: Tables, x: Draft, stage: Stage, k: int, tile: int) -> fl
         else:
             # shares of a window on a grid are rounded down
             writes += max(0.0, words / t.fan[x.bits[3], low + 1] - 1.0) if at >= 0 else words
-    cycles: float = (reads + writes) / t.bandwidth[2, k]
-    return max(cycles, reads / t.bandwidth[0, k], writes / t.bandwidth[1, k])
+    both = (reads + writes) / t.bandwidth[2, k]
+    return float(max(both, reads / t.bandwidth[0, k], writes / t.bandwidth[1, k]))
 
 
 @inner
