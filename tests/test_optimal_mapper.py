@@ -149,6 +149,58 @@ def test_a_search_given_up_says_its_gap():
     assert not few.optimal or few.value == all_.value
 
 
+def test_a_search_out_of_time_still_has_a_bound():
+    """No time at all: what the root of the search knows, and no claim."""
+    case = cases("eyeriss")[1]
+    (none,) = proved(case, "edp", time=0.0).certificates
+    (all_,) = proved(case, "edp", samples=3000).certificates
+    assert not none.complete
+    assert not none.optimal
+    assert 0 < none.bound <= all_.value <= none.value
+
+
+def test_patterns_that_cannot_be_better_are_not_searched():
+    """With free keep and bypass patterns the proof is that of every mapping."""
+    case = cases("eyeriss")[0]
+    free = {
+        name: dataclasses.replace(case.constraints[name], keep=(), bypass=())
+        for name in ("psum_spad", "shared_glb")
+    }
+    case = dataclasses.replace(
+        case,
+        architecture=dataclasses.replace(case.architecture, constraints=None),
+        constraints={**case.constraints, **free},
+        problem=Problem(SHAPES["gemm"], {"M": 4, "N": 2, "K": 4}),
+    )
+    assert (Mapspace(case.problem, case.architecture, case.constraints).arrays.keep == 2).sum() == 6
+    least, _ = every_mapping(case)
+    for goal in GOALS:
+        (certificate,) = proved(case, goal, samples=3000).certificates
+        assert certificate.value == least[goal]
+        assert certificate.optimal
+
+
+def test_one_sample_is_enough():
+    """Without heuristics: the search knows the optimum before anything is priced."""
+    case = next(c for c in cases("simba") if "M" in c.problem.dimensions)
+    (one,) = proved(case, "edp", samples=1).certificates
+    (many,) = proved(case, "edp", samples=3000).certificates
+    assert one.optimal
+    assert many.optimal
+    assert one.value == pytest.approx(many.value, rel=1e-11)
+
+
+def test_samples_that_a_stopped_search_leaves_go_to_the_heuristics():
+    """The budget is spent, and the certificate knows the better mapping."""
+    case = cases("tpu_v1")[1]
+    few = proved(case, "edp", samples=400, seeding=3, nodes=1)
+    none = proved(case, "edp", samples=4, seeding=3, nodes=1)
+    (certificate,) = few.certificates
+    assert not certificate.complete
+    assert certificate.value == float(OBJECTIVES["edp"].rank(few.metrics)[0])
+    assert certificate.bound <= certificate.value < none.certificates[0].value
+
+
 def test_threads_change_nothing():
     """One worker and three find the same."""
     case = cases("tpu_v1")[0]

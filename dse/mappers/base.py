@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
@@ -52,6 +52,11 @@ class Certificate:
     def optimal(self) -> bool:
         """Whether nothing better exists, up to the last digits of float sums."""
         return self.gap is not None and self.gap <= OPTIMAL_WITHIN
+
+    def found(self, value: float) -> Certificate:
+        """Return the certificate once a mapping of that value is known, too."""
+        bound = None if self.bound is None else min(self.bound, value)
+        return replace(self, value=min(self.value, value), bound=bound)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the certificate as plain data."""

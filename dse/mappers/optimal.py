@@ -45,8 +45,9 @@ class OptimalMapper(Mapper[OptimalSettings]):
     """Exact search over partial mappings, started from what the heuristics find.
 
     Samples are mappings that the evaluator prices: heuristics take up to ``seeding`` of them, the
-    rest confirms what the search found. The search itself prices nothing: it knows the rules of
-    the native model, and its proof is for that model.
+    rest confirms what the search found, and goes to the heuristics again where the search does not
+    come to its end. The search itself prices nothing: it knows the rules of the native model, and
+    its proof is for that model.
     """
 
     settings_type = OptimalSettings
@@ -68,12 +69,18 @@ class OptimalMapper(Mapper[OptimalSettings]):
             at_least("time", s.time, 0.0)
         best = [Best() for _ in range(len(hardware))]
         spent = self._seed(hardware, problem, samples, seed, best)
-        certificates = []
+        certificates: list[Certificate | None] = []
         for h in range(len(hardware)):
+            if samples[h] <= 0:
+                certificates.append(None)
+                continue
             left = int(samples[h]) - int(spent[h])
-            certificates.append(
-                self._prove(hardware, h, problem, best[h], left) if samples[h] > 0 else None
-            )
+            certificate, left = self._prove(hardware, h, problem, best[h], left)
+            if not certificate.complete and left > 0:
+                rest = np.where(np.arange(len(hardware)) == h, left, 0).astype(np.int64)
+                self._heuristics(hardware, problem, rest, seed + 1, best)
+                certificate = certificate.found(best[h].value)
+            certificates.append(certificate)
         rows = zip(*(b.row for b in best), strict=True)
         return Mapped(
             tuple(b.mapping for b in best),
@@ -92,7 +99,19 @@ class OptimalMapper(Mapper[OptimalSettings]):
         """Let the heuristics find a start; return the samples that they may take."""
         # a third of the samples is left to confirm what the search finds
         budget = np.minimum(self.settings.seeding, samples - np.maximum(1, samples // 3))
-        budget = np.maximum(0, budget)
+        budget = np.maximum(0, budget).astype(np.int64)
+        self._heuristics(hardware, problem, budget, seed, best)
+        return budget
+
+    def _heuristics(
+        self,
+        hardware: HardwareBatch,
+        problem: Problem,
+        budget: npt.NDArray[np.int64],
+        seed: int,
+        best: list[Best],
+    ) -> None:
+        """Spend a budget on heuristics, half of it on each."""
         shares = (budget - budget // 2, budget // 2)
         makers: tuple[Any, ...] = (
             HillclimbMapper(self.evaluator, self.constraints, self.objective, HillclimbSettings()),
@@ -107,11 +126,11 @@ class OptimalMapper(Mapper[OptimalSettings]):
                     one = Metrics(*(x[h : h + 1] for x in _columns(found.metrics)))
                     value = self.rank(one, problem, hardware.architectures[h])
                     best[h].offer(MappingBatch.of([mapping]), one, value)
-        return budget
 
     def _prove(
         self, hardware: HardwareBatch, h: int, problem: Problem, best: Best, samples: int
-    ) -> Certificate:
+    ) -> tuple[Certificate, int]:
+        """Return the proof and the samples that it left."""
         from dse.optimal.mapper_proof import prove  # noqa: PLC0415 - compiled code
 
         s = self.settings
@@ -120,8 +139,11 @@ class OptimalMapper(Mapper[OptimalSettings]):
         inner = getattr(self.evaluator, "evaluator", self.evaluator)
         version = getattr(inner, "timeloop_version", "4cf6d4c")
 
+        left = [samples]
+
         def confirm(mappings: MappingBatch) -> float:
             """Price what the search found; return the best value known."""
+            left[0] -= len(mappings)
             index = np.full(len(mappings), h, np.int32)
             metrics = self.evaluator.evaluate(hardware, problem, mappings, index)
             best.offer(mappings, metrics, self.rank(metrics, problem, architecture))
@@ -140,11 +162,12 @@ class OptimalMapper(Mapper[OptimalSettings]):
             )  # fmt: skip
 
         space = self.space_of(problem, architecture)
-        return prove(
+        certificate = prove(
             space, architecture, _kind(self.objective), version,
             gap=s.gap, threads=s.threads, best=best.value, samples=samples,
             confirm=confirm, late=late, tell=tell,
         )  # fmt: skip
+        return certificate, left[0]
 
 
 def _kind(objective: Objective) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dse.model.jit import inner
+from dse.optimal.mapper_joint import best_way, term_energy
 from dse.optimal.mapper_labels import (
     BELOW,
     BOUND_A,
@@ -18,6 +19,7 @@ from dse.optimal.mapper_labels import (
     MIXED,
     MOVES,
     REST,
+    RUN,
     STATUS,
     WINDOW,
     Draft,
@@ -65,43 +67,31 @@ def hopeless(goal: Goal, cycles: float, energy: float) -> bool:
 
 @inner
 def _flow_bound(t: Tables, x: Draft, stage: Stage, f: int, tile: int) -> float:
-    """Least energy of a flow that is not settled, whose receivers lie inside the stage."""
+    """Least energy of a flow that is not settled, with spatial loops outside the stage."""
     v = x.value
     grid, tensor, low, high = x.bits[3], t.tensor[f], t.low[f], t.high[f]
     words: float = v[FIRST + f]
     at = window_at(t, f)
     rest: float = t.rest[tensor, tile]
-    if low < 0 or (x.bits[0] >> f & 1):
-        outer: float = t.outside[tile]
-    elif at >= 0 and v[at + STATUS] != REST:
-        outer = rest
-    else:
-        outer = t.moves[tensor, tile] if stage.last_spatial else rest
+    outer = t.outside[tile] if low < 0 or x.bits[0] >> f & 1 else rest
     parts_so_far: float = v[FIRST + t.low.shape[0] + f]
     linked = at >= 0 and (x.bits[2] != 0 or v[at + GRID_LEVEL] >= 0.0)
     if linked:
         parts_so_far = _parts_without_windows(t, f, grid)
-    passed = stage.last_spatial or high < stage.level or (high == stage.level)
-    parts = outer if passed else rest
+    parts = outer if high <= stage.level else rest
     content: float = words * parts_so_far * t.used[grid, high + 1] * parts
     per: float = t.share[high] / t.block[high]
     energy: float
     if t.read_write[tensor]:
-        again = t.spread[high]
-        if stage.last_spatial:
-            again = t.part[grid, tensor, high] * t.used[grid, high + 1] / t.total[tensor]
         energy = content * per * t.update_pj[high]
-        energy += max(0.0, content - t.total[tensor] * again) * per * t.read_pj[high]
+        energy += max(0.0, content - t.total[tensor] * t.spread[high]) * per * t.read_pj[high]
     else:
         energy = content * per * t.read_pj[high]
     if low < 0:
         return energy
     fills: float = words * t.used[grid, low + 1] * outer
     if t.read_write[tensor]:
-        again = t.spread[low]
-        if stage.last_spatial:
-            again = t.part[grid, tensor, low] * t.used[grid, low + 1] / t.total[tensor]
-        fills -= t.total[tensor] * again
+        fills -= t.total[tensor] * t.spread[low]
     elif at >= 0:
         fills = (fills / t.fan[grid, low + 1] if linked else fills) - t.spread[low]
     per = t.share[low] / t.block[low] * t.fill_pj[low]
@@ -123,16 +113,126 @@ def _parts_without_windows(t: Tables, f: int, grid: int) -> float:
 
 
 @inner
-def set_bound(t: Tables, x: Draft, stage: Stage, tile: int) -> None:
-    """Set least energy and cycles of what the draft, at a tile after a stage, can become."""
+def _flow_term(t: Tables, x: Draft, f: int, k: int) -> None:
+    """Write the energy of an open flow as a function of what the loops outside multiply it by.
+
+    No spatial loops are outside.
+    """
+    v, term = x.value, x.term
+    grid, tensor, low, high = x.bits[3], t.tensor[f], t.low[f], t.high[f]
+    at = window_at(t, f)
+    parts: float = v[FIRST + t.low.shape[0] + f]
+    linked = at >= 0 and (x.bits[2] != 0 or v[at + GRID_LEVEL] >= 0.0)
+    if linked:
+        parts = _parts_without_windows(t, f, grid)
+    per: float = t.share[high] / t.block[high]
+    content = v[FIRST + f] * parts * t.used[grid, high + 1] * per
+    term[k, 1] = term[k, 2] = term[k, 3] = term[k, 4] = 0.0
+    if t.read_write[tensor]:
+        term[k, 0] = content * t.update_pj[high]
+        term[k, 1] = content * t.read_pj[high]
+        again = t.part[grid, tensor, high] * t.used[grid, high + 1]
+        term[k, 2] = again * per * t.read_pj[high]
+    else:
+        term[k, 0] = content * t.read_pj[high]
+    term[k, 5] = tensor
+    if low < 0:
+        return
+    per = t.share[low] / t.block[low] * t.fill_pj[low]
+    fills = v[FIRST + f] * t.used[grid, low + 1]
+    if t.read_write[tensor]:
+        term[k, 4] = t.part[grid, tensor, low] * t.used[grid, low + 1] * per
+    elif at >= 0:
+        fills = fills / t.fan[grid, low + 1] if linked else fills
+        term[k, 4] = t.spread[low] * per
+    term[k, 3] = fills * per
+
+
+@inner
+def _together(t: Tables, x: Draft, stage: Stage, tile: int) -> float:
+    """Least energy of all open flows, in the way that is best for all of them."""
+    v = x.value
+    outside = t.outside[tile]
+    inside = stage.level + (0 if stage.spatial else 1)
+    energy = 0.0
+    at_rest = Int(0)
+    for f in range(t.low.shape[0]):
+        if t.low[f] >= inside or x.bits[1] >> f & 1:
+            continue
+        _flow_term(t, x, f, at_rest)
+        at = window_at(t, f)
+        if t.low[f] < 0 or x.bits[0] >> f & 1:
+            energy += term_energy(x, at_rest, outside)
+        elif at >= 0 and v[at + STATUS] != REST:
+            # loops over other rows multiply what a window has got so far
+            run: float = x.slide[t.tensor[f], Int(v[at + RUN]), 1]
+            energy += term_energy(x, at_rest, outside * run)
+        else:
+            at_rest += 1
+    return energy + best_way(x, at_rest) if at_rest > 0 else energy
+
+
+@inner
+def _transfer_cycles(t: Tables, x: Draft, stage: Stage, k: int, tile: int) -> float:
+    """Least cycles in which a level of limited bandwidth moves its words."""
+    v = x.value
+    flows, tensors = t.low.shape[0], t.total.shape[0]
+    reads: float = stage.loads[t.limited[k], 0, tile]
+    writes: float = stage.loads[t.limited[k], 1, tile]
+    at = FIRST + 2 * flows + 2 * tensors * t.limited[k]
+    for tensor in range(tensors):
+        reads += v[at + 2 * tensor]
+        writes += v[at + 2 * tensor + 1]
+    inside = stage.level + (0 if stage.spatial else 1)
+    for f in range(flows if stage.last_spatial else 0):
+        low, high, tensor = t.low[f], t.high[f], t.tensor[f]
+        if low >= inside or x.bits[1] >> f & 1 or k not in (low, high):
+            continue
+        at = window_at(t, f)
+        if low < 0 or x.bits[0] >> f & 1:
+            words = v[FIRST + f] * t.outside[tile]
+        elif at >= 0 and v[at + STATUS] != REST:
+            words = v[FIRST + f] * t.outside[tile] * x.slide[tensor, Int(v[at + RUN]), 1]
+        else:
+            words = v[FIRST + f] * t.moves[tensor, tile]
+        if high == k:
+            parts = v[FIRST + flows + f]
+            if at >= 0 and (x.bits[2] != 0 or v[at + GRID_LEVEL] >= 0.0):
+                parts = _parts_without_windows(t, f, x.bits[3])
+            if t.read_write[tensor]:
+                writes += words * parts
+                reads += max(0.0, words * parts - t.part[x.bits[3], tensor, high])
+            else:
+                reads += words * parts
+        elif t.read_write[tensor]:
+            writes += max(0.0, words - t.part[x.bits[3], tensor, low])
+        else:
+            # shares of a window on a grid are rounded down
+            writes += max(0.0, words / t.fan[x.bits[3], low + 1] - 1.0) if at >= 0 else words
+    both = (reads + writes) / t.bandwidth[2, k]
+    return float(max(both, reads / t.bandwidth[0, k], writes / t.bandwidth[1, k]))
+
+
+@inner
+def set_bound(t: Tables, goal: Goal, x: Draft, stage: Stage, tile: int) -> None:
+    """Set least energy and cycles of what the draft, at a tile after a stage, can become.
+
+    The ways of the tile are in the draft where no spatial loops are outside.
+    """
     grid = x.bits[3]
     energy = x.value[ENERGY] + t.macs * t.mac_pj + stage.later[tile]
     inside = stage.level + (0 if stage.spatial else 1)
-    for f in range(t.low.shape[0]):
-        if t.low[f] < inside and not x.bits[1] >> f & 1:
-            energy += _flow_bound(t, x, stage, f, tile)
-    cycles = x.value[CYCLES]
-    cycles = max(cycles, t.macs / (t.used[grid, 0] * stage.widest))
+    if stage.last_spatial:
+        if goal.kind != DELAY:
+            energy += _together(t, x, stage, tile)
+    else:
+        for f in range(t.low.shape[0]):
+            if t.low[f] < inside and not x.bits[1] >> f & 1:
+                energy += _flow_bound(t, x, stage, f, tile)
+    cycles = max(x.value[CYCLES], t.macs / (t.used[grid, 0] * stage.widest))
+    for k in range(t.limited.shape[0]):
+        if t.limited[k] >= 0:
+            cycles = max(cycles, _transfer_cycles(t, x, stage, k, tile))
     x.bound[0] = energy + t.leak[grid] * cycles
     x.bound[1] = cycles + t.latency
 

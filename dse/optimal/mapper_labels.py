@@ -58,6 +58,7 @@ class Draft(NamedTuple):
     digit: Ints  # (D,)
     low_digit: Ints  # (D,)
     at: Ints  # (D,)
+    at_tile: Ints  # (max(1, D),)
     other: Floats  # (D,)
     side: Floats  # (Q,)
     nest: Nest
@@ -66,6 +67,11 @@ class Draft(NamedTuple):
     reach: Ints  # (Q,)
     total: Ints  # (Q,)
     bound: Floats  # (2,) least energy and cycles of what the label can become
+    left: Floats  # (D,) loops outside the tile
+    slide: Floats  # (T, W, 2) least factors of the runs of windows outside, over all their loops
+    ways: Ints  # (1,) how many ways the loops outside the tile have
+    times: Floats  # (ways, T) how they multiply the words of every tensor at rest
+    term: Floats  # (F, 6) energy of open flows as a function of that, and their tensors
 
 
 def row_length(t: Tables) -> int:
@@ -95,12 +101,18 @@ def new_draft(t: Tables) -> Draft:
         np.zeros(4, np.int64),
         *(np.ones(dimensions) for _ in range(2)),
         *(np.zeros(dimensions, np.int64) for _ in range(3)),
+        np.zeros(max(1, dimensions), np.int64),
         np.ones(dimensions),
         np.ones(ranks),
         nest,
         np.zeros((len(nest.bound), ranks), np.int64),
         *(np.zeros(ranks, np.int64) for _ in range(3)),
         np.zeros(2),
+        np.ones(dimensions),
+        np.ones((len(t.total), max(1, int(t.window.max(initial=-1)) + 1), 2)),
+        np.zeros(1, np.int64),
+        np.ones((int(np.diff(t.way_first).max()), len(t.total))),
+        np.zeros((max(1, len(t.low)), 6)),
     ]
     return Draft(*parts)
 

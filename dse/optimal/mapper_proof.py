@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from itertools import product
 
 import numpy as np
@@ -13,23 +12,23 @@ import numpy.typing as npt
 
 from dse.architecture import Architecture
 from dse.evaluators.native import NativeEvaluator
-from dse.mappers.base import Certificate
+from dse.mappers.base import OPTIMAL_WITHIN, Certificate
 from dse.mapping import MappingBatch
 from dse.mapspace.constraints import Constraints
 from dse.mapspace.sampling import sample_valid
 from dse.mapspace.space import Mapspace
 from dse.model import arrays as a
-from dse.optimal.mapper_bounds import DELAY, EDP, ENERGY_ONLY, FRONT, Goal
+from dse.optimal.mapper_bounds import DELAY, EDP, ENERGY_ONLY, FRONT, ROUNDING, Goal
 from dse.optimal.mapper_labels import Floats
-from dse.optimal.mapper_search import KINDS, Found, search
+from dse.optimal.mapper_search import KINDS, Found, Progress, least_value, search
 from dse.optimal.mapper_space import Layout
-from dse.optimal.mapper_tables import TooLargeError
+from dse.optimal.mapper_tables import Flags, TooLargeError
 from dse.problem import Problem
 
 #: Keep/bypass patterns beyond which no bound is looked for.
 MOST_PATTERNS = 4096
 #: Labels per stage of the dive that looks for something better than what the heuristics found,
-#: and the samples that it may take.
+#: and the samples that it may take where it finds bounds only.
 BEAM, DIVE_SAMPLES = 2000, 16
 #: Most points confirmed at a time.
 _BATCH = 256
@@ -45,7 +44,7 @@ class Front:
     mappings: MappingBatch | None
 
 
-def patterns(space: Mapspace) -> list[npt.NDArray[np.bool_]]:
+def patterns(space: Mapspace) -> list[Flags]:
     """Return all keep/bypass patterns ``(L, T)`` of a mapspace.
 
     Raises:
@@ -111,49 +110,154 @@ def prove(
     assumed = _ASSUMED.format(version)
     if space.infeasible:
         return Certificate(math.inf, None, space.infeasible, 0, complete=True)
-    nodes, bound, complete = 0, math.inf, True
+    proof = _Proof(
+        space, architecture, kind, a.version_number(version), gap, threads, best, samples,
+        confirm, late, tell,
+    )  # fmt: skip
     try:
-        all_ = patterns(space)
-        for number, keep in enumerate(all_):
-            layout = Layout(
-                space, architecture, keep, a.version_number(version), only_cycles=kind == "delay"
-            )
-            none = (np.zeros(0), np.zeros(0))
-            if kind != "front":
-                dive = search(
-                    layout, goal_of(KINDS[kind], layout, best, none), threads,
-                    partial(_after, late, nodes), lambda _, __: None, BEAM,
-                )  # fmt: skip
-                nodes += dive.tried
-                known, spent = settle(dive, kind, best, min(samples, DIVE_SAMPLES), confirm)
-                samples -= spent
-                best = known[1]
-            limit = best * (1.0 - gap)
-            before = nodes
-
-            def progress(done: int, least: float, number: int = number) -> None:
-                share = (number + done / len(layout.stages)) / len(all_)  # noqa: B023
-                tell(share, min(least, bound, best))  # noqa: B023
-
-            found = search(
-                layout, goal_of(KINDS[kind], layout, limit, none), threads,
-                partial(_after, late, before), progress,
-            )  # fmt: skip
-            nodes += found.tried
-            complete &= found.complete
-            known, spent = settle(found, kind, best, samples, confirm)
-            samples -= spent
-            bound = min(bound, found.bound if not found.complete else known[0])
-            best = known[1]
+        proof.run()
     except TooLargeError as error:
-        return Certificate(best, None, f"no bound: {error}", nodes, complete=False)
-    if not math.isfinite(best) and samples > 0:
+        reason = f"no bound: {error}"
+        return Certificate(proof.best, None, reason, proof.nodes, complete=False)
+    best = proof.best
+    if not math.isfinite(best) and proof.samples > 0:
         mappings = sample_valid(space, 1, 0, 10_000).mappings
         if len(mappings):
             best = confirm(mappings)
-    whole = kind != "front"
-    bound = min(bound, best)
-    return Certificate(best, bound if whole else None, assumed, nodes, complete=complete)
+    bound = min(proof.bound, best) if kind != "front" else None
+    return Certificate(best, bound, assumed, proof.nodes, complete=proof.complete)
+
+
+@dataclass(eq=False)
+class _Proof:
+    """One proof: what it is given, and how far it has come. See :func:`prove`."""
+
+    space: Mapspace
+    architecture: Architecture
+    kind: str
+    version: int
+    gap: float
+    threads: int
+    best: float
+    samples: int
+    confirm: Callable[[MappingBatch], float]
+    late: Callable[[int], bool]
+    tell: Callable[[float, float], None]
+    nodes: int = 0
+    bound: float = math.inf
+    complete: bool = True
+    reached: float = math.inf  # by a mapping that a dive has seen, priced or not
+
+    def run(self) -> None:
+        """Search the keep/bypass patterns, those of the least bounds first."""
+        all_ = self._by_promise()
+        for number, (floor, keep) in enumerate(all_):
+            hopeless = self.kind != "front" and floor * (1.0 - ROUNDING) >= self._limit
+            if hopeless or (number > 0 and self.late(self.nodes)):
+                # those that follow promise less
+                self.bound = min(self.bound, floor)
+                self.complete &= hopeless
+                break
+            after = all_[number + 1][0] if number + 1 < len(all_) else math.inf
+            self._pattern(keep, number / len(all_), (number + 1) / len(all_), after)
+
+    @property
+    def _limit(self) -> float:
+        return min(self.best, self.reached) * (1.0 - self.gap)
+
+    def _layout(self, keep: Flags) -> Layout:
+        only_cycles = self.kind == "delay"
+        return Layout(self.space, self.architecture, keep, self.version, only_cycles=only_cycles)
+
+    def _goal(self, layout: Layout, limit: float) -> Goal:
+        return goal_of(KINDS[self.kind], layout, limit, (np.zeros(0), np.zeros(0)))
+
+    def _by_promise(self) -> list[tuple[float, Flags]]:
+        """Patterns with a bound of each, by these."""
+        all_ = patterns(self.space)
+        if len(all_) == 1:
+            return [(-math.inf, all_[0])]
+        found: list[tuple[float, Flags]] = []
+        for keep in all_:
+            # who is out of time does not know: what follows is searched first, if at all
+            floor = -math.inf
+            if not self.late(0):
+                layout = self._layout(keep)
+                floor = least_value(layout, self._goal(layout, self.best))
+            found.append((floor, keep))
+        return sorted(found, key=lambda one: one[0])
+
+    def _pattern(self, keep: Flags, begin: float, end: float, after: float) -> None:
+        """Search one pattern: of the work it is the part from begin to end; the rest's bound."""
+        layout = self._layout(keep)
+
+        def progress(done: int, least: float) -> None:
+            share = begin + (end - begin) * done / len(layout.stages)
+            self.tell(share, min(least, self.bound, after, self.best))
+
+        dive = None
+        if self.kind != "front":
+            known = min(self.best, self.reached)
+            dive = self._search(layout, known, lambda _, __: None, BEAM)
+            if dive.complete:
+                self._settle(dive, self.samples)
+                progress(len(layout.stages), self.bound)
+                return
+            self._learn(dive)
+        found = self._search(layout, self._limit, progress)
+        self.complete &= found.complete
+        self._settle(found, self.samples)
+        if dive is not None and self.reached < self.best:
+            # the search was stopped, or left out what is within the gap
+            self._settle(dive, min(self.samples, DIVE_SAMPLES), proves=False)
+
+    def _search(
+        self, layout: Layout, limit: float, progress: Progress, beam: int | None = None
+    ) -> Found:
+        before = self.nodes
+        found = search(
+            layout, self._goal(layout, limit), self.threads,
+            lambda tried: self.late(before + tried), progress, beam,
+        )  # fmt: skip
+        self.nodes += found.tried
+        return found
+
+    def _learn(self, dive: Found) -> None:
+        """Take over what a dive has found: real points as they are, bounds once they are priced."""
+        real = ~dive.loose if dive.layout.tables.exact else dive.loose & False
+        value = values(self.kind, dive.cycles, dive.energy)
+        # a little above, or the search would take its own find for known
+        least = float(value[real].min(initial=math.inf)) * (1.0 + OPTIMAL_WITHIN)
+        self.reached = min(self.reached, least)
+        if (value[~real] < self.reached).any():
+            self._settle(dive, min(self.samples // 2, DIVE_SAMPLES), proves=False)
+
+    def _settle(self, found: Found, samples: int, *, proves: bool = True) -> None:
+        """Price the points that may beat what is known: the best real one, then by their bounds."""
+        value = values(self.kind, found.cycles, found.energy)
+        order = np.lexsort((found.loose, value))
+        real = order[~found.loose[order]][:1]
+        if self._promises(value[real]):
+            order = np.concatenate([real, order[order != real]])
+        at = 0
+        size = 1
+        while at < min(len(order), samples) and self._promises(value[order[at:]][:1]):
+            if at and self.late(self.nodes):
+                break
+            some = order[at : at + min(size, samples - at)]
+            self.best = min(self.best, self.confirm(found.mappings(some)))
+            at += len(some)
+            size = min(2 * size, _BATCH)
+        rest = float(value[order[at:]].min(initial=math.inf))
+        self.samples -= at
+        if proves:
+            self.bound = min(self.bound, found.dropped if found.complete else found.bound, rest)
+
+    def _promises(self, value: Floats) -> bool:
+        """Whether the first of some points, if any, may be better than what is known."""
+        # the points of a front are ranked by the evaluator alone
+        known = math.inf if self.kind == "front" else self.best * (1.0 - ROUNDING)
+        return len(value) > 0 and bool(value[0] < known)
 
 
 def layer_front(
@@ -214,41 +318,6 @@ def _lowest(cycles: Floats, energy: Floats) -> npt.NDArray[np.intp]:
     first = np.ones(len(order), np.bool_)
     first[1:] = energy[order][1:] < least[:-1]
     return order[first]
-
-
-def _after(late: Callable[[int], bool], before: int, tried: int) -> bool:
-    """Whether to give up, when ``before`` nodes were spent on other searches."""
-    return late(before + tried)
-
-
-def settle(
-    found: Found,
-    kind: str,
-    best: float,
-    samples: int,
-    confirm: Callable[[MappingBatch], float],
-) -> tuple[tuple[float, float], int]:
-    """Price the points that may beat what is known, the most promising first.
-
-    Returns the bound and the best value after it, and the samples spent.
-    """
-    if not len(found.cycles):
-        return (found.bound, best), 0
-    value = values(kind, found.cycles, found.energy)
-    order = np.lexsort((found.loose, value))
-    at = spent = 0
-    size = 1
-    # the points of a front are ranked by the evaluator alone
-    while at < len(order) and (kind == "front" or value[order[at]] < best * (1.0 - 1e-12)):
-        some = order[at : at + min(size, samples - spent)]
-        if not len(some):
-            break
-        best = min(best, confirm(found.mappings(some)))
-        at += len(some)
-        spent += len(some)
-        size = min(2 * size, _BATCH)
-    rest = float(value[order[at]]) if at < len(order) else math.inf
-    return (min(found.dropped, rest, best), best), spent
 
 
 def values(kind: str, cycles: Floats, energy: Floats) -> Floats:

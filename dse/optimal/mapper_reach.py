@@ -9,26 +9,42 @@ import numpy as np
 
 from dse.mapspace.space import Slot
 from dse.optimal.mapper_grids import Grids
+from dse.optimal.mapper_joint import start_energies
+from dse.optimal.mapper_labels import new_draft
 from dse.optimal.mapper_orders import Orders, orders
-from dse.optimal.mapper_tables import Flags, Floats, Ints, Stage, Tables
+from dse.optimal.mapper_tables import Flags, Floats, Ints, Stage
 
 if TYPE_CHECKING:
     from dse.optimal.mapper_space import Layout
 
+#: Words of what cannot be.
+_NEVER = 1e300
 
-def stages_of(layout: Layout, grids: Grids) -> list[Stage]:
-    """Stages from the inside out, with what may be reached at each."""
+
+def stages_of(layout: Layout, grids: Grids) -> tuple[Stage, list[Stage]]:
+    """Stages from the inside out, with what may be reached at each, and what is before them all."""
     levels = layout.levels
     alive = _reachable(layout)
-    stages: list[Stage] = []
+    fits = [alive[2 * s + 1] & _capacity(layout, s) for s in range(levels)]
+    later = _later(layout)
+    loads = _loads(layout)
     spatial = list(grids.vectors)
+    stages: list[Stage] = []
     for s in range(levels):
-        later = _later(layout, s - 1)
         if s in grids.vectors:
-            stages.append(_spatial_stage(layout, grids, s, spatial, alive[2 * s], later))
-        fits = alive[2 * s + 1] & _capacity(layout, s)
-        stages.append(_temporal_stage(layout, s, spatial, fits, _later(layout, s)))
-    return stages
+            stages.append(
+                _spatial_stage(layout, grids, s, spatial, alive[2 * s], later[s], loads[s])
+            )
+        stages.append(
+            _temporal_stage(layout, s, spatial, fits[s], later[s], later[s + 1], loads[s + 1])
+        )
+    none = np.zeros(0, np.int64)
+    root = stages[0]._replace(
+        level=-1, spatial=False, last_spatial=not spatial, source=none.reshape(0, 0, 0),
+        fits=none > 0, vectors=none.reshape(0, 0), child=none.reshape(0, 0),
+        later=later[0], earlier=later[0], loads=loads[0], widest=_widest(layout, spatial),
+    )  # fmt: skip
+    return root, stages
 
 
 def _slot(layout: Layout, d: int, s: int, *, spatial: bool) -> Slot | None:
@@ -89,32 +105,52 @@ def _capacity(layout: Layout, s: int) -> Flags:
     return result
 
 
-def _later(layout: Layout, s: int) -> Floats:
-    """Least energy of the flows that start above a level outside s, for every tile at s."""
+def _later(layout: Layout) -> list[Floats]:
+    """Least energy of the flows that start at a level or outside it, for every tile inside it.
+
+    One array ``(tiles,)`` for each level, and one more of zeros.
+    """
     t = layout.tables
     total = np.zeros(t.words.shape[1])
-    for k in range(s + 1, layout.levels):
-        flows = [f for f in range(len(t.low)) if t.low[f] == k]
-        if not flows:
-            continue
-        energy = np.zeros_like(total)
-        # parts of a window on a grid outside may coincide, or be handed on by neighbours
-        outer = t.rest if any(u > k for u in layout.spatial_levels) else t.moves
-        for f in flows:
-            energy += least_energy(t, f, t.words[t.tensor[f]] * outer[t.tensor[f]])
-        energy[~_capacity(layout, k)] = np.inf
-        total += _least_of_multiples(layout, energy)
-    return total
+    result = [total]
+    draft = new_draft(t)
+    for k in range(layout.levels - 1, -1, -1):
+        if (t.low == k).any():
+            energy = np.zeros_like(total)
+            # parts of a window on a grid outside may coincide, or be handed on by neighbours
+            last = not any(u > k for u in layout.spatial_levels)
+            start_energies(t, draft, k, last, energy)
+            energy[~_capacity(layout, k)] = np.inf
+            total = total + _least_of_multiples(layout, energy)
+        result.insert(0, total)
+    return result
 
 
-def least_energy(t: Tables, f: int, words: Floats) -> Floats:
-    """Least energy of a flow that moves so many words in all."""
-    low, high, tensor = t.low[f], t.high[f], t.tensor[f]
-    if t.read_write[tensor]:
-        return np.asarray(words / t.block[high] * t.update_pj[high] * t.share[high])
-    energy = words / t.block[high] * t.read_pj[high] * t.share[high]
-    fills = np.maximum(0.0, words - t.spread[low]) / t.block[low]
-    return np.asarray(energy + fills * t.fill_pj[low] * t.share[low])
+def _loads(layout: Layout) -> list[Floats]:
+    """Least words that an instance of every limited level reads and writes in the same flows.
+
+    Arrays ``(limited levels, 2, tiles)``, as in :func:`_later`.
+    """
+    t = layout.tables
+    total = np.zeros((int(t.limited.max(initial=-1)) + 1, 2, t.words.shape[1]))
+    result = [total]
+    for k in range(layout.levels - 1, -1, -1):
+        if (t.low == k).any():
+            here = np.zeros_like(total)
+            last = not any(u > k for u in layout.spatial_levels)
+            for f in np.flatnonzero(t.low == k):
+                tensor, high = t.tensor[f], t.high[f]
+                words = t.words[tensor] * (t.moves if last else t.rest)[tensor]
+                if t.limited[high] >= 0:
+                    here[t.limited[high], int(t.read_write[tensor])] += words / t.spread[high]
+                if t.limited[k] >= 0 and last and not t.read_write[tensor]:
+                    here[t.limited[k], 1] += words
+            here[:, :, ~_capacity(layout, k)] = _NEVER
+            rows = here.reshape(-1, here.shape[2])
+            least = [_least_of_multiples(layout, load) if load.any() else load for load in rows]
+            total = total + np.array(least).reshape(here.shape)
+        result.insert(0, total)
+    return result
 
 
 def _least_of_multiples(layout: Layout, values: Floats) -> Floats:
@@ -150,7 +186,13 @@ _NO_ORDERS = Orders(
 
 
 def _temporal_stage(
-    layout: Layout, s: int, spatial: list[int], fits: Flags, later: Floats
+    layout: Layout,
+    s: int,
+    spatial: list[int],
+    fits: Flags,
+    before: Floats,
+    later: Floats,
+    loads: Floats,
 ) -> Stage:
     space = layout.space
     free_start, free_count = int(space.arrays.free_start[s]), int(space.arrays.free_count[s])
@@ -166,12 +208,18 @@ def _temporal_stage(
         s, False, not outside, _padded(layout, _sources(layout, s, spatial=False)), fits,
         table.first, table.loops, table.spare,
         np.zeros((0, 0), np.int64), np.zeros((0, 0), np.int64),
-        most, later, _widest(layout, outside),
+        most, later, before, loads, _widest(layout, outside),
     )  # fmt: skip
 
 
 def _spatial_stage(
-    layout: Layout, grids: Grids, s: int, spatial: list[int], fits: Flags, later: Floats
+    layout: Layout,
+    grids: Grids,
+    s: int,
+    spatial: list[int],
+    fits: Flags,
+    later: Floats,
+    loads: Floats,
 ) -> Stage:
     choices = grids.vectors[s]
     vectors = np.array([f for f, _ in choices], np.int64)
@@ -192,5 +240,5 @@ def _spatial_stage(
     return Stage(
         s, True, not outside, source, fits,
         none.first, none.loops, none.spare, vectors, child,
-        1, later, _widest(layout, outside),
+        1, later, later, loads, _widest(layout, outside),
     )  # fmt: skip

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,15 +21,19 @@ from dse.mapping import MappingBatch
 from dse.optimal.mapper_bounds import DELAY, EDP, ENERGY_ONLY, FRONT, Goal
 from dse.optimal.mapper_labels import FIRST, GRID_LEVEL, WINDOW, Labels, new_draft, new_labels
 from dse.optimal.mapper_space import Layout
-from dse.optimal.mapper_stages import TRIED, spatial_into, temporal_into
+from dse.optimal.mapper_stages import TRIED, bound_start, spatial_into, temporal_into
 from dse.optimal.mapper_tables import Stage, Tables
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 KINDS = {"edp": EDP, "energy": ENERGY_ONLY, "delay": DELAY, "front": FRONT}
-#: Tiles per task.
-_CHUNK = 64
+#: Fewest tiles per task, most tasks if they have more, and labels that a task makes room for.
+_CHUNK, _CHUNKS, _ROOM = 64, 64, 4096
+#: Labels that one thread extends in no time.
+_FEW = 64
+#: Seconds after which a stage that brings nothing asks whether to give up.
+_POLL = 0.1
 
 
 @dataclass(frozen=True)
@@ -39,9 +43,9 @@ class Found:
     Attributes:
         cycles, energy: ``(n,)`` by the search's own sums.
         loose: ``(n,)`` whether they are bounds only.
-        bound: no mapping of the space lies below (of the objective).
-        dropped: nor do those of the labels that were dropped.
-        complete: whether the search came to its end.
+        bound: no mapping of the space lies below (of the objective); of a narrowed search: -inf.
+        dropped: nor do those of the labels that bounds dropped.
+        complete: whether the search came to its end, and was never narrowed.
         tried: extensions of labels that were looked at.
         at: labels at the end of each stage.
     """
@@ -66,6 +70,10 @@ class Found:
 
 #: Is told the nodes so far; says whether to give up.
 Stop = Callable[[int], bool]
+#: What a task brings: labels, the least bound dropped, counts.
+_Part = tuple[list[Labels], float, Ints]
+#: Is told how many stages are done, and the bound so far.
+Progress = Callable[[int, float], None]
 
 
 def search(
@@ -73,7 +81,7 @@ def search(
     goal: Goal,
     threads: int,
     stop: Stop,
-    progress: Callable[[int, float], None],
+    progress: Progress,
     beam: int | None = None,
 ) -> Found:
     """Run all stages.
@@ -88,26 +96,35 @@ def search(
             beam the points are real, but the bound is none.
     """
     t = layout.tables
-    labels = _start(t)
+    labels = _start(layout, goal)
     stages = [labels]
     least = math.inf
     tried = 0
-    for number, stage in enumerate(layout.stages):
-        after, dropped, tried, whole = _run(t, goal, stage, labels, threads, stop, tried)
-        if not whole:
-            bound = min(least, _least(goal, labels))
-            empty = np.zeros(0)
-            return Found(empty, empty, empty > 0, bound, least, False, tried, stages, layout)
-        least = min(least, dropped)
-        labels = after if beam is None else _narrow(goal, after, beam)
-        stages.append(labels)
-        progress(number + 1, min(least, _least(goal, labels)))
+    all_ = True
+    with ThreadPoolExecutor(threads) as pool:
+        for number, stage in enumerate(layout.stages):
+            after, dropped, tried, whole = _run(t, goal, stage, labels, pool, stop, tried)
+            if not whole:
+                bound = min(least, _least(goal, labels)) if all_ else -math.inf
+                none = np.zeros(0)
+                return Found(none, none, none > 0, bound, least, False, tried, stages, layout)
+            least = min(least, dropped)
+            labels = after if beam is None else _narrow(goal, after, beam)
+            all_ &= len(labels.tile) == len(after.tile)
+            stages.append(labels)
+            progress(number + 1, min(least, _least(goal, labels)))
     cycles, energy = labels.bound[:, 1], labels.bound[:, 0]
-    bound = min(least, _least(goal, labels))
-    return Found(cycles, energy, labels.loose, bound, least, True, tried, stages, layout)
+    bound = min(least, _least(goal, labels)) if all_ else -math.inf
+    return Found(cycles, energy, labels.loose, bound, least, all_, tried, stages, layout)
 
 
-def _start(t: Tables) -> Labels:
+def least_value(layout: Layout, goal: Goal) -> float:
+    """Return a bound of the whole space (of the objective), without a search."""
+    return _least(goal, _start(layout, goal))
+
+
+def _start(layout: Layout, goal: Goal) -> Labels:
+    t = layout.tables
     labels = new_labels(1, t)
     flows = len(t.low)
     mac = t.low < 0
@@ -118,6 +135,11 @@ def _start(t: Tables) -> Labels:
     windows = int(t.window_flow.max(initial=-1) + 1)
     at = labels.value.shape[1] - WINDOW * windows
     labels.value[0, at + GRID_LEVEL :: WINDOW] = -1.0  # on no grid
+    parts = slice(FIRST + flows, FIRST + 2 * flows)
+    if 0 in layout.spatial_levels:
+        labels.value[0, parts] = 0.0  # neighbours among the MACs may leave nothing to read
+    bound_start(t, goal, layout.root, labels, new_draft(t))
+    labels.value[0, parts] = 1.0
     return labels
 
 
@@ -141,26 +163,36 @@ def _narrow(goal: Goal, labels: Labels, beam: int) -> Labels:
 
 
 def _run(
-    t: Tables, goal: Goal, stage: Stage, labels: Labels, threads: int, stop: Stop, tried: int
+    t: Tables,
+    goal: Goal,
+    stage: Stage,
+    labels: Labels,
+    pool: ThreadPoolExecutor,
+    stop: Stop,
+    tried: int,
 ) -> tuple[Labels, float, int, bool]:
     """Run one stage; return its labels, the least bound dropped, and whether it was finished."""
+    if not len(labels.tile):
+        return labels, math.inf, tried, not stop(tried)
     start = np.searchsorted(labels.tile, np.arange(len(stage.fits) + 1)).astype(np.int64)
     tiles = np.flatnonzero(stage.fits).astype(np.int64)
     work = spatial_into if stage.spatial else temporal_into
+    halt = np.zeros(1, np.int64)
+    size = max(_CHUNK, -(-len(tiles) // _CHUNKS))
 
-    def chunk(begin: int) -> tuple[list[Labels], float, Ints]:
+    def chunk(begin: int) -> _Part:
         least = np.full(1, math.inf)
         tally = np.zeros(2, np.int64)
         draft = new_draft(t)
         parts: list[Labels] = []
-        at, end, size = begin, min(begin + _CHUNK, len(tiles)), 4096
-        while at < end:
-            out = new_labels(size, t)
+        at, end, room = begin, min(begin + size, len(tiles)), _ROOM
+        while 0 <= at < end:
+            out = new_labels(room, t)
             count, after = work(
-                t, goal, stage, labels, start, draft, out, 0, tiles, at, end, least, tally
+                t, goal, stage, labels, start, draft, out, 0, tiles, at, end, least, tally, halt
             )
             if after == at:
-                size *= 4
+                room *= 4
             at = after
             if count:
                 parts.append(_cut(out, count))
@@ -168,30 +200,41 @@ def _run(
 
     all_: list[Labels] = []
     least = math.inf
-    for parts, dropped, tally in _each(chunk, range(0, len(tiles), _CHUNK), threads):
+    tasks = range(0, len(tiles), size)
+    count = [tried]
+    done = 0
+    few = len(labels.tile) <= _FEW
+    results = map(chunk, tasks) if few else _each(chunk, tasks, pool, lambda: stop(count[0]), halt)
+    for parts, dropped, tally in results:
         all_ += parts
         least = min(least, dropped)
-        tried += int(tally[TRIED])
-        if stop(tried):
-            return labels, least, tried, False
-    return _join(all_, t), least, tried, True
+        count[0] += int(tally[TRIED])
+        done += 1
+        if stop(count[0]):
+            return labels, least, count[0], False
+    return _join(all_, t), least, count[0], done == len(tasks)
 
 
 def _each(
-    work: Callable[[int], tuple[list[Labels], float, Ints]], tasks: range, threads: int
-) -> Iterator[tuple[list[Labels], float, Ints]]:
-    if threads > 1 and len(tasks) > 1:
-        with ThreadPoolExecutor(threads) as pool:
-            running = [pool.submit(work, task) for task in tasks]
-            try:
-                for future in running:
-                    yield future.result()
-            finally:
-                for future in running:
-                    future.cancel()
-    else:
-        for task in tasks:
-            yield work(task)
+    work: Callable[[int], _Part],
+    tasks: range,
+    pool: ThreadPoolExecutor,
+    late: Callable[[], bool],
+    halt: Ints,
+) -> Iterator[_Part]:
+    """Yield the results of tasks in their order; stop all when it is late or nobody asks."""
+    running = [pool.submit(work, task) for task in tasks]
+    try:
+        for future in running:
+            while not wait([future], _POLL).done:
+                if late():
+                    return
+            yield future.result()
+    finally:
+        halt[0] = 1
+        for future in running:
+            future.cancel()
+        wait(running)
 
 
 def _each_array(labels: Labels, change: Callable[[Any], Any]) -> Labels:

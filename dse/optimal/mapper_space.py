@@ -13,6 +13,7 @@ from dse.mapspace.factorization import divisors
 from dse.mapspace.space import Mapspace
 from dse.model import arrays as a
 from dse.optimal.mapper_grids import Grids
+from dse.optimal.mapper_joint import ways_of
 from dse.optimal.mapper_orders import MOST_LOOPS, Relevance
 from dse.optimal.mapper_reach import stages_of
 from dse.optimal.mapper_tables import MOST_TILES, Flags, Floats, Ints, Tables, TooLargeError
@@ -61,7 +62,7 @@ class Layout:
         grids = Grids(self)
         self.spatial_levels = list(grids.vectors)
         self.tables = self._tables(problem, version, grids, only_cycles)
-        self.stages = stages_of(self, grids)
+        self.root, self.stages = stages_of(self, grids)
 
     def _extents(self, tiles: int) -> Floats:
         """Extents ``(D, tiles)`` of every tile."""
@@ -92,6 +93,7 @@ class Layout:
         self.relevance = Relevance(
             tuple(map(tuple, row.tolist())), tuple(map(tuple, window.tolist())), version == a.HEAD
         )
+        ways = ways_of(self.relevance)
         words, moves, rest = self._footprints(c, row, window)
         hw = self._hardware
         bandwidth = np.stack([hw.read_bandwidth, hw.write_bandwidth, hw.shared_bandwidth])[:, :, 0]
@@ -159,6 +161,9 @@ class Layout:
             mac_pj=float(hw.mac_pj[0]),
             latency=float(hw.latency_cycles[:, 0].sum()),
             version=version,
+            way_first=ways.first,
+            way_inside=ways.inside,
+            way_window=ways.window,
             exact=not (
                 flags
                 or hw.hop_pj.any()

@@ -8,8 +8,8 @@ import numpy.typing as npt
 from dse.model.jit import compiled, inner
 from dse.optimal.mapper_bounds import Goal, hopeless, keep_label, set_bound, value_of
 from dse.optimal.mapper_flows import run_loops, spread_out, start_flow
+from dse.optimal.mapper_joint import set_ways, start_energy
 from dse.optimal.mapper_labels import (
-    ENERGY,
     REST,
     RUN,
     RUNS,
@@ -37,6 +37,16 @@ def _load(labels: Labels, i: int, x: Draft) -> None:
     x.bits[2], x.bits[3] = labels.loose[i], labels.grid[i]
 
 
+@compiled
+def bound_start(t: Tables, goal: Goal, root: Stage, labels: Labels, x: Draft) -> None:
+    """Set the bound of the label that all others come from."""
+    _load(labels, Int(0), x)
+    if root.last_spatial:
+        set_ways(t, x, Int(0))
+    set_bound(t, goal, x, root, Int(0))
+    labels.bound[0, 0], labels.bound[0, 1] = x.bound[0], x.bound[1]
+
+
 @inner
 def _offer(
     t: Tables, goal: Goal, stage: Stage, x: Draft, out: Labels, first: int, count: int,
@@ -44,7 +54,7 @@ def _offer(
 ) -> int:  # fmt: skip
     """Keep the draft unless it is hopeless; return the number of labels."""
     tally[TRIED] += 1
-    set_bound(t, x, stage, tile)
+    set_bound(t, goal, x, stage, tile)
     if hopeless(goal, x.bound[1], x.bound[0]):
         tally[DROPPED] += 1
         least[0] = min(least[0], value_of(goal.kind, x.bound[1], x.bound[0]))
@@ -165,56 +175,76 @@ def _extend(
 
 
 @inner
-def _first_source(stage: Stage, x: Draft) -> bool:
-    for d in range(x.digit.shape[0]):
-        x.at[d] = 0
-        x.low_digit[d] = stage.source[d, x.digit[d], 0]
-        if x.low_digit[d] < 0:
-            return False
-    return True
+def _next_source(t: Tables, stage: Stage, x: Draft, start: Ints, d: int) -> bool:
+    """Step on to a tile that has labels; ``d`` is the dimension whose digit is tried next.
 
-
-@inner
-def _next_source(stage: Stage, x: Draft) -> bool:
-    for d in range(x.digit.shape[0] - 1, -1, -1):
-        x.at[d] += 1
-        x.low_digit[d] = stage.source[d, x.digit[d], x.at[d]]
-        if x.low_digit[d] >= 0:
+    Tiles that share their first digits follow one another, so that a glance at ``start`` says
+    whether any of them has labels.
+    """
+    dimensions = Int(x.digit.shape[0])
+    if dimensions == 0:
+        x.at_tile[0] = 0
+        return d == 0 and start[1] > start[0]
+    while d >= 0:
+        digit = stage.source[d, x.digit[d], x.at[d]]
+        if digit < 0:
+            d -= 1
+            if d >= 0:
+                x.at[d] += 1
+            continue
+        low = digit * t.stride[d]
+        if d > 0:
+            low += x.at_tile[d - 1]
+        if start[low] == start[low + t.stride[d]]:
+            x.at[d] += 1
+            continue
+        x.low_digit[d] = digit
+        x.at_tile[d] = low
+        if d == dimensions - 1:
             return True
+        d += 1
         x.at[d] = 0
-        x.low_digit[d] = stage.source[d, x.digit[d], 0]
     return False
 
 
 @compiled
 def temporal_into(
     t: Tables, goal: Goal, stage: Stage, labels: Labels, start: Ints, x: Draft, out: Labels,
-    count: int, tiles: Ints, begin: int, end: int, least: Floats, tally: Ints,
+    count: int, tiles: Ints, begin: int, end: int, least: Floats, tally: Ints, halt: Ints,
 ) -> tuple[int, int]:  # fmt: skip
     """Run the temporal loops of a level to tiles ``tiles[begin:end]``.
 
     ``start (tiles + 1,)`` says where the labels of each tile begin. Stops early where ``out`` has
     no room for another tile's labels. Returns the number of labels and the next place in
-    ``tiles``; ``least (1,)`` takes the least bound dropped.
+    ``tiles``, -1 where ``halt (1,)`` was set; ``least (1,)`` takes the least bound dropped.
     """
     room = out.tile.shape[0]
+    dimensions = Int(x.digit.shape[0])
     for place in range(begin, end):
         tile = tiles[place]
         for d in range(x.digit.shape[0]):
             x.digit[d] = (tile // t.stride[d]) % t.digit[d]
         first = count
-        more = _first_source(stage, x)
+        if dimensions > 0:
+            x.at[0] = 0
+        more = _next_source(t, stage, x, start, Int(0))
+        if not more:
+            continue
+        if stage.last_spatial:
+            set_ways(t, x, tile)
+        later = stage.later[tile] + start_energy(t, x, stage.level, tile, stage.last_spatial)
         while more:
-            low = Int(0)
+            low = x.at_tile[max(Int(0), dimensions - 1)]
             mask = Int(0)
             for d in range(x.digit.shape[0]):
-                low += x.low_digit[d] * t.stride[d]
                 x.extent[d] = t.divisor[d, x.low_digit[d]]
                 x.factor[d] = t.divisor[d, x.digit[d]] / x.extent[d]
                 mask |= (x.factor[d] > 1.0) << d
             for i in range(start[low], start[low + 1]):
+                if halt[0] != 0:
+                    return first, Int(-1)
                 cycles = labels.bound[i, 1]
-                energy = labels.value[i, ENERGY] + stage.later[tile]
+                energy = labels.bound[i, 0] - stage.earlier[low] + later
                 if hopeless(goal, cycles, energy):
                     tally[DROPPED] += 1
                     least[0] = min(least[0], value_of(goal.kind, cycles, energy))
@@ -224,7 +254,9 @@ def temporal_into(
                 count = _extend(
                     t, goal, stage, labels, i, x, out, first, count, tile, mask, least, tally
                 )
-            more = _next_source(stage, x)
+            if dimensions > 0:
+                x.at[dimensions - 1] += 1
+            more = _next_source(t, stage, x, start, dimensions - 1)
         count = _close(out, first, count)
     return count, end
 
@@ -232,13 +264,14 @@ def temporal_into(
 @compiled
 def spatial_into(
     t: Tables, goal: Goal, stage: Stage, labels: Labels, start: Ints, x: Draft, out: Labels,
-    count: int, tiles: Ints, begin: int, end: int, least: Floats, tally: Ints,
+    count: int, tiles: Ints, begin: int, end: int, least: Floats, tally: Ints, halt: Ints,
 ) -> tuple[int, int]:  # fmt: skip
     """Run the spatial loops of a level; as :func:`temporal_into`."""
     room = out.tile.shape[0]
     for place in range(begin, end):
         tile = tiles[place]
         first = count
+        ready = not stage.last_spatial
         for vector in range(stage.vectors.shape[0]):
             low = Int(0)
             for d in range(x.digit.shape[0]):
@@ -248,9 +281,20 @@ def spatial_into(
                     break
                 low += digit * t.stride[d]
                 x.extent[d] = t.divisor[d, digit]
-            if low < 0:
+            if low < 0 or start[low] == start[low + 1]:
                 continue
+            if not ready:
+                set_ways(t, x, tile)
+                ready = True
             for i in range(start[low], start[low + 1]):
+                if halt[0] != 0:
+                    return first, Int(-1)
+                cycles = labels.bound[i, 1]
+                energy = labels.bound[i, 0] - stage.earlier[low] + stage.later[tile]
+                if hopeless(goal, cycles, energy):
+                    tally[DROPPED] += 1
+                    least[0] = min(least[0], value_of(goal.kind, cycles, energy))
+                    continue
                 if count + 1 >= room:
                     return first, place
                 _load(labels, i, x)

@@ -75,6 +75,9 @@ class Tables(NamedTuple):
     mac_pj: float
     latency: float
     version: int
+    way_first: Ints  # ways of the loops outside, see Ways
+    way_inside: Ints
+    way_window: Ints
     exact: bool  # whether all rules are represented; else values are bounds
 
 
@@ -93,4 +96,6 @@ class Stage(NamedTuple):
     child: Ints  # (G, V) grid that a vector leads to, -1: none
     most_orders: int
     later: Floats  # (tiles,) least energy of the flows that start further out
+    earlier: Floats  # (tiles,) the same before this stage
+    loads: Floats  # (limited levels, 2, tiles) least words that those flows read and write
     widest: float  # most parallelism that spatial loops further out can add
