@@ -56,14 +56,15 @@ SCENARIOS = {
 
 #: Searches of the ablation: settings of the optimizer. How orders are encoded is compared from the
 #: centre of the space, where nothing of the chip is known; there, too, what becomes of hardware
-#: beyond the budget.
-VARIANTS: dict[str, dict[str, str]] = {
+#: beyond the budget, and the search without inheritance.
+VARIANTS: dict[str, dict[str, Any]] = {
     "sizing": {"search": "sizing"},
     "+connectivity": {"search": "connectivity"},
     "+mapping": {"search": "mapping"},
     "importance": {"search": "mapping", "start": "center"},
     "index": {"search": "mapping", "start": "center", "encoding": "index"},
     "repair": {"search": "mapping", "start": "center", "legality": "repair"},
+    "plain": {"search": "mapping", "start": "center", "inherit": 0.0},
 }
 
 
@@ -141,7 +142,7 @@ def mapped(
 
 
 def searched(
-    scenario: Scenario, networks: str, effort: Effort, seed: int, variant: dict[str, str]
+    scenario: Scenario, networks: str, effort: Effort, seed: int, variant: dict[str, Any]
 ) -> tuple[RunResult, list[dict[str, Any]]]:
     """Search the free array within the chip's resources; return the best, and the journal."""
     settings = {
@@ -155,7 +156,7 @@ def searched(
     return _journalled(f"naas_{scenario.chip}", networks, settings, mapper, effort, seed)
 
 
-def _mapper(scenario: Scenario, variant: dict[str, str]) -> dict[str, Any]:
+def _mapper(scenario: Scenario, variant: dict[str, Any]) -> dict[str, Any]:
     """Return the mapper of a variant; without a search of orders, they are the chip's."""
     if variant.get("search", "mapping") != "mapping":
         return {"name": "cma", "search": "tiles", "order": scenario.order}
