@@ -422,3 +422,21 @@ def test_mistakes_in_several_networks_are_named():
         catalog.workload("vgg16+resnet50", {"context": 3})
     with pytest.raises(SpecError, match="geometric"):
         dse.run(workload="vgg16+resnet50", objective="2*cycles")
+
+
+def test_cma_finds_its_way_where_the_whole_array_hardly_ever_fits():
+    """With all of Simba's fan-outs filled, as a search starts, its buffers overflow."""
+    template = catalog.template("simba")
+    hardware = HardwareBatch.of(
+        energy_chain(template.energy).price(template.build(template.defaults))
+    )
+    for layer in catalog.workload("resnet50").layers[1:3]:
+        edp = {}
+        for name in ("cma", "gamma"):
+            chosen = plugin("mapper", name)
+            mapper = chosen.factory(
+                NativeEvaluator(), template.constraints, OBJECTIVES["edp"], chosen.settings_type()
+            )
+            found = mapper.map(hardware, layer.problem, np.array([1000]), 0)
+            edp[name] = float(found.metrics.edp[0])
+        assert edp["cma"] < 1.1 * edp["gamma"]

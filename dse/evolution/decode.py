@@ -16,8 +16,8 @@ Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 Indices = npt.NDArray[np.int32]
 
-#: Halvings that look for the largest tiles that fit, and steps in which the array's use shrinks.
-_HALVINGS, _ARRAY_STEPS = 3, 3
+#: Halvings that look for the largest tiles that fit, and for the largest use of the array.
+_HALVINGS = 3
 
 
 @inner
@@ -162,14 +162,14 @@ def _shrink_tiles(
         for i in range(n):
             if not ok[b + i]:
                 middle = 0.5 * (size[0, i] + size[1, i])
-                _factors(g, x, b + i, np.int64(own[b + i]), out, middle, 1.0)
+                _factors(g, x, b + i, np.int64(own[b + i]), out, middle, size[2, i])
         _fits(hw, machine, plan, lanes, c, out, keep, b, n)
         for i in range(n):
             side = 0 if lanes.ok[i] else 1
             size[side, i] = 0.5 * (size[0, i] + size[1, i])
     for i in range(n):
         if not ok[b + i] and size[0, i] > 0.0:
-            _factors(g, x, b + i, np.int64(own[b + i]), out, size[0, i], 1.0)
+            _factors(g, x, b + i, np.int64(own[b + i]), out, size[0, i], size[2, i])
             ok[b + i] = True
 
 
@@ -184,19 +184,45 @@ def _all_ok(ok: Flags, b: int, n: int) -> bool:
 @inner
 def _shrink_array(
     g: GenomeArrays, x: Floats, own: Indices, hw: HardwareArrays, machine: Indices, plan: Plan,
-    lanes: Lanes, c: Prices, keep: Flags, out: MappingArrays, ok: Flags, b: int, n: int,
+    lanes: Lanes, c: Prices, keep: Flags, size: Floats, out: MappingArrays, ok: Flags,
+    b: int, n: int,
 ) -> None:  # fmt: skip
-    """Give what is not ``ok`` the smallest tiles, then less and less of the array."""
-    for step in range(_ARRAY_STEPS + 1):
-        array = 1.0 - step / _ARRAY_STEPS
+    """Use less of the array where not even the smallest tiles are ``ok``, then larger tiles."""
+    for i in range(n):
+        size[0, i], size[1, i] = 0.0, 1.0
+    for _ in range(_HALVINGS):
         for i in range(n):
             if not ok[b + i]:
-                _factors(g, x, b + i, np.int64(own[b + i]), out, 0.0, array)
+                middle = 0.5 * (size[0, i] + size[1, i])
+                _factors(g, x, b + i, np.int64(own[b + i]), out, 0.0, middle)
         _fits(hw, machine, plan, lanes, c, out, keep, b, n)
         for i in range(n):
-            ok[b + i] |= lanes.ok[i]
-        if _all_ok(ok, b, n):
-            return
+            side = 0 if lanes.ok[i] else 1
+            size[side, i] = 0.5 * (size[0, i] + size[1, i])
+    for i in range(n):
+        size[2, i] = 1.0 if ok[b + i] else size[0, i]
+    _shrink_tiles(g, x, own, hw, machine, plan, lanes, c, keep, size, out, ok, b, n)
+    for i in range(n):
+        if not ok[b + i]:
+            _factors(g, x, b + i, np.int64(own[b + i]), out, 0.0, size[2, i])
+    _fits(hw, machine, plan, lanes, c, out, keep, b, n)
+    for i in range(n):
+        ok[b + i] |= lanes.ok[i]
+        if ok[b + i] and size[2, i] < 1.0:
+            _tell_array(g, x, b + i, np.int64(own[b + i]), size[2, i])
+
+
+@inner
+def _tell_array(g: GenomeArrays, x: Floats, b: int, h: int, array: float) -> None:
+    """Let a vector say how much of the array its mapping uses.
+
+    A search that starts with more than ever fits would else not learn in which direction to go.
+    """
+    for d in range(g.steps.shape[1]):
+        for k in range(g.steps[h, d]):
+            gene = g.ratio[h, d, k]
+            if gene >= 0 and g.spatial[h, d, k]:
+                x[b, gene] *= array
 
 
 @compiled
@@ -208,11 +234,12 @@ def build_into(
     """Read vectors ``x (B, n)`` as mappings; ``ok (B,)`` says which fit their hardware.
 
     With ``repair``, the tile ratios of a mapping that does not fit shrink until it does, so that
-    loops move outwards; where even the smallest tiles do not fit, less of the array is used.
+    loops move outwards; where even the smallest tiles do not fit, less of the array is used, and
+    ``x`` then says so.
 
     ``own (B,)`` is the row of each vector's hardware in the genome, ``machine (B,)`` in ``hw``.
     In ``lanes``, the places that any vector may fill are marked; ``keep (L, T, 1 or W)``,
-    ``size (2, W)`` and ``keys (D,)`` are scratch. What all mappings share stands in ``out``.
+    ``size (3, W)`` and ``keys (D,)`` are scratch. What all mappings share stands in ``out``.
     """
     lay_out(lanes)
     width = lanes.ok.shape[0]
@@ -234,6 +261,7 @@ def build_into(
         for i in range(n):
             ok[b + i] = lanes.ok[i]
         if repair and not _all_ok(ok, b, n):
+            size[2, :] = 1.0
             _shrink_tiles(g, x, own, hw, machine, plan, lanes, c, keep, size, out, ok, b, n)
         if repair and not _all_ok(ok, b, n):
-            _shrink_array(g, x, own, hw, machine, plan, lanes, c, keep, out, ok, b, n)
+            _shrink_array(g, x, own, hw, machine, plan, lanes, c, keep, size, out, ok, b, n)

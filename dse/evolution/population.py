@@ -89,8 +89,9 @@ class Population:
             if not again.size:
                 break
             z = self._normal(1, again.size)[0][:, None]
-            flat[again] = strategies.sample(z, again // count)[:, 0]
-            redone, fits = self._read(flat[again], machines[again], repair or round_ == rounds)
+            redrawn = strategies.sample(z, again // count)[:, 0]
+            redone, fits = self._read(redrawn, machines[again], repair or round_ == rounds)
+            flat[again] = redrawn
             _replace(mappings, again[fits], redone, np.flatnonzero(fits))
             ok[again] = fits
         return x, mappings, ok.reshape(searches, count)
@@ -119,7 +120,7 @@ class Population:
         build_into(
             g.arrays, x, own.astype(np.int32), self.hardware.arrays,
             self.rows[own].astype(np.int32), self._plan, lanes, prices, keep,
-            np.empty((2, width)), np.empty(dimensions), a.mapping_arrays(batch), ok, repair,
+            np.empty((3, width)), np.empty(dimensions), a.mapping_arrays(batch), ok, repair,
         )  # fmt: skip
         return batch, ok
 
