@@ -19,11 +19,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from cmaes import CMA
 
 from dse.errors import SpecError, unknown_name
 from dse.evolution.genome import ENCODINGS
@@ -33,6 +32,9 @@ from dse.study.design import Design, DesignMetrics
 from dse.study.optimizer import Optimizer
 from dse.study.space import SearchSpace
 from dse.variable import Values
+
+if TYPE_CHECKING:
+    from cmaes import CMA
 
 Floats = npt.NDArray[np.float64]
 
@@ -124,7 +126,8 @@ class Naas(Optimizer[NaasSettings]):
         """Build what the state leaves out."""
         vars(self).update(state)
         self._vector = self._new_vector()
-        self._cma = CMA.__new__(CMA)
+        cma = _library()
+        self._cma = cma.__new__(cma)
         self._cma.__setstate__(dict(state["_cma"]))
 
     def ask(self) -> list[Design]:
@@ -228,12 +231,19 @@ class Naas(Optimizer[NaasSettings]):
                 )
             mean[: len(self._vector)] = self._vector.encode({**defaults, **self.space.fixed})
         box = np.tile([0.0, 1.0], (self._width, 1))
-        return CMA(
+        return _library()(
             np.clip(mean, 0.0, 1.0),
             self.settings.sigma or (0.5 if self.settings.inherit else 0.3),
             bounds=box,
             population_size=self.settings.population,
         )
+
+
+def _library() -> Any:  # noqa: ANN401 - the library has no types
+    """Return CMA-ES of `cmaes`, loaded on use: with it come half a second of `scipy.stats`."""
+    from cmaes import CMA  # noqa: PLC0415
+
+    return CMA
 
 
 def _share(settings: NaasSettings, samples: int) -> int:
