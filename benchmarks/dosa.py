@@ -28,7 +28,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dse.runner import start
+from dse.runner.run import start
 from dse.study.study import Progress
 
 SAMPLES = 10_500

@@ -24,12 +24,12 @@ import numpy as np
 import numpy.typing as npt
 from dosa_model import analytical_model
 
-from dse import catalog
-from dse.architecture import HardwareBatch
 from dse.components.chain import energy_chain
+from dse.domain.architecture import HardwareBatch
+from dse.domain.mapping import MappingBatch
+from dse.domain.problem import SHAPES, Problem
 from dse.evaluators.native import NativeEvaluator
-from dse.mapping import MappingBatch
-from dse.problem import SHAPES, Problem
+from dse.space import catalog
 
 Floats = npt.NDArray[np.float64]
 Row = dict[str, str]

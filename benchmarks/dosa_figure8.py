@@ -21,7 +21,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from dse import catalog, run
+from dse import run
+from dse.space import catalog
 
 _NETWORKS = {
     "resnet50": "ResNet-50",

@@ -19,13 +19,13 @@ from typing import Any
 
 import numpy as np
 
-from dse import catalog
 from dse.components.chain import energy_chain
 from dse.mapspace import Mapspace
 from dse.relaxed.descent import Descent
 from dse.relaxed.prices import price_list
 from dse.relaxed.start import first_mapping
-from dse.study.space import SearchSpace
+from dse.space import catalog
+from dse.space.search_space import SearchSpace
 
 _LIMIT_S = 10.0
 

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from dse.mapping import MappingBatch
-from dse.problem import Problem
+from dse.domain.mapping import MappingBatch
+from dse.domain.problem import Problem
 
 Floats = npt.NDArray[np.float64]
 Orders = npt.NDArray[np.int8]

@@ -20,17 +20,17 @@ from typing import Any
 
 import numpy as np
 
-from dse import catalog
-from dse.architecture import Architecture
 from dse.components.chain import energy_chain
+from dse.domain.architecture import Architecture
+from dse.domain.mapping import MappingBatch
+from dse.domain.problem import Problem
 from dse.errors import ToolError
 from dse.evaluators.base import Evaluator
 from dse.evaluators.native import NativeEvaluator
 from dse.evaluators.pytimeloop import PyTimeloopEvaluator
 from dse.evaluators.timeloop import TimeloopEvaluator
-from dse.mapping import MappingBatch
 from dse.mapspace import Mapspace, sample_valid
-from dse.problem import Problem
+from dse.space import catalog
 
 _TARGET_PER_S = 60.0
 _MOST_DRAWS = 10**7

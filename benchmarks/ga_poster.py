@@ -25,14 +25,14 @@ from pathlib import Path
 from typing import Any
 
 import dse
-from dse import catalog
 from dse.components.chain import energy_chain
-from dse.map_layer import map_layer
+from dse.goals.metric_names import operations
 from dse.model import evaluate_one
+from dse.runner.map_layer import map_layer
+from dse.space import catalog
 from dse.study.journal import read_journal
-from dse.study.metric_names import operations
 from dse.timeloop.evaluate import evaluate_files
-from dse.timeloop.read import read_files
+from dse.timeloop.read.inputs import read_files
 
 #: What the poster prints.
 BASELINE = {"cycles": 903_168, "utilization": 0.5714, "energy_uj": 720.99, "edp": 651.0}

@@ -23,15 +23,15 @@ from typing import Any
 
 import numpy as np
 
-from dse import catalog
-from dse.architecture import Architecture, HardwareBatch
 from dse.components.chain import energy_chain
+from dse.domain.architecture import Architecture, HardwareBatch
+from dse.domain.constraints import Constraints
+from dse.domain.problem import Problem
 from dse.evaluators.native import NativeEvaluator
+from dse.goals.objective import objective
 from dse.mappers.base import Mapper
-from dse.mapspace.constraints import Constraints
 from dse.plugins import plugin
-from dse.problem import Problem
-from dse.study.objective import objective
+from dse.space import catalog
 
 ARCHS = ("gemmini", "eyeriss", "simba")
 NETWORKS = ("resnet50", "mobilenet_v2", "bert_base")

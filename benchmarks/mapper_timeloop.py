@@ -21,14 +21,14 @@ from typing import Any
 import numpy as np
 from mapper_quality import geomean, hardware, make_mapper, some_layers
 
-from dse.architecture import Architecture, HardwareBatch
+from dse.domain.architecture import Architecture, HardwareBatch
+from dse.domain.constraints import Constraints
+from dse.domain.problem import Problem
 from dse.errors import ToolError
 from dse.evaluators.native import NativeEvaluator
+from dse.goals.objective import objective
 from dse.mappers.optimal import OptimalMapper, OptimalSettings
 from dse.mappers.timeloop import TimeloopMapper, TimeloopMapperSettings
-from dse.mapspace.constraints import Constraints
-from dse.problem import Problem
-from dse.study.objective import objective
 
 ALGORITHMS = ("random", "hybrid", "random_pruned")
 OURS = ("random", "hillclimb", "anneal", "gamma")

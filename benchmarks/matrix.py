@@ -14,8 +14,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from dse import catalog, run
+from dse import run
 from dse.errors import NothingFeasible
+from dse.space import catalog
 
 
 def main() -> int:

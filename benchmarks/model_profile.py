@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 from throughput_cases import gemmini
 
-from dse.architecture import HardwareArrays, HardwareBatch
+from dse.domain.architecture import HardwareArrays, HardwareBatch
 from dse.mapspace import Mapspace, sample_valid
 from dse.model import arrays as a
 from dse.model import block, delivery, fit, lanes

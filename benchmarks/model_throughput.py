@@ -31,8 +31,8 @@ from throughput_cases import CASES, Case, free_array, gemmini
 from throughput_floor import floor
 from throughput_timeloop import timeloop_rates
 
-from dse.architecture import HardwareBatch
-from dse.mapping import MappingBatch
+from dse.domain.architecture import HardwareBatch
+from dse.domain.mapping import MappingBatch
 from dse.mapspace import Mapspace, sample_valid
 from dse.model.arrays import HEAD, new_totals
 from dse.model.batch import evaluate_batch, has_closed_form, make_plan, run_lanes
@@ -156,7 +156,7 @@ _FIRST_EVALUATION = """
 import time; start = time.perf_counter()
 import numpy as np
 from throughput_cases import gemmini
-from dse.architecture import HardwareBatch
+from dse.domain.architecture import HardwareBatch
 from dse.mapspace import Mapspace, sample_valid
 from dse.model.arrays import HEAD
 from dse.model.batch import evaluate_batch

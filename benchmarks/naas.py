@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from naas_cases import SCENARIOS, VARIANTS, Effort, ablation, compare
+from naas_cases import SCENARIOS, VARIANTS, Effort, ablation, array_of, compare
 
 #: Networks of the ablation, one per scenario, so that it takes minutes.
 _ABLATION = {
@@ -162,16 +162,6 @@ def _print_hardware(rows: list[dict[str, Any]]) -> None:
         print(f"| {SCENARIOS[row['chip']].title} | {array} | {int(h['l2_bytes']) / 1024:.0f} KB | "
               f"{h.get('column_words', '')} | {scratchpads} | {h['bandwidth']} | "
               f"{use[0]} | {use[1]} |")  # fmt: skip
-
-
-def array_of(labels: dict[str, str]) -> list[tuple[int, str]]:
-    """Return size and parallel dimension of each array dimension, as the template builds them."""
-    left, found = int(labels["pes"]), []
-    for axis in "xyz"[: int(labels["array_dims"])]:
-        size = min(int(labels[f"array_{axis}"]), left)
-        left //= size
-        found.append((size, labels[f"parallel_{axis}"]))
-    return found
 
 
 def _print_speed(rows: list[dict[str, Any]]) -> None:

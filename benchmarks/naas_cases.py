@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from dse import catalog, run
-from dse.architecture import Architecture, HardwareBatch
+from dse import run
+from dse.domain.architecture import Architecture, HardwareBatch
+from dse.domain.problem import Workload
 from dse.evaluators.native import NativeEvaluator
 from dse.evolution.population import Population
 from dse.mapspace import MapspaceCache, sample_valid
-from dse.problem import Workload
+from dse.space import catalog
 from dse.study.journal import read_journal
 from dse.study.result import RunResult
 
@@ -321,3 +322,13 @@ def ablation(scenario: Scenario, network: str, effort: Effort, seeds: int) -> di
         result["edp"][name] = values
         sys.stderr.write(f"{scenario.chip} {network} {name}: {np.median(values):.4g}\n")
     return result
+
+
+def array_of(labels: dict[str, str]) -> list[tuple[int, str]]:
+    """Return size and parallel dimension of each array dimension, as the template builds them."""
+    left, found = int(labels["pes"]), []
+    for axis in "xyz"[: int(labels["array_dims"])]:
+        size = min(int(labels[f"array_{axis}"]), left)
+        left //= size
+        found.append((size, labels[f"parallel_{axis}"]))
+    return found

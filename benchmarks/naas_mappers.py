@@ -18,14 +18,14 @@ from typing import Any
 
 import numpy as np
 
-from dse import catalog
-from dse.architecture import Architecture, HardwareBatch
 from dse.components.chain import energy_chain
+from dse.domain.architecture import Architecture, HardwareBatch
+from dse.domain.problem import Problem
 from dse.errors import SpecError
 from dse.evaluators.native import NativeEvaluator
 from dse.plugins import plugin
-from dse.problem import Problem
-from dse.study.space import SearchSpace
+from dse.space import catalog
+from dse.space.search_space import SearchSpace
 
 #: Template, network, and which of its layers: every so many.
 CASES = (

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
-from naas_cases import SCENARIOS
+from naas_cases import SCENARIOS, array_of
 
 Rows = list[dict[str, Any]]
 
@@ -82,8 +82,6 @@ def _gains(rows: Rows) -> Any:  # noqa: ANN401
 
 def _arrays(rows: Rows) -> Any:  # noqa: ANN401
     """The arrays found, each beside its chip's (the paper's figure 7)."""
-    from naas import array_of  # noqa: PLC0415 - it imports this module
-
     figure, axes = plt.subplots(1, len(rows), figsize=(2.4 * len(rows), 2.8), squeeze=False)
     for axis, row in zip(axes[0], rows, strict=True):
         found = array_of(row["hardware"])

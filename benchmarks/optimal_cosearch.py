@@ -30,19 +30,19 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from dse import catalog
 from dse.components.chain import energy_chain
+from dse.cosearch.frames import HardwareSpace
+from dse.cosearch.goal import Goal
+from dse.cosearch.search import CoSearch
+from dse.cosearch.two_tier.roles import roles
+from dse.cosearch.two_tier.table import TwoTierTable
+from dse.domain.problem import SHAPES, Layer, Problem, Workload
 from dse.mapspace.factorization import divisors
 from dse.mapspace.space import Mapspace
-from dse.optimal.cosearch import CoSearch
-from dse.optimal.frames import HardwareSpace
-from dse.optimal.goal import Goal
-from dse.optimal.two_tier import roles
-from dse.optimal.two_tier_table import TwoTierTable
 from dse.plugins import plugins
-from dse.problem import SHAPES, Layer, Problem, Workload
-from dse.runner import start
-from dse.study.space import SearchSpace
+from dse.runner.run import start
+from dse.space import catalog
+from dse.space.search_space import SearchSpace
 
 NETWORKS = (
     *("resnet50", "dosa_bert", "dosa_unet", "dosa_retinanet"),

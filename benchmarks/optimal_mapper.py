@@ -23,18 +23,18 @@ from typing import Any
 
 import numpy as np
 
-from dse import catalog
-from dse.architecture import Architecture, HardwareBatch
 from dse.components.chain import energy_chain
+from dse.domain.architecture import Architecture, HardwareBatch
+from dse.domain.constraints import Constraints
+from dse.domain.problem import Problem
 from dse.evaluators.native import NativeEvaluator
+from dse.goals.objective import objective
 from dse.mappers.optimal import OptimalMapper, OptimalSettings
-from dse.mapspace.constraints import Constraints
 from dse.mapspace.space import Mapspace
 from dse.plugins import plugin
-from dse.problem import Problem
-from dse.study.objective import objective
-from dse.template import ArchTemplate
-from dse.workload_file import read_workload
+from dse.space import catalog
+from dse.space.template import ArchTemplate
+from dse.space.workload import read_workload
 
 ARCHS = ("gemmini", "eyeriss", "simba", "nvdla_1024", "tpu_v1")
 NETWORKS = ("resnet50", "mobilenet_v2", "bert_base")

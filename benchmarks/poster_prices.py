@@ -12,8 +12,8 @@ import json
 import sys
 from pathlib import Path
 
-from dse import catalog
 from dse.components.chain import energy_chain
+from dse.space import catalog
 
 
 def main() -> int:

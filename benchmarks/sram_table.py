@@ -28,7 +28,7 @@ import cacti_table
 import numpy as np
 
 from dse.components import accelergy, cacti
-from dse.components.technology import Technology
+from dse.domain.technology import Technology
 from dse.errors import ToolError
 
 _QUANTITIES = ("read", "write", "leak", "area")

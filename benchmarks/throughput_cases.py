@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dse import catalog
-from dse.architecture import AccessEnergy, Architecture, Compute, StorageLevel
 from dse.components.chain import energy_chain
-from dse.mapspace import Constraints, LevelConstraint, LoopConstraint, SpatialConstraint
-from dse.problem import SHAPES, Problem
+from dse.domain.architecture import AccessEnergy, Architecture, Compute, StorageLevel
+from dse.domain.constraints import Constraints, LevelConstraint, LoopConstraint, SpatialConstraint
+from dse.domain.problem import SHAPES, Problem
+from dse.space import catalog
 
 
 @dataclass(frozen=True)

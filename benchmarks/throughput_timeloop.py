@@ -13,9 +13,9 @@ from typing import Any
 
 from throughput_cases import Case
 
+from dse.domain.problem import Layer
 from dse.mapspace import Mapspace, sample_valid
-from dse.problem import Layer
-from dse.timeloop.write import write_design
+from dse.timeloop.write.inputs import write_design
 
 
 def timeloop_rates(case: Case, native_per_s: float) -> list[dict[str, Any]]:

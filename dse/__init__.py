@@ -9,13 +9,12 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from dse._version import __version__
 from dse.errors import DseError, InvalidMapping, NothingFeasible, SpecError, ToolError
 
 if TYPE_CHECKING:
     from dse.api import model_files, run
     from dse.model.stats import Stats
-
-__version__ = "0.1.0"
 
 _LAZY = {"run": "dse.api", "model_files": "dse.api", "Stats": "dse.model.stats"}
 
@@ -26,6 +25,7 @@ __all__ = [
     "SpecError",
     "Stats",
     "ToolError",
+    "__version__",
     "model_files",
     "run",
 ]

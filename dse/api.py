@@ -58,7 +58,7 @@ def run(
         SpecError: a setting or a file is wrong.
         NothingFeasible: no valid design was found.
     """
-    from dse.runner import start  # noqa: PLC0415 - loads numba
+    from dse.runner.run import start  # noqa: PLC0415 - loads numba
 
     paths = {k: str(settings.pop(k)) for k in ("folder", "runs") if settings.get(k) is not None}
     given = {

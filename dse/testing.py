@@ -28,20 +28,21 @@ import numpy as np
 import numpy.typing as npt
 import yaml
 
-from dse.architecture import Architecture, HardwareBatch
 from dse.components.chain import energy_chain
+from dse.domain.architecture import Architecture, HardwareBatch
+from dse.domain.mapping import MappingBatch
+from dse.domain.problem import SHAPES, Problem
 from dse.errors import NothingFeasible
-from dse.evaluators.base import Evaluator, Metrics, Violation
+from dse.evaluators.base import Evaluator
 from dse.evaluators.native import NativeEvaluator
+from dse.goals.metrics import Metrics, Violation
+from dse.goals.objective import OBJECTIVES
 from dse.mappers.base import Mapped, Mapper
-from dse.mapping import MappingBatch
 from dse.plugins import plugin
-from dse.problem import SHAPES, Problem
-from dse.runner import Run, resume, start
+from dse.runner.run import Run, resume, start
+from dse.space.template import ArchTemplate
 from dse.study.journal import read_journal
-from dse.study.objective import OBJECTIVES
 from dse.study.result import RunResult
-from dse.template import ArchTemplate
 
 _ARCH = """\
 name: tiny
@@ -211,7 +212,7 @@ class MapperConformance:
 
     def test_same_seed_same_mapping_in_another_process(self, tmp_path: Path) -> None:
         """Neither hash seeds nor global random state reach the search."""
-        from dse.map_layer import map_layer  # noqa: PLC0415 - compiled code
+        from dse.runner.map_layer import map_layer  # noqa: PLC0415 - compiled code
 
         arch, net = tmp_path / "arch.yaml", tmp_path / "net.yaml"
         arch.write_text(_ARCH, encoding="utf-8")

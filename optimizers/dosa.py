@@ -13,17 +13,17 @@ from typing import Any
 
 import numpy as np
 
+from dse.domain.mapping import Mapping
 from dse.errors import SpecError, unknown_name
-from dse.mapping import Mapping
+from dse.goals.design import Design, DesignMetrics
 from dse.mapspace.space import MapspaceCache
 from dse.relaxed.descent import Descent, Place, gumbel_mix, softmax_mix
 from dse.relaxed.network import Mix
 from dse.relaxed.start import first_mapping
 from dse.settings import setting
-from dse.study.design import Design, DesignMetrics
+from dse.space.search_space import SearchSpace
+from dse.space.variable import Values
 from dse.study.optimizer import Optimizer
-from dse.study.space import SearchSpace
-from dse.variable import Values
 
 _ORDERINGS = ("shuffle", "softmax", "gumbel", "none")
 _VARIABLES = ("log", "linear")

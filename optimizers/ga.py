@@ -14,12 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from dse.errors import SpecError, unknown_name
+from dse.goals.design import Design, DesignMetrics
 from dse.settings import setting
-from dse.study.design import Design, DesignMetrics
-from dse.study.genes import Genes
+from dse.space.genes import Genes
+from dse.space.search_space import SearchSpace
+from dse.space.variable import Values
 from dse.study.optimizer import Optimizer
-from dse.study.space import SearchSpace
-from dse.variable import Values
 
 _LOSSES = ("zscore", "objective")
 _SELECTIONS = ("truncation", "tournament")

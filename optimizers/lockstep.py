@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dse.domain.mapping import MappingBatch
 from dse.errors import SpecError
-from dse.mapping import MappingBatch
+from dse.goals.design import Design, DesignMetrics
 from dse.settings import setting
-from dse.study.design import Design, DesignMetrics
-from dse.study.genes import Genes
+from dse.space.genes import Genes
+from dse.space.search_space import SearchSpace
+from dse.space.variable import Values
 from dse.study.optimizer import Optimizer
-from dse.study.space import SearchSpace
-from dse.variable import Values
 
 if TYPE_CHECKING:
     from dse.lockstep.moves import Direction

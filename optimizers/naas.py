@@ -27,11 +27,11 @@ import numpy.typing as npt
 from dse.errors import SpecError, unknown_name
 from dse.evolution.genome import ENCODINGS
 from dse.evolution.hardware import SCALES, HardwareVector
+from dse.goals.design import Design, DesignMetrics
 from dse.settings import setting
-from dse.study.design import Design, DesignMetrics
+from dse.space.search_space import SearchSpace
+from dse.space.variable import Values
 from dse.study.optimizer import Optimizer
-from dse.study.space import SearchSpace
-from dse.variable import Values
 
 if TYPE_CHECKING:
     from cmaes import CMA

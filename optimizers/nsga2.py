@@ -15,14 +15,14 @@ import numpy as np
 import numpy.typing as npt
 
 from dse.errors import SpecError
+from dse.goals.design import Design, DesignMetrics
+from dse.goals.objective import Objective, objective
+from dse.goals.pareto import crowding, fronts
 from dse.settings import setting
-from dse.study.design import Design, DesignMetrics
-from dse.study.genes import Genes
-from dse.study.objective import Objective, objective
+from dse.space.genes import Genes
+from dse.space.search_space import SearchSpace
+from dse.space.variable import Values
 from dse.study.optimizer import Optimizer
-from dse.study.pareto import crowding, fronts
-from dse.study.space import SearchSpace
-from dse.variable import Values
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Exact co-search: the best hardware with the best mapping of every layer, and the proof.
 
-See :mod:`dse.optimal.cosearch` for the method and ``docs/optimal-cosearch.md`` for its limits. A
+See :mod:`dse.cosearch.search` for the method and ``docs/optimal-cosearch.md`` for its limits. A
 space beyond the method is searched at random, and the certificate says that nothing is proven.
 """
 
@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from dse.errors import SpecError
-from dse.optimal.certificate import (
+from dse.cosearch.certificate import (
     INFEASIBLE,
     OPTIMAL,
     STOPPED,
@@ -22,14 +21,15 @@ from dse.optimal.certificate import (
     Certificate,
     assumptions,
 )
+from dse.errors import SpecError
+from dse.goals.design import Design, DesignMetrics
 from dse.settings import setting
-from dse.study.design import Design, DesignMetrics
+from dse.space.search_space import SearchSpace
 from dse.study.optimizer import Optimizer
-from dse.study.space import SearchSpace
 
 if TYPE_CHECKING:
-    from dse.optimal.cosearch import CoSearch, Incumbent
-    from dse.optimal.goal import Goal
+    from dse.cosearch.goal import Goal
+    from dse.cosearch.search import CoSearch, Incumbent
 
 #: Hardware points per ``ask`` where the space is beyond the method.
 _BATCH = 8
@@ -79,7 +79,7 @@ class OptimalSearch(Optimizer[OptimalSettings]):
         self._course: Iterator[Incumbent | None] | None = None
 
     def _goal(self) -> Goal:
-        from dse.optimal.goal import Goal  # noqa: PLC0415 - compiled code loads on use
+        from dse.cosearch.goal import Goal  # noqa: PLC0415 - compiled code loads on use
 
         space = self.space
         return Goal.of(space.objective, space.limits, space.template.max_area_um2)
@@ -129,7 +129,7 @@ class OptimalSearch(Optimizer[OptimalSettings]):
 
     def _incumbents(self) -> Iterator[Incumbent | None]:
         """Yield incumbents, each better than the last; the last one is the result."""
-        from dse.optimal.cosearch import CoSearch, TooLarge  # noqa: PLC0415
+        from dse.cosearch.search import CoSearch, TooLarge  # noqa: PLC0415
 
         try:
             search = CoSearch(self.space, self._goal(), self.settings.mappings)
@@ -166,7 +166,7 @@ class OptimalSearch(Optimizer[OptimalSettings]):
                 return
 
     def _proof(self, search: CoSearch) -> Certificate:
-        from dse.optimal.cosearch import TOLERANCE  # noqa: PLC0415
+        from dse.cosearch.search import TOLERANCE  # noqa: PLC0415
 
         known = search.incumbent
         status = OPTIMAL if search.finished else STOPPED

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from dse.errors import SpecError
+from dse.goals.design import Design, DesignMetrics
 from dse.settings import setting
-from dse.study.design import Design, DesignMetrics
+from dse.space.search_space import SearchSpace
 from dse.study.optimizer import Optimizer
-from dse.study.space import SearchSpace
 
 #: Hardware points per ``ask``, so that the evaluator gets batches worth its while.
 _BATCH = 8

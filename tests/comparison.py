@@ -9,9 +9,9 @@ import numpy as np
 from hypothesis import HealthCheck, assume, settings
 from strategies import ROOMY, Case
 
-from dse.architecture import Architecture
+from dse.domain.architecture import Architecture
+from dse.domain.mapping import Mapping
 from dse.errors import InvalidMapping, SpecError
-from dse.mapping import Mapping
 from dse.model import TIMELOOP_VERSIONS, evaluate_one
 from dse.model.stats import Stats
 

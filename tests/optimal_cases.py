@@ -4,17 +4,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dse import catalog
-from dse.architecture import Architecture, HardwareBatch
 from dse.components.chain import energy_chain
+from dse.domain.architecture import Architecture, HardwareBatch
+from dse.domain.constraints import Constraints
+from dse.domain.problem import SHAPES, Problem
 from dse.evaluators.native import NativeEvaluator
+from dse.goals.objective import OBJECTIVES
 from dse.mappers.optimal import OptimalMapper, OptimalSettings
-from dse.mapspace.constraints import Constraints
 from dse.mapspace.enumeration import enumerate_valid
 from dse.mapspace.space import Mapspace
-from dse.problem import SHAPES, Problem
-from dse.study.objective import OBJECTIVES
-from dse.template import ArchTemplate
+from dse.space import catalog
+from dse.space.template import ArchTemplate
 
 #: Hardware on which small layers do not fit whole: values of the templates' variables.
 HARDWARE = {

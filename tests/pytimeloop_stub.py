@@ -29,9 +29,9 @@ def stub(folder: Path, behaviour: str = "native") -> str:
 def answer(question: dict) -> dict:
     from dse.errors import InvalidMapping
     from dse.model import evaluate_one
-    from dse.timeloop.pytimeloop_worker import COUNTS
-    from dse.timeloop.read import read_text
-    from dse.timeloop.write import mapping_text
+    from dse.timeloop.read.inputs import read_text
+    from dse.timeloop.write.inputs import mapping_text
+    from dse.tools.pytimeloop_worker import COUNTS
 
     text = question["hardware"] + question["problem"]
     spec = read_text(text + mapping_text(question["mapping"]))
@@ -45,7 +45,7 @@ def answer(question: dict) -> dict:
     }
     if question["details"]:
         from dse.timeloop.evaluate import Evaluation
-        from dse.timeloop.report import stats_text
+        from dse.timeloop.write.report import stats_text
 
         said["text"] = stats_text(Evaluation(spec, spec.mapping, stats))
         said["levels"] = {}

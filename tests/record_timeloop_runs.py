@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from dse.timeloop.binaries import PROBE
+from dse.tools.binaries import PROBE
 
 RECORDS = Path(__file__).parent / "data" / "timeloop_runs.json.gz"
 

@@ -11,11 +11,11 @@ import math
 
 from simulator_nest import Cell, Nest
 
-from dse.architecture import Architecture, StorageLevel
+from dse.domain.architecture import Architecture, StorageLevel
+from dse.domain.mapping import Mapping
+from dse.domain.problem import Problem
 from dse.errors import InvalidMapping
-from dse.mapping import Mapping
 from dse.model.stats import LevelStats, NetworkStats, Stats, TensorStats
-from dse.problem import Problem
 
 
 class OutsideTimeloopError(Exception):

@@ -12,9 +12,9 @@ import math
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
-from dse.architecture import Architecture
-from dse.mapping import Mapping
-from dse.problem import Problem
+from dse.domain.architecture import Architecture
+from dse.domain.mapping import Mapping
+from dse.domain.problem import Problem
 
 Vector = tuple[int, ...]
 Elements = list[int]

@@ -13,7 +13,7 @@ from dataclasses import replace
 from hypothesis import strategies as st
 from simulator_nest import Nest
 
-from dse.architecture import (
+from dse.domain.architecture import (
     UNLIMITED,
     AccessEnergy,
     Architecture,
@@ -21,8 +21,8 @@ from dse.architecture import (
     Network,
     StorageLevel,
 )
-from dse.mapping import Mapping
-from dse.problem import SHAPES, DataSpace, Problem, Shape, Term
+from dse.domain.mapping import Mapping
+from dse.domain.problem import SHAPES, DataSpace, Problem, Shape, Term
 
 Case = tuple[Architecture, Problem, Mapping]
 

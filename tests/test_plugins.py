@@ -5,14 +5,14 @@ import sys
 
 import pytest
 
-from dse.config import resolve
 from dse.errors import SpecError, unknown_name
 from dse.plugins import GROUPS, plugin, plugins
+from dse.runner.config import resolve
 
 MODULE = '''
 from dataclasses import dataclass
 from dse.settings import setting
-from dse.study.design import Design
+from dse.goals.design import Design
 from dse.study.optimizer import Optimizer
 
 @dataclass(frozen=True)

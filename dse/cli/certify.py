@@ -40,8 +40,8 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str]) -> int:
     """Certify a run; return the exit code."""
     arguments = parser().parse_args(argv)
-    from dse.optimal.certify import certify  # noqa: PLC0415 - compiled code
-    from dse.optimal.known import remember  # noqa: PLC0415
+    from dse.certify.known import remember  # noqa: PLC0415
+    from dse.certify.run import certify  # noqa: PLC0415 - compiled code
 
     def report(line: str) -> None:
         sys.stderr.write(line + "\n")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dse.components import logic
 from dse.components.cacti import scaled_sram
-from dse.components.technology import DRAM_PJ_PER_BIT, Technology
+from dse.domain.technology import DRAM_PJ_PER_BIT, Technology
 from dse.errors import SpecError, unknown_name
 
 _USAGE = """\

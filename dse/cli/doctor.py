@@ -65,7 +65,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _findings() -> Iterator[Finding]:
     from dse.components import accelergy  # noqa: PLC0415
-    from dse.timeloop import binaries, pytimeloop  # noqa: PLC0415
+    from dse.tools import binaries, pytimeloop  # noqa: PLC0415
 
     def model() -> str:
         path = binaries.find("timeloop-model")

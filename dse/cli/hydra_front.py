@@ -21,9 +21,9 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from dse.config import DEFAULT_PLUGINS, RunConfig, explain, group_node, known_keys
 from dse.errors import SpecError, unknown_name
 from dse.plugins import GROUPS, plugins
+from dse.runner.config import DEFAULT_PLUGINS, RunConfig, explain, group_node, known_keys
 
 Task = Callable[[dict[str, Any]], None]
 

@@ -53,13 +53,13 @@ def _plugins(kind: str) -> Callable[[], Rows]:
 
 
 def _archs() -> Rows:
-    from dse import catalog  # noqa: PLC0415
+    from dse.space import catalog  # noqa: PLC0415
 
     return [(name, catalog.template(name).description) for name in catalog.names("arch")]
 
 
 def _workloads() -> Rows:
-    from dse import catalog  # noqa: PLC0415
+    from dse.space import catalog  # noqa: PLC0415
 
     rows = []
     for name in catalog.names("workload"):
@@ -82,7 +82,7 @@ def _chains() -> Rows:
 
 
 def _objectives() -> Rows:
-    from dse.study.objective import OBJECTIVES  # noqa: PLC0415
+    from dse.goals.objective import OBJECTIVES  # noqa: PLC0415
 
     return [(name, f"{item.summary}, in {item.unit}") for name, item in OBJECTIVES.items()]
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from dse.errors import DseError, SpecError
 
 if TYPE_CHECKING:
-    from dse.map_layer import MappedLayer
-    from dse.mappers.base import Certificate
+    from dse.goals.certificate import Certificate
     from dse.model.stats import TensorStats
+    from dse.runner.map_layer import MappedLayer
 
 _USAGE = """\
 usage: python -m dse map layer=WORKLOAD/LAYER [SETTING=VALUE ...] [-m] [--json]
@@ -61,7 +61,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _map(settings: dict[str, object], layer: str, as_json: bool) -> int:
-    from dse.map_layer import map_layer  # noqa: PLC0415 - after the settings were read
+    from dse.runner.map_layer import map_layer  # noqa: PLC0415 - after the settings were read
 
     try:
         result = map_layer(settings, layer)
@@ -76,7 +76,7 @@ def _map(settings: dict[str, object], layer: str, as_json: bool) -> int:
 
 
 def _text(result: MappedLayer) -> str:
-    from dse.timeloop.report import map_text, summary_text  # noqa: PLC0415
+    from dse.timeloop.write.report import map_text, summary_text  # noqa: PLC0415
 
     settings = result.settings
     hardware = "  ".join(f"{name}={value}" for name, value in result.values.items())

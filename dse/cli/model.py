@@ -89,7 +89,7 @@ def main(argv: Sequence[str]) -> int:
     """
     arguments = parser().parse_intermixed_args(argv)
     from dse.timeloop.evaluate import evaluate_files  # noqa: PLC0415 - loads the compiled model
-    from dse.timeloop.report import stats_json, summary_text  # noqa: PLC0415
+    from dse.timeloop.write.report import stats_json, summary_text  # noqa: PLC0415
 
     try:
         evaluation = evaluate_files(
@@ -109,7 +109,7 @@ def main(argv: Sequence[str]) -> int:
 
 def write_reports(evaluation: Evaluation, folder: Path) -> None:
     """Write stats, map and JSON into a folder, which is made where it is missing."""
-    from dse.timeloop.report import map_text, stats_json, stats_text  # noqa: PLC0415
+    from dse.timeloop.write.report import map_text, stats_json, stats_text  # noqa: PLC0415
 
     texts = {
         "timeloop-model.stats.txt": stats_text(evaluation),

@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from dse.optimal.known import Known
-from dse.study.objective import Objective
+from dse.certify.known import Known
+from dse.goals.objective import Objective
 from dse.study.study import Progress
 
 Report = Callable[[Progress], None]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from dse.errors import DseError, SpecError
 
 if TYPE_CHECKING:
-    from dse.runner import Run
+    from dse.runner.run import Run
 
 _USAGE = """\
 usage: python -m dse run [SETTING=VALUE ...] [-m] [--json] [--quiet]
@@ -51,7 +51,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _run(settings: dict[str, object], as_json: bool, quiet: bool) -> int:
     """Run one job of a sweep; its error is its own, so that the other jobs still run."""
-    from dse.runner import start  # noqa: PLC0415 - after the settings were read
+    from dse.runner.run import start  # noqa: PLC0415 - after the settings were read
 
     try:
         return _execute(start(settings), as_json, quiet)
@@ -66,7 +66,7 @@ def _run(settings: dict[str, object], as_json: bool, quiet: bool) -> int:
 
 
 def _resume(folder: str, arguments: list[str], as_json: bool, quiet: bool) -> int:
-    from dse.runner import resume  # noqa: PLC0415
+    from dse.runner.run import resume  # noqa: PLC0415
 
     n_jobs = None
     for argument in arguments:
@@ -81,8 +81,8 @@ def _resume(folder: str, arguments: list[str], as_json: bool, quiet: bool) -> in
 
 
 def _execute(run: Run, as_json: bool, quiet: bool) -> int:
+    from dse.certify.known import find  # noqa: PLC0415
     from dse.cli.progress import progress  # noqa: PLC0415
-    from dse.optimal.known import find  # noqa: PLC0415
 
     known = find(run.space)
     try:

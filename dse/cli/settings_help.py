@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from dse.cli.columns import two_columns, wrapped
-from dse.config import DEFAULT_PLUGINS, RunConfig
 from dse.plugins import GROUPS, plugin, plugins
+from dse.runner.config import DEFAULT_PLUGINS, RunConfig
 
 
 def settings_help(arguments: Sequence[str], skip: Sequence[str] = ()) -> str:

@@ -35,10 +35,10 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _named(name: str) -> list[str]:
-    from dse import catalog  # noqa: PLC0415
     from dse.cli.listing import KINDS  # noqa: PLC0415
     from dse.cli.settings_help import plugin_help  # noqa: PLC0415
     from dse.plugins import GROUPS, plugins  # noqa: PLC0415
+    from dse.space import catalog  # noqa: PLC0415
 
     parts = []
     if name in catalog.names("arch"):
@@ -59,8 +59,8 @@ def _names() -> list[str]:
 
 def _file(path: str) -> str:
     """Show a file: a workload if it has layers, else a template."""
-    from dse import catalog  # noqa: PLC0415
     from dse.files import read_yaml  # noqa: PLC0415
+    from dse.space import catalog  # noqa: PLC0415
 
     content = read_yaml(catalog.find("arch", path))
     is_workload = isinstance(content, dict) and "layers" in content
@@ -68,7 +68,7 @@ def _file(path: str) -> str:
 
 
 def _template(name: str) -> str:
-    from dse import catalog  # noqa: PLC0415
+    from dse.space import catalog  # noqa: PLC0415
 
     template = catalog.template(name)
     text = catalog.find("arch", name).read_text(encoding="utf-8")
@@ -77,7 +77,7 @@ def _template(name: str) -> str:
 
 
 def _workload(name: str) -> str:
-    from dse import catalog  # noqa: PLC0415
+    from dse.space import catalog  # noqa: PLC0415
 
     workload = catalog.workload(name)
     total = sum(layer.count for layer in workload)

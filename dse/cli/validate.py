@@ -15,11 +15,11 @@ from dse.cli.model import add_values
 from dse.errors import SpecError, ToolError
 
 if TYPE_CHECKING:
-    from dse.architecture import Architecture
-    from dse.mapping import Mapping
+    from dse.domain.architecture import Architecture
+    from dse.domain.mapping import Mapping
+    from dse.domain.problem import Problem
     from dse.model.stats import Stats
-    from dse.problem import Problem
-    from dse.validation import Report
+    from dse.validate.model import Report
 
 _EPILOG = """\
 what to compare:
@@ -77,7 +77,7 @@ def main(argv: Sequence[str]) -> int:
 
         arguments.inputs = [text for text in arguments.inputs if text not in models]
         return validate_twin(arguments, models[-1].removeprefix("model="))
-    from dse.validation import report_text, scatter  # noqa: PLC0415
+    from dse.validate.model import report_text, scatter  # noqa: PLC0415
 
     if arguments.n_jobs < 0:
         raise SpecError(f"--n-jobs {arguments.n_jobs}: expected 0 (all cores) or more")
@@ -99,7 +99,7 @@ def _compared(back_end: BackEnd, arguments: argparse.Namespace) -> tuple[tuple[s
     """Return the names of the native model and a back end, and how far they agree."""
     from dse.cli.validate_cases import cases_of  # noqa: PLC0415
     from dse.model import evaluate_one  # noqa: PLC0415 - loads the compiled model
-    from dse.validation import compare  # noqa: PLC0415
+    from dse.validate.model import compare  # noqa: PLC0415
 
     version = arguments.timeloop_version or back_end.version or "4cf6d4c"
     cases = cases_of(arguments, version)
@@ -129,7 +129,7 @@ def back_ends(only: str | None, binary: str | None) -> list[BackEnd]:
     Raises:
         ToolError: none is found, or one that the user named is of no use.
     """
-    from dse.timeloop import binaries, pytimeloop  # noqa: PLC0415
+    from dse.tools import binaries, pytimeloop  # noqa: PLC0415
 
     looks = {"timeloop-model": lambda: _binary(binary), "pytimeloop": _pytimeloop}
     if only is not None:
@@ -152,8 +152,8 @@ def back_ends(only: str | None, binary: str | None) -> list[BackEnd]:
 
 
 def _binary(given: str | None) -> BackEnd:
-    from dse.timeloop import binaries  # noqa: PLC0415
-    from dse.timeloop.model_run import ModelRunner  # noqa: PLC0415
+    from dse.tools import binaries  # noqa: PLC0415
+    from dse.tools.model_run import ModelRunner  # noqa: PLC0415
 
     binary = binaries.find("timeloop-model", given)
     runner = ModelRunner(binary)
@@ -165,7 +165,7 @@ def _binary(given: str | None) -> BackEnd:
 
 
 def _pytimeloop() -> BackEnd:
-    from dse.timeloop import pytimeloop  # noqa: PLC0415
+    from dse.tools import pytimeloop  # noqa: PLC0415
 
     model = pytimeloop.PyTimeloop(pytimeloop.find())
     return BackEnd("pytimeloop", pytimeloop.version(model), model.stats)

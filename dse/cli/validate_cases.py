@@ -12,8 +12,8 @@ from dse.cli.model import values_of
 from dse.errors import SpecError
 
 if TYPE_CHECKING:
-    from dse.study.space import SearchSpace
-    from dse.validation import Case
+    from dse.space.search_space import SearchSpace
+    from dse.validate.model import Case
 
 
 def cases_of(arguments: argparse.Namespace, version: str) -> list[Case]:
@@ -22,7 +22,7 @@ def cases_of(arguments: argparse.Namespace, version: str) -> list[Case]:
     Raises:
         SpecError: they name nothing that can be compared.
     """
-    from dse.validation import random_cases  # noqa: PLC0415
+    from dse.validate.model import random_cases  # noqa: PLC0415
 
     settings = [text for text in arguments.inputs if "=" in text]
     paths = [Path(text) for text in arguments.inputs if "=" not in text]
@@ -39,8 +39,8 @@ def cases_of(arguments: argparse.Namespace, version: str) -> list[Case]:
 
 
 def _file_case(paths: Sequence[Path], version: str, values: dict[str, object]) -> Case:
-    from dse.timeloop.read import read_files  # noqa: PLC0415
-    from dse.validation import Case  # noqa: PLC0415
+    from dse.timeloop.read.inputs import read_files  # noqa: PLC0415
+    from dse.validate.model import Case  # noqa: PLC0415
 
     spec = read_files(paths, version, values)
     if spec.mapping is None:
@@ -50,10 +50,10 @@ def _file_case(paths: Sequence[Path], version: str, values: dict[str, object]) -
 
 def space_of(settings: Sequence[str]) -> SearchSpace:
     """Return the space that ``arch=... workload=...`` name; the other settings have no say."""
-    from dse import catalog  # noqa: PLC0415
     from dse.components.chain import energy_chain  # noqa: PLC0415
-    from dse.config import resolve  # noqa: PLC0415
-    from dse.study.space import SearchSpace  # noqa: PLC0415
+    from dse.runner.config import resolve  # noqa: PLC0415
+    from dse.space import catalog  # noqa: PLC0415
+    from dse.space.search_space import SearchSpace  # noqa: PLC0415
 
     given: dict[str, object] = {}
     variables: dict[str, int] = {}
@@ -78,8 +78,8 @@ def _run_cases(folder: Path, designs: int, seed: int, version: str) -> list[Case
     """The best design's files as they are, and random mappings on hardware from the journal."""
     import numpy as np  # noqa: PLC0415
 
-    from dse.runner import resume  # noqa: PLC0415
-    from dse.validation import random_case  # noqa: PLC0415
+    from dse.runner.run import resume  # noqa: PLC0415
+    from dse.validate.model import random_case  # noqa: PLC0415
 
     cases = []
     best = folder / "best"

@@ -20,7 +20,7 @@ def validate_twin(arguments: argparse.Namespace, model: str) -> int:
     Raises:
         SpecError: there is no such model, or the arguments are not for it.
     """
-    from dse.relaxed.validation import compare_twin, report_text, scatter  # noqa: PLC0415
+    from dse.validate.twin import compare_twin, report_text, scatter  # noqa: PLC0415
 
     if model != "differentiable":
         raise SpecError(unknown_name("model", model, ["differentiable"]))

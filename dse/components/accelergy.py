@@ -19,12 +19,12 @@ from typing import Any
 
 import yaml
 
-from dse.architecture import Architecture, Compute, StorageLevel
 from dse.components.base import EnergyChain
 from dse.components.ert import ErtChain
-from dse.components.technology import Technology
+from dse.domain.architecture import Architecture, Compute, StorageLevel
+from dse.domain.technology import Technology
 from dse.errors import SpecError, ToolError
-from dse.process import Limits, ending, own_folder, run
+from dse.tools.process import Limits, ending, own_folder, run
 
 _LOG = logging.getLogger(__name__)
 GUIDE = "https://accelergy.mit.edu/infra_instructions.html"
@@ -101,7 +101,7 @@ class AccelergyChain(EnergyChain):
             SpecError: the architecture names no technology, or a component has no counterpart.
             ToolError: Accelergy is missing or failed, or only its dummy table knows a component.
         """
-        from dse.timeloop.tables import EnergyTable  # noqa: PLC0415 - only this chain needs it
+        from dse.timeloop.read.tables import EnergyTable  # noqa: PLC0415 - only this chain needs it
 
         technology = architecture.technology
         if technology is None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import replace
 
-from dse.architecture import Architecture, Compute, StorageLevel
-from dse.components.technology import Technology
+from dse.domain.architecture import Architecture, Compute, StorageLevel
+from dse.domain.technology import Technology
 
 
 class EnergyChain(ABC):

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dse.architecture import AccessEnergy, Compute, StorageLevel
-from dse.components import aladdin, cacti, pat
+from dse.components import aladdin, cacti
 from dse.components.accelergy import AccelergyChain
 from dse.components.base import EnergyChain
 from dse.components.ert import ErtChain
 from dse.components.table import TableChain
-from dse.components.technology import Technology
+from dse.domain.architecture import AccessEnergy, Compute, StorageLevel
+from dse.domain.technology import Technology
 from dse.errors import SpecError, unknown_name
+from dse.timeloop import pat
 
 
 class PatChain(EnergyChain):

@@ -6,13 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from dse.architecture import AccessEnergy, Compute, StorageLevel
 from dse.components.base import EnergyChain
+from dse.domain.architecture import AccessEnergy, Compute, StorageLevel
 from dse.errors import SpecError, unknown_name
 
 if TYPE_CHECKING:
-    from dse.components.technology import Technology
-    from dse.timeloop.tables import EnergyTable
+    from dse.domain.technology import Technology
+    from dse.timeloop.read.tables import EnergyTable
 
 
 class ErtChain(EnergyChain):
@@ -39,8 +39,8 @@ class ErtChain(EnergyChain):
             SpecError: no path, no such file, or no ERT in it.
         """
         # the reader of Timeloop's files loads only when it is wanted
-        from dse.timeloop.tables import read_art, read_ert  # noqa: PLC0415
-        from dse.timeloop.yaml_io import load_files  # noqa: PLC0415
+        from dse.timeloop.read.tables import read_art, read_ert  # noqa: PLC0415
+        from dse.timeloop.yaml.io import load_files  # noqa: PLC0415
 
         if not path:
             raise SpecError("energy chain 'ert' needs a path: ert:FILE or ert:FOLDER")
@@ -57,7 +57,7 @@ class ErtChain(EnergyChain):
         return cls(read_ert(ert), read_art(art) if art is not None else {}, str(place))
 
     def _storage(self, level: StorageLevel, technology: Technology | None) -> StorageLevel:  # noqa: ARG002
-        from dse.timeloop.tables import storage_actions  # noqa: PLC0415
+        from dse.timeloop.read.tables import storage_actions  # noqa: PLC0415
 
         if level.kind == "dummy_storage":
             return replace(level, energy=AccessEnergy(), area_um2=0.0)

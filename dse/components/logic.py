@@ -3,7 +3,7 @@
 The tables are at 40 nm, one row per clock period: slower circuits are smaller and cheaper, and
 leak longer in a cycle. A period is rounded up to the next row. Adders grow linearly with the
 width, multipliers with its square, energy and area alike. Other nodes are scaled as
-:mod:`dse.components.technology` says.
+:mod:`dse.domain.technology` says.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from dse.components.technology import Technology, logic_area_scale, logic_energy_scale
+from dse.domain.technology import Technology, logic_area_scale, logic_energy_scale
 from dse.errors import SpecError
 
 

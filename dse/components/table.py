@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dse.architecture import AccessEnergy, Compute, StorageLevel
 from dse.components import cacti, logic
 from dse.components.base import EnergyChain
-from dse.components.technology import DRAM_PJ_PER_BIT, Technology
+from dse.domain.architecture import AccessEnergy, Compute, StorageLevel
+from dse.domain.technology import DRAM_PJ_PER_BIT, Technology
 from dse.errors import SpecError, unknown_name
 
 #: Classes of storage levels that the chain prices.

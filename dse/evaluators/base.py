@@ -4,55 +4,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from dse.architecture import Architecture, HardwareBatch
-from dse.mapping import MappingBatch
-from dse.problem import Problem
-
-
-@dataclass(frozen=True, eq=False)
-class Metrics:
-    """Metrics of B mappings, arrays ``(B,)``; where ``valid`` is False the others are NaN.
-
-    ``utilization`` is a fraction. A rejected mapping is data, not an exception: ask the
-    evaluator's ``explain`` for the reason.
-    """
-
-    valid: npt.NDArray[np.bool_]
-    cycles: npt.NDArray[np.float64]
-    energy_pj: npt.NDArray[np.float64]
-    utilization: npt.NDArray[np.float64]
-    area_um2: npt.NDArray[np.float64]
-
-    def __len__(self) -> int:
-        return len(self.valid)
-
-    @property
-    def edp(self) -> npt.NDArray[np.float64]:
-        """Energy-delay product in pJ x cycle; NaN where not valid."""
-        return self.energy_pj * self.cycles
-
-
-@dataclass(frozen=True)
-class Violation:
-    """Why a mapping was rejected: demand against bound, and Timeloop's own line."""
-
-    level: str
-    resource: str
-    demand: float
-    bound: float
-    unit: str
-    message: str
-
-    @property
-    def gap(self) -> float:
-        """How far demand lies beyond the bound, as a ratio."""
-        return self.demand / self.bound if self.bound else float("inf")
+from dse.domain.architecture import Architecture, HardwareBatch
+from dse.domain.mapping import MappingBatch
+from dse.domain.problem import Problem
+from dse.goals.metrics import Metrics, Violation
 
 
 class Evaluator(ABC):
@@ -98,3 +58,36 @@ class Evaluator(ABC):
         index: int,
     ) -> Violation | None:
         """Return why mapping ``index`` is rejected, or None when it is valid."""
+
+
+def hardware_index_of(
+    machines: HardwareBatch, mappings: MappingBatch, given: npt.NDArray[np.int32] | None
+) -> npt.NDArray[np.int32]:
+    """Return which hardware each mapping runs on (the evaluator contract's rule for None)."""
+    count = len(mappings)
+    if given is not None:
+        if given.shape != (count,):
+            raise ValueError(f"hardware_index has shape {given.shape}, expected ({count},)")
+        if count and (given.min() < 0 or given.max() >= len(machines)):
+            raise ValueError(f"hardware_index must lie in 0 .. {len(machines) - 1}")
+        return given
+    if len(machines) == 1:
+        return np.zeros(count, np.int32)
+    if len(machines) != count:
+        raise ValueError(f"{len(machines)} architectures for {count} mappings: give hardware_index")
+    return np.arange(count, dtype=np.int32)
+
+
+def check_shapes(machines: HardwareBatch, problem: Problem, mappings: MappingBatch) -> None:
+    """Raise ValueError where the mappings are not for these levels, dimensions and tensors."""
+    levels, dimensions, _ = mappings.temporal.shape
+    if levels != len(machines.level_names) or dimensions != len(problem.dimensions):
+        raise ValueError(
+            f"mappings are for {levels} levels and {dimensions} dimensions, "
+            f"the hardware has {len(machines.level_names)}, the problem {len(problem.dimensions)}"
+        )
+    if mappings.keep.shape[1] != len(problem.tensors):
+        raise ValueError(
+            f"mappings are for {mappings.keep.shape[1]} tensors, "
+            f"the problem has {len(problem.tensors)}"
+        )

@@ -9,11 +9,11 @@ from dataclasses import fields
 import numpy as np
 import numpy.typing as npt
 
-from dse.architecture import Architecture, HardwareBatch
-from dse.evaluators.base import Evaluator, Metrics, Violation
-from dse.evaluators.native import hardware_index_of
-from dse.mapping import MappingBatch
-from dse.problem import Problem
+from dse.domain.architecture import Architecture, HardwareBatch
+from dse.domain.mapping import MappingBatch
+from dse.domain.problem import Problem
+from dse.evaluators.base import Evaluator, hardware_index_of
+from dse.goals.metrics import Metrics, Violation
 
 _Row = tuple[bool, float, float, float, float]
 _PRIME = np.uint64(0x9E3779B97F4A7C15)

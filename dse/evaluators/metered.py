@@ -7,11 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from dse.architecture import Architecture, HardwareBatch
-from dse.evaluators.base import Evaluator, Metrics, Violation
-from dse.mapping import MappingBatch
-from dse.problem import Problem
-from dse.study.meter import Meter
+from dse.domain.architecture import Architecture, HardwareBatch
+from dse.domain.mapping import MappingBatch
+from dse.domain.problem import Problem
+from dse.evaluators.base import Evaluator
+from dse.goals.meter import Meter
+from dse.goals.metrics import Metrics, Violation
 
 
 class MeteredEvaluator(Evaluator):

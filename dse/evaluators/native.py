@@ -7,11 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from dse.architecture import Architecture, HardwareBatch
-from dse.evaluators.base import Evaluator, Metrics, Violation
-from dse.mapping import MappingBatch
+from dse.domain.architecture import Architecture, HardwareBatch
+from dse.domain.mapping import MappingBatch
+from dse.domain.problem import Problem
+from dse.evaluators.base import Evaluator, check_shapes, hardware_index_of
+from dse.goals.metrics import Metrics, Violation
 from dse.model import arrays as a
-from dse.problem import Problem
 
 
 class NativeEvaluator(Evaluator):
@@ -90,37 +91,4 @@ class NativeEvaluator(Evaluator):
             float(verdict[a.V_BOUND]),
             "instances",
             message,
-        )
-
-
-def hardware_index_of(
-    machines: HardwareBatch, mappings: MappingBatch, given: npt.NDArray[np.int32] | None
-) -> npt.NDArray[np.int32]:
-    """Return which hardware each mapping runs on (the evaluator contract's rule for None)."""
-    count = len(mappings)
-    if given is not None:
-        if given.shape != (count,):
-            raise ValueError(f"hardware_index has shape {given.shape}, expected ({count},)")
-        if count and (given.min() < 0 or given.max() >= len(machines)):
-            raise ValueError(f"hardware_index must lie in 0 .. {len(machines) - 1}")
-        return given
-    if len(machines) == 1:
-        return np.zeros(count, np.int32)
-    if len(machines) != count:
-        raise ValueError(f"{len(machines)} architectures for {count} mappings: give hardware_index")
-    return np.arange(count, dtype=np.int32)
-
-
-def check_shapes(machines: HardwareBatch, problem: Problem, mappings: MappingBatch) -> None:
-    """Raise ValueError where the mappings are not for these levels, dimensions and tensors."""
-    levels, dimensions, _ = mappings.temporal.shape
-    if levels != len(machines.level_names) or dimensions != len(problem.dimensions):
-        raise ValueError(
-            f"mappings are for {levels} levels and {dimensions} dimensions, "
-            f"the hardware has {len(machines.level_names)}, the problem {len(problem.dimensions)}"
-        )
-    if mappings.keep.shape[1] != len(problem.tensors):
-        raise ValueError(
-            f"mappings are for {mappings.keep.shape[1]} tensors, "
-            f"the problem has {len(problem.tensors)}"
         )

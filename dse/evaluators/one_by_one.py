@@ -11,12 +11,12 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from dse.architecture import Architecture, HardwareBatch
+from dse.domain.architecture import Architecture, HardwareBatch
+from dse.domain.mapping import Mapping, MappingBatch
+from dse.domain.problem import Problem
 from dse.errors import InvalidMapping, SpecError, ToolError, unknown_name
-from dse.evaluators.base import Evaluator, Metrics, Violation
-from dse.evaluators.native import check_shapes, hardware_index_of
-from dse.mapping import Mapping, MappingBatch
-from dse.problem import Problem
+from dse.evaluators.base import Evaluator, check_shapes, hardware_index_of
+from dse.goals.metrics import Metrics, Violation
 
 _LOG = logging.getLogger(__name__)
 _ON_ERROR = ("stop", "skip")

@@ -6,14 +6,14 @@ import os
 import threading
 from dataclasses import dataclass
 
-from dse.architecture import Architecture
+from dse.domain.architecture import Architecture
+from dse.domain.mapping import Mapping
+from dse.domain.problem import Problem
 from dse.evaluators.one_by_one import OneByOneEvaluator, Totals, check_limits, warn_of_version
-from dse.mapping import Mapping
 from dse.model.stats import Stats
-from dse.problem import Problem
-from dse.process import Limits
 from dse.settings import setting
-from dse.timeloop import pytimeloop
+from dse.tools import pytimeloop
+from dse.tools.process import Limits
 
 
 @dataclass(frozen=True)

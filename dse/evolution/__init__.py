@@ -1,1 +1,5 @@
-"""Evolution strategies: many CMA-ES searches at once, and mappings as vectors of numbers."""
+"""Genomes, decoding and evolution strategies of accelerators and mappings.
+
+Optimizers and the ``cma`` mapper import it: ``strategy``, ``genome``, ``hardware``, ``population``;
+``decode`` is the genome's kernel.
+"""

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from dse.architecture import HardwareArrays
+from dse.domain.architecture import HardwareArrays
 from dse.evolution.genome import GenomeArrays
+from dse.jit import compiled, inner
 from dse.model.arrays import MappingArrays
 from dse.model.block import Lanes, Plan, Prices, derive, lay_out, load_factors, load_hardware
 from dse.model.fit import check
-from dse.model.jit import compiled, inner
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]

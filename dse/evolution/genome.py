@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from dse.mapping import MappingBatch
+from dse.domain.mapping import MappingBatch
 from dse.mapspace.factorization import Factorizations, divisors, factorizations
 from dse.mapspace.space import Mapspace
 

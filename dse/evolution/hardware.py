@@ -14,8 +14,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from dse.study.space import SearchSpace
-from dse.variable import Values, Variable
+from dse.space.search_space import SearchSpace
+from dse.space.variable import Values, Variable
 
 Floats = npt.NDArray[np.float64]
 

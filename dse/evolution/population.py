@@ -7,17 +7,17 @@ from collections.abc import Mapping as Dict
 import numpy as np
 import numpy.typing as npt
 
-from dse.architecture import HardwareBatch
+from dse.domain.architecture import HardwareBatch
+from dse.domain.mapping import MappingBatch
+from dse.domain.problem import Problem
 from dse.evolution.decode import build_into
 from dse.evolution.genome import Coding, Genome
 from dse.evolution.strategy import Strategies
-from dse.mapping import MappingBatch
 from dse.mapspace.space import Mapspace
 from dse.model import arrays as a
 from dse.model.batch import make_plan
 from dse.model.block import FEW, NARROW, WIDTH
 from dse.model.scratch import block
-from dse.problem import Problem
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from dse.domain.problem import SHAPES, Layer, Problem, Weights, Workload
 from dse.errors import SpecError
-from dse.problem import SHAPES, Layer, Problem, Weights, Workload
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from dse.domain.problem import Weights
 from dse.errors import SpecError, ToolError
 from dse.importers.found import Finder, Imported
-from dse.problem import Weights
 
 #: Operators that multiply and accumulate; all others are free of MACs.
 _UNKNOWN_PRODUCTS = frozenset(

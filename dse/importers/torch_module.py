@@ -6,9 +6,9 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from dse.domain.problem import Weights
 from dse.errors import SpecError, ToolError
 from dse.importers.found import Finder, Imported
-from dse.problem import Weights
 
 
 def from_torch(

@@ -6,7 +6,7 @@ from hashlib import blake2b
 
 import numpy as np
 
-from dse.mapping import MappingBatch
+from dse.domain.mapping import MappingBatch
 
 
 def identities(batch: MappingBatch) -> list[bytes]:

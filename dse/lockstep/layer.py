@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from dse.domain.mapping import MappingBatch
 from dse.lockstep.identity import identities
 from dse.mappers.ground import Ground
-from dse.mapping import MappingBatch
 
 Floats = npt.NDArray[np.float64]
 

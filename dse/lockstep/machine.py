@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 
-from dse.architecture import Architecture
+from dse.domain.architecture import Architecture
 from dse.errors import SpecError
+from dse.goals.design import DesignMetrics, LayerMetrics
 from dse.mappers.gamma import STEPS
 from dse.mappers.ground import Ground
 from dse.mapspace.space import Mapspace, MapspaceCache
-from dse.study.design import DesignMetrics, LayerMetrics
+from dse.space.search_space import SearchSpace
+from dse.space.variable import Values
 from dse.study.design_evaluator import network_metrics
-from dse.study.space import SearchSpace
-from dse.variable import Values
 
 #: Draws per wanted mapping before a layer counts as not mappable.
 _MAX_DRAWS = 2000

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dse.study.genes import Genes
-from dse.variable import Values, Variable
+from dse.space.genes import Genes
+from dse.space.variable import Values, Variable
 
 #: Ranges at least this wide are moved along by ratios, others by positions.
 _WIDE = 4

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from dse.domain.mapping import Mapping, MappingBatch
+from dse.goals.design import Design, DesignMetrics
+from dse.goals.objective import Objective
 from dse.lockstep.layer import LayerSearch
 from dse.lockstep.machine import Machine
-from dse.mapping import Mapping, MappingBatch
-from dse.study.design import Design, DesignMetrics
-from dse.study.objective import Objective
-from dse.variable import Values
+from dse.space.variable import Values
 
 #: Relative step of the difference quotients that give an objective's slope.
 _STEP = 1e-4

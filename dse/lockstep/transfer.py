@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from dse.domain.mapping import MappingBatch
 from dse.mappers.ground import Ground
-from dse.mapping import MappingBatch
 from dse.mapspace.moves import round_factors
 
 #: Variants made of each mapping, and by how much their factors vary (in powers of 2).

@@ -1,1 +1,5 @@
-"""Mappers: the search for mappings on fixed hardware."""
+"""Searches of one layer's mappings on fixed hardware: one contract, many methods.
+
+``base`` is the contract; each other module is a mapper, found by entry point. ``ground`` and
+``search`` are what they share.
+"""

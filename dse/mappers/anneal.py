@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from dse.architecture import HardwareBatch
+from dse.domain.architecture import HardwareBatch
+from dse.domain.mapping import MappingBatch
+from dse.domain.problem import Problem
 from dse.errors import SpecError
 from dse.mappers.search import Search, at_least, share
-from dse.mapping import MappingBatch
-from dse.problem import Problem
 from dse.settings import setting
 
 Floats = npt.NDArray[np.float64]

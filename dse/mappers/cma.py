@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from dse.architecture import HardwareBatch
+from dse.domain.architecture import HardwareBatch
+from dse.domain.mapping import MappingBatch
+from dse.domain.problem import Problem
 from dse.errors import SpecError, unknown_name
-from dse.evaluators.base import Metrics
+from dse.goals.metrics import Metrics
 from dse.mappers.base import Mapped, Mapper
 from dse.mappers.search import Best, at_least
-from dse.mapping import MappingBatch
-from dse.problem import Problem
 from dse.settings import setting
 
 if TYPE_CHECKING:

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dse.architecture import Architecture
+from dse.domain.architecture import Architecture
+from dse.domain.mapping import MappingBatch
+from dse.domain.problem import Problem
 from dse.errors import SpecError, unknown_name
-from dse.mapping import MappingBatch
 from dse.mapspace import breeding
 from dse.mapspace.move_table import KINDS, MoveTable, move_table
 from dse.mapspace.sampling import hardware_arrays, sample_valid
@@ -19,7 +20,6 @@ from dse.model import arrays as a
 from dse.model.batch import make_plan
 from dse.model.block import WIDTH, load_hardware, new_prices
 from dse.model.scratch import block
-from dse.problem import Problem
 
 Floats = npt.NDArray[np.float64]
 

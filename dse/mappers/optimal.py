@@ -10,16 +10,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dse.architecture import HardwareBatch
-from dse.evaluators.base import Metrics
-from dse.mappers.base import Certificate, Mapped, Mapper
+from dse.domain.architecture import HardwareBatch
+from dse.domain.mapping import MappingBatch
+from dse.domain.problem import Problem
+from dse.goals.certificate import Certificate
+from dse.goals.metrics import Metrics
+from dse.goals.objective import Objective
+from dse.mappers.base import Mapped, Mapper
 from dse.mappers.gamma import GammaMapper, GammaSettings
 from dse.mappers.hillclimb import HillclimbMapper, HillclimbSettings
 from dse.mappers.search import Best, at_least
-from dse.mapping import MappingBatch
-from dse.problem import Problem
 from dse.settings import setting
-from dse.study.objective import Objective
 
 _LOG = logging.getLogger(__name__)
 
@@ -131,7 +132,7 @@ class OptimalMapper(Mapper[OptimalSettings]):
         self, hardware: HardwareBatch, h: int, problem: Problem, best: Best, samples: int
     ) -> tuple[Certificate, int]:
         """Return the proof and the samples that it left."""
-        from dse.optimal.mapper_proof import prove  # noqa: PLC0415 - compiled code
+        from dse.mappers.exact.proof import prove  # noqa: PLC0415 - compiled code
 
         s = self.settings
         architecture = hardware.architectures[h]

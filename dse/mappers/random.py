@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from dse.architecture import HardwareBatch
+from dse.domain.architecture import HardwareBatch
+from dse.domain.mapping import Mapping
+from dse.domain.problem import Problem
 from dse.errors import SpecError
-from dse.evaluators.base import Metrics
+from dse.goals.metrics import Metrics
 from dse.mappers.base import Mapped, Mapper
-from dse.mapping import Mapping
-from dse.problem import Problem
 from dse.settings import setting
 
 

@@ -10,12 +10,12 @@ from typing import Any, ClassVar, Generic, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from dse.architecture import HardwareBatch
+from dse.domain.architecture import HardwareBatch
+from dse.domain.mapping import Mapping, MappingBatch
+from dse.domain.problem import Problem
 from dse.errors import SpecError
-from dse.evaluators.base import Metrics
+from dse.goals.metrics import Metrics
 from dse.mappers.base import Mapped, Mapper
-from dse.mapping import Mapping, MappingBatch
-from dse.problem import Problem
 
 S = TypeVar("S")
 Floats = npt.NDArray[np.float64]

@@ -9,21 +9,22 @@ import numpy as np
 import numpy.typing as npt
 import yaml
 
-from dse.architecture import Architecture, HardwareBatch
+from dse.domain.architecture import Architecture, HardwareBatch
+from dse.domain.constraints import Constraints
+from dse.domain.mapping import Mapping, MappingBatch
+from dse.domain.problem import Problem
 from dse.errors import SpecError, unknown_name
-from dse.evaluators.base import Evaluator, Metrics
+from dse.evaluators.base import Evaluator
+from dse.goals.metrics import Metrics
+from dse.goals.objective import Objective
 from dse.mappers.base import Mapped, Mapper
-from dse.mapping import Mapping, MappingBatch
-from dse.mapspace.constraints import Constraints
-from dse.problem import Problem
-from dse.process import Limits, ending, own_folder, run
 from dse.settings import setting
-from dse.study.objective import Objective
-from dse.timeloop import binaries
-from dse.timeloop.read_mapping import read_mapping
-from dse.timeloop.write import architecture_yaml, art_yaml, ert_yaml, problem_yaml
-from dse.timeloop.write_constraints import constraint_rules
-from dse.timeloop.yaml_io import load_files
+from dse.timeloop.read.mapping import read_mapping
+from dse.timeloop.write.constraints import constraint_rules
+from dse.timeloop.write.inputs import architecture_yaml, art_yaml, ert_yaml, problem_yaml
+from dse.timeloop.yaml.io import load_files
+from dse.tools import binaries
+from dse.tools.process import Limits, ending, own_folder, run
 
 ALGORITHMS = ("random_pruned", "linear_pruned", "hybrid", "random", "exhaustive")
 #: What timeloop-mapper minimises for each objective: the part that a mapping can change.

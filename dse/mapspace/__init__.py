@@ -1,4 +1,8 @@
-"""Mapspaces: constraints, factorisations, sampling."""
+"""Mapspaces: which mappings an architecture and its constraints allow; drawing, moving, listing.
+
+Import ``Mapspace`` and what stands here, or ``space``, ``sampling``, ``moves``, ``breeding``,
+``enumeration``, ``smallest``; compiled parts load on first use.
+"""
 
 from __future__ import annotations
 
@@ -6,38 +10,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dse.mapspace.constraints import (
-        Constraints,
-        LevelConstraint,
-        LoopConstraint,
-        SpatialConstraint,
-    )
     from dse.mapspace.sampling import Sample, sample_any, sample_valid
     from dse.mapspace.space import Mapspace, MapspaceCache
 
 _LAZY = {
-    "Constraints": "constraints",
-    "LevelConstraint": "constraints",
-    "LoopConstraint": "constraints",
     "Mapspace": "space",
     "MapspaceCache": "space",
     "Sample": "sampling",
-    "SpatialConstraint": "constraints",
     "sample_any": "sampling",
     "sample_valid": "sampling",
 }
 
-__all__ = [
-    "Constraints",
-    "LevelConstraint",
-    "LoopConstraint",
-    "Mapspace",
-    "MapspaceCache",
-    "Sample",
-    "SpatialConstraint",
-    "sample_any",
-    "sample_valid",
-]
+__all__ = ["Mapspace", "MapspaceCache", "Sample", "sample_any", "sample_valid"]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401

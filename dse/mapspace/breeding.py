@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from dse.jit import compiled, inner
 from dse.mapspace.move_table import EXCHANGE, REDRAW, MoveTable
 from dse.mapspace.random_bits import uniform
 from dse.mapspace.sampling import mark_slots
@@ -15,7 +16,6 @@ from dse.mapspace.space import SpaceArrays
 from dse.mapspace.steps import check_block, copy_mapping, mixed, pick_row, take_step
 from dse.model.arrays import MappingArrays
 from dse.model.block import WIDTH, Lanes, Plan, Prices, lay_out
-from dse.model.jit import compiled, inner
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

@@ -13,7 +13,8 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from dse.mapping import MappingBatch
+from dse.domain.mapping import MappingBatch
+from dse.jit import compiled, inner
 from dse.mapspace.moves import change_axis, set_factor
 from dse.mapspace.sampling import hardware_arrays, mark_slots
 from dse.mapspace.space import Mapspace, SpaceArrays
@@ -22,7 +23,6 @@ from dse.model import arrays as a
 from dse.model.arrays import MappingArrays
 from dse.model.batch import make_plan
 from dse.model.block import WIDTH, Lanes, Plan, Prices, lay_out, load_hardware, new_prices
-from dse.model.jit import compiled, inner
 from dse.model.scratch import block
 
 Ints = npt.NDArray[np.int64]

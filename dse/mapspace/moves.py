@@ -7,13 +7,13 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from dse.mapping import MappingBatch
+from dse.domain.mapping import MappingBatch
+from dse.jit import compiled, inner
 from dse.mapspace.factorization import factorizations
 from dse.mapspace.random_bits import uniform
 from dse.mapspace.space import Mapspace, SpaceArrays
 from dse.model import arrays as a
 from dse.model.arrays import MappingArrays
-from dse.model.jit import compiled, inner
 
 
 def random_neighbors(space: Mapspace, mappings: MappingBatch, seed: int) -> MappingBatch:

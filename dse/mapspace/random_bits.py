@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dse.model.jit import inner
+from dse.jit import inner
 
 
 @inner

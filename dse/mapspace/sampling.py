@@ -12,8 +12,9 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from dse.architecture import Architecture, HardwareArrays, HardwareBatch
-from dse.mapping import MappingBatch
+from dse.domain.architecture import Architecture, HardwareArrays, HardwareBatch
+from dse.domain.mapping import MappingBatch
+from dse.jit import compiled, inner
 from dse.mapspace.random_bits import uniform
 from dse.mapspace.space import Mapspace, SpaceArrays
 from dse.model import arrays as a
@@ -21,7 +22,6 @@ from dse.model.arrays import MappingArrays
 from dse.model.batch import make_plan
 from dse.model.block import WIDTH, Lanes, Plan, Prices, derive, lay_out, load_hardware
 from dse.model.fit import check
-from dse.model.jit import compiled, inner
 from dse.model.scratch import block
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dse.mapping import Mapping
+from dse.domain.mapping import Mapping
 from dse.mapspace.space import Mapspace, Slot
 
 

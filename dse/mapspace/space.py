@@ -11,17 +11,17 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from dse.architecture import Architecture
-from dse.errors import SpecError, unknown_name
-from dse.mapping import MappingBatch
-from dse.mapspace.constraints import (
+from dse.domain.architecture import Architecture
+from dse.domain.constraints import (
     Constraints,
     LevelConstraint,
     LoopConstraint,
     for_problem,
 )
+from dse.domain.mapping import MappingBatch
+from dse.domain.problem import Problem
+from dse.errors import SpecError, unknown_name
 from dse.mapspace.factorization import Factorizations, factorizations
-from dse.problem import Problem
 
 _FREE = LevelConstraint()
 _UNLIMITED = 1 << 62

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from dse.jit import inner
 from dse.mapspace.move_table import (
     AXIS,
     EXCHANGE,
@@ -24,7 +25,6 @@ from dse.mapspace.space import SpaceArrays
 from dse.model.arrays import MappingArrays
 from dse.model.block import WIDTH, Lanes, Plan, Prices, derive
 from dse.model.fit import check
-from dse.model.jit import inner
 
 
 @inner

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from dse.domain.mapping import MappingBatch
+from dse.domain.problem import Problem
 from dse.errors import SpecError
-from dse.mapping import MappingBatch
-from dse.problem import Problem
 
 #: ``timeloop_version`` to the number that the kernels switch on.
 TIMELOOP_VERSIONS: dict[str, int] = {"4cf6d4c": 0, "3.0.3": 1, "dosa": 2}
@@ -65,7 +65,7 @@ class ProblemArrays(NamedTuple):
 
 
 class MappingArrays(NamedTuple):
-    """The arrays of a :class:`~dse.mapping.MappingBatch`, same names and shapes."""
+    """The arrays of a :class:`~dse.domain.mapping.MappingBatch`, same names and shapes."""
 
     temporal: npt.NDArray[np.int32]
     spatial: npt.NDArray[np.int32]

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dse.architecture import HardwareBatch
-from dse.mapping import MappingBatch
+from dse.domain.architecture import HardwareBatch
+from dse.domain.mapping import MappingBatch
+from dse.domain.problem import Problem
 from dse.model import arrays as a
 from dse.model.block import NARROW, Plan
 from dse.model.evaluate import evaluate_exact
 from dse.model.lanes import evaluate_groups, evaluate_lanes
 from dse.model.scratch import block
-from dse.problem import Problem
 
 #: Above this, a float64 chain of the rules might not round to the exact integer.
 _EXACT_IN_FLOAT = 2.0**48

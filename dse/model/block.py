@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from dse.architecture import HardwareArrays
+from dse.domain.architecture import HardwareArrays
+from dse.jit import compiled, inner
 from dse.model.arrays import MappingArrays
-from dse.model.jit import compiled, inner
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]

@@ -7,9 +7,9 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from dse.architecture import HardwareArrays
+from dse.domain.architecture import HardwareArrays
+from dse.jit import inner
 from dse.model import arrays as a
-from dse.model.jit import inner
 from dse.model.workspace import Scratch
 
 Floats = npt.NDArray[np.float64]

@@ -12,12 +12,12 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from dse.architecture import HardwareArrays
+from dse.domain.architecture import HardwareArrays
+from dse.jit import inner
 from dse.model import arrays as a
 from dse.model.arrays import MappingArrays
 from dse.model.block import Lanes, Plan
 from dse.model.fit import tile_words
-from dse.model.jit import inner
 from dse.model.loops import Nest, new_nest
 from dse.model.multicast import Histogram, closed_histogram, new_histogram
 from dse.model.traffic import Tile, links_possible, new_tile

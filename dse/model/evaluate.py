@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from dse.architecture import Architecture, HardwareBatch
+from dse.domain.architecture import Architecture, HardwareBatch
+from dse.domain.mapping import Mapping, MappingBatch
+from dse.domain.problem import Problem
 from dse.errors import InvalidMapping, SpecError
-from dse.mapping import Mapping, MappingBatch
 from dse.model import arrays as a
 from dse.model.kernel import evaluate_range
 from dse.model.stats import LevelStats, NetworkStats, Stats, TensorStats
 from dse.model.workspace import new_scratch
-from dse.problem import Problem
 
 #: Children of one level that may be listed where no closed form exists.
 _MAX_ELEMENTS = 1 << 25

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from dse.jit import inner
 from dse.model.block import Lanes, Plan, Prices
-from dse.model.jit import inner
 
 Flags = npt.NDArray[np.bool_]
 

@@ -11,7 +11,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from dse.architecture import HardwareArrays
+from dse.domain.architecture import HardwareArrays
+from dse.jit import compiled, inner
 from dse.model import arrays as a
 from dse.model.arrays import Details, MappingArrays, ProblemArrays, Totals
 from dse.model.counts import (
@@ -21,7 +22,6 @@ from dse.model.counts import (
     share_and_partition,
     slowdown,
 )
-from dse.model.jit import compiled, inner
 from dse.model.loops import build_nest, copy_row
 from dse.model.traffic import cell_traffic, set_vectors
 from dse.model.verdict import fits, set_sizes

@@ -12,7 +12,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from dse.architecture import HardwareArrays
+from dse.domain.architecture import HardwareArrays
+from dse.jit import compiled, inner
 from dse.model import arrays as a
 from dse.model.arrays import MappingArrays, Totals
 from dse.model.block import (
@@ -28,7 +29,6 @@ from dse.model.block import (
 )
 from dse.model.delivery import Odd, load_orders, tensor_traffic
 from dse.model.fit import check, tile_words
-from dse.model.jit import compiled, inner
 from dse.model.loops import copy_row
 
 Floats = npt.NDArray[np.float64]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from dse.model.jit import inner
+from dse.jit import inner
 from dse.model.loops import Nest
 from dse.model.multicast import Grid
 

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from dse.jit import inner
 from dse.model.arrays import MappingArrays
-from dse.model.jit import inner
 
 Ints = npt.NDArray[np.int64]
 

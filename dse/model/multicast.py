@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from dse.model.jit import inner
+from dse.jit import inner
 from dse.model.loops import Nest
 
 Ints = npt.NDArray[np.int64]

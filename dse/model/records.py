@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from dse.model.jit import inner
+from dse.jit import inner
 from dse.model.multicast import Histogram
 
 Ints = npt.NDArray[np.int64]

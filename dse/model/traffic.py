@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from dse.jit import inner
 from dse.model.arrays import HEAD
-from dse.model.jit import inner
 from dse.model.links import mark_linked, may_link, set_reach
 from dse.model.loops import Nest, copy_row
 from dse.model.multicast import (

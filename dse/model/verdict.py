@@ -7,10 +7,10 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from dse.architecture import HardwareArrays
+from dse.domain.architecture import HardwareArrays
+from dse.jit import inner
 from dse.model import arrays as a
 from dse.model.arrays import ProblemArrays
-from dse.model.jit import inner
 from dse.model.loops import footprint
 from dse.model.workspace import Scratch
 

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from dse.jit import compiled, inner
 from dse.model import arrays as a
-from dse.model.jit import compiled, inner
 from dse.relaxed import prices as pr
 from dse.relaxed.points import Points
 from dse.relaxed.reuse import transfers, words_to_child

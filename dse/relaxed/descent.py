@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from dse.architecture import Architecture
+from dse.domain.architecture import Architecture
+from dse.domain.mapping import Mapping as LayerMapping
 from dse.errors import SpecError
-from dse.mapping import Mapping as LayerMapping
+from dse.goals.meter import Meter
 from dse.mapspace.space import Mapspace
 from dse.relaxed.network import GOALS, Mix, Network
 from dse.relaxed.orders import free_levels, stationary_orders
@@ -18,9 +19,8 @@ from dse.relaxed.points import Points
 from dse.relaxed.prices import PriceList, price_list
 from dse.relaxed.sizing import Demand
 from dse.relaxed.slots import Slots
-from dse.study.meter import Meter
-from dse.study.space import SearchSpace
-from dse.variable import Values
+from dse.space.search_space import SearchSpace
+from dse.space.variable import Values
 
 Floats = npt.NDArray[np.float64]
 

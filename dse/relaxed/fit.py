@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from dse.model.jit import compiled, inner
+from dse.jit import compiled, inner
 from dse.relaxed.cost import collect
 from dse.relaxed.points import Points
 from dse.relaxed.structure import Structure

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from dse.model.jit import compiled, inner
+from dse.jit import compiled, inner
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

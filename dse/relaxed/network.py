@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dse.errors import SpecError
+from dse.goals.meter import Meter
 from dse.relaxed import prices as pr
 from dse.relaxed.fit import Used
 from dse.relaxed.points import Points
@@ -21,8 +22,7 @@ from dse.relaxed.relaxed_sizing import RelaxedSizing, Sized
 from dse.relaxed.resources import ALONG_X, ALONG_Y, WORDS
 from dse.relaxed.sizing import Sizing
 from dse.relaxed.twin import Cost, Twin
-from dse.study.meter import Meter
-from dse.study.space import SearchSpace
+from dse.space.search_space import SearchSpace
 
 Floats = npt.NDArray[np.float64]
 

@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from dse.mapping import Mapping
+from dse.domain.mapping import Mapping
+from dse.domain.problem import Problem
 from dse.mapspace.space import Mapspace
-from dse.problem import Problem
 
 Floats = npt.NDArray[np.float64]
 

@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dse.architecture import Architecture
 from dse.components.chain import EnergyChain
+from dse.domain.architecture import Architecture
+from dse.domain.expression import Expression
 from dse.errors import SpecError
-from dse.expression import Expression
 from dse.relaxed.interpolate import Corners, Tables, interpolate
 from dse.relaxed.prices import COLUMNS, PriceList, price_list
-from dse.template import ArchTemplate
-from dse.variable import Variable
+from dse.space.template import ArchTemplate
+from dse.space.variable import Variable
 
 Floats = npt.NDArray[np.float64]
 

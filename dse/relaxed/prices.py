@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from dse.architecture import Architecture, Compute, StorageLevel
+from dse.domain.architecture import Architecture, Compute, StorageLevel
 
 Floats = npt.NDArray[np.float64]
 #: ``(H, L + 1, 11)``: price lists of H pieces of hardware.

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dse.expression import Expression
-from dse.template import ArchTemplate
+from dse.domain.expression import Expression
+from dse.space.template import ArchTemplate
 
 Floats = npt.NDArray[np.float64]
 #: Values of variables by name: numbers, or equally long arrays.

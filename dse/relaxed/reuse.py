@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from dse.jit import inner
 from dse.model import arrays as a
-from dse.model.jit import inner
 from dse.relaxed.work import Work
 
 Floats = npt.NDArray[np.float64]

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from dse.mapping import Mapping as LayerMapping
-from dse.problem import Problem
+from dse.domain.mapping import Mapping as LayerMapping
+from dse.domain.problem import Problem
 from dse.relaxed.resources import ALONG_X, ALONG_Y, WORDS, Resource, resources_of
-from dse.template import ArchTemplate
-from dse.variable import Values, Variable
+from dse.space.template import ArchTemplate
+from dse.space.variable import Values, Variable
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

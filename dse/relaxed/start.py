@@ -12,7 +12,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from dse.mapping import Mapping
+from dse.domain.mapping import Mapping
 from dse.mapspace.smallest import smallest
 from dse.mapspace.space import Mapspace, Slot
 

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from dse.domain.problem import Problem
 from dse.errors import SpecError
-from dse.problem import Problem
 
 
 class Structure(NamedTuple):

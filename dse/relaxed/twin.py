@@ -9,16 +9,16 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from dse.mapping import Mapping
+from dse.domain.mapping import Mapping
+from dse.domain.problem import Problem
+from dse.goals.meter import Meter
 from dse.model import arrays as a
-from dse.problem import Problem
 from dse.relaxed.cost import CostArrays, evaluate_points
 from dse.relaxed.fit import Used, measure_points, share_points
 from dse.relaxed.points import Points
 from dse.relaxed.prices import PriceList
 from dse.relaxed.structure import structure_of
 from dse.relaxed.work import Work, new_work
-from dse.study.meter import Meter
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from dse.model.jit import inner
+from dse.jit import inner
 from dse.relaxed.points import Points
 from dse.relaxed.structure import Structure
 

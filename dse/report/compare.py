@@ -13,8 +13,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from dse.certify.known import Known, of_run
 from dse.errors import SpecError
-from dse.optimal.known import Known, of_run
 from dse.study.folder import RESULT
 
 #: Settings that must agree for results to be comparable, and what differs otherwise.

@@ -9,9 +9,9 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from dse.optimal.known import Known
+from dse.certify.known import Known
+from dse.goals.design import DesignMetrics
 from dse.report.front import print_front
-from dse.study.design import DesignMetrics
 from dse.study.result import RunResult
 
 _WIDTH = 100

@@ -1,1 +1,5 @@
-"""The study: what drives an optimizer, counts its samples and writes its journal."""
+"""The driver: asks an optimizer, evaluates designs, counts samples, keeps the journal.
+
+``optimizer`` is the contract of optimizers, ``study`` the loop; ``journal``, ``checkpoint``,
+``folder`` and ``result`` are what it leaves on disk.
+"""

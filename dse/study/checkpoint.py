@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from dse.errors import SpecError
-from dse.study.design import Design, DesignMetrics
+from dse.goals.design import Design, DesignMetrics
+from dse.goals.pareto import Front
+from dse.space.search_space import SearchSpace
 from dse.study.journal import replace_file
 from dse.study.optimizer import Optimizer
-from dse.study.pareto import Front
-from dse.study.space import SearchSpace
 
 _VERSION = 3
 _SPACE = "space"

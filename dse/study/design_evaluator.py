@@ -10,16 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from dse.architecture import Architecture, HardwareBatch
+from dse.domain.architecture import Architecture, HardwareBatch
+from dse.domain.mapping import MappingBatch
+from dse.domain.problem import Layer, Problem, Workload
 from dse.errors import SpecError
-from dse.evaluators.base import Evaluator, Metrics
+from dse.evaluators.base import Evaluator
 from dse.evaluators.memo import MemoEvaluator
+from dse.goals.design import Design, DesignMetrics, LayerMetrics
+from dse.goals.metric_names import operations
+from dse.goals.metrics import Metrics
 from dse.mappers.base import Mapped, Mapper
-from dse.mapping import MappingBatch
-from dse.problem import Layer, Problem, Workload
-from dse.study.design import Design, DesignMetrics, LayerMetrics
-from dse.study.metric_names import operations
-from dse.study.space import SearchSpace
+from dse.space.search_space import SearchSpace
 
 Priced = tuple[Design, DesignMetrics]
 

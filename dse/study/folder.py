@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-import dse
+from dse._version import __version__
 from dse.errors import SpecError
 from dse.files import Source, read_yaml
 from dse.study.journal import replace_file
@@ -93,7 +93,7 @@ def write_result(folder: Path, result: dict[str, Any]) -> None:
 
 def _environment() -> dict[str, Any]:
     return {
-        "dse": dse.__version__,
+        "dse": __version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cpus": os.cpu_count(),

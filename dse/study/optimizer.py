@@ -8,11 +8,11 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 
+from dse.goals.design import Design, DesignMetrics
+from dse.goals.meter import Meter
+from dse.goals.objective import Objective
 from dse.settings import NoSettings
-from dse.study.design import Design, DesignMetrics
-from dse.study.meter import Meter
-from dse.study.objective import Objective
-from dse.study.space import SearchSpace
+from dse.space.search_space import SearchSpace
 
 S = TypeVar("S")
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dse.architecture import Architecture
-from dse.problem import Workload
-from dse.study.design import Design, DesignMetrics
-from dse.study.objective import Objective
-from dse.study.pareto import Member
-from dse.variable import Variable
+from dse.domain.architecture import Architecture
+from dse.domain.problem import Workload
+from dse.goals.design import Design, DesignMetrics
+from dse.goals.objective import Objective
+from dse.goals.pareto import Member
+from dse.space.variable import Variable
 
 SCHEMA = "dse.result"
 VERSION = 1

@@ -11,18 +11,18 @@ import numpy as np
 
 from dse.errors import SpecError
 from dse.evaluators.base import Evaluator
+from dse.goals.design import Design, DesignMetrics
+from dse.goals.limits import Limit
+from dse.goals.metric_names import of_design
+from dse.goals.objective import Objective
+from dse.goals.pareto import Member
 from dse.mappers.base import Mapper
+from dse.space.search_space import SearchSpace
 from dse.study import checkpoint
 from dse.study.checkpoint import State
-from dse.study.design import Design, DesignMetrics
 from dse.study.design_evaluator import DesignEvaluator
 from dse.study.journal import Journal
-from dse.study.limits import Limit
-from dse.study.metric_names import of_design
-from dse.study.objective import Objective
 from dse.study.optimizer import Optimizer
-from dse.study.pareto import Member
-from dse.study.space import SearchSpace
 
 #: Branches of the study's seed.
 _OPTIMIZER, _MAPPER, _OWN_DESIGN = 0, 1, 2

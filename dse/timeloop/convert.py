@@ -10,24 +10,24 @@ from pathlib import Path
 
 import yaml
 
-from dse.architecture import Architecture
+from dse.domain.architecture import Architecture
+from dse.domain.constraints import LevelConstraint
+from dse.domain.mapping import Mapping
+from dse.domain.problem import Problem
 from dse.errors import SpecError, unknown_name
-from dse.mapping import Mapping
-from dse.mapspace.constraints import LevelConstraint
-from dse.problem import Problem
-from dse.timeloop.nodes import flatten
-from dse.timeloop.read import check_version, read_entry
-from dse.timeloop.read_constraints import read_constraints
-from dse.timeloop.write import (
+from dse.timeloop.read.flatten import flatten
+from dse.timeloop.read.inputs import check_version, read_entry
+from dse.timeloop.read.mapspace import read_constraints
+from dse.timeloop.write.constraints import constraint_rules
+from dse.timeloop.write.inputs import (
     architecture_yaml,
     art_yaml,
     ert_yaml,
     mapping_yaml,
     problem_yaml,
 )
-from dse.timeloop.write_constraints import constraint_rules
-from dse.timeloop.write_template import template_mapping_yaml, template_yaml
-from dse.timeloop.yaml_io import load_files
+from dse.timeloop.write.template import template_mapping_yaml, template_yaml
+from dse.timeloop.yaml.io import load_files
 
 _LOG = logging.getLogger(__name__)
 FORMATS = ("v0.3", "v0.4", "template")

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dse.domain.mapping import Mapping
 from dse.errors import InvalidMapping, SpecError
-from dse.mapping import Mapping
 from dse.model.stats import Stats
-from dse.timeloop.read import TimeloopInput, check_version, read_entry
-from dse.timeloop.read_architecture import Fault
-from dse.timeloop.yaml_io import load_files, load_texts
+from dse.timeloop.read.architecture import Fault
+from dse.timeloop.read.inputs import TimeloopInput, check_version, read_entry
+from dse.timeloop.yaml.io import load_files, load_texts
 
 #: Most elements below one instance of a level. Transfers between neighbours are found by listing
 #: the elements; this bounds memory to about 1 GB. No accelerator comes near.

@@ -1,0 +1,222 @@
+"""The least product of total energy and total cycles over choices of one mapping per layer.
+
+Every layer offers points (cycles, energy); one is chosen of each, and the counts-weighted sums x
+(energy) and y (cycles) are multiplied. The product is quasi-concave, so its least value lies at a
+vertex of the Minkowski sum of the layers' lower hulls, whose edges are theirs, merged by slope
+(:func:`joint_minimum`). Cheaper bounds follow from supports: for every multiplier ``l``, x + l y is
+at least the sum of the layers' least values of it; the product over the polygon that a few supports
+leave is least at one of its corners (:func:`polygon_minimum`). Forcing one point of one layer moves
+each support by a known amount, which tells whether that point can be in any choice below a limit
+(:func:`mark_useful`).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from dse.jit import compiled, inner
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+
+#: What is minimised: the product, x alone, y alone.
+PRODUCT, ENERGY, DELAY = range(3)
+
+
+class Points(NamedTuple):
+    """The points of all layers, one after the other; N layers, each by growing cycles."""
+
+    first: Ints  # (N + 1,) where each layer's points start
+    weight: Floats  # (N,) how often the network runs the layer
+    energy: Floats
+    cycles: Floats
+
+
+@compiled
+def price_rows(
+    base: Floats, accesses: Floats, need: Ints, price: Floats, size: Ints, energy: Floats
+) -> None:
+    """Fill energies ``(R,)``; infinite where a row needs more than the sizes give.
+
+    Args:
+        base: ``(R,)`` what depends on no size.
+        accesses: ``(R, K)`` by price.
+        need: ``(R, V)``.
+        price: ``(K,)``.
+        size: ``(V,)``.
+        energy: the result.
+    """
+    for r in range(base.shape[0]):
+        value = base[r]
+        for k in range(price.shape[0]):
+            value += accesses[r, k] * price[k]
+        for v in range(size.shape[0]):
+            if need[r, v] > size[v]:
+                value = math.inf
+        energy[r] = value
+
+
+class Supports(NamedTuple):
+    """Least values of ``energy + l * cycles`` for K multipliers, and of ``cycles`` alone (last)."""
+
+    multiplier: Floats  # (K,) growing, the first is 0
+    least: Floats  # (N, K + 1)
+    best: Ints  # (N, K + 1) the points that have them
+    total: Floats  # (K + 1,) weighted sums
+
+
+def new_supports(layers: int, multiplier: Floats) -> Supports:
+    """Allocate supports."""
+    shape = (layers, len(multiplier) + 1)
+    return Supports(multiplier, np.empty(shape), np.empty(shape, np.int64), np.empty(shape[1]))
+
+
+@compiled
+def find_supports(p: Points, s: Supports) -> None:
+    """Fill the supports; a layer without points has infinite ones."""
+    count = s.multiplier.shape[0]
+    s.total[:] = 0.0
+    for n in range(p.weight.shape[0]):
+        s.least[n, :] = math.inf
+        s.best[n, :] = -1
+        for r in range(p.first[n], p.first[n + 1]):
+            e, t = p.energy[r], p.cycles[r]
+            for k in range(count):
+                value = e + s.multiplier[k] * t
+                if value < s.least[n, k]:
+                    s.least[n, k] = value
+                    s.best[n, k] = r
+            if t < s.least[n, count] and not math.isinf(e):
+                s.least[n, count] = t
+                s.best[n, count] = r
+        for k in range(count + 1):
+            s.total[k] += p.weight[n] * s.least[n, k]
+
+
+@inner
+def _corner(multiplier: Floats, k: int, here: float, beyond: float) -> float:
+    """Product at the corner between supports k and k + 1."""
+    last = k + 1 == multiplier.shape[0]
+    y = beyond if last else (beyond - here) / (multiplier[k + 1] - multiplier[k])
+    return (here - multiplier[k] * y) * y
+
+
+@compiled
+def polygon_minimum(s: Supports, mode: int) -> float:
+    """Return the least value that the supports allow."""
+    count = s.multiplier.shape[0]
+    if mode == ENERGY:
+        return s.total[0]
+    if mode == DELAY or math.isinf(s.total[0]):
+        return s.total[count]
+    least = math.inf
+    for k in range(count):
+        least = min(least, _corner(s.multiplier, k, s.total[k], s.total[k + 1]))
+    return least
+
+
+@compiled
+def mark_useful(p: Points, s: Supports, mode: int, limit: float, useful: Flags) -> int:
+    """Set which points some choice with a value below ``limit`` may hold; return how many."""
+    count = s.multiplier.shape[0]
+    marked = 0
+    for n in range(p.weight.shape[0]):
+        w = p.weight[n]
+        for r in range(p.first[n], p.first[n + 1]):
+            e, t = p.energy[r], p.cycles[r]
+            if mode == ENERGY:
+                value = s.total[0] + w * (e - s.least[n, 0])
+            elif mode == DELAY:
+                value = s.total[count] + w * (t - s.least[n, count])
+            else:
+                value = math.inf
+                here = s.total[0] + w * (e - s.least[n, 0])
+                for k in range(count):
+                    if k + 1 < count:
+                        moved = e + s.multiplier[k + 1] * t - s.least[n, k + 1]
+                    else:
+                        moved = t - s.least[n, count]
+                    beyond = s.total[k + 1] + w * moved
+                    value = min(value, _corner(s.multiplier, k, here, beyond))
+                    if value < limit:
+                        break
+                    here = beyond
+            useful[r] = value < limit
+            marked += useful[r]
+    return marked
+
+
+@compiled
+def lower_hulls(p: Points, hull: Ints, hull_first: Ints) -> None:
+    """Find the points on each layer's lower hull.
+
+    Args:
+        p: the points, those of a layer by growing cycles.
+        hull: filled with points, by growing cycles and falling energy.
+        hull_first: ``(N + 1,)`` filled with where each layer's points start.
+    """
+    size = 0
+    hull_first[0] = 0
+    for n in range(p.weight.shape[0]):
+        start = size
+        for r in range(p.first[n], p.first[n + 1]):
+            e, t = p.energy[r], p.cycles[r]
+            if math.isinf(e):
+                continue
+            if size > start:
+                if e >= p.energy[hull[size - 1]]:
+                    continue
+                if t == p.cycles[hull[size - 1]]:
+                    size -= 1
+            while size - start >= 2:
+                a, b = hull[size - 2], hull[size - 1]
+                cross = (p.cycles[b] - p.cycles[a]) * (e - p.energy[a]) - (
+                    p.energy[b] - p.energy[a]
+                ) * (t - p.cycles[a])
+                if cross > 0.0:
+                    break
+                size -= 1
+            hull[size] = r
+            size += 1
+        hull_first[n + 1] = size
+
+
+class Joint(NamedTuple):
+    """The best choice: its totals and the point of every layer."""
+
+    value: float
+    energy: float
+    cycles: float
+    points: Ints  # (N,)
+
+
+def joint_minimum(p: Points, mode: int) -> Joint | None:
+    """Return the best choice of one point per layer; None where a layer has none.
+
+    Points of infinite energy count as none.
+    """
+    hull, hull_first = np.empty(len(p.energy), np.int64), np.empty(len(p.first), np.int64)
+    lower_hulls(p, hull, hull_first)
+    if (np.diff(hull_first) == 0).any():
+        return None
+    hull = hull[: hull_first[-1]]
+    corners = hull_first[:-1].copy()
+    x = float((p.weight * p.energy[hull[corners]]).sum())
+    y = float((p.weight * p.cycles[hull[corners]]).sum())
+    of = np.repeat(np.arange(len(p.weight)), np.diff(hull_first))
+    edge = np.flatnonzero(of[1:] == of[:-1])
+    gain = p.energy[hull[edge]] - p.energy[hull[edge + 1]]
+    cost = p.cycles[hull[edge + 1]] - p.cycles[hull[edge]]
+    steps = np.lexsort((edge, -gain / cost))
+    weight = p.weight[of[edge[steps]]]
+    xs = x - np.concatenate([[0.0], np.cumsum(weight * gain[steps])])
+    ys = y + np.concatenate([[0.0], np.cumsum(weight * cost[steps])])
+    values = xs * ys if mode == PRODUCT else (xs if mode == ENERGY else ys)
+    best = int(np.argmin(values))
+    corners += np.bincount(of[edge[steps[:best]]], minlength=len(p.weight))
+    return Joint(float(values[best]), float(xs[best]), float(ys[best]), hull[corners])

@@ -1,0 +1,73 @@
+"""Tables of a layer's mappings, which serve all hardware of a space: the contract."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from dse.cosearch.frames import Frame
+from dse.domain.mapping import Mapping
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Mappings of one layer in a frame, or in a group of frames at its best.
+
+    The energy of mapping r is ``base_pj[r]`` plus ``accesses[r]`` times the columns' prices.
+
+    Attributes:
+        index: ``(R,)`` their numbers in the table.
+        cycles: ``(R,)``.
+        base_pj: ``(R,)`` energy that depends on no size.
+        accesses: ``(R, K)`` vector accesses (or cycles of leakage) by column.
+        need: ``(R, V)`` words that the tiles take in the level of each size variable.
+    """
+
+    index: Ints
+    cycles: Floats
+    base_pj: Floats
+    accesses: Floats
+    need: Ints
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def take(self, which: npt.NDArray[np.bool_] | npt.NDArray[np.intp]) -> Rows:
+        """Return the rows where ``which`` is set, or those with these numbers."""
+        return Rows(
+            self.index[which],
+            self.cycles[which],
+            self.base_pj[which],
+            self.accesses[which],
+            self.need[which],
+        )
+
+
+class LayerTable(ABC):
+    """The mappings of one layer that may be needed on any hardware of a space."""
+
+    @abstractmethod
+    def rows(self, frame: Frame, index: Ints | None) -> Rows:
+        """Return the mappings that fit some hardware of a frame, exactly priced.
+
+        Args:
+            frame: the frame.
+            index: numbers of those wanted; None: all.
+        """
+
+    @abstractmethod
+    def mapping(self, frame: Frame, number: int) -> Mapping:
+        """Return the mapping of a row in a frame."""
+
+    def variants(self, frame: Frame, number: int) -> list[Mapping]:  # noqa: ARG002 - for subclasses
+        """Return what else a row stands for, where its own mapping takes more than the row says.
+
+        None of them costs less than the row says. They need not fit where the row does.
+        """
+        return []

@@ -1,0 +1,282 @@
+"""Exact co-search: hardware and mappings of a whole workload, by branch and bound over hardware.
+
+A node is a group of frames (:mod:`dse.cosearch.frames`), or a box of sizes in one frame. It is
+bound from below by what its largest sizes let in at the prices of its smallest: then every layer is
+a set of points, and the best choice of one per layer is known exactly (:mod:`dse.cosearch.hull`).
+Rows that cannot be part of anything below the incumbent are dropped, for all nodes below too, so
+that nodes get cheaper as they get smaller. Incumbents are settled by the exact model.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from dse.cosearch.frames import Frame, HardwareSpace, TooLarge
+from dse.cosearch.goal import Goal
+from dse.cosearch.hull import Joint, Points, joint_minimum, mark_useful, polygon_minimum
+from dse.cosearch.pool import Pool
+from dse.cosearch.settle import TOLERANCE, Incumbent, Settler
+from dse.cosearch.tables import Tables, least_energy
+from dse.model.arrays import version_number
+from dse.space.search_space import SearchSpace
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+#: Rows of all layers up to which the best choice is computed exactly, not only bound.
+_FEW = 60_000
+
+
+@dataclass(frozen=True)
+class Node:
+    """A group of frames (``low`` is None), or the box ``low .. high`` of sizes in one frame.
+
+    ``pool`` holds the rows of a box that may matter, ``index`` those of a group (None: all).
+    """
+
+    frames: tuple[int, ...]
+    low: tuple[int, ...] | None = None
+    high: tuple[int, ...] = ()
+    pool: Pool | None = None
+    index: tuple[Ints, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Narrowed:
+    """A node's bound, the rows that are left, and a choice of one per layer."""
+
+    bound: float
+    pool: Pool
+    joint: Joint
+
+
+class CoSearch:
+    """See the module.
+
+    Args:
+        space: what is searched.
+        goal: what is minimised.
+        limit: mappings of a layer on one hardware up to which spaces without a closed form are
+            enumerated.
+
+    Attributes:
+        bound: no design is better than this.
+        finished: whether the space was gone through: the bound is final.
+        nodes: that were visited.
+
+    Raises:
+        TooLarge: the space cannot be solved this way.
+    """
+
+    def __init__(self, space: SearchSpace, goal: Goal, limit: int) -> None:
+        self.goal = goal
+        self.hardware = HardwareSpace(space, areas=goal.needs_area)
+        version = version_number(space.timeloop_version)
+        self.tables = (
+            Tables.of(self.hardware, version, limit)
+            if self.hardware.frames
+            else Tables((), False, 0)
+        )
+        self._settler = Settler(space, goal, self.hardware, self.tables)
+        self.bound = 0.0
+        self.finished = False
+        self.nodes = 0
+        self._queue: list[tuple[float, int, Node]] = []
+        self._pushed = 0
+        #: least bound of single hardware whose mappings are too many to compare one by one
+        self._open = math.inf
+
+    @property
+    def incumbent(self) -> Incumbent | None:
+        """The best design so far; None before there is one."""
+        return self._settler.incumbent
+
+    @property
+    def effort(self) -> dict[str, int]:
+        """What the proof took."""
+        designs = self._settler.designs
+        return {"nodes": self.nodes, "classes": self.tables.classes, "designs": designs}
+
+    def run(self) -> Iterator[None]:
+        """Search; yields after every node, so that the caller may look, or stop."""
+        frames = self._ordered_frames()
+        if self.tables.closed_form and len(frames) > 1:
+            self._push(0.0, Node(tuple(frames)))
+        else:
+            for frame in frames:
+                self._push(0.0, self._box(frame))
+        while self._queue:
+            bound, _, node = heapq.heappop(self._queue)
+            self.bound = max(self.bound, min(bound, self._open, self._settler.value))
+            if bound >= self._settler.cut:
+                break
+            self.nodes += 1
+            if node.low is None:
+                self._visit_group(node)
+            else:
+                self._visit_box(node, node.low)
+            yield
+        self._queue.clear()
+        self.bound = min(self._settler.value, self._open)
+        self.finished = True
+
+    def _ordered_frames(self) -> list[int]:
+        """Frames by number of PEs: those of a group are much alike."""
+        count = range(len(self.hardware.frames))
+        pes = [self.hardware.frame(i).architecture.compute.instances for i in count]
+        return sorted(count, key=lambda i: pes[i])
+
+    def _push(self, bound: float, node: Node) -> None:
+        heapq.heappush(self._queue, (bound, self._pushed, node))
+        self._pushed += 1
+
+    def _box(self, frame: int, index: tuple[Ints, ...] | None = None) -> Node:
+        low, high = self._range()
+        return Node((frame,), low, high, None, index)
+
+    def _range(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Return the smallest and the largest sizes."""
+        high = tuple(size.variable.count - 1 for size in self.hardware.sizes)
+        return tuple(0 for _ in high), high
+
+    def _visit_group(self, node: Node) -> None:
+        frames = [self.hardware.frame(i) for i in node.frames]
+        area = min(f.least_area() for f in frames) if self.goal.needs_area else 0.0
+        if self.goal.excludes_from(area):
+            return
+        sizes = range(len(self.hardware.sizes))
+        most = [max(f.tables[v].usable_words[-1] for f in frames) for v in sizes]
+        price = np.array([self._group_price(frames, v) for v in sizes])
+        pool = self.tables.group_pool(frames, node.index)
+        energy = pool.energy(price, np.array(most, np.int64))
+        found = self._narrow(pool, energy, area)
+        if found is not None and self.incumbent is None:
+            # any incumbent will do to drop most of the rows
+            index = found.pool.numbers_of(found.joint.points)
+            self._try_group(node, found, index, whole=False)
+            found = self._narrow(pool, energy, area)
+        if found is None:
+            return
+        self._try_group(node, found, found.pool.indices, whole=True)
+        if found.bound >= self._settler.cut:
+            return
+        index = found.pool.indices
+        middle = len(node.frames) // 2
+        for part in (node.frames[:middle], node.frames[middle:]):
+            child = self._box(part[0], index) if len(part) == 1 else Node(part, index=index)
+            self._push(found.bound, child)
+
+    def _group_price(self, frames: Sequence[Frame], v: int) -> float:
+        """Least price per word of a size variable's level over frames and sizes."""
+        level = self.hardware.sizes[v].level
+        return min(
+            float(np.nanmin(f.tables[v].price_pj[:, :3])) / f.architecture.levels[level].block_size
+            for f in frames
+        )
+
+    def _try_group(
+        self, node: Node, found: Narrowed, index: tuple[Ints, ...], *, whole: bool
+    ) -> None:
+        """Settle a design of the group's last frame, the one with the most PEs, with these rows."""
+        frame = self.hardware.frame(node.frames[-1])
+        point = frame.smallest(found.pool.need(found.joint.points))
+        if point is not None:
+            pool = self.tables.pool(frame, index)
+            low, high = self._range()
+            self._settler.explore(node.frames[-1], point, pool, (low, high) if whole else None)
+
+    def _narrow(self, pool: Pool, energy: Floats, area: float) -> Narrowed | None:
+        """Bound a node, and drop rows that cannot be in anything better than the incumbent.
+
+        None: the node holds nothing better.
+        """
+        factor = self.goal.factor(area)
+        points = pool.points(self._settler.weight, energy)
+        supports = self._settler.supports(points)
+        if math.isinf(supports.total[0]):
+            return None  # some layer has no mapping here
+        bound = polygon_minimum(supports, self.goal.mode) * factor
+        cut = self._settler.cut
+        if bound >= cut:
+            return None
+        if math.isfinite(cut) and factor > 0:
+            useful = np.empty(len(pool), np.bool_)
+            mark_useful(points, supports, self.goal.mode, cut / factor, useful)
+            pool, energy = pool.take(useful), energy[useful]
+            if (np.diff(pool.first) == 0).any():
+                return None
+        if len(pool) > _FEW:
+            return Narrowed(bound, pool, self._rough(pool.points(self._settler.weight, energy)))
+        order = pool.order()
+        pool, energy = pool.ordered(order), energy[order]
+        joint = joint_minimum(pool.points(self._settler.weight, energy), self.goal.mode)
+        assert joint is not None
+        bound = max(bound, joint.value * factor)
+        return None if bound >= cut else Narrowed(bound, pool, joint)
+
+    def _rough(self, points: Points) -> Joint:
+        """Return the best of the choices that the supports stand for."""
+        supports, weight = self._settler.supports(points), self._settler.weight
+        found = []
+        for k in range(supports.best.shape[1]):
+            chosen = supports.best[:, k].copy()
+            x = float(weight @ points.energy[chosen])
+            y = float(weight @ points.cycles[chosen])
+            found.append(Joint((x * y, x, y)[self.goal.mode], x, y, chosen))
+        return min(found, key=lambda joint: joint.value)
+
+    def _visit_box(self, node: Node, low: tuple[int, ...]) -> None:
+        number, high = node.frames[0], node.high
+        frame = self.hardware.frame(number)
+        area = frame.least_area(low, high) if self.goal.needs_area else 0.0
+        if self.goal.excludes_from(area) or frame.bits_at(low) > self.hardware.budget_bits:
+            return
+        if not np.isfinite(frame.least_price(low, high)).all():
+            return  # the chain has no price for any of these sizes
+        pool = self.tables.pool(frame, node.index) if node.pool is None else node.pool
+        found = self._narrow(pool, least_energy(frame, pool, low, high), area)
+        if found is None:
+            return
+        need = found.pool.need(found.joint.points)
+        point = tuple(max(int(a), b) for a, b in zip(need, low, strict=True))
+        self._settler.explore(number, point, found.pool, (low, high))
+        if found.bound >= self._settler.cut:
+            return
+        if low == high:
+            if not self._settler.is_settled(number, low):
+                self._open = min(self._open, found.bound)
+            return
+        self._split(replace(node, pool=found.pool, index=None), low, point, found)
+
+    def _split(
+        self, node: Node, low: tuple[int, ...], point: tuple[int, ...], found: Narrowed
+    ) -> None:
+        """Split a box where the price of what the choice needs rises most."""
+        frame, high = self.hardware.frame(node.frames[0]), node.high
+        able = [v for v in range(len(low)) if point[v] > low[v]]
+        if able:
+            rise = [0.0] * len(low)
+            accesses = self._settler.weight @ found.pool.rows.accesses[found.joint.points]
+            step = np.nan_to_num(frame.price_at(point) - frame.price_at(low)) * accesses
+            for column, more in zip(frame.columns, step, strict=True):
+                rise[column.size] += float(more)
+            v = max(able, key=lambda i: rise[i])
+            cut = point[v]
+        else:
+            # the choice fits the smallest hardware, which is yet no better by the model, or not
+            # possible: set it apart
+            v = max(range(len(low)), key=lambda i: high[i] - low[i])
+            cut = low[v] + 1
+        below, above = list(high), list(low)
+        below[v], above[v] = cut - 1, cut
+        self._push(found.bound, replace(node, high=tuple(below)))
+        self._push(found.bound, replace(node, low=tuple(above)))
+
+
+__all__ = ["TOLERANCE", "CoSearch", "Incumbent", "TooLarge"]

@@ -1,0 +1,262 @@
+"""Settling designs: the best mappings on one hardware, by the exact model, and the incumbent."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from dse.cosearch.frames import Frame, HardwareSpace
+from dse.cosearch.goal import Goal
+from dse.cosearch.hull import (
+    DELAY,
+    Joint,
+    Points,
+    Supports,
+    find_supports,
+    joint_minimum,
+    mark_useful,
+    new_supports,
+)
+from dse.cosearch.pool import Pool
+from dse.cosearch.tables import Tables
+from dse.domain.architecture import Architecture
+from dse.domain.mapping import Mapping, MappingBatch
+from dse.errors import SpecError
+from dse.evaluators.native import NativeEvaluator
+from dse.goals.design import Design, DesignMetrics, LayerMetrics
+from dse.space.search_space import SearchSpace
+from dse.space.variable import Values
+
+Floats = npt.NDArray[np.float64]
+
+#: Bounds are sums of many floats: what lies so close to the incumbent counts as equal.
+TOLERANCE = 1e-12
+#: Multipliers of cycles around the incumbent's energy per cycle, for the supports.
+_AROUND = (0.6, 0.8, 0.9, 0.96, 0.99, 1.0, 1.01, 1.04, 1.1, 1.25, 1.6)
+_SPREAD = np.array([1 / 256, 1 / 32, 1 / 8, 1 / 3, *_AROUND, 3.0, 8.0, 32.0, 256.0])
+#: Sizes around an incumbent that are tried.
+_RATIOS = (0.25, 0.5, 0.7, 0.85, 0.93, 0.97, 0.99, 1.01, 1.03, 1.07, 1.15, 1.4, 2.0, 4.0)
+#: Rows of all layers whose mappings are all compared by the model, on one hardware.
+_CLOSE = 3000
+
+
+#: Smallest and largest sizes.
+Box = tuple[tuple[int, ...], tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Incumbent:
+    """The best design found so far, by the exact model."""
+
+    design: Design
+    metrics: DesignMetrics
+    value: float
+
+
+class Settler:
+    """Finds the best design on one hardware or another, and keeps the best of all.
+
+    Attributes:
+        incumbent: that one; None before there is one.
+        designs: how many pieces of hardware were settled by the model.
+    """
+
+    def __init__(
+        self, space: SearchSpace, goal: Goal, hardware: HardwareSpace, tables: Tables
+    ) -> None:
+        self._space, self._goal, self._hardware, self._tables = space, goal, hardware, tables
+        self._evaluator = NativeEvaluator(space.timeloop_version)
+        self._settled: set[tuple[int, ...]] = set()
+        self.weight = np.array([layer.count for layer in space.workload], np.float64)
+        self.incumbent: Incumbent | None = None
+        self.designs = 0
+
+    @property
+    def value(self) -> float:
+        """The incumbent's value, infinite without one."""
+        return self.incumbent.value if self.incumbent else math.inf
+
+    @property
+    def cut(self) -> float:
+        """Bounds from here on cannot improve the incumbent."""
+        exact = self._goal.mode == DELAY and not self._goal.times_area
+        return self.value if exact else self.value * (1.0 - TOLERANCE)
+
+    def supports(self, points: Points) -> Supports:
+        """Return the supports of points, around the incumbent."""
+        if self.incumbent is not None:
+            ratio = self.incumbent.metrics.energy_pj / self.incumbent.metrics.cycles
+        else:
+            known = points.energy[np.isfinite(points.energy)]
+            ratio = float(known.mean() / points.cycles.mean()) if len(known) else 1.0
+        found = new_supports(len(self.weight), np.concatenate([[0.0], ratio * _SPREAD]))
+        find_supports(points, found)
+        return found
+
+    def is_settled(self, number: int, point: tuple[int, ...]) -> bool:
+        """Whether it is certain that a hardware holds nothing better than the incumbent."""
+        return (number, *point) in self._settled
+
+    def explore(self, number: int, point: tuple[int, ...], pool: Pool, whole: Box | None) -> None:
+        """Find the best choice on one hardware, and take it when the exact model says better.
+
+        When it is, hardware around it is tried with the same rows: a good incumbent early on
+        spares nodes.
+
+        Args:
+            number: of the frame.
+            point: its sizes.
+            pool: rows of the frame.
+            whole: the box on whose hardware these rows are all that matter; None: they are not.
+        """
+        if self._attempt(number, point, pool, whole):
+            while (better := self._step(number, point, pool)) is not None:
+                point = better
+                self._attempt(number, point, pool, whole)
+
+    def _step(self, number: int, point: tuple[int, ...], pool: Pool) -> tuple[int, ...] | None:
+        """Return the best of the sizes around a point where it beats the incumbent."""
+        frame = self._hardware.frame(number)
+        best, value = None, self.value * (1.0 - 1e-9)
+        for v, table in enumerate(frame.tables):
+            for ratio in _RATIOS:
+                index = round((point[v] + 1) * ratio) - 1
+                index = max(min(index, len(table.bits) - 1), 0)
+                if index == point[v]:
+                    continue
+                moved = (*point[:v], index, *point[v + 1 :])
+                found = self._predict(frame, moved, pool)
+                if found is not None and found[0] < value:
+                    value = found[0]
+                    need = pool.rows.need[found[1].points].max(axis=0, initial=0)
+                    best = tuple(int(i) for i in need)
+        return best
+
+    def _predict(
+        self, frame: Frame, point: tuple[int, ...], pool: Pool
+    ) -> tuple[float, Joint] | None:
+        """Return the least value on one hardware, and the choice."""
+        price = frame.price_at(point)
+        if not np.isfinite(price).all():
+            return None
+        energy = pool.energy(price, np.array(point, np.int64))
+        joint = joint_minimum(pool.points(self.weight, energy), self._goal.mode)
+        if joint is None:
+            return None
+        return joint.value * self._goal.factor(self._area(frame, point)), joint
+
+    def _attempt(self, number: int, point: tuple[int, ...], pool: Pool, whole: Box | None) -> bool:
+        """Settle one hardware by the exact model; return whether it is the new incumbent."""
+        key = (number, *point)
+        inside = whole is not None and all(
+            low <= place <= high for low, place, high in zip(whole[0], point, whole[1], strict=True)
+        )
+        if key in self._settled:
+            return False
+        frame = self._hardware.frame(number)
+        found = self._predict(frame, point, pool)
+        architecture = None
+        values = self._hardware.values(frame, point)
+        if found is not None and found[0] < self.cut:
+            architecture = self._build(values)
+        if found is None or architecture is None:
+            if inside:
+                self._settled.add(key)
+            return False
+        self.designs += 1
+        before = self.value
+        self._offer(values, architecture, frame, [[r] for r in found[1].points], pool)
+        # rows may stand for mappings that the model prices a little higher, by its rounding: of
+        # those that are still in question all mappings are compared
+        choices = self._in_question(frame, point, pool)
+        if sum(map(len, choices)) <= _CLOSE:
+            if all(choices):
+                self._offer(values, architecture, frame, choices, pool)
+            if inside:
+                self._settled.add(key)
+        return self.value < before
+
+    def _in_question(self, frame: Frame, point: tuple[int, ...], pool: Pool) -> list[list[int]]:
+        """Return, by layer, the rows that may be in something better on one hardware."""
+        energy = pool.energy(frame.price_at(point), np.array(point, np.int64))
+        points = pool.points(self.weight, energy)
+        useful = np.empty(len(pool), np.bool_)
+        factor = self._goal.factor(self._area(frame, point)) or 1.0
+        mark_useful(points, self.supports(points), self._goal.mode, self.cut / factor, useful)
+        rows = np.flatnonzero(useful)
+        layer = np.searchsorted(pool.first, rows, side="right") - 1
+        return [rows[layer == n].tolist() for n in range(len(self._tables.layers))]
+
+    def _area(self, frame: Frame, point: tuple[int, ...]) -> float:
+        return frame.least_area(point, point) if self._goal.needs_area else 0.0
+
+    def _build(self, values: Values) -> Architecture | None:
+        """Return the priced hardware; None where there is none, or it is too large."""
+        try:
+            architecture = self._space.architecture(values)
+        except SpecError:
+            return None
+        return architecture if self._goal.admits(architecture.area_um2) else None
+
+    def _offer(
+        self,
+        values: Values,
+        architecture: Architecture,
+        frame: Frame,
+        choices: Sequence[Sequence[int]],
+        pool: Pool,
+    ) -> None:
+        """Take the best of these rows' mappings, by the exact model, when it is better."""
+        parts: list[MappingBatch] = []
+        points = []
+        for n, layer in enumerate(self._space.workload):
+            table = self._tables.layers[n]
+            numbers = pool.rows.index[choices[n]].tolist()
+            batch = MappingBatch.of([table.mapping(frame, i) for i in numbers])
+            m = self._evaluator.evaluate(architecture, layer.problem, batch)
+            above = np.flatnonzero(m.cycles > pool.rows.cycles[choices[n]])
+            others = [x for r in above for x in table.variants(frame, numbers[r])]
+            if others:
+                batch = MappingBatch.concatenate([batch, MappingBatch.of(others)])
+                m = self._evaluator.evaluate(architecture, layer.problem, batch)
+            kept = np.flatnonzero(m.valid)
+            kept = kept[np.lexsort((m.energy_pj[kept], m.cycles[kept]))]
+            parts.append(batch.take(kept))
+            points.append((m.energy_pj[kept], m.cycles[kept]))
+        first = np.cumsum([0, *(len(e) for e, _ in points)]).astype(np.int64)
+        energy, cycles = (np.concatenate(column) for column in zip(*points, strict=True))
+        joint = joint_minimum(Points(first, self.weight, energy, cycles), self._goal.mode)
+        if joint is None:
+            return
+        mappings = tuple(
+            part[int(r - start)] for part, r, start in zip(parts, joint.points, first, strict=False)
+        )
+        metrics = self._metrics(architecture, mappings)
+        value = self._goal.objective(metrics)
+        if value < self.value:
+            self.incumbent = Incumbent(Design(values, mappings), metrics, value)
+
+    def _metrics(self, architecture: Architecture, mappings: tuple[Mapping, ...]) -> DesignMetrics:
+        layers = []
+        for layer, mapping in zip(self._space.workload, mappings, strict=True):
+            m = self._evaluator.evaluate(architecture, layer.problem, MappingBatch.of([mapping]))
+            assert m.valid[0], (layer, mapping)
+            layers.append(
+                LayerMetrics(
+                    layer.name,
+                    layer.count,
+                    float(m.cycles[0]),
+                    float(m.energy_pj[0]),
+                    float(m.utilization[0]),
+                )
+            )
+        return DesignMetrics.of(
+            tuple(layers),
+            self._space.workload.macs,
+            architecture.compute.instances,
+            architecture.area_um2,
+        )

@@ -1,0 +1,137 @@
+"""Constraints of a mapspace: what each level of an architecture may do.
+
+The words are those of Timeloop's mapper constraints: per storage level, which tensors are kept
+or bypassed, which dimensions may have temporal and spatial factors and how large, which factors
+are fixed, and which permutations are. What is not constrained is free.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from dse.domain.problem import SHAPES, Problem
+from dse.errors import SpecError
+
+
+@dataclass(frozen=True)
+class LoopConstraint:
+    """Constraints on the temporal loops of a level, or on its spatial loops.
+
+    Attributes:
+        dimensions: dimensions that may have a factor above 1; None = all.
+        factors: fixed factors by dimension (0 = the whole problem bound).
+        max_factors: largest factor by dimension.
+        permutation: loop order, **innermost first**. Listed dimensions are fixed as the inner
+            loops in this order; when all dimensions that may have a factor are listed, the
+            order is fixed. None = free.
+    """
+
+    dimensions: tuple[str, ...] | None = None
+    factors: Mapping[str, int] = field(default_factory=dict)
+    max_factors: Mapping[str, int] = field(default_factory=dict)
+    permutation: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class SpatialConstraint(LoopConstraint):
+    """Constraints on spatial loops: ``x`` and ``y`` list who may run along which axis.
+
+    A dimension in both may take either. None = all of ``dimensions`` (on an axis with fan-out).
+    """
+
+    x: tuple[str, ...] | None = None
+    y: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class LevelConstraint:
+    """Constraints of one storage level.
+
+    ``keep`` and ``bypass`` name tensors; a tensor in neither is free to be kept or bypassed
+    (the outermost level keeps it). The three ``no_`` directives name tensors too.
+    """
+
+    keep: tuple[str, ...] = ()
+    bypass: tuple[str, ...] = ()
+    temporal: LoopConstraint = field(default_factory=LoopConstraint)
+    spatial: SpatialConstraint = field(default_factory=SpatialConstraint)
+    no_temporal_reuse: tuple[str, ...] = ()
+    no_multicast: tuple[str, ...] = ()
+    no_link_transfer: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        both = set(self.keep) & set(self.bypass)
+        if both:
+            raise SpecError(f"constraint: tensor '{min(both)}' is both kept and bypassed")
+
+
+#: Constraints of a whole architecture, by storage-level name; a level that is absent is free.
+Constraints = Mapping[str, LevelConstraint]
+
+
+#: Dimensions of the convolutional shapes. Constraints written in their words hold for every
+#: layer: a dimension that a problem has not is one that it runs once.
+_CONVOLUTION = frozenset("RSPQCKGN")
+#: A matrix product in the words of a 1 x 1 convolution: rows are pixels, inner products channels.
+_AS_GEMM = {"P": "M", "K": "N", "C": "K", "Inputs": "A", "Weights": "B", "Outputs": "Z"}
+_AS_BATCHED_GEMM = {**_AS_GEMM, "G": "H"}
+
+
+def for_problem(constraints: Constraints, problem: Problem) -> Constraints:
+    """Return the constraints in the words of the problem.
+
+    Dimensions of convolutions that the problem lacks are dropped; for the built-in matrix
+    products, constraints on Weights, Inputs and Outputs are renamed to theirs. Other names stay:
+    the mapspace refuses those that it does not know.
+    """
+    renamed: Mapping[str, str] = {}
+    for name, words in (("gemm", _AS_GEMM), ("batched-gemm", _AS_BATCHED_GEMM)):
+        if problem.shape == SHAPES[name] and _speaks_of_convolutions(constraints):
+            renamed = words
+    known = {*problem.dimensions, *problem.tensors}
+    if renamed:
+        dropped = _CONVOLUTION - renamed.keys()
+    else:
+        dropped = _CONVOLUTION - known
+    if not renamed and not dropped:
+        return constraints
+
+    def translate(names: Iterable[str]) -> tuple[str, ...]:
+        return tuple(renamed.get(name, name) for name in names if name not in dropped)
+
+    def factors(of: Mapping[str, int]) -> dict[str, int]:
+        return {renamed.get(k, k): v for k, v in of.items() if k not in dropped}
+
+    def optional(names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        return None if names is None else translate(names)
+
+    def loops(of: LoopConstraint) -> dict[str, object]:
+        return {
+            "dimensions": optional(of.dimensions),
+            "factors": factors(of.factors),
+            "max_factors": factors(of.max_factors),
+            "permutation": optional(of.permutation),
+        }
+
+    return {
+        level: replace(
+            c,
+            **{key: translate(getattr(c, key)) for key in _TENSOR_LISTS},
+            temporal=LoopConstraint(**loops(c.temporal)),  # type: ignore[arg-type]
+            spatial=SpatialConstraint(
+                **loops(c.spatial),  # type: ignore[arg-type]
+                x=optional(c.spatial.x),
+                y=optional(c.spatial.y),
+            ),
+        )
+        for level, c in constraints.items()
+    }
+
+
+_TENSOR_LISTS = ("keep", "bypass", "no_temporal_reuse", "no_multicast", "no_link_transfer")
+
+
+def _speaks_of_convolutions(constraints: Constraints) -> bool:
+    named = {t for c in constraints.values() for key in _TENSOR_LISTS for t in getattr(c, key)}
+    return bool(named) and named <= {"Weights", "Inputs", "Outputs"}

@@ -1,0 +1,59 @@
+"""What a search can prove of the best that it found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+#: A smaller relative gap is rounding: energies are added in different orders.
+OPTIMAL_WITHIN = 1e-11
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What a mapper can prove of the mapping that it found.
+
+    Attributes:
+        value: of the objective, by the mapper's evaluator.
+        bound: no mapping of the mapspace has a lower value under the native model; None where
+            nothing is known.
+        assumed: what the bound holds for.
+        nodes: partial mappings that were looked at.
+        complete: whether the search came to its end, or a limit stopped it.
+    """
+
+    value: float
+    bound: float | None
+    assumed: str
+    nodes: int
+    complete: bool
+
+    @property
+    def gap(self) -> float | None:
+        """How far the value may lie above the optimum, relative to the value; None: unknown."""
+        if self.bound is None or not np.isfinite(self.value):
+            return None
+        return max(0.0, 1.0 - self.bound / self.value) if self.value > 0 else 0.0
+
+    @property
+    def optimal(self) -> bool:
+        """Whether nothing better exists, up to the last digits of float sums."""
+        return self.gap is not None and self.gap <= OPTIMAL_WITHIN
+
+    def found(self, value: float) -> Certificate:
+        """Return the certificate once a mapping of that value is known, too."""
+        bound = None if self.bound is None else min(self.bound, value)
+        return replace(self, value=min(self.value, value), bound=bound)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the certificate as plain data."""
+        return {
+            "optimal": self.optimal,
+            "gap": self.gap,
+            "bound": self.bound if self.bound is not None and np.isfinite(self.bound) else None,
+            "assumed": self.assumed,
+            "nodes": self.nodes,
+            "complete": self.complete,
+        }

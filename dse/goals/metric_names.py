@@ -1,0 +1,77 @@
+"""The metrics that objectives and constraints may be made of, by name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from dse.domain.problem import Problem
+from dse.goals.design import DesignMetrics
+from dse.goals.metrics import Metrics
+
+#: Every name with its unit and meaning.
+METRIC_NAMES = {
+    "cycles": "cycles of one inference",
+    "energy_pj": "energy of one inference, pJ",
+    "energy_uj": "the same in uJ",
+    "edp": "energy x delay, pJ x cycle",
+    "area_um2": "area of the accelerator, um^2",
+    "area_mm2": "the same in mm^2",
+    "utilization": "fraction of MACs x cycles that compute",
+    "delay_ns": "duration of one inference, ns",
+    "gflops": "multiplications and additions per ns",
+    "power_w": "energy over duration, W",
+}
+#: What hardware takes, with its meaning; a constraint may bound it from above.
+RESOURCES = {
+    "pes": "MAC units",
+    "on_chip_bytes": "storage but DRAM, all instances",
+    "noc_words_per_cycle": "what the outermost on-chip level delivers",
+}
+#: Those that need the clock.
+TIMED = frozenset({"delay_ns", "gflops", "power_w"})
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What the timed metrics of mappings need beyond `dse.evaluators.base.Metrics`.
+
+    Attributes:
+        operations: multiplications and additions of the problem.
+        clock_ns: period of the clock; None where it is not known: timed metrics are NaN then.
+    """
+
+    operations: int
+    clock_ns: float | None
+
+
+def operations(problem: Problem) -> int:
+    """Multiplications and additions of a problem: the first of each sum needs no addition."""
+    outputs = sum(problem.tensor_size(t) for t, written in enumerate(problem.read_write) if written)
+    return 2 * problem.macs - outputs
+
+
+def of_mappings(metrics: Metrics, scale: Scale) -> dict[str, Any]:
+    """Return all metrics of B mappings by name, arrays ``(B,)``."""
+    return _named(metrics, scale)
+
+
+def of_design(metrics: DesignMetrics) -> dict[str, Any]:
+    """Return all metrics of a design by name."""
+    return _named(metrics, Scale(metrics.operations, metrics.clock_ns))
+
+
+def _named(m: Metrics | DesignMetrics, scale: Scale) -> dict[str, Any]:
+    delay_ns = m.cycles * (float("nan") if scale.clock_ns is None else scale.clock_ns)
+    return {
+        "cycles": m.cycles,
+        "energy_pj": m.energy_pj,
+        "energy_uj": m.energy_pj * 1e-6,
+        "edp": m.edp,
+        "area_um2": m.area_um2,
+        "area_mm2": m.area_um2 * 1e-6,
+        "utilization": m.utilization,
+        "delay_ns": delay_ns,
+        "gflops": scale.operations / delay_ns,
+        "power_w": m.energy_pj / delay_ns * 1e-3,
+    }

@@ -1,0 +1,372 @@
+"""What a label can become at best, when that is not good enough, and which labels beat others."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from dse.jit import inner
+from dse.mappers.exact.labels import (
+    BELOW,
+    BOUND_A,
+    CYCLES,
+    ENERGY,
+    FIRST,
+    GRID_LEVEL,
+    MIXED,
+    MOVES,
+    REST,
+    RUN,
+    STATUS,
+    WINDOW,
+    Draft,
+    Labels,
+    window_at,
+)
+from dse.mappers.exact.tables import Int, Stage, Tables
+from dse.mappers.exact.ways import best_way, term_energy
+
+Floats = npt.NDArray[np.float64]
+
+#: What is minimised.
+EDP, ENERGY_ONLY, DELAY, FRONT = range(4)
+#: Float sums of the search and of the model differ by less than this, relatively.
+ROUNDING = 1e-12
+
+
+class Goal(NamedTuple):
+    """What is minimised, and what is known to be reachable."""
+
+    kind: int
+    limit: float  # labels whose least value lies above are dropped
+    cycles: Floats  # (P,) reachable points, for FRONT
+    energy: Floats  # (P,)
+    most_cycles: float  # labels of more cycles are dropped: no use for them
+
+
+@inner
+def value_of(kind: int, cycles: float, energy: float) -> float:
+    """Objective of one point."""
+    if kind == EDP:
+        return cycles * energy
+    return energy if kind == ENERGY_ONLY else cycles
+
+
+@inner
+def hopeless(goal: Goal, cycles: float, energy: float) -> bool:
+    """Whether nothing of at least so many cycles and so much energy is wanted."""
+    if goal.kind == FRONT:
+        for p in range(goal.cycles.shape[0]):
+            if goal.cycles[p] <= cycles and goal.energy[p] <= energy * (1.0 - ROUNDING):
+                return True
+        return cycles > goal.most_cycles
+    return value_of(goal.kind, cycles, energy) * (1.0 - ROUNDING) >= goal.limit
+
+
+@inner
+def _flow_bound(t: Tables, x: Draft, stage: Stage, f: int, tile: int) -> float:
+    """Least energy of a flow that is not settled, with spatial loops outside the stage."""
+    v = x.value
+    grid, tensor, low, high = x.bits[3], t.tensor[f], t.low[f], t.high[f]
+    words: float = v[FIRST + f]
+    at = window_at(t, f)
+    rest: float = t.rest[tensor, tile]
+    outer = t.outside[tile] if low < 0 or x.bits[0] >> f & 1 else rest
+    parts_so_far: float = v[FIRST + t.low.shape[0] + f]
+    linked = at >= 0 and (x.bits[2] != 0 or v[at + GRID_LEVEL] >= 0.0)
+    if linked:
+        parts_so_far = _parts_without_windows(t, f, grid)
+    parts = outer if high <= stage.level else rest
+    content: float = words * parts_so_far * t.used[grid, high + 1] * parts
+    per: float = t.share[high] / t.block[high]
+    energy: float
+    if t.read_write[tensor]:
+        energy = content * per * t.update_pj[high]
+        energy += max(0.0, content - t.total[tensor] * t.spread[high]) * per * t.read_pj[high]
+    else:
+        energy = content * per * t.read_pj[high]
+    if low < 0:
+        return energy
+    fills: float = words * t.used[grid, low + 1] * outer
+    if t.read_write[tensor]:
+        fills -= t.total[tensor] * t.spread[low]
+    elif at >= 0:
+        fills = (fills / t.fan[grid, low + 1] if linked else fills) - t.spread[low]
+    per = t.share[low] / t.block[low] * t.fill_pj[low]
+    return energy + max(0.0, fills) * per
+
+
+@inner
+def _parts_without_windows(t: Tables, f: int, grid: int) -> float:
+    """Parts into which a window spreads along rows that are no windows; 0 among MACs."""
+    parts = 1.0
+    for u in range(t.low[f] + 1, t.high[f] + 1):
+        for d in range(t.bound.shape[0]):
+            q = t.row[t.tensor[f], d]
+            if u == 0 and t.factor[grid, u, d] > 1:
+                parts = 0.0
+            elif q >= 0 and t.window[t.tensor[f], q] < 0:
+                parts *= t.factor[grid, u, d]
+    return parts
+
+
+@inner
+def _flow_term(t: Tables, x: Draft, f: int, k: int) -> None:
+    """Write the energy of an open flow as a function of what the loops outside multiply it by.
+
+    No spatial loops are outside.
+    """
+    v, term = x.value, x.term
+    grid, tensor, low, high = x.bits[3], t.tensor[f], t.low[f], t.high[f]
+    at = window_at(t, f)
+    parts: float = v[FIRST + t.low.shape[0] + f]
+    linked = at >= 0 and (x.bits[2] != 0 or v[at + GRID_LEVEL] >= 0.0)
+    if linked:
+        parts = _parts_without_windows(t, f, grid)
+    per: float = t.share[high] / t.block[high]
+    content = v[FIRST + f] * parts * t.used[grid, high + 1] * per
+    term[k, 1] = term[k, 2] = term[k, 3] = term[k, 4] = 0.0
+    if t.read_write[tensor]:
+        term[k, 0] = content * t.update_pj[high]
+        term[k, 1] = content * t.read_pj[high]
+        again = t.part[grid, tensor, high] * t.used[grid, high + 1]
+        term[k, 2] = again * per * t.read_pj[high]
+    else:
+        term[k, 0] = content * t.read_pj[high]
+    term[k, 5] = tensor
+    if low < 0:
+        return
+    per = t.share[low] / t.block[low] * t.fill_pj[low]
+    fills = v[FIRST + f] * t.used[grid, low + 1]
+    if t.read_write[tensor]:
+        term[k, 4] = t.part[grid, tensor, low] * t.used[grid, low + 1] * per
+    elif at >= 0:
+        fills = fills / t.fan[grid, low + 1] if linked else fills
+        term[k, 4] = t.spread[low] * per
+    term[k, 3] = fills * per
+
+
+@inner
+def _together(t: Tables, x: Draft, stage: Stage, tile: int) -> float:
+    """Least energy of all open flows, in the way that is best for all of them."""
+    v = x.value
+    outside = t.outside[tile]
+    inside = stage.level + (0 if stage.spatial else 1)
+    energy = 0.0
+    at_rest = Int(0)
+    for f in range(t.low.shape[0]):
+        if t.low[f] >= inside or x.bits[1] >> f & 1:
+            continue
+        _flow_term(t, x, f, at_rest)
+        at = window_at(t, f)
+        if t.low[f] < 0 or x.bits[0] >> f & 1:
+            energy += term_energy(x, at_rest, outside)
+        elif at >= 0 and v[at + STATUS] != REST:
+            # loops over other rows multiply what a window has got so far
+            run: float = x.slide[t.tensor[f], Int(v[at + RUN]), 1]
+            energy += term_energy(x, at_rest, outside * run)
+        else:
+            at_rest += 1
+    return energy + best_way(x, at_rest) if at_rest > 0 else energy
+
+
+@inner
+def _transfer_cycles(t: Tables, x: Draft, stage: Stage, k: int, tile: int) -> float:
+    """Least cycles in which a level of limited bandwidth moves its words."""
+    v = x.value
+    flows, tensors = t.low.shape[0], t.total.shape[0]
+    reads: float = stage.loads[t.limited[k], 0, tile]
+    writes: float = stage.loads[t.limited[k], 1, tile]
+    at = FIRST + 2 * flows + 2 * tensors * t.limited[k]
+    for tensor in range(tensors):
+        reads += v[at + 2 * tensor]
+        writes += v[at + 2 * tensor + 1]
+    inside = stage.level + (0 if stage.spatial else 1)
+    for f in range(flows if stage.last_spatial else 0):
+        low, high, tensor = t.low[f], t.high[f], t.tensor[f]
+        if low >= inside or x.bits[1] >> f & 1 or k not in (low, high):
+            continue
+        at = window_at(t, f)
+        if low < 0 or x.bits[0] >> f & 1:
+            words = v[FIRST + f] * t.outside[tile]
+        elif at >= 0 and v[at + STATUS] != REST:
+            words = v[FIRST + f] * t.outside[tile] * x.slide[tensor, Int(v[at + RUN]), 1]
+        else:
+            words = v[FIRST + f] * t.moves[tensor, tile]
+        if high == k:
+            parts = v[FIRST + flows + f]
+            if at >= 0 and (x.bits[2] != 0 or v[at + GRID_LEVEL] >= 0.0):
+                parts = _parts_without_windows(t, f, x.bits[3])
+            if t.read_write[tensor]:
+                writes += words * parts
+                reads += max(0.0, words * parts - t.part[x.bits[3], tensor, high])
+            else:
+                reads += words * parts
+        elif t.read_write[tensor]:
+            writes += max(0.0, words - t.part[x.bits[3], tensor, low])
+        else:
+            # shares of a window on a grid are rounded down
+            writes += max(0.0, words / t.fan[x.bits[3], low + 1] - 1.0) if at >= 0 else words
+    both = (reads + writes) / t.bandwidth[2, k]
+    return float(max(both, reads / t.bandwidth[0, k], writes / t.bandwidth[1, k]))
+
+
+@inner
+def set_bound(t: Tables, goal: Goal, x: Draft, stage: Stage, tile: int) -> None:
+    """Set least energy and cycles of what the draft, at a tile after a stage, can become.
+
+    The ways of the tile are in the draft where no spatial loops are outside.
+    """
+    grid = x.bits[3]
+    energy = x.value[ENERGY] + t.macs * t.mac_pj + stage.later[tile]
+    inside = stage.level + (0 if stage.spatial else 1)
+    if stage.last_spatial:
+        if goal.kind != DELAY:
+            energy += _together(t, x, stage, tile)
+    else:
+        for f in range(t.low.shape[0]):
+            if t.low[f] < inside and not x.bits[1] >> f & 1:
+                energy += _flow_bound(t, x, stage, f, tile)
+    cycles = max(x.value[CYCLES], t.macs / (t.used[grid, 0] * stage.widest))
+    for k in range(t.limited.shape[0]):
+        if t.limited[k] >= 0:
+            cycles = max(cycles, _transfer_cycles(t, x, stage, k, tile))
+    x.bound[0] = energy + t.leak[grid] * cycles
+    x.bound[1] = cycles + t.latency
+
+
+@inner
+def _at_most(one: float, leak: float, other: float, other_leak: float, cycles: float,
+             other_cycles: float, at: float) -> bool:  # fmt: skip
+    """Whether energy with leakage is no larger, should the rest take ``at`` cycles."""
+    return one + leak * max(cycles, at) <= (other + other_leak * max(other_cycles, at)) * (
+        1.0 + 1e-15
+    )
+
+
+@inner
+def beats(
+    t: Tables, goal: Goal, stage: Stage, v: Floats, grid: int, w: Floats, other: int, settled: int
+) -> bool:
+    """Whether label ``v`` on ``grid`` is at least as good as ``w`` on ``other``.
+
+    Both have the same tile, moved and settled flows, and ``v`` is not loose.
+    """
+    flows = t.low.shape[0]
+    if not stage.last_spatial and grid != other:
+        return False
+    if goal.kind != ENERGY_ONLY and v[CYCLES] > w[CYCLES]:
+        return False
+    if goal.kind != DELAY and (grid == other or not t.leaks):
+        if v[ENERGY] > w[ENERGY]:
+            return False
+        if t.leaks and v[CYCLES] > w[CYCLES]:
+            return False
+    elif goal.kind != DELAY:
+        one, two = t.leak[grid], t.leak[other]
+        for at in (v[CYCLES], w[CYCLES], goal.most_cycles):
+            if not _at_most(v[ENERGY], one, w[ENERGY], two, v[CYCLES], w[CYCLES], at):
+                return False
+    for f in range(flows):
+        if t.low[f] > stage.level or settled >> f & 1:
+            continue
+        if t.low[f] == stage.level and stage.spatial:
+            continue
+        if v[FIRST + f] > w[FIRST + f] or v[FIRST + flows + f] > w[FIRST + flows + f]:
+            return False
+        if grid != other and not _grid_as_good(t, f, grid, other):
+            return False
+        at = window_at(t, f)
+        if at >= 0 and not _window_as_good(v, w, at, grid == other):
+            return False
+    if goal.kind == ENERGY_ONLY and not t.leaks:
+        return True
+    tensors = t.total.shape[0]
+    for k in range(t.limited.shape[0]):
+        if t.limited[k] < 0 or settled & t.touching[k] == t.touching[k]:
+            continue
+        at = FIRST + 2 * flows + 2 * tensors * t.limited[k]
+        reads = writes = 0.0
+        for i in range(tensors):
+            reads += w[at + 2 * i] - v[at + 2 * i]
+            writes += w[at + 2 * i + 1] - v[at + 2 * i + 1]
+        if reads < 0.0 or writes < 0.0:
+            return False
+    return True
+
+
+@inner
+def _grid_as_good(t: Tables, f: int, grid: int, other: int) -> bool:
+    """Whether a flow costs no more on one grid than on the other, words and parts being equal."""
+    for s in (t.low[f], t.high[f]):
+        if s < 0:
+            continue
+        if t.used[grid, s + 1] > t.used[other, s + 1]:
+            return False
+        tensor = t.tensor[f]
+        if t.read_write[tensor] and t.part[grid, tensor, s] < t.part[other, tensor, s]:
+            return False
+    return True
+
+
+@inner
+def _window_as_good(v: Floats, w: Floats, at: int, same_grid: bool) -> bool:
+    """Whether the window of one label moves on as that of the other does."""
+    on_grid = v[at + GRID_LEVEL] >= 0.0 or w[at + GRID_LEVEL] >= 0.0
+    if (on_grid or v[at + BOUND_A] > 0.0 or w[at + BOUND_A] > 0.0) and not same_grid:
+        return False
+    settled = v[at + STATUS] == MOVES and w[at + STATUS] == MOVES
+    if v[at + STATUS] == MIXED and w[at + STATUS] == MIXED and not on_grid:
+        settled = True
+    last = STATUS if not settled else Int(-1)
+    for i in range(last + 1):
+        if v[at + i] != w[at + i]:
+            return False
+    for i in range(STATUS + 1, WINDOW):
+        if i == BELOW and settled:
+            continue
+        if (i > BELOW and not on_grid) or v[at + i] == w[at + i]:
+            continue
+        return False
+    return True
+
+
+@inner
+def keep_label(
+    t: Tables, goal: Goal, stage: Stage, x: Draft, out: Labels, first: int, count: int, tile: int
+) -> int:
+    """Append the draft to the labels ``first .. count`` of its tile unless one beats it.
+
+    Those that it beats are marked as dead. Returns the new count.
+    """
+    moved, settled, loose, grid = x.bits[0], x.bits[1], x.bits[2], x.bits[3]
+    for i in range(first, count):
+        if (
+            out.alive[i]
+            and out.moved[i] == moved
+            and out.settled[i] == settled
+            and (not out.loose[i] or not t.exact)
+            and beats(t, goal, stage, out.value[i], out.grid[i], x.value, grid, settled)
+        ):
+            return count
+    if not loose or not t.exact:
+        for i in range(first, count):
+            if (
+                out.alive[i]
+                and out.moved[i] == moved
+                and out.settled[i] == settled
+                and beats(t, goal, stage, x.value, grid, out.value[i], out.grid[i], settled)
+            ):
+                out.alive[i] = False
+    out.tile[count] = tile
+    out.grid[count] = grid
+    out.moved[count] = moved
+    out.settled[count] = settled
+    out.loose[count] = loose != 0
+    out.alive[count] = True
+    out.bound[count, 0], out.bound[count, 1] = x.bound[0], x.bound[1]
+    for i in range(x.value.shape[0]):
+        out.value[count, i] = x.value[i]
+    return count + 1

@@ -1,0 +1,328 @@
+"""From a mapspace to the best mapping and its certificate, over all keep/bypass patterns."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+import numpy.typing as npt
+
+from dse.domain.architecture import Architecture
+from dse.domain.constraints import Constraints
+from dse.domain.mapping import MappingBatch
+from dse.domain.problem import Problem
+from dse.evaluators.native import NativeEvaluator
+from dse.goals.certificate import OPTIMAL_WITHIN, Certificate
+from dse.mappers.exact.bounds import DELAY, EDP, ENERGY_ONLY, FRONT, ROUNDING, Goal
+from dse.mappers.exact.labels import Floats
+from dse.mappers.exact.layout import Layout
+from dse.mappers.exact.search import KINDS, Found, Progress, least_value, search
+from dse.mappers.exact.tables import Flags, TooLargeError
+from dse.mapspace.sampling import sample_valid
+from dse.mapspace.space import Mapspace
+from dse.model import arrays as a
+
+#: Keep/bypass patterns beyond which no bound is looked for.
+MOST_PATTERNS = 4096
+#: Labels per stage of the dive that looks for something better than what the heuristics found,
+#: and the samples that it may take where it finds bounds only.
+BEAM, DIVE_SAMPLES = 2000, 16
+#: Most points confirmed at a time.
+_BATCH = 256
+_ASSUMED = "perfect factors, the mapspace's constraints, the native model of timeloop {}"
+
+
+@dataclass(frozen=True, eq=False)
+class Front:
+    """Mappings that no other equals in both cycles and energy, by cycles, exactly priced."""
+
+    cycles: Floats
+    energy_pj: Floats
+    mappings: MappingBatch | None
+
+
+def patterns(space: Mapspace) -> list[Flags]:
+    """Return all keep/bypass patterns ``(L, T)`` of a mapspace.
+
+    Raises:
+        TooLargeError: there are too many.
+    """
+    keep = space.arrays.keep
+    free = np.argwhere(keep == 2)
+    if 1 << len(free) > MOST_PATTERNS:
+        raise TooLargeError(f"2^{len(free)} keep/bypass patterns, at most {MOST_PATTERNS}")
+    result = []
+    for bits in product((True, False), repeat=len(free)):
+        pattern = keep != 0
+        for (s, t), bit in zip(free, bits, strict=True):
+            pattern[s, t] = bit
+        if pattern.any(axis=0).all():
+            result.append(pattern)
+    return result
+
+
+def goal_of(kind: int, layout: Layout, limit: float, points: tuple[Floats, Floats]) -> Goal:
+    """Build the goal of a search that knows a value to undercut."""
+    t = layout.tables
+    least = t.macs * t.mac_pj + float(layout.stages[0].later[0])
+    most = math.inf
+    if kind == EDP and least > 0:
+        most = limit / least
+    elif kind == DELAY:
+        most = limit
+    elif kind == ENERGY_ONLY and t.leaks:
+        most = limit / float(t.leak[0])
+    return Goal(kind, limit, points[0], points[1], min(most, 1e300))
+
+
+def prove(
+    space: Mapspace,
+    architecture: Architecture,
+    kind: str,
+    version: str,
+    *,
+    gap: float,
+    threads: int,
+    best: float,
+    samples: int,
+    confirm: Callable[[MappingBatch], float],
+    late: Callable[[int], bool],
+    tell: Callable[[float, float], None],
+) -> Certificate:
+    """Search the whole space and price what may be the best of it.
+
+    Args:
+        space: what is searched.
+        architecture: the hardware.
+        kind: a key of :data:`dse.mappers.exact.search.KINDS`.
+        version: of Timeloop.
+        gap: relative gap at which the proof may stop.
+        threads: workers.
+        best: the least value known.
+        samples: mappings that ``confirm`` may be given in all.
+        confirm: prices mappings; returns the least value known.
+        late: whether to give up, given the nodes so far.
+        tell: is told the share of the stages done and the bound so far.
+    """
+    assumed = _ASSUMED.format(version)
+    if space.infeasible:
+        return Certificate(math.inf, None, space.infeasible, 0, complete=True)
+    proof = _Proof(
+        space, architecture, kind, a.version_number(version), gap, threads, best, samples,
+        confirm, late, tell,
+    )  # fmt: skip
+    try:
+        proof.run()
+    except TooLargeError as error:
+        reason = f"no bound: {error}"
+        return Certificate(proof.best, None, reason, proof.nodes, complete=False)
+    best = proof.best
+    if not math.isfinite(best) and proof.samples > 0:
+        mappings = sample_valid(space, 1, 0, 10_000).mappings
+        if len(mappings):
+            best = confirm(mappings)
+    bound = min(proof.bound, best) if kind != "front" else None
+    return Certificate(best, bound, assumed, proof.nodes, complete=proof.complete)
+
+
+@dataclass(eq=False)
+class _Proof:
+    """One proof: what it is given, and how far it has come. See :func:`prove`."""
+
+    space: Mapspace
+    architecture: Architecture
+    kind: str
+    version: int
+    gap: float
+    threads: int
+    best: float
+    samples: int
+    confirm: Callable[[MappingBatch], float]
+    late: Callable[[int], bool]
+    tell: Callable[[float, float], None]
+    nodes: int = 0
+    bound: float = math.inf
+    complete: bool = True
+    reached: float = math.inf  # by a mapping that a dive has seen, priced or not
+
+    def run(self) -> None:
+        """Search the keep/bypass patterns, those of the least bounds first."""
+        all_ = self._by_promise()
+        for number, (floor, keep) in enumerate(all_):
+            hopeless = self.kind != "front" and floor * (1.0 - ROUNDING) >= self._limit
+            if hopeless or (number > 0 and self.late(self.nodes)):
+                # those that follow promise less
+                self.bound = min(self.bound, floor)
+                self.complete &= hopeless
+                break
+            after = all_[number + 1][0] if number + 1 < len(all_) else math.inf
+            self._pattern(keep, number / len(all_), (number + 1) / len(all_), after)
+
+    @property
+    def _limit(self) -> float:
+        return min(self.best, self.reached) * (1.0 - self.gap)
+
+    def _layout(self, keep: Flags) -> Layout:
+        only_cycles = self.kind == "delay"
+        return Layout(self.space, self.architecture, keep, self.version, only_cycles=only_cycles)
+
+    def _goal(self, layout: Layout, limit: float) -> Goal:
+        return goal_of(KINDS[self.kind], layout, limit, (np.zeros(0), np.zeros(0)))
+
+    def _by_promise(self) -> list[tuple[float, Flags]]:
+        """Patterns with a bound of each, by these."""
+        all_ = patterns(self.space)
+        if len(all_) == 1:
+            return [(-math.inf, all_[0])]
+        found: list[tuple[float, Flags]] = []
+        for keep in all_:
+            # who is out of time does not know: what follows is searched first, if at all
+            floor = -math.inf
+            if not self.late(0):
+                layout = self._layout(keep)
+                floor = least_value(layout, self._goal(layout, self.best))
+            found.append((floor, keep))
+        return sorted(found, key=lambda one: one[0])
+
+    def _pattern(self, keep: Flags, begin: float, end: float, after: float) -> None:
+        """Search one pattern: of the work it is the part from begin to end; the rest's bound."""
+        layout = self._layout(keep)
+
+        def progress(done: int, least: float) -> None:
+            share = begin + (end - begin) * done / len(layout.stages)
+            self.tell(share, min(least, self.bound, after, self.best))
+
+        dive = None
+        if self.kind != "front":
+            known = min(self.best, self.reached)
+            dive = self._search(layout, known, lambda _, __: None, BEAM)
+            if dive.complete:
+                self._settle(dive, self.samples)
+                progress(len(layout.stages), self.bound)
+                return
+            self._learn(dive)
+        found = self._search(layout, self._limit, progress)
+        self.complete &= found.complete
+        self._settle(found, self.samples)
+        if dive is not None and self.reached < self.best:
+            # the search was stopped, or left out what is within the gap
+            self._settle(dive, min(self.samples, DIVE_SAMPLES), proves=False)
+
+    def _search(
+        self, layout: Layout, limit: float, progress: Progress, beam: int | None = None
+    ) -> Found:
+        before = self.nodes
+        found = search(
+            layout, self._goal(layout, limit), self.threads,
+            lambda tried: self.late(before + tried), progress, beam,
+        )  # fmt: skip
+        self.nodes += found.tried
+        return found
+
+    def _learn(self, dive: Found) -> None:
+        """Take over what a dive has found: real points as they are, bounds once they are priced."""
+        real = ~dive.loose if dive.layout.tables.exact else dive.loose & False
+        value = values(self.kind, dive.cycles, dive.energy)
+        # a little above, or the search would take its own find for known
+        least = float(value[real].min(initial=math.inf)) * (1.0 + OPTIMAL_WITHIN)
+        self.reached = min(self.reached, least)
+        if (value[~real] < self.reached).any():
+            self._settle(dive, min(self.samples // 2, DIVE_SAMPLES), proves=False)
+
+    def _settle(self, found: Found, samples: int, *, proves: bool = True) -> None:
+        """Price the points that may beat what is known: the best real one, then by their bounds."""
+        value = values(self.kind, found.cycles, found.energy)
+        order = np.lexsort((found.loose, value))
+        real = order[~found.loose[order]][:1]
+        if self._promises(value[real]):
+            order = np.concatenate([real, order[order != real]])
+        at = 0
+        size = 1
+        while at < min(len(order), samples) and self._promises(value[order[at:]][:1]):
+            if at and self.late(self.nodes):
+                break
+            some = order[at : at + min(size, samples - at)]
+            self.best = min(self.best, self.confirm(found.mappings(some)))
+            at += len(some)
+            size = min(2 * size, _BATCH)
+        rest = float(value[order[at:]].min(initial=math.inf))
+        self.samples -= at
+        if proves:
+            self.bound = min(self.bound, found.dropped if found.complete else found.bound, rest)
+
+    def _promises(self, value: Floats) -> bool:
+        """Whether the first of some points, if any, may be better than what is known."""
+        # the points of a front are ranked by the evaluator alone
+        known = math.inf if self.kind == "front" else self.best * (1.0 - ROUNDING)
+        return len(value) > 0 and bool(value[0] < known)
+
+
+def layer_front(
+    problem: Problem,
+    architecture: Architecture,
+    constraints: Constraints | None = None,
+    version: str = "4cf6d4c",
+    *,
+    threads: int = 2,
+    nodes: int = 200_000_000,
+) -> Front:
+    """Return all that is worth having of one layer: every trade of cycles for energy.
+
+    The architecture may be fictitious, with the capacities of one piece of hardware and the prices
+    of another: only its own numbers are read.
+
+    Args:
+        problem: the layer.
+        architecture: capacities, meshes, bandwidths and prices.
+        constraints: of the mapspace; None: the architecture's own.
+        version: of Timeloop.
+        threads: workers; the result does not depend on it.
+        nodes: partial mappings after which the search is given up.
+
+    Raises:
+        TooLargeError: the space is beyond what can be searched, or ``nodes`` were not enough.
+    """
+    space = Mapspace(problem, architecture, constraints)
+    if space.infeasible:
+        return Front(np.zeros(0), np.zeros(0), None)
+    evaluator = NativeEvaluator(version)
+    cycles, energy = np.zeros(0), np.zeros(0)
+    kept: MappingBatch | None = None
+    for keep in patterns(space):
+        layout = Layout(space, architecture, keep, a.version_number(version))
+        if not layout.tables.exact:
+            raise TooLargeError("a front needs a space whose rules are all represented")
+        goal = goal_of(FRONT, layout, math.inf, (cycles, energy))
+        found = search(layout, goal, threads, lambda tried: tried > nodes, lambda _, __: None)
+        if not found.complete:
+            raise TooLargeError(f"more than {nodes} partial mappings")
+        if not len(found.cycles):
+            continue
+        batch = found.mappings(np.arange(len(found.cycles)))
+        metrics = evaluator.evaluate(architecture, problem, batch)
+        joint = batch if kept is None else MappingBatch.concatenate([kept, batch])
+        cycles = np.concatenate([cycles, metrics.cycles])
+        energy = np.concatenate([energy, metrics.energy_pj])
+        best = _lowest(cycles, energy)
+        kept, cycles, energy = joint.take(best), cycles[best], energy[best]
+    return Front(cycles, energy, kept)
+
+
+def _lowest(cycles: Floats, energy: Floats) -> npt.NDArray[np.intp]:
+    """Return the points that no other is as good as, by cycles."""
+    order = np.lexsort((energy, cycles))
+    least = np.minimum.accumulate(energy[order])
+    first = np.ones(len(order), np.bool_)
+    first[1:] = energy[order][1:] < least[:-1]
+    return order[first]
+
+
+def values(kind: str, cycles: Floats, energy: Floats) -> Floats:
+    """Objective of points."""
+    number = KINDS[kind]
+    if number in (EDP, FRONT):
+        return cycles * energy
+    return energy if number == ENERGY_ONLY else cycles

@@ -1,0 +1,239 @@
+"""What each stage of the search may reach, and what the rest costs at least."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from dse.mappers.exact.grids import Grids
+from dse.mappers.exact.labels import new_draft
+from dse.mappers.exact.orders import Orders, Relevance, orders
+from dse.mappers.exact.shape import Shape
+from dse.mappers.exact.tables import Flags, Floats, Ints, Stage, Tables
+from dse.mappers.exact.ways import start_energies
+
+#: Words of what cannot be.
+_NEVER = 1e300
+
+
+def stages_of(
+    shape: Shape, grids: Grids, tables: Tables, relevance: Relevance
+) -> tuple[Stage, list[Stage]]:
+    """Stages from the inside out, with what may be reached at each, and what is before them all."""
+    levels = shape.levels
+    alive = _reachable(shape)
+    fits = [alive[2 * s + 1] & _capacity(shape, tables, s) for s in range(levels)]
+    spatial = list(grids.vectors)
+    later = _later(shape, tables, spatial)
+    loads = _loads(shape, tables, spatial)
+    stages: list[Stage] = []
+    for s in range(levels):
+        if s in grids.vectors:
+            stages.append(
+                _spatial_stage(shape, grids, s, spatial, alive[2 * s], later[s], loads[s])
+            )
+        stages.append(
+            _temporal_stage(
+                shape, relevance, s, spatial, fits[s], later[s], later[s + 1], loads[s + 1]
+            )
+        )
+    none = np.zeros(0, np.int64)
+    root = stages[0]._replace(
+        level=-1, spatial=False, last_spatial=not spatial, source=none.reshape(0, 0, 0),
+        fits=none > 0, vectors=none.reshape(0, 0), child=none.reshape(0, 0),
+        later=later[0], earlier=later[0], loads=loads[0], widest=_widest(shape, spatial),
+    )  # fmt: skip
+    return root, stages
+
+
+def _sources(shape: Shape, s: int, *, spatial: bool) -> list[Flags]:
+    """Per dimension ``(from, to)``: which digit may lead to which."""
+    result = []
+    for d, values in enumerate(shape.divisors):
+        slot = shape.slot(d, s, spatial=spatial)
+        allowed = np.zeros((len(values), len(values)), np.bool_)
+        for i, low in enumerate(values):
+            for j, high in enumerate(values):
+                if high % low:
+                    continue
+                n = high // low
+                if slot is None:
+                    allowed[i, j] = n == 1
+                elif slot.fixed:
+                    allowed[i, j] = n == slot.fixed
+                else:
+                    allowed[i, j] = n <= slot.cap
+        result.append(allowed)
+    return result
+
+
+def _reachable(shape: Shape) -> list[Flags]:
+    """Tiles, per half stage, from which the bounds can still be reached."""
+    size = len(shape.digits)
+    good: list[Flags] = [np.zeros(n, np.bool_) for n in shape.digits]
+    for flags in good:
+        flags[-1] = True
+    alive: list[Flags] = []
+    for s in range(shape.levels - 1, -1, -1):
+        for spatial in (False, True):
+            full: Flags = np.ones(1, np.bool_)
+            for d in range(size):
+                full = (full[:, None] & good[d][None, :]).reshape(-1)
+            alive.insert(0, full)
+            links = _sources(shape, s, spatial=spatial)
+            good = [np.asarray((links[d] & good[d][None, :]).any(axis=1)) for d in range(size)]
+    return alive
+
+
+def _capacity(shape: Shape, tables: Tables, s: int) -> Flags:
+    """Tiles that fit level s, and fill it as far as they must."""
+    hw = shape.hardware
+    used = (tables.words * shape.keep[s][:, None]).sum(axis=0)
+    size = int(hw.size_words[s, 0])
+    if size < 0:
+        return np.ones(used.shape, np.bool_)
+    usable = math.floor(size / hw.multiple_buffering[s, 0])
+    result: Flags = (used <= usable) & (used >= usable * hw.min_utilization[s, 0])
+    return result
+
+
+def _later(shape: Shape, tables: Tables, spatial: list[int]) -> list[Floats]:
+    """Least energy of the flows that start at a level or outside it, for every tile inside it.
+
+    One array ``(tiles,)`` for each level, and one more of zeros.
+    """
+    t = tables
+    total = np.zeros(t.words.shape[1])
+    result = [total]
+    draft = new_draft(t)
+    for k in range(shape.levels - 1, -1, -1):
+        if (t.low == k).any():
+            energy = np.zeros_like(total)
+            # parts of a window on a grid outside may coincide, or be handed on by neighbours
+            last = not any(u > k for u in spatial)
+            start_energies(t, draft, k, last, energy)
+            energy[~_capacity(shape, tables, k)] = np.inf
+            total = total + _least_of_multiples(shape, energy)
+        result.insert(0, total)
+    return result
+
+
+def _loads(shape: Shape, tables: Tables, spatial: list[int]) -> list[Floats]:
+    """Least words that an instance of every limited level reads and writes in the same flows.
+
+    Arrays ``(limited levels, 2, tiles)``, as in :func:`_later`.
+    """
+    t = tables
+    total = np.zeros((int(t.limited.max(initial=-1)) + 1, 2, t.words.shape[1]))
+    result = [total]
+    for k in range(shape.levels - 1, -1, -1):
+        if (t.low == k).any():
+            here = np.zeros_like(total)
+            last = not any(u > k for u in spatial)
+            for f in np.flatnonzero(t.low == k):
+                tensor, high = t.tensor[f], t.high[f]
+                words = t.words[tensor] * (t.moves if last else t.rest)[tensor]
+                if t.limited[high] >= 0:
+                    here[t.limited[high], int(t.read_write[tensor])] += words / t.spread[high]
+                if t.limited[k] >= 0 and last and not t.read_write[tensor]:
+                    here[t.limited[k], 1] += words
+            here[:, :, ~_capacity(shape, tables, k)] = _NEVER
+            rows = here.reshape(-1, here.shape[2])
+            least = [_least_of_multiples(shape, load) if load.any() else load for load in rows]
+            total = total + np.array(least).reshape(here.shape)
+        result.insert(0, total)
+    return result
+
+
+def _least_of_multiples(shape: Shape, values: Floats) -> Floats:
+    """For every tile the least value of a tile whose extents are multiples of its own."""
+    cube = values.reshape(shape.digits or [1]).copy()
+    for d, divs in enumerate(shape.divisors):
+        view = np.moveaxis(cube, d, 0)
+        for i, low in enumerate(divs):
+            for j in range(i + 1, len(divs)):
+                if divs[j] % low == 0:
+                    view[i] = np.minimum(view[i], view[j])
+    return cube.reshape(-1)
+
+
+def _padded(shape: Shape, links: list[Flags]) -> Ints:
+    size = max(shape.digits, default=1)
+    table = np.full((len(links), size, size + 1), -1, np.int64)
+    for d, allowed in enumerate(links):
+        for j in range(allowed.shape[1]):
+            found = np.flatnonzero(allowed[:, j])
+            table[d, j, : len(found)] = found
+    return table
+
+
+def _widest(shape: Shape, outside: list[int]) -> float:
+    space = shape.space.arrays
+    return float(math.prod(space.fanout_x[s] * space.fanout_y[s] for s in outside))
+
+
+_NO_ORDERS = Orders(
+    np.zeros((1, 1, 2), np.int64), np.full((1, 1), -1, np.int8), np.zeros(1, np.bool_)
+)
+
+
+def _temporal_stage(
+    shape: Shape,
+    relevance: Relevance,
+    s: int,
+    spatial: list[int],
+    fits: Flags,
+    before: Floats,
+    later: Floats,
+    loads: Floats,
+) -> Stage:
+    space = shape.space
+    free_start, free_count = int(space.arrays.free_start[s]), int(space.arrays.free_count[s])
+    index = {d: i for i, d in enumerate(shape.active)}
+    order = space.arrays.order[s].tolist()
+    slotted = {i for i in index.values() if shape.slot(i, s, spatial=False)}
+    listed = tuple(index[d] for d in order[:free_start] if d in index and index[d] in slotted)
+    free = tuple(index[d] for d in order[free_start : free_start + free_count] if d in index)
+    table = orders(relevance, listed, free)
+    most = int((table.first[:, :, 1:] - table.first[:, :, :-1]).max())
+    outside = [u for u in spatial if u > s]
+    return Stage(
+        s, False, not outside, _padded(shape, _sources(shape, s, spatial=False)), fits,
+        table.first, table.loops, table.spare,
+        np.zeros((0, 0), np.int64), np.zeros((0, 0), np.int64),
+        most, later, before, loads, _widest(shape, outside),
+    )  # fmt: skip
+
+
+def _spatial_stage(
+    shape: Shape,
+    grids: Grids,
+    s: int,
+    spatial: list[int],
+    fits: Flags,
+    later: Floats,
+    loads: Floats,
+) -> Stage:
+    choices = grids.vectors[s]
+    vectors = np.array([f for f, _ in choices], np.int64)
+    child = np.full((len(grids.fan), len(choices)), -1, np.int64)
+    low, high = grids.parents[s]
+    child[low:high] = grids.span[s][0] + np.arange((high - low) * len(choices)).reshape(
+        high - low, len(choices)
+    )
+    outside = [u for u in spatial if u > s]
+    none: Any = _NO_ORDERS
+    size = max(shape.digits, default=1)
+    source = np.full((len(choices), len(shape.digits), size), -1, np.int64)
+    for v, (factors, _) in enumerate(choices):
+        for d, values in enumerate(shape.divisors):
+            for j, value in enumerate(values):
+                if value % factors[d] == 0:
+                    source[v, d, j] = values.index(value // factors[d])
+    return Stage(
+        s, True, not outside, source, fits,
+        none.first, none.loops, none.spare, vectors, child,
+        1, later, later, loads, _widest(shape, outside),
+    )  # fmt: skip

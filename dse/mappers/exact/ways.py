@@ -1,0 +1,217 @@
+"""What the loops outside cost all open flows together, in the order that is best for their sum.
+
+A flow at rest is multiplied by the loops outside, but for the irrelevant ones inside the first that
+moves it (``docs/timeloop-rules.md``, section 4). Taken alone each flow has an order that spares it
+all irrelevant loops; one order does so for few. Splitting a dimension over several levels helps no
+flow: what counts is which dimensions stand, whole, before the first that moves its tensor. So a
+*way* is, for every tensor, that set of dimensions, and whether a window moves first. No spatial
+loops may be outside.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from dse.jit import compiled, inner
+from dse.mappers.exact.labels import Draft
+from dse.mappers.exact.orders import Relevance
+from dse.mappers.exact.tables import Int, Tables
+
+Floats = npt.NDArray[np.float64]
+
+#: For one tensor the dimensions inside the first that moves it (a bit set), and the number of the
+#: window that this one moves, -1: none.
+_Way = tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Ways:
+    """Ways for every set of dimensions that are left.
+
+    Attributes:
+        first: ``(2^D + 1,)`` start of a set's ways.
+        inside: ``(n, T)`` bit sets of the dimensions that do not multiply a tensor.
+        window: ``(n, T)`` number of the window that moves first, -1: none.
+    """
+
+    first: npt.NDArray[np.int64]
+    inside: npt.NDArray[np.int64]
+    window: npt.NDArray[np.int64]
+
+    @property
+    def most(self) -> int:
+        """Most ways of one set."""
+        return int(np.diff(self.first).max())
+
+
+@lru_cache(maxsize=64)
+def ways_of(relevance: Relevance) -> Ways:
+    """Find the ways that can be best."""
+    dimensions = len(relevance.row[0])
+    first = [0]
+    found: list[_Way] = []
+    for mask in range(1 << dimensions):
+        found += _best(_ways(mask, relevance))
+        first.append(len(found))
+    table = np.array(found, np.int64).reshape(len(found), len(relevance.row), 2)
+    return Ways(
+        np.array(first, np.int64),
+        np.ascontiguousarray(table[:, :, 0]),
+        np.ascontiguousarray(table[:, :, 1]),
+    )
+
+
+def _ways(mask: int, relevance: Relevance) -> set[_Way]:
+    """All ways of a set of dimensions, loop by loop from the inside out."""
+    dimensions = range(len(relevance.row[0]))
+    undecided: tuple[tuple[int, int] | None, ...] = (None,) * len(relevance.row)
+    open_ = {(0, undecided)}
+    result: set[_Way] = set()
+    while open_:
+        after = set()
+        for inside, way in open_:
+            if inside == mask or None not in way:
+                result.add(tuple((mask, -1) if one is None else one for one in way))
+                continue
+            for d in dimensions:
+                if (mask & ~inside) >> d & 1:
+                    after.add((inside | 1 << d, _moved(way, inside, d, relevance)))
+        open_ = after
+    return result
+
+
+def _moved(
+    way: tuple[tuple[int, int] | None, ...], inside: int, d: int, relevance: Relevance
+) -> tuple[tuple[int, int] | None, ...]:
+    """Run the loop of one dimension over tensors some of which may have moved."""
+    return tuple(
+        (inside, relevance.window[t][row[d]]) if one is None and row[d] >= 0 else one
+        for t, (one, row) in enumerate(zip(way, relevance.row, strict=True))
+    )
+
+
+def _best(ways: set[_Way]) -> list[_Way]:
+    """Drop the ways that another equals or beats for every tensor."""
+    return [
+        way
+        for way in sorted(ways)
+        if not any(
+            other != way
+            and all(
+                a[0] & b[0] == b[0] and (a[1] == b[1] or b[1] < 0)
+                for a, b in zip(other, way, strict=True)
+            )
+            for other in ways
+        )
+    ]
+
+
+@inner
+def set_ways(t: Tables, x: Draft, tile: int) -> None:
+    """Write how the ways of a tile multiply every tensor, and how many there are."""
+    mask = Int(0)
+    for d in range(t.bound.shape[0]):
+        digit = (tile // t.stride[d]) % t.digit[d]
+        x.other[d] = t.divisor[d, digit]
+        x.left[d] = t.bound[d] / x.other[d]
+        mask |= (x.left[d] > 1.0) << d
+    begin, end = t.way_first[mask], t.way_first[mask + 1]
+    x.ways[0] = end - begin
+    for tensor in range(t.total.shape[0]):
+        for q in range(t.window.shape[1]):
+            number = t.window[tensor, q]
+            if number < 0:
+                continue
+            side = step = whole = 1.0
+            for d in range(t.bound.shape[0]):
+                side += t.coefficient[tensor, q, d] * (x.other[d] - 1.0)
+            for d in range(t.bound.shape[0]):
+                if t.row[tensor, d] == q and x.left[d] > 1.0:
+                    whole *= x.left[d]
+                    step = min(step, t.coefficient[tensor, q, d] * x.other[d] / side)
+            # what a run of moves along the window costs at least (see Layout)
+            run = max(1.0, step * whole / 2.0) if whole > 1.0 else 1.0
+            x.slide[tensor, number, 0] = run / whole
+            x.slide[tensor, number, 1] = 1.0 / whole
+        for way in range(begin, end):
+            times = 1.0
+            for d in range(t.bound.shape[0]):
+                if not t.way_inside[way, tensor] >> d & 1:
+                    times *= x.left[d]
+            number = t.way_window[way, tensor]
+            if number >= 0:
+                times *= x.slide[tensor, number, 0]
+            x.times[way - begin, tensor] = times
+
+
+@inner
+def start_energy(t: Tables, x: Draft, s: int, tile: int, last: bool) -> float:
+    """Least energy of the flows that start at level s over a tile, whose ways are set.
+
+    ``last`` says that no spatial loops are outside.
+    """
+    if not last:
+        sum_ = 0.0
+        for f in range(t.low.shape[0]):
+            if t.low[f] == s:
+                sum_ += _least(t, f, t.words[t.tensor[f], tile] * t.rest[t.tensor[f], tile])
+        return sum_
+    best = np.inf
+    for way in range(x.ways[0]):
+        sum_ = 0.0
+        for f in range(t.low.shape[0]):
+            if t.low[f] == s:
+                tensor = t.tensor[f]
+                sum_ += _least(t, f, t.words[tensor, tile] * x.times[way, tensor])
+        best = min(best, sum_)
+    return best
+
+
+@inner
+def _least(t: Tables, f: int, words: float) -> float:
+    """Least energy of a flow that moves so many words in all."""
+    low, high, tensor = t.low[f], t.high[f], t.tensor[f]
+    if t.read_write[tensor]:
+        energy: float = words / t.block[high] * t.update_pj[high] * t.share[high]
+        return energy
+    energy = words / t.block[high] * t.read_pj[high] * t.share[high]
+    fills = max(0.0, words - t.spread[low]) / t.block[low]
+    energy += fills * t.fill_pj[low] * t.share[low]
+    return energy
+
+
+@compiled
+def start_energies(t: Tables, x: Draft, s: int, last: bool, energy: Floats) -> None:
+    """Write the least energy of the flows that start at level s, for every tile ``(tiles,)``."""
+    for tile in range(energy.shape[0]):
+        if last:
+            set_ways(t, x, tile)
+        energy[tile] = start_energy(t, x, s, tile, last)
+
+
+@inner
+def best_way(x: Draft, flows: int) -> float:
+    """Least energy of ``flows`` open flows at rest together, whose terms are in the draft."""
+    best = np.inf
+    for way in range(x.ways[0]):
+        sum_ = 0.0
+        for k in range(flows):
+            times = x.times[way, Int(x.term[k, 5])]
+            sum_ += term_energy(x, k, times)
+            if sum_ >= best:
+                break
+        best = min(best, sum_)
+    return best
+
+
+@inner
+def term_energy(x: Draft, k: int, times: float) -> float:
+    """Energy of a flow that the loops outside multiply so many times."""
+    energy: float = x.term[k, 0] * times
+    energy += max(0.0, x.term[k, 1] * times - x.term[k, 2])
+    energy += max(0.0, x.term[k, 3] * times - x.term[k, 4])
+    return energy

@@ -1,1 +1,0 @@
-"""Proven optima: exact mappings, exact co-search, and the certificates of both."""

@@ -1,0 +1,175 @@
+"""The best mapping of one layer on fixed hardware: what ``python -m dse map`` calls."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dse.components.chain import energy_chain
+from dse.domain.problem import Layer, Workload
+from dse.errors import NothingFeasible, SpecError, unknown_name
+from dse.goals.certificate import Certificate
+from dse.goals.objective import objective
+from dse.runner.config import ResolvedConfig, resolve
+from dse.runner.run import make_evaluator
+from dse.space import catalog
+from dse.space.search_space import SearchSpace
+from dse.space.template import ArchTemplate
+from dse.space.variable import Values
+from dse.space.workload import read_workload
+from dse.study import folder as run_folder
+from dse.timeloop.evaluate import Evaluation
+from dse.timeloop.read.inputs import TimeloopInput
+
+SCHEMA = "dse.map/1"
+_DEFAULT_SAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class MappedLayer:
+    """The best mapping found.
+
+    Attributes:
+        evaluation: architecture, problem, mapping, and what the native model says of them.
+        layer: the layer.
+        values: the hardware's values of the template's variables.
+        value, unit: what was minimised, and how far.
+        settings: everything that the search was set to.
+        folder: with result.json, the reports, and the input files in ``best/``.
+        certificate: what the mapper proved; None where it proves nothing.
+    """
+
+    evaluation: Evaluation
+    layer: Layer
+    values: Values
+    value: float
+    unit: str
+    settings: dict[str, Any]
+    folder: Path
+    certificate: Certificate | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the result as plain data, the content of ``result.json``."""
+        from dse.timeloop.write.report import stats_json  # noqa: PLC0415
+
+        told = ("arch", "seed", "energy", "timeloop_version", "samples", "mapper", "evaluator")
+        return {
+            "schema": SCHEMA,
+            **{key: self.settings[key] for key in told},
+            "layer": self.layer.name,
+            "values": self.values,
+            "objective": {
+                "name": self.settings["objective"],
+                "value": self.value,
+                "unit": self.unit,
+            },
+            **({"certificate": self.certificate.as_dict()} if self.certificate else {}),
+            "stats": stats_json(self.evaluation),
+        }
+
+
+def map_layer(given: Mapping[str, Any], layer: str) -> MappedLayer:
+    """Search the best mapping of a layer.
+
+    Args:
+        given: settings as of a run; the optimizer's are not used. Variables that are not set take
+            the template's own values.
+        layer: ``WORKLOAD/LAYER``; the workload is a name or the path of a YAML file.
+
+    Raises:
+        SpecError: a setting or a file is wrong, or the hardware is not fully given.
+        NothingFeasible: no valid mapping was found.
+    """
+    from dse.model import evaluate_one  # noqa: PLC0415 - compiled code
+
+    workload, _, name = layer.rpartition("/")
+    if not workload or not name:
+        raise SpecError(f"layer={layer}: expected WORKLOAD/LAYER, as in layer=vgg16/conv1_1")
+    config = resolve({**given, "workload": workload})
+    template = ArchTemplate.read(catalog.find("arch", config.run.arch))
+    network = read_workload(catalog.find("workload", workload), config.run.parameters)
+    chosen = _layer(network, name)
+    goal = objective(config.run.objective)
+    chain = energy_chain(config.run.energy or template.energy)
+    values = _values(template, config)
+    space = SearchSpace(template, Workload(network.name, (chosen,)), chain, values, goal)
+    architecture = space.architecture(values)
+    samples = _DEFAULT_SAMPLES if config.run.samples is None else config.run.samples
+    if samples < 1:
+        raise SpecError(f"samples = {samples}, expected at least 1")
+    if config.run.constraints:
+        raise SpecError("constraints: they are for designs; a mapping has none")
+    mapper = config.plugins["mapper"].factory(
+        make_evaluator(config), template.constraints, goal, config.settings["mapper"]
+    )
+    label = f"map_{config.plugins['mapper'].name}_{chosen.name}_s{config.run.seed}"
+    wanted = Path(config.run.folder) if config.run.folder else None
+    from dse.domain.architecture import HardwareBatch  # noqa: PLC0415
+
+    found = mapper.map(
+        HardwareBatch.of(architecture),
+        chosen.problem,
+        np.array([samples], np.int64),
+        config.run.seed,
+    )
+    mapping = found.mappings[0]
+    if mapping is None:
+        raise NothingFeasible(f"layer '{chosen.name}': no valid mapping found")
+    version = config.run.timeloop_version
+    stats = evaluate_one(architecture, chosen.problem, mapping, version)
+    spec = TimeloopInput(architecture, chosen.problem, mapping, version)
+    settings = {**config.as_dict(), "samples": samples, "energy": chain.name}
+    result = MappedLayer(
+        Evaluation(spec, mapping, stats),
+        chosen,
+        values,
+        float(mapper.rank(found.metrics, chosen.problem, architecture)[0]),
+        goal.unit,
+        settings,
+        run_folder.create(wanted, Path(config.run.runs), label),
+        found.certificates[0] if found.certificates else None,
+    )
+    _write(result)
+    return result
+
+
+def _layer(network: Workload, name: str) -> Layer:
+    for layer in network:
+        if layer.name == name:
+            return layer
+    known = [layer.name for layer in network]
+    raise SpecError(f"workload '{network.name}': {unknown_name('layer', name, known)}")
+
+
+def _values(template: ArchTemplate, config: ResolvedConfig) -> Values:
+    """Return the values of all variables: those set, else the template's own."""
+    own = {v.name: v.default for v in template.variables if v.default is not None}
+    values = template.check({**own, **config.run.variables})
+    missing = [v.name for v in template.variables if v.name not in values]
+    if missing:
+        raise SpecError(
+            f"template '{template.name}': its file gives no values for {', '.join(missing)}; "
+            f"set them, as in variables.{missing[0]}=VALUE"
+        )
+    return values
+
+
+def _write(result: MappedLayer) -> None:
+    from dse.timeloop.write.inputs import write_design  # noqa: PLC0415
+    from dse.timeloop.write.report import map_text, stats_text  # noqa: PLC0415
+
+    evaluation = result.evaluation
+    layers = [(result.layer, evaluation.mapping)]
+    write_design(result.folder / run_folder.BEST, evaluation.input.architecture, layers)
+    texts = {
+        "timeloop-model.map.txt": map_text(evaluation),
+        "timeloop-model.stats.txt": stats_text(evaluation),
+        run_folder.RESULT: json.dumps(result.as_dict(), indent=2, allow_nan=False) + "\n",
+    }
+    for name, text in texts.items():
+        (result.folder / name).write_text(text, encoding="utf-8")

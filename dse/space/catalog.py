@@ -1,0 +1,96 @@
+"""Finding architecture templates and workloads, by name in the package or by path."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dse.errors import SpecError, unknown_name
+from dse.files import Source
+
+if TYPE_CHECKING:
+    from dse.domain.problem import Workload
+    from dse.space.template import ArchTemplate
+
+_PACKAGES = {"arch": "dse.arch_templates", "workload": "dse.layers"}
+
+
+def names(kind: str) -> list[str]:
+    """Return the names of the built-in ``arch`` templates or ``workload`` files, sorted."""
+    folder = files(_PACKAGES[kind])
+    found = (f.name for f in folder.iterdir() if f.name.endswith(".yaml"))
+    return sorted(name.removesuffix(".yaml") for name in found)
+
+
+@dataclass(frozen=True)
+class Networks:
+    """Several workload files as one, put together when read."""
+
+    name: str
+    parts: tuple[Source, ...]
+
+    def read_bytes(self) -> bytes:
+        """Return the content of all, as one file."""
+        from dse.space.workload import networks_text  # noqa: PLC0415
+
+        return networks_text(self.parts)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def find_workload(name: str) -> Source:
+    """Return the file of a workload; of several, where names or paths are joined by ``+``.
+
+    Raises:
+        SpecError: there is no such file; the message lists the choices.
+    """
+    parts = name.split("+")
+    if len(parts) == 1 or Path(name).expanduser().is_file():
+        return find("workload", name)
+    return Networks(name, tuple(find("workload", part) for part in parts))
+
+
+def find(kind: str, name: str) -> Path | Traversable:
+    """Return the file for a name, or for a path (anything that ends in .yaml or has a slash).
+
+    Raises:
+        SpecError: there is no such file; the message lists the choices.
+    """
+    if name.endswith((".yaml", ".yml")) or "/" in name:
+        path = Path(name).expanduser()
+        if not path.is_file():
+            raise SpecError(f"{kind} '{name}': there is no such file")
+        return path
+    known = names(kind)
+    if name not in known:
+        raise SpecError(f"{unknown_name(kind, name, known)}; a path must end in .yaml")
+    return files(_PACKAGES[kind]).joinpath(f"{name}.yaml")
+
+
+def template(name: str) -> ArchTemplate:
+    """Return the architecture template of that name or path.
+
+    Raises:
+        SpecError: unknown, or the file is wrong.
+    """
+    from dse.space.template import ArchTemplate  # noqa: PLC0415
+
+    return ArchTemplate.read(find("arch", name))
+
+
+def workload(name: str, parameters: Mapping[str, object] | None = None) -> Workload:
+    """Return the workload of that name or path, with these values of its parameters.
+
+    Several joined by ``+`` are one workload, whose objective is their geometric mean.
+
+    Raises:
+        SpecError: unknown, or the file is wrong.
+    """
+    from dse.space.workload import read_workload  # noqa: PLC0415
+
+    return read_workload(find_workload(name), parameters)

@@ -1,0 +1,274 @@
+"""What a template file may hold, as pydantic models; unknown keys are refused with the nearest."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
+
+from dse.domain.constraints import LevelConstraint, LoopConstraint, SpatialConstraint
+from dse.domain.expression import Expression
+from dse.domain.technology import DRAM_PJ_PER_BIT
+from dse.errors import SpecError, unknown_name
+from dse.files import refuse_unknown_keys
+from dse.space.rules import Names, Relation, Resolver
+
+
+class Strict(BaseModel):
+    """A mapping of keys that refuses those it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_keys(cls, given: Any) -> Any:  # noqa: ANN401
+        refuse_unknown_keys({f.alias or name for name, f in cls.model_fields.items()}, given)
+        return given
+
+
+def _expression(value: Any) -> Expression:  # noqa: ANN401
+    if isinstance(value, Expression):
+        return value
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        raise ValueError(f"{value!r} is neither a number nor arithmetic")
+    try:
+        return Expression(value)
+    except SpecError as error:
+        raise ValueError(str(error)) from error
+
+
+Arithmetic = Annotated[Expression, BeforeValidator(_expression)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*$", max_length=64)]
+VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=64)]
+_ONE = Expression(1)
+
+
+class VariableSpec(Strict):
+    """A design variable: a range with steps, a list of ``values``, or named ``choices``.
+
+    A choice that stands for several dimensions is given with them: ``{C: [C, G], K: [K]}``.
+    """
+
+    min: int | None = Field(default=None, ge=0, le=2**40)
+    max: int | None = Field(default=None, ge=0, le=2**40)
+    step: int = Field(default=1, ge=1)
+    values: tuple[Annotated[int, Field(ge=0, le=2**40)], ...] | None = Field(
+        default=None, min_length=1, max_length=10_000
+    )
+    choices: (
+        Annotated[tuple[Name, ...], Field(min_length=1, max_length=1000)]
+        | Annotated[dict[Name, Names], Field(min_length=1, max_length=1000)]
+        | None
+    ) = None
+    default: int | str | None = None
+    sampling: Literal["uniform", "powers_of_two"] = "uniform"
+    unit: str = ""
+    description: str = ""
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> VariableSpec:
+        ranged = self.min is not None or self.max is not None
+        if ranged + (self.values is not None) + (self.choices is not None) != 1:
+            raise ValueError("expected either min and max, or values, or choices")
+        listed: tuple[object, ...] | None = self.values
+        if self.choices is not None:
+            listed = tuple(self.choices)
+        if listed is None:
+            self._check_range()
+        elif self.step != 1 or self.sampling != "uniform":
+            raise ValueError("step and sampling go with min and max only")
+        elif len(set(listed)) != len(listed):
+            raise ValueError("a value stands twice")
+        if self.values is not None and list(self.values) != sorted(self.values):
+            raise ValueError("values: expected growing order")
+        return self
+
+    def _check_range(self) -> None:
+        if self.min is None or self.max is None:
+            raise ValueError("expected both min and max")
+        if self.max < self.min:
+            raise ValueError(f"max = {self.max} lies below min = {self.min}")
+        if self.sampling == "powers_of_two":
+            if self.min < 1 or 1 << (self.max.bit_length() - 1) < self.min:
+                raise ValueError(
+                    f"no power of two lies between min = {self.min} and max = {self.max}"
+                )
+            if self.step != 1:
+                raise ValueError("sampling powers_of_two needs step = 1")
+
+
+class TemporalSpec(Strict):
+    """Constraints on temporal loops; see :class:`dse.domain.constraints.LoopConstraint`.
+
+    Wherever a dimension is named, a variable with ``choices`` may stand for it, and the factors
+    may be arithmetic over the variables.
+    """
+
+    dimensions: Names | None = None
+    factors: dict[str, Arithmetic] = {}
+    max_factors: dict[str, Arithmetic] = {}
+    permutation: Names | None = None
+
+    def arguments(self, resolve: Resolver) -> dict[str, Any]:
+        """Return the arguments of a loop constraint for the variables' values."""
+        return {
+            "dimensions": resolve.names(self.dimensions),
+            "factors": resolve.numbers(self.factors, least=0),
+            "max_factors": resolve.numbers(self.max_factors, least=1),
+            "permutation": resolve.names(self.permutation),
+        }
+
+
+class SpatialSpec(TemporalSpec):
+    """Constraints on spatial loops: who may run along X and along Y."""
+
+    x: Names | None = None
+    y: Names | None = None
+
+
+class ConstraintSpec(Strict):
+    """Constraints of one level; see :class:`dse.domain.constraints.LevelConstraint`."""
+
+    keep: Names = ()
+    bypass: Names = ()
+    temporal: TemporalSpec = TemporalSpec()
+    spatial: SpatialSpec = SpatialSpec()
+    no_temporal_reuse: Names = ()
+    no_multicast: Names = ()
+    no_link_transfer: Names = ()
+
+    @model_validator(mode="after")
+    def _not_both(self) -> ConstraintSpec:
+        both = set(self.keep) & set(self.bypass)
+        if both:
+            raise ValueError(f"tensor '{min(both)}' is both kept and bypassed")
+        return self
+
+    def build(self, resolve: Resolver) -> LevelConstraint:
+        """Return the constraint that the mapspace reads.
+
+        Raises:
+            SpecError: a factor has no value, or one that is not possible.
+        """
+        spatial = self.spatial
+        return LevelConstraint(
+            keep=self.keep,
+            bypass=self.bypass,
+            temporal=LoopConstraint(**self.temporal.arguments(resolve)),
+            spatial=SpatialConstraint(
+                **spatial.arguments(resolve),
+                x=resolve.names(spatial.x),
+                y=resolve.names(spatial.y),
+            ),
+            no_temporal_reuse=self.no_temporal_reuse,
+            no_multicast=self.no_multicast,
+            no_link_transfer=self.no_link_transfer,
+        )
+
+
+def _relation(value: Any) -> Relation:  # noqa: ANN401
+    if isinstance(value, Relation):
+        return value
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is not a comparison")
+    try:
+        return Relation.parse(value)
+    except SpecError as error:
+        raise ValueError(str(error)) from error
+
+
+class LevelSpec(Strict):
+    """One storage level; numbers may be arithmetic over the variables."""
+
+    name: Name
+    class_: str = Field(alias="class", default="SRAM")
+    word_bits: Arithmetic = Expression(16)
+    size_words: Arithmetic | None = None
+    mesh_x: Arithmetic = _ONE
+    mesh_y: Arithmetic = _ONE
+    block_size: Arithmetic = _ONE
+    cluster_size: Arithmetic = _ONE
+    multiple_buffering: Arithmetic = _ONE
+    min_utilization: Arithmetic = Expression(0)
+    read_bandwidth: Arithmetic | None = None
+    write_bandwidth: Arithmetic | None = None
+    shared_bandwidth: Arithmetic | None = None
+    network_word_bits: int | None = Field(default=None, ge=1)
+    ports: Arithmetic = _ONE
+    banks: Arithmetic = _ONE
+    wires: bool = False
+    constraints: ConstraintSpec = ConstraintSpec()
+
+
+class ComputeSpec(Strict):
+    """The MACs below the innermost storage level."""
+
+    name: Name = "MACC"
+    class_: str = Field(alias="class", default="intmac")
+    word_bits: Arithmetic = Expression(16)
+    mesh_x: Arithmetic = _ONE
+    mesh_y: Arithmetic = _ONE
+
+
+class TechnologySpec(Strict):
+    """What the energy chain ``table`` needs to know; see `dse.domain.technology`."""
+
+    node_nm: Arithmetic
+    clock_ns: Arithmetic
+    dram: str = "LPDDR4"
+
+    @field_validator("dram")
+    @classmethod
+    def _known(cls, dram: str) -> str:
+        if dram not in DRAM_PJ_PER_BIT:
+            raise ValueError(unknown_name("DRAM", dram, DRAM_PJ_PER_BIT))
+        return dram
+
+
+class BudgetSpec(Strict):
+    """What a design may use.
+
+    Attributes:
+        area_um2: of the whole chip.
+        pes: MAC units.
+        on_chip_bytes: all storage but DRAM, all instances.
+        noc_words_per_cycle: what the outermost on-chip level delivers.
+    """
+
+    area_um2: float | None = Field(default=None, gt=0)
+    pes: int | None = Field(default=None, ge=1)
+    on_chip_bytes: int | None = Field(default=None, ge=1)
+    noc_words_per_cycle: float | None = Field(default=None, gt=0)
+
+
+class TemplateSpec(Strict):
+    """A whole template file.
+
+    Attributes:
+        derived: names for arithmetic over the variables and the derived names before.
+    """
+
+    name: Name
+    description: str = ""
+    source: str = ""
+    energy: str = "table"
+    technology: TechnologySpec | None = None
+    variables: dict[VariableName, VariableSpec] = {}
+    derived: dict[VariableName, Arithmetic] = {}
+    storage: Annotated[tuple[LevelSpec, ...], Field(min_length=1)]
+    compute: ComputeSpec
+    budget: BudgetSpec | None = None
+    require: tuple[Annotated[Relation, BeforeValidator(_relation)], ...] = ()
+
+    @model_validator(mode="after")
+    def _priced(self) -> TemplateSpec:
+        if self.energy == "table" and self.technology is None:
+            raise ValueError("energy = table needs 'technology: {node_nm: .., clock_ns: ..}'")
+        return self

@@ -1,0 +1,307 @@
+"""Reads Timeloop's ``architecture``: trees of version 0.2 to 0.4, and the flat first format."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from dse.domain.architecture import AccessEnergy, Architecture, Compute, Network, StorageLevel
+from dse.errors import SpecError
+from dse.timeloop import pat
+from dse.timeloop.read import attributes as known
+from dse.timeloop.read.component_tree import Component, find_components, mesh, strip_range
+from dse.timeloop.read.tables import EnergyTable, storage_actions
+from dse.timeloop.yaml.nodes import Entry
+
+_DEFAULT_WORD_BITS = 16
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A level that Timeloop aborts on, though only once the model gets there."""
+
+    level: int
+    error: SpecError
+
+
+def read_architecture(
+    entry: Entry,
+    energies: EnergyTable | None,
+    areas: dict[str, float] | None,
+    timeloop_version: str,
+) -> tuple[Architecture, Fault | None]:
+    """Read an architecture, priced by the tables where they name its components.
+
+    Instances that the cluster size does not divide are a fault of their own: Timeloop may reject
+    the mapping at a level further inside before it aborts. Such a level is read with cluster
+    size 1 (rejections do not depend on it), and the fault is to be raised by the caller.
+
+    Args:
+        entry: the ``architecture``.
+        energies: the ERT; None = the built-in energies.
+        areas: the ART, um^2 by component name.
+        timeloop_version: decides which ERT action prices which access.
+
+    Raises:
+        SpecError: naming file, key path and value.
+    """
+    storage, compute = find_components(entry)
+    energies = energies or EnergyTable()
+    areas = areas or {}
+    levels: list[StorageLevel] = []
+    fault = None
+    for component in storage:
+        known.check_spelling(component.attributes, known.LEVEL)
+        level, cluster_size = _read_level(component, energies, areas, timeloop_version)
+        if level.cluster_size != cluster_size and fault is None:
+            error = component.attributes.refuse(
+                f"cluster_size {cluster_size} does not divide {level.instances} instances"
+            )
+            fault = Fault(len(levels), error)
+        levels.append(level)
+    known.check_spelling(compute.attributes, known.COMPUTE)
+    unit = _read_compute(compute, energies, areas)
+    name = entry.get("name")
+    architecture = _located(
+        entry,
+        lambda: Architecture(name.text() if name is not None else "system", tuple(levels), unit),
+    )
+    return architecture, fault
+
+
+def _located(entry: Entry, build: Callable[[], _T]) -> _T:
+    """Run a constructor; its complaint gets this entry's place."""
+    try:
+        return build()
+    except SpecError as error:
+        if str(error).startswith(f"{entry.node.source}:"):
+            raise
+        raise SpecError(f"{entry.where}: {error}") from error
+
+
+def _integer(attributes: Entry, names: tuple[str, ...], default: int, low: int = 1) -> int:
+    entry = attributes.get(*names)
+    return entry.integer(low) if entry is not None else default
+
+
+def _number(
+    attributes: Entry, name: str, default: float, low: float = 0.0, *, above: bool = False
+) -> float:
+    entry = attributes.get(name)
+    return entry.number(low, above=above) if entry is not None else default
+
+
+def _read_level(
+    component: Component,
+    energies: EnergyTable,
+    areas: dict[str, float],
+    timeloop_version: str,
+) -> tuple[StorageLevel, int]:
+    """Return the level, and the cluster size that the file asks for."""
+    attributes = component.attributes
+    _refuse_unsupported(attributes)
+    name = component.name
+    instances, mesh_x, mesh_y = mesh(attributes, component.count)
+    word_bits = _integer(attributes, known.WORD_BITS, _DEFAULT_WORD_BITS)
+    block_size, cluster_size = _block_and_cluster(attributes, word_bits)
+    size_words = _size_words(attributes, word_bits, block_size)
+    technology = attributes.get("technology")
+    is_dram = "DRAM" in component.kind or (
+        technology is not None and technology.is_scalar and technology.text() == "DRAM"
+    )
+    if is_dram and cluster_size != 1:
+        raise attributes.refuse(f"cluster_size {cluster_size}, expected 1 for class DRAM")
+    if size_words is None and not is_dram:
+        raise component.entry.refuse(
+            f"level '{name}' has no size; expected entries, depth or sizeKB "
+            "(only class DRAM may go without)"
+        )
+    if is_dram:
+        built_in_pj = pat.dram_energy_pj(word_bits, block_size)
+    elif size_words:
+        built_in_pj = pat.sram_energy_pj(size_words, word_bits, block_size, cluster_size)
+    else:
+        built_in_pj = 0.0
+    read_bandwidth, write_bandwidth = _bandwidths(attributes)
+    cluster_area = _number(attributes, "cluster_area", 0.0)
+    level = _located(
+        component.entry,
+        lambda: StorageLevel(
+            name=name,
+            kind="DRAM" if is_dram else component.kind or "SRAM",
+            word_bits=word_bits,
+            size_words=size_words,
+            mesh_x=mesh_x,
+            mesh_y=mesh_y,
+            instances=instances,
+            block_size=block_size,
+            cluster_size=1 if instances % cluster_size else cluster_size,
+            multiple_buffering=_number(attributes, "multiple_buffering", 1.0, above=True),
+            min_utilization=_number(attributes, "min_utilization", 0.0),
+            read_bandwidth=read_bandwidth,
+            write_bandwidth=write_bandwidth,
+            shared_bandwidth=_number(attributes, "shared_bandwidth", math.inf, above=True),
+            energy=_access_energy(
+                attributes,
+                energies,
+                name,
+                built_in_pj,
+                timeloop_version,
+            ),
+            area_um2=areas.get(name, cluster_area / cluster_size),
+            network=_read_network(attributes, energies.wire_pj),
+        ),
+    )
+    return level, cluster_size
+
+
+def _refuse_unsupported(attributes: Entry) -> None:
+    for key in ("network_read", "network_fill", "network_drain", "network_update"):
+        entry = attributes.get(key)
+        if entry is not None:
+            raise entry.fail("user-declared networks are not supported")
+    network_type = attributes.get("network_type")
+    if network_type is not None and network_type.text() not in ("1:1", "1:N"):
+        raise network_type.fail("expected 1:1 or 1:N (distributed multicast is not supported)")
+    gated = attributes.get("power_gated_at")
+    if gated is not None:
+        raise gated.fail("power gating is not supported, expected null")
+    overbooking = attributes.get("allow_overbooking")
+    if overbooking is not None and overbooking.boolean():
+        raise overbooking.fail("overbooking is not supported, expected false")
+    partition = attributes.get("tile_partition_supported")
+    if partition is not None and partition.boolean():
+        raise partition.fail("ERROR: runtime tile partitioning is not supported yet")
+    scales = attributes.get("per_dataspace_bandwidth_consumption_scale")
+    if scales is not None:
+        for _, scale in scales.pairs():
+            if scale.number() != 1.0:
+                raise scale.fail("bandwidth consumption scales are not supported, expected 1")
+
+
+def _block_and_cluster(attributes: Entry, word_bits: int) -> tuple[int, int]:
+    """Return block size and cluster size; ``width`` stands for the product with the word."""
+    block_entry = attributes.get(*known.BLOCK_SIZE)
+    cluster_entry = attributes.get("cluster_size")
+    width_entry = attributes.get(*known.WIDTH)
+    block = block_entry.integer(1) if block_entry is not None else 1
+    cluster = cluster_entry.integer(1) if cluster_entry is not None else 1
+    if width_entry is None:
+        return block, cluster
+    width = width_entry.integer(1)
+    if width % (word_bits * block):
+        raise width_entry.fail(
+            f"expected a multiple of word_bits x block_size = {word_bits * block}; ERROR: data "
+            f"storage width: {width}  block_size: {block}  word_bits: {word_bits}"
+        )
+    if block_entry is not None and cluster_entry is not None:
+        if block * word_bits * cluster != width:
+            raise width_entry.fail(
+                f"expected {block * word_bits * cluster}: "
+                "block_size * word_bits * cluster_size != storage width"
+            )
+    elif block_entry is not None:
+        cluster = width // (word_bits * block)
+    else:
+        block = width // cluster // word_bits
+        if block < 1:
+            raise width_entry.fail(f"expected at least {cluster * word_bits}, one word per block")
+    return block, cluster
+
+
+def _size_words(attributes: Entry, word_bits: int, block_size: int) -> int | None:
+    entries = attributes.get("entries")
+    depth = attributes.get(*known.DEPTH)
+    size_kb = attributes.get("sizeKB")
+    given = [e for e in (entries, depth, size_kb) if e is not None]
+    if size_kb is not None and len(given) > 1:
+        raise size_kb.fail("expected one of entries, depth and sizeKB, not two")
+    if entries is not None:
+        return entries.integer()
+    if depth is not None:
+        return depth.integer() * block_size
+    if size_kb is not None:
+        return size_kb.integer() * 1024 * 8 // word_bits
+    return None
+
+
+def _bandwidths(attributes: Entry) -> tuple[float, float]:
+    """Return read and write bandwidth; ``bandwidth`` is half and half, the others override it."""
+    both = _number(attributes, "bandwidth", math.inf, above=True) / 2
+    return (
+        _number(attributes, "read_bandwidth", both, above=True),
+        _number(attributes, "write_bandwidth", both, above=True),
+    )
+
+
+def _access_energy(
+    attributes: Entry,
+    energies: EnergyTable,
+    name: str,
+    built_in_pj: float,
+    timeloop_version: str,
+) -> AccessEnergy:
+    generation = attributes.get("addr_gen_energy")
+    # A negative value is Timeloop's own mark for "not given".
+    generation_pj = max(generation.number(), 0.0) if generation is not None else 0.0
+    override = attributes.get("vector_access_energy")
+    if override is not None:
+        pj = override.number(0.0)
+        return AccessEnergy(pj, pj, pj, 0.0, generation_pj)
+    actions = storage_actions(timeloop_version)
+    found = {access: energies.find(name, names) for access, names in actions.items()}
+
+    def price(access: str) -> float:
+        pj = found[access]
+        return built_in_pj if pj is None else pj
+
+    return AccessEnergy(
+        price("read"), price("fill"), price("update"), found["leak"] or 0.0, generation_pj
+    )
+
+
+def _read_network(attributes: Entry, table_wire_pj: float) -> Network:
+    bits = attributes.get("network_word_bits")
+    hop = attributes.get("energy_per_hop")
+    tile = attributes.get("tile_width")
+    reduction = attributes.get("reduction_supported")
+    wire_pj = _number(attributes, "wire_energy", 0.0)
+    return Network(
+        word_bits=bits.integer(1) if bits is not None else None,
+        fill_latency_cycles=_integer(attributes, ("network_fill_latency",), 0, 0),
+        drain_latency_cycles=_integer(attributes, ("network_drain_latency",), 0, 0),
+        hop_energy_pj=hop.number(0.0) if hop is not None else None,
+        wire_energy_pj=table_wire_pj or wire_pj,
+        router_energy_pj=_number(attributes, "router_energy", 0.0),
+        ingress_energy_pj=_number(attributes, "energy_per_ingress", 0.0),
+        tile_width_um=tile.number(0.0) if tile is not None else None,
+        reduction_supported=reduction.boolean() if reduction is not None else None,
+    )
+
+
+def _read_compute(component: Component, energies: EnergyTable, areas: dict[str, float]) -> Compute:
+    attributes = component.attributes
+    for key in ("network_operand", "network_result"):
+        entry = attributes.get(key)
+        if entry is not None:
+            raise entry.fail("user-declared networks are not supported")
+    name_entry = component.entry.get("name")
+    name = strip_range(name_entry.text()) if name_entry is not None else "__ARITH__"
+    instances, mesh_x, mesh_y = mesh(attributes, component.count)
+    word_bits = _integer(attributes, ("word_bits", "datawidth"), _DEFAULT_WORD_BITS)
+    energy_pj = energies.compute(name)
+    if energy_pj is None:
+        energy_pj = _number(attributes, "energy", pat.multiplier_energy_pj(word_bits))
+    return Compute(
+        name=name,
+        kind=component.kind or "compute",
+        word_bits=word_bits,
+        mesh_x=mesh_x,
+        mesh_y=mesh_y,
+        instances=instances,
+        energy_pj=energy_pj,
+        area_um2=areas.get(name, _number(attributes, "area", 0.0)),
+    )

@@ -1,0 +1,150 @@
+"""Reads complete Timeloop inputs, from one or many files or from text.
+
+Keys may be spelt with hyphens or underscores under every version, and mean the same. Timeloop is
+less kind: v3.0.3 ignores some keys with underscores, and 4cf6d4c ``network-word-bits``.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dse.domain.architecture import Architecture
+from dse.domain.mapping import Mapping
+from dse.domain.problem import Problem
+from dse.errors import SpecError, unknown_name
+from dse.timeloop.read.architecture import Fault, read_architecture
+from dse.timeloop.read.constraints import check_constraints
+from dse.timeloop.read.flatten import flatten
+from dse.timeloop.read.mapping import read_mapping
+from dse.timeloop.read.problem import read_problem
+from dse.timeloop.read.tables import read_art, read_ert
+from dse.timeloop.yaml.io import load_files, load_texts
+from dse.timeloop.yaml.nodes import Entry
+
+#: The versions of Timeloop that the reader knows; ``dosa`` reads files as 3.0.3 does.
+VERSIONS = ("4cf6d4c", "3.0.3", "dosa")
+
+_KEYS = frozenset(
+    {
+        "architecture",
+        "arch",
+        "problem",
+        "mapping",
+        "ERT",
+        "ART",
+        "variables",
+        "architecture_constraints",
+        "arch_constraints",
+        "sparse_optimizations",
+        "layout",
+        "model",
+        "mapper",
+        "mapspace",
+        "mapspace_constraints",
+        "components",
+        "compound_components",
+        "globals",
+    }
+)
+
+
+@dataclass(frozen=True)
+class TimeloopInput:
+    """What Timeloop's input files say.
+
+    Attributes:
+        architecture: priced by the files' ERT and ART, or by Timeloop's built-in energies.
+        problem: the workload.
+        mapping: None when the files have none, or an empty one.
+        timeloop_version: the version whose rules the files were read by.
+        source: the first file's name, for messages.
+    """
+
+    architecture: Architecture
+    problem: Problem
+    mapping: Mapping | None
+    timeloop_version: str
+    source: str = "input"
+
+
+def read_files(
+    paths: Sequence[str | Path],
+    timeloop_version: str = "4cf6d4c",
+    values: dict[str, object] | None = None,
+) -> TimeloopInput:
+    """Read one or many Timeloop YAML files, merged on their top-level keys.
+
+    ``values`` are the variables of files that are jinja2 templates.
+
+    Raises:
+        SpecError: naming file, key and value, and what was expected; where Timeloop itself stops
+            with a message, that message is part of it.
+    """
+    check_version(timeloop_version)
+    return _sound(*read_entry(load_files(paths, values), timeloop_version))
+
+
+def read_text(
+    text: str | bytes, timeloop_version: str = "4cf6d4c", source: str = "input"
+) -> TimeloopInput:
+    """Read Timeloop YAML from a string; ``source`` names it in errors. See `read_files`."""
+    check_version(timeloop_version)
+    return _sound(*read_entry(load_texts([(source, text)]), timeloop_version))
+
+
+def _sound(spec: TimeloopInput, fault: Fault | None) -> TimeloopInput:
+    if fault is not None:
+        raise fault.error
+    return spec
+
+
+def read_entry(root: Entry, timeloop_version: str) -> tuple[TimeloopInput, Fault | None]:
+    """Read a loaded input; a fault is for the caller to raise, unless a rejection precedes it."""
+    _check_keys(root)
+    problem = read_problem(root.need("problem", "the workload"))
+    root = flatten(root, problem)
+    architecture_entry = root.get("arch", "architecture")
+    if architecture_entry is None:
+        raise root.refuse("key 'architecture' is missing, expected the hardware")
+    ert, art = root.get("ERT"), root.get("ART")
+    if art is not None and ert is None:
+        raise art.refuse("an ART without an ERT; Timeloop reads areas only along with energies")
+    architecture, fault = read_architecture(
+        architecture_entry,
+        read_ert(ert) if ert is not None else None,
+        read_art(art) if art is not None else None,
+        timeloop_version,
+    )
+    mapping_entry = root.get("mapping")
+    mapping = None
+    # An empty list is timeloopfe's placeholder, but all there is to say of a single operation.
+    if mapping_entry is not None and (mapping_entry.node.value or problem.macs == 1):
+        mapping = read_mapping(mapping_entry, architecture, problem, timeloop_version)
+        constraints = root.get("arch_constraints", "architecture_constraints")
+        if constraints is not None:
+            check_constraints(constraints, architecture, problem, mapping)
+    source = root.node.source
+    return TimeloopInput(architecture, problem, mapping, timeloop_version, source), fault
+
+
+def check_version(timeloop_version: str) -> None:
+    """Raise SpecError for a version that is not known."""
+    if timeloop_version not in VERSIONS:
+        raise SpecError(unknown_name("timeloop_version", timeloop_version, VERSIONS))
+
+
+def _check_keys(root: Entry) -> None:
+    for key, entry in root.pairs():
+        if key in ("sparse_optimizations", "layout") and not entry.node.is_null:
+            raise entry.refuse("not supported: the model is of dense problems without layout")
+        if key not in _KEYS:
+            near = difflib.get_close_matches(key, sorted(_KEYS), n=1, cutoff=0.85)
+            if near:
+                raise entry.refuse(f"unknown key '{key[:80]}'; did you mean '{near[0]}'?")
+    model = root.get("model")
+    bypass = model.get("auto_bypass_on_failure") if model is not None and model.is_map else None
+    if bypass is not None and bypass.boolean():
+        raise bypass.fail("automatic bypassing is not supported, expected false")

@@ -1,0 +1,133 @@
+"""Reads Accelergy's tables: energy per action (ERT) and area (ART) by component name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from dse.timeloop.yaml.nodes import Entry
+
+#: Which action of the ERT prices which access, first hit wins, by Timeloop version.
+_STORAGE_ACTIONS_3_0_3 = {
+    "read": ("random_read", "read"),
+    "fill": ("random_fill", "write"),
+    "update": ("random_update", "random_fill", "write"),
+    "leak": ("leak",),
+}
+_STORAGE_ACTIONS_HEAD = {
+    "read": ("random_read", "read"),
+    "fill": ("random_fill", "random_write", "fill", "write"),
+    "update": ("random_update", "random_write", "update", "write"),
+    "leak": ("leak",),
+}
+_COMPUTE_ACTIONS = ("mac_random", "mult_random", "mac", "mult", "compute")
+
+
+def storage_actions(timeloop_version: str) -> dict[str, tuple[str, ...]]:
+    """Return the ERT actions for read, fill, update and leak, in order of precedence."""
+    return _STORAGE_ACTIONS_HEAD if timeloop_version == "4cf6d4c" else _STORAGE_ACTIONS_3_0_3
+
+
+@dataclass(frozen=True)
+class EnergyTable:
+    """Energies of an ERT: for each component the tables that name it, in file order.
+
+    Attributes:
+        components: pJ by action; of several argument variants the largest.
+        wire_pj: energy of a component called ``wire`` per bit and mm, if there is one.
+    """
+
+    components: dict[str, list[dict[str, float]]] = field(default_factory=dict)
+    wire_pj: float = 0.0
+
+    def find(self, component: str, actions: Sequence[str]) -> float | None:
+        """Return the energy of the first action that is there, in pJ; None when none is.
+
+        Of several tables for one component, a later one overrides an earlier one.
+        """
+        found = None
+        for table in self.components.get(component, []):
+            for action in actions:
+                if action in table:
+                    found = table[action]
+                    break
+        return found
+
+    def compute(self, component: str) -> float | None:
+        """Return the energy of one operation of a compute component, in pJ."""
+        return self.find(component, _COMPUTE_ACTIONS)
+
+
+def component_name(path: str) -> str:
+    """Return the component that a table's name stands for.
+
+    The text behind the last dot, or, if the name ends in a range (``X[1..n]``), X.
+    """
+    dot, dots = path.rfind("."), path.rfind("..")
+    if dots == -1 or dots != dot - 1:
+        return path[dot + 1 :]
+    # A range with one digit before the dots, as in X[1..n]: Timeloop cuts two characters.
+    stem = path[: max(dots - 2, 0)]
+    return stem[stem.rfind(".") + 1 :]
+
+
+def read_ert(entry: Entry) -> EnergyTable:
+    """Read an ``ERT`` of version 0.2, 0.3 or 0.4.
+
+    Raises:
+        SpecError: naming file, key and value.
+    """
+    version = entry.need("version", "0.2, 0.3 or 0.4")
+    tables = entry.need("tables", "the energy tables")
+    number = version.number()
+    actions: dict[str, dict[str, list[Entry]]] = {}
+    if number == 0.2:
+        for path, table in tables.pairs():
+            actions[path] = {
+                name: action.items() if action.is_list else [action]
+                for name, action in table.pairs()
+            }
+    elif number in (0.3, 0.4):
+        for table in tables.items():
+            path = table.need("name", "the component's name").text()
+            by_name = actions.setdefault(path, {})
+            for action in table.need("actions", "a list of actions").items():
+                name = action.need("name", "the action's name").text()
+                by_name.setdefault(name, []).append(action)
+    else:
+        raise version.fail("expected version 0.2, 0.3 or 0.4")
+    components: dict[str, list[dict[str, float]]] = {}
+    wire_pj = 0.0
+    for path, by_name in actions.items():
+        energies = {name: _largest(variants) for name, variants in by_name.items()}
+        name = component_name(path)
+        if name in ("wire", "Wire"):
+            if "transfer_random" not in energies:
+                raise tables.refuse(f"component '{path}' has no action 'transfer_random'")
+            # Timeloop keeps this one in single precision, and ignores a zero.
+            wire_pj = float(np.float32(energies["transfer_random"])) or wire_pj
+        else:
+            components.setdefault(name, []).append(energies)
+    return EnergyTable(components, wire_pj)
+
+
+def _largest(variants: list[Entry]) -> float:
+    energies = [0.0]
+    for variant in variants:
+        energy = variant.get("energy")
+        if energy is not None:
+            energies.append(energy.number(0.0))
+    return max(energies)
+
+
+def read_art(entry: Entry) -> dict[str, float]:
+    """Read an ``ART``: um^2 per instance by component name (single precision, as Timeloop)."""
+    areas = {}
+    entry.need("version", "0.2, 0.3 or 0.4")
+    for table in entry.need("tables", "a list of area tables").items():
+        area = table.need("area", "the area in um^2")
+        name = component_name(table.need("name", "the component's name").text())
+        areas[name] = float(np.float32(min(area.number(0.0), 1e30)))
+    return areas

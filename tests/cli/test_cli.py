@@ -1,0 +1,272 @@
+"""The command line: what it prints, where, and how it exits."""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import dse
+import dse.space.catalog
+from dse.cli import COMMANDS, main
+from dse.cli.columns import two_columns
+
+QUICK = ("workload=dosa_bert", "samples=4", "optimizer.mappings_per_hardware=2")
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def call(*words, **options):
+    return subprocess.run(
+        [sys.executable, "-m", "dse", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        **options,
+    )
+
+
+def test_help_is_quick_and_helps():
+    call("--help")
+    start = time.perf_counter()
+    done = call("--help")
+    assert time.perf_counter() - start < 1.0  # 0.5 s on a machine that does nothing else
+    assert done.returncode == 0
+    for word in ("run", "model", "list", "show", "exit codes", "examples"):
+        assert word in done.stdout
+
+
+def test_nothing_heavy_is_loaded_for_help():
+    code = (
+        "import sys; from dse.cli import main; main(['--help']); "
+        "heavy = {'numba', 'numpy', 'hydra', 'scipy', 'matplotlib', 'rich', 'pydantic', 'yaml'}; "
+        "sys.exit(len(heavy & set(sys.modules)))"
+    )
+    subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+
+
+def test_run(capsys, tmp_path):
+    assert main(["run", *QUICK, "seed=0"]) == 0
+    out, err = capsys.readouterr()
+    for word in ("mm_0", "total (x count)", "pe_dim=", "mm^2", "EDP", "4 samples", "folder"):
+        assert word in out
+    assert "samples/s" in err
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert folder.name.endswith("_random_dosa_bert_s0")
+    assert {p.name for p in folder.iterdir()} == {
+        *("best", "checkpoint", "config.yaml", "env.json", "journal.jsonl", "result.json"),
+        *("template.yaml", "workload.yaml"),
+    }
+    assert [p.name for p in tmp_path.iterdir()] == ["runs"]  # Hydra left nothing
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+def test_live_progress_on_a_terminal():
+    import pty
+
+    leader, follower = pty.openpty()
+    words = [sys.executable, "-m", "dse", "run", *QUICK]
+    env = {**os.environ, "COLUMNS": "120", "TERM": "xterm"}
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=follower, env=env)
+    os.close(follower)
+    shown = b""
+    while True:
+        try:
+            part = os.read(leader, 4096)
+        except OSError:  # the other end was closed
+            break
+        if not part:
+            break
+        shown += part
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, shown
+    assert b"total (x count)" in out
+    assert b"/s ETA" in shown
+    assert b"best EDP" in shown
+
+
+def test_json_and_quiet(capsys):
+    assert main(["run", *QUICK, "--json", "--quiet"]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    result = json.loads(out)
+    assert result["schema"] == "dse.result"
+    assert result["samples"] == 4
+    assert Path(result["folder"]).is_dir()
+
+
+def test_the_command_line_and_python_agree(capsys, tmp_path):
+    assert main(["run", *QUICK, "-q", "--json", "variables.pe_dim=8", "objective=energy"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    result = dse.run(
+        workload="dosa_bert",
+        optimizer={"name": "random", "mappings_per_hardware": 2},
+        samples=4,
+        variables={"pe_dim": 8},
+        objective="energy",
+        folder=tmp_path / "python",
+    )
+    assert result.as_dict() == {k: v for k, v in told.items() if k != "folder"}
+    assert result.design.values["pe_dim"] == 8
+
+
+def test_a_sweep_runs_every_combination(capsys, tmp_path):
+    assert main(["run", "-m", "-q", "--json", *QUICK, "seed=0,1", "variables.pe_dim=4,8"]) == 0
+    results = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(r["seed"], r["variables"]["pe_dim"]) for r in results] == [
+        *((0, 4), (0, 8), (1, 4), (1, 8)),
+    ]
+    assert not (tmp_path / "multirun").exists()
+
+
+def test_resume(capsys, tmp_path):
+    assert main(["run", *QUICK, "-q", "folder=mine"]) == 0
+    first = capsys.readouterr().out
+    assert main(["run", "resume=mine", "-q", "n_jobs=1"]) == 0
+    assert capsys.readouterr().out == first
+    assert main(["run", "resume=mine", "samples=9"]) == 2
+    assert "a resumed run keeps its settings" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["rn"], "unknown command 'rn'; did you mean 'run'"),
+        (["run", "sampels=3"], "unknown setting 'sampels'; did you mean 'samples'"),
+        (["run", "optimizer=randm"], "unknown optimizer 'randm'; did you mean 'random'"),
+        (
+            ["run", "optimizer.mapings_per_hardware=3"],
+            "did you mean 'optimizer.mappings_per_hardware'",
+        ),
+        (["run", "workload=resnet5"], "unknown workload 'resnet5'; did you mean 'resnet50'"),
+        (["run", "arch=gemini"], "unknown arch 'gemini'; did you mean 'gemmini'"),
+        (["run", "arch=./no.yaml"], "there is no such file"),
+        (["run", "samples=x"], "samples: Value 'x' of type 'str'"),
+        (["run", "samples=0"], "samples = 0, expected at least 1"),
+        (["run", "seed=-1"], "seed = -1"),
+        (["run", "n_jobs=-1"], "n_jobs = -1"),
+        (["run", "samples=1,2"], "has several values"),
+        (["run", "foo"], "expected SETTING=VALUE"),
+        (["run", "variables.pe_dm=3"], "did you mean 'pe_dim'"),
+        (["run", "variables.pe_dim=3000"], "expected an integer from 2 to 128"),
+        (["run", "variables.pe_dim=a"], "pe_dim = 'a': expected an integer"),
+        (["run", "objective=edpp"], "did you mean 'edp'"),
+        (["run", "energy=dos"], "did you mean 'dosa'"),
+        (["run", "timeloop_version=3.0.4"], "did you mean '3.0.3'"),
+        (["run", "optimizer.mappings_per_hardware=0"], "expected at least 1"),
+        (["run", "mapper.max_draws=0", *QUICK], "mapper.max_draws = 0, expected at least 1"),
+        (["run", "resume=nowhere"], "not a run folder"),
+        (["list", "optimisers"], "did you mean 'optimizers'"),
+        (["show", "resnet"], "did you mean 'resnet50'"),
+        (["show"], "show takes one name"),
+        (["run", "--jsn"], "unknown option '--jsn'; did you mean '--json'"),
+    ],
+)
+def test_usage_errors_are_one_line_and_exit_2(words, message, capsys, tmp_path):
+    assert main(words) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert message in err
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert not any(p.name != "runs" for p in tmp_path.iterdir())
+
+
+def test_nothing_feasible_exits_3(capsys, tmp_path):
+    text = dse.space.catalog.find("arch", "gemmini").read_text()
+    (tmp_path / "tiny.yaml").write_text(text + "\nbudget: {area_um2: 5}\n")
+    assert main(["run", "arch=./tiny.yaml", *QUICK, "-q"]) == 3
+    err = capsys.readouterr().err
+    assert "none of 2 designs is valid" in err
+    assert "exceeds the budget of 5 um^2" in err
+
+
+def test_list_and_show(capsys):
+    assert main(["list"]) == 0
+    out = capsys.readouterr().out
+    for word in ("archs:", "gemmini", "resnet50", "24 unique of  54 layers", "random", "dosa"):
+        assert word in out
+    for kind in ("optimizer", "workloads", "energy"):
+        assert main(["list", kind]) == 0
+    for name in ("gemmini", "resnet50", "random", "native", "dosa", "edp"):
+        assert main(["show", name]) == 0
+        assert name in capsys.readouterr().out
+
+
+def test_help_of_commands(capsys):
+    for command in ("run", "list", "show"):
+        assert main([command, "--help"]) == 0
+        assert f"python -m dse {command}" in capsys.readouterr().out
+    main(["run", "--help"])
+    out = capsys.readouterr().out
+    for word in ("samples=null", "optimizer.mappings_per_hardware=null", "lockstep"):
+        assert word in out
+
+
+def test_version(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"dse {dse.__version__}\n"
+
+
+def test_no_command_is_a_usage_error(capsys):
+    assert main([]) == 2
+    assert "usage" in capsys.readouterr().out
+
+
+def test_a_folder_called_like_ours_changes_nothing(tmp_path):
+    for name in ("optimizers", "layers", "arch_templates"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise SystemExit('wrong one')")
+        (tmp_path / name / "random.py").write_text("raise SystemExit('wrong one')")
+    done = call("run", "-q", *QUICK, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_choice_goes_by_its_name(capsys, tmp_path):
+    text = dse.space.catalog.find("arch", "gemmini").read_text()
+    text = text.replace("variables:\n", "variables:\n  rows: {choices: [one, two]}\n")
+    (tmp_path / "rows.yaml").write_text(text)
+    words = ["run", "arch=./rows.yaml", *QUICK, "-q"]
+    assert main([*words, "variables.rows=two"]) == 0
+    assert "rows=two" in capsys.readouterr().out
+    assert main([*words, "variables.rows=three"]) == 2
+    assert "variable rows = 'three': expected one of one, two" in capsys.readouterr().err
+
+
+HELPS = [[c, "--help"] for c in COMMANDS] + [
+    ["--help"],
+    ["list"],
+    ["run", "--help", "optimizer=ga"],
+]
+
+
+@pytest.mark.parametrize("words", HELPS, ids=" ".join)
+def test_help_and_lists_fit_80_columns(words, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    with contextlib.suppress(SystemExit):
+        main(words)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) > 3
+    assert [line for line in lines if len(line) > 80] == []
+
+
+def test_columns_wrap_below_themselves_and_only_for_terminals(monkeypatch):
+    rows = [("a", "some words that go on and on"), ("long", "x" * 40 + " end")]
+    monkeypatch.delenv("COLUMNS", raising=False)
+    assert two_columns(rows) == ["a     some words that go on and on", f"long  {'x' * 40} end"]
+    monkeypatch.setenv("COLUMNS", "40")
+    assert two_columns(rows, " ") == [
+        " a     some words that go on and on",
+        # a word that is too long stays whole
+        f" long  {'x' * 40}",
+        "       end",
+    ]
+    monkeypatch.setenv("COLUMNS", "20")
+    assert two_columns(rows)[:2] == ["a", "    some words that go on and on"]
