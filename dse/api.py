@@ -34,7 +34,7 @@ def run(
     workload: str | Path = "resnet50",
     optimizer: str | Mapping[str, Any] = "random",
     *,
-    samples: int = 1000,
+    samples: int | None = None,
     seed: int = 0,
     variables: Mapping[str, int | str] | None = None,
     **settings: Any,  # noqa: ANN401
@@ -45,7 +45,7 @@ def run(
         arch: name of a built-in architecture template, or path of a YAML file.
         workload: name of a built-in network, or path of a YAML file.
         optimizer: its name, or ``{"name": ..., "setting": value, ...}``.
-        samples: mappings to evaluate for every unique layer.
+        samples: mappings to evaluate for every unique layer; None: the optimizer's own budget.
         seed: of all randomness: equal settings give equal results.
         variables: values of template variables to hold fixed.
         settings: further settings as listed by ``python -m dse run --help``, such as
@@ -58,7 +58,7 @@ def run(
         SpecError: a setting or a file is wrong.
         NothingFeasible: no valid design was found.
     """
-    from dse.runner.run import start  # noqa: PLC0415 - loads numba
+    from dse.runner.run import search  # noqa: PLC0415 - loads numba
 
     paths = {k: str(settings.pop(k)) for k in ("folder", "runs") if settings.get(k) is not None}
     given = {
@@ -71,4 +71,4 @@ def run(
         **paths,
         **settings,
     }
-    return start(given).execute()
+    return search(given)

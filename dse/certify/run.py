@@ -90,10 +90,10 @@ def certify(
     best = run.study.state.best
     if best is None or best.mappings is None:
         raise SpecError(f"{folder}: holds no design to certify")
-    value = run.objective(_by_exact_model(run, best))
+    value = run.space.objective(_by_exact_model(run, best))
     claimed = float(certificate["value"])
     limits = run.space.limits
-    goal = Goal.of(run.objective, limits, run.space.template.max_area_um2)
+    goal = Goal.of(run.space.objective, limits, run.space.template.max_area_um2)
     claim = float(certificate["bound"])
     verdict = recheck(run.space, goal, claim, report) if bound else None
     found = Certified(
@@ -199,12 +199,12 @@ def _entry(run: Run, best: Design, found: Certified) -> Known | None:
     key = key_of(run.space)
     if key is None:
         return None
-    settings = run.config.run
+    settings = run.setup.config.run
     return Known(
         key=key,
         arch=run.space.template.name,
         workload=run.space.workload.name,
-        objective=run.objective.name,
+        objective=run.space.objective.name,
         energy=run.space.chain.name,
         timeloop_version=run.space.timeloop_version,
         constraints=settings.constraints or "",

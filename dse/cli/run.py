@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dse.errors import DseError, SpecError
 
 if TYPE_CHECKING:
-    from dse.runner.run import Run
+    from dse.certify.known import Known
+    from dse.runner.run import Report, Run
+    from dse.study.result import RunResult
 
 _USAGE = """\
 usage: python -m dse run [SETTING=VALUE ...] [-m] [--json] [--quiet]
@@ -51,10 +54,11 @@ def main(argv: Sequence[str]) -> int:
 
 def _run(settings: dict[str, object], as_json: bool, quiet: bool) -> int:
     """Run one job of a sweep; its error is its own, so that the other jobs still run."""
-    from dse.runner.run import start  # noqa: PLC0415 - after the settings were read
+    from dse.runner.run import search  # noqa: PLC0415 - after the settings were read
 
+    screen = _Screen(as_json, quiet)
     try:
-        return _execute(start(settings), as_json, quiet)
+        screen.show(search(settings, screen.watch))
     except DseError as error:
         sys.stderr.write(f"error: {error}\n")
         return error.exit_code
@@ -63,10 +67,11 @@ def _run(settings: dict[str, object], as_json: bool, quiet: bool) -> int:
     except OSError as error:
         sys.stderr.write(f"error: {error.filename or 'output'}: {error.strerror or error}\n")
         return 1
+    return 0
 
 
 def _resume(folder: str, arguments: list[str], as_json: bool, quiet: bool) -> int:
-    from dse.runner.run import resume  # noqa: PLC0415
+    from dse.runner.run import go_on  # noqa: PLC0415 - after the arguments were read
 
     n_jobs = None
     for argument in arguments:
@@ -77,29 +82,43 @@ def _resume(folder: str, arguments: list[str], as_json: bool, quiet: bool) -> in
             raise SpecError(
                 f"'{argument}': a resumed run keeps its settings; only n_jobs=N may be given"
             )
-    return _execute(resume(Path(folder), n_jobs), as_json, quiet)
-
-
-def _execute(run: Run, as_json: bool, quiet: bool) -> int:
-    from dse.certify.known import find  # noqa: PLC0415
-    from dse.cli.progress import progress  # noqa: PLC0415
-
-    known = find(run.space)
-    try:
-        with progress(run.objective, quiet, known) as report:
-            result = run.execute(report)
-    except KeyboardInterrupt:
-        sys.stderr.write(f"python -m dse run resume={run.folder} goes on\n")
-        raise  # the other jobs of a sweep are off, too
-    if as_json:
-        sys.stdout.write(json.dumps({**result.as_dict(), "folder": str(result.folder)}) + "\n")
-    else:
-        from dse.report.table import result_text  # noqa: PLC0415
-
-        out = sys.stdout
-        plain = "utf" not in (out.encoding or "").lower()
-        out.write(result_text(result, color=out.isatty(), ascii_only=plain, known=known))
+    screen = _Screen(as_json, quiet)
+    screen.show(go_on(Path(folder), n_jobs, screen.watch))
     return 0
+
+
+class _Screen:
+    """What a person sees of a run: its progress on stderr, its result on stdout."""
+
+    def __init__(self, as_json: bool, quiet: bool) -> None:
+        self._as_json = as_json
+        self._quiet = quiet
+        self._known: Known | None = None
+
+    @contextmanager
+    def watch(self, run: Run) -> Iterator[Report | None]:
+        """Show the progress of a run, and how to go on with it where it is interrupted."""
+        from dse.certify.known import find  # noqa: PLC0415
+        from dse.cli.progress import progress  # noqa: PLC0415
+
+        self._known = find(run.space)
+        try:
+            with progress(run.space.objective, self._quiet, self._known) as report:
+                yield report
+        except KeyboardInterrupt:
+            sys.stderr.write(f"python -m dse run resume={run.folder} goes on\n")
+            raise  # the other jobs of a sweep are off, too
+
+    def show(self, result: RunResult) -> None:
+        """Print the result."""
+        out = sys.stdout
+        if self._as_json:
+            out.write(json.dumps({**result.as_dict(), "folder": str(result.folder)}) + "\n")
+            return
+        from dse.report.table import result_text  # noqa: PLC0415 - rich
+
+        plain = "utf" not in (out.encoding or "").lower()
+        out.write(result_text(result, color=out.isatty(), ascii_only=plain, known=self._known))
 
 
 def _take_flag(arguments: list[str], *names: str) -> bool:

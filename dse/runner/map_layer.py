@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from dse.components.chain import energy_chain
+from dse.domain.architecture import HardwareBatch
 from dse.domain.problem import Layer, Workload
 from dse.errors import NothingFeasible, SpecError, unknown_name
 from dse.goals.certificate import Certificate
-from dse.goals.objective import objective
 from dse.runner.config import ResolvedConfig, resolve
-from dse.runner.run import make_evaluator
+from dse.runner.setup import set_up
 from dse.space import catalog
-from dse.space.search_space import SearchSpace
 from dse.space.template import ArchTemplate
 from dse.space.variable import Values
 from dse.space.workload import read_workload
 from dse.study import folder as run_folder
 from dse.timeloop.evaluate import Evaluation
 from dse.timeloop.read.inputs import TimeloopInput
+from dse.timeloop.write.inputs import write_design
+from dse.timeloop.write.report import map_text, stats_json, stats_text
 
 SCHEMA = "dse.map/1"
 _DEFAULT_SAMPLES = 1000
@@ -55,8 +55,6 @@ class MappedLayer:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the result as plain data, the content of ``result.json``."""
-        from dse.timeloop.write.report import stats_json  # noqa: PLC0415
-
         told = ("arch", "seed", "energy", "timeloop_version", "samples", "mapper", "evaluator")
         return {
             "schema": SCHEMA,
@@ -87,34 +85,23 @@ def map_layer(given: Mapping[str, Any], layer: str) -> MappedLayer:
     """
     from dse.model import evaluate_one  # noqa: PLC0415 - compiled code
 
-    workload, _, name = layer.rpartition("/")
-    if not workload or not name:
+    name, _, chosen_name = layer.rpartition("/")
+    if not name or not chosen_name:
         raise SpecError(f"layer={layer}: expected WORKLOAD/LAYER, as in layer=vgg16/conv1_1")
-    config = resolve({**given, "workload": workload})
-    template = ArchTemplate.read(catalog.find("arch", config.run.arch))
-    network = read_workload(catalog.find("workload", workload), config.run.parameters)
-    chosen = _layer(network, name)
-    goal = objective(config.run.objective)
-    chain = energy_chain(config.run.energy or template.energy)
-    values = _values(template, config)
-    space = SearchSpace(template, Workload(network.name, (chosen,)), chain, values, goal)
-    architecture = space.architecture(values)
-    samples = _DEFAULT_SAMPLES if config.run.samples is None else config.run.samples
-    if samples < 1:
-        raise SpecError(f"samples = {samples}, expected at least 1")
+    config = resolve({**given, "workload": name})
     if config.run.constraints:
         raise SpecError("constraints: they are for designs; a mapping has none")
-    mapper = config.plugins["mapper"].factory(
-        make_evaluator(config), template.constraints, goal, config.settings["mapper"]
-    )
-    label = f"map_{config.plugins['mapper'].name}_{chosen.name}_s{config.run.seed}"
-    wanted = Path(config.run.folder) if config.run.folder else None
-    from dse.domain.architecture import HardwareBatch  # noqa: PLC0415
-
-    found = mapper.map(
+    template = ArchTemplate.read(catalog.find("arch", config.run.arch))
+    network = read_workload(catalog.find("workload", name), config.run.parameters)
+    chosen = _layer(network, chosen_name)
+    values = _values(template, config)
+    config = replace(config, run=replace(config.run, variables=dict(values)))
+    setup = set_up(config, template, Workload(network.name, (chosen,)), _DEFAULT_SAMPLES)
+    architecture = setup.space.architecture(values)
+    found = setup.mapper.map(
         HardwareBatch.of(architecture),
         chosen.problem,
-        np.array([samples], np.int64),
+        np.array([setup.samples], np.int64),
         config.run.seed,
     )
     mapping = found.mappings[0]
@@ -123,15 +110,14 @@ def map_layer(given: Mapping[str, Any], layer: str) -> MappedLayer:
     version = config.run.timeloop_version
     stats = evaluate_one(architecture, chosen.problem, mapping, version)
     spec = TimeloopInput(architecture, chosen.problem, mapping, version)
-    settings = {**config.as_dict(), "samples": samples, "energy": chain.name}
     result = MappedLayer(
         Evaluation(spec, mapping, stats),
         chosen,
         values,
-        float(mapper.rank(found.metrics, chosen.problem, architecture)[0]),
-        goal.unit,
-        settings,
-        run_folder.create(wanted, Path(config.run.runs), label),
+        float(setup.mapper.rank(found.metrics, chosen.problem, architecture)[0]),
+        setup.space.objective.unit,
+        setup.config.as_dict(),
+        setup.new_folder(f"map_{config.plugins['mapper'].name}_{chosen.name}"),
         found.certificates[0] if found.certificates else None,
     )
     _write(result)
@@ -160,9 +146,6 @@ def _values(template: ArchTemplate, config: ResolvedConfig) -> Values:
 
 
 def _write(result: MappedLayer) -> None:
-    from dse.timeloop.write.inputs import write_design  # noqa: PLC0415
-    from dse.timeloop.write.report import map_text, stats_text  # noqa: PLC0415
-
     evaluation = result.evaluation
     layers = [(result.layer, evaluation.mapping)]
     write_design(result.folder / run_folder.BEST, evaluation.input.architecture, layers)

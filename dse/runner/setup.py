@@ -1,0 +1,152 @@
+"""What every search stands on, built once from settings: for runs and single layers alike."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from dse.components.chain import energy_chain
+from dse.domain.problem import Workload
+from dse.errors import SpecError, unknown_name
+from dse.evaluators.base import Evaluator
+from dse.goals.limits import Limit, limits
+from dse.goals.metric_names import TIMED
+from dse.goals.objective import Objective, objective
+from dse.mappers.base import Mapper
+from dse.model import TIMELOOP_VERSIONS
+from dse.runner.config import ResolvedConfig
+from dse.settings import NoSettings
+from dse.space.search_space import SearchSpace
+from dse.space.template import ArchTemplate
+from dse.study import folder as run_folder
+from dse.study.optimizer import Optimizer
+from dse.study.study import Study, optimizer_rng
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Checked settings, and what they name.
+
+    Attributes:
+        config: the settings; nothing in them is left to a default any more.
+        space: template, workload, energy chain, objective and limits.
+        evaluator: prices mappings.
+        mapper: finds mappings for hardware that has none.
+        samples: the budget: mappings evaluated for every unique layer.
+    """
+
+    config: ResolvedConfig
+    space: SearchSpace
+    evaluator: Evaluator
+    mapper: Mapper[Any]
+    samples: int
+
+    def optimizer(self) -> Optimizer[Any]:
+        """Return the optimizer at its start; SpecError where a setting does not fit the space."""
+        made: Optimizer[Any] = self.config.plugins["optimizer"].factory(
+            self.space,
+            self.config.settings["optimizer"],
+            optimizer_rng(self.config.run.seed),
+            self.samples,
+        )
+        return made
+
+    def study(self, optimizer: Optimizer[Any], folder: Path) -> Study:
+        """Return the study of an optimizer in a folder, where its last checkpoint left it."""
+        return Study(
+            self.space,
+            optimizer,
+            self.mapper,
+            self.evaluator,
+            self.space.objective,
+            samples=self.samples,
+            seed=self.config.run.seed,
+            folder=folder,
+            n_jobs=_threads(self.config),
+            limits=self.space.limits,
+        )
+
+    def new_folder(self, label: str) -> Path:
+        """Make the folder of the results, as the settings say; SpecError where it cannot be."""
+        run = self.config.run
+        wanted = Path(run.folder) if run.folder else None
+        return run_folder.create(wanted, Path(run.runs), f"{label}_s{run.seed}")
+
+
+def set_up(
+    config: ResolvedConfig, template: ArchTemplate, workload: Workload, default_samples: int
+) -> Setup:
+    """Check settings against a template and a workload, and build what they name.
+
+    Raises:
+        SpecError: a setting is wrong, or does not fit the template or the workload.
+        dse.errors.ToolError: the evaluator needs a tool that is missing.
+    """
+    samples = default_samples if config.run.samples is None else config.run.samples
+    if samples < 1:
+        raise SpecError(f"samples = {samples}, expected at least 1")
+    if not 0 <= config.run.seed < 2**63:
+        raise SpecError(f"seed = {config.run.seed}, expected 0 to 2^63 - 1")
+    energy = config.run.energy or template.energy
+    config = replace(config, run=replace(config.run, energy=energy, samples=samples))
+    space = space_of(config, template, workload)
+    _check_clock(space.objective, space.limits, space)
+    evaluator = _evaluator(config)
+    mapper = config.plugins["mapper"].factory(
+        evaluator, space.template.constraints, space.objective, config.settings["mapper"]
+    )
+    return Setup(config, space, evaluator, mapper, samples)
+
+
+def space_of(config: ResolvedConfig, template: ArchTemplate, workload: Workload) -> SearchSpace:
+    """Return what is searched: a template, a workload, and what the settings say of both.
+
+    Raises:
+        SpecError: a setting does not fit them.
+    """
+    goal = objective(config.run.objective)
+    if workload.networks and goal.expression is not None:
+        raise SpecError(
+            f"objective = {goal.name}: the mean over several networks is geometric, which needs a "
+            "named objective"
+        )
+    return SearchSpace(
+        template,
+        workload,
+        energy_chain(config.run.energy or template.energy),
+        config.run.variables,
+        goal,
+        timeloop_version=config.run.timeloop_version,
+        limits=limits(config.run.constraints),
+    )
+
+
+def _check_clock(goal: Objective, bounds: Sequence[Limit], space: SearchSpace) -> None:
+    """Refuse timed metrics where the template has no clock."""
+    named = goal.metrics.union(*(limit.names for limit in bounds))
+    if named & TIMED and not space.template.has_clock:
+        raise SpecError(
+            f"metric {min(named & TIMED)} needs a clock: template '{space.template.name}' has no "
+            "'technology: {clock_ns: ..}'"
+        )
+
+
+def _evaluator(config: ResolvedConfig) -> Evaluator:
+    version = config.run.timeloop_version
+    if version not in TIMELOOP_VERSIONS:
+        raise SpecError(unknown_name("timeloop_version", version, TIMELOOP_VERSIONS))
+    if config.run.n_jobs < 0:
+        raise SpecError(f"n_jobs = {config.run.n_jobs}, expected 0 (all cores) or more")
+    own = config.settings["evaluator"]
+    extra = {} if isinstance(own, NoSettings) else {"settings": own}
+    made: Evaluator = config.plugins["evaluator"].factory(
+        timeloop_version=version, n_jobs=_threads(config), **extra
+    )
+    return made
+
+
+def _threads(config: ResolvedConfig) -> int:
+    return config.run.n_jobs or os.cpu_count() or 1
