@@ -29,9 +29,9 @@ from dse.domain.architecture import HardwareBatch
 from dse.domain.mapping import MappingBatch
 from dse.domain.problem import SHAPES, Problem
 from dse.evaluators.native import NativeEvaluator
+from dse.numeric import Floats
 from dse.space import catalog
 
-Floats = npt.NDArray[np.float64]
 Row = dict[str, str]
 
 DIMENSIONS = ("R", "S", "P", "Q", "C", "K", "N")

@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from dse.domain.mapping import MappingBatch
 from dse.domain.problem import Problem
+from dse.numeric import Floats
 
-Floats = npt.NDArray[np.float64]
 Orders = npt.NDArray[np.int8]
 
 R, S, P, Q, C, K, N = range(7)

@@ -22,12 +22,12 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from dse.errors import SpecError, unknown_name
 from dse.evolution.genome import ENCODINGS
 from dse.evolution.hardware import SCALES, HardwareVector
 from dse.goals.design import Design, DesignMetrics
+from dse.numeric import Floats
 from dse.settings import setting
 from dse.space.search_space import SearchSpace
 from dse.space.variable import Values
@@ -36,7 +36,6 @@ from dse.study.optimizer import Optimizer
 if TYPE_CHECKING:
     from cmaes import CMA
 
-Floats = npt.NDArray[np.float64]
 
 _SEARCHES = ("sizing", "connectivity", "mapping")
 _LEGALITIES = ("resample", "repair")

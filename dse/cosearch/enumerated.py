@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 
 from dse.cosearch.frames import FILL, LEAK, READ, UPDATE, Frame, HardwareSpace, TooLarge
 from dse.cosearch.layer_table import LayerTable, Rows
@@ -16,9 +15,7 @@ from dse.mapspace.enumeration import LARGEST, enumerate_valid, tilings
 from dse.mapspace.space import MapspaceCache
 from dse.model import arrays as a
 from dse.model.evaluate import evaluate_exact
-
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
+from dse.numeric import Ints
 
 _CHUNK = 8192
 #: Kinds of accesses and the rows of the model's details that count them.

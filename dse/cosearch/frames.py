@@ -15,19 +15,16 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from dse.components.base import EnergyChain
 from dse.components.chain import PatChain
 from dse.domain.architecture import Architecture, StorageLevel
 from dse.domain.expression import Expression
 from dse.errors import SpecError
+from dse.numeric import Floats, Ints
 from dse.space.schema import LevelSpec
 from dse.space.search_space import SearchSpace
 from dse.space.variable import Values, Variable
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 #: Frames of the largest space that is taken on.
 MOST_FRAMES = 20_000

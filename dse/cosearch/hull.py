@@ -16,13 +16,9 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from dse.jit import compiled, inner
-
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
-Flags = npt.NDArray[np.bool_]
+from dse.numeric import Flags, Floats, Ints
 
 #: What is minimised: the product, x alone, y alone.
 PRODUCT, ENERGY, DELAY = range(3)

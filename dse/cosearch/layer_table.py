@@ -10,9 +10,7 @@ import numpy.typing as npt
 
 from dse.cosearch.frames import Frame
 from dse.domain.mapping import Mapping
-
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
+from dse.numeric import Floats, Ints
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,7 @@ import numpy.typing as npt
 
 from dse.cosearch.hull import Points, price_rows
 from dse.cosearch.layer_table import Rows
-
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
+from dse.numeric import Floats, Ints
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from dse.cosearch.frames import Frame, HardwareSpace, TooLarge
 from dse.cosearch.goal import Goal
@@ -24,10 +23,8 @@ from dse.cosearch.pool import Pool
 from dse.cosearch.settle import TOLERANCE, Incumbent, Settler
 from dse.cosearch.tables import Tables, least_energy
 from dse.model.arrays import version_number
+from dse.numeric import Floats, Ints
 from dse.space.search_space import SearchSpace
-
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 
 #: Rows of all layers up to which the best choice is computed exactly, not only bound.
 _FEW = 60_000

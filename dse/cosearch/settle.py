@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from dse.cosearch.frames import Frame, HardwareSpace
 from dse.cosearch.goal import Goal
@@ -30,8 +29,6 @@ from dse.evaluators.native import NativeEvaluator
 from dse.goals.design import Design, DesignMetrics, LayerMetrics
 from dse.space.search_space import SearchSpace
 from dse.space.variable import Values
-
-Floats = npt.NDArray[np.float64]
 
 #: Bounds are sums of many floats: what lies so close to the incumbent counts as equal.
 TOLERANCE = 1e-12

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from dse.cosearch.enumerated import EnumeratedTable
 from dse.cosearch.frames import Frame, HardwareSpace
@@ -15,9 +14,7 @@ from dse.cosearch.pool import Pool
 from dse.cosearch.two_tier.roles import SCRATCHPAD, plain_hardware, roles
 from dse.cosearch.two_tier.table import TwoTierTable
 from dse.mapspace.space import MapspaceCache
-
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
+from dse.numeric import Floats, Ints
 
 
 @dataclass(frozen=True)

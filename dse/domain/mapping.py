@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dse.numeric import Flags
+
 Factors = npt.NDArray[np.int32]
 Order = npt.NDArray[np.int8]
-Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)

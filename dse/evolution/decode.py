@@ -11,10 +11,9 @@ from dse.jit import compiled, inner
 from dse.model.arrays import MappingArrays
 from dse.model.block import Lanes, Plan, Prices, derive, lay_out, load_factors, load_hardware
 from dse.model.fit import check
+from dse.numeric import Flags, Floats
 
-Floats = npt.NDArray[np.float64]
-Flags = npt.NDArray[np.bool_]
-Indices = npt.NDArray[np.int32]
+_Int32s = npt.NDArray[np.int32]
 
 #: Halvings that look for the largest tiles that fit, and for the largest use of the array.
 _HALVINGS = 3
@@ -134,7 +133,7 @@ def _copy_keep(m: MappingArrays, b: int, keep: Flags, i: int) -> None:
 
 @inner
 def _fits(
-    hw: HardwareArrays, machine: Indices, plan: Plan, lanes: Lanes, c: Prices,
+    hw: HardwareArrays, machine: _Int32s, plan: Plan, lanes: Lanes, c: Prices,
     out: MappingArrays, keep: Flags, b: int, n: int,
 ) -> None:  # fmt: skip
     """Set ``lanes.ok`` for mappings ``b .. b + n``."""
@@ -151,7 +150,7 @@ def _fits(
 
 @inner
 def _shrink_tiles(
-    g: GenomeArrays, x: Floats, own: Indices, hw: HardwareArrays, machine: Indices, plan: Plan,
+    g: GenomeArrays, x: Floats, own: _Int32s, hw: HardwareArrays, machine: _Int32s, plan: Plan,
     lanes: Lanes, c: Prices, keep: Flags, size: Floats, out: MappingArrays, ok: Flags,
     b: int, n: int,
 ) -> None:  # fmt: skip
@@ -183,7 +182,7 @@ def _all_ok(ok: Flags, b: int, n: int) -> bool:
 
 @inner
 def _shrink_array(
-    g: GenomeArrays, x: Floats, own: Indices, hw: HardwareArrays, machine: Indices, plan: Plan,
+    g: GenomeArrays, x: Floats, own: _Int32s, hw: HardwareArrays, machine: _Int32s, plan: Plan,
     lanes: Lanes, c: Prices, keep: Flags, size: Floats, out: MappingArrays, ok: Flags,
     b: int, n: int,
 ) -> None:  # fmt: skip
@@ -227,7 +226,7 @@ def _tell_array(g: GenomeArrays, x: Floats, b: int, h: int, array: float) -> Non
 
 @compiled
 def build_into(
-    g: GenomeArrays, x: Floats, own: Indices, hw: HardwareArrays, machine: Indices,
+    g: GenomeArrays, x: Floats, own: _Int32s, hw: HardwareArrays, machine: _Int32s,
     plan: Plan, lanes: Lanes, c: Prices, keep: Flags, size: Floats,
     keys: Floats, out: MappingArrays, ok: Flags, repair: bool,
 ) -> None:  # fmt: skip

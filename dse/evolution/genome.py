@@ -26,9 +26,7 @@ import numpy.typing as npt
 from dse.domain.mapping import MappingBatch
 from dse.mapspace.factorization import Factorizations, divisors, factorizations
 from dse.mapspace.space import Mapspace
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+from dse.numeric import Floats, Ints
 
 ENCODINGS = ("importance", "index")
 TILES = ("log", "linear")

@@ -12,12 +12,10 @@ import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from dse.numeric import Floats
 from dse.space.search_space import SearchSpace
 from dse.space.variable import Values, Variable
-
-Floats = npt.NDArray[np.float64]
 
 SCALES = ("log", "linear")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping as Dict
 
 import numpy as np
-import numpy.typing as npt
 
 from dse.domain.architecture import HardwareBatch
 from dse.domain.mapping import MappingBatch
@@ -18,10 +17,7 @@ from dse.model import arrays as a
 from dse.model.batch import make_plan
 from dse.model.block import FEW, NARROW, WIDTH
 from dse.model.scratch import block
-
-Floats = npt.NDArray[np.float64]
-Flags = npt.NDArray[np.bool_]
-Indices = npt.NDArray[np.intp]
+from dse.numeric import Flags, Floats, Indices
 
 
 class Population:

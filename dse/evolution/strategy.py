@@ -12,10 +12,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
-Indices = npt.NDArray[np.intp]
+from dse.numeric import Floats, Indices
 
 _EPS = 1e-8
 #: Step sizes are kept below this, as the library does.

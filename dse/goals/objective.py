@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from dse.domain.expression import Expression
 from dse.errors import SpecError, unknown_name
@@ -17,8 +16,7 @@ from dse.goals.design import DesignMetrics
 from dse.goals.limits import check_names
 from dse.goals.metric_names import Scale
 from dse.goals.metrics import Metrics
-
-Floats = npt.NDArray[np.float64]
+from dse.numeric import Floats
 
 
 @dataclass(frozen=True)

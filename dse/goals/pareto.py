@@ -9,8 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dse.goals.design import Design, DesignMetrics
-
-Floats = npt.NDArray[np.float64]
+from dse.numeric import Floats
 
 
 @dataclass(frozen=True)

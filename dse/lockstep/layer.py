@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
 from dse.domain.mapping import MappingBatch
 from dse.lockstep.identity import identities
 from dse.mappers.ground import Ground
-
-Floats = npt.NDArray[np.float64]
+from dse.numeric import Floats
 
 #: Probability of two parents, of each further step of a child; members of a tournament.
 _RATES = np.array([0.5, 0.4, 3.0])

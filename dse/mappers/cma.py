@@ -15,6 +15,7 @@ from dse.errors import SpecError, unknown_name
 from dse.goals.metrics import Metrics
 from dse.mappers.base import Mapped, Mapper
 from dse.mappers.search import Best, at_least
+from dse.numeric import Floats, Indices
 from dse.settings import setting
 
 if TYPE_CHECKING:
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from dse.evolution.population import Population
     from dse.evolution.strategy import Strategies
 
-Floats = npt.NDArray[np.float64]
-Indices = npt.NDArray[np.intp]
 
 LEGALITIES = ("resample", "repair")
 #: A search that has become narrower than this begins again: no factor or order changes any more.

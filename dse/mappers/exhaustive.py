@@ -6,17 +6,13 @@ import logging
 from collections.abc import Generator
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
 from dse.domain.architecture import HardwareBatch
 from dse.domain.mapping import MappingBatch
 from dse.domain.problem import Problem
 from dse.errors import SpecError
 from dse.mappers.search import Search, at_least
+from dse.numeric import Floats
 from dse.settings import setting
-
-Floats = npt.NDArray[np.float64]
 
 _LOG = logging.getLogger(__name__)
 #: Tilings of the largest space that is enumerated unless a limit is set.

@@ -13,9 +13,8 @@ from dse.domain.mapping import MappingBatch
 from dse.domain.problem import Problem
 from dse.errors import SpecError
 from dse.mappers.search import Search, at_least, share
+from dse.numeric import Floats
 from dse.settings import setting
-
-Floats = npt.NDArray[np.float64]
 
 #: Weights of the kinds of steps (see ``dse.mapspace.move_table``).
 STEPS = {

@@ -20,8 +20,7 @@ from dse.model import arrays as a
 from dse.model.batch import make_plan
 from dse.model.block import WIDTH, load_hardware, new_prices
 from dse.model.scratch import block
-
-Floats = npt.NDArray[np.float64]
+from dse.numeric import Floats
 
 
 class Ground:

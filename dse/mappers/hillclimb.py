@@ -6,16 +6,14 @@ from collections.abc import Generator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from dse.domain.architecture import HardwareBatch
 from dse.domain.mapping import MappingBatch
 from dse.domain.problem import Problem
 from dse.mappers.search import Search, at_least, share
 from dse.mapspace.move_table import KINDS
+from dse.numeric import Floats
 from dse.settings import setting
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ from dse.domain.problem import Problem
 from dse.errors import SpecError
 from dse.goals.metrics import Metrics
 from dse.mappers.base import Mapped, Mapper
+from dse.numeric import Floats
 
 S = TypeVar("S")
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass

@@ -16,9 +16,7 @@ from dse.mapspace.space import SpaceArrays
 from dse.mapspace.steps import check_block, copy_mapping, mixed, pick_row, take_step
 from dse.model.arrays import MappingArrays
 from dse.model.block import WIDTH, Lanes, Plan, Prices, lay_out
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+from dse.numeric import Floats
 
 #: Rows picked until one is possible, before a step is given up.
 _PICKS = 12

@@ -24,8 +24,7 @@ from dse.model.arrays import MappingArrays
 from dse.model.batch import make_plan
 from dse.model.block import WIDTH, Lanes, Plan, Prices, lay_out, load_hardware, new_prices
 from dse.model.scratch import block
-
-Ints = npt.NDArray[np.int64]
+from dse.numeric import Ints
 
 #: Numbers beyond this are not told apart exactly.
 LARGEST = 1 << 62

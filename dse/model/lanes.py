@@ -33,7 +33,7 @@ from dse.model.loops import copy_row
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
-Indices = npt.NDArray[np.int64]
+Ints = npt.NDArray[np.int64]
 
 
 @inner
@@ -211,7 +211,7 @@ def evaluate_lanes(
 def evaluate_groups(
     wide: Lanes, narrow: Lanes, plan: Plan, wide_prices: Prices, narrow_prices: Prices, odd: Odd,
     m: MappingArrays, hw: HardwareArrays, hardware_index: npt.NDArray[np.int32], macs: float,
-    edges: Indices, totals: Totals, again: Flags,
+    edges: Ints, totals: Totals, again: Flags,
 ) -> None:  # fmt: skip
     """Evaluate groups of mappings; group g, ``edges[g] .. edges[g + 1]``, keeps the same.
 

@@ -8,19 +8,14 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
-import numpy.typing as npt
-
 from dse.jit import compiled, inner
 from dse.model import arrays as a
+from dse.numeric import Floats, Ints
 from dse.relaxed import prices as pr
 from dse.relaxed.points import Points
 from dse.relaxed.reuse import transfers, words_to_child
 from dse.relaxed.structure import Structure
 from dse.relaxed.work import Work, set_loops, set_tiles, share_box
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 READS, FILLS, UPDATES = 0, 1, 2
 #: What binds the cycles; else the column of the bandwidth.

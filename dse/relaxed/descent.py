@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from dse.domain.architecture import Architecture
 from dse.domain.mapping import Mapping as LayerMapping
 from dse.errors import SpecError
 from dse.goals.meter import Meter
 from dse.mapspace.space import Mapspace
+from dse.numeric import Floats
 from dse.relaxed.network import GOALS, Mix, Network
 from dse.relaxed.orders import free_levels, stationary_orders
 from dse.relaxed.points import Points
@@ -21,8 +21,6 @@ from dse.relaxed.sizing import Demand
 from dse.relaxed.slots import Slots
 from dse.space.search_space import SearchSpace
 from dse.space.variable import Values
-
-Floats = npt.NDArray[np.float64]
 
 _BETA1, _BETA2, _TINY = 0.9, 0.999, 1e-8
 #: Halvings of the way back to the smallest tiles where a rounded network fits no hardware.

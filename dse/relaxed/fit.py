@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
-import numpy.typing as npt
-
 from dse.jit import compiled, inner
+from dse.numeric import Floats
 from dse.relaxed.cost import collect
 from dse.relaxed.points import Points
 from dse.relaxed.structure import Structure
 from dse.relaxed.work import Work, set_loops, set_tiles, share_box
-
-Floats = npt.NDArray[np.float64]
 
 
 class Used(NamedTuple):

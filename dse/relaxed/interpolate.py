@@ -8,9 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dse.jit import compiled, inner
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+from dse.numeric import Floats, Ints
 
 
 class Tables(NamedTuple):

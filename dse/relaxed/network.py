@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from dse.errors import SpecError
 from dse.goals.meter import Meter
+from dse.numeric import Floats
 from dse.relaxed import prices as pr
 from dse.relaxed.fit import Used
 from dse.relaxed.points import Points
@@ -23,8 +24,6 @@ from dse.relaxed.resources import ALONG_X, ALONG_Y, WORDS
 from dse.relaxed.sizing import Sizing
 from dse.relaxed.twin import Cost, Twin
 from dse.space.search_space import SearchSpace
-
-Floats = npt.NDArray[np.float64]
 
 #: From energies and cycles of the variants of layers, ``(N, M)`` each, to their weights.
 Mix = Callable[[Floats, Floats], Floats]

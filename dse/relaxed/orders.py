@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from dse.domain.mapping import Order
 from dse.mapspace.space import Mapspace
-
-Order = npt.NDArray[np.int8]
 
 
 def stationary_orders(space: Mapspace, dimensions: int, tensors: int) -> Order:

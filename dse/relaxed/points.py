@@ -11,8 +11,7 @@ import numpy.typing as npt
 from dse.domain.mapping import Mapping
 from dse.domain.problem import Problem
 from dse.mapspace.space import Mapspace
-
-Floats = npt.NDArray[np.float64]
+from dse.numeric import Floats
 
 
 class Points(NamedTuple):

@@ -19,12 +19,11 @@ from dse.components.chain import EnergyChain
 from dse.domain.architecture import Architecture
 from dse.domain.expression import Expression
 from dse.errors import SpecError
+from dse.numeric import Floats
 from dse.relaxed.interpolate import Corners, Tables, interpolate
 from dse.relaxed.prices import COLUMNS, PriceList, price_list
 from dse.space.template import ArchTemplate
 from dse.space.variable import Variable
-
-Floats = npt.NDArray[np.float64]
 
 #: Grid points of a table at most, over all its variables.
 _MOST_POINTS = 1100

@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from dse.domain.architecture import Architecture, Compute, StorageLevel
+from dse.numeric import Floats
 
-Floats = npt.NDArray[np.float64]
 #: ``(H, L + 1, 11)``: price lists of H pieces of hardware.
 PriceList = Floats
 

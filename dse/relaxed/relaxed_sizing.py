@@ -11,13 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from dse.errors import SpecError
+from dse.numeric import Floats
 from dse.relaxed.interpolate import Monomials, infer
 from dse.relaxed.sizing import Sizing
-
-Floats = npt.NDArray[np.float64]
 
 _STEP = 1e-4
 

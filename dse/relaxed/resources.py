@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from dse.domain.expression import Expression
 from dse.space.template import ArchTemplate
 
-Floats = npt.NDArray[np.float64]
 #: Values of variables by name: numbers, or equally long arrays.
 Named = Mapping[str, Any]
 

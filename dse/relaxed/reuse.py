@@ -6,15 +6,10 @@ the shares (see :mod:`dse.relaxed.work`) where its ``share`` is not 0, and retur
 
 from __future__ import annotations
 
-import numpy as np
-import numpy.typing as npt
-
 from dse.jit import inner
 from dse.model import arrays as a
+from dse.numeric import Floats, Ints
 from dse.relaxed.work import Work
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 #: Relative distance at which two displacements are the same.
 _SAME = 1e-9

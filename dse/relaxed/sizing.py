@@ -14,12 +14,10 @@ import numpy.typing as npt
 
 from dse.domain.mapping import Mapping as LayerMapping
 from dse.domain.problem import Problem
+from dse.numeric import Floats, Ints
 from dse.relaxed.resources import ALONG_X, ALONG_Y, WORDS, Resource, resources_of
 from dse.space.template import ArchTemplate
 from dse.space.variable import Values, Variable
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 #: Passes over all resources: raising one variable may take from another resource.
 _PASSES = 8

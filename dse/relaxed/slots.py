@@ -15,9 +15,9 @@ import numpy.typing as npt
 
 from dse.errors import SpecError
 from dse.mapspace.space import Mapspace, Slot
+from dse.numeric import Floats
 from dse.relaxed.points import Points
 
-Floats = npt.NDArray[np.float64]
 TEMPORAL, SPATIAL = 0, 1
 
 

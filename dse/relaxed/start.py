@@ -15,9 +15,7 @@ import numpy.typing as npt
 from dse.domain.mapping import Mapping
 from dse.mapspace.smallest import smallest
 from dse.mapspace.space import Mapspace, Slot
-
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
+from dse.numeric import Floats
 
 
 def first_mapping(space: Mapspace) -> Mapping | None:

@@ -7,21 +7,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from dse.domain.mapping import Mapping
 from dse.domain.problem import Problem
 from dse.goals.meter import Meter
 from dse.model import arrays as a
+from dse.numeric import Floats, Ints
 from dse.relaxed.cost import CostArrays, evaluate_points
 from dse.relaxed.fit import Used, measure_points, share_points
 from dse.relaxed.points import Points
 from dse.relaxed.prices import PriceList
 from dse.relaxed.structure import structure_of
 from dse.relaxed.work import Work, new_work
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,14 +9,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from dse.jit import inner
+from dse.numeric import Floats, Ints
 from dse.relaxed.points import Points
 from dse.relaxed.structure import Structure
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 
 class Work(NamedTuple):

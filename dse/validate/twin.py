@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from dse.domain.architecture import Architecture
 from dse.domain.mapping import MappingBatch
@@ -18,11 +17,10 @@ from dse.domain.problem import Layer, Problem
 from dse.errors import SpecError
 from dse.evaluators.native import NativeEvaluator
 from dse.mapspace import Mapspace, sample_valid
+from dse.numeric import Floats
 from dse.relaxed.prices import price_list
 from dse.relaxed.twin import Twin
 from dse.space.search_space import SearchSpace
-
-Floats = npt.NDArray[np.float64]
 
 #: What is compared, with its unit.
 METRICS = {"cycles": "cycles", "energy_pj": "pJ", "edp": "pJ x cycle"}

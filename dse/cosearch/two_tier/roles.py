@@ -27,8 +27,7 @@ from dse.domain.architecture import Architecture, HardwareBatch
 from dse.domain.problem import Problem
 from dse.mapspace.space import Mapspace
 from dse.model.batch import has_closed_form
-
-Ints = npt.NDArray[np.int64]
+from dse.numeric import Ints
 
 #: Levels from the inside out: W's registers, O's accumulators, the scratchpad of W and I, memory.
 REGISTERS, ACCUMULATOR, SCRATCHPAD, MEMORY = range(4)

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
 from dse.cosearch.frames import LEAK, Frame, Size
 from dse.cosearch.layer_table import LayerTable, Rows
@@ -25,9 +24,7 @@ from dse.domain.mapping import Mapping
 from dse.mapspace.factorization import divisors
 from dse.mapspace.space import Mapspace
 from dse.model.arrays import HEAD
-
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
+from dse.numeric import Floats, Ints
 
 #: Classes for which memory is taken at first; more where they do not suffice.
 _AT_FIRST = 1 << 15

@@ -9,9 +9,7 @@ import numpy.typing as npt
 
 from dse.jit import compiled, inner
 from dse.model.arrays import HEAD
-
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
+from dse.numeric import Ints
 
 #: Columns of a class of mappings. The stationary tensor W is reread every ``REUSE`` iterations, or
 #: every ``REUSE x RUN`` where all of its dimensions on the chip run in space.

@@ -12,10 +12,11 @@ from dse.mappers.exact.grids import Grids
 from dse.mappers.exact.orders import Relevance
 from dse.mappers.exact.reach import stages_of
 from dse.mappers.exact.shape import Shape
-from dse.mappers.exact.tables import Flags, Floats, Ints, Tables, TooLargeError
+from dse.mappers.exact.tables import Tables, TooLargeError
 from dse.mappers.exact.ways import ways_of
 from dse.mapspace.space import Mapspace
 from dse.model import arrays as a
+from dse.numeric import Flags, Floats, Ints
 
 
 class Layout:

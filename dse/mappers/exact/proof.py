@@ -17,13 +17,13 @@ from dse.domain.problem import Problem
 from dse.evaluators.native import NativeEvaluator
 from dse.goals.certificate import OPTIMAL_WITHIN, Certificate
 from dse.mappers.exact.bounds import DELAY, EDP, ENERGY_ONLY, FRONT, ROUNDING, Goal
-from dse.mappers.exact.labels import Floats
 from dse.mappers.exact.layout import Layout
 from dse.mappers.exact.search import KINDS, Found, Progress, least_value, search
-from dse.mappers.exact.tables import Flags, TooLargeError
+from dse.mappers.exact.tables import TooLargeError
 from dse.mapspace.sampling import sample_valid
 from dse.mapspace.space import Mapspace
 from dse.model import arrays as a
+from dse.numeric import Flags, Floats
 
 #: Keep/bypass patterns beyond which no bound is looked for.
 MOST_PATTERNS = 4096

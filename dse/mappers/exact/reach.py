@@ -11,8 +11,9 @@ from dse.mappers.exact.grids import Grids
 from dse.mappers.exact.labels import new_draft
 from dse.mappers.exact.orders import Orders, Relevance, orders
 from dse.mappers.exact.shape import Shape
-from dse.mappers.exact.tables import Flags, Floats, Ints, Stage, Tables
+from dse.mappers.exact.tables import Stage, Tables
 from dse.mappers.exact.ways import start_energies
+from dse.numeric import Flags, Floats, Ints
 
 #: Words of what cannot be.
 _NEVER = 1e300

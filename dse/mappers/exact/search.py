@@ -23,9 +23,7 @@ from dse.mappers.exact.labels import FIRST, GRID_LEVEL, WINDOW, Labels, new_draf
 from dse.mappers.exact.layout import Layout
 from dse.mappers.exact.stages import TRIED, bound_start, spatial_into, temporal_into
 from dse.mappers.exact.tables import Stage, Tables
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+from dse.numeric import Floats, Ints
 
 KINDS = {"edp": EDP, "energy": ENERGY_ONLY, "delay": DELAY, "front": FRONT}
 #: Fewest tiles per task, most tasks if they have more, and labels that a task makes room for.

@@ -8,9 +8,10 @@ import numpy as np
 
 from dse.domain.architecture import Architecture, HardwareBatch
 from dse.mappers.exact.orders import MOST_LOOPS
-from dse.mappers.exact.tables import MOST_TILES, Flags, Floats, TooLargeError
+from dse.mappers.exact.tables import MOST_TILES, TooLargeError
 from dse.mapspace.factorization import divisors
 from dse.mapspace.space import Mapspace, Slot
+from dse.numeric import Flags, Floats
 
 
 class Shape:

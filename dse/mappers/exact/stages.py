@@ -21,9 +21,7 @@ from dse.mappers.exact.settle import settle_flows
 from dse.mappers.exact.tables import Int, Stage, Tables
 from dse.mappers.exact.ways import set_ways, start_energy
 from dse.mappers.exact.windows import forget_links
-
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
+from dse.numeric import Floats, Ints
 
 #: Places of the tally: labels dropped by bounds, extensions tried.
 DROPPED, TRIED = 0, 1

@@ -14,13 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from dse.errors import SpecError
+from dse.numeric import Flags, Floats, Ints
 
 #: Compiled code needs integers of one width; for the type checker they are plain ones.
 Int: Any = np.int64
 
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
-Flags = npt.NDArray[np.bool_]
 
 #: Tiles and grids beyond which a space is not laid out.
 MOST_TILES, MOST_GRIDS = 4_000_000, 200_000
