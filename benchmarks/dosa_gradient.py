@@ -79,9 +79,9 @@ def _descend(space: SearchSpace, starts: list[tuple[dict[str, int], list[Any]]],
     """Take steps from every start; return how many points were priced."""
     descent = Descent(space, starts[0][0], None)
     for _, mappings in starts:
-        place = descent.place(mappings)
+        state = descent.state_of(mappings)
         for _ in range(steps):
-            descent.step(place, 0.01, linear=False)
+            descent.step(state, 0.01, linear=False)
     return len(starts) * steps * len(space.workload)
 
 

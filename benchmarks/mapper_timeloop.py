@@ -27,7 +27,7 @@ from dse.domain.problem import Problem
 from dse.errors import ToolError
 from dse.evaluators.native import NativeEvaluator
 from dse.goals.objective import objective
-from dse.mappers.optimal import OptimalMapper, OptimalSettings
+from dse.mappers.optimal import OptimalMapper, OptimalMapperSettings
 from dse.mappers.timeloop import TimeloopMapper, TimeloopMapperSettings
 
 ALGORITHMS = ("random", "hybrid", "random_pruned")
@@ -101,7 +101,7 @@ def compare(
             float(ours.map(machine, problem, np.array([samples], np.int64), seed).metrics.edp[0])
             for seed in range(arguments.seeds)
         ]
-    proof = OptimalSettings(time=slowest, threads=1)
+    proof = OptimalMapperSettings(time=slowest, threads=1)
     exact = OptimalMapper(NativeEvaluator(), constraints, objective("edp"), proof)
     found = exact.map(machine, problem, np.array([_EXACT_SAMPLES], np.int64), 0)
     edp["optimal"] = [float(found.metrics.edp[0])]

@@ -17,7 +17,7 @@ from dse import run
 from dse.domain.architecture import Architecture, HardwareBatch
 from dse.domain.problem import Workload
 from dse.evaluators.native import NativeEvaluator
-from dse.evolution.population import Population
+from dse.evolution.population import PopulationSampler
 from dse.mapspace import MapspaceCache, sample_valid
 from dse.space import catalog
 from dse.study.journal import read_journal
@@ -90,7 +90,7 @@ class Clock:
     def __init__(self) -> None:
         self.mappings, self.seconds, self.drawing_seconds = 0, 0.0, 0.0
         self._lock = threading.Lock()
-        self._evaluate, self._draw = NativeEvaluator.evaluate, Population.draw
+        self._evaluate, self._draw = NativeEvaluator.evaluate, PopulationSampler.draw
 
     def __enter__(self) -> Clock:
         clock = self
@@ -103,7 +103,7 @@ class Clock:
                 clock.mappings += len(metrics)
             return metrics
 
-        def draw(self: Population, *given: Any) -> Any:  # noqa: ANN401
+        def draw(self: PopulationSampler, *given: Any) -> Any:  # noqa: ANN401
             start = time.thread_time()
             drawn = clock._draw(self, *given)
             with clock._lock:
@@ -111,12 +111,12 @@ class Clock:
             return drawn
 
         NativeEvaluator.evaluate = evaluate  # type: ignore[method-assign]
-        Population.draw = draw  # type: ignore[method-assign]
+        PopulationSampler.draw = draw  # type: ignore[method-assign]
         return self
 
     def __exit__(self, *_: object) -> None:
         NativeEvaluator.evaluate = self._evaluate  # type: ignore[method-assign]
-        Population.draw = self._draw  # type: ignore[method-assign]
+        PopulationSampler.draw = self._draw  # type: ignore[method-assign]
 
 
 def mapped(

@@ -32,7 +32,7 @@ from matplotlib.figure import Figure
 
 from dse.components.chain import energy_chain
 from dse.cosearch.frames import HardwareSpace
-from dse.cosearch.goal import Goal
+from dse.cosearch.goal import CoSearchGoal
 from dse.cosearch.search import CoSearch
 from dse.cosearch.two_tier.roles import roles
 from dse.cosearch.two_tier.table import TwoTierTable
@@ -213,7 +213,7 @@ def at_hardware(network: str, values: dict[str, int]) -> float:
     template = catalog.template("gemmini")
     chain = energy_chain(template.energy)
     space = SearchSpace(template, catalog.workload(network), chain, values)
-    search = CoSearch(space, Goal.of(space.objective, (), None), 1)
+    search = CoSearch(space, CoSearchGoal.of(space.objective, (), None), 1)
     for _ in search.run():
         pass
     assert search.finished

@@ -29,7 +29,7 @@ from dse.domain.constraints import Constraints
 from dse.domain.problem import Problem
 from dse.evaluators.native import NativeEvaluator
 from dse.goals.objective import objective
-from dse.mappers.optimal import OptimalMapper, OptimalSettings
+from dse.mappers.optimal import OptimalMapper, OptimalMapperSettings
 from dse.mapspace.space import Mapspace
 from dse.plugins import plugin
 from dse.space import catalog
@@ -92,7 +92,7 @@ def hardware(name: str) -> tuple[Architecture, Constraints]:
 
 def mapper_of(constraints: Constraints, goal: str, seconds: float | None) -> OptimalMapper:
     """Return the mapper under test."""
-    settings = OptimalSettings(time=seconds)
+    settings = OptimalMapperSettings(time=seconds)
     return OptimalMapper(NativeEvaluator(), constraints, objective(goal), settings)
 
 

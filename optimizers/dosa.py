@@ -17,7 +17,7 @@ from dse.domain.mapping import Mapping
 from dse.errors import SpecError, unknown_name
 from dse.goals.design import Design, DesignMetrics
 from dse.mapspace.space import MapspaceCache
-from dse.relaxed.descent import Descent, Place, gumbel_mix, softmax_mix
+from dse.relaxed.descent import Descent, DescentState, gumbel_mix, softmax_mix
 from dse.relaxed.network import Mix
 from dse.relaxed.start import first_mapping
 from dse.settings import setting
@@ -76,7 +76,7 @@ class DosaSearch(Optimizer[DosaSettings]):
     ) -> None:
         super().__init__(space, settings, rng, samples)
         _check(settings)
-        self._place: Place | None = None
+        self._state: DescentState | None = None
         self._begun = 0
         self._steps_done = 0
         self._best_start = float("inf")
@@ -93,10 +93,10 @@ class DosaSearch(Optimizer[DosaSettings]):
         """Return a start point, or the rounded point at the end of the next stretch of steps."""
         if self.meter.left < 1:
             return []
-        if self._place is None:
+        if self._state is None:
             enough = self.settings.starts is not None and self._begun >= self.settings.starts
             return [] if enough else [self._new_start()]
-        return [self._stretch(self._place)]
+        return [self._stretch(self._state)]
 
     def tell(self, designs: Sequence[Design], metrics: Sequence[DesignMetrics]) -> None:
         """Take up the start unless it is bad; after the last stretch, let it go."""
@@ -107,7 +107,7 @@ class DosaSearch(Optimizer[DosaSettings]):
                 self._begin(designs[0].values, mappings)
             self._best_start = min(self._best_start, value)
         elif self._steps_done >= self.settings.steps:
-            self._place = None
+            self._state = None
 
     def _new_start(self) -> Design:
         """Return random hardware with every layer mapped to it."""
@@ -144,26 +144,26 @@ class DosaSearch(Optimizer[DosaSettings]):
         return [found[layer.problem] for layer in self.space.workload]
 
     def _begin(self, values: Values, mappings: list[Mapping]) -> None:
-        self._place = self._descent_on(values).place(mappings)
+        self._state = self._descent_on(values).state_of(mappings)
         self._begun += 1
         self._steps_done = 0
 
-    def _stretch(self, place: Place) -> Design:
+    def _stretch(self, state: DescentState) -> Design:
         """Take steps to the next rounding; return the rounded design."""
         s = self.settings
-        descent = self._descent_on(place.base)
+        descent = self._descent_on(state.base)
         cost = descent.order_cost() if s.ordering != "none" else 0
         each = descent.orders if s.ordering in ("softmax", "gumbel") else 1
         affordable = max((self.meter.left - 1 - cost) // each, 0)
         steps = min(s.round_every, s.steps - self._steps_done, affordable)
         rate = s.learning_rate or _RATES[s.variables]
         for _ in range(steps):
-            descent.step(place, rate, linear=s.variables == "linear", mix=self._mix(descent))
+            descent.step(state, rate, linear=s.variables == "linear", mix=self._mix(descent))
         self._steps_done += steps
-        points, values, short = descent.rounded(place)
+        points, values, short = descent.rounded(state)
         if not short and cost and self.meter.left > cost:
             points = descent.search_orders(points, values)
-        descent.moved_to(place, points)
+        descent.moved_to(state, points)
         if steps == 0:
             self._steps_done = s.steps
         return Design(values, descent.mappings(points))

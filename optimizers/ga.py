@@ -63,7 +63,7 @@ class GeneticSettings:
 
 
 @dataclass(frozen=True)
-class _Member:
+class _Individual:
     values: Values
     metrics: DesignMetrics
 
@@ -96,7 +96,7 @@ class GeneticAlgorithm(Optimizer[GeneticSettings]):
         self._to_norm = min(settings.norm_designs, designs // 4) if self._weighted else 0
         self._norm: dict[str, tuple[float, float]] = {}
         self._normed: list[DesignMetrics] = []
-        self._members: list[_Member] = []
+        self._members: list[_Individual] = []
         self._best_loss = math.inf
         self._stalled = 0
 
@@ -127,7 +127,7 @@ class GeneticAlgorithm(Optimizer[GeneticSettings]):
         for design, new in zip(designs, metrics, strict=True):
             old = known.get(tuple(design.values.items()))
             better = old is not None and self._key(old) < self._key(new)
-            members.append(_Member(design.values, old if old is not None and better else new))
+            members.append(_Individual(design.values, old if old is not None and better else new))
         self._members = members
         best = min((self._key(m.metrics)[1] for m in members if m.metrics.valid), default=math.inf)
         self._stalled = 0 if best < self._best_loss else self._stalled + 1
@@ -152,14 +152,14 @@ class GeneticAlgorithm(Optimizer[GeneticSettings]):
         given = self.settings.weights
         return [given.get(name, 1.0) for name in ("cycles", "energy", "gflops", "utilization")]
 
-    def _ranked(self) -> list[_Member]:
+    def _ranked(self) -> list[_Individual]:
         return sorted(self._members, key=lambda m: self._key(m.metrics))
 
-    def _pool(self, ranked: list[_Member]) -> list[_Member]:
+    def _pool(self, ranked: list[_Individual]) -> list[_Individual]:
         """Return who may become a parent, best first."""
         niche = self.settings.niche
         if niche:
-            apart: list[_Member] = []
+            apart: list[_Individual] = []
             for member in ranked:
                 if all(self._genes.distance(member.values, x.values) >= niche for x in apart):
                     apart.append(member)
@@ -168,7 +168,7 @@ class GeneticAlgorithm(Optimizer[GeneticSettings]):
             return ranked[: self.settings.parents]
         return ranked
 
-    def _child(self, pool: list[_Member]) -> Values:
+    def _child(self, pool: list[_Individual]) -> Values:
         s = self.settings
         parents = [self._pick(pool).values]
         if self.rng.random() < s.crossover:
@@ -178,7 +178,7 @@ class GeneticAlgorithm(Optimizer[GeneticSettings]):
             mutation = min(1.0, mutation * (1 + min(self._stalled, 30) / 10))
         return self._genes.child(self.rng, parents, mutation, s.creep)
 
-    def _pick(self, pool: list[_Member]) -> _Member:
+    def _pick(self, pool: list[_Individual]) -> _Individual:
         if self.settings.selection == "truncation":
             return pool[int(self.rng.integers(len(pool)))]
         # the pool is sorted: the lowest index is the best

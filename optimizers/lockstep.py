@@ -101,12 +101,12 @@ class Lockstep(Optimizer[LockstepSettings]):
         rng: np.random.Generator,
         samples: int,
     ) -> None:
-        from dse.lockstep.machine import Machines  # noqa: PLC0415 - compiled code
+        from dse.lockstep.hardware import HardwareCache  # noqa: PLC0415 - compiled code
         from dse.lockstep.moves import Moves  # noqa: PLC0415
 
         super().__init__(space, settings, rng, samples)
         _check(settings)
-        self._machines = Machines(space)
+        self._hardware = HardwareCache(space)
         self._moves = Moves(Genes(space))
         self._recorded = (math.inf, math.inf)
         self._visited: set[tuple[int, ...]] = set()
@@ -152,11 +152,11 @@ class Lockstep(Optimizer[LockstepSettings]):
         if task is None:
             raise RuntimeError("told of designs that were not asked for")
         before = task.site.rank
-        machine = self._machines(task.site.values)
-        if machine is None:
+        hardware = self._hardware(task.site.values)
+        if hardware is None:
             raise RuntimeError("told of hardware that cannot be built")
         results = [m for _, m in told]
-        task.site.learn(machine, results, self.space.objective)
+        task.site.learn(hardware, results, self.space.objective)
         for metric in results:
             if metric.valid:
                 self._recorded = min(self._recorded, (0.0, self.space.objective(metric)))
@@ -174,8 +174,8 @@ class Lockstep(Optimizer[LockstepSettings]):
             if self._task is None:
                 self._task = self._next_task()
             task = self._task
-            machine = self._machines(task.site.values)
-            designs = task.site.designs(machine, count, task.seeds, self.rng) if machine else []
+            hardware = self._hardware(task.site.values)
+            designs = task.site.designs(hardware, count, task.seeds, self.rng) if hardware else []
             if designs:
                 return designs
             self._task = None
@@ -251,13 +251,13 @@ class Lockstep(Optimizer[LockstepSettings]):
         starts = [largest | self.space.fixed]
         if self.space.template.defaults is not None:
             starts.append(self.space.template.defaults | self.space.fixed)
-        return [values for values in starts if self._machines(values) is not None]
+        return [values for values in starts if self._hardware(values) is not None]
 
     def _trial(self, climb: _Climb, values: Values | None, way: Direction | None) -> _Task | None:
         """Return the trial of other hardware; None where it cannot be, or was tried before."""
         if values is None or tuple(values.values()) in self._visited:
             return None
-        if self._machines(values) is None:
+        if self._hardware(values) is None:
             return None
         self._visited.add(tuple(values.values()))
         seeds = self._seeds(climb.here, values, far=climb.step >= _FAR)
@@ -285,16 +285,16 @@ class Lockstep(Optimizer[LockstepSettings]):
         from dse.lockstep.transfer import carry  # noqa: PLC0415 - compiled code
         from dse.relaxed.start import first_mapping  # noqa: PLC0415
 
-        machine = self._machines(values)
-        if machine is None:
+        hardware = self._hardware(values)
+        if hardware is None:
             return None
         seeds = []
         for number in range(len(self.space.workload)):
-            parts = [machine.space(number).empty_batch(0)]
-            first = first_mapping(machine.space(number)) if far else None
+            parts = [hardware.space(number).empty_batch(0)]
+            first = first_mapping(hardware.space(number)) if far else None
             if first is not None:
                 parts.append(MappingBatch.of([first]))
-            ground = machine.ground(number)
+            ground = hardware.ground(number)
             members = source.searches[number].members if source else None
             if ground is not None and members is not None:
                 parts.append(carry(ground, members, self.settings.batch, self.rng))

@@ -44,7 +44,7 @@ class Nsga2Settings:
 
 
 @dataclass(frozen=True)
-class _Member:
+class _Candidate:
     values: Values
     goal: tuple[float, ...]
     violation: float
@@ -68,7 +68,7 @@ class Nsga2(Optimizer[Nsga2Settings]):
         self._genes = Genes(space)
         wanted = settings.mappings_per_hardware
         self.mappings_per_hardware = wanted or min(max(math.isqrt(samples), 1), 1000)
-        self._members: list[_Member] = []
+        self._members: list[_Candidate] = []
 
     @property
     def objectives(self) -> tuple[Objective, ...]:
@@ -89,7 +89,7 @@ class Nsga2(Optimizer[Nsga2Settings]):
         """Let the new designs compete with the old ones."""
         goals = self.objectives
         new = [
-            _Member(d.values, tuple(goal(m) for goal in goals), 0.0 if m.valid else m.violation)
+            _Candidate(d.values, tuple(goal(m) for goal in goals), 0.0 if m.valid else m.violation)
             for d, m in zip(designs, metrics, strict=True)
         ]
         # of equal hardware the latest mappings compete, unless they are beaten by the earlier ones
@@ -97,8 +97,8 @@ class Nsga2(Optimizer[Nsga2Settings]):
         rank, distance = _order(joint)
         order = np.lexsort((-distance, rank))
         seen: set[tuple[tuple[str, int], ...]] = set()
-        kept: list[_Member] = []
-        doubles: list[_Member] = []
+        kept: list[_Candidate] = []
+        doubles: list[_Candidate] = []
         for index in order:
             key = tuple(joint[index].values.items())
             (doubles if key in seen else kept).append(joint[index])
@@ -122,7 +122,7 @@ class Nsga2(Optimizer[Nsga2Settings]):
         return self._members[one].values
 
 
-def _order(members: Sequence[_Member]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+def _order(members: Sequence[_Candidate]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
     """Return rank and crowding distance, ``(N,)`` each; what misses constraints comes last."""
     value = np.array([m.goal for m in members])
     violation = np.array([m.violation for m in members])

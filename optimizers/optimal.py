@@ -18,7 +18,7 @@ from dse.cosearch.certificate import (
     OPTIMAL,
     STOPPED,
     UNSOLVED,
-    Certificate,
+    CoSearchCertificate,
     assumptions,
 )
 from dse.errors import SpecError
@@ -28,7 +28,7 @@ from dse.space.search_space import SearchSpace
 from dse.study.optimizer import Optimizer
 
 if TYPE_CHECKING:
-    from dse.cosearch.goal import Goal
+    from dse.cosearch.goal import CoSearchGoal
     from dse.cosearch.search import CoSearch, Incumbent
 
 #: Hardware points per ``ask`` where the space is beyond the method.
@@ -36,7 +36,7 @@ _BATCH = 8
 
 
 @dataclass(frozen=True)
-class OptimalSettings:
+class OptimalSearchSettings:
     """Settings of the exact co-search."""
 
     gap: float = setting(0.0, "stop as soon as nothing can be better by more than this part")
@@ -50,16 +50,16 @@ class OptimalSettings:
     )
 
 
-class OptimalSearch(Optimizer[OptimalSettings]):
+class OptimalSearch(Optimizer[OptimalSearchSettings]):
     """The optimum with its certificate; asks for its incumbents as they get better."""
 
-    settings_type = OptimalSettings
+    settings_type = OptimalSearchSettings
     default_samples: ClassVar[int] = 100
 
     def __init__(
         self,
         space: SearchSpace,
-        settings: OptimalSettings,
+        settings: OptimalSearchSettings,
         rng: np.random.Generator,
         samples: int,
     ) -> None:
@@ -75,14 +75,14 @@ class OptimalSearch(Optimizer[OptimalSettings]):
             if value is not None and not value >= least:
                 raise SpecError(f"optimizer.{name} = {value}, expected at least {least:g}")
         self._shown = 0
-        self._certificate: Certificate | None = None
+        self._certificate: CoSearchCertificate | None = None
         self._course: Iterator[Incumbent | None] | None = None
 
-    def _goal(self) -> Goal:
-        from dse.cosearch.goal import Goal  # noqa: PLC0415 - compiled code loads on use
+    def _goal(self) -> CoSearchGoal:
+        from dse.cosearch.goal import CoSearchGoal  # noqa: PLC0415 - compiled code loads on use
 
         space = self.space
-        return Goal.of(space.objective, space.limits, space.template.max_area_um2)
+        return CoSearchGoal.of(space.objective, space.limits, space.template.max_area_um2)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the search itself: it is repeated up to the incumbents that were shown."""
@@ -129,7 +129,7 @@ class OptimalSearch(Optimizer[OptimalSettings]):
 
     def _incumbents(self) -> Iterator[Incumbent | None]:
         """Yield incumbents, each better than the last; the last one is the result."""
-        from dse.cosearch.search import CoSearch, TooLarge  # noqa: PLC0415
+        from dse.cosearch.search import CoSearch, UnsolvableSpace  # noqa: PLC0415
 
         try:
             search = CoSearch(self.space, self._goal(), self.settings.mappings)
@@ -141,7 +141,7 @@ class OptimalSearch(Optimizer[OptimalSettings]):
                     shown = search.incumbent
                     count += 1
                     yield shown
-        except TooLarge as error:
+        except UnsolvableSpace as error:
             self._certificate = self._unsolved(str(error))
             yield None
             return
@@ -165,14 +165,14 @@ class OptimalSearch(Optimizer[OptimalSettings]):
             if end is not None and time.monotonic() > end:
                 return
 
-    def _proof(self, search: CoSearch) -> Certificate:
+    def _proof(self, search: CoSearch) -> CoSearchCertificate:
         from dse.cosearch.search import TOLERANCE  # noqa: PLC0415
 
         known = search.incumbent
         status = OPTIMAL if search.finished else STOPPED
         if search.finished and known is None:
             status = INFEASIBLE
-        return Certificate(
+        return CoSearchCertificate(
             status,
             self.space.objective.name,
             known.value if known else None,
@@ -182,10 +182,10 @@ class OptimalSearch(Optimizer[OptimalSettings]):
             effort=search.effort,
         )
 
-    def _unsolved(self, reason: str) -> Certificate:
+    def _unsolved(self, reason: str) -> CoSearchCertificate:
         assumed = assumptions(self.space.timeloop_version, False)[:3]
         name = self.space.objective.name
-        return Certificate(UNSOLVED, name, None, 0.0, 0.0, assumed, reason)
+        return CoSearchCertificate(UNSOLVED, name, None, 0.0, 0.0, assumed, reason)
 
     def _at_random(self) -> list[Design]:
         each = min(max(self.samples // 10, 1), 1000)
@@ -194,5 +194,5 @@ class OptimalSearch(Optimizer[OptimalSettings]):
         ]
 
 
-def _with_value(certificate: Certificate, value: float) -> Certificate:
+def _with_value(certificate: CoSearchCertificate, value: float) -> CoSearchCertificate:
     return replace(certificate, value=value)

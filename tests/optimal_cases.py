@@ -10,7 +10,7 @@ from dse.domain.constraints import Constraints
 from dse.domain.problem import SHAPES, Problem
 from dse.evaluators.native import NativeEvaluator
 from dse.goals.objective import OBJECTIVES
-from dse.mappers.optimal import OptimalMapper, OptimalSettings
+from dse.mappers.optimal import OptimalMapper, OptimalMapperSettings
 from dse.mapspace.enumeration import enumerate_valid
 from dse.mapspace.space import Mapspace
 from dse.space import catalog
@@ -111,7 +111,7 @@ def proved(case, objective, samples=64, **settings):
         NativeEvaluator(),
         case.constraints,
         OBJECTIVES[objective],
-        OptimalSettings(threads=1, **settings),
+        OptimalMapperSettings(threads=1, **settings),
     )
     return mapper.map(
         HardwareBatch.of(case.architecture), case.problem, np.array([samples], np.int64), 0

@@ -19,8 +19,8 @@ from dse.certify.layers import (
     tile_words,
     usable_words,
 )
-from dse.cosearch.frames import Frame, HardwareSpace, TooLarge
-from dse.cosearch.goal import Goal
+from dse.cosearch.frames import Frame, HardwareSpace, UnsolvableSpace
+from dse.cosearch.goal import CoSearchGoal
 from dse.cosearch.two_tier.roles import ACCUMULATOR, SCRATCHPAD
 from dse.domain.architecture import AccessEnergy, Architecture
 from dse.errors import SpecError
@@ -66,7 +66,7 @@ class Boxes:
     """Covers the hardware by boxes, none of which holds anything below the claim."""
 
     def __init__(
-        self, space: SearchSpace, goal: Goal, value: float, hardware: HardwareSpace,
+        self, space: SearchSpace, goal: CoSearchGoal, value: float, hardware: HardwareSpace,
         layers: Sequence[BoxLayer], count: Count, say: Callable[[str], None],
     ) -> None:  # fmt: skip
         self._space, self._goal, self._claim = space, goal, value * (1.0 - SLACK)
@@ -83,7 +83,7 @@ class Boxes:
             if any(x.energy.leak_pj for x in frame.architecture.levels) or any(
                 np.nan_to_num(t.price_pj[:, 3]).any() for t in frame.tables
             ):
-                raise TooLarge("prices with leakage are not rechecked")
+                raise UnsolvableSpace("prices with leakage are not rechecked")
         frames.sort(key=lambda f: f.architecture.compute.instances)
         self._check_largest(frames[-1])
         pending = [tuple(frames)]
@@ -206,7 +206,7 @@ class Boxes:
                 axis=0,
             )
             if one and (np.ptp(frames[0].tables[v].price_pj[:, :3], axis=1) > 0).any():
-                raise TooLarge("prices that differ by kind of access are not rechecked")
+                raise UnsolvableSpace("prices that differ by kind of access are not rechecked")
             prices.append(least)
         return _Range(
             frames,
@@ -334,7 +334,7 @@ def _by_word(frame: Frame, one: bool) -> Floats:
     prices = frame.prices[:, :3]
     if one:
         if (np.ptp(prices, axis=1) > 0).any():
-            raise TooLarge("prices that differ by kind of access are not rechecked")
+            raise UnsolvableSpace("prices that differ by kind of access are not rechecked")
         return prices[:, 0]
     blocks = np.array([level.block_size for level in frame.architecture.levels])
     least: Floats = prices.min(axis=1) / blocks

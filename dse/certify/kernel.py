@@ -19,7 +19,7 @@ Ints = npt.NDArray[np.int64]
 MOST = 128
 
 
-class Work(NamedTuple):
+class TileWork(NamedTuple):
     """Working memory for D dimensions, T tensors of Q rows."""
 
     choice: Ints  # (D,) number of each dimension's divisor
@@ -35,7 +35,7 @@ class Work(NamedTuple):
 
 
 @inner
-def _tile_words(projection: Ints, w: Work) -> int:
+def _tile_words(projection: Ints, w: TileWork) -> int:
     words = np.int64(1)
     for q in range(projection.shape[0]):
         side = np.int64(1)
@@ -47,7 +47,7 @@ def _tile_words(projection: Ints, w: Work) -> int:
 
 
 @inner
-def _delivered(projection: Ints, bound: Ints, w: Work, count: int, version: int) -> int:
+def _delivered(projection: Ints, bound: Ints, w: TileWork, count: int, version: int) -> int:
     """Words of one tensor that the outermost level delivers: F + sum of W_j delta_j."""
     ranks = projection.shape[0]
     full = _tile_words(projection, w)
@@ -111,7 +111,7 @@ def _next_order(loops: Ints, count: int) -> bool:
 
 
 @inner
-def _keep(w: Work, held: int, count: int) -> int:
+def _keep(w: TileWork, held: int, count: int) -> int:
     """Keep the traffic at hand unless one before is no larger for any tensor."""
     tensors = w.words.shape[0]
     for i in range(held):
@@ -132,7 +132,7 @@ def _keep(w: Work, held: int, count: int) -> int:
 
 @compiled
 def all_tiles(
-    projection: Ints, bound: Ints, first: Ints, divisor: Ints, version: int, w: Work, out: Ints
+    projection: Ints, bound: Ints, first: Ints, divisor: Ints, version: int, w: TileWork, out: Ints
 ) -> int:
     """Fill ``out (most, 2 D)`` with tiles and orders (-1 where loops end); return their number.
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dse.certify import kernel as recheck_kernel
-from dse.cosearch.frames import HardwareSpace, TooLarge
+from dse.cosearch.frames import HardwareSpace, UnsolvableSpace
 from dse.cosearch.two_tier.roles import ACCUMULATOR, MEMORY, SCRATCHPAD, Roles, roles
 from dse.domain.architecture import Architecture
 from dse.domain.mapping import MappingBatch
@@ -68,7 +68,7 @@ def _tiles(problem: Problem, version: int) -> Ints:
     def zeros(*shape: int) -> Ints:
         return np.zeros(shape, np.int64)
 
-    work = recheck_kernel.Work(
+    work = recheck_kernel.TileWork(
         choice=zeros(dims),
         tile=zeros(dims),
         loops=zeros(dims),
@@ -87,7 +87,7 @@ def _tiles(problem: Problem, version: int) -> Ints:
             problem.projection, problem.sizes, first, divisor, version, work, out
         )
         if rows == -2:
-            raise TooLarge(f"a tile has more than {recheck_kernel.MOST} different traffics")
+            raise UnsolvableSpace(f"a tile has more than {recheck_kernel.MOST} different traffics")
         if rows >= 0:
             return out[:rows].copy()
         most *= 4

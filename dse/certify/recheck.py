@@ -29,8 +29,8 @@ import numpy.typing as npt
 from dse.certify.boxes import SLACK, Boxes, Count, RefutedError
 from dse.certify.choices import Choices
 from dse.certify.layers import two_tier_layers
-from dse.cosearch.frames import HardwareSpace, TooLarge
-from dse.cosearch.goal import Goal
+from dse.cosearch.frames import HardwareSpace, UnsolvableSpace
+from dse.cosearch.goal import CoSearchGoal
 from dse.errors import SpecError
 from dse.evaluators.native import NativeEvaluator
 from dse.mapspace.enumeration import enumerate_valid
@@ -66,7 +66,10 @@ class Verdict:
 
 
 def recheck(
-    space: SearchSpace, goal: Goal, value: float, report: Callable[[str], None] | None = None
+    space: SearchSpace,
+    goal: CoSearchGoal,
+    value: float,
+    report: Callable[[str], None] | None = None,
 ) -> Verdict:
     """Check that no design of a space has an objective below ``value``.
 
@@ -90,7 +93,7 @@ def recheck(
         else:
             how = "all tiles and orders by the plain model, boxes of hardware"
             Boxes(space, goal, value, hardware, layers, count, say).check()
-    except TooLarge as error:
+    except UnsolvableSpace as error:
         return Verdict(False, 0.0, count.boxes, count.mappings, how, f"too large: {error}")
     except RefutedError as error:
         return Verdict(False, 0.0, count.boxes, count.mappings, how, str(error))
@@ -98,7 +101,7 @@ def recheck(
 
 
 def _brute_force(
-    space: SearchSpace, goal: Goal, value: float, count: Count, say: Callable[[str], None]
+    space: SearchSpace, goal: CoSearchGoal, value: float, count: Count, say: Callable[[str], None]
 ) -> None:
     """Evaluate every mapping on every hardware."""
     variables = space.template.variables
@@ -128,9 +131,9 @@ def _brute_force(
                     count.mappings += len(batch)
                     parts.append((m.energy_pj[m.valid], m.cycles[m.valid]))
                     if count.mappings > _MOST_EVALUATIONS:
-                        raise TooLarge(f"more than {_MOST_EVALUATIONS:,} evaluations")
+                        raise UnsolvableSpace(f"more than {_MOST_EVALUATIONS:,} evaluations")
             except ValueError as error:
-                raise TooLarge(str(error)) from error
+                raise UnsolvableSpace(str(error)) from error
             energy, cycles = (np.concatenate(column) for column in zip(*parts, strict=True))
             points.append((energy, cycles))
         count.boxes += 1

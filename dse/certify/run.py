@@ -12,7 +12,7 @@ from typing import Any
 from dse.certify.known import Known, key_of
 from dse.certify.recheck import Verdict, recheck
 from dse.cosearch.certificate import INFEASIBLE, OPTIMAL, STOPPED
-from dse.cosearch.goal import Goal
+from dse.cosearch.goal import CoSearchGoal
 from dse.errors import InvalidMapping, SpecError, ToolError
 from dse.goals.design import Design, DesignMetrics, LayerMetrics
 from dse.runner.run import Run, resume
@@ -93,7 +93,7 @@ def certify(
     value = run.space.objective(_by_exact_model(run, best))
     claimed = float(certificate["value"])
     limits = run.space.limits
-    goal = Goal.of(run.space.objective, limits, run.space.template.max_area_um2)
+    goal = CoSearchGoal.of(run.space.objective, limits, run.space.template.max_area_um2)
     claim = float(certificate["bound"])
     verdict = recheck(run.space, goal, claim, report) if bound else None
     found = Certified(

@@ -123,7 +123,7 @@ def _sram(options: Options) -> Figures:
     }
 
 
-def _of(price: logic.Price) -> Figures:
+def _of(price: logic.LogicPrice) -> Figures:
     return {
         "energy_pj": price.energy_pj,
         "leak_pj_per_cycle": price.leak_pj,
@@ -131,7 +131,7 @@ def _of(price: logic.Price) -> Figures:
     }
 
 
-def _logic(make: Callable[[int, Technology], logic.Price]) -> Callable[[Options], Figures]:
+def _logic(make: Callable[[int, Technology], logic.LogicPrice]) -> Callable[[Options], Figures]:
     return lambda options: _of(make(int(options["width"]), _technology(options)))
 
 

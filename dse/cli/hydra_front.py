@@ -25,7 +25,7 @@ from dse.errors import SpecError, unknown_name
 from dse.plugins import GROUPS, plugins
 from dse.runner.config import DEFAULT_PLUGINS, RunConfig, explain, group_node, known_keys
 
-Task = Callable[[dict[str, Any]], None]
+_Command = Callable[[dict[str, Any]], None]
 
 #: Options of ``run``, Hydra's own that make sense here among them.
 _FLAGS = ("--json", "--quiet", "--help", "--multirun", "--cfg", "--config-dir", "-q", "-h", "-m")
@@ -38,7 +38,7 @@ _HYDRA = {
 }
 
 
-def run_with_hydra(arguments: Sequence[str], task: Task) -> None:
+def run_with_hydra(arguments: Sequence[str], task: _Command) -> None:
     """Compose the settings from command-line overrides and call ``task``, once per job.
 
     Raises:

@@ -17,7 +17,7 @@ Lists the choices of a kind, or all of them:
 'python -m dse show NAME' tells more of one.
 """
 
-Rows = list[tuple[str, str]]
+_Listed = list[tuple[str, str]]
 
 
 def main(argv: Sequence[str]) -> int:
@@ -39,12 +39,12 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def _text(rows: Rows, indent: str = "") -> str:
+def _text(rows: _Listed, indent: str = "") -> str:
     return "".join(f"{line}\n" for line in two_columns(rows, indent))
 
 
-def _plugins(kind: str) -> Callable[[], Rows]:
-    def rows() -> Rows:
+def _plugins(kind: str) -> Callable[[], _Listed]:
+    def rows() -> _Listed:
         from dse.plugins import plugins  # noqa: PLC0415
 
         return [(name, item.summary) for name, item in plugins(kind).items()]
@@ -52,13 +52,13 @@ def _plugins(kind: str) -> Callable[[], Rows]:
     return rows
 
 
-def _archs() -> Rows:
+def _archs() -> _Listed:
     from dse.space import catalog  # noqa: PLC0415
 
     return [(name, catalog.template(name).description) for name in catalog.names("arch")]
 
 
-def _workloads() -> Rows:
+def _workloads() -> _Listed:
     from dse.space import catalog  # noqa: PLC0415
 
     rows = []
@@ -75,19 +75,19 @@ def _workloads() -> Rows:
     return rows
 
 
-def _chains() -> Rows:
+def _chains() -> _Listed:
     from dse.components.chain import CHAINS  # noqa: PLC0415
 
     return [(name, chain.summary) for name, chain in CHAINS.items()]
 
 
-def _objectives() -> Rows:
+def _objectives() -> _Listed:
     from dse.goals.objective import OBJECTIVES  # noqa: PLC0415
 
     return [(name, f"{item.summary}, in {item.unit}") for name, item in OBJECTIVES.items()]
 
 
-def _versions() -> Rows:
+def _versions() -> _Listed:
     from dse.model import TIMELOOP_VERSIONS  # noqa: PLC0415
 
     told = {
@@ -99,7 +99,7 @@ def _versions() -> Rows:
 
 
 #: What can be listed, by its plural.
-KINDS: dict[str, Callable[[], Rows]] = {
+KINDS: dict[str, Callable[[], _Listed]] = {
     "archs": _archs,
     "workloads": _workloads,
     "optimizers": _plugins("optimizer"),

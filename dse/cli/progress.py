@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from dse.certify.known import Known
 from dse.goals.objective import Objective
 from dse.study.study import Progress
 
-Report = Callable[[Progress], None]
+if TYPE_CHECKING:
+    from dse.runner.run import OnProgress
 
 _PLAIN_EVERY_S = 5.0
 
@@ -20,7 +22,7 @@ _PLAIN_EVERY_S = 5.0
 @contextmanager
 def progress(
     objective: Objective, quiet: bool, known: Known | None = None
-) -> Iterator[Report | None]:
+) -> Iterator[OnProgress | None]:
     """Yield what a run reports to; None when nothing is to be shown.
 
     Where an optimum or a bound is known, the best value is shown as a multiple of it, too.
@@ -51,7 +53,7 @@ def _best_text(objective: Objective, value: float) -> str:
 
 
 @contextmanager
-def _live(objective: Objective, known: Known | None) -> Iterator[Report]:
+def _live(objective: Objective, known: Known | None) -> Iterator[OnProgress]:
     from rich.console import Console  # noqa: PLC0415
     from rich.progress import BarColumn, TextColumn, TimeRemainingColumn  # noqa: PLC0415
     from rich.progress import Progress as Bar  # noqa: PLC0415
@@ -79,7 +81,7 @@ def _live(objective: Objective, known: Known | None) -> Iterator[Report]:
         yield report
 
 
-def _plain(objective: Objective, known: Known | None) -> Report:
+def _plain(objective: Objective, known: Known | None) -> OnProgress:
     clock = _Clock()
     shown = -math.inf
 

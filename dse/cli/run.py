@@ -13,7 +13,7 @@ from dse.errors import DseError, SpecError
 
 if TYPE_CHECKING:
     from dse.certify.known import Known
-    from dse.runner.run import Report, Run
+    from dse.runner.run import OnProgress, Run
     from dse.study.result import RunResult
 
 _USAGE = """\
@@ -96,7 +96,7 @@ class _Screen:
         self._known: Known | None = None
 
     @contextmanager
-    def watch(self, run: Run) -> Iterator[Report | None]:
+    def watch(self, run: Run) -> Iterator[OnProgress | None]:
         """Show the progress of a run, and how to go on with it where it is interrupted."""
         from dse.certify.known import find  # noqa: PLC0415
         from dse.cli.progress import progress  # noqa: PLC0415

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from dse.domain.mapping import Mapping
     from dse.domain.problem import Problem
     from dse.model.stats import Stats
-    from dse.validate.model import Report
+    from dse.validate.model import ModelReport
 
 _EPILOG = """\
 what to compare:
@@ -95,7 +95,9 @@ def main(argv: Sequence[str]) -> int:
     return 0 if agree else 1
 
 
-def _compared(back_end: BackEnd, arguments: argparse.Namespace) -> tuple[tuple[str, str], Report]:
+def _compared(
+    back_end: BackEnd, arguments: argparse.Namespace
+) -> tuple[tuple[str, str], ModelReport]:
     """Return the names of the native model and a back end, and how far they agree."""
     from dse.cli.validate_cases import cases_of  # noqa: PLC0415
     from dse.model import evaluate_one  # noqa: PLC0415 - loads the compiled model
@@ -179,7 +181,7 @@ def _progress(total: int) -> Callable[[int], None]:
     return report
 
 
-def _as_dict(report: Report, names: tuple[str, str]) -> dict[str, object]:
+def _as_dict(report: ModelReport, names: tuple[str, str]) -> dict[str, object]:
     return {
         "back_ends": list(names),
         "agrees": report.agrees,

@@ -41,7 +41,7 @@ _ATTRIBUTES_0_3 = {"n_rw_ports": "n_rdwr_ports"}
 _FLOATS = {16: (5, 10), 32: (8, 24), 64: (11, 53)}
 
 #: A component's price: pJ by action, and um^2.
-Price = tuple[dict[str, float], float]
+_Estimate = tuple[dict[str, float], float]
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,9 @@ def compute_component(compute: Compute) -> dict[str, Any]:
     }
 
 
-def price_components(components: Sequence[dict[str, Any]], technology: Technology) -> list[Price]:
+def price_components(
+    components: Sequence[dict[str, Any]], technology: Technology
+) -> list[_Estimate]:
     """Return the prices of components, from the cache or from one run of Accelergy.
 
     Raises:
@@ -233,7 +235,7 @@ def accelergy_input(
 
 def _ask(
     tool: Accelergy, components: Sequence[dict[str, Any]], technology: Technology
-) -> list[Price]:
+) -> list[_Estimate]:
     with own_folder() as folder:
         text = accelergy_input(tool, components, technology)
         (folder / "input.yaml").write_text(text, encoding="utf-8")
@@ -260,7 +262,7 @@ def _ask(
         return prices
 
 
-def _prices(ert: Any, art: Any, count: int, tool: Accelergy) -> list[Price]:  # noqa: ANN401
+def _prices(ert: Any, art: Any, count: int, tool: Accelergy) -> list[_Estimate]:  # noqa: ANN401
     """Return the prices of components C0, C1, ..."""
     renamed = {v: k for k, v in _ACTIONS_0_3.items()} if tool.is_0_3 else {}
     energies = {
@@ -311,13 +313,13 @@ def _key(tool: Accelergy, component: dict[str, Any], technology: Technology) -> 
 
 
 @lru_cache(maxsize=4096)
-def _read_price(path: Path) -> Price:
+def _read_price(path: Path) -> _Estimate:
     content = json.loads(path.read_text(encoding="utf-8"))
     actions = {str(name): float(pj) for name, pj in content["energy_pj"].items()}
     return actions, float(content["area_um2"])
 
 
-def _cached(key: str) -> Price | None:
+def _cached(key: str) -> _Estimate | None:
     path = cache_folder() / f"{key}.json"
     try:
         return _read_price(path)
@@ -328,7 +330,7 @@ def _cached(key: str) -> Price | None:
         return None
 
 
-def _store(key: str, price: Price) -> None:
+def _store(key: str, price: _Estimate) -> None:
     """Keep a price; it is written whole or not at all."""
     folder = cache_folder()
     content = {"energy_pj": price[0], "area_um2": price[1]}

@@ -37,8 +37,8 @@ class Sram(NamedTuple):
     area_um2: float
 
 
-_Values = tuple[float, ...]
-_Curve = list[tuple[int, _Values]]
+_Quantities = tuple[float, ...]
+_Curve = list[tuple[int, _Quantities]]
 
 
 @cache
@@ -169,7 +169,7 @@ def _check_reach(curve: _Curve, bits: int) -> None:
         )
 
 
-def _along(curve: _Curve, bits: float) -> _Values:
+def _along(curve: _Curve, bits: float) -> _Quantities:
     """Interpolate one width's curve at that size."""
     by_size = dict(curve)
     if bits in by_size:
@@ -186,5 +186,5 @@ def _bracket(grid: list[int], x: float) -> tuple[int, int]:
     return grid[upper - 1], grid[upper]
 
 
-def _blend(low: _Values, high: _Values, share: float) -> _Values:
+def _blend(low: _Quantities, high: _Quantities, share: float) -> _Quantities:
     return tuple(a * (b / a) ** share for a, b in zip(low, high, strict=True))

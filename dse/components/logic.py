@@ -15,78 +15,78 @@ from dse.domain.technology import Technology, logic_area_scale, logic_energy_sca
 from dse.errors import SpecError
 
 
-class Price(NamedTuple):
+class LogicPrice(NamedTuple):
     """Energy of one action in pJ, leakage in pJ per cycle, area of one instance in um^2."""
 
     energy_pj: float
     leak_pj: float
     area_um2: float
 
-    def times(self, share: float) -> Price:
+    def times(self, share: float) -> LogicPrice:
         """Return the price of that many (or that part of) instances."""
-        return Price(*(value * share for value in self))
+        return LogicPrice(*(value * share for value in self))
 
-    def plus(self, other: Price) -> Price:
+    def plus(self, other: LogicPrice) -> LogicPrice:
         """Return the price of both together."""
-        return Price(*(a + b for a, b in zip(self, other, strict=True)))
+        return LogicPrice(*(a + b for a, b in zip(self, other, strict=True)))
 
 
 #: By clock period in ns, at 40 nm: pJ per action, pJ leaked per cycle, um^2; 32 bits wide.
-_Rows = dict[float, Price]
+_ByClock = dict[float, LogicPrice]
 
-_INT_ADDER: _Rows = {
-    0.5: Price(0.142, 0.0016, 379),
-    1: Price(0.210, 0.0023, 278),
-    2: Price(0.0858, 0.0048, 179),
-    5: Price(0.0857, 0.0119, 179),
-    10: Price(0.0853, 0.0238, 179),
+_INT_ADDER: _ByClock = {
+    0.5: LogicPrice(0.142, 0.0016, 379),
+    1: LogicPrice(0.210, 0.0023, 278),
+    2: LogicPrice(0.0858, 0.0048, 179),
+    5: LogicPrice(0.0857, 0.0119, 179),
+    10: LogicPrice(0.0853, 0.0238, 179),
 }
-_INT_MULTIPLIER: _Rows = {
-    0.5: Price(18.94, 0.15, 8340),
-    1: Price(12.68, 0.08, 6350),
-    2: Price(9.55, 0.10, 5140),
-    5: Price(8.63, 0.24, 4600),
-    10: Price(8.80, 0.48, 4600),
+_INT_MULTIPLIER: _ByClock = {
+    0.5: LogicPrice(18.94, 0.15, 8340),
+    1: LogicPrice(12.68, 0.08, 6350),
+    2: LogicPrice(9.55, 0.10, 5140),
+    5: LogicPrice(8.63, 0.24, 4600),
+    10: LogicPrice(8.80, 0.48, 4600),
 }
-_REGISTER_BIT: _Rows = {
-    1: Price(0.0090, 7e-5, 5.98),
-    2: Price(0.00901, 1.5e-4, 5.98),
-    5: Price(0.0090, 3.7e-4, 5.98),
-    10: Price(0.00554, 7.4e-4, 5.98),
+_REGISTER_BIT: _ByClock = {
+    1: LogicPrice(0.0090, 7e-5, 5.98),
+    2: LogicPrice(0.00901, 1.5e-4, 5.98),
+    5: LogicPrice(0.0090, 3.7e-4, 5.98),
+    10: LogicPrice(0.00554, 7.4e-4, 5.98),
 }
-_COMPARATOR: _Rows = {
-    0.5: Price(0.03052, 1.4e-5, 71.5),
-    1: Price(0.02947, 2.5e-5, 71),
-    2: Price(0.02897, 4.8e-5, 70),
-    5: Price(0.02902, 1.2e-4, 70),
-    10: Price(0.02898, 2.4e-4, 70),
+_COMPARATOR: _ByClock = {
+    0.5: LogicPrice(0.03052, 1.4e-5, 71.5),
+    1: LogicPrice(0.02947, 2.5e-5, 71),
+    2: LogicPrice(0.02897, 4.8e-5, 70),
+    5: LogicPrice(0.02902, 1.2e-4, 70),
+    10: LogicPrice(0.02898, 2.4e-4, 70),
 }
-_FP32_ADDER: _Rows = {
-    1: Price(16.679, 0.159, 4360),
-    2: Price(11.026, 0.129, 3010),
-    5: Price(7.928, 0.228, 2060),
-    10: Price(7.701, 0.458, 2060),
+_FP32_ADDER: _ByClock = {
+    1: LogicPrice(16.679, 0.159, 4360),
+    2: LogicPrice(11.026, 0.129, 3010),
+    5: LogicPrice(7.928, 0.228, 2060),
+    10: LogicPrice(7.701, 0.458, 2060),
 }
 # the areas are the adder's: so the tables have it
-_FP32_MULTIPLIER: _Rows = {
-    1: Price(35.3, 0.360, 4360),
-    2: Price(29.7, 0.357, 3010),
-    5: Price(24.4, 0.632, 2060),
-    10: Price(26.6, 1.343, 2060),
+_FP32_MULTIPLIER: _ByClock = {
+    1: LogicPrice(35.3, 0.360, 4360),
+    2: LogicPrice(29.7, 0.357, 3010),
+    5: LogicPrice(24.4, 0.632, 2060),
+    10: LogicPrice(26.6, 1.343, 2060),
 }
-_FP64_ADDER: _Rows = {
-    0.5: Price(20.55, 0.264, 12900),
-    1: Price(43.75, 0.40, 9880),
-    2: Price(26.15, 0.27, 6130),
-    5: Price(23.27, 0.526, 5120),
-    10: Price(17.78, 0.905, 3990),
+_FP64_ADDER: _ByClock = {
+    0.5: LogicPrice(20.55, 0.264, 12900),
+    1: LogicPrice(43.75, 0.40, 9880),
+    2: LogicPrice(26.15, 0.27, 6130),
+    5: LogicPrice(23.27, 0.526, 5120),
+    10: LogicPrice(17.78, 0.905, 3990),
 }
-_FP64_MULTIPLIER: _Rows = {
-    0.5: Price(69.77, 0.527, 28600),
-    1: Price(113.8, 0.829, 8970),
-    2: Price(103.9, 1.17, 6150),
-    5: Price(92.94, 2.10, 4910),
-    10: Price(86.57, 3.70, 5420),
+_FP64_MULTIPLIER: _ByClock = {
+    0.5: LogicPrice(69.77, 0.527, 28600),
+    1: LogicPrice(113.8, 0.829, 8970),
+    2: LogicPrice(103.9, 1.17, 6150),
+    5: LogicPrice(92.94, 2.10, 4910),
+    10: LogicPrice(86.57, 3.70, 5420),
 }
 
 #: pF of a wire per um, a fifth of it switched at 1 V
@@ -94,34 +94,34 @@ _WIRE_PF_PER_UM = 1.627e-3
 _WIRE_ACTIVITY = 0.2
 
 
-def int_adder(bits: int, technology: Technology) -> Price:
+def int_adder(bits: int, technology: Technology) -> LogicPrice:
     """Price of an integer adder."""
     return _priced(_INT_ADDER, technology).times(_width(bits) / 32)
 
 
-def int_multiplier(bits: int, technology: Technology) -> Price:
+def int_multiplier(bits: int, technology: Technology) -> LogicPrice:
     """Price of an integer multiplier of two words of ``bits``."""
     return _priced(_INT_MULTIPLIER, technology).times((_width(bits) / 32) ** 2)
 
 
-def int_mac(bits: int, technology: Technology) -> Price:
+def int_mac(bits: int, technology: Technology) -> LogicPrice:
     """Price of an integer multiply-accumulate; the adder is as wide as the multiplier."""
     return int_multiplier(bits, technology).plus(int_adder(bits, technology))
 
 
-def fp_adder(bits: int, technology: Technology) -> Price:
+def fp_adder(bits: int, technology: Technology) -> LogicPrice:
     """Price of a floating-point adder of ``bits`` of exponent and mantissa."""
     rows, widest = (_FP32_ADDER, 32) if _width(bits) <= 32 else (_FP64_ADDER, 64)
     return _priced(rows, technology).times(bits / widest)
 
 
-def fp_multiplier(bits: int, technology: Technology) -> Price:
+def fp_multiplier(bits: int, technology: Technology) -> LogicPrice:
     """Price of a floating-point multiplier of ``bits`` of exponent and mantissa."""
     rows, widest = (_FP32_MULTIPLIER, 32) if _width(bits) <= 32 else (_FP64_MULTIPLIER, 64)
     return _priced(rows, technology).times((bits / widest) ** 2)
 
 
-def fp_mac(word_bits: int, technology: Technology) -> Price:
+def fp_mac(word_bits: int, technology: Technology) -> LogicPrice:
     """Price of a floating-point multiply-accumulate of words of ``word_bits``.
 
     Half precision and bfloat16 count 15 bits of exponent and mantissa; 32 and 64 bits count
@@ -131,18 +131,18 @@ def fp_mac(word_bits: int, technology: Technology) -> Price:
     return fp_multiplier(bits, technology).plus(fp_adder(bits, technology))
 
 
-def register(bits: int, technology: Technology) -> Price:
+def register(bits: int, technology: Technology) -> LogicPrice:
     """Price of a register; the energy is that of one access."""
     return _priced(_REGISTER_BIT, technology).times(_width(bits))
 
 
-def register_file(bits: int, depth: int, technology: Technology) -> Price:
+def register_file(bits: int, depth: int, technology: Technology) -> LogicPrice:
     """Price of ``depth`` registers of which one is accessed; each row compares its address."""
     if depth < 1:
         raise SpecError(f"register file of {depth} rows, expected at least 1")
     row = register(bits, technology)
     compare = _priced(_COMPARATOR, technology).times(math.ceil(math.log2(depth)) / 32 * depth)
-    return Price(row.energy_pj, row.leak_pj * depth, row.area_um2 * depth).plus(compare)
+    return LogicPrice(row.energy_pj, row.leak_pj * depth, row.area_um2 * depth).plus(compare)
 
 
 def wire_pj_per_bit_mm() -> float:
@@ -150,7 +150,7 @@ def wire_pj_per_bit_mm() -> float:
     return _WIRE_ACTIVITY * _WIRE_PF_PER_UM * 1000.0
 
 
-def _priced(rows: _Rows, technology: Technology) -> Price:
+def _priced(rows: _ByClock, technology: Technology) -> LogicPrice:
     """Return the row for the clock period, scaled to the node."""
     periods = sorted(rows)
     fitting = [period for period in periods if period >= technology.clock_ns * (1 - 1e-9)]
@@ -161,7 +161,7 @@ def _priced(rows: _Rows, technology: Technology) -> Price:
         raise SpecError(f"clock of {technology.clock_ns:g} ns: the tables begin at 0.5 ns")
     energy = logic_energy_scale(technology.node_nm)
     area = logic_area_scale(technology.node_nm)
-    return Price(row.energy_pj * energy, row.leak_pj * slower * energy, row.area_um2 * area)
+    return LogicPrice(row.energy_pj * energy, row.leak_pj * slower * energy, row.area_um2 * area)
 
 
 def _width(bits: int) -> int:

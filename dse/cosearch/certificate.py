@@ -12,7 +12,7 @@ OPTIMAL, STOPPED, INFEASIBLE, UNSOLVED = "optimal", "stopped", "infeasible", "un
 
 
 @dataclass(frozen=True)
-class Certificate:
+class CoSearchCertificate:
     """The proof of a run.
 
     Attributes:

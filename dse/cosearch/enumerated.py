@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from dse.cosearch.frames import FILL, LEAK, READ, UPDATE, Frame, HardwareSpace, TooLarge
-from dse.cosearch.layer_table import LayerTable, Rows
+from dse.cosearch.frames import FILL, LEAK, READ, UPDATE, Frame, HardwareSpace, UnsolvableSpace
+from dse.cosearch.layer_table import LayerRows, LayerTable
 from dse.domain.architecture import HardwareBatch
 from dse.domain.mapping import Mapping, MappingBatch
 from dse.domain.problem import Problem
@@ -44,15 +44,17 @@ class EnumeratedTable(LayerTable):
         space = self._space_of(self._problem, frame.architecture)
         # a tiling alone takes far less than a mapping to look at, so many may be passed over
         if tilings(space) >= min(LARGEST, 100 * self._limit):
-            raise TooLarge(f"a layer has {tilings(space):.3g} tilings on one hardware")
+            raise UnsolvableSpace(f"a layer has {tilings(space):.3g} tilings on one hardware")
         seen = 0
         for batch in enumerate_valid(space, _CHUNK):
             seen += len(batch)
             if seen > self._limit:
-                raise TooLarge(f"a layer has more than {self._limit:,} mappings on one hardware")
+                raise UnsolvableSpace(
+                    f"a layer has more than {self._limit:,} mappings on one hardware"
+                )
             yield batch
 
-    def rows(self, frame: Frame, index: Ints | None) -> Rows:
+    def rows(self, frame: Frame, index: Ints | None) -> LayerRows:
         """See :meth:`dse.cosearch.layer_table.LayerTable.rows`."""
         parts = []
         start = 0
@@ -63,21 +65,21 @@ class EnumeratedTable(LayerTable):
         if not parts:
             columns, sizes = len(frame.columns), len(self._sizes)
             none = np.empty(0)
-            return Rows(
+            return LayerRows(
                 np.empty(0, np.int64), none, none,
                 np.empty((0, columns)), np.empty((0, sizes), np.int64),
             )  # fmt: skip
         whole = _distinct(
-            Rows(
+            LayerRows(
                 *(
                     np.concatenate([getattr(part, name) for part in parts])
-                    for name in Rows.__dataclass_fields__
+                    for name in LayerRows.__dataclass_fields__
                 )
             )
         )
         return whole if index is None else whole.take(np.isin(whole.index, index))
 
-    def _priced(self, frame: Frame, batch: MappingBatch, start: int) -> Rows:
+    def _priced(self, frame: Frame, batch: MappingBatch, start: int) -> LayerRows:
         """Return the rows of a batch: counts and cycles by the exact kernel."""
         architecture = frame.architecture
         hardware = HardwareBatch.of(architecture)
@@ -117,7 +119,7 @@ class EnumeratedTable(LayerTable):
         for v, size in enumerate(self._sizes):
             need[:, v] = tensor[a.CAPACITY, size.level].sum(axis=0)
         index = np.arange(start, start + len(batch), dtype=np.int64)
-        return Rows(index, totals.cycles, base, accesses, need).take(fits)
+        return LayerRows(index, totals.cycles, base, accesses, need).take(fits)
 
     def mapping(self, frame: Frame, number: int) -> Mapping:
         """See :meth:`dse.cosearch.layer_table.LayerTable.mapping`."""
@@ -129,7 +131,7 @@ class EnumeratedTable(LayerTable):
         raise IndexError(f"mapping {number} of {start}")
 
 
-def _distinct(rows: Rows) -> Rows:
+def _distinct(rows: LayerRows) -> LayerRows:
     """Return the first of rows that cost the same, in order."""
     if not len(rows):
         return rows

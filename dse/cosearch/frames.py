@@ -32,7 +32,7 @@ MOST_FRAMES = 20_000
 READ, FILL, UPDATE, LEAK = range(4)
 
 
-class TooLarge(Exception):
+class UnsolvableSpace(Exception):
     """The space is beyond what can be solved; the message says why."""
 
 
@@ -163,7 +163,7 @@ class HardwareSpace:
         frames: values of the other variables, one entry per frame; impossible ones left out.
 
     Raises:
-        TooLarge: there are too many frames, or levels demand a least utilisation.
+        UnsolvableSpace: there are too many frames, or levels demand a least utilisation.
     """
 
     def __init__(self, space: SearchSpace, *, areas: bool) -> None:
@@ -175,7 +175,7 @@ class HardwareSpace:
         others = [v for v in space.free if v.name not in names]
         count = math.prod(v.count for v in others)
         if count > MOST_FRAMES:
-            raise TooLarge(
+            raise UnsolvableSpace(
                 f"{count:,} combinations of {', '.join(v.name for v in others)}, which are more "
                 f"than sizes of buffers; at most {MOST_FRAMES:,} can be gone through"
             )
@@ -226,7 +226,7 @@ class HardwareSpace:
         priced = _price_others(chain, tree, sized)
         for level in priced.levels:
             if level.min_utilization:
-                raise TooLarge(f"level '{level.name}' demands a least utilisation")
+                raise UnsolvableSpace(f"level '{level.name}' demands a least utilisation")
         fixed = [x for s, x in enumerate(priced.levels) if s not in sized]
         bits = sum((x.size_words or 0) * x.word_bits * x.instances for x in fixed if not x.is_dram)
         parts: list[Any] = [*fixed, priced.compute]
@@ -240,7 +240,9 @@ class HardwareSpace:
         variable = size.variable
         words = _size_words(spec, values, variable.name, self._choices[v])
         if (np.diff(words) < 0).any():
-            raise TooLarge(f"the size of level '{level.name}' falls as {variable.name} grows")
+            raise UnsolvableSpace(
+                f"the size of level '{level.name}' falls as {variable.name} grows"
+            )
         prices, areas = _prices(self.space.chain, tree, size.level, words, self._areas)
         return SizeTable(
             usable_words=np.floor(words / level.multiple_buffering).astype(np.int64),

@@ -21,7 +21,7 @@ _AREAS = frozenset({"area_um2", "area_mm2"})
 
 
 @dataclass(frozen=True)
-class Goal:
+class CoSearchGoal:
     """What is minimised, under which limits.
 
     Attributes:
@@ -40,7 +40,7 @@ class Goal:
     @classmethod
     def of(
         cls, objective: Objective, limits: tuple[Limit, ...], max_area_um2: float | None
-    ) -> Goal:
+    ) -> CoSearchGoal:
         """Check an objective and limits.
 
         Raises:

@@ -24,7 +24,7 @@ from dse.numeric import Flags, Floats, Ints
 PRODUCT, ENERGY, DELAY = range(3)
 
 
-class Points(NamedTuple):
+class LayerPoints(NamedTuple):
     """The points of all layers, one after the other; N layers, each by growing cycles."""
 
     first: Ints  # (N + 1,) where each layer's points start
@@ -73,7 +73,7 @@ def new_supports(layers: int, multiplier: Floats) -> Supports:
 
 
 @compiled
-def find_supports(p: Points, s: Supports) -> None:
+def find_supports(p: LayerPoints, s: Supports) -> None:
     """Fill the supports; a layer without points has infinite ones."""
     count = s.multiplier.shape[0]
     s.total[:] = 0.0
@@ -117,7 +117,7 @@ def polygon_minimum(s: Supports, mode: int) -> float:
 
 
 @compiled
-def mark_useful(p: Points, s: Supports, mode: int, limit: float, useful: Flags) -> int:
+def mark_useful(p: LayerPoints, s: Supports, mode: int, limit: float, useful: Flags) -> int:
     """Set which points some choice with a value below ``limit`` may hold; return how many."""
     count = s.multiplier.shape[0]
     marked = 0
@@ -148,7 +148,7 @@ def mark_useful(p: Points, s: Supports, mode: int, limit: float, useful: Flags) 
 
 
 @compiled
-def lower_hulls(p: Points, hull: Ints, hull_first: Ints) -> None:
+def lower_hulls(p: LayerPoints, hull: Ints, hull_first: Ints) -> None:
     """Find the points on each layer's lower hull.
 
     Args:
@@ -191,7 +191,7 @@ class Joint(NamedTuple):
     points: Ints  # (N,)
 
 
-def joint_minimum(p: Points, mode: int) -> Joint | None:
+def joint_minimum(p: LayerPoints, mode: int) -> Joint | None:
     """Return the best choice of one point per layer; None where a layer has none.
 
     Points of infinite energy count as none.

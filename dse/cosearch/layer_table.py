@@ -14,7 +14,7 @@ from dse.numeric import Floats, Ints
 
 
 @dataclass(frozen=True)
-class Rows:
+class LayerRows:
     """Mappings of one layer in a frame, or in a group of frames at its best.
 
     The energy of mapping r is ``base_pj[r]`` plus ``accesses[r]`` times the columns' prices.
@@ -36,9 +36,9 @@ class Rows:
     def __len__(self) -> int:
         return len(self.index)
 
-    def take(self, which: npt.NDArray[np.bool_] | npt.NDArray[np.intp]) -> Rows:
+    def take(self, which: npt.NDArray[np.bool_] | npt.NDArray[np.intp]) -> LayerRows:
         """Return the rows where ``which`` is set, or those with these numbers."""
-        return Rows(
+        return LayerRows(
             self.index[which],
             self.cycles[which],
             self.base_pj[which],
@@ -51,7 +51,7 @@ class LayerTable(ABC):
     """The mappings of one layer that may be needed on any hardware of a space."""
 
     @abstractmethod
-    def rows(self, frame: Frame, index: Ints | None) -> Rows:
+    def rows(self, frame: Frame, index: Ints | None) -> LayerRows:
         """Return the mappings that fit some hardware of a frame, exactly priced.
 
         Args:

@@ -8,25 +8,25 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from dse.cosearch.hull import Points, price_rows
-from dse.cosearch.layer_table import Rows
+from dse.cosearch.hull import LayerPoints, price_rows
+from dse.cosearch.layer_table import LayerRows
 from dse.numeric import Floats, Ints
 
 
 @dataclass(frozen=True)
 class Pool:
-    """Rows of N layers (see :class:`~dse.cosearch.layer_table.Rows`), one layer after the other."""
+    """:class:`~dse.cosearch.layer_table.LayerRows` of N layers, one after the other."""
 
     first: Ints  # (N + 1,)
-    rows: Rows
+    rows: LayerRows
 
     @classmethod
-    def of(cls, parts: Sequence[Rows]) -> Pool:
+    def of(cls, parts: Sequence[LayerRows]) -> Pool:
         """Join the rows of all layers."""
-        joined = Rows(
+        joined = LayerRows(
             *(
                 np.concatenate([getattr(part, name) for part in parts])
-                for name in Rows.__dataclass_fields__
+                for name in LayerRows.__dataclass_fields__
             )
         )
         counts = [len(part) for part in parts]
@@ -58,9 +58,9 @@ class Pool:
         price_rows(rows.base_pj, rows.accesses, rows.need, price, size, energy)
         return energy
 
-    def points(self, weight: Floats, energy: Floats) -> Points:
+    def points(self, weight: Floats, energy: Floats) -> LayerPoints:
         """Return the points with these energies."""
-        return Points(self.first, weight, energy, self.rows.cycles)
+        return LayerPoints(self.first, weight, energy, self.rows.cycles)
 
     @property
     def indices(self) -> tuple[Ints, ...]:

@@ -16,12 +16,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dse.cosearch.frames import Frame, HardwareSpace, TooLarge
-from dse.cosearch.goal import Goal
-from dse.cosearch.hull import Joint, Points, joint_minimum, mark_useful, polygon_minimum
+from dse.cosearch.frames import Frame, HardwareSpace, UnsolvableSpace
+from dse.cosearch.goal import CoSearchGoal
+from dse.cosearch.hull import Joint, LayerPoints, joint_minimum, mark_useful, polygon_minimum
 from dse.cosearch.pool import Pool
 from dse.cosearch.settle import TOLERANCE, Incumbent, Settler
-from dse.cosearch.tables import Tables, least_energy
+from dse.cosearch.tables import LayerTables, least_energy
 from dse.model.arrays import version_number
 from dse.numeric import Floats, Ints
 from dse.space.search_space import SearchSpace
@@ -31,7 +31,7 @@ _FEW = 60_000
 
 
 @dataclass(frozen=True)
-class Node:
+class SearchNode:
     """A group of frames (``low`` is None), or the box ``low .. high`` of sizes in one frame.
 
     ``pool`` holds the rows of a box that may matter, ``index`` those of a group (None: all).
@@ -68,23 +68,23 @@ class CoSearch:
         nodes: that were visited.
 
     Raises:
-        TooLarge: the space cannot be solved this way.
+        UnsolvableSpace: the space cannot be solved this way.
     """
 
-    def __init__(self, space: SearchSpace, goal: Goal, limit: int) -> None:
+    def __init__(self, space: SearchSpace, goal: CoSearchGoal, limit: int) -> None:
         self.goal = goal
         self.hardware = HardwareSpace(space, areas=goal.needs_area)
         version = version_number(space.timeloop_version)
         self.tables = (
-            Tables.of(self.hardware, version, limit)
+            LayerTables.of(self.hardware, version, limit)
             if self.hardware.frames
-            else Tables((), False, 0)
+            else LayerTables((), False, 0)
         )
         self._settler = Settler(space, goal, self.hardware, self.tables)
         self.bound = 0.0
         self.finished = False
         self.nodes = 0
-        self._queue: list[tuple[float, int, Node]] = []
+        self._queue: list[tuple[float, int, SearchNode]] = []
         self._pushed = 0
         #: least bound of single hardware whose mappings are too many to compare one by one
         self._open = math.inf
@@ -104,7 +104,7 @@ class CoSearch:
         """Search; yields after every node, so that the caller may look, or stop."""
         frames = self._ordered_frames()
         if self.tables.closed_form and len(frames) > 1:
-            self._push(0.0, Node(tuple(frames)))
+            self._push(0.0, SearchNode(tuple(frames)))
         else:
             for frame in frames:
                 self._push(0.0, self._box(frame))
@@ -129,20 +129,20 @@ class CoSearch:
         pes = [self.hardware.frame(i).architecture.compute.instances for i in count]
         return sorted(count, key=lambda i: pes[i])
 
-    def _push(self, bound: float, node: Node) -> None:
+    def _push(self, bound: float, node: SearchNode) -> None:
         heapq.heappush(self._queue, (bound, self._pushed, node))
         self._pushed += 1
 
-    def _box(self, frame: int, index: tuple[Ints, ...] | None = None) -> Node:
+    def _box(self, frame: int, index: tuple[Ints, ...] | None = None) -> SearchNode:
         low, high = self._range()
-        return Node((frame,), low, high, None, index)
+        return SearchNode((frame,), low, high, None, index)
 
     def _range(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Return the smallest and the largest sizes."""
         high = tuple(size.variable.count - 1 for size in self.hardware.sizes)
         return tuple(0 for _ in high), high
 
-    def _visit_group(self, node: Node) -> None:
+    def _visit_group(self, node: SearchNode) -> None:
         frames = [self.hardware.frame(i) for i in node.frames]
         area = min(f.least_area() for f in frames) if self.goal.needs_area else 0.0
         if self.goal.excludes_from(area):
@@ -166,7 +166,7 @@ class CoSearch:
         index = found.pool.indices
         middle = len(node.frames) // 2
         for part in (node.frames[:middle], node.frames[middle:]):
-            child = self._box(part[0], index) if len(part) == 1 else Node(part, index=index)
+            child = self._box(part[0], index) if len(part) == 1 else SearchNode(part, index=index)
             self._push(found.bound, child)
 
     def _group_price(self, frames: Sequence[Frame], v: int) -> float:
@@ -178,7 +178,7 @@ class CoSearch:
         )
 
     def _try_group(
-        self, node: Node, found: Narrowed, index: tuple[Ints, ...], *, whole: bool
+        self, node: SearchNode, found: Narrowed, index: tuple[Ints, ...], *, whole: bool
     ) -> None:
         """Settle a design of the group's last frame, the one with the most PEs, with these rows."""
         frame = self.hardware.frame(node.frames[-1])
@@ -217,7 +217,7 @@ class CoSearch:
         bound = max(bound, joint.value * factor)
         return None if bound >= cut else Narrowed(bound, pool, joint)
 
-    def _rough(self, points: Points) -> Joint:
+    def _rough(self, points: LayerPoints) -> Joint:
         """Return the best of the choices that the supports stand for."""
         supports, weight = self._settler.supports(points), self._settler.weight
         found = []
@@ -228,7 +228,7 @@ class CoSearch:
             found.append(Joint((x * y, x, y)[self.goal.mode], x, y, chosen))
         return min(found, key=lambda joint: joint.value)
 
-    def _visit_box(self, node: Node, low: tuple[int, ...]) -> None:
+    def _visit_box(self, node: SearchNode, low: tuple[int, ...]) -> None:
         number, high = node.frames[0], node.high
         frame = self.hardware.frame(number)
         area = frame.least_area(low, high) if self.goal.needs_area else 0.0
@@ -252,7 +252,7 @@ class CoSearch:
         self._split(replace(node, pool=found.pool, index=None), low, point, found)
 
     def _split(
-        self, node: Node, low: tuple[int, ...], point: tuple[int, ...], found: Narrowed
+        self, node: SearchNode, low: tuple[int, ...], point: tuple[int, ...], found: Narrowed
     ) -> None:
         """Split a box where the price of what the choice needs rises most."""
         frame, high = self.hardware.frame(node.frames[0]), node.high
@@ -276,4 +276,4 @@ class CoSearch:
         self._push(found.bound, replace(node, low=tuple(above)))
 
 
-__all__ = ["TOLERANCE", "CoSearch", "Incumbent", "TooLarge"]
+__all__ = ["TOLERANCE", "CoSearch", "Incumbent", "UnsolvableSpace"]

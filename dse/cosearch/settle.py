@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from dse.cosearch.frames import Frame, HardwareSpace
-from dse.cosearch.goal import Goal
+from dse.cosearch.goal import CoSearchGoal
 from dse.cosearch.hull import (
     DELAY,
     Joint,
-    Points,
+    LayerPoints,
     Supports,
     find_supports,
     joint_minimum,
@@ -21,7 +21,7 @@ from dse.cosearch.hull import (
     new_supports,
 )
 from dse.cosearch.pool import Pool
-from dse.cosearch.tables import Tables
+from dse.cosearch.tables import LayerTables
 from dse.domain.architecture import Architecture
 from dse.domain.mapping import Mapping, MappingBatch
 from dse.errors import SpecError
@@ -63,7 +63,7 @@ class Settler:
     """
 
     def __init__(
-        self, space: SearchSpace, goal: Goal, hardware: HardwareSpace, tables: Tables
+        self, space: SearchSpace, goal: CoSearchGoal, hardware: HardwareSpace, tables: LayerTables
     ) -> None:
         self._space, self._goal, self._hardware, self._tables = space, goal, hardware, tables
         self._evaluator = NativeEvaluator(space.timeloop_version)
@@ -83,7 +83,7 @@ class Settler:
         exact = self._goal.mode == DELAY and not self._goal.times_area
         return self.value if exact else self.value * (1.0 - TOLERANCE)
 
-    def supports(self, points: Points) -> Supports:
+    def supports(self, points: LayerPoints) -> Supports:
         """Return the supports of points, around the incumbent."""
         if self.incumbent is not None:
             ratio = self.incumbent.metrics.energy_pj / self.incumbent.metrics.cycles
@@ -226,7 +226,7 @@ class Settler:
             points.append((m.energy_pj[kept], m.cycles[kept]))
         first = np.cumsum([0, *(len(e) for e, _ in points)]).astype(np.int64)
         energy, cycles = (np.concatenate(column) for column in zip(*points, strict=True))
-        joint = joint_minimum(Points(first, self.weight, energy, cycles), self._goal.mode)
+        joint = joint_minimum(LayerPoints(first, self.weight, energy, cycles), self._goal.mode)
         if joint is None:
             return
         mappings = tuple(

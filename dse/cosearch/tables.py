@@ -18,7 +18,7 @@ from dse.numeric import Floats, Ints
 
 
 @dataclass(frozen=True)
-class Tables:
+class LayerTables:
     """One table per layer; layers with the same problem share one.
 
     Attributes:
@@ -33,7 +33,7 @@ class Tables:
     classes: int
 
     @classmethod
-    def of(cls, hardware: HardwareSpace, version: int, limit: int) -> Tables:
+    def of(cls, hardware: HardwareSpace, version: int, limit: int) -> LayerTables:
         """Build the tables of a space.
 
         Args:

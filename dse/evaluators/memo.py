@@ -15,7 +15,7 @@ from dse.domain.problem import Problem
 from dse.evaluators.base import Evaluator, hardware_index_of
 from dse.goals.metrics import Metrics, Violation
 
-_Row = tuple[bool, float, float, float, float]
+_Remembered = tuple[bool, float, float, float, float]
 _PRIME = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -36,7 +36,7 @@ class MemoEvaluator(Evaluator):
         self.capacity = capacity
         self.hits = 0
         self.misses = 0
-        self._known: OrderedDict[tuple[Architecture, Problem, bytes], _Row] = OrderedDict()
+        self._known: OrderedDict[tuple[Architecture, Problem, bytes], _Remembered] = OrderedDict()
 
     def evaluate(
         self,
@@ -58,7 +58,7 @@ class MemoEvaluator(Evaluator):
                 new.setdefault(key, b)
         self.misses += len(new)
         self.hits += len(keys) - len(new)
-        rows: dict[tuple[Architecture, Problem, bytes], _Row] = {}
+        rows: dict[tuple[Architecture, Problem, bytes], _Remembered] = {}
         if new:
             members = np.fromiter(new.values(), np.intp, len(new))
             fresh = self.evaluator.evaluate(
@@ -76,17 +76,17 @@ class MemoEvaluator(Evaluator):
         """See :meth:`dse.evaluators.base.Evaluator.explain`."""
         return self.evaluator.explain(hardware, problem, mappings, index)
 
-    def _recall(self, key: tuple[Architecture, Problem, bytes]) -> _Row:
+    def _recall(self, key: tuple[Architecture, Problem, bytes]) -> _Remembered:
         self._known.move_to_end(key)
         return self._known[key]
 
-    def _remember(self, rows: dict[tuple[Architecture, Problem, bytes], _Row]) -> None:
+    def _remember(self, rows: dict[tuple[Architecture, Problem, bytes], _Remembered]) -> None:
         self._known.update(rows)
         while len(self._known) > self.capacity:
             self._known.popitem(last=False)
 
 
-def _metrics(rows: list[_Row]) -> Metrics:
+def _metrics(rows: list[_Remembered]) -> Metrics:
     valid, *numbers = zip(*rows, strict=True) if rows else ((), (), (), (), ())
     return Metrics(np.array(valid, np.bool_), *(np.array(column, np.float64) for column in numbers))
 

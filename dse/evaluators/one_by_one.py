@@ -38,7 +38,7 @@ _REASONS = (
 )
 
 
-class Totals(NamedTuple):
+class TimeloopTotals(NamedTuple):
     """What Timeloop says of one mapping as a whole."""
 
     cycles: float
@@ -47,7 +47,7 @@ class Totals(NamedTuple):
     area_um2: float
 
 
-_NAN = Totals(*[float("nan")] * len(Totals._fields))
+_NAN = TimeloopTotals(*[float("nan")] * len(TimeloopTotals._fields))
 
 
 class OneByOneEvaluator(Evaluator):
@@ -70,7 +70,9 @@ class OneByOneEvaluator(Evaluator):
         self._stops = on_error == "stop"
 
     @abstractmethod
-    def totals(self, architecture: Architecture, problem: Problem, mapping: Mapping) -> Totals:
+    def totals(
+        self, architecture: Architecture, problem: Problem, mapping: Mapping
+    ) -> TimeloopTotals:
         """Return what Timeloop says of one mapping; called by several threads at once.
 
         Raises:
@@ -90,7 +92,7 @@ class OneByOneEvaluator(Evaluator):
         index = hardware_index_of(machines, mappings, hardware_index)
         check_shapes(machines, problem, mappings)
 
-        def price(b: int) -> Totals | None:
+        def price(b: int) -> TimeloopTotals | None:
             architecture = machines.architectures[index[b]]
             return self._price(architecture, problem, mappings[b])
 
@@ -116,7 +118,7 @@ class OneByOneEvaluator(Evaluator):
 
     def _price(
         self, architecture: Architecture, problem: Problem, mapping: Mapping
-    ) -> Totals | None:
+    ) -> TimeloopTotals | None:
         try:
             return self.totals(architecture, problem, mapping)
         except InvalidMapping:
@@ -127,12 +129,14 @@ class OneByOneEvaluator(Evaluator):
             _LOG.warning("a mapping is skipped, unscored: %s", error)
             return None
 
-    def _parallel(self, price: Callable[[int], Totals | None], count: int) -> list[Totals | None]:
+    def _parallel(
+        self, price: Callable[[int], TimeloopTotals | None], count: int
+    ) -> list[TimeloopTotals | None]:
         from joblib import Parallel, delayed  # noqa: PLC0415 - only these back ends need it
 
         # threads: they only wait for processes, and results come back without copies
         pool = Parallel(n_jobs=min(self.n_jobs, max(count, 1)), prefer="threads")
-        results: list[Totals | None] = pool(delayed(price)(b) for b in range(count))
+        results: list[TimeloopTotals | None] = pool(delayed(price)(b) for b in range(count))
         return results
 
 

@@ -9,7 +9,12 @@ from dataclasses import dataclass
 from dse.domain.architecture import Architecture
 from dse.domain.mapping import Mapping
 from dse.domain.problem import Problem
-from dse.evaluators.one_by_one import OneByOneEvaluator, Totals, check_limits, warn_of_version
+from dse.evaluators.one_by_one import (
+    OneByOneEvaluator,
+    TimeloopTotals,
+    check_limits,
+    warn_of_version,
+)
 from dse.model.stats import Stats
 from dse.settings import setting
 from dse.tools import pytimeloop
@@ -65,10 +70,12 @@ class PyTimeloopEvaluator(OneByOneEvaluator):
         # evaluate() is called by several threads at once; the workers are counted over all
         self._slots = threading.BoundedSemaphore(self.n_jobs)
 
-    def totals(self, architecture: Architecture, problem: Problem, mapping: Mapping) -> Totals:
+    def totals(
+        self, architecture: Architecture, problem: Problem, mapping: Mapping
+    ) -> TimeloopTotals:
         """See :meth:`dse.evaluators.one_by_one.OneByOneEvaluator.totals`."""
         with self._slots:
-            return Totals(*self._model.totals(architecture, problem, mapping))
+            return TimeloopTotals(*self._model.totals(architecture, problem, mapping))
 
     def stats(self, architecture: Architecture, problem: Problem, mapping: Mapping) -> Stats:
         """Return everything that Timeloop says of one mapping, level by level.

@@ -9,7 +9,12 @@ from dataclasses import dataclass
 from dse.domain.architecture import Architecture
 from dse.domain.mapping import Mapping
 from dse.domain.problem import Problem
-from dse.evaluators.one_by_one import OneByOneEvaluator, Totals, check_limits, warn_of_version
+from dse.evaluators.one_by_one import (
+    OneByOneEvaluator,
+    TimeloopTotals,
+    check_limits,
+    warn_of_version,
+)
 from dse.model.stats import Stats
 from dse.settings import setting
 from dse.tools import binaries
@@ -68,10 +73,12 @@ class TimeloopEvaluator(OneByOneEvaluator):
         # evaluate() is called by several threads at once; the processes are counted over all
         self._slots = threading.BoundedSemaphore(self.n_jobs)
 
-    def totals(self, architecture: Architecture, problem: Problem, mapping: Mapping) -> Totals:
+    def totals(
+        self, architecture: Architecture, problem: Problem, mapping: Mapping
+    ) -> TimeloopTotals:
         """See :meth:`dse.evaluators.one_by_one.OneByOneEvaluator.totals`."""
         stats = self.stats(architecture, problem, mapping)
-        return Totals(stats.cycles, stats.energy_pj, stats.utilization, stats.area_um2)
+        return TimeloopTotals(stats.cycles, stats.energy_pj, stats.utilization, stats.area_um2)
 
     def stats(self, architecture: Architecture, problem: Problem, mapping: Mapping) -> Stats:
         """Return everything that Timeloop says of one mapping, level by level.

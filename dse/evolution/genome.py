@@ -35,7 +35,7 @@ TILES = ("log", "linear")
 _ARRAY, _INNERMOST, _KEPT, _KEPT_INSIDE, _UNDECIDED = 1.0, 0.15, 0.9, 0.7, 0.5
 
 #: A place that may hold factors: level, and whether it is spatial.
-Place = tuple[int, bool]
+_TilingLevel = tuple[int, bool]
 
 
 class GenomeArrays(NamedTuple):
@@ -162,7 +162,7 @@ class Genome:
             **lattices.arrays(),
         }
 
-    def _ratio_genes(self, walks: list[list[_Walk]]) -> dict[tuple[int, Place], int]:
+    def _ratio_genes(self, walks: list[list[_SlotWalk]]) -> dict[tuple[int, _TilingLevel], int]:
         """Number the ratios; the place that is filled last gets none, as nothing is left to say."""
         wanted = {
             (d, place)
@@ -271,22 +271,22 @@ def _vary(rows: npt.NDArray[np.int8]) -> npt.NDArray[np.bool_]:
 
 
 @dataclass(frozen=True)
-class _Walk:
+class _SlotWalk:
     """One dimension on one hardware: its places in the order of filling, which of them are free."""
 
-    places: tuple[Place, ...]
+    places: tuple[_TilingLevel, ...]
     free: tuple[bool, ...]
     lattice: Factorizations
 
 
-def _walk(space: Mapspace, d: int) -> _Walk:
+def _walk(space: Mapspace, d: int) -> _SlotWalk:
     slots = sorted(space.slots[d], key=lambda slot: (not slot.spatial, slot.level))
     bound = space.problem.bounds[space.problem.dimensions[d]]
     parts = divisors(bound)
     # caps between two divisors are one and the same: fewer lattices to build
     caps = tuple(max(x for x in parts if x <= slot.cap) for slot in slots)
     lattice = factorizations(bound, caps, tuple(slot.fixed for slot in slots))
-    return _Walk(
+    return _SlotWalk(
         tuple((slot.level, slot.spatial) for slot in slots),
         tuple(not slot.fixed for slot in slots),
         lattice,

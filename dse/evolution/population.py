@@ -20,7 +20,7 @@ from dse.model.scratch import block
 from dse.numeric import Flags, Floats, Indices
 
 
-class Population:
+class PopulationSampler:
     """Draws candidates of the searches on several pieces of hardware.
 
     Args:

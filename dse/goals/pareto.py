@@ -13,7 +13,7 @@ from dse.numeric import Floats
 
 
 @dataclass(frozen=True)
-class Member:
+class FrontMember:
     """A design on the front, with the values of the objectives."""
 
     design: Design
@@ -25,9 +25,9 @@ class Member:
 class Front:
     """The designs of a study that no other design of it beats in every objective."""
 
-    members: list[Member] = field(default_factory=list)
+    members: list[FrontMember] = field(default_factory=list)
 
-    def offer(self, new: Member) -> bool:
+    def offer(self, new: FrontMember) -> bool:
         """Take in a design unless another is as good or better in all; return whether it is in."""
         if not all(np.isfinite(new.value)):
             return False
@@ -37,7 +37,7 @@ class Front:
         self.members.append(new)
         return True
 
-    def ordered(self) -> list[Member]:
+    def ordered(self) -> list[FrontMember]:
         """Return the members, growing in the first objective."""
         return sorted(self.members, key=lambda m: m.value)
 

@@ -59,8 +59,8 @@ def from_onnx(path: Path, name: str, sizes: dict[str, int] | None = None) -> Imp
     except Exception as error:  # an odd model may still have enough shapes
         finder = Finder()
         finder.note(f"shape inference failed: {str(error).strip().partition(chr(10))[0]}")
-        return _Walk(model, finder).imported(name)
-    return _Walk(model, Finder()).imported(name)
+        return _GraphWalk(model, finder).imported(name)
+    return _GraphWalk(model, Finder()).imported(name)
 
 
 def _fix_inputs(model: Any, sizes: dict[str, int]) -> None:  # noqa: ANN401
@@ -78,7 +78,7 @@ def _fix_inputs(model: Any, sizes: dict[str, int]) -> None:  # noqa: ANN401
                 dimension.dim_value = 1
 
 
-class _Walk:
+class _GraphWalk:
     """One walk over a graph."""
 
     def __init__(self, model: Any, finder: Finder) -> None:  # noqa: ANN401
@@ -213,15 +213,15 @@ class _Walk:
 _RESHAPES = frozenset(
     ["Transpose", "Reshape", "Unsqueeze", "Squeeze", "Cast", "DequantizeLinear", "Identity"]
 )
-_HANDLERS: dict[str, Callable[[_Walk, Any, str], None]] = {
-    "Conv": _Walk.convolution,
-    "ConvInteger": _Walk.convolution,
-    "QLinearConv": _Walk.quantized_convolution,
-    "ConvTranspose": _Walk.transposed,
-    "Gemm": _Walk.gemm,
-    "MatMul": _Walk.matmul,
-    "MatMulInteger": _Walk.matmul,
-    "QLinearMatMul": _Walk.quantized_matmul,
+_HANDLERS: dict[str, Callable[[_GraphWalk, Any, str], None]] = {
+    "Conv": _GraphWalk.convolution,
+    "ConvInteger": _GraphWalk.convolution,
+    "QLinearConv": _GraphWalk.quantized_convolution,
+    "ConvTranspose": _GraphWalk.transposed,
+    "Gemm": _GraphWalk.gemm,
+    "MatMul": _GraphWalk.matmul,
+    "MatMulInteger": _GraphWalk.matmul,
+    "QLinearMatMul": _GraphWalk.quantized_matmul,
 }
 
 

@@ -47,10 +47,10 @@ def from_torch(
         raise ToolError(f"model '{name}': torch.export failed: {first}") from error
     finally:
         module.train(was_training)
-    return _Walk(program).imported(name)
+    return _ProgramWalk(program).imported(name)
 
 
-class _Walk:
+class _ProgramWalk:
     """One walk over an exported program."""
 
     def __init__(self, program: Any) -> None:  # noqa: ANN401
@@ -158,16 +158,16 @@ _RESHAPES = (
     *("permute", "view", "_unsafe_view", "reshape", "t.", "transpose", "unsqueeze", "squeeze"),
     *("expand", "clone", "_to_copy", "slice", "select", "contiguous"),
 )
-_HANDLERS: dict[str, Callable[[_Walk, Any], None]] = {
-    "convolution": _Walk.convolution,
-    "mm": _Walk.product,
-    "bmm": _Walk.product,
-    "addmm": _Walk.product,
-    "baddbmm": _Walk.product,
-    "scaled_dot_product_attention": _Walk.attention,
-    "_scaled_dot_product_flash_attention": _Walk.attention,
-    "_scaled_dot_product_flash_attention_for_cpu": _Walk.attention,
-    "_scaled_dot_product_efficient_attention": _Walk.attention,
+_HANDLERS: dict[str, Callable[[_ProgramWalk, Any], None]] = {
+    "convolution": _ProgramWalk.convolution,
+    "mm": _ProgramWalk.product,
+    "bmm": _ProgramWalk.product,
+    "addmm": _ProgramWalk.product,
+    "baddbmm": _ProgramWalk.product,
+    "scaled_dot_product_attention": _ProgramWalk.attention,
+    "_scaled_dot_product_flash_attention": _ProgramWalk.attention,
+    "_scaled_dot_product_flash_attention_for_cpu": _ProgramWalk.attention,
+    "_scaled_dot_product_efficient_attention": _ProgramWalk.attention,
 }
 
 

@@ -11,8 +11,8 @@ import numpy as np
 from dse.domain.mapping import Mapping, MappingBatch
 from dse.goals.design import Design, DesignMetrics
 from dse.goals.objective import Objective
+from dse.lockstep.hardware import BuiltHardware
 from dse.lockstep.layer import LayerSearch
-from dse.lockstep.machine import Machine
 from dse.space.variable import Values
 
 #: Relative step of the difference quotients that give an objective's slope.
@@ -55,7 +55,7 @@ class Site:
 
     def designs(
         self,
-        machine: Machine,
+        hardware: BuiltHardware,
         count: int,
         seeds: Sequence[MappingBatch] | None,
         rng: np.random.Generator,
@@ -65,7 +65,7 @@ class Site:
         Empty where some layer cannot be mapped.
 
         Args:
-            machine: this hardware.
+            hardware: this hardware.
             count: designs wanted.
             seeds: mappings to begin with, per layer; None: none.
             rng: of all randomness.
@@ -76,7 +76,7 @@ class Site:
             have = len(first) if first is not None else 0
             parts = [first] if first is not None and have else []
             if have < count:
-                ground = machine.ground(number)
+                ground = hardware.ground(number)
                 more = ground and search.propose(ground, count - have, self._slope_of(number), rng)
                 if not more:
                     return []
@@ -85,7 +85,9 @@ class Site:
         self._asked = asked
         return [Design(self.values, tuple(batch[i] for batch in asked)) for i in range(count)]
 
-    def learn(self, machine: Machine, metrics: Sequence[DesignMetrics], goal: Objective) -> None:
+    def learn(
+        self, hardware: BuiltHardware, metrics: Sequence[DesignMetrics], goal: Objective
+    ) -> None:
         """Take in what the designs of the last :meth:`designs` are worth."""
         priced = [i for i, m in enumerate(metrics) if m.layers]
         self.spent += len(metrics)
@@ -96,7 +98,7 @@ class Site:
         if not priced:
             return
         if self._like is None:
-            self._like = machine.network_metrics(metrics[priced[0]].layers)
+            self._like = hardware.network_metrics(metrics[priced[0]].layers)
             self.slopes = self._per_layer(_edp_slopes(_parts(self._like)))
         for number, search in enumerate(self.searches):
             batch = self._asked[number].take(np.array(priced, np.intp))

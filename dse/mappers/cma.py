@@ -20,7 +20,7 @@ from dse.settings import setting
 
 if TYPE_CHECKING:
     from dse.evolution.genome import Coding
-    from dse.evolution.population import Population
+    from dse.evolution.population import PopulationSampler
     from dse.evolution.strategy import Strategies
 
 
@@ -77,7 +77,7 @@ class CmaMapper(Mapper[CmaSettings]):
         seed: int,
     ) -> Mapped:
         """See :meth:`dse.mappers.base.Mapper.map`."""
-        from dse.evolution.population import Population  # noqa: PLC0415 - compiled code
+        from dse.evolution.population import PopulationSampler  # noqa: PLC0415 - compiled code
 
         self.check()
         best = [Best() for _ in range(len(hardware))]
@@ -87,7 +87,7 @@ class CmaMapper(Mapper[CmaSettings]):
             if samples[h] > 0 and not (space := self.space_of(problem, architecture)).infeasible
         }
         if spaces:
-            population = Population(hardware, problem, spaces, self._coding(), seed)
+            population = PopulationSampler(hardware, problem, spaces, self._coding(), seed)
             self._search(population, problem, samples, best)
         rows = zip(*(b.row for b in best), strict=True)
         return Mapped(
@@ -125,7 +125,7 @@ class CmaMapper(Mapper[CmaSettings]):
 
     def _search(
         self,
-        population: Population,
+        population: PopulationSampler,
         problem: Problem,
         samples: npt.NDArray[np.int64],
         best: list[Best],
@@ -167,7 +167,7 @@ class CmaMapper(Mapper[CmaSettings]):
 
     def _evaluate(
         self,
-        population: Population,
+        population: PopulationSampler,
         problem: Problem,
         mappings: MappingBatch,
         own: Indices,
@@ -200,7 +200,7 @@ class CmaMapper(Mapper[CmaSettings]):
         return value, better
 
     def _values(
-        self, metrics: Metrics, population: Population, problem: Problem, machine: Indices
+        self, metrics: Metrics, population: PopulationSampler, problem: Problem, machine: Indices
     ) -> Floats:
         """Return the objective of each mapping; expressions may need to know the hardware."""
         architectures = population.hardware.architectures

@@ -26,7 +26,7 @@ _LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class OptimalSettings:
+class OptimalMapperSettings:
     """Settings of the optimal mapper."""
 
     gap: float = setting(0.0, "proof to look for: 0.01 stops within 1 % of the optimum")
@@ -42,7 +42,7 @@ class OptimalSettings:
     )
 
 
-class OptimalMapper(Mapper[OptimalSettings]):
+class OptimalMapper(Mapper[OptimalMapperSettings]):
     """Exact search over partial mappings, started from what the heuristics find.
 
     Samples are mappings that the evaluator prices: heuristics take up to ``seeding`` of them, the
@@ -51,7 +51,7 @@ class OptimalMapper(Mapper[OptimalSettings]):
     its proof is for that model.
     """
 
-    settings_type = OptimalSettings
+    settings_type = OptimalMapperSettings
 
     def map(
         self,

@@ -31,7 +31,7 @@ from dse.mapspace.space import Mapspace
 KINDS = ("factor", "spread", "whole", "exchange", "swap", "insert", "axis", "keep", "redraw")
 COLUMNS = 6
 
-Row = tuple[int, ...]
+_MoveRow = tuple[int, ...]
 
 
 class MoveTable(NamedTuple):
@@ -61,16 +61,20 @@ def move_table(space: Mapspace) -> MoveTable:
     return _table(bounds, slots, orders, axes, keeps)
 
 
-_Slots = tuple[tuple[int, bool, int, int], ...]
+_SlotTuples = tuple[tuple[int, bool, int, int], ...]
 _Pairs = tuple[tuple[int, ...], ...]
 
 
 @lru_cache(maxsize=1024)
 def _table(
-    bounds: tuple[int, ...], slots: tuple[_Slots, ...], orders: _Pairs, axes: _Pairs, keeps: _Pairs
+    bounds: tuple[int, ...],
+    slots: tuple[_SlotTuples, ...],
+    orders: _Pairs,
+    axes: _Pairs,
+    keeps: _Pairs,
 ) -> MoveTable:
-    partners: list[Row] = []
-    rows: list[Row] = []
+    partners: list[_MoveRow] = []
+    rows: list[_MoveRow] = []
     for d, bound in enumerate(bounds):
         rows += _factor_rows(d, bound, slots[d])
     rows += _exchange_rows(bounds, slots, partners)
@@ -90,7 +94,7 @@ def _table(
     return MoveTable(table, first, np.array(partners, np.int64).reshape(-1, 3))
 
 
-def _moves(slots: _Slots) -> Iterator[tuple[int, int]]:
+def _moves(slots: _SlotTuples) -> Iterator[tuple[int, int]]:
     """Pairs of slots between which factors may move."""
     for k, (_, _, _, fixed) in enumerate(slots):
         for to, (_, _, cap, also_fixed) in enumerate(slots):
@@ -98,8 +102,8 @@ def _moves(slots: _Slots) -> Iterator[tuple[int, int]]:
                 yield k, to
 
 
-def _factor_rows(d: int, bound: int, slots: _Slots) -> list[Row]:
-    rows: list[Row] = []
+def _factor_rows(d: int, bound: int, slots: _SlotTuples) -> list[_MoveRow]:
+    rows: list[_MoveRow] = []
     for k, to in _moves(slots):
         spreads = slots[to][1] and not slots[k][1]
         for prime in _primes(bound):
@@ -114,14 +118,14 @@ def _factor_rows(d: int, bound: int, slots: _Slots) -> list[Row]:
 
 
 def _exchange_rows(
-    bounds: tuple[int, ...], slots: tuple[_Slots, ...], partners: list[Row]
-) -> list[Row]:
+    bounds: tuple[int, ...], slots: tuple[_SlotTuples, ...], partners: list[_MoveRow]
+) -> list[_MoveRow]:
     """Exchanges: a dimension's factor enters a place, another dimension's leaves it for there."""
-    moves: dict[tuple[object, object], list[Row]] = {}
+    moves: dict[tuple[object, object], list[_MoveRow]] = {}
     for d, of in enumerate(slots):
         for k, to in _moves(of) if bounds[d] > 1 else ():
             moves.setdefault((of[k][:2], of[to][:2]), []).append((d, k, to))
-    rows: list[Row] = []
+    rows: list[_MoveRow] = []
     for (here, there), found in sorted(moves.items(), key=repr):
         back = moves.get((there, here), [])
         if len({row[0] for row in (*found, *back)}) < 2:

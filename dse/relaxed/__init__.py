@@ -3,8 +3,8 @@
 Factors are real numbers here, and everything that the model says of a mapping comes with its
 gradient. :class:`~dse.relaxed.twin.Twin` prices relaxed mappings (:class:`Points`) on given
 hardware (:class:`PriceList`); :class:`~dse.relaxed.sizing.Sizing` finds the smallest legal hardware
-that a set of mappings fits, exactly; :class:`~dse.relaxed.network.Network` does both at once for
-networks: the relaxed smallest hardware of all layers' mappings, the objective, and its gradient.
+that a set of mappings fits, exactly; :class:`~dse.relaxed.network.RelaxedNetwork` does both at once
+for networks: the relaxed smallest hardware of all layers' mappings, the objective, its gradient.
 
 ``docs/differentiable.md`` says what is relaxed and where it differs from the exact model.
 """
@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dse.relaxed.network import Network, NetworkValue
+    from dse.relaxed.network import NetworkValue, RelaxedNetwork
     from dse.relaxed.points import Points
     from dse.relaxed.prices import PriceList
     from dse.relaxed.sizing import Demand, Sizing
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _LAZY = {
     "Cost": "twin",
     "Demand": "sizing",
-    "Network": "network",
+    "RelaxedNetwork": "network",
     "NetworkValue": "network",
     "Points": "points",
     "PriceList": "prices",
@@ -35,10 +35,10 @@ _LAZY = {
 __all__ = [
     "Cost",
     "Demand",
-    "Network",
     "NetworkValue",
     "Points",
     "PriceList",
+    "RelaxedNetwork",
     "Sizing",
     "Twin",
 ]

@@ -13,7 +13,7 @@ from dse.errors import SpecError
 from dse.goals.meter import Meter
 from dse.mapspace.space import Mapspace
 from dse.numeric import Floats
-from dse.relaxed.network import GOALS, Mix, Network
+from dse.relaxed.network import GOALS, Mix, RelaxedNetwork
 from dse.relaxed.orders import free_levels, stationary_orders
 from dse.relaxed.points import Points
 from dse.relaxed.prices import PriceList, price_list
@@ -46,7 +46,7 @@ class Adam:
 
 
 @dataclass
-class Place:
+class DescentState:
     """Where a descent stands; all that has to be remembered between two batches of a study.
 
     Attributes:
@@ -69,7 +69,7 @@ class Descent:
         space: the search space.
         base: values of the variables that are not inferred.
         meter: charged with every evaluation.
-        penalty: see `dse.relaxed.network.Network`.
+        penalty: see `dse.relaxed.network.RelaxedNetwork`.
         area_weight: see there.
 
     Raises:
@@ -86,7 +86,7 @@ class Descent:
         area_weight: float = 0.0,
     ) -> None:
         self.space = space
-        self.network = Network(space, base, meter, penalty=penalty, area_weight=area_weight)
+        self.network = RelaxedNetwork(space, base, meter, penalty=penalty, area_weight=area_weight)
         self.base = dict(base)
         largest = self._largest()
         self.spaces = [Mapspace(layer.problem, largest) for layer in space.workload]
@@ -98,23 +98,25 @@ class Descent:
         self._counts = np.array([layer.count for layer in space.workload], np.float64)
         self._penalty = penalty
 
-    def place(self, mappings: list[LayerMapping]) -> Place:
-        """Return the place of whole mappings, one per layer."""
+    def state_of(self, mappings: list[LayerMapping]) -> DescentState:
+        """Return the state of whole mappings, one per layer."""
         points = self.network.twin.points(mappings, list(range(len(mappings))))
         log_free = self.slots.read(points)
         zeros = np.zeros(len(log_free))
-        return Place(points, log_free, Adam(zeros, zeros.copy()), self.base)
+        return DescentState(points, log_free, Adam(zeros, zeros.copy()), self.base)
 
-    def step(self, place: Place, rate: float, *, linear: bool, mix: Mix | None = None) -> None:
+    def step(
+        self, state: DescentState, rate: float, *, linear: bool, mix: Mix | None = None
+    ) -> None:
         """Take one step of Adam; costs a sample, or one per order that is mixed.
 
         Args:
-            place: is moved.
+            state: is moved.
             rate: Adam's, of the logarithms of factors, or of factors over ``slots.scale``.
             linear: whether the factors themselves are stepped in.
-            mix: weighs the loop orders of each layer; None: those of the place are taken.
+            mix: weighs the loop orders of each layer; None: those of the state are taken.
         """
-        points, rests = self.slots.write(place.log_free, place.points)
+        points, rests = self.slots.write(state.log_free, state.points)
         if mix is None:
             value = self.network.evaluate(points)
             temporal, spatial = value.temporal, value.spatial
@@ -125,30 +127,30 @@ class Descent:
         gradient = free - rest[self.slots.rest]
         top = np.log(self.slots.cap)
         if linear:
-            factor = np.exp(place.log_free)
+            factor = np.exp(state.log_free)
             unit = self.slots.scale
-            moved = factor + unit * place.adam.move(gradient * unit / factor, rate)
-            place.log_free = np.clip(np.log(np.maximum(moved, 1.0)), 0.0, top)
+            moved = factor + unit * state.adam.move(gradient * unit / factor, rate)
+            state.log_free = np.clip(np.log(np.maximum(moved, 1.0)), 0.0, top)
         else:
-            moved = place.log_free + place.adam.move(gradient, rate)
-            place.log_free = np.clip(moved, 0.0, top)
-        place.points = points
+            moved = state.log_free + state.adam.move(gradient, rate)
+            state.log_free = np.clip(moved, 0.0, top)
+        state.points = points
 
-    def rounded(self, place: Place) -> tuple[Points, Values, str]:
-        """Return whole mappings near a place, the smallest hardware for them, and what it lacks.
+    def rounded(self, state: DescentState) -> tuple[Points, Values, str]:
+        """Return whole mappings near a state, the smallest hardware for them, and what it lacks.
 
         Where no legal hardware holds the rounded tiles, they are taken back towards the smallest
         ones as far as it needs; the text is empty unless even those fit nothing.
         """
-        best = self._rounded(place, 1.0)
+        best = self._rounded(state, 1.0)
         if not best[2]:
             return best
-        low, high, found = 0.0, 1.0, self._rounded(place, 0.0)
+        low, high, found = 0.0, 1.0, self._rounded(state, 0.0)
         if found[2]:
             return best
         for _ in range(_HALVINGS):
             middle = (low + high) / 2
-            here = self._rounded(place, middle)
+            here = self._rounded(state, middle)
             if here[2]:
                 high = middle
             else:
@@ -188,10 +190,10 @@ class Descent:
         """Return N whole points as mappings."""
         return tuple(points.mapping(n, space) for n, space in enumerate(self.spaces))
 
-    def moved_to(self, place: Place, points: Points) -> None:
+    def moved_to(self, state: DescentState, points: Points) -> None:
         """Go on from whole points."""
-        place.points = points
-        place.log_free = self.slots.read(points)
+        state.points = points
+        state.log_free = self.slots.read(points)
 
     def _largest(self) -> Architecture:
         """Return the largest hardware that may be inferred, whatever the budget says."""
@@ -199,8 +201,8 @@ class Descent:
         values = {**self.base, **{v.name: v.maximum for v in sizing.inferred}, **sizing.fixed}
         return self.space.template.tree(values)
 
-    def _rounded(self, place: Place, part: float) -> tuple[Points, Values, str]:
-        points = self.slots.rounded(place.log_free * part, place.points)
+    def _rounded(self, state: DescentState, part: float) -> tuple[Points, Values, str]:
+        points = self.slots.rounded(state.log_free * part, state.points)
         used = self.network.twin.used(points)
         demand = Demand(*(x.max(axis=0)[None] for x in used))
         values, short = self.network.sizing.smallest(demand, self.base)

@@ -11,7 +11,7 @@ from dse.jit import compiled, inner
 from dse.numeric import Floats, Ints
 
 
-class Tables(NamedTuple):
+class PriceTables(NamedTuple):
     """Price tables, one behind the other.
 
     Attributes:
@@ -49,7 +49,7 @@ class Corners(NamedTuple):
 
 @compiled
 def interpolate(
-    tables: Tables, log_values: Floats, corners: Corners, prices: Floats, slopes: Floats
+    tables: PriceTables, log_values: Floats, corners: Corners, prices: Floats, slopes: Floats
 ) -> None:
     """Fill ``prices (H, R, C)`` and ``slopes (H, R, C, V)`` for ``log_values (H, V)``."""
     prices[:] = 0.0
@@ -67,7 +67,7 @@ def interpolate(
 
 
 @inner
-def _locate(tables: Tables, n: int, x: Floats, corners: Corners) -> None:
+def _locate(tables: PriceTables, n: int, x: Floats, corners: Corners) -> None:
     """Set the cell of table n that holds the point, and where in it the point lies."""
     first = tables.first_axis[n]
     for axis in range(first, tables.first_axis[n + 1]):
@@ -93,7 +93,7 @@ def _locate(tables: Tables, n: int, x: Floats, corners: Corners) -> None:
 
 
 @inner
-def _blend(tables: Tables, n: int, corners: Corners, prices: Floats, slopes: Floats) -> None:
+def _blend(tables: PriceTables, n: int, corners: Corners, prices: Floats, slopes: Floats) -> None:
     """Add what the corners of the cell say, each with its weight."""
     first, axes = tables.first_axis[n], tables.first_axis[n + 1] - tables.first_axis[n]
     columns = prices.shape[1]
@@ -122,7 +122,7 @@ def _blend(tables: Tables, n: int, corners: Corners, prices: Floats, slopes: Flo
 
 @inner
 def _tilt(
-    tables: Tables, n: int, corners: Corners, corner: int, by: float, v: int, slopes: Floats
+    tables: PriceTables, n: int, corners: Corners, corner: int, by: float, v: int, slopes: Floats
 ) -> None:
     """Add one corner's part of the derivative by variable v."""
     first = tables.first_axis[n]

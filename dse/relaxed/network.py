@@ -61,7 +61,7 @@ class NetworkValue:
     spatial: Floats
 
 
-class Network:
+class RelaxedNetwork:
     """A workload's relaxed objective, with the hardware inferred.
 
     Args:

@@ -20,7 +20,7 @@ from dse.domain.architecture import Architecture
 from dse.domain.expression import Expression
 from dse.errors import SpecError
 from dse.numeric import Floats
-from dse.relaxed.interpolate import Corners, Tables, interpolate
+from dse.relaxed.interpolate import Corners, PriceTables, interpolate
 from dse.relaxed.prices import COLUMNS, PriceList, price_list
 from dse.space.template import ArchTemplate
 from dse.space.variable import Variable
@@ -141,7 +141,7 @@ class PriceTable:
             return None
 
 
-def _joined(tables: Sequence[_Table], rows: int) -> Tables:
+def _joined(tables: Sequence[_Table], rows: int) -> PriceTables:
     """Lay tables out one behind the other."""
     axes = [axis for table in tables for axis in table.axes]
     strides: list[int] = []
@@ -151,7 +151,7 @@ def _joined(tables: Sequence[_Table], rows: int) -> Tables:
     in_log = np.zeros((rows, COLUMNS), np.bool_)
     for table in tables:
         in_log[list(table.rows)] = table.in_log
-    return Tables(
+    return PriceTables(
         first_axis=_starts([len(table.axes) for table in tables]),
         variable=np.array([v for v, _ in axes], np.int64),
         first_grid=_starts([len(grid) for _, grid in axes]),

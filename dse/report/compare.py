@@ -27,7 +27,7 @@ _SAME = {
 
 
 @dataclass(frozen=True)
-class Finished:
+class FinishedRun:
     """What a comparison needs of one run; the numbers are None where nothing was feasible."""
 
     folder: str
@@ -54,7 +54,7 @@ class Finished:
         return self.known.factor(self.value)
 
 
-def read_result(folder: Path) -> Finished:
+def read_result(folder: Path) -> FinishedRun:
     """Read the result of a run folder.
 
     Raises:
@@ -71,7 +71,7 @@ def read_result(folder: Path) -> Finished:
         raise SpecError(f"{path}: schema = {_get(content, 'schema')!r}, expected 'dse.result'")
     best = content.get("best") or {}
     goal = content["objective"]
-    return Finished(
+    return FinishedRun(
         folder=str(folder),
         arch=content["arch"],
         workload=content["workload"],
@@ -93,7 +93,7 @@ def _get(content: Any, key: str) -> Any:  # noqa: ANN401
     return content.get(key) if isinstance(content, dict) else content
 
 
-def warnings(runs: Sequence[Finished]) -> list[str]:
+def warnings(runs: Sequence[FinishedRun]) -> list[str]:
     """Return why these runs should not be compared; empty where nothing speaks against it."""
     found = []
     for key, what in _SAME.items():
@@ -103,7 +103,7 @@ def warnings(runs: Sequence[Finished]) -> list[str]:
     return found
 
 
-def comparison_text(runs: Sequence[Finished], *, color: bool = False) -> str:
+def comparison_text(runs: Sequence[FinishedRun], *, color: bool = False) -> str:
     """Return a table of the runs, best first, each with its factor to the best."""
     buffer = io.StringIO()
     console = Console(file=buffer, width=100, force_terminal=color, highlight=False)
@@ -136,12 +136,12 @@ def comparison_text(runs: Sequence[Finished], *, color: bool = False) -> str:
     return buffer.getvalue()
 
 
-def _known_line(run: Finished) -> str:
+def _known_line(run: FinishedRun) -> str:
     assert run.known is not None
     return f"known: {run.known.text()} ({run.workload} on {run.arch}, {run.energy})"
 
 
-def _value(run: Finished) -> str:
+def _value(run: FinishedRun) -> str:
     if run.value is None:
         return "nothing feasible"
     if run.objective == "edp":
@@ -149,6 +149,6 @@ def _value(run: Finished) -> str:
     return f"{run.objective} {run.value:.5g}"
 
 
-def comparison_json(runs: Sequence[Finished]) -> str:
+def comparison_json(runs: Sequence[FinishedRun]) -> str:
     """Return the runs and the warnings as one line of JSON."""
     return json.dumps({"runs": [asdict(run) for run in runs], "warnings": warnings(runs)})

@@ -20,7 +20,7 @@ from dse.study.result import RunResult, header
 from dse.study.study import Progress, Study
 from dse.timeloop.write.inputs import write_design
 
-Report = Callable[[Progress], None]
+OnProgress = Callable[[Progress], None]
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Run:
         """What is searched."""
         return self.setup.space
 
-    def execute(self, report: Report | None = None) -> RunResult:
+    def execute(self, report: OnProgress | None = None) -> RunResult:
         """Search to the end of the budget, write the result and the best design's files.
 
         Raises:
@@ -98,7 +98,7 @@ class Run:
 
 
 #: What looks on while a run goes: entered with the run, it gives what is told after every batch.
-Watch = Callable[[Run], AbstractContextManager[Report | None]]
+Watch = Callable[[Run], AbstractContextManager[OnProgress | None]]
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from dse.domain.architecture import Architecture
 from dse.domain.problem import Workload
 from dse.goals.design import Design, DesignMetrics
 from dse.goals.objective import Objective
-from dse.goals.pareto import Member
+from dse.goals.pareto import FrontMember
 from dse.space.variable import Variable
 
 SCHEMA = "dse.result"
@@ -55,7 +55,7 @@ class RunResult:
     feasible: int
     folder: Path
     front_objectives: tuple[Objective, ...] = ()
-    front: tuple[Member, ...] = ()
+    front: tuple[FrontMember, ...] = ()
     own_design: tuple[Design, DesignMetrics] | None = None
     certificate: dict[str, Any] | None = None
 

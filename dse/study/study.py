@@ -15,7 +15,7 @@ from dse.goals.design import Design, DesignMetrics
 from dse.goals.limits import Limit
 from dse.goals.metric_names import of_design
 from dse.goals.objective import Objective
-from dse.goals.pareto import Member
+from dse.goals.pareto import FrontMember
 from dse.mappers.base import Mapper
 from dse.space.search_space import SearchSpace
 from dse.study import checkpoint
@@ -199,7 +199,7 @@ class Study:
             goals = state.optimizer.objectives
             if goals:
                 values = tuple(goal(metrics) for goal in goals)
-                state.front.offer(Member(design, metrics, values))
+                state.front.offer(FrontMember(design, metrics, values))
             if value < state.best_value:
                 state.best, state.best_metrics, state.best_value = design, metrics, value
         if journal is not None:

@@ -49,7 +49,7 @@ _COMPUTE = re.compile(r"<energy_>([^<]*)</energy_>")
 _COMPUTES = re.compile(r"<(?:algorithmic_computes_|maccs_)>(\d+)<")
 _END = "</workload_>"
 
-Table = dict[str, list[float]]
+_Columns = dict[str, list[float]]
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ def _level(part: str, tensors: Sequence[str]) -> XmlLevel:
     return XmlLevel(int(cycles[1]), float(cycles[2]), stats, energy_pj)
 
 
-def _network(tables: Table, tensors: Sequence[str]) -> dict[str, NetworkStats]:
+def _network(tables: _Columns, tensors: Sequence[str]) -> dict[str, NetworkStats]:
     return {
         name: NetworkStats(
             link_transfers=tables["link_transfers"][t],
@@ -154,9 +154,9 @@ def _network(tables: Table, tensors: Sequence[str]) -> dict[str, NetworkStats]:
     }
 
 
-def _tables(part: str) -> Table:
+def _tables(part: str) -> _Columns:
     """Return the wanted numbers of one level or network, one per data space."""
-    tables: Table = {}
+    tables: _Columns = {}
     for name, items in _TABLE.findall(part):
         tables.setdefault(name, [float(x) for x in _ITEM.findall(items)])
     return tables

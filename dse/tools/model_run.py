@@ -19,7 +19,7 @@ from dse.timeloop.write.inputs import (
     problem_yaml,
 )
 from dse.tools.map_xml import XmlStats, parse_map_xml
-from dse.tools.process import Finished, Limits, ending, own_folder, run
+from dse.tools.process import FinishedProcess, Limits, ending, own_folder, run
 from dse.tools.stats_file import parse_stats
 
 INPUT = "input.yaml"
@@ -75,7 +75,7 @@ class ModelRunner:
                 raise
 
 
-def read_run(folder: Path, finished: Finished, problem: Problem) -> Stats:
+def read_run(folder: Path, finished: FinishedProcess, problem: Problem) -> Stats:
     """Return the results of a run that has ended.
 
     Raises:

@@ -42,7 +42,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Finished:
+class FinishedProcess:
     """A process that ended by itself: exit status (negative: a signal) and what it printed."""
 
     command: str
@@ -101,7 +101,7 @@ def run(
     folder: Path,
     limits: Limits,
     environment: Mapping[str, str] | None = None,
-) -> Finished:
+) -> FinishedProcess:
     """Run a command in ``folder`` and wait for it.
 
     Args:
@@ -141,7 +141,7 @@ def run(
     if not ended:
         name = Path(command[0]).name
         raise failure(f"{name} ran for more than {limits.timeout_s:g} s", shown, printed)
-    return Finished(shown, process.returncode, printed)
+    return FinishedProcess(shown, process.returncode, printed)
 
 
 def ending(returncode: int) -> str:

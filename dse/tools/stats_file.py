@@ -19,7 +19,7 @@ _LINE = re.compile(r"^( *)([^:\n]+?) *:(?: +(\S+))?.*$", re.MULTILINE)
 _INSTANCES = re.compile(r"^ *Instances +: (\d+) \(", re.MULTILINE)
 _SUMMARY = "Summary Stats"
 
-Values = dict[str, float]
+_Entries = dict[str, float]
 
 
 def parse_stats(text: str) -> Stats:
@@ -45,7 +45,7 @@ def parse_stats(text: str) -> Stats:
 def _stats(body: str, cycles: int, computes: int, energy_pj: float) -> Stats:
     levels: dict[str, LevelStats] = {}
     networks: dict[str, dict[str, NetworkStats]] = {}
-    compute: Values = {}
+    compute: _Entries = {}
     compute_instances = 0
     for section in _SECTION.split(body)[1:]:
         title, _, rest = section.partition("\n")
@@ -79,10 +79,10 @@ def _stats(body: str, cycles: int, computes: int, energy_pj: float) -> Stats:
     )
 
 
-def _values(section: str) -> tuple[Values, dict[str, Values]]:
+def _values(section: str) -> tuple[_Entries, dict[str, _Entries]]:
     """Return a section's own values, and those of each tensor in it."""
-    general: Values = {}
-    tensors: dict[str, Values] = {}
+    general: _Entries = {}
+    tensors: dict[str, _Entries] = {}
     current = general
     for indent, name, value in _LINE.findall(section):
         if len(indent) <= 4:
@@ -96,7 +96,7 @@ def _values(section: str) -> tuple[Values, dict[str, Values]]:
     return general, {name: values for name, values in tensors.items() if values}
 
 
-def _tensor(v: Values) -> TensorStats:
+def _tensor(v: _Entries) -> TensorStats:
     return TensorStats(
         reads=v["Scalar reads (per-instance)"],
         fills=v["Scalar fills (per-instance)"],

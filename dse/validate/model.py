@@ -81,7 +81,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Row:
+class MetricErrors:
     """One metric over all cases that both accept; errors are relative to Timeloop."""
 
     metric: str
@@ -94,11 +94,11 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Report:
+class ModelReport:
     """How far the two agree."""
 
     outcomes: tuple[Outcome, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[MetricErrors, ...]
     rejected: int
     verdicts_differ: int
     counts_differ: int
@@ -159,7 +159,7 @@ def compare(
     timeloop: Callable[[Case], Stats],
     n_jobs: int,
     report: Callable[[int], None] | None = None,
-) -> Report:
+) -> ModelReport:
     """Put cases through both and compare.
 
     Args:
@@ -189,13 +189,13 @@ def compare(
     return summarised(outcomes)
 
 
-def summarised(outcomes: Sequence[Outcome]) -> Report:
+def summarised(outcomes: Sequence[Outcome]) -> ModelReport:
     """Return the report on outcomes."""
     both = [o for o in outcomes if o.native is not None and o.timeloop is not None]
-    rows: tuple[Row, ...] = ()
+    rows: tuple[MetricErrors, ...] = ()
     if both:
         rows = tuple(_row(metric, np.array([o.error(metric) for o in both])) for metric in METRICS)
-    return Report(
+    return ModelReport(
         outcomes=tuple(outcomes),
         rows=rows,
         rejected=sum(o.timeloop is None for o in outcomes),
@@ -267,8 +267,8 @@ def _differences(native: Stats, timeloop: Stats) -> Iterator[str]:
                     yield f"{name}.{tensor}.{item.name}: {a:g} and {b:g}"
 
 
-def _row(metric: str, errors: npt.NDArray[np.float64]) -> Row:
-    return Row(
+def _row(metric: str, errors: npt.NDArray[np.float64]) -> MetricErrors:
+    return MetricErrors(
         metric=metric,
         mean=float(errors.mean()),
         p95=float(np.percentile(errors, 95)),
@@ -279,7 +279,7 @@ def _row(metric: str, errors: npt.NDArray[np.float64]) -> Row:
     )
 
 
-def report_text(report: Report, back_ends: tuple[str, str]) -> str:
+def report_text(report: ModelReport, back_ends: tuple[str, str]) -> str:
     """Return the table and the verdict."""
     count = len(report.outcomes)
     lines = [
@@ -306,7 +306,7 @@ def report_text(report: Report, back_ends: tuple[str, str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def scatter(comparisons: Sequence[tuple[tuple[str, str], Report]], path: Path) -> None:
+def scatter(comparisons: Sequence[tuple[tuple[str, str], ModelReport]], path: Path) -> None:
     """Draw energy and cycles of both back ends against each other, as PNG or SVG by the name.
 
     Args:

@@ -31,7 +31,7 @@ _MOST_DRAWS = 100_000
 
 
 @dataclass(frozen=True, eq=False)
-class Sample:
+class TwinSample:
     """Mappings of one layer on one hardware, by both models; arrays ``(B,)`` by metric."""
 
     layer: str
@@ -41,7 +41,7 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Row:
+class KindErrors:
     """Relative errors of one metric over the mappings of one kind of layer."""
 
     kind: str
@@ -59,8 +59,8 @@ class TwinReport:
     """How far the twin is from the exact model; the last rows are over all kinds."""
 
     title: str
-    rows: tuple[Row, ...]
-    samples: tuple[Sample, ...]
+    rows: tuple[KindErrors, ...]
+    samples: tuple[TwinSample, ...]
 
     @property
     def agrees(self) -> bool:
@@ -102,7 +102,7 @@ def compare_twin(
     layers = list(space.workload)
     twin = Twin([x.problem for x in layers], len(space.template.level_names), version, None)
     exact = NativeEvaluator(version)
-    samples: list[Sample] = []
+    samples: list[TwinSample] = []
     left, failed = count, 0
     while left > 0:
         number = int(rng.integers(len(layers)))
@@ -141,12 +141,12 @@ def _sample(
     number: int,
     architecture: Architecture,
     mappings: MappingBatch,
-) -> Sample:
+) -> TwinSample:
     told = exact.evaluate(architecture, layer.problem, mappings)
     kept = np.flatnonzero(told.valid)
     points = twin.points([mappings[int(b)] for b in kept], [number] * len(kept))
     cost = twin.cost(points, price_list([architecture]), gradient=False)
-    return Sample(
+    return TwinSample(
         layer.name,
         kind_of(layer.problem),
         {name: getattr(cost, name) for name in METRICS},
@@ -154,7 +154,7 @@ def _sample(
     )
 
 
-def _rows(samples: Sequence[Sample]) -> list[Row]:
+def _rows(samples: Sequence[TwinSample]) -> list[KindErrors]:
     kinds = sorted({sample.kind for sample in samples})
     rows = []
     for kind in [*kinds, "all"]:
@@ -164,7 +164,7 @@ def _rows(samples: Sequence[Sample]) -> list[Row]:
             exact = np.concatenate([s.exact[metric] for s in chosen])
             errors = np.abs(twin / exact - 1.0)
             rows.append(
-                Row(
+                KindErrors(
                     kind=kind,
                     metric=metric,
                     mappings=len(errors),

@@ -10,8 +10,8 @@ import yaml
 
 from dse.certify.recheck import recheck
 from dse.components.chain import energy_chain
-from dse.cosearch.goal import Goal
-from dse.cosearch.search import CoSearch, TooLarge
+from dse.cosearch.goal import CoSearchGoal
+from dse.cosearch.search import CoSearch, UnsolvableSpace
 from dse.domain.problem import SHAPES, Layer, Problem, Workload
 from dse.errors import SpecError
 from dse.evaluators.native import NativeEvaluator
@@ -134,7 +134,7 @@ def brute_force(space: SearchSpace) -> dict[str, float]:
 
 
 def solve(space: SearchSpace, limit: int = 300_000, bounds: str = "") -> CoSearch:
-    goal = Goal.of(space.objective, limits(bounds), space.template.max_area_um2)
+    goal = CoSearchGoal.of(space.objective, limits(bounds), space.template.max_area_um2)
     search = CoSearch(space, goal, limit)
     least = 0.0
     for _ in search.run():
@@ -176,7 +176,7 @@ def test_recheck_holds_for_the_optimum_and_for_nothing_more(case: str, objective
     search = solve(space)
     assert search.incumbent is not None
     value = search.incumbent.value
-    goal = Goal.of(space.objective, (), None)
+    goal = CoSearchGoal.of(space.objective, (), None)
     assert recheck(space, goal, value).holds
     assert recheck(space, goal, value * (1.0 - 1e-6)).holds
     more = recheck(space, goal, value * (1.0 + 1e-6))
@@ -185,13 +185,13 @@ def test_recheck_holds_for_the_optimum_and_for_nothing_more(case: str, objective
 
 
 def test_a_space_that_is_too_large_is_not_claimed() -> None:
-    with pytest.raises(TooLarge, match="more than 100 mappings"):
+    with pytest.raises(UnsolvableSpace, match="more than 100 mappings"):
         solve(space_of("eyeriss conv"), limit=100)
 
 
 def test_a_search_that_is_stopped_claims_no_more_than_its_bound() -> None:
     space = space_of("gemmini wide")
-    goal = Goal.of(space.objective, (), None)
+    goal = CoSearchGoal.of(space.objective, (), None)
     least = brute_force(space)["edp"]
     search = CoSearch(space, goal, 1000)
     for _ in search.run():
@@ -202,6 +202,6 @@ def test_a_search_that_is_stopped_claims_no_more_than_its_bound() -> None:
 
 def test_other_objectives_and_limits_are_refused() -> None:
     with pytest.raises(SpecError, match="expected one of edp"):
-        Goal.of(OBJECTIVES["area"], (), None)
+        CoSearchGoal.of(OBJECTIVES["area"], (), None)
     with pytest.raises(SpecError, match="expected one on area_um2"):
-        Goal.of(OBJECTIVES["edp"], limits("cycles < 4"), None)
+        CoSearchGoal.of(OBJECTIVES["edp"], limits("cycles < 4"), None)

@@ -18,7 +18,7 @@ from dse.errors import SpecError
 from dse.evaluators.native import NativeEvaluator
 from dse.evolution.genome import Coding
 from dse.evolution.hardware import HardwareVector
-from dse.evolution.population import Population
+from dse.evolution.population import PopulationSampler
 from dse.evolution.strategy import Strategies
 from dse.goals.design import DesignMetrics
 from dse.goals.objective import OBJECTIVES
@@ -114,7 +114,7 @@ def test_vectors_become_mappings_that_fit(name, coding):
     spaces = {h: space_of(problem, a) for h, a in enumerate(hardware.architectures)}
     evaluator = NativeEvaluator()
     for repair in (False, True):
-        population = Population(hardware, problem, spaces, coding, seed=1)
+        population = PopulationSampler(hardware, problem, spaces, coding, seed=1)
         x = np.random.default_rng(2).random((600, len(population.genome)))
         own = np.repeat(np.arange(3), 200)
         mappings, ok = population._read(x, own, repair)
@@ -139,7 +139,7 @@ def test_searches_agree_on_what_is_kept():
     hardware, problem = hardware_of("naas_eyeriss", 3), conv()
     space_of = MapspaceCache({})
     spaces = {h: space_of(problem, a) for h, a in enumerate(hardware.architectures)}
-    population = Population(hardware, problem, spaces, Coding(), seed=1)
+    population = PopulationSampler(hardware, problem, spaces, Coding(), seed=1)
     genome = population.genome
     free = {g for g in genome.arrays.keep_gene.ravel().tolist() if g >= 0}
     assert free == set(range(len(genome) - genome.flags, len(genome)))
@@ -168,7 +168,7 @@ def _assert_in_space(space, mapping):
     assert not (mapping.keep[x.keep == 0]).any()
 
 
-def one_level(encoding: str, order: tuple[str, ...] | None = None) -> Population:
+def one_level(encoding: str, order: tuple[str, ...] | None = None) -> PopulationSampler:
     """A machine whose only freedom is the order of four loops."""
     architecture = {
         "name": "one",
@@ -180,10 +180,10 @@ def one_level(encoding: str, order: tuple[str, ...] | None = None) -> Population
     hardware = HardwareBatch.of(energy_chain("dosa").price(template.build({})))
     problem = Problem(SHAPES["cnn-layer"], dict(zip("RSPQCKN", (1, 1, 2, 3, 4, 5, 1), strict=True)))
     space = MapspaceCache({})(problem, hardware.architectures[0])
-    return Population(hardware, problem, {0: space}, Coding(encoding, order=order), seed=0)
+    return PopulationSampler(hardware, problem, {0: space}, Coding(encoding, order=order), seed=0)
 
 
-def orders(population: Population, x: np.ndarray) -> list[tuple[int, ...]]:
+def orders(population: PopulationSampler, x: np.ndarray) -> list[tuple[int, ...]]:
     mappings, _ = population._read(x, np.zeros(len(x), np.int64), False)
     space = population.genome.spaces[0]
     start, count = space.arrays.free_start[0], space.arrays.free_count[0]

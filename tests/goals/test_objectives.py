@@ -14,7 +14,7 @@ from dse.goals.limits import limits
 from dse.goals.metric_names import METRIC_NAMES, Scale, of_design
 from dse.goals.metrics import Metrics
 from dse.goals.objective import objective
-from dse.goals.pareto import Front, Member, crowding, fronts
+from dse.goals.pareto import Front, FrontMember, crowding, fronts
 from dse.space import catalog
 from dse.space.genes import Genes
 from dse.space.search_space import SearchSpace
@@ -157,11 +157,11 @@ def test_front_keeps_what_nothing_beats():
     points = [tuple(map(float, p)) for p in rng.integers(0, 9, (80, 2))]
     front = Front()
     for point in points:
-        front.offer(Member(Design({}), DESIGN, point))
+        front.offer(FrontMember(Design({}), DESIGN, point))
     kept = {m.value for m in front.members}
     best = {p for p in points if not any(q != p and q[0] <= p[0] and q[1] <= p[1] for q in points)}
     assert kept == best
-    assert not front.offer(Member(Design({}), DESIGN, (math.inf, 0.0)))
+    assert not front.offer(FrontMember(Design({}), DESIGN, (math.inf, 0.0)))
 
 
 def test_nsga2_result_has_a_front(tmp_path):

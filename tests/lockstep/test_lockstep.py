@@ -10,8 +10,8 @@ from dse.components.chain import energy_chain
 from dse.domain.architecture import HardwareBatch
 from dse.domain.mapping import MappingBatch
 from dse.evaluators.native import NativeEvaluator
+from dse.lockstep.hardware import HardwareCache
 from dse.lockstep.identity import identities
-from dse.lockstep.machine import Machines
 from dse.lockstep.moves import Moves
 from dse.lockstep.site import Site
 from dse.lockstep.transfer import carry
@@ -177,15 +177,15 @@ def test_a_site_adds_up_to_what_its_best_design_is_worth(goal):
         mapper.factory(evaluator, template.constraints, space.objective, mapper.settings_type()),
         evaluator,
     )
-    machine = Machines(space)(template.defaults)
+    built = HardwareCache(space)(template.defaults)
     counts = tuple(one.count for one in workload)
     site = Site(template.defaults, [LayerSearch(6) for _ in workload], counts)
     rng, before = np.random.default_rng(0), np.inf
     asked = []
     for _ in range(4):
-        designs = site.designs(machine, 10, None, rng)
+        designs = site.designs(built, 10, None, rng)
         priced = price(designs, np.random.SeedSequence(0))
-        site.learn(machine, [m for _, m in priced], space.objective)
+        site.learn(built, [m for _, m in priced], space.objective)
         asked += [space.objective(m) for _, m in priced]
         ((_, best),) = price([site.best()], np.random.SeedSequence(0))
         assert space.objective(best) == pytest.approx(site.value, rel=1e-12)

@@ -135,13 +135,13 @@ def test_rounding_keeps_products_caps_and_whole_points(arch):
     mappings = [first_mapping(s) for s in descent.spaces]
     if None in mappings:
         pytest.skip("the largest hardware maps not every layer")
-    place = descent.place(mappings)
-    same = descent.slots.rounded(place.log_free, place.points)
-    assert np.array_equal(same.temporal, place.points.temporal)
-    assert np.array_equal(same.spatial, place.points.spatial)
+    state = descent.state_of(mappings)
+    same = descent.slots.rounded(state.log_free, state.points)
+    assert np.array_equal(same.temporal, state.points.temporal)
+    assert np.array_equal(same.spatial, state.points.spatial)
     for _ in range(5):
-        drawn = np.maximum(place.log_free + rng.normal(0, 1, len(place.log_free)), 0.0)
-        points = descent.slots.rounded(drawn, place.points)
+        drawn = np.maximum(state.log_free + rng.normal(0, 1, len(state.log_free)), 0.0)
+        points = descent.slots.rounded(drawn, state.points)
         product = (points.temporal * points.spatial).prod(axis=1)
         for n, layer in enumerate(space.workload):
             sizes = layer.problem.sizes
@@ -156,12 +156,12 @@ def test_writing_and_reading_free_factors_is_the_identity():
     values = space.sample_values(np.random.default_rng(3))
     spaces = [Mapspace(x.problem, space.architecture(values)) for x in space.workload]
     descent = Descent(space, values, None)
-    place = descent.place([first_mapping(s) for s in spaces])
-    points, rests = descent.slots.write(place.log_free, place.points)
-    assert np.allclose(points.temporal, place.points.temporal, rtol=1e-12)
-    assert np.allclose(points.spatial, place.points.spatial, rtol=1e-12)
+    state = descent.state_of([first_mapping(s) for s in spaces])
+    points, rests = descent.slots.write(state.log_free, state.points)
+    assert np.allclose(points.temporal, state.points.temporal, rtol=1e-12)
+    assert np.allclose(points.spatial, state.points.spatial, rtol=1e-12)
     assert (rests > -1e-9).all()
-    assert np.allclose(descent.slots.read(points), place.log_free, atol=1e-12)
+    assert np.allclose(descent.slots.read(points), state.log_free, atol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -211,7 +211,7 @@ def test_greedy_orders_are_not_worse_than_any_one_order_for_all():
     descent = Descent(space, values, None)
     architecture = space.architecture(values)
     first = [first_mapping(Mapspace(x.problem, architecture)) for x in space.workload]
-    points = descent.place(first).points
+    points = descent.state_of(first).points
     dram = len(architecture.levels) - 1
     assert descent.free_levels == [dram]
 
@@ -308,15 +308,15 @@ def test_descent_lowers_the_loss_and_rounds_to_a_valid_design(linear):
     values = {"pe_dim": 16, "scratchpad_kb": 64, "accumulator_kb": 64}
     architecture = space.architecture(values)
     descent = Descent(space, values, None)
-    place = descent.place(
+    state = descent.state_of(
         [first_mapping(Mapspace(x.problem, architecture)) for x in space.workload]
     )
-    before = descent.network.evaluate(place.points, gradient=False).loss[0]
+    before = descent.network.evaluate(state.points, gradient=False).loss[0]
     for _ in range(150):
-        descent.step(place, 0.01, linear=linear)
-    after = descent.network.evaluate(place.points, gradient=False).loss[0]
+        descent.step(state, 0.01, linear=linear)
+    after = descent.network.evaluate(state.points, gradient=False).loss[0]
     assert after < before - 0.1
-    points, inferred, short = descent.rounded(place)
+    points, inferred, short = descent.rounded(state)
     assert short == ""
     hardware = space.architecture(inferred)
     for layer, mapping in zip(space.workload, descent.mappings(points), strict=True):
@@ -335,9 +335,9 @@ def test_tiles_beyond_the_hardware_are_taken_back():
     values = space.sample_values(np.random.default_rng(7))
     architecture = space.architecture(values)
     descent = Descent(space, values, None)
-    place = descent.place([first_mapping(Mapspace(x.problem, architecture)) for x in net])
-    place.log_free = place.log_free + 1.0
-    _, inferred, short = descent.rounded(place)
+    state = descent.state_of([first_mapping(Mapspace(x.problem, architecture)) for x in net])
+    state.log_free = state.log_free + 1.0
+    _, inferred, short = descent.rounded(state)
     assert short == ""
     assert space.architecture(inferred)
 

@@ -10,7 +10,7 @@ from dse.components.chain import energy_chain
 from dse.errors import SpecError
 from dse.evaluators.native import NativeEvaluator
 from dse.mapspace import Mapspace
-from dse.relaxed import Network, Sizing, Twin
+from dse.relaxed import RelaxedNetwork, Sizing, Twin
 from dse.relaxed.fit import Used
 from dse.relaxed.prices import price_list
 from dse.relaxed.sizing import demand_of
@@ -216,7 +216,7 @@ def test_network_gradient_is_the_difference(arch, energy, goal):
     while mappings is None:
         values = space.sample_values(rng)
         mappings = some_mapping_of_each(space, values, rng)
-    network = Network(space, values, None, area_weight=0.25)
+    network = RelaxedNetwork(space, values, None, area_weight=0.25)
     x = between(network.twin.points(mappings * 2, list(range(len(net))) * 2), rng)
     value = network.evaluate(x)
     for name in ("temporal", "spatial"):
@@ -238,7 +238,7 @@ def test_network_of_whole_mappings_is_the_design():
     space, rng = space_of("gemmini", "alexnet", "dosa", "dosa"), np.random.default_rng(8)
     drawn = {"pe_dim": 64, "scratchpad_kb": 512, "accumulator_kb": 512}
     mappings = some_mapping_of_each(space, drawn, rng)
-    network = Network(space, {}, None)
+    network = RelaxedNetwork(space, {}, None)
     found = network.evaluate(network.twin.points(mappings, list(range(len(space.workload)))))
     demand = demand_of(mappings, [x.problem for x in space.workload])
     values, _ = network.sizing.smallest(demand, {})
@@ -265,4 +265,4 @@ def test_an_objective_without_a_gradient_is_refused():
         goal=objective("2*cycles"),
     )  # fmt: skip
     with pytest.raises(SpecError, match=r"2\*cycles"):
-        Network(space, {}, None)
+        RelaxedNetwork(space, {}, None)

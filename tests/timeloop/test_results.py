@@ -11,7 +11,7 @@ from dse.model import evaluate_one
 from dse.timeloop.read.inputs import read_text
 from dse.tools.map_xml import parse_map_xml
 from dse.tools.model_run import joined, printed_error_pj, read_run
-from dse.tools.process import Finished
+from dse.tools.process import FinishedProcess
 from dse.tools.stats_file import parse_stats
 
 STATS, XML = "timeloop-model.stats.txt", "timeloop-model.map+stats.xml"
@@ -114,7 +114,9 @@ def test_files_of_two_runs_are_not_joined():
 def test_a_rejection_is_timeloops_own_line(tmp_path, version):
     record, spec = case(version, "rejected")
     with pytest.raises(InvalidMapping) as rejection:
-        read_run(tmp_path, Finished("", record["returncode"], record["output"]), spec.problem)
+        read_run(
+            tmp_path, FinishedProcess("", record["returncode"], record["output"]), spec.problem
+        )
     with pytest.raises(InvalidMapping) as own:
         evaluate_one(spec.architecture, spec.problem, spec.mapping, version)
     assert str(rejection.value) == str(own.value)

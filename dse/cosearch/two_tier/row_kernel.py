@@ -41,7 +41,7 @@ class Machine(NamedTuple):
     most_columns: int  # ... below the scratchpad
 
 
-class Shape(NamedTuple):
+class LayerShape(NamedTuple):
     """What the counts need to know of a layer."""
 
     macs: int
@@ -116,7 +116,7 @@ class Counts(NamedTuple):
 
 
 @inner
-def _counts(x: Shape, c: Ints, rows: int, columns: int) -> Counts:
+def _counts(x: LayerShape, c: Ints, rows: int, columns: int) -> Counts:
     row_tile = x.row_divisors[c[ROW_DIVISOR]]
     column_tile = x.column_divisors[c[COLUMN_DIVISOR]]
     macs = float(x.macs)
@@ -134,7 +134,7 @@ def _counts(x: Shape, c: Ints, rows: int, columns: int) -> Counts:
 
 
 @inner
-def _cycles(x: Shape, m: Machine, n: Counts, exact: bool) -> float:
+def _cycles(x: LayerShape, m: Machine, n: Counts, exact: bool) -> float:
     """Cycles of the whole; loads add up in the order in which tensors are declared."""
     it = n.iterations
     most = max(it, _limit(m, 0, it, n.fetched / n.pes, it, exact))
@@ -158,7 +158,7 @@ def _cycles(x: Shape, m: Machine, n: Counts, exact: bool) -> float:
 
 
 @inner
-def _least_cycles(x: Shape, m: Machine, c: Ints, n: Counts) -> float:
+def _least_cycles(x: LayerShape, m: Machine, c: Ints, n: Counts) -> float:
     """Cycles of a class; where rounding adds one, the least with any smaller spatial factors."""
     exact = _cycles(x, m, n, True)
     least = _cycles(x, m, n, False)
@@ -182,7 +182,7 @@ def _least_cycles(x: Shape, m: Machine, c: Ints, n: Counts) -> float:
 
 @compiled
 def cost_rows(
-    x: Shape, m: Machine, grouped: bool, classes: Ints, index: Ints, pairs: Ints,
+    x: LayerShape, m: Machine, grouped: bool, classes: Ints, index: Ints, pairs: Ints,
     cycles: Floats, blocks: Floats, need: Ints,
 ) -> None:  # fmt: skip
     """Fill cycles ``(R,)``, accesses ``(R, 4, 4)`` and needs ``(R, 2)`` of classes ``index``.

@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from dse.cosearch.frames import LEAK, Frame, Size
-from dse.cosearch.layer_table import LayerTable, Rows
+from dse.cosearch.layer_table import LayerRows, LayerTable
 from dse.cosearch.two_tier import row_kernel, tile_kernel
 from dse.cosearch.two_tier.roles import (
     ACCUMULATOR,
@@ -59,7 +59,7 @@ class TwoTierTable(LayerTable):
         projection = np.ascontiguousarray(problem.projection[self._tensors][:, :, self._dimensions])
         self._layer = self._layer_arrays(projection, bounds, version)
         order = [self._tensors.index(t) for t in range(3)]
-        self._shape = row_kernel.Shape(
+        self._shape = row_kernel.LayerShape(
             problem.macs,
             problem.tensor_size(r.output),
             self._divisors[0],
@@ -70,12 +70,14 @@ class TwoTierTable(LayerTable):
         )
         self.classes = self._build(largest_tile)
 
-    def _layer_arrays(self, projection: Ints, bounds: Ints, version: int) -> tile_kernel.Layer:
+    def _layer_arrays(
+        self, projection: Ints, bounds: Ints, version: int
+    ) -> tile_kernel.LayerArrays:
         hit = projection > 0
         window = hit[1]
         orders = [self._orders(active) for active in range(1 << len(bounds))]
         lists = [list(order) for group in orders for order in group]
-        return tile_kernel.Layer(
+        return tile_kernel.LayerArrays(
             first=np.cumsum([0, *(len(d) for d in self._divisors)]).astype(np.int64),
             divisor=np.concatenate(self._divisors),
             bound=bounds.astype(np.int64),
@@ -103,7 +105,7 @@ class TwoTierTable(LayerTable):
         buckets, bucket_of = self._buckets()
         most = _AT_FIRST
         while True:
-            scratch = tile_kernel.Scratch(
+            scratch = tile_kernel.TileScratch(
                 pick=np.zeros(dims, np.int64),
                 tile=np.zeros(dims, np.int64),
                 outer=np.zeros(dims, np.int64),
@@ -137,7 +139,7 @@ class TwoTierTable(LayerTable):
         bucket = bucket.reshape(-1).astype(np.int64)
         return int(bucket.max()) + 1, bucket
 
-    def rows(self, frame: Frame, index: Ints | None) -> Rows:
+    def rows(self, frame: Frame, index: Ints | None) -> LayerRows:
         """See :meth:`dse.cosearch.layer_table.LayerTable.rows`."""
         machine = machine_of([frame])
         given, pairs = self._all(index), _LARGEST
@@ -166,7 +168,7 @@ class TwoTierTable(LayerTable):
             fits &= math.floor(registers.size_words / registers.multiple_buffering) >= 1
         for v, size in enumerate(self._sizes):
             wanted[:, v] = need[:, _NEEDING[size.level]] if size.level in _NEEDING else 1
-        rows = Rows(numbers, cycles, base, accesses, wanted)
+        rows = LayerRows(numbers, cycles, base, accesses, wanted)
         return rows if fits.all() else rows.take(fits)
 
     def _every_pair(self, frame: Frame) -> bool:
@@ -205,7 +207,7 @@ class TwoTierTable(LayerTable):
         )
         return cycles, blocks, need
 
-    def group_rows(self, frames: Sequence[Frame], index: Ints | None) -> Rows:
+    def group_rows(self, frames: Sequence[Frame], index: Ints | None) -> LayerRows:
         """Return mappings priced no higher than in any of these frames; leakage is left out.
 
         There is one column per size variable, whose price is that of :func:`group_prices`.
@@ -224,7 +226,7 @@ class TwoTierTable(LayerTable):
         for v, size in enumerate(self._sizes):
             if size.level in _NEEDING:
                 wanted[:, v] = need[:, _NEEDING[size.level]]
-        return Rows(given, cycles, base, accesses, wanted)
+        return LayerRows(given, cycles, base, accesses, wanted)
 
     def mapping(self, frame: Frame, number: int) -> Mapping:
         """See :meth:`dse.cosearch.layer_table.LayerTable.mapping`."""

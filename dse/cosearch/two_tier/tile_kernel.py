@@ -32,7 +32,7 @@ COLUMNS = 12
 _COSTS = (TILE_W_I, TILE_O, WORDS_W, WORDS_I, WORDS_O)
 
 
-class Layer(NamedTuple):
+class LayerArrays(NamedTuple):
     """A problem for the builder. D dimensions; ``rows`` and ``columns`` are the first two."""
 
     first: Ints  # (D + 1,) where each dimension's divisors start
@@ -47,7 +47,7 @@ class Layer(NamedTuple):
     version: int
 
 
-class Scratch(NamedTuple):
+class TileScratch(NamedTuple):
     """Working memory."""
 
     pick: Ints  # (D,) number of the divisor of each dimension
@@ -61,7 +61,7 @@ class Scratch(NamedTuple):
 
 
 @inner
-def _footprint(x: Layer, s: Scratch, t: int) -> int:
+def _footprint(x: LayerArrays, s: TileScratch, t: int) -> int:
     words = np.int64(1)
     for q in range(x.projection.shape[1]):
         side = np.int64(1)
@@ -74,7 +74,7 @@ def _footprint(x: Layer, s: Scratch, t: int) -> int:
 
 
 @inner
-def _moves(x: Layer, s: Scratch, t: int, start: int, count: int, total: int) -> int:
+def _moves(x: LayerArrays, s: TileScratch, t: int, start: int, count: int, total: int) -> int:
     """Product of the outer loops from the innermost that tensor t depends on, outwards."""
     left = total
     for k in range(start, start + count):
@@ -86,7 +86,9 @@ def _moves(x: Layer, s: Scratch, t: int, start: int, count: int, total: int) -> 
 
 
 @inner
-def _window_words(x: Layer, s: Scratch, start: int, count: int, total: int, full: int) -> int:
+def _window_words(
+    x: LayerArrays, s: TileScratch, start: int, count: int, total: int, full: int
+) -> int:
     """Words of I that the outermost level delivers (section 4 of the rules)."""
     words = full
     left = total
@@ -128,7 +130,7 @@ def _window_words(x: Layer, s: Scratch, start: int, count: int, total: int, full
 
 
 @inner
-def _evaluate_orders(x: Layer, s: Scratch, low: int, high: int, total: int) -> None:
+def _evaluate_orders(x: LayerArrays, s: TileScratch, low: int, high: int, total: int) -> None:
     """Fill ``found`` for the orders of a tile, and mark those that no other dominates."""
     tile_w, tile_i, tile_o = _footprint(x, s, 0), _footprint(x, s, 1), _footprint(x, s, 2)
     n = high - low
@@ -164,7 +166,7 @@ def _dominates(out: Ints, i: int, j: int) -> bool:
 
 
 @inner
-def _offer(s: Scratch, out: Ints, new: int, bucket: int) -> bool:
+def _offer(s: TileScratch, out: Ints, new: int, bucket: int) -> bool:
     """Keep class ``new`` unless one of its bucket dominates it; drop those that it dominates."""
     before = np.int64(-1)
     at = s.head[bucket]
@@ -187,7 +189,9 @@ def _offer(s: Scratch, out: Ints, new: int, bucket: int) -> bool:
 
 
 @compiled
-def build_classes(x: Layer, s: Scratch, bucket_of: Ints, largest_tile: int, out: Ints) -> int:
+def build_classes(
+    x: LayerArrays, s: TileScratch, bucket_of: Ints, largest_tile: int, out: Ints
+) -> int:
     """Fill ``out (most, COLUMNS)`` with classes of mappings; return their number, -1: too many.
 
     Args:
@@ -223,7 +227,14 @@ def build_classes(x: Layer, s: Scratch, bucket_of: Ints, largest_tile: int, out:
 
 @inner
 def _tile(
-    x: Layer, s: Scratch, bucket: int, macs: int, largest_tile: int, c: int, out: Ints, count: int
+    x: LayerArrays,
+    s: TileScratch,
+    bucket: int,
+    macs: int,
+    largest_tile: int,
+    c: int,
+    out: Ints,
+    count: int,
 ) -> int:
     """Offer the orders of one tile; return the new number of classes."""
     dims = x.bound.shape[0]

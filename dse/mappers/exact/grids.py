@@ -7,7 +7,7 @@ from itertools import product
 
 import numpy as np
 
-from dse.mappers.exact.shape import Shape
+from dse.mappers.exact.shape import MapspaceShape
 from dse.mappers.exact.tables import MOST_GRIDS, TooLargeError
 from dse.mapspace.factorization import divisors
 from dse.mapspace.space import Slot
@@ -16,7 +16,7 @@ from dse.mapspace.space import Slot
 class Grids:
     """All spatial factors up to each level: grid 0 has none; each level multiplies its choices."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: MapspaceShape) -> None:
         levels, space = shape.levels, shape.space
         self.vectors: dict[int, list[tuple[tuple[int, ...], tuple[bool, ...]]]] = {}
         for s in range(levels):
@@ -60,7 +60,9 @@ class Grids:
         ).reshape(levels, dimensions)
 
 
-def _spatial_choices(shape: Shape, s: int) -> list[tuple[tuple[int, ...], tuple[bool, ...]]] | None:
+def _spatial_choices(
+    shape: MapspaceShape, s: int
+) -> list[tuple[tuple[int, ...], tuple[bool, ...]]] | None:
     """Factors and axes that level s may have; None where it can have none above 1.
 
     Where two assignments to the axes differ in nothing but place, the first is taken; where

@@ -11,7 +11,7 @@ from dse.domain.architecture import Architecture
 from dse.mappers.exact.grids import Grids
 from dse.mappers.exact.orders import Relevance
 from dse.mappers.exact.reach import stages_of
-from dse.mappers.exact.shape import Shape
+from dse.mappers.exact.shape import MapspaceShape
 from dse.mappers.exact.tables import Tables, TooLargeError
 from dse.mappers.exact.ways import ways_of
 from dse.mapspace.space import Mapspace
@@ -42,7 +42,7 @@ class Layout:
         *,
         only_cycles: bool = False,
     ) -> None:
-        shape = Shape(space, architecture, keep)
+        shape = MapspaceShape(space, architecture, keep)
         self.shape = shape
         grids = Grids(shape)
         self.relevance, self.tables = _tables(shape, grids, version, only_cycles)
@@ -51,7 +51,7 @@ class Layout:
 
 
 def _tables(
-    shape: Shape, grids: Grids, version: int, only_cycles: bool
+    shape: MapspaceShape, grids: Grids, version: int, only_cycles: bool
 ) -> tuple[Relevance, Tables]:
     problem = shape.space.problem
     c = problem.projection[:, :, shape.active].astype(np.int64)
@@ -157,7 +157,7 @@ def _tables(
     return relevance, tables
 
 
-def _flows(shape: Shape, tensors: int) -> list[tuple[int, int, int]]:
+def _flows(shape: MapspaceShape, tensors: int) -> list[tuple[int, int, int]]:
     """(tensor, receiving level, delivering level) of all flows."""
     flows = []
     for t in range(tensors):
@@ -166,7 +166,7 @@ def _flows(shape: Shape, tensors: int) -> list[tuple[int, int, int]]:
     return flows
 
 
-def _slowing(shape: Shape, read_write: Flags) -> Flags:
+def _slowing(shape: MapspaceShape, read_write: Flags) -> Flags:
     """Levels ``(L,)`` whose bandwidth can slow a mapping down at all.
 
     An instance reads, fills or updates at most a word per tensor, cycle and MAC below it.
@@ -183,7 +183,9 @@ def _slowing(shape: Shape, read_write: Flags) -> Flags:
     )
 
 
-def _footprints(shape: Shape, c: Ints, row: Ints, window: Ints) -> tuple[Floats, Floats, Floats]:
+def _footprints(
+    shape: MapspaceShape, c: Ints, row: Ints, window: Ints
+) -> tuple[Floats, Floats, Floats]:
     """Words of every tile of every tensor; least factors of the loops outside."""
     extent = shape.extent
     bound = np.array(shape.bounds, np.float64)[:, None]

@@ -18,7 +18,7 @@ from dse.evaluators.native import NativeEvaluator
 from dse.goals.certificate import OPTIMAL_WITHIN, Certificate
 from dse.mappers.exact.bounds import DELAY, EDP, ENERGY_ONLY, FRONT, ROUNDING, Goal
 from dse.mappers.exact.layout import Layout
-from dse.mappers.exact.search import KINDS, Found, Progress, least_value, search
+from dse.mappers.exact.search import KINDS, Found, OnStage, least_value, search
 from dse.mappers.exact.tables import TooLargeError
 from dse.mapspace.sampling import sample_valid
 from dse.mapspace.space import Mapspace
@@ -36,7 +36,7 @@ _ASSUMED = "perfect factors, the mapspace's constraints, the native model of tim
 
 
 @dataclass(frozen=True, eq=False)
-class Front:
+class MappingFront:
     """Mappings that no other equals in both cycles and energy, by cycles, exactly priced."""
 
     cycles: Floats
@@ -212,7 +212,7 @@ class _Proof:
             self._settle(dive, min(self.samples, DIVE_SAMPLES), proves=False)
 
     def _search(
-        self, layout: Layout, limit: float, progress: Progress, beam: int | None = None
+        self, layout: Layout, limit: float, progress: OnStage, beam: int | None = None
     ) -> Found:
         before = self.nodes
         found = search(
@@ -268,7 +268,7 @@ def layer_front(
     *,
     threads: int = 2,
     nodes: int = 200_000_000,
-) -> Front:
+) -> MappingFront:
     """Return all that is worth having of one layer: every trade of cycles for energy.
 
     The architecture may be fictitious, with the capacities of one piece of hardware and the prices
@@ -287,7 +287,7 @@ def layer_front(
     """
     space = Mapspace(problem, architecture, constraints)
     if space.infeasible:
-        return Front(np.zeros(0), np.zeros(0), None)
+        return MappingFront(np.zeros(0), np.zeros(0), None)
     evaluator = NativeEvaluator(version)
     cycles, energy = np.zeros(0), np.zeros(0)
     kept: MappingBatch | None = None
@@ -308,7 +308,7 @@ def layer_front(
         energy = np.concatenate([energy, metrics.energy_pj])
         best = _lowest(cycles, energy)
         kept, cycles, energy = joint.take(best), cycles[best], energy[best]
-    return Front(cycles, energy, kept)
+    return MappingFront(cycles, energy, kept)
 
 
 def _lowest(cycles: Floats, energy: Floats) -> npt.NDArray[np.intp]:

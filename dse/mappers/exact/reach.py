@@ -10,7 +10,7 @@ import numpy as np
 from dse.mappers.exact.grids import Grids
 from dse.mappers.exact.labels import new_draft
 from dse.mappers.exact.orders import Orders, Relevance, orders
-from dse.mappers.exact.shape import Shape
+from dse.mappers.exact.shape import MapspaceShape
 from dse.mappers.exact.tables import Stage, Tables
 from dse.mappers.exact.ways import start_energies
 from dse.numeric import Flags, Floats, Ints
@@ -20,7 +20,7 @@ _NEVER = 1e300
 
 
 def stages_of(
-    shape: Shape, grids: Grids, tables: Tables, relevance: Relevance
+    shape: MapspaceShape, grids: Grids, tables: Tables, relevance: Relevance
 ) -> tuple[Stage, list[Stage]]:
     """Stages from the inside out, with what may be reached at each, and what is before them all."""
     levels = shape.levels
@@ -49,7 +49,7 @@ def stages_of(
     return root, stages
 
 
-def _sources(shape: Shape, s: int, *, spatial: bool) -> list[Flags]:
+def _sources(shape: MapspaceShape, s: int, *, spatial: bool) -> list[Flags]:
     """Per dimension ``(from, to)``: which digit may lead to which."""
     result = []
     for d, values in enumerate(shape.divisors):
@@ -70,7 +70,7 @@ def _sources(shape: Shape, s: int, *, spatial: bool) -> list[Flags]:
     return result
 
 
-def _reachable(shape: Shape) -> list[Flags]:
+def _reachable(shape: MapspaceShape) -> list[Flags]:
     """Tiles, per half stage, from which the bounds can still be reached."""
     size = len(shape.digits)
     good: list[Flags] = [np.zeros(n, np.bool_) for n in shape.digits]
@@ -88,7 +88,7 @@ def _reachable(shape: Shape) -> list[Flags]:
     return alive
 
 
-def _capacity(shape: Shape, tables: Tables, s: int) -> Flags:
+def _capacity(shape: MapspaceShape, tables: Tables, s: int) -> Flags:
     """Tiles that fit level s, and fill it as far as they must."""
     hw = shape.hardware
     used = (tables.words * shape.keep[s][:, None]).sum(axis=0)
@@ -100,7 +100,7 @@ def _capacity(shape: Shape, tables: Tables, s: int) -> Flags:
     return result
 
 
-def _later(shape: Shape, tables: Tables, spatial: list[int]) -> list[Floats]:
+def _later(shape: MapspaceShape, tables: Tables, spatial: list[int]) -> list[Floats]:
     """Least energy of the flows that start at a level or outside it, for every tile inside it.
 
     One array ``(tiles,)`` for each level, and one more of zeros.
@@ -121,7 +121,7 @@ def _later(shape: Shape, tables: Tables, spatial: list[int]) -> list[Floats]:
     return result
 
 
-def _loads(shape: Shape, tables: Tables, spatial: list[int]) -> list[Floats]:
+def _loads(shape: MapspaceShape, tables: Tables, spatial: list[int]) -> list[Floats]:
     """Least words that an instance of every limited level reads and writes in the same flows.
 
     Arrays ``(limited levels, 2, tiles)``, as in :func:`_later`.
@@ -148,7 +148,7 @@ def _loads(shape: Shape, tables: Tables, spatial: list[int]) -> list[Floats]:
     return result
 
 
-def _least_of_multiples(shape: Shape, values: Floats) -> Floats:
+def _least_of_multiples(shape: MapspaceShape, values: Floats) -> Floats:
     """For every tile the least value of a tile whose extents are multiples of its own."""
     cube = values.reshape(shape.digits or [1]).copy()
     for d, divs in enumerate(shape.divisors):
@@ -160,7 +160,7 @@ def _least_of_multiples(shape: Shape, values: Floats) -> Floats:
     return cube.reshape(-1)
 
 
-def _padded(shape: Shape, links: list[Flags]) -> Ints:
+def _padded(shape: MapspaceShape, links: list[Flags]) -> Ints:
     size = max(shape.digits, default=1)
     table = np.full((len(links), size, size + 1), -1, np.int64)
     for d, allowed in enumerate(links):
@@ -170,7 +170,7 @@ def _padded(shape: Shape, links: list[Flags]) -> Ints:
     return table
 
 
-def _widest(shape: Shape, outside: list[int]) -> float:
+def _widest(shape: MapspaceShape, outside: list[int]) -> float:
     space = shape.space.arrays
     return float(math.prod(space.fanout_x[s] * space.fanout_y[s] for s in outside))
 
@@ -181,7 +181,7 @@ _NO_ORDERS = Orders(
 
 
 def _temporal_stage(
-    shape: Shape,
+    shape: MapspaceShape,
     relevance: Relevance,
     s: int,
     spatial: list[int],
@@ -209,7 +209,7 @@ def _temporal_stage(
 
 
 def _spatial_stage(
-    shape: Shape,
+    shape: MapspaceShape,
     grids: Grids,
     s: int,
     spatial: list[int],

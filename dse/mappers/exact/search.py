@@ -71,7 +71,7 @@ Stop = Callable[[int], bool]
 #: What a task brings: labels, the least bound dropped, counts.
 _Part = tuple[list[Labels], float, Ints]
 #: Is told how many stages are done, and the bound so far.
-Progress = Callable[[int, float], None]
+OnStage = Callable[[int, float], None]
 
 
 def search(
@@ -79,7 +79,7 @@ def search(
     goal: Goal,
     threads: int,
     stop: Stop,
-    progress: Progress,
+    progress: OnStage,
     beam: int | None = None,
 ) -> Found:
     """Run all stages.

@@ -14,7 +14,7 @@ from dse.mapspace.space import Mapspace, Slot
 from dse.numeric import Flags, Floats
 
 
-class Shape:
+class MapspaceShape:
     """One keep/bypass pattern of a mapspace on one hardware.
 
     Args:

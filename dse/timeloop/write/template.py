@@ -30,7 +30,7 @@ _INTER = re.compile(r"inter_(.+)_spatial\Z")
 
 
 @dataclass
-class _Node:
+class _TreeNode:
     """A node in the making; ``levels`` are the storage levels whose directives it takes."""
 
     tag: str
@@ -99,9 +99,9 @@ def template_mapping_yaml(mapping: Mapping, architecture: Architecture, problem:
     return text
 
 
-def _nodes(architecture: Architecture) -> list[_Node]:
+def _nodes(architecture: Architecture) -> list[_TreeNode]:
     """Return the nodes below the top, from the outside in."""
-    nodes: list[_Node] = []
+    nodes: list[_TreeNode] = []
     components: list[StorageLevel | Compute] = [*architecture.levels[::-1], architecture.compute]
     fan_out = (components[0].mesh_x, components[0].mesh_y)
     above: StorageLevel | None = None
@@ -115,7 +115,7 @@ def _nodes(architecture: Architecture) -> list[_Node]:
                 raise SpecError(f"level '{component.name}': has a fan-out above itself")
         else:
             content = _component(component)
-            node = _Node("!Component", content)
+            node = _TreeNode("!Component", content)
             if isinstance(component, StorageLevel):
                 node.storage = component.name
             if spatial is not None and above is not None and above.kind == DUMMY:
@@ -125,7 +125,7 @@ def _nodes(architecture: Architecture) -> list[_Node]:
                     content["spatial"], node.spatial_of = spatial, above.name
                 else:
                     container = {"name": found[1], "spatial": spatial}
-                    nodes.append(_Node("!Container", container, spatial_of=above.name))
+                    nodes.append(_TreeNode("!Container", container, spatial_of=above.name))
             elif spatial is not None:
                 content["spatial"] = spatial
                 node.spatial_of = above.name if above is not None else None
@@ -140,13 +140,13 @@ def _nodes(architecture: Architecture) -> list[_Node]:
                 found = _INTER.match(component.name)
                 assert found is not None
                 container = {"name": found[1], "spatial": {"meshX": below[0], "meshY": below[1]}}
-                nodes.append(_Node("!Container", container, spatial_of=component.name))
+                nodes.append(_TreeNode("!Container", container, spatial_of=component.name))
                 below = (1, 1)
             fan_out, above = below, component
     return nodes
 
 
-def _attach(nodes: list[_Node], rules: list[Rule]) -> None:
+def _attach(nodes: list[_TreeNode], rules: list[Rule]) -> None:
     """Put each rule into its node."""
     storage = {node.storage: node for node in nodes if node.storage is not None}
     spatial = {node.spatial_of: node for node in nodes if node.spatial_of is not None}

@@ -86,7 +86,7 @@ def parse(source: str, text: str | bytes, budget: int = MAX_NODES) -> Node | Non
 
 
 @dataclass(slots=True)
-class _Frame:
+class _OpenContainer:
     """A container that is being built: the pending key, and the maps to merge at its end."""
 
     node: Node
@@ -105,7 +105,7 @@ class _Builder:
         self.root: Node | None = None
         self._documents = 0
         self._count = 0
-        self._stack: list[_Frame] = []
+        self._stack: list[_OpenContainer] = []
         self._anchors: dict[str, Node | None] = {}
 
     def take(self, event: Any) -> None:  # noqa: ANN401 - yaml's events share no useful base
@@ -158,7 +158,7 @@ class _Builder:
             self._anchors[event.anchor] = None
         self._spend(event, 1)
         node = Node({} if is_map else [], self.source, event.start_mark.line + 1, tag=tag)
-        self._stack.append(_Frame(node, event.anchor))
+        self._stack.append(_OpenContainer(node, event.anchor))
         if len(self._stack) > MAX_DEPTH:
             raise self._error(event, f"nested deeper than {MAX_DEPTH} levels")
 
@@ -190,7 +190,7 @@ class _Builder:
             self._put(frame, frame.key, node)
             frame.key = None
 
-    def _put(self, frame: _Frame, key: Node, node: Node) -> None:
+    def _put(self, frame: _OpenContainer, key: Node, node: Node) -> None:
         name, table = key.value, frame.node.value
         assert isinstance(name, str)
         assert isinstance(table, dict)

@@ -16,7 +16,7 @@ from dse.goals.certificate import Certificate
 from dse.goals.objective import OBJECTIVES
 from dse.mappers.exact.orders import Relevance, orders
 from dse.mappers.exact.proof import layer_front
-from dse.mappers.optimal import OptimalMapper, OptimalSettings
+from dse.mappers.optimal import OptimalMapper, OptimalMapperSettings
 from dse.mapspace.enumeration import enumerate_valid
 from dse.mapspace.space import Mapspace
 from dse.runner.map_layer import map_layer
@@ -102,7 +102,7 @@ def test_bounds_hold_and_proofs_are_right(case, goal, version):
         metrics = evaluator.evaluate(hardware, case.problem, batch)
         least = min(least, float(OBJECTIVES[goal].rank(metrics).min()))
     mapper = OptimalMapper(
-        evaluator, case.constraints, OBJECTIVES[goal], OptimalSettings(threads=1, seeding=20)
+        evaluator, case.constraints, OBJECTIVES[goal], OptimalMapperSettings(threads=1, seeding=20)
     )
     found = mapper.map(hardware, case.problem, np.array([2000], np.int64), 0)
     (certificate,) = found.certificates
@@ -207,7 +207,10 @@ def test_threads_change_nothing():
     mapped = []
     for threads in (1, 3):
         mapper = OptimalMapper(
-            NativeEvaluator(), case.constraints, OBJECTIVES["edp"], OptimalSettings(threads=threads)
+            NativeEvaluator(),
+            case.constraints,
+            OBJECTIVES["edp"],
+            OptimalMapperSettings(threads=threads),
         )
         mapped.append(
             mapper.map(HardwareBatch.of(case.architecture), case.problem, np.array([500]), 0)

@@ -17,11 +17,11 @@ from dse.study.design_evaluator import network_metrics
 
 #: Draws per wanted mapping before a layer counts as not mappable.
 _MAX_DRAWS = 2000
-#: Machines kept.
+#: Hardware kept.
 _KEPT = 16
 
 
-class Machine:
+class BuiltHardware:
     """One built hardware; grounds are made on use."""
 
     def __init__(
@@ -49,19 +49,19 @@ class Machine:
         return network_metrics(self._workload, self.architecture, layers)
 
 
-class Machines:
+class HardwareCache:
     """The hardware of a search space, built on use; the last ones used are kept."""
 
     def __init__(self, space: SearchSpace) -> None:
         self._space = space
         self._space_of = MapspaceCache(space.template.constraints)
-        self._known: OrderedDict[tuple[int, ...], Machine | None] = OrderedDict()
+        self._known: OrderedDict[tuple[int, ...], BuiltHardware | None] = OrderedDict()
 
-    def __reduce__(self) -> tuple[type[Machines], tuple[SearchSpace]]:
+    def __reduce__(self) -> tuple[type[HardwareCache], tuple[SearchSpace]]:
         """Pickle the space only: the rest follows from it."""
-        return Machines, (self._space,)
+        return HardwareCache, (self._space,)
 
-    def __call__(self, values: Values) -> Machine | None:
+    def __call__(self, values: Values) -> BuiltHardware | None:
         """Return the hardware of these values; None where it cannot be, or is too large."""
         key = tuple(values.values())
         if key not in self._known:
@@ -71,7 +71,7 @@ class Machines:
         self._known.move_to_end(key)
         return self._known[key]
 
-    def _build(self, values: Values) -> Machine | None:
+    def _build(self, values: Values) -> BuiltHardware | None:
         try:
             architecture = self._space.architecture(values)
         except SpecError:
@@ -79,4 +79,4 @@ class Machines:
         limit = self._space.template.max_area_um2
         if limit is not None and architecture.area_um2 > limit:
             return None
-        return Machine(self._space, architecture, self._space_of)
+        return BuiltHardware(self._space, architecture, self._space_of)

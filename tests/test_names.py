@@ -1,0 +1,46 @@
+"""Names: one meaning each."""
+
+import ast
+import re
+from collections import defaultdict
+from pathlib import Path
+
+import dse
+
+_ROOT = Path(dse.__file__).parents[1]
+_MODULES = {
+    path.relative_to(_ROOT): ast.parse(path.read_text(encoding="utf-8"))
+    for room in ("dse", "optimizers")
+    for path in sorted((_ROOT / room).rglob("*.py"))
+}
+_CAMEL_CASE = re.compile(r"_*[A-Z]\w*[a-z]\w*")
+
+
+def _aliases(tree):
+    """Yield name and definition of what a module calls a type of its own."""
+    for node in tree.body:
+        target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
+        if isinstance(target, ast.Name) and _CAMEL_CASE.fullmatch(target.id):
+            yield target.id, ast.unparse(node.value)
+
+
+def test_no_class_name_stands_twice():
+    found = defaultdict(list)
+    for path, tree in _MODULES.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef):
+                found[node.name.strip("_")].append(f"{path}:{node.lineno}")
+    assert len(found) > 200
+    assert not {name: places for name, places in found.items() if len(places) > 1}
+
+
+def test_an_alias_means_the_same_wherever_it_stands_and_is_no_class():
+    found = defaultdict(set)
+    for tree in _MODULES.values():
+        for name, meaning in _aliases(tree):
+            found[name.strip("_")].add(meaning)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef):
+                found[node.name.strip("_")].add("class")
+    assert found["Floats"] == {"npt.NDArray[np.float64]"}
+    assert not {name: meanings for name, meanings in found.items() if len(meanings) > 1}
