@@ -17,7 +17,7 @@ import numpy.typing as npt
 from dse.errors import SpecError
 from dse.goals.design import Design, DesignMetrics
 from dse.goals.objective import Objective, objective
-from dse.goals.pareto import crowding, fronts
+from dse.goals.pareto import crowding_distance, nondominated_ranks
 from dse.settings import setting
 from dse.space.genes import Genes
 from dse.space.search_space import SearchSpace
@@ -130,11 +130,11 @@ def _order(members: Sequence[_Candidate]) -> tuple[npt.NDArray[np.int64], npt.ND
     distance = -violation
     valid = np.isfinite(value).all(axis=1)
     if valid.any():
-        rank[valid] = fronts(value[valid])
+        rank[valid] = nondominated_ranks(value[valid])
         for number in np.unique(rank[valid]):
             here = rank == number
             if number < len(members):
-                distance[here] = crowding(value[here])
+                distance[here] = crowding_distance(value[here])
     return rank, distance
 
 

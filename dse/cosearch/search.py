@@ -111,7 +111,7 @@ class CoSearch:
         while self._queue:
             bound, _, node = heapq.heappop(self._queue)
             self.bound = max(self.bound, min(bound, self._open, self._settler.value))
-            if bound >= self._settler.cut:
+            if bound >= self._settler.cutoff:
                 break
             self.nodes += 1
             if node.low is None:
@@ -161,7 +161,7 @@ class CoSearch:
         if found is None:
             return
         self._try_group(node, found, found.pool.indices, whole=True)
-        if found.bound >= self._settler.cut:
+        if found.bound >= self._settler.cutoff:
             return
         index = found.pool.indices
         middle = len(node.frames) // 2
@@ -199,12 +199,12 @@ class CoSearch:
         if math.isinf(supports.total[0]):
             return None  # some layer has no mapping here
         bound = polygon_minimum(supports, self.goal.mode) * factor
-        cut = self._settler.cut
-        if bound >= cut:
+        cutoff = self._settler.cutoff
+        if bound >= cutoff:
             return None
-        if math.isfinite(cut) and factor > 0:
+        if math.isfinite(cutoff) and factor > 0:
             useful = np.empty(len(pool), np.bool_)
-            mark_useful(points, supports, self.goal.mode, cut / factor, useful)
+            mark_useful(points, supports, self.goal.mode, cutoff / factor, useful)
             pool, energy = pool.take(useful), energy[useful]
             if (np.diff(pool.first) == 0).any():
                 return None
@@ -215,7 +215,7 @@ class CoSearch:
         joint = joint_minimum(pool.points(self._settler.weight, energy), self.goal.mode)
         assert joint is not None
         bound = max(bound, joint.value * factor)
-        return None if bound >= cut else Narrowed(bound, pool, joint)
+        return None if bound >= cutoff else Narrowed(bound, pool, joint)
 
     def _rough(self, points: LayerPoints) -> Joint:
         """Return the best of the choices that the supports stand for."""
@@ -243,7 +243,7 @@ class CoSearch:
         need = found.pool.need(found.joint.points)
         point = tuple(max(int(a), b) for a, b in zip(need, low, strict=True))
         self._settler.explore(number, point, found.pool, (low, high))
-        if found.bound >= self._settler.cut:
+        if found.bound >= self._settler.cutoff:
             return
         if low == high:
             if not self._settler.is_settled(number, low):

@@ -78,7 +78,7 @@ class Settler:
         return self.incumbent.value if self.incumbent else math.inf
 
     @property
-    def cut(self) -> float:
+    def cutoff(self) -> float:
         """Bounds from here on cannot improve the incumbent."""
         exact = self._goal.mode == DELAY and not self._goal.times_area
         return self.value if exact else self.value * (1.0 - TOLERANCE)
@@ -158,7 +158,7 @@ class Settler:
         found = self._predict(frame, point, pool)
         architecture = None
         values = self._hardware.values(frame, point)
-        if found is not None and found[0] < self.cut:
+        if found is not None and found[0] < self.cutoff:
             architecture = self._build(values)
         if found is None or architecture is None:
             if inside:
@@ -183,7 +183,7 @@ class Settler:
         points = pool.points(self.weight, energy)
         useful = np.empty(len(pool), np.bool_)
         factor = self._goal.factor(self._area(frame, point)) or 1.0
-        mark_useful(points, self.supports(points), self._goal.mode, self.cut / factor, useful)
+        mark_useful(points, self.supports(points), self._goal.mode, self.cutoff / factor, useful)
         rows = np.flatnonzero(useful)
         layer = np.searchsorted(pool.first, rows, side="right") - 1
         return [rows[layer == n].tolist() for n in range(len(self._tables.layers))]

@@ -34,7 +34,7 @@ TILES = ("log", "linear")
 #: bypassed (above all at the outermost level that leaves it open), all else undecided.
 _ARRAY, _INNERMOST, _KEPT, _KEPT_INSIDE, _UNDECIDED = 1.0, 0.15, 0.9, 0.7, 0.5
 
-#: A place that may hold factors: level, and whether it is spatial.
+#: A storage level, and whether its spatial loops are meant; Timeloop calls both tiling levels.
 _TilingLevel = tuple[int, bool]
 
 

@@ -31,9 +31,9 @@ class Front:
         """Take in a design unless another is as good or better in all; return whether it is in."""
         if not all(np.isfinite(new.value)):
             return False
-        if any(_covers(old.value, new.value) for old in self.members):
+        if any(_weakly_dominates(old.value, new.value) for old in self.members):
             return False
-        self.members = [old for old in self.members if not _covers(new.value, old.value)]
+        self.members = [old for old in self.members if not _weakly_dominates(new.value, old.value)]
         self.members.append(new)
         return True
 
@@ -42,13 +42,13 @@ class Front:
         return sorted(self.members, key=lambda m: m.value)
 
 
-def _covers(one: Sequence[float], other: Sequence[float]) -> bool:
+def _weakly_dominates(one: Sequence[float], other: Sequence[float]) -> bool:
     """Whether ``one`` is as good as the other, or better, in every objective."""
     return all(a <= b for a, b in zip(one, other, strict=True))
 
 
-def fronts(value: Floats) -> npt.NDArray[np.int64]:
-    """Return the front, ``(N,)``, that each of N points ``(N, M)`` lies on; 0 is the best.
+def nondominated_ranks(value: Floats) -> npt.NDArray[np.int64]:
+    """Return the rank, ``(N,)``, of each of N points ``(N, M)``: its front; 0 is the best.
 
     Non-dominated sorting (Deb et al., NSGA-II, 2002); smaller values are better.
     """
@@ -65,7 +65,7 @@ def fronts(value: Floats) -> npt.NDArray[np.int64]:
     return result
 
 
-def crowding(value: Floats) -> Floats:
+def crowding_distance(value: Floats) -> Floats:
     """Return the crowding distance, ``(N,)``, of points ``(N, M)`` of one front."""
     count, objectives = value.shape
     distance = np.zeros(count)

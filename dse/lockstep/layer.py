@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from dse.domain.mapping import MappingBatch
-from dse.lockstep.identity import identities
+from dse.lockstep.canonical import canonical_keys
 from dse.mappers.ground import Ground
 from dse.numeric import Floats
 
@@ -26,7 +26,7 @@ class LayerSearch:
         members: the population, best first by the slope that it was last ranked with; None
             before anything was evaluated.
         energy_pj, cycles: ``(P,)`` of one run of the layer; infinite where not valid.
-        known: identities of everything that was asked for on this hardware.
+        known: canonical keys of everything that was asked for on this hardware.
     """
 
     size: int
@@ -82,7 +82,7 @@ class LayerSearch:
     def take_new(self, batch: MappingBatch, most: int) -> MappingBatch:
         """Return the mappings of a batch that were not asked for before, at most so many."""
         new: list[int] = []
-        for index, key in enumerate(identities(batch)):
+        for index, key in enumerate(canonical_keys(batch)):
             if len(new) == most:
                 break
             if key not in self.known:

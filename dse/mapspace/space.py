@@ -56,7 +56,7 @@ class SpaceArrays(NamedTuple):
 
 @dataclass(frozen=True)
 class Slot:
-    """A place that may hold a factor of a dimension."""
+    """A tiling level (a level, in time or in space) that may hold a factor of a dimension."""
 
     level: int
     spatial: bool

@@ -13,7 +13,7 @@ from dse.model import arrays as a
 from dse.numeric import Floats, Ints
 from dse.relaxed import prices as pr
 from dse.relaxed.points import Points
-from dse.relaxed.reuse import transfers, words_to_child
+from dse.relaxed.reuse import multicast_groups, words_to_child
 from dse.relaxed.structure import Structure
 from dse.relaxed.work import Work, set_loops, set_tiles, share_box
 
@@ -59,10 +59,10 @@ def _forward(w: Work, st: Structure, x: Points, b: int, version: int) -> None:
         part = w.size[t, levels - 1]
         for s in range(levels - 1, -1, -1):
             if s < levels - 1:
-                part *= w.size[t, s] / w.spread_size[t, s + 1]
+                part *= w.size[t, s] / w.spatial_size[t, s + 1]
             w.part[t, s] = part
         for s in range(top + 1):
-            w.groups[t, s] = transfers(w, c, row, s, 0.0)
+            w.groups[t, s] = multicast_groups(w, c, row, s, 0.0)
             if s == 0:
                 w.content[t, 0] = w.groups[t, 0] * w.left[0]
                 continue
@@ -136,7 +136,7 @@ def _energy(
     ``cycles_seed`` must be set: leakage depends on the cycles.
     """
     tensors, levels = w.size.shape
-    macs = w.left[0] * w.used[0] * w.fan[0]
+    macs = w.left[0] * w.used[0] * w.fanout[0]
     energy = macs * price[levels, pr.MAC]
     by_price[:] = 0.0
     by_price[levels, pr.MAC] = macs
@@ -188,7 +188,7 @@ def _backward_tensor(
     p, top = x.problem[b], w.top[t]
     c, row, read_write = st.projection[p, t], st.row[p, t], st.read_write[p, t]
     w.size_share[:] = 0.0
-    w.spread_size_share[:] = 0.0
+    w.spatial_size_share[:] = 0.0
     w.content_share[:] = 0.0
     iterations = 0.0
     for s in range(top, -1, -1):
@@ -203,11 +203,11 @@ def _backward_tensor(
                 w.size_share[levels - 1] += share
                 for u in range(s, levels - 1):
                     w.size_share[u] += share
-                    w.spread_size_share[u + 1] -= share
+                    w.spatial_size_share[u + 1] -= share
         share = w.content_share[s]
         if share == 0.0:
             continue
-        transfers(w, c, row, s, share)
+        multicast_groups(w, c, row, s, share)
         if s == 0:
             iterations = share
         elif x.keep[b, s - 1, t]:
@@ -217,9 +217,13 @@ def _backward_tensor(
     for s in range(levels):
         if w.size_share[s] != 0.0:
             share_box(c, w.extent[s], w.edge[t, s], w.size_share[s], w.extent_share[s])
-        if w.spread_size_share[s] != 0.0:
+        if w.spatial_size_share[s] != 0.0:
             share_box(
-                c, w.spread[s], w.spread_edge[t, s], w.spread_size_share[s], w.spread_share[s]
+                c,
+                w.spatial_extent[s],
+                w.spatial_edge[t, s],
+                w.spatial_size_share[s],
+                w.spatial_extent_share[s],
             )
     return iterations
 
@@ -232,7 +236,7 @@ def _backward(
     """Set the derivatives by the logarithms of one point's factors, ``(L, D)`` each."""
     levels, dimensions = w.temporal.shape
     w.extent_share[:] = 0.0
-    w.spread_share[:] = 0.0
+    w.spatial_extent_share[:] = 0.0
     w.spatial_share[:] = 0.0
     w.bound_share[:] = 0.0
     for t in range(w.top.shape[0]):
@@ -271,7 +275,7 @@ def collect(w: Work, x: Points, b: int, temporal: Floats, spatial: Floats) -> No
         for s in range(levels - 1, -1, -1):
             outside += w.extent_share[s, d]
             temporal[s, d] = outside if x.temporal[b, s, d] >= 1.0 else 0.0
-            outside += w.spread_share[s, d]
+            outside += w.spatial_extent_share[s, d]
             spatial[s, d] = outside + w.spatial_share[s, d] if x.spatial[b, s, d] >= 1.0 else 0.0
 
 

@@ -73,7 +73,7 @@ def _share_point(
     set_loops(w, x, b)
     set_tiles(w, st, p, False)
     w.extent_share[:] = 0.0
-    w.spread_share[:] = 0.0
+    w.spatial_extent_share[:] = 0.0
     for s in range(levels):
         words = 0.0
         for t in range(tensors):

@@ -1,4 +1,4 @@
-"""Loop orders worth trying: at each level, one tensor stays while the inner loops run."""
+"""Loop orders worth trying: at each level, one tensor is stationary while the inner loops run."""
 
 from __future__ import annotations
 

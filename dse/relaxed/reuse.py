@@ -1,4 +1,4 @@
-"""Reuse in time and space, relaxed: words to one child, transfers to all, and their gradients.
+"""Reuse in time and space, relaxed: words to one child, multicast to all, and their gradients.
 
 As sections 4 and 5 of ``docs/timeloop-rules.md``, with real-valued loops. Each function adds to
 the shares (see :mod:`dse.relaxed.work`) where its ``share`` is not 0, and returns the value.
@@ -53,7 +53,7 @@ def words_to_child(
             far = True
             kind = _FULL
         else:
-            step = c[q, d] * w.spread[w.level[k], d]
+            step = c[q, d] * w.spatial_extent[w.level[k], d]
             move = step - moved
             moving = q
             if not seen:
@@ -90,7 +90,7 @@ def words_to_child(
             share = seed * partial * parts
             d = w.dimension[slide]
             q = row[d]
-            w.spread_share[w.level[slide], d] += share
+            w.spatial_extent_share[w.level[slide], d] += share
             for e in range(c.shape[1]):
                 if c[q, e] != 0.0:
                     w.extent_share[s - 1, e] -= share * c[q, e] * w.extent[s - 1, e] / side
@@ -98,7 +98,7 @@ def words_to_child(
 
 
 @inner
-def transfers(w: Work, c: Floats, row: Ints, s: int, share: float) -> float:
+def multicast_groups(w: Work, c: Floats, row: Ints, s: int, share: float) -> float:
     """Transfers below level s that no two children share; a product over the tensor's rows.
 
     Two loops of one sliding window coincide as if the smaller of their strides divided the other.

@@ -22,8 +22,8 @@ class Work(NamedTuple):
     temporal: Floats  # (L, D) factors, at least 1
     spatial: Floats  # (L, D)
     extent: Floats  # (L, D) tile extents at the boundary of each level
-    spread: Floats  # (L, D) the same up to the level's spatial loops
-    fan: Floats  # (L,) product of a level's spatial loops
+    spatial_extent: Floats  # (L, D) the same up to the level's spatial loops
+    fanout: Floats  # (L,) product of a level's spatial loops
     used: Floats  # (L,) utilised instances
     count: Ints  # (1,) temporal loops above 1
     bound: Floats  # (N,) their factors, innermost first
@@ -33,8 +33,8 @@ class Work(NamedTuple):
     first: Ints  # (L + 1,) each level's innermost loop
     edge: Floats  # (T, L, Q) sides of each tensor's tile at each level
     size: Floats  # (T, L)
-    spread_edge: Floats  # (T, L, Q) the same for the spatial extents
-    spread_size: Floats  # (T, L)
+    spatial_edge: Floats  # (T, L, Q) the same for the spatial extents
+    spatial_size: Floats  # (T, L)
     words: Floats  # (T, L) that a level delivers to one child
     groups: Floats  # (T, L) transfers that children do not share
     content: Floats  # (T, L)
@@ -46,10 +46,10 @@ class Work(NamedTuple):
     scalar_seed: Floats  # (2,) shares of the iterations in energy and cycles
     used_share: Floats  # (L + 1,) shares of the utilised instances, then of the MACs, in the energy
     size_share: Floats  # (L,) of the tensor at hand
-    spread_size_share: Floats  # (L,)
+    spatial_size_share: Floats  # (L,)
     content_share: Floats  # (L,)
     extent_share: Floats  # (L, D)
-    spread_share: Floats  # (L, D)
+    spatial_extent_share: Floats  # (L, D)
     bound_share: Floats  # (N,)
     spatial_share: Floats  # (L, D)
 
@@ -60,13 +60,13 @@ def new_work(levels: int, dimensions: int, tensors: int, ranks: int) -> Work:
     cube, grid = (tensors, levels, ranks), (tensors, levels)
     shape = (levels, dimensions)
     sizes: dict[str, tuple[int, ...]] = {
-        **dict.fromkeys(("temporal", "spatial", "extent", "spread"), shape),
-        **dict.fromkeys(("extent_share", "spread_share", "spatial_share"), shape),
-        **dict.fromkeys(("fan", "used"), (levels,)),
-        **dict.fromkeys(("size_share", "spread_size_share", "content_share"), (levels,)),
+        **dict.fromkeys(("temporal", "spatial", "extent", "spatial_extent"), shape),
+        **dict.fromkeys(("extent_share", "spatial_extent_share", "spatial_share"), shape),
+        **dict.fromkeys(("fanout", "used"), (levels,)),
+        **dict.fromkeys(("size_share", "spatial_size_share", "content_share"), (levels,)),
         **dict.fromkeys(("bound", "bound_share"), (loops,)),
-        **dict.fromkeys(("edge", "spread_edge"), cube),
-        **dict.fromkeys(("size", "spread_size", "words", "groups", "content", "part"), grid),
+        **dict.fromkeys(("edge", "spatial_edge"), cube),
+        **dict.fromkeys(("size", "spatial_size", "words", "groups", "content", "part"), grid),
         **dict.fromkeys(("traffic", "energy_seed", "cycles_seed"), (*grid, 3)),
         "left": (loops + 1,),
         "scalar_seed": (2,),
@@ -91,18 +91,18 @@ def set_loops(w: Work, x: Points, b: int) -> None:
     """Load mapping b: factors, extents, fan-outs and the temporal loops above 1."""
     levels, dimensions = w.temporal.shape
     for s in range(levels):
-        w.fan[s] = 1.0
+        w.fanout[s] = 1.0
         for d in range(dimensions):
             w.temporal[s, d] = max(x.temporal[b, s, d], 1.0)
             w.spatial[s, d] = max(x.spatial[b, s, d], 1.0)
-            w.fan[s] *= w.spatial[s, d]
+            w.fanout[s] *= w.spatial[s, d]
             inside = w.extent[s - 1, d] if s > 0 else 1.0
-            w.spread[s, d] = inside * w.spatial[s, d]
-            w.extent[s, d] = w.spread[s, d] * w.temporal[s, d]
+            w.spatial_extent[s, d] = inside * w.spatial[s, d]
+            w.extent[s, d] = w.spatial_extent[s, d] * w.temporal[s, d]
     used = 1.0
     for s in range(levels - 1, -1, -1):
         w.used[s] = used
-        used *= w.fan[s]
+        used *= w.fanout[s]
     k = 0
     for s in range(levels):
         w.first[s] = k
@@ -121,14 +121,16 @@ def set_loops(w: Work, x: Points, b: int) -> None:
 
 
 @inner
-def set_tiles(w: Work, st: Structure, p: int, with_spread: bool) -> None:
+def set_tiles(w: Work, st: Structure, p: int, with_spatial: bool) -> None:
     """Set sides and sizes of all tiles."""
     tensors, levels = w.size.shape
     for t in range(tensors):
         for s in range(levels):
             w.size[t, s] = _box(st.projection[p, t], w.extent[s], w.edge[t, s])
-            if with_spread:
-                w.spread_size[t, s] = _box(st.projection[p, t], w.spread[s], w.spread_edge[t, s])
+            if with_spatial:
+                w.spatial_size[t, s] = _box(
+                    st.projection[p, t], w.spatial_extent[s], w.spatial_edge[t, s]
+                )
 
 
 @inner

@@ -14,7 +14,7 @@ from dse.goals.limits import limits
 from dse.goals.metric_names import METRIC_NAMES, Scale, of_design
 from dse.goals.metrics import Metrics
 from dse.goals.objective import objective
-from dse.goals.pareto import Front, FrontMember, crowding, fronts
+from dse.goals.pareto import Front, FrontMember, crowding_distance, nondominated_ranks
 from dse.space import catalog
 from dse.space.genes import Genes
 from dse.space.search_space import SearchSpace
@@ -142,12 +142,12 @@ def test_fronts_against_the_definition():
             expected[i] = number
         left -= free
         number += 1
-    assert fronts(value).tolist() == expected.tolist()
+    assert nondominated_ranks(value).tolist() == expected.tolist()
 
 
 def test_crowding_rewards_the_ends_and_the_lonely():
     value = np.array([[0.0, 10.0], [1.0, 9.0], [5.0, 5.0], [10.0, 0.0]])
-    distance = crowding(value)
+    distance = crowding_distance(value)
     assert np.isinf(distance[[0, 3]]).all()
     assert distance[2] > distance[1]
 

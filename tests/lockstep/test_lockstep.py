@@ -1,4 +1,4 @@
-"""The parts of the lock-step search: identities, transfers, moves, sites; and what it finds."""
+"""The parts of the lock-step search: canonical keys, transfers, moves, sites; and what it finds."""
 
 import dataclasses
 
@@ -10,8 +10,8 @@ from dse.components.chain import energy_chain
 from dse.domain.architecture import HardwareBatch
 from dse.domain.mapping import MappingBatch
 from dse.evaluators.native import NativeEvaluator
+from dse.lockstep.canonical import canonical_keys
 from dse.lockstep.hardware import HardwareCache
-from dse.lockstep.identity import identities
 from dse.lockstep.moves import Moves
 from dse.lockstep.site import Site
 from dse.lockstep.transfer import carry
@@ -38,7 +38,7 @@ CASES = [("gemmini", "resnet50", 2), ("simba", "resnet50", 5), ("edge_tpu", "dos
 
 
 @pytest.mark.parametrize(("arch", "workload", "index"), CASES)
-def test_equal_identities_cost_the_same(arch, workload, index):
+def test_equal_canonical_keys_cost_the_same(arch, workload, index):
     architecture, problem = hardware(arch), layer(workload, index)
     space = Mapspace(problem, architecture)
     drawn = sample_valid(space, 200, 1, 10**6).mappings
@@ -59,24 +59,24 @@ def test_equal_identities_cost_the_same(arch, workload, index):
                 changed += list(order) != loops
                 moved.permutation[s, :, b] = loops
     assert changed > 100
-    assert identities(moved) == identities(drawn)
+    assert canonical_keys(moved) == canonical_keys(drawn)
     one, other = (NativeEvaluator().evaluate(architecture, problem, m) for m in (drawn, moved))
     assert np.array_equal(one.energy_pj, other.energy_pj)
     assert np.array_equal(one.cycles, other.cycles)
 
 
-def test_different_mappings_have_different_identities():
+def test_different_mappings_have_different_canonical_keys():
     space = Mapspace(layer("resnet50", 2), hardware("gemmini"))
     drawn = sample_valid(space, 300, 1, 10**6).mappings
     written = {(drawn[b].temporal.tobytes(), drawn[b].spatial.tobytes()) for b in range(len(drawn))}
-    assert len(set(identities(drawn))) >= len(written)
+    assert len(set(canonical_keys(drawn))) >= len(written)
     swapped = drawn.take(np.arange(len(drawn)))
     for b in range(len(drawn)):
         outer = swapped.permutation[-1, :, b]
         loops = [p for p, d in enumerate(outer) if swapped.temporal[-1, d, b] > 1]
         if len(loops) > 1:
             outer[[loops[0], loops[1]]] = outer[[loops[1], loops[0]]]
-            assert identities(swapped)[b] != identities(drawn)[b]
+            assert canonical_keys(swapped)[b] != canonical_keys(drawn)[b]
 
 
 @pytest.mark.parametrize(("arch", "workload", "index"), CASES)
@@ -125,7 +125,7 @@ def test_what_fits_larger_hardware_is_carried_unchanged():
     ground = Ground(Mapspace(problem, there), STEPS, 100)
     carried = carry(ground, members, 20, np.random.default_rng(0))
     assert len(carried) > 8
-    assert identities(carried.window(0, 8)) == identities(members)
+    assert canonical_keys(carried.window(0, 8)) == canonical_keys(members)
 
 
 @pytest.mark.parametrize("arch", ["gemmini", "eyeriss", "simba", "eyeriss_poster", "naas_eyeriss"])

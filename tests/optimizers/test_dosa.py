@@ -186,7 +186,7 @@ def test_a_layer_without_any_mapping_is_refused():
 
 
 @pytest.mark.parametrize("arch", ARCHS)
-def test_orders_are_permutations_with_one_tensor_at_rest(arch):
+def test_orders_are_permutations_with_one_stationary_tensor(arch):
     space = space_of(arch, "alexnet")
     architecture = space.architecture(space.sample_values(np.random.default_rng(4)))
     for layer in list(space.workload)[:3]:

@@ -9,10 +9,10 @@ space below each of two levels. Then, with W the stationary tensor, O the output
 - the spatial factors follow from the tile: the largest divisors of its two spatial dimensions that
   fit the fan-outs. Larger ones lower the iterations, the accesses of I and O in inverse proportion,
   the tile of O, and never raise the rereads of W; nothing depends on them otherwise;
-- of the outer orders only how they begin matters. A simple tensor saves the leading run of loops
-  that it does not depend on. A sliding window saves that run, the halo of the first loop that moves
-  it, and what the next loop of the same row brings back (``docs/timeloop-rules.md``, section 4);
-  every later loop reloads the tile.
+- of the outer orders only the stationarity class matters: how they begin. A simple tensor saves the
+  leading run of loops that it does not depend on. A sliding window saves that run, the halo of the
+  first loop that moves it, and what the next loop of the same row brings back
+  (``docs/timeloop-rules.md``, section 4); every later loop reloads the tile.
 """
 
 from __future__ import annotations

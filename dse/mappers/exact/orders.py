@@ -1,10 +1,11 @@
-"""Loop orders that can matter: one representative of each class of equal or better orders.
+"""Loop orders that can matter: one representative of each stationarity class that none dominates.
 
 The words that a level delivers depend on an order only through the loops that come before (inside)
 the first one that moves a tensor's tile, and, where two dimensions share a row of a tensor (the
 windows of a convolution), through the loops that move the window before anything else moves
-(``docs/timeloop-rules.md``, section 4). All orders are enumerated once, and those with the same
-or a worse signature are dropped: 720 orders of six loops leave about a dozen.
+(``docs/timeloop-rules.md``, section 4). Orders that agree in both for every tensor form one
+stationarity class: no tensor is stationary for longer under one than under the other. All orders
+are enumerated once, and of 720 orders of six loops about a dozen classes are left.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ import numpy.typing as npt
 #: Loops of one level beyond which their orders are not enumerated.
 MOST_LOOPS = 8
 
-#: What one order means for one tensor: the loops inside the first that moves it (a bit set), and
-#: the loops from there to the last that moves the same window row.
-_Signature = tuple[int, tuple[int, ...]]
+#: How long one tensor is stationary under an order: the loops inside the first that moves it (a bit
+#: set), and the loops from there to the last that moves the same window row.
+_Stationarity = tuple[int, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Relevance:
 
 @dataclass(frozen=True, eq=False)
 class Orders:
-    """Representative orders for every set of loops, set of tensors at rest, and moving rows.
+    """Representative orders for every set of loops, set of stationary tensors, and moving rows.
 
     Attributes:
         first: ``(2^D, 2^T, 2^W + 1)`` start of the orders in ``loops``, with an end.
@@ -74,27 +75,28 @@ def orders(relevance: Relevance, listed: tuple[int, ...], free: tuple[int, ...])
         inner = tuple(d for d in listed if mask >> d & 1)
         outer = [d for d in free if mask >> d & 1]
         all_ = [] if mask & ~allowed else [inner + p for p in permutations(outer)]
-        known = {p: _signatures(p, relevance) for p in all_}
-        for resting in range(1 << tensors):
+        known = {p: _class_of(p, relevance) for p in all_}
+        for stationary in range(1 << tensors):
             for moving in range(1 << rows):
-                first[mask, resting, moving] = len(loops)
-                best = _best(all_, known, relevance, resting, moving)
+                first[mask, stationary, moving] = len(loops)
+                best = _undominated(all_, known, relevance, stationary, moving)
                 loops += best
                 spare += [
-                    not moving and _is_spare(p, best, known, relevance, resting) for p in best
+                    not moving and _is_spare(p, best, known, relevance, stationary) for p in best
                 ]
-            first[mask, resting, -1] = len(loops)
+            first[mask, stationary, -1] = len(loops)
     table = np.full((max(1, len(loops)), dimensions), -1, np.int8)
     for i, order in enumerate(loops):
         table[i, : len(order)] = order
     return Orders(first, table, np.array(spare or [False]))
 
 
-def _signatures(order: tuple[int, ...], relevance: Relevance) -> tuple[_Signature, ...]:
-    return tuple(_signature(order, relevance, t) for t in range(len(relevance.row)))
+def _class_of(order: tuple[int, ...], relevance: Relevance) -> tuple[_Stationarity, ...]:
+    """Return the stationarity class of an order."""
+    return tuple(_stationarity(order, relevance, t) for t in range(len(relevance.row)))
 
 
-def _signature(order: tuple[int, ...], relevance: Relevance, t: int) -> _Signature:
+def _stationarity(order: tuple[int, ...], relevance: Relevance, t: int) -> _Stationarity:
     row, window = relevance.row[t], relevance.window[t]
     inside = 0
     for at, d in enumerate(order):
@@ -115,22 +117,22 @@ def _run(order: tuple[int, ...], row: tuple[int, ...], moving: int) -> tuple[int
     return order[:last]
 
 
-def _best(
+def _undominated(
     all_: list[tuple[int, ...]],
-    known: dict[tuple[int, ...], tuple[_Signature, ...]],
+    known: dict[tuple[int, ...], tuple[_Stationarity, ...]],
     relevance: Relevance,
-    resting: int,
+    stationary: int,
     moving: int,
 ) -> list[tuple[int, ...]]:
-    """Return the orders that no other is as good as, of equals the first.
+    """Return the orders that no other dominates, of equals the first.
 
-    ``resting`` are the tensors that some flow has not moved yet, ``moving`` the window rows that
-    alone have moved so far in some flow.
+    ``stationary`` are the tensors that some flow has not moved yet, ``moving`` the window rows
+    that alone have moved so far in some flow.
     """
     unique: dict[tuple[object, ...], tuple[int, ...]] = {}
     for order in all_:
         seen = known[order]
-        rest = tuple(seen[t] for t in range(len(seen)) if resting >> t & 1)
+        rest = tuple(seen[t] for t in range(len(seen)) if stationary >> t & 1)
         runs = tuple(
             _run(order, relevance.row[t], q)
             for t in range(len(seen))
@@ -143,7 +145,7 @@ def _best(
         order
         for i, ((rest, runs), order) in enumerate(items)
         if not any(
-            j != i and other_runs == runs and _as_good(other, rest, relevance.head)
+            j != i and other_runs == runs and _dominates(other, rest, relevance.head)
             for j, ((other, other_runs), _) in enumerate(items)
         )
     ]
@@ -152,25 +154,25 @@ def _best(
 def _is_spare(
     order: tuple[int, ...],
     best: list[tuple[int, ...]],
-    known: dict[tuple[int, ...], tuple[_Signature, ...]],
+    known: dict[tuple[int, ...], tuple[_Stationarity, ...]],
     relevance: Relevance,
-    resting: int,
+    stationary: int,
 ) -> bool:
-    """Whether another order is as good once only the first loop of each run counts."""
-    tensors = [t for t in range(len(relevance.row)) if resting >> t & 1]
+    """Whether another order dominates once only the first loop of each run counts."""
+    tensors = [t for t in range(len(relevance.row)) if stationary >> t & 1]
     if all(len(known[order][t][1]) < 2 for t in tensors):
         return False
     short = tuple((known[order][t][0], known[order][t][1][:1]) for t in tensors)
     return any(
         other != order
         and all(len(known[other][t][1]) < 2 for t in tensors)
-        and _as_good(tuple(known[other][t] for t in tensors), short, relevance.head)
+        and _dominates(tuple(known[other][t] for t in tensors), short, relevance.head)
         for other in best
     )
 
 
-def _as_good(one: object, other: object, head: bool) -> bool:
-    """Whether signatures are at least as good for every tensor (different ones are compared)."""
+def _dominates(one: object, other: object, head: bool) -> bool:
+    """Whether a class is at least as good for every tensor as another, different one."""
     return all(
         a[0] & b[0] == b[0]
         and (a[1] == b[1] or not b[1])

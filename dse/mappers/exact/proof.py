@@ -306,12 +306,12 @@ def layer_front(
         joint = batch if kept is None else MappingBatch.concatenate([kept, batch])
         cycles = np.concatenate([cycles, metrics.cycles])
         energy = np.concatenate([energy, metrics.energy_pj])
-        best = _lowest(cycles, energy)
+        best = _pareto(cycles, energy)
         kept, cycles, energy = joint.take(best), cycles[best], energy[best]
     return MappingFront(cycles, energy, kept)
 
 
-def _lowest(cycles: Floats, energy: Floats) -> npt.NDArray[np.intp]:
+def _pareto(cycles: Floats, energy: Floats) -> npt.NDArray[np.intp]:
     """Return the points that no other is as good as, by cycles."""
     order = np.lexsort((energy, cycles))
     least = np.minimum.accumulate(energy[order])

@@ -84,7 +84,7 @@ def _close(out: Labels, first: int, count: int) -> int:
 
 @inner
 def _states(t: Tables, x: Draft, s: int) -> tuple[int, int]:
-    """Tensors of which some flow is at rest, and window rows that alone have moved in some."""
+    """Tensors of which some flow is stationary, and window rows that alone have moved in some."""
     resting = Int(0)
     moving = Int(0)
     for f in range(t.low.shape[0]):
@@ -103,7 +103,7 @@ def _states(t: Tables, x: Draft, s: int) -> tuple[int, int]:
 
 @inner
 def _repeats(t: Tables, x: Draft, order: npt.NDArray[np.int8], s: int) -> bool:
-    """Whether, in a window at rest, a later move of one row repeats the first or is zero."""
+    """Whether, in a stationary window, a later move of one row repeats the first or is zero."""
     for f in range(t.low.shape[0]):
         at = window_at(t, f)
         if at < 0 or t.low[f] < 0 or t.low[f] >= s or x.value[at + STATUS] != REST:

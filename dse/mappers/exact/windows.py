@@ -167,7 +167,7 @@ def _step_gcd(t: Tables, tensor: int, row: int, tile: int) -> int:
 def forget_links(t: Tables, x: Draft, f: int, tile: int) -> None:
     """Stop watching for links where no loops outside the tile can make one.
 
-    The window must be at rest. All its later moves are multiples, in each row, of the greatest
+    The window must be stationary. All its later moves are multiples, in each row, of the greatest
     common divisor of the steps that are left.
     """
     at = window_at(t, f)

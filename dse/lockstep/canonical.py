@@ -1,4 +1,4 @@
-"""What a mapping does, apart from how it is written: equal identities mean equal costs."""
+"""Canonical forms of mappings, apart from how they are written: equal keys mean equal costs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from dse.domain.mapping import MappingBatch
 
 
-def identities(batch: MappingBatch) -> list[bytes]:
+def canonical_keys(batch: MappingBatch) -> list[bytes]:
     """Return a key for each mapping: loops of one iteration have no place in it.
 
     Two mappings of one mapspace that differ only in where loops of one iteration stand, or along
