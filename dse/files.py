@@ -15,7 +15,7 @@ from dse.errors import SpecError, unknown_name
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-M = TypeVar("M", bound="BaseModel")
+_M = TypeVar("_M", bound="BaseModel")
 
 _MAX_BYTES = 4 * 1024 * 1024
 _MAX_DEPTH = 32
@@ -105,7 +105,7 @@ def _strict_loader(yaml: Any) -> Any:  # noqa: ANN401
     return Loader
 
 
-def validated(model: type[M], content: Any, where: str) -> M:  # noqa: ANN401
+def validated(model: type[_M], content: Any, where: str) -> _M:  # noqa: ANN401
     """Validate a file's content with a pydantic model.
 
     Raises:

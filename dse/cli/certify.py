@@ -20,7 +20,7 @@ exit codes: 0 it holds, 1 it does not, 2 usage or input error,
 """
 
 
-def parser() -> argparse.ArgumentParser:
+def _parser() -> argparse.ArgumentParser:
     """Return the command's argument parser."""
     result = argparse.ArgumentParser(
         prog="python -m dse certify",
@@ -39,7 +39,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str]) -> int:
     """Certify a run; return the exit code."""
-    arguments = parser().parse_args(argv)
+    arguments = _parser().parse_args(argv)
     from dse.certify.known import remember  # noqa: PLC0415
     from dse.certify.run import certify  # noqa: PLC0415 - compiled code
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 _LEAST = 30
 
 
-def width() -> int | None:
+def _width() -> int | None:
     """Return the columns to fit into: $COLUMNS, else the terminal's; None where there is none."""
     if os.environ.get("COLUMNS", "").isdecimal() or sys.stdout.isatty():
         return shutil.get_terminal_size().columns
@@ -21,7 +21,7 @@ def width() -> int | None:
 
 def wrapped(text: str, indent: str = "") -> list[str]:
     """Return the lines of a text behind an indent, broken between words where they are too long."""
-    room = width()
+    room = _width()
     lines = text.splitlines() or [""]
     if room is None:
         return [f"{indent}{line}".rstrip() for line in lines]
@@ -42,7 +42,7 @@ def wrapped(text: str, indent: str = "") -> list[str]:
 def two_columns(rows: Sequence[tuple[str, str]], indent: str = "") -> list[str]:
     """Return names with what is said of them; long texts go on below their own beginning."""
     left = max((len(name) for name, _ in rows), default=0)
-    room = width()
+    room = _width()
     beside = room is None or room - len(indent) - left - 2 >= _LEAST
     lines = []
     for name, text in rows:

@@ -35,16 +35,16 @@ _DRAM = "pJ per bit of Accelergy's CACTI plug-in; DRAM has no area on the chip"
 _WIRE = "Aladdin plug-in: a fifth of 1.627 fF per um switched at 1 V"
 
 
-Options = dict[str, float]
-Figures = dict[str, float]
+_Options = dict[str, float]
+_Figures = dict[str, float]
 
 
 @dataclass(frozen=True)
 class _Kind:
     """One kind of component: its keys with defaults, what it costs, and what to plot it over."""
 
-    defaults: Options
-    figures: Callable[[Options], Figures]
+    defaults: _Options
+    figures: Callable[[_Options], _Figures]
     source: str
     over: str
     values: tuple[float, ...]
@@ -55,7 +55,7 @@ def main(argv: Sequence[str]) -> int:
     if not argv or {"-h", "--help"} & set(argv):
         lines = [
             f"  {name:9} {' '.join(f'{k}={v:g}' for k, v in kind.defaults.items())}"
-            for name, kind in KINDS.items()
+            for name, kind in _KINDS.items()
         ]
         lines.append(f"  {'dram':9} type={'|'.join(DRAM_PJ_PER_BIT)} width=64")
         sys.stdout.write(_USAGE.format(kinds="kinds and keys:\n" + "\n".join(lines) + "\n"))
@@ -66,9 +66,9 @@ def main(argv: Sequence[str]) -> int:
     plot = given.pop("plot", None)
     if name == "dram":
         return _dram(given, as_json)
-    if name not in KINDS:
-        raise SpecError(unknown_name("component", name, [*KINDS, "dram"]))
-    kind = KINDS[name]
+    if name not in _KINDS:
+        raise SpecError(unknown_name("component", name, [*_KINDS, "dram"]))
+    kind = _KINDS[name]
     options = _options(kind.defaults, given)
     figures = kind.figures(options)
     _print(name, dict(options), figures, kind.source, as_json)
@@ -87,7 +87,7 @@ def _split(word: str) -> tuple[str, str]:
     return key, value
 
 
-def _options(defaults: Options, given: dict[str, str]) -> Options:
+def _options(defaults: _Options, given: dict[str, str]) -> _Options:
     options = dict(defaults)
     for key, value in given.items():
         if key not in defaults:
@@ -103,11 +103,11 @@ def _options(defaults: Options, given: dict[str, str]) -> Options:
     return options
 
 
-def _technology(options: Options) -> Technology:
+def _technology(options: _Options) -> Technology:
     return Technology(options["node"], options["clock"])
 
 
-def _sram(options: Options) -> Figures:
+def _sram(options: _Options) -> _Figures:
     width = int(options["width"])
     bits = options["size_kb"] * 8192
     depth = max(1, round(bits / width))
@@ -123,7 +123,7 @@ def _sram(options: Options) -> Figures:
     }
 
 
-def _of(price: logic.LogicPrice) -> Figures:
+def _of(price: logic.LogicPrice) -> _Figures:
     return {
         "energy_pj": price.energy_pj,
         "leak_pj_per_cycle": price.leak_pj,
@@ -131,22 +131,22 @@ def _of(price: logic.LogicPrice) -> Figures:
     }
 
 
-def _logic(make: Callable[[int, Technology], logic.LogicPrice]) -> Callable[[Options], Figures]:
+def _logic(make: Callable[[int, Technology], logic.LogicPrice]) -> Callable[[_Options], _Figures]:
     return lambda options: _of(make(int(options["width"]), _technology(options)))
 
 
-def _register_file(options: Options) -> Figures:
+def _register_file(options: _Options) -> _Figures:
     width, depth = int(options["width"]), int(options["depth"])
     return _of(logic.register_file(width, depth, _technology(options)))
 
 
-def _wire(options: Options) -> Figures:
+def _wire(options: _Options) -> _Figures:
     return {"energy_pj": logic.wire_pj_per_bit_mm() * options["width"] * options["length_mm"]}
 
 
-_AT: Options = {"node": 40, "clock": 1}
+_AT: _Options = {"node": 40, "clock": 1}
 _WIDTHS = (4.0, 8.0, 16.0, 24.0, 32.0)
-KINDS: dict[str, _Kind] = {
+_KINDS: dict[str, _Kind] = {
     "sram": _Kind(
         {"size_kb": 64, "width": 64, "ports": 1, "banks": 1, **_AT},
         _sram,
@@ -182,7 +182,7 @@ def _dram(given: dict[str, str], as_json: bool) -> int:
 
 
 def _print(
-    name: str, options: dict[str, object], figures: Figures, source: str, as_json: bool
+    name: str, options: dict[str, object], figures: _Figures, source: str, as_json: bool
 ) -> None:
     if as_json:
         whole = {"component": name, "options": options, "figures": figures, "source": source}
@@ -196,7 +196,7 @@ def _print(
     sys.stdout.write("\n".join([*lines, f"source: {source}"]) + "\n")
 
 
-def _sweep(kind: _Kind, options: Options) -> list[tuple[float, Figures]]:
+def _sweep(kind: _Kind, options: _Options) -> list[tuple[float, _Figures]]:
     """Return the figures over the kind's values; those that the tables lack are left out."""
     found = []
     for value in kind.values:
@@ -207,7 +207,7 @@ def _sweep(kind: _Kind, options: Options) -> list[tuple[float, Figures]]:
     return found
 
 
-def _table(kind: _Kind, options: Options) -> str:
+def _table(kind: _Kind, options: _Options) -> str:
     rows = _sweep(kind, options)
     if not rows:
         return ""
@@ -221,7 +221,7 @@ def _table(kind: _Kind, options: Options) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _plot(path: Path, name: str, kind: _Kind, options: Options) -> None:
+def _plot(path: Path, name: str, kind: _Kind, options: _Options) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 - slow to load
     from matplotlib.figure import Figure  # noqa: PLC0415
 

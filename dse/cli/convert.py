@@ -23,7 +23,7 @@ and ART, or Timeloop's built-in ones.
 """
 
 
-def parser() -> argparse.ArgumentParser:
+def _parser() -> argparse.ArgumentParser:
     """Return the command's argument parser."""
     result = argparse.ArgumentParser(
         prog="python -m dse convert",
@@ -48,7 +48,7 @@ def main(argv: Sequence[str]) -> int:
     Raises:
         SpecError: the input is malformed, or DIR cannot be written.
     """
-    arguments = parser().parse_intermixed_args(argv)
+    arguments = _parser().parse_intermixed_args(argv)
     from dse.timeloop.convert import read_project, written  # noqa: PLC0415
 
     project = read_project(arguments.files, arguments.timeloop_version, values_of(arguments))

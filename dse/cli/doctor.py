@@ -24,7 +24,7 @@ _PACKAGES = {
 
 
 @dataclass(frozen=True)
-class Finding:
+class _Finding:
     """One tool: where and which it is (None: missing), what it gives, how to get it."""
 
     name: str
@@ -63,7 +63,7 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def _findings() -> Iterator[Finding]:
+def _findings() -> Iterator[_Finding]:
     from dse.components import accelergy  # noqa: PLC0415
     from dse.tools import binaries, pytimeloop  # noqa: PLC0415
 
@@ -86,14 +86,14 @@ def _findings() -> Iterator[Finding]:
     yield _finding("accelergy", prices, "energy=accelergy", accelergy.GUIDE)
     for name, (gives, guide) in _PACKAGES.items():
         try:
-            yield Finding(name, version(name), gives, guide)
+            yield _Finding(name, version(name), gives, guide)
         except PackageNotFoundError:
-            yield Finding(name, None, gives, guide)
+            yield _Finding(name, None, gives, guide)
 
 
-def _finding(name: str, look: Callable[[], str], gives: str, guide: str) -> Finding:
+def _finding(name: str, look: Callable[[], str], gives: str, guide: str) -> _Finding:
     try:
-        return Finding(name, look(), gives, guide)
+        return _Finding(name, look(), gives, guide)
     except DseError as error:
         # a tool that is there but does not work is as good as missing; the reason is shown
-        return Finding(name, None, gives, guide, str(error))
+        return _Finding(name, None, gives, guide, str(error))

@@ -24,7 +24,7 @@ Timeloop's line on stderr)
 """
 
 
-def parser() -> argparse.ArgumentParser:
+def _parser() -> argparse.ArgumentParser:
     """Return the command's argument parser."""
     result = argparse.ArgumentParser(
         prog="python -m dse model",
@@ -87,7 +87,7 @@ def main(argv: Sequence[str]) -> int:
     Raises:
         SpecError: the input is malformed or out of scope, or DIR cannot be written.
     """
-    arguments = parser().parse_intermixed_args(argv)
+    arguments = _parser().parse_intermixed_args(argv)
     from dse.timeloop.evaluate import evaluate_files  # noqa: PLC0415 - loads the compiled model
     from dse.timeloop.write.report import stats_json, summary_text  # noqa: PLC0415
 
@@ -99,7 +99,7 @@ def main(argv: Sequence[str]) -> int:
         sys.stderr.write(f"{rejection}\n")
         return rejection.exit_code
     if arguments.output is not None:
-        write_reports(evaluation, arguments.output)
+        _write_reports(evaluation, arguments.output)
     if arguments.json:
         sys.stdout.write(json.dumps(stats_json(evaluation), indent=2, allow_nan=False) + "\n")
     else:
@@ -107,7 +107,7 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def write_reports(evaluation: Evaluation, folder: Path) -> None:
+def _write_reports(evaluation: Evaluation, folder: Path) -> None:
     """Write stats, map and JSON into a folder, which is made where it is missing."""
     from dse.timeloop.write.report import map_text, stats_json, stats_text  # noqa: PLC0415
 

@@ -36,15 +36,15 @@ def progress(
         yield _plain(objective, known)
 
 
-def best_text(objective: Objective, value: float, known: Known | None = None) -> str:
+def _best_text(objective: Objective, value: float, known: Known | None = None) -> str:
     """Return the best value for people: EDP in J x cycle, everything else in its unit."""
-    text = _best_text(objective, value)
+    text = _value_text(objective, value)
     if known is None or not math.isfinite(value):
         return text
     return f"{text} ({known.factor(value):.3f} x {'optimum' if known.proven else 'bound'})"
 
 
-def _best_text(objective: Objective, value: float) -> str:
+def _value_text(objective: Objective, value: float) -> str:
     if not math.isfinite(value):
         return "best EDP -" if objective.name == "edp" else f"best {objective.name} -"
     if objective.name == "edp":
@@ -65,7 +65,7 @@ def _live(objective: Objective, known: Known | None) -> Iterator[OnProgress]:
         TimeRemainingColumn(compact=True),
     )
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("starting", total=None, best=best_text(objective, math.inf), rate="")
+        task = bar.add_task("starting", total=None, best=_best_text(objective, math.inf), rate="")
         clock = _Clock()
 
         def report(now: Progress) -> None:
@@ -74,7 +74,7 @@ def _live(objective: Objective, known: Known | None) -> Iterator[OnProgress]:
                 description=f"{now.samples:,}/{now.budget:,}",
                 total=now.budget,
                 completed=now.samples,
-                best=best_text(objective, now.best_value, known),
+                best=_best_text(objective, now.best_value, known),
                 rate=f"{clock.rate(now.samples):,.0f}/s",
             )
 
@@ -95,7 +95,7 @@ def _plain(objective: Objective, known: Known | None) -> OnProgress:
         eta = f", ETA {(now.budget - now.samples) / rate:.0f} s" if rate and not last else ""
         sys.stderr.write(
             f"{now.samples:,}/{now.budget:,} samples, {now.feasible}/{now.designs} designs valid, "
-            f"{best_text(objective, now.best_value, known)}, {rate:,.0f} samples/s{eta}\n"
+            f"{_best_text(objective, now.best_value, known)}, {rate:,.0f} samples/s{eta}\n"
         )
         sys.stderr.flush()
 

@@ -37,7 +37,7 @@ exit codes: 0 they agree, 1 they differ, 2 usage or input error,
 """
 
 
-def parser() -> argparse.ArgumentParser:
+def _parser() -> argparse.ArgumentParser:
     """Return the command's argument parser."""
     result = argparse.ArgumentParser(
         prog="python -m dse validate",
@@ -70,7 +70,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str]) -> int:
     """Run the command and return its exit code."""
-    arguments = parser().parse_intermixed_args(argv)
+    arguments = _parser().parse_intermixed_args(argv)
     models = [text for text in arguments.inputs if text.startswith("model=")]
     if models:
         from dse.cli.validate_twin import validate_twin  # noqa: PLC0415
@@ -82,7 +82,7 @@ def main(argv: Sequence[str]) -> int:
     if arguments.n_jobs < 0:
         raise SpecError(f"--n-jobs {arguments.n_jobs}: expected 0 (all cores) or more")
     comparisons = [
-        _compared(back_end, arguments) for back_end in back_ends(arguments.only, arguments.binary)
+        _compared(back_end, arguments) for back_end in _back_ends(arguments.only, arguments.binary)
     ]
     if arguments.plot is not None:
         scatter(comparisons, arguments.plot)
@@ -96,7 +96,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _compared(
-    back_end: BackEnd, arguments: argparse.Namespace
+    back_end: _BackEnd, arguments: argparse.Namespace
 ) -> tuple[tuple[str, str], ModelReport]:
     """Return the names of the native model and a back end, and how far they agree."""
     from dse.cli.validate_cases import cases_of  # noqa: PLC0415
@@ -117,7 +117,7 @@ def _compared(
 
 
 @dataclasses.dataclass(frozen=True)
-class BackEnd:
+class _BackEnd:
     """A real Timeloop to compare with; its version is None when it is like none that dse knows."""
 
     name: str
@@ -125,7 +125,7 @@ class BackEnd:
     stats: Callable[[Architecture, Problem, Mapping], Stats]
 
 
-def back_ends(only: str | None, binary: str | None) -> list[BackEnd]:
+def _back_ends(only: str | None, binary: str | None) -> list[_BackEnd]:
     """Return the real back ends that are found, or the one that is asked for.
 
     Raises:
@@ -153,24 +153,24 @@ def back_ends(only: str | None, binary: str | None) -> list[BackEnd]:
     return found
 
 
-def _binary(given: str | None) -> BackEnd:
+def _binary(given: str | None) -> _BackEnd:
     from dse.tools import binaries  # noqa: PLC0415
     from dse.tools.model_run import ModelRunner  # noqa: PLC0415
 
     binary = binaries.find("timeloop-model", given)
     runner = ModelRunner(binary)
-    return BackEnd(
+    return _BackEnd(
         "timeloop-model",
         binaries.version(binary),
         lambda *case: runner.stats(runner.text(*case), case[1]),
     )
 
 
-def _pytimeloop() -> BackEnd:
+def _pytimeloop() -> _BackEnd:
     from dse.tools import pytimeloop  # noqa: PLC0415
 
     model = pytimeloop.PyTimeloop(pytimeloop.find())
-    return BackEnd("pytimeloop", pytimeloop.version(model), model.stats)
+    return _BackEnd("pytimeloop", pytimeloop.version(model), model.stats)
 
 
 def _progress(total: int) -> Callable[[int], None]:
@@ -183,7 +183,7 @@ def _progress(total: int) -> Callable[[int], None]:
 
 def _as_dict(report: ModelReport, names: tuple[str, str]) -> dict[str, object]:
     return {
-        "back_ends": list(names),
+        "_back_ends": list(names),
         "agrees": report.agrees,
         "mappings": len(report.outcomes),
         "rejected": report.rejected,

@@ -28,7 +28,7 @@ from dse.tools.process import Limits, ending, own_folder, run
 
 _LOG = logging.getLogger(__name__)
 GUIDE = "https://accelergy.mit.edu/infra_instructions.html"
-VARIABLE = "DSE_ACCELERGY"
+_VARIABLE = "DSE_ACCELERGY"
 _LIMITS = Limits(timeout_s=600.0, file_bytes=2**30)
 _SRAM = ("SRAM", "smartbuffer_SRAM", "smartbuffer", "storage")
 _REGISTERS = ("regfile", "register", "smartbuffer_RF")
@@ -63,10 +63,10 @@ def find() -> Accelergy:
     Raises:
         ToolError: there is none, or it does not run.
     """
-    named = os.environ.get(VARIABLE)
+    named = os.environ.get(_VARIABLE)
     found = shutil.which(named or "accelergy")
     if found is None:
-        where = f"{VARIABLE} names '{named}'" if named else f"not on PATH, and {VARIABLE} not set"
+        where = f"{_VARIABLE} names '{named}'" if named else f"not on PATH, and {_VARIABLE} not set"
         raise ToolError(f"accelergy is missing: {where}; how to install it: {GUIDE}")
     path = Path(found).absolute()
     return Accelergy(path, _version(path, path.stat().st_mtime_ns))

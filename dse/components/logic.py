@@ -99,14 +99,14 @@ def int_adder(bits: int, technology: Technology) -> LogicPrice:
     return _priced(_INT_ADDER, technology).times(_width(bits) / 32)
 
 
-def int_multiplier(bits: int, technology: Technology) -> LogicPrice:
+def _int_multiplier(bits: int, technology: Technology) -> LogicPrice:
     """Price of an integer multiplier of two words of ``bits``."""
     return _priced(_INT_MULTIPLIER, technology).times((_width(bits) / 32) ** 2)
 
 
 def int_mac(bits: int, technology: Technology) -> LogicPrice:
     """Price of an integer multiply-accumulate; the adder is as wide as the multiplier."""
-    return int_multiplier(bits, technology).plus(int_adder(bits, technology))
+    return _int_multiplier(bits, technology).plus(int_adder(bits, technology))
 
 
 def fp_adder(bits: int, technology: Technology) -> LogicPrice:
@@ -115,7 +115,7 @@ def fp_adder(bits: int, technology: Technology) -> LogicPrice:
     return _priced(rows, technology).times(bits / widest)
 
 
-def fp_multiplier(bits: int, technology: Technology) -> LogicPrice:
+def _fp_multiplier(bits: int, technology: Technology) -> LogicPrice:
     """Price of a floating-point multiplier of ``bits`` of exponent and mantissa."""
     rows, widest = (_FP32_MULTIPLIER, 32) if _width(bits) <= 32 else (_FP64_MULTIPLIER, 64)
     return _priced(rows, technology).times((bits / widest) ** 2)
@@ -128,7 +128,7 @@ def fp_mac(word_bits: int, technology: Technology) -> LogicPrice:
     whole, as the tables do.
     """
     bits = word_bits if word_bits in (32, 64) else _width(word_bits) - 1
-    return fp_multiplier(bits, technology).plus(fp_adder(bits, technology))
+    return _fp_multiplier(bits, technology).plus(fp_adder(bits, technology))
 
 
 def register(bits: int, technology: Technology) -> LogicPrice:

@@ -15,8 +15,8 @@ _SRAM = ("SRAM", "smartbuffer_SRAM")
 _REGISTERS = ("regfile", "register", "smartbuffer_RF")
 #: A point where the network fans out; it stores nothing and costs nothing.
 _NO_STORAGE = "dummy_storage"
-STORAGE_CLASSES = ("DRAM", *_SRAM, *_REGISTERS, _NO_STORAGE)
-COMPUTE_CLASSES = ("intmac", "fpmac")
+_STORAGE_CLASSES = ("DRAM", *_SRAM, *_REGISTERS, _NO_STORAGE)
+_COMPUTE_CLASSES = ("intmac", "fpmac")
 
 
 class TableChain(EnergyChain):
@@ -43,8 +43,8 @@ class TableChain(EnergyChain):
 
     def _compute(self, compute: Compute, technology: Technology | None) -> Compute:
         given = _required(technology)
-        if compute.kind not in COMPUTE_CLASSES:
-            message = unknown_name("class", compute.kind, COMPUTE_CLASSES)
+        if compute.kind not in _COMPUTE_CLASSES:
+            message = unknown_name("class", compute.kind, _COMPUTE_CLASSES)
             raise SpecError(f"compute '{compute.name}': {message}")
         mac = logic.int_mac if compute.kind == "intmac" else logic.fp_mac
         price = mac(compute.word_bits, given)
@@ -59,8 +59,8 @@ def _storage_price(level: StorageLevel, technology: Technology) -> tuple[AccessE
         return AccessEnergy(access_pj, access_pj, access_pj), 0.0
     if level.kind == _NO_STORAGE:
         return AccessEnergy(), 0.0
-    if level.kind not in STORAGE_CLASSES:
-        raise SpecError(unknown_name("class", level.kind, STORAGE_CLASSES))
+    if level.kind not in _STORAGE_CLASSES:
+        raise SpecError(unknown_name("class", level.kind, _STORAGE_CLASSES))
     if not level.size_words:
         raise SpecError("has no size, so it has no price")
     rows = -(-level.size_words // level.block_size)

@@ -27,7 +27,7 @@ from dse.space.search_space import SearchSpace
 from dse.space.variable import Values, Variable
 
 #: Frames of the largest space that is taken on.
-MOST_FRAMES = 20_000
+_MOST_FRAMES = 20_000
 #: Columns of a level's prices.
 READ, FILL, UPDATE, LEAK = range(4)
 
@@ -120,7 +120,7 @@ class Frame:
     def least_price(self, low: tuple[int, ...], high: tuple[int, ...]) -> Floats:
         """Return the least price ``(K,)`` of every column in a box; infinite: there is none."""
         return np.array(
-            [least(c.price_pj, low[c.size], high[c.size]) for c in self.columns], np.float64
+            [_least(c.price_pj, low[c.size], high[c.size]) for c in self.columns], np.float64
         )
 
     def least_area(
@@ -131,7 +131,7 @@ class Frame:
         for v, table in enumerate(self.tables):
             first = low[v] if low is not None else 0
             last = high[v] if high is not None else len(table.area_um2) - 1
-            total += least(table.area_um2, first, last)
+            total += _least(table.area_um2, first, last)
         # the template's sum adds up in another order
         return total * (1.0 - 1e-14)
 
@@ -174,10 +174,10 @@ class HardwareSpace:
         names = {size.variable.name for size in self.sizes}
         others = [v for v in space.free if v.name not in names]
         count = math.prod(v.count for v in others)
-        if count > MOST_FRAMES:
+        if count > _MOST_FRAMES:
             raise UnsolvableSpace(
                 f"{count:,} combinations of {', '.join(v.name for v in others)}, which are more "
-                f"than sizes of buffers; at most {MOST_FRAMES:,} can be gone through"
+                f"than sizes of buffers; at most {_MOST_FRAMES:,} can be gone through"
             )
         self._largest = {s.variable.name: s.variable.maximum for s in self.sizes}
         self._choices = [
@@ -361,7 +361,7 @@ def _priced(
     return _row(made), made.area_um2
 
 
-def least(column: Floats, low: int, high: int) -> float:
+def _least(column: Floats, low: int, high: int) -> float:
     """Return the least of entries ``low .. high`` (inclusive), NaN left out."""
     part = column[low : high + 1]
     value = float(part.min())

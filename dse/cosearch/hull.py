@@ -148,7 +148,7 @@ def mark_useful(p: LayerPoints, s: Supports, mode: int, limit: float, useful: Fl
 
 
 @compiled
-def lower_hulls(p: LayerPoints, hull: Ints, hull_first: Ints) -> None:
+def _lower_hulls(p: LayerPoints, hull: Ints, hull_first: Ints) -> None:
     """Find the points on each layer's lower hull.
 
     Args:
@@ -197,7 +197,7 @@ def joint_minimum(p: LayerPoints, mode: int) -> Joint | None:
     Points of infinite energy count as none.
     """
     hull, hull_first = np.empty(len(p.energy), np.int64), np.empty(len(p.first), np.int64)
-    lower_hulls(p, hull, hull_first)
+    _lower_hulls(p, hull, hull_first)
     if (np.diff(hull_first) == 0).any():
         return None
     hull = hull[: hull_first[-1]]

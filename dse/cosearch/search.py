@@ -31,7 +31,7 @@ _FEW = 60_000
 
 
 @dataclass(frozen=True)
-class SearchNode:
+class _SearchNode:
     """A group of frames (``low`` is None), or the box ``low .. high`` of sizes in one frame.
 
     ``pool`` holds the rows of a box that may matter, ``index`` those of a group (None: all).
@@ -45,7 +45,7 @@ class SearchNode:
 
 
 @dataclass(frozen=True)
-class Narrowed:
+class _Narrowed:
     """A node's bound, the rows that are left, and a choice of one per layer."""
 
     bound: float
@@ -84,7 +84,7 @@ class CoSearch:
         self.bound = 0.0
         self.finished = False
         self.nodes = 0
-        self._queue: list[tuple[float, int, SearchNode]] = []
+        self._queue: list[tuple[float, int, _SearchNode]] = []
         self._pushed = 0
         #: least bound of single hardware whose mappings are too many to compare one by one
         self._open = math.inf
@@ -104,7 +104,7 @@ class CoSearch:
         """Search; yields after every node, so that the caller may look, or stop."""
         frames = self._ordered_frames()
         if self.tables.closed_form and len(frames) > 1:
-            self._push(0.0, SearchNode(tuple(frames)))
+            self._push(0.0, _SearchNode(tuple(frames)))
         else:
             for frame in frames:
                 self._push(0.0, self._box(frame))
@@ -129,20 +129,20 @@ class CoSearch:
         pes = [self.hardware.frame(i).architecture.compute.instances for i in count]
         return sorted(count, key=lambda i: pes[i])
 
-    def _push(self, bound: float, node: SearchNode) -> None:
+    def _push(self, bound: float, node: _SearchNode) -> None:
         heapq.heappush(self._queue, (bound, self._pushed, node))
         self._pushed += 1
 
-    def _box(self, frame: int, index: tuple[Ints, ...] | None = None) -> SearchNode:
+    def _box(self, frame: int, index: tuple[Ints, ...] | None = None) -> _SearchNode:
         low, high = self._range()
-        return SearchNode((frame,), low, high, None, index)
+        return _SearchNode((frame,), low, high, None, index)
 
     def _range(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Return the smallest and the largest sizes."""
         high = tuple(size.variable.count - 1 for size in self.hardware.sizes)
         return tuple(0 for _ in high), high
 
-    def _visit_group(self, node: SearchNode) -> None:
+    def _visit_group(self, node: _SearchNode) -> None:
         frames = [self.hardware.frame(i) for i in node.frames]
         area = min(f.least_area() for f in frames) if self.goal.needs_area else 0.0
         if self.goal.excludes_from(area):
@@ -166,7 +166,7 @@ class CoSearch:
         index = found.pool.indices
         middle = len(node.frames) // 2
         for part in (node.frames[:middle], node.frames[middle:]):
-            child = self._box(part[0], index) if len(part) == 1 else SearchNode(part, index=index)
+            child = self._box(part[0], index) if len(part) == 1 else _SearchNode(part, index=index)
             self._push(found.bound, child)
 
     def _group_price(self, frames: Sequence[Frame], v: int) -> float:
@@ -178,7 +178,7 @@ class CoSearch:
         )
 
     def _try_group(
-        self, node: SearchNode, found: Narrowed, index: tuple[Ints, ...], *, whole: bool
+        self, node: _SearchNode, found: _Narrowed, index: tuple[Ints, ...], *, whole: bool
     ) -> None:
         """Settle a design of the group's last frame, the one with the most PEs, with these rows."""
         frame = self.hardware.frame(node.frames[-1])
@@ -188,7 +188,7 @@ class CoSearch:
             low, high = self._range()
             self._settler.explore(node.frames[-1], point, pool, (low, high) if whole else None)
 
-    def _narrow(self, pool: Pool, energy: Floats, area: float) -> Narrowed | None:
+    def _narrow(self, pool: Pool, energy: Floats, area: float) -> _Narrowed | None:
         """Bound a node, and drop rows that cannot be in anything better than the incumbent.
 
         None: the node holds nothing better.
@@ -209,13 +209,13 @@ class CoSearch:
             if (np.diff(pool.first) == 0).any():
                 return None
         if len(pool) > _FEW:
-            return Narrowed(bound, pool, self._rough(pool.points(self._settler.weight, energy)))
+            return _Narrowed(bound, pool, self._rough(pool.points(self._settler.weight, energy)))
         order = pool.order()
         pool, energy = pool.ordered(order), energy[order]
         joint = joint_minimum(pool.points(self._settler.weight, energy), self.goal.mode)
         assert joint is not None
         bound = max(bound, joint.value * factor)
-        return None if bound >= cutoff else Narrowed(bound, pool, joint)
+        return None if bound >= cutoff else _Narrowed(bound, pool, joint)
 
     def _rough(self, points: LayerPoints) -> Joint:
         """Return the best of the choices that the supports stand for."""
@@ -228,7 +228,7 @@ class CoSearch:
             found.append(Joint((x * y, x, y)[self.goal.mode], x, y, chosen))
         return min(found, key=lambda joint: joint.value)
 
-    def _visit_box(self, node: SearchNode, low: tuple[int, ...]) -> None:
+    def _visit_box(self, node: _SearchNode, low: tuple[int, ...]) -> None:
         number, high = node.frames[0], node.high
         frame = self.hardware.frame(number)
         area = frame.least_area(low, high) if self.goal.needs_area else 0.0
@@ -252,7 +252,7 @@ class CoSearch:
         self._split(replace(node, pool=found.pool, index=None), low, point, found)
 
     def _split(
-        self, node: SearchNode, low: tuple[int, ...], point: tuple[int, ...], found: Narrowed
+        self, node: _SearchNode, low: tuple[int, ...], point: tuple[int, ...], found: _Narrowed
     ) -> None:
         """Split a box where the price of what the choice needs rises most."""
         frame, high = self.hardware.frame(node.frames[0]), node.high

@@ -42,7 +42,7 @@ _CLOSE = 3000
 
 
 #: Smallest and largest sizes.
-Box = tuple[tuple[int, ...], tuple[int, ...]]
+_Box = tuple[tuple[int, ...], tuple[int, ...]]
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class Settler:
         """Whether it is certain that a hardware holds nothing better than the incumbent."""
         return (number, *point) in self._settled
 
-    def explore(self, number: int, point: tuple[int, ...], pool: Pool, whole: Box | None) -> None:
+    def explore(self, number: int, point: tuple[int, ...], pool: Pool, whole: _Box | None) -> None:
         """Find the best choice on one hardware, and take it when the exact model says better.
 
         When it is, hardware around it is tried with the same rows: a good incumbent early on
@@ -146,7 +146,7 @@ class Settler:
             return None
         return joint.value * self._goal.factor(self._area(frame, point)), joint
 
-    def _attempt(self, number: int, point: tuple[int, ...], pool: Pool, whole: Box | None) -> bool:
+    def _attempt(self, number: int, point: tuple[int, ...], pool: Pool, whole: _Box | None) -> bool:
         """Settle one hardware by the exact model; return whether it is the new incumbent."""
         key = (number, *point)
         inside = whole is not None and all(

@@ -22,7 +22,7 @@ COVARIANCES = ("full", "diagonal")
 
 
 @dataclass(frozen=True)
-class Rates:
+class _Rates:
     """Weights and learning rates for n numbers and a population of P.
 
     Attributes:
@@ -46,7 +46,7 @@ class Rates:
     chi: float
 
 
-def rates(n: int, population: int, covariance: str) -> Rates:
+def _rates(n: int, population: int, covariance: str) -> _Rates:
     """Return the tutorial's defaults (eq. 48 to 56), or SepCMA's for a diagonal covariance."""
     parents = population // 2
     diagonal = covariance == "diagonal"
@@ -67,7 +67,7 @@ def rates(n: int, population: int, covariance: str) -> Rates:
         c_c = (4 + mu_eff / n) / (n + 4 + 2 * mu_eff / n)
     d_sigma = 1 + 2 * max(0.0, math.sqrt((mu_eff - 1) / (n + 1)) - 1) + c_sigma
     chi = math.sqrt(n) * (1 - 1 / (4 * n) + 1 / (21 * n**2))
-    return Rates(weights, parents, mu_eff, c_1, c_mu, c_sigma, d_sigma, c_c, chi)
+    return _Rates(weights, parents, mu_eff, c_1, c_mu, c_sigma, d_sigma, c_c, chi)
 
 
 def _signed(raw: Floats, n: int, parents: int, mu_eff: float, c_1: float, c_mu: float) -> Floats:
@@ -105,7 +105,7 @@ class Strategies:
         high: float = 1.0,
     ) -> None:
         self._first, self._sigma0 = mean.copy(), sigma
-        self.rates = rates(mean.shape[1], population, covariance)
+        self.rates = _rates(mean.shape[1], population, covariance)
         self.population = population
         self._diagonal = covariance == "diagonal"
         self._low, self._high = low, high

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from dse.evolution.strategy import Strategies
 
 
-LEGALITIES = ("resample", "repair")
+_LEGALITIES = ("resample", "repair")
 #: A search that has become narrower than this begins again: no factor or order changes any more.
 _NARROW = 0.01
 
@@ -105,7 +105,7 @@ class CmaMapper(Mapper[CmaSettings]):
             ("search", ("mapping", "tiles")),
             ("covariance", COVARIANCES),
             ("tiles", TILES),
-            ("legality", LEGALITIES),
+            ("legality", _LEGALITIES),
         ):
             if getattr(s, name) not in choices:
                 raise SpecError(unknown_name(f"mapper.{name}", getattr(s, name), choices))

@@ -26,7 +26,7 @@ from dse.timeloop.yaml.io import load_files
 from dse.tools import binaries
 from dse.tools.process import Limits, ending, own_folder, run
 
-ALGORITHMS = ("random_pruned", "linear_pruned", "hybrid", "random", "exhaustive")
+_ALGORITHMS = ("random_pruned", "linear_pruned", "hybrid", "random", "exhaustive")
 #: What timeloop-mapper minimises for each objective: the part that a mapping can change.
 _METRICS = {"energy": "energy", "delay": "delay", "adp": "delay"}
 _MAP = "timeloop-mapper.map.yaml"
@@ -38,7 +38,7 @@ class TimeloopMapperSettings:
     """Settings of the Timeloop mapper."""
 
     binary: str | None = setting(None, "timeloop-mapper; null: $DSE_TIMELOOP_MAPPER, else PATH's")
-    algorithm: str = setting("random_pruned", "its search: " + " ".join(ALGORITHMS))
+    algorithm: str = setting("random_pruned", "its search: " + " ".join(_ALGORITHMS))
     victory_condition: int = setting(0, "stop after so many worse mappings in a row; 0 = never")
     invalid_limit: int = setting(100_000, "stop after so many invalid mappings in a row")
     timeout_s: float = setting(600.0, "seconds that one search may take")
@@ -64,8 +64,8 @@ class TimeloopMapper(Mapper[TimeloopMapperSettings]):
             dse.errors.ToolError: there is no binary.
         """
         super().__init__(evaluator, constraints, objective, settings)
-        if settings.algorithm not in ALGORITHMS:
-            raise SpecError(unknown_name("mapper.algorithm", settings.algorithm, ALGORITHMS))
+        if settings.algorithm not in _ALGORITHMS:
+            raise SpecError(unknown_name("mapper.algorithm", settings.algorithm, _ALGORITHMS))
         for name, low in (("victory_condition", 0), ("invalid_limit", 1)):
             if getattr(settings, name) < low:
                 raise SpecError(

@@ -70,7 +70,7 @@ def enumerate_valid(
     # a tiling has many orders: few tilings at a time, so that a batch stays small
     some = space.empty_batch(min(max(chunk, 2 * WIDTH), 4096))
     while at < end:
-        found, at = tile_into(
+        found, at = _tile_into(
             x, plan, block(*shape)[0], prices, digits, scratch, a.mapping_arrays(some),
             at, end, stride,
         )  # fmt: skip
@@ -82,7 +82,7 @@ def _ordered(space: Mapspace, tiled: MappingBatch, chunk: int) -> Iterator[Mappi
     if not len(tiled):
         return
     count = np.empty(len(tiled), np.float64)
-    count_orders(space.arrays, a.mapping_arrays(tiled), count)
+    _count_orders(space.arrays, a.mapping_arrays(tiled), count)
     before = np.concatenate([[0.0], np.cumsum(count)])
     total = int(before[-1])
     for first in range(0, total, chunk):
@@ -91,7 +91,7 @@ def _ordered(space: Mapspace, tiled: MappingBatch, chunk: int) -> Iterator[Mappi
         batch = tiled.take(index)
         if batch.permutation.shape[2] > 1:
             left = (number - before[index]).astype(np.int64)
-            order_each(space.arrays, a.mapping_arrays(batch), left)
+            _order_each(space.arrays, a.mapping_arrays(batch), left)
         yield batch
 
 
@@ -143,7 +143,7 @@ def _is_first_of_equals(space: SpaceArrays, m: MappingArrays, i: int) -> bool:
 
 
 @compiled
-def tile_into(
+def _tile_into(
     space: SpaceArrays, plan: Plan, x: Lanes, c: Prices, digits: Ints,
     scratch: MappingArrays, out: MappingArrays, start: int, stop: int, stride: int,
 ) -> tuple[int, int]:  # fmt: skip
@@ -179,7 +179,7 @@ def _loops(space: SpaceArrays, m: MappingArrays, s: int, b: int) -> int:
 
 
 @compiled
-def count_orders(space: SpaceArrays, m: MappingArrays, count: npt.NDArray[np.float64]) -> None:
+def _count_orders(space: SpaceArrays, m: MappingArrays, count: npt.NDArray[np.float64]) -> None:
     """Set ``count (B,)`` to the number of different loop orders of each tiling."""
     for b in range(count.shape[0]):
         orders = 1.0
@@ -190,7 +190,7 @@ def count_orders(space: SpaceArrays, m: MappingArrays, count: npt.NDArray[np.flo
 
 
 @compiled
-def order_each(space: SpaceArrays, m: MappingArrays, number: Ints) -> None:
+def _order_each(space: SpaceArrays, m: MappingArrays, number: Ints) -> None:
     """Give mapping b its order ``number[b]``: loops first, then those of one iteration."""
     for b in range(number.shape[0]):
         left = number[b]

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 #: Up to this many factorisations a dimension is tabulated, not unranked on the fly.
-TABLE_LIMIT = 1 << 16
+_TABLE_LIMIT = 1 << 16
 
 
 @lru_cache(maxsize=4096)
@@ -135,7 +135,7 @@ def factorizations(bound: int, caps: tuple[int, ...], fixed: tuple[int, ...]) ->
         np.array(before, np.float64),
         np.empty((0, slots), np.int32),
     )
-    if 0 < count <= TABLE_LIMIT:
+    if 0 < count <= _TABLE_LIMIT:
         object.__setattr__(result, "table", _tabulate(result))
     return result
 

@@ -29,7 +29,7 @@ from dse.mapspace.space import Mapspace
     REDRAW,  # dimension: all its factors are drawn anew
 ) = range(9)
 KINDS = ("factor", "spread", "whole", "exchange", "swap", "insert", "axis", "keep", "redraw")
-COLUMNS = 6
+_COLUMNS = 6
 
 _MoveRow = tuple[int, ...]
 
@@ -87,7 +87,7 @@ def _table(
                     rows.append((INSERT, s, p, q))
     rows += [(AXIS, s, d) for s, d in axes]
     rows += [(KEEP, s, t) for s, t in keeps]
-    table = np.zeros((len(rows), COLUMNS), np.int64)
+    table = np.zeros((len(rows), _COLUMNS), np.int64)
     for i, row in enumerate(sorted(rows, key=lambda r: r[0])):
         table[i, : len(row)] = row
     first = np.searchsorted(table[:, 0], np.arange(len(KINDS) + 1)).astype(np.int64)

@@ -33,7 +33,7 @@ def random_neighbors(space: Mapspace, mappings: MappingBatch, seed: int) -> Mapp
     result = space.empty_batch(len(mappings))
     for name in ("temporal", "spatial", "permutation", "spatial_permutation", "split", "keep"):
         getattr(result, name)[...] = getattr(mappings, name)
-    step_all(
+    _step_all(
         space.arrays,
         a.mapping_arrays(result),
         np.uint64(seed & 0xFFFFFFFFFFFFFFFF),
@@ -188,7 +188,9 @@ def _flip_keep(space: SpaceArrays, m: MappingArrays, b: int, seed: int) -> None:
 
 
 @compiled
-def step_all(space: SpaceArrays, m: MappingArrays, seed: int, kinds: npt.NDArray[np.int64]) -> None:
+def _step_all(
+    space: SpaceArrays, m: MappingArrays, seed: int, kinds: npt.NDArray[np.int64]
+) -> None:
     """Take one random step from every mapping, in place."""
     if kinds.shape[0] == 0:
         return
@@ -240,7 +242,7 @@ def round_factors(
     )
     for d in range(len(space.slots)):
         if space.slots[d]:
-            round_dimension(space.arrays, _rounding_lattice(space, d), d, *values,
+            _round_dimension(space.arrays, _rounding_lattice(space, d), d, *values,
                             a.mapping_arrays(result))  # fmt: skip
     return result
 
@@ -256,7 +258,7 @@ def _rounding_lattice(space: Mapspace, d: int) -> _Lattice:
 
 
 @compiled
-def round_dimension(
+def _round_dimension(
     space: SpaceArrays,
     lattice: _Lattice,
     d: int,

@@ -63,7 +63,7 @@ def _sample(space: Mapspace, count: int, seed: int, max_draws: int, *, valid_onl
     levels, dimensions, _ = batch.temporal.shape
     lanes, prices, _ = block(levels, dimensions, *space.problem.projection.shape[:2])
     load_hardware(prices, hardware_arrays(space.architecture), np.zeros(1, np.int32), 0, 1)
-    found, drawn = fill_sample(
+    found, drawn = _fill_sample(
         space.arrays,
         make_plan(space.problem, space.arrays.keep != 0, a.HEAD),
         lanes,
@@ -217,7 +217,7 @@ def within_fanout(space: SpaceArrays, x: Lanes) -> None:
 
 
 @compiled
-def fill_sample(
+def _fill_sample(
     space: SpaceArrays, plan: Plan, x: Lanes, c: Prices, block: MappingArrays, out: MappingArrays,
     index: npt.NDArray[np.int64], seed: int, max_draws: int, valid_only: bool,
 ) -> tuple[int, int]:  # fmt: skip

@@ -67,7 +67,7 @@ def _exchange(
 
 
 @inner
-def redraw(space: SpaceArrays, m: MappingArrays, i: int, d: int, u: float) -> None:
+def _redraw(space: SpaceArrays, m: MappingArrays, i: int, d: int, u: float) -> None:
     """Give dimension d the factorisation number ``floor(u * count)``."""
     left = np.floor(u * space.ways[d])
     node = space.node_start[d]
@@ -132,7 +132,7 @@ def take_step(
         m.keep[p, q, i] = not m.keep[p, q, i]
         return True
     if kind == REDRAW:
-        redraw(space, m, i, p, uniform(seed, 0, 35))
+        _redraw(space, m, i, p, uniform(seed, 0, 35))
         return True
     return False
 

@@ -49,11 +49,11 @@ def price_list(architectures: Sequence[Architecture]) -> PriceList:
 def _list(architecture: Architecture) -> list[list[float]]:
     networks = [level.network for level in architecture.levels]
     latency = float(sum(n.fill_latency_cycles + n.drain_latency_cycles for n in networks))
-    rows = [level_row(level) for level in architecture.levels]
-    return [*rows, compute_row(architecture.compute, latency)]
+    rows = [_level_row(level) for level in architecture.levels]
+    return [*rows, _compute_row(architecture.compute, latency)]
 
 
-def level_row(level: StorageLevel) -> list[float]:
+def _level_row(level: StorageLevel) -> list[float]:
     """Return the row of a priced level."""
     energy = level.energy
     return [
@@ -71,7 +71,7 @@ def level_row(level: StorageLevel) -> list[float]:
     ]
 
 
-def compute_row(compute: Compute, latency: float) -> list[float]:
+def _compute_row(compute: Compute, latency: float) -> list[float]:
     """Return the row of the priced compute."""
     row = [0.0] * COLUMNS
     row[MAC], row[LATENCY] = compute.energy_pj, latency

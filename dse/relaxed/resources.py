@@ -12,7 +12,7 @@ from dse.domain.expression import Expression
 from dse.space.template import ArchTemplate
 
 #: Values of variables by name: numbers, or equally long arrays.
-Named = Mapping[str, Any]
+_Named = Mapping[str, Any]
 
 #: What a resource is of: the words, or the children along an axis, of a level.
 WORDS, ALONG_X, ALONG_Y = "words", "x", "y"
@@ -39,11 +39,11 @@ class Resource:
         """The variables that it depends on."""
         return self.total.names | self.per.names
 
-    def amount(self, values: Named) -> Any:  # noqa: ANN401 - a number or an array
+    def amount(self, values: _Named) -> Any:  # noqa: ANN401 - a number or an array
         """Return how much there is, exactly, for whole values."""
         return np.floor(self.total.array(values) / self.per.array(values))
 
-    def relaxed(self, values: Named) -> Any:  # noqa: ANN401
+    def relaxed(self, values: _Named) -> Any:  # noqa: ANN401
         """Return how much there is for real values, without rounding."""
         return self.total.relaxed(values) / self.per.relaxed(values)
 

@@ -86,7 +86,7 @@ class Sizing:
         self.fixed = dict(fixed or {})
         self.resources = resources_of(template)
         used = {name for r in self.resources for name in r.names}
-        tied = constraint_names(template)
+        tied = _constraint_names(template)
         free = [v for v in template.variables if v.name not in self.fixed]
         self.inferred: tuple[Variable, ...] = tuple(
             v for v in free if v.name in used and v.name not in tied and not v.choices
@@ -191,7 +191,7 @@ class Sizing:
         return tuple(sorted(told, key=lambda name: sum(name in r.names for r in self.resources)))
 
 
-def constraint_names(template: ArchTemplate) -> frozenset[str]:
+def _constraint_names(template: ArchTemplate) -> frozenset[str]:
     """Return the variables that a template's mapspace depends on."""
     found: set[str] = set()
     names = {v.name for v in template.variables}

@@ -27,7 +27,7 @@ def names(kind: str) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Networks:
+class _Networks:
     """Several workload files as one, put together when read."""
 
     name: str
@@ -52,7 +52,7 @@ def find_workload(name: str) -> Source:
     parts = name.split("+")
     if len(parts) == 1 or Path(name).expanduser().is_file():
         return find("workload", name)
-    return Networks(name, tuple(find("workload", part) for part in parts))
+    return _Networks(name, tuple(find("workload", part) for part in parts))
 
 
 def find(kind: str, name: str) -> Path | Traversable:

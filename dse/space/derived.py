@@ -11,7 +11,7 @@ from dse.domain.expression import Expression
 from dse.space.rules import Relation
 from dse.space.schema import TemplateSpec
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 
 def without_derived(spec: TemplateSpec) -> TemplateSpec:
@@ -25,7 +25,7 @@ def without_derived(spec: TemplateSpec) -> TemplateSpec:
     return _inlined(spec, definitions) if definitions else spec
 
 
-def _inlined(value: T, definitions: Mapping[str, Expression]) -> T:
+def _inlined(value: _T, definitions: Mapping[str, Expression]) -> _T:
     """Return the value with all arithmetic in it inlined."""
     result: Any = value
     if isinstance(value, Expression):

@@ -16,7 +16,7 @@ from dse.timeloop.yaml.io import load_files, load_texts
 
 #: Most elements below one instance of a level. Transfers between neighbours are found by listing
 #: the elements; this bounds memory to about 1 GB. No accelerator comes near.
-MOST_ELEMENTS = 2**24
+_MOST_ELEMENTS = 2**24
 
 
 @dataclass(frozen=True)
@@ -73,10 +73,10 @@ def _evaluate(spec: TimeloopInput, fault: Fault | None) -> Evaluation:
 def _check_size(spec: TimeloopInput, mapping: Mapping) -> None:
     for level, factors in zip(spec.architecture.levels, mapping.spatial.tolist(), strict=True):
         elements = math.prod(factors)
-        if elements > MOST_ELEMENTS:
+        if elements > _MOST_ELEMENTS:
             raise SpecError(
                 f"{spec.source}: mapping: level '{level.name}' spreads over {elements} elements, "
-                f"expected at most {MOST_ELEMENTS}"
+                f"expected at most {_MOST_ELEMENTS}"
             )
 
 

@@ -92,7 +92,7 @@ def computes_as(stats: Callable[[Architecture, Problem, Mapping], Stats]) -> str
     return None
 
 
-def described(tool: str, given: str | None = None) -> tuple[Path | None, str]:
+def _described(tool: str, given: str | None = None) -> tuple[Path | None, str]:
     """Return path and one line about a binary, for people; never raises for a missing tool."""
     try:
         path = find(tool, given)

@@ -25,8 +25,8 @@ from dse.tools.stats_file import parse_stats
 INPUT = "input.yaml"
 #: Folders of failed runs that are kept; a run that goes on after failures must not fill the disk.
 MOST_KEPT = 20
-STATS = "timeloop-model.stats.txt"
-MAP_XML = "timeloop-model.map+stats.xml"
+_STATS = "timeloop-model.stats.txt"
+_MAP_XML = "timeloop-model.map+stats.xml"
 #: Without it, today's Timeloop leaves levels out of its files.
 ENVIRONMENT = {"TIMELOOP_HIDE_INCONSEQUENTIAL_STATS": "0"}
 DEFAULT_LIMITS = Limits(timeout_s=60.0, memory_bytes=4 * 2**30, file_bytes=2**28)
@@ -88,8 +88,8 @@ def read_run(folder: Path, finished: FinishedProcess, problem: Problem) -> Stats
     if finished.returncode != 0:
         raise finished.failure(f"timeloop-model {ending(finished.returncode)}")
     try:
-        printed = parse_stats((folder / STATS).read_text(encoding="utf-8"))
-        exact = parse_map_xml((folder / MAP_XML).read_text(encoding="utf-8"), problem.tensors)
+        printed = parse_stats((folder / _STATS).read_text(encoding="utf-8"))
+        exact = parse_map_xml((folder / _MAP_XML).read_text(encoding="utf-8"), problem.tensors)
         if exact.computes != problem.macs:
             raise ToolError(f"they are of {exact.computes} operations, expected {problem.macs}")
         return joined(printed, exact)

@@ -21,7 +21,7 @@ from typing import IO
 
 from dse.errors import ToolError
 
-OUTPUT = "output.txt"
+_OUTPUT = "output.txt"
 _SHOWN_LINES = 12
 _SHOWN_CHARACTERS = 1500
 
@@ -115,7 +115,7 @@ def run(
     """
     extra = dict(environment or {})
     shown = shown_command(command, folder, extra)
-    with (folder / OUTPUT).open("wb") as output:
+    with (folder / _OUTPUT).open("wb") as output:
         try:
             process = subprocess.Popen(  # noqa: S603 - the user's own tool, no shell
                 list(command),
@@ -136,7 +136,7 @@ def run(
     finally:
         if process.returncode is None:
             kill(process)
-    with (folder / OUTPUT).open("rb") as written:
+    with (folder / _OUTPUT).open("rb") as written:
         printed = tail(written)
     if not ended:
         name = Path(command[0]).name

@@ -45,7 +45,7 @@ _NUMBERS = ("factors", "permutation", "split")
 _MOST_KEPT = 128
 
 
-class Model:
+class _Model:
     """Timeloop's model, with the parsed forms of the last hardware and problem.
 
     To read a text takes Timeloop 8 ms per KB, because it searches it for a hundred outdated keys;
@@ -161,7 +161,7 @@ def _serve(questions: TextIO, answers: TextIO) -> None:
 
     try:
         bindings = importlib.import_module("bindings")
-        model = Model(bindings)
+        model = _Model(bindings)
         bindings.model.Engine.pretty_print_stats  # noqa: B018 - other modules have this name too
     except (ImportError, AttributeError) as error:
         say({"missing": f"{type(error).__name__}: {error}"})
@@ -183,7 +183,7 @@ def _empty(file: TextIO) -> None:
 
 def _once(path: str) -> None:
     text = Path(path).read_text(encoding="utf-8")
-    json.dump(Model(importlib.import_module("bindings")).answer_file(text), sys.stdout, indent=1)
+    json.dump(_Model(importlib.import_module("bindings")).answer_file(text), sys.stdout, indent=1)
 
 
 if __name__ == "__main__":

@@ -20,9 +20,9 @@ from dse.model.stats import Stats, TensorStats
 from dse.space.search_space import SearchSpace
 
 #: Relative difference up to which two numbers are the same: the noise of the last digits.
-EQUAL = 1e-9
+_EQUAL = 1e-9
 #: What is compared, with its unit.
-METRICS = {
+_METRICS = {
     "cycles": "cycles",
     "energy": "pJ",
     "accesses": "words",
@@ -186,15 +186,15 @@ def compare(
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-    return summarised(outcomes)
+    return _summarised(outcomes)
 
 
-def summarised(outcomes: Sequence[Outcome]) -> ModelReport:
+def _summarised(outcomes: Sequence[Outcome]) -> ModelReport:
     """Return the report on outcomes."""
     both = [o for o in outcomes if o.native is not None and o.timeloop is not None]
     rows: tuple[MetricErrors, ...] = ()
     if both:
-        rows = tuple(_row(metric, np.array([o.error(metric) for o in both])) for metric in METRICS)
+        rows = tuple(_row(metric, np.array([o.error(metric) for o in both])) for metric in _METRICS)
     return ModelReport(
         outcomes=tuple(outcomes),
         rows=rows,
@@ -263,7 +263,7 @@ def _differences(native: Stats, timeloop: Stats) -> Iterator[str]:
             theirs = other.tensors[tensor]
             for item in fields(TensorStats):
                 a, b = getattr(mine, item.name), getattr(theirs, item.name)
-                if abs(a - b) > EQUAL * max(abs(a), abs(b)):
+                if abs(a - b) > _EQUAL * max(abs(a), abs(b)):
                     yield f"{name}.{tensor}.{item.name}: {a:g} and {b:g}"
 
 
@@ -275,7 +275,7 @@ def _row(metric: str, errors: npt.NDArray[np.float64]) -> MetricErrors:
         largest=float(errors.max()),
         within_1e_4=float((errors <= 1e-4).mean()),
         within_1e_2=float((errors <= 1e-2).mean()),
-        equal=float((errors <= EQUAL).mean()),
+        equal=float((errors <= _EQUAL).mean()),
     )
 
 
@@ -335,7 +335,7 @@ def scatter(comparisons: Sequence[tuple[tuple[str, str], ModelReport]], path: Pa
         if ends:
             axes.plot([min(ends), max(ends)], [min(ends), max(ends)], color="0.6", zorder=0)
             axes.legend(loc="upper left", fontsize="small")
-        axes.set(xscale="log", yscale="log", title=f"{metric} ({METRICS[metric]})")
+        axes.set(xscale="log", yscale="log", title=f"{metric} ({_METRICS[metric]})")
         axes.set(xlabel="a real Timeloop", ylabel="native")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -23,9 +23,9 @@ from dse.relaxed.twin import Twin
 from dse.space.search_space import SearchSpace
 
 #: What is compared, with its unit.
-METRICS = {"cycles": "cycles", "energy_pj": "pJ", "edp": "pJ x cycle"}
+_METRICS = {"cycles": "cycles", "energy_pj": "pJ", "edp": "pJ x cycle"}
 #: What the paper says of its own model: the share of mappings within 1 %, and the mean error.
-PAPER_WITHIN, PAPER_MEAN = 0.983, 0.0018
+_PAPER_WITHIN, _PAPER_MEAN = 0.983, 0.0018
 _BATCH = 32
 _MOST_DRAWS = 100_000
 
@@ -66,10 +66,10 @@ class TwinReport:
     def agrees(self) -> bool:
         """Whether the EDP is as close as the paper's model is to Timeloop, in both figures."""
         row = next(r for r in self.rows if r.kind == "all" and r.metric == "edp")
-        return row.mean <= PAPER_MEAN and row.within_1_percent >= PAPER_WITHIN
+        return row.mean <= _PAPER_MEAN and row.within_1_percent >= _PAPER_WITHIN
 
 
-def kind_of(problem: Problem) -> str:
+def _kind_of(problem: Problem) -> str:
     """Return what kind of layer a problem is: matrix product, or convolution by its filter."""
     bounds, shape = problem.bounds, problem.shape.name
     if "P" not in bounds or not {"R", "S"} <= bounds.keys():
@@ -148,9 +148,9 @@ def _sample(
     cost = twin.cost(points, price_list([architecture]), gradient=False)
     return TwinSample(
         layer.name,
-        kind_of(layer.problem),
-        {name: getattr(cost, name) for name in METRICS},
-        {name: getattr(told, name)[kept] for name in METRICS},
+        _kind_of(layer.problem),
+        {name: getattr(cost, name) for name in _METRICS},
+        {name: getattr(told, name)[kept] for name in _METRICS},
     )
 
 
@@ -159,7 +159,7 @@ def _rows(samples: Sequence[TwinSample]) -> list[KindErrors]:
     rows = []
     for kind in [*kinds, "all"]:
         chosen = [s for s in samples if kind in (s.kind, "all")]
-        for metric in METRICS:
+        for metric in _METRICS:
             twin = np.concatenate([s.twin[metric] for s in chosen])
             exact = np.concatenate([s.exact[metric] for s in chosen])
             errors = np.abs(twin / exact - 1.0)
@@ -194,8 +194,8 @@ def report_text(report: TwinReport) -> str:
     verdict = "as close as DOSA's model or closer" if report.agrees else "FURTHER THAN DOSA'S MODEL"
     lines += [
         "",
-        f"verdict: {verdict} (the paper: mean error {100 * PAPER_MEAN:.2f} %, "
-        f"{100 * PAPER_WITHIN:.1f} % of mappings within 1 %)",
+        f"verdict: {verdict} (the paper: mean error {100 * _PAPER_MEAN:.2f} %, "
+        f"{100 * _PAPER_WITHIN:.1f} % of mappings within 1 %)",
     ]
     return "\n".join(lines) + "\n"
 
@@ -221,7 +221,7 @@ def scatter(report: TwinReport, path: Path) -> None:
             axes.scatter(x, y, s=6, alpha=0.5, label=kind)
         ends = axes.get_xlim()
         axes.plot(ends, ends, color="0.6", linewidth=1, zorder=0)
-        axes.set(xscale="log", yscale="log", title=f"{metric} ({METRICS[metric]})")
+        axes.set(xscale="log", yscale="log", title=f"{metric} ({_METRICS[metric]})")
         axes.set(xlabel="exact", ylabel="differentiable")
     panels[0].legend(fontsize=7)
     for kind in kinds:

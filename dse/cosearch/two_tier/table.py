@@ -141,7 +141,7 @@ class TwoTierTable(LayerTable):
 
     def rows(self, frame: Frame, index: Ints | None) -> LayerRows:
         """See :meth:`dse.cosearch.layer_table.LayerTable.rows`."""
-        machine = machine_of([frame])
+        machine = _machine_of([frame])
         given, pairs = self._all(index), _LARGEST
         numbers = given
         if self._every_pair(frame):
@@ -213,10 +213,10 @@ class TwoTierTable(LayerTable):
         There is one column per size variable, whose price is that of :func:`group_prices`.
         """
         given = self._all(index)
-        machine = machine_of(frames, per_word=True)
+        machine = _machine_of(frames, per_word=True)
         cycles, blocks, need = self.cost(machine, given, _LARGEST, grouped=True)
         blocks[:, :, LEAK] = 0.0
-        prices = np.min([per_word(f) for f in frames], axis=0)
+        prices = np.min([_per_word(f) for f in frames], axis=0)
         base = blocks.reshape(len(given), -1) @ prices.reshape(-1)
         base += self._problem.macs * min(f.architecture.compute.energy_pj for f in frames)
         accesses = np.stack(
@@ -241,7 +241,7 @@ class TwoTierTable(LayerTable):
 
     def _mappings(self, frame: Frame, number: int, *, every: bool = False) -> list[Mapping]:
         """Return the mapping with the largest spatial factors, or those with all of them."""
-        machine = machine_of([frame])
+        machine = _machine_of([frame])
         wide = len(self._divisors[1])
         pair: tuple[int, ...] | None = None
         if self._every_pair(frame):
@@ -288,7 +288,7 @@ class TwoTierTable(LayerTable):
         return np.array([first, second, *inner], np.int64)
 
 
-def machine_of(frames: Sequence[Frame], *, per_word: bool = False) -> row_kernel.Machine:
+def _machine_of(frames: Sequence[Frame], *, per_word: bool = False) -> row_kernel.Machine:
     """Return what the best of these frames lets mappings do."""
     parts = [f.architecture for f in frames]
 
@@ -305,7 +305,7 @@ def machine_of(frames: Sequence[Frame], *, per_word: bool = False) -> row_kernel
     )
 
 
-def per_word(frame: Frame) -> Floats:
+def _per_word(frame: Frame) -> Floats:
     """Return ``(L, 4)`` prices per word and cycle of the levels of fixed size."""
     blocks = np.array([level.block_size for level in frame.architecture.levels], np.float64)
     prices = frame.prices / blocks[:, None]

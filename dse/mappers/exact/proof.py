@@ -26,10 +26,10 @@ from dse.model import arrays as a
 from dse.numeric import Flags, Floats
 
 #: Keep/bypass patterns beyond which no bound is looked for.
-MOST_PATTERNS = 4096
+_MOST_PATTERNS = 4096
 #: Labels per stage of the dive that looks for something better than what the heuristics found,
 #: and the samples that it may take where it finds bounds only.
-BEAM, DIVE_SAMPLES = 2000, 16
+_BEAM, _DIVE_SAMPLES = 2000, 16
 #: Most points confirmed at a time.
 _BATCH = 256
 _ASSUMED = "perfect factors, the mapspace's constraints, the native model of timeloop {}"
@@ -44,7 +44,7 @@ class MappingFront:
     mappings: MappingBatch | None
 
 
-def patterns(space: Mapspace) -> list[Flags]:
+def _patterns(space: Mapspace) -> list[Flags]:
     """Return all keep/bypass patterns ``(L, T)`` of a mapspace.
 
     Raises:
@@ -52,8 +52,8 @@ def patterns(space: Mapspace) -> list[Flags]:
     """
     keep = space.arrays.keep
     free = np.argwhere(keep == 2)
-    if 1 << len(free) > MOST_PATTERNS:
-        raise TooLargeError(f"2^{len(free)} keep/bypass patterns, at most {MOST_PATTERNS}")
+    if 1 << len(free) > _MOST_PATTERNS:
+        raise TooLargeError(f"2^{len(free)} keep/bypass patterns, at most {_MOST_PATTERNS}")
     result = []
     for bits in product((True, False), repeat=len(free)):
         pattern = keep != 0
@@ -64,7 +64,7 @@ def patterns(space: Mapspace) -> list[Flags]:
     return result
 
 
-def goal_of(kind: int, layout: Layout, limit: float, points: tuple[Floats, Floats]) -> Goal:
+def _goal_of(kind: int, layout: Layout, limit: float, points: tuple[Floats, Floats]) -> Goal:
     """Build the goal of a search that knows a value to undercut."""
     t = layout.tables
     least = t.macs * t.mac_pj + float(layout.stages[0].later[0])
@@ -170,11 +170,11 @@ class _Proof:
         return Layout(self.space, self.architecture, keep, self.version, only_cycles=only_cycles)
 
     def _goal(self, layout: Layout, limit: float) -> Goal:
-        return goal_of(KINDS[self.kind], layout, limit, (np.zeros(0), np.zeros(0)))
+        return _goal_of(KINDS[self.kind], layout, limit, (np.zeros(0), np.zeros(0)))
 
     def _by_promise(self) -> list[tuple[float, Flags]]:
         """Patterns with a bound of each, by these."""
-        all_ = patterns(self.space)
+        all_ = _patterns(self.space)
         if len(all_) == 1:
             return [(-math.inf, all_[0])]
         found: list[tuple[float, Flags]] = []
@@ -198,7 +198,7 @@ class _Proof:
         dive = None
         if self.kind != "front":
             known = min(self.best, self.reached)
-            dive = self._search(layout, known, lambda _, __: None, BEAM)
+            dive = self._search(layout, known, lambda _, __: None, _BEAM)
             if dive.complete:
                 self._settle(dive, self.samples)
                 progress(len(layout.stages), self.bound)
@@ -209,7 +209,7 @@ class _Proof:
         self._settle(found, self.samples)
         if dive is not None and self.reached < self.best:
             # the search was stopped, or left out what is within the gap
-            self._settle(dive, min(self.samples, DIVE_SAMPLES), proves=False)
+            self._settle(dive, min(self.samples, _DIVE_SAMPLES), proves=False)
 
     def _search(
         self, layout: Layout, limit: float, progress: OnStage, beam: int | None = None
@@ -225,16 +225,16 @@ class _Proof:
     def _learn(self, dive: Found) -> None:
         """Take over what a dive has found: real points as they are, bounds once they are priced."""
         real = ~dive.loose if dive.layout.tables.exact else dive.loose & False
-        value = values(self.kind, dive.cycles, dive.energy)
+        value = _values(self.kind, dive.cycles, dive.energy)
         # a little above, or the search would take its own find for known
         least = float(value[real].min(initial=math.inf)) * (1.0 + OPTIMAL_WITHIN)
         self.reached = min(self.reached, least)
         if (value[~real] < self.reached).any():
-            self._settle(dive, min(self.samples // 2, DIVE_SAMPLES), proves=False)
+            self._settle(dive, min(self.samples // 2, _DIVE_SAMPLES), proves=False)
 
     def _settle(self, found: Found, samples: int, *, proves: bool = True) -> None:
         """Price the points that may beat what is known: the best real one, then by their bounds."""
-        value = values(self.kind, found.cycles, found.energy)
+        value = _values(self.kind, found.cycles, found.energy)
         order = np.lexsort((found.loose, value))
         real = order[~found.loose[order]][:1]
         if self._promises(value[real]):
@@ -291,11 +291,11 @@ def layer_front(
     evaluator = NativeEvaluator(version)
     cycles, energy = np.zeros(0), np.zeros(0)
     kept: MappingBatch | None = None
-    for keep in patterns(space):
+    for keep in _patterns(space):
         layout = Layout(space, architecture, keep, a.version_number(version))
         if not layout.tables.exact:
             raise TooLargeError("a front needs a space whose rules are all represented")
-        goal = goal_of(FRONT, layout, math.inf, (cycles, energy))
+        goal = _goal_of(FRONT, layout, math.inf, (cycles, energy))
         found = search(layout, goal, threads, lambda tried: tried > nodes, lambda _, __: None)
         if not found.complete:
             raise TooLargeError(f"more than {nodes} partial mappings")
@@ -320,7 +320,7 @@ def _pareto(cycles: Floats, energy: Floats) -> npt.NDArray[np.intp]:
     return order[first]
 
 
-def values(kind: str, cycles: Floats, energy: Floats) -> Floats:
+def _values(kind: str, cycles: Floats, energy: Floats) -> Floats:
     """Objective of points."""
     number = KINDS[kind]
     if number in (EDP, FRONT):

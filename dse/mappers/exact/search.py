@@ -67,7 +67,7 @@ class Found:
 
 
 #: Is told the nodes so far; says whether to give up.
-Stop = Callable[[int], bool]
+_Stop = Callable[[int], bool]
 #: What a task brings: labels, the least bound dropped, counts.
 _Part = tuple[list[Labels], float, Ints]
 #: Is told how many stages are done, and the bound so far.
@@ -78,7 +78,7 @@ def search(
     layout: Layout,
     goal: Goal,
     threads: int,
-    stop: Stop,
+    stop: _Stop,
     progress: OnStage,
     beam: int | None = None,
 ) -> Found:
@@ -166,7 +166,7 @@ def _run(
     stage: Stage,
     labels: Labels,
     pool: ThreadPoolExecutor,
-    stop: Stop,
+    stop: _Stop,
     tried: int,
 ) -> tuple[Labels, float, int, bool]:
     """Run one stage; return its labels, the least bound dropped, and whether it was finished."""

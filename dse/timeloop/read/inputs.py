@@ -25,7 +25,7 @@ from dse.timeloop.yaml.io import load_files, load_texts
 from dse.timeloop.yaml.nodes import Entry
 
 #: The versions of Timeloop that the reader knows; ``dosa`` reads files as 3.0.3 does.
-VERSIONS = ("4cf6d4c", "3.0.3", "dosa")
+_VERSIONS = ("4cf6d4c", "3.0.3", "dosa")
 
 _KEYS = frozenset(
     {
@@ -132,8 +132,8 @@ def read_entry(root: Entry, timeloop_version: str) -> tuple[TimeloopInput, Fault
 
 def check_version(timeloop_version: str) -> None:
     """Raise SpecError for a version that is not known."""
-    if timeloop_version not in VERSIONS:
-        raise SpecError(unknown_name("timeloop_version", timeloop_version, VERSIONS))
+    if timeloop_version not in _VERSIONS:
+        raise SpecError(unknown_name("timeloop_version", timeloop_version, _VERSIONS))
 
 
 def _check_keys(root: Entry) -> None:

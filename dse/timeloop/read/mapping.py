@@ -52,7 +52,7 @@ def read_mapping(
     return reader.mapping()
 
 
-def parse_factors(entry: Entry, problem: Problem) -> dict[str, int]:
+def _parse_factors(entry: Entry, problem: Problem) -> dict[str, int]:
     """Return the factors that a ``factors`` string names; 0 means the whole bound."""
     text = entry.text("expected a string such as 'P=4 Q=2'").partition("#")[0]
     factors = {}
@@ -70,7 +70,7 @@ def parse_factors(entry: Entry, problem: Problem) -> dict[str, int]:
     return factors
 
 
-def parse_permutation(entry: Entry, problem: Problem) -> list[int]:
+def _parse_permutation(entry: Entry, problem: Problem) -> list[int]:
     """Return dimension indices, innermost first; the unlisted ones follow in problem order."""
     order: list[int] = []
     for name in "".join(entry.text("expected a string such as 'RSPQCKN'").split()):
@@ -158,11 +158,11 @@ class _Reader:
 
     def _apply_loops(self, directive: Entry, level: int, *, spatial: bool) -> None:
         factors_entry = directive.get("factors")
-        factors = parse_factors(factors_entry, self.problem) if factors_entry is not None else {}
+        factors = _parse_factors(factors_entry, self.problem) if factors_entry is not None else {}
         row = [factors.get(d, 1) for d in self.problem.dimensions]
         permutation = directive.get("permutation")
         order = (
-            parse_permutation(permutation, self.problem)
+            _parse_permutation(permutation, self.problem)
             if permutation is not None
             else list(range(len(row)))
         )

@@ -51,7 +51,7 @@ def read_constraints(
     return found
 
 
-def merged(first: Constraints, second: Constraints) -> dict[str, LevelConstraint]:
+def _merged(first: Constraints, second: Constraints) -> dict[str, LevelConstraint]:
     """Return both; where both speak of a level, the second replaces the first."""
     return {**first, **second}
 

@@ -14,7 +14,7 @@ _M, _N, _K = (Term("M"),), (Term("N"),), (Term("K"),)
 
 #: Shapes by the names of Timeloop's own shape files, and the project's own beside them. Timeloop
 #: calls "gemm" what adds a third operand; the plain product is "gemm-ABZ" there.
-NAMED_SHAPES = {
+_NAMED_SHAPES = {
     **SHAPES,
     "gemm-ABZ": SHAPES["gemm"],
     "gemm": Shape(
@@ -40,11 +40,11 @@ def read_problem(entry: Entry) -> Problem:
         raise entry.fail("expected a map with shape and instance (fused workloads not supported)")
     shape_entry = entry.get("shape")
     if shape_entry is None:
-        shape = NAMED_SHAPES["cnn-layer"]
+        shape = _NAMED_SHAPES["cnn-layer"]
     elif shape_entry.is_scalar:
         shape = _named_shape(shape_entry)
     else:
-        shape = read_shape(shape_entry)
+        shape = _read_shape(shape_entry)
     instance = entry.get("instance") or entry
     _check_dense(instance)
     bounds = {}
@@ -68,12 +68,12 @@ def read_problem(entry: Entry) -> Problem:
 def _named_shape(entry: Entry) -> Shape:
     name = entry.text()
     stem = name.removesuffix(".yaml").removesuffix(".yml").removesuffix(".cfg").replace("_", "-")
-    if stem not in NAMED_SHAPES:
-        raise entry.fail(unknown_name("problem shape", name[:80], NAMED_SHAPES))
-    return NAMED_SHAPES[stem]
+    if stem not in _NAMED_SHAPES:
+        raise entry.fail(unknown_name("problem shape", name[:80], _NAMED_SHAPES))
+    return _NAMED_SHAPES[stem]
 
 
-def read_shape(entry: Entry) -> Shape:
+def _read_shape(entry: Entry) -> Shape:
     """Read a full problem shape."""
     flatten = entry.get("flatten")
     if flatten is not None:

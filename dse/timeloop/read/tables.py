@@ -60,7 +60,7 @@ class EnergyTable:
         return self.find(component, _COMPUTE_ACTIONS)
 
 
-def component_name(path: str) -> str:
+def _component_name(path: str) -> str:
     """Return the component that a table's name stands for.
 
     The text behind the last dot, or, if the name ends in a range (``X[1..n]``), X.
@@ -102,7 +102,7 @@ def read_ert(entry: Entry) -> EnergyTable:
     wire_pj = 0.0
     for path, by_name in actions.items():
         energies = {name: _largest(variants) for name, variants in by_name.items()}
-        name = component_name(path)
+        name = _component_name(path)
         if name in ("wire", "Wire"):
             if "transfer_random" not in energies:
                 raise tables.refuse(f"component '{path}' has no action 'transfer_random'")
@@ -128,6 +128,6 @@ def read_art(entry: Entry) -> dict[str, float]:
     entry.need("version", "0.2, 0.3 or 0.4")
     for table in entry.need("tables", "a list of area tables").items():
         area = table.need("area", "the area in um^2")
-        name = component_name(table.need("name", "the component's name").text())
+        name = _component_name(table.need("name", "the component's name").text())
         areas[name] = float(np.float32(min(area.number(0.0), 1e30)))
     return areas

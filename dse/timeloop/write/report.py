@@ -12,7 +12,7 @@ from dse.model.stats import LevelStats, TensorStats
 from dse.timeloop.evaluate import Evaluation
 
 #: Version of the JSON's layout, raised when a key changes its name or meaning.
-JSON_SCHEMA = "dse.model/1"
+_JSON_SCHEMA = "dse.model/1"
 
 
 def stats_json(evaluation: Evaluation) -> dict[str, Any]:
@@ -27,7 +27,7 @@ def stats_json(evaluation: Evaluation) -> dict[str, Any]:
     """
     stats = evaluation.stats
     return {
-        "schema": JSON_SCHEMA,
+        "schema": _JSON_SCHEMA,
         "timeloop_version": evaluation.input.timeloop_version,
         **asdict(stats),
         "energy_pj_per_compute": stats.energy_pj_per_compute,

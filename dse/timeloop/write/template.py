@@ -25,7 +25,7 @@ from dse.timeloop.read.component_tree import COMPUTE_CLASSES
 from dse.timeloop.write.constraints import Rule, constraint_rules
 from dse.timeloop.write.inputs import storage_class
 
-DUMMY = "dummy_storage"
+_DUMMY = "dummy_storage"
 _INTER = re.compile(r"inter_(.+)_spatial\Z")
 
 
@@ -79,7 +79,7 @@ def template_mapping_yaml(mapping: Mapping, architecture: Architecture, problem:
                     **_flags(problem, mapping.no_link_transfer[s], "no_link_transfer"),
                 }
             )
-        if level.kind == DUMMY:
+        if level.kind == _DUMMY:
             continue
         kept = [t for t, keep in zip(problem.tensors, mapping.keep[s], strict=True) if keep]
         rest = [t for t in problem.tensors if t not in kept]
@@ -107,7 +107,7 @@ def _nodes(architecture: Architecture) -> list[_TreeNode]:
     above: StorageLevel | None = None
     for place, component in enumerate(components):
         spatial = {"meshX": fan_out[0], "meshY": fan_out[1]} if math.prod(fan_out) > 1 else None
-        if isinstance(component, StorageLevel) and component.kind == DUMMY:
+        if isinstance(component, StorageLevel) and component.kind == _DUMMY:
             named = _INTER.match(component.name)
             if named is None:
                 raise SpecError(f"level '{component.name}': expected inter_NAME_spatial")
@@ -118,7 +118,7 @@ def _nodes(architecture: Architecture) -> list[_TreeNode]:
             node = _TreeNode("!Component", content)
             if isinstance(component, StorageLevel):
                 node.storage = component.name
-            if spatial is not None and above is not None and above.kind == DUMMY:
+            if spatial is not None and above is not None and above.kind == _DUMMY:
                 found = _INTER.match(above.name)
                 assert found is not None
                 if found[1] == component.name:
@@ -134,7 +134,9 @@ def _nodes(architecture: Architecture) -> list[_TreeNode]:
             inner = components[place + 1]
             below = (inner.mesh_x // component.mesh_x, inner.mesh_y // component.mesh_y)
             two_dummies = (
-                component.kind == DUMMY and isinstance(inner, StorageLevel) and inner.kind == DUMMY
+                component.kind == _DUMMY
+                and isinstance(inner, StorageLevel)
+                and inner.kind == _DUMMY
             )
             if two_dummies and math.prod(below) > 1:
                 found = _INTER.match(component.name)

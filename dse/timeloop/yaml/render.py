@@ -22,7 +22,7 @@ from dse.timeloop.yaml.parse import MAX_BYTES, MAX_NODES, parse, read_bytes
 if TYPE_CHECKING:
     from jinja2.sandbox import SandboxedEnvironment
 
-SUFFIXES = (".jinja", ".jinja2", ".j2")
+_SUFFIXES = (".jinja", ".jinja2", ".j2")
 _MARK = re.compile(r"__dse_include_(\d+)__\Z")
 _MOST_STEPS = 1_000_000
 _MOST_FILES = 1_000
@@ -34,7 +34,7 @@ _GREEDY = {"format", "format_map", "center", "ljust", "rjust", "zfill", "expandt
 
 def is_template(path: Path, text: bytes) -> bool:
     """Whether a file is rendered before it is parsed."""
-    return path.suffix in SUFFIXES or b"{{" in text or b"{%" in text
+    return path.suffix in _SUFFIXES or b"{{" in text or b"{%" in text
 
 
 class Renderer:
