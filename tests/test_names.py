@@ -44,3 +44,36 @@ def test_an_alias_means_the_same_wherever_it_stands_and_is_no_class():
                 found[node.name.strip("_")].add("class")
     assert found["Floats"] == {"npt.NDArray[np.float64]"}
     assert not {name: meanings for name, meanings in found.items() if len(meanings) > 1}
+
+
+def _is_own(attribute):
+    return isinstance(attribute.value, ast.Name) and attribute.value.id in ("self", "cls")
+
+
+def _members(tree):
+    """Names that a module gives to members of its own classes, or to itself."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            yield node.target.id
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and _is_own(node):
+            yield node.attr
+
+
+def test_what_is_private_is_used_by_its_own_module_only():
+    of_named_tuples = {"_replace", "_fields"}
+    found = []
+    for path, tree in _MODULES.items():
+        known = {*_members(tree), *of_named_tuples}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom):
+                names = [a.name for a in node.names if (node.module or "").startswith("dse")]
+            elif isinstance(node, ast.Attribute) and not _is_own(node):
+                names = [node.attr]
+            else:
+                continue
+            private = [n for n in names if n.startswith("_") and not n.startswith("__")]
+            found += [f"{path}:{node.lineno}: {n}" for n in private if n not in known]
+    # numba offers no public way to a cache that goes stale with other files
+    assert [place for place in found if not place.startswith("dse/jit.py:")] == []

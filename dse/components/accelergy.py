@@ -124,10 +124,12 @@ class AccelergyChain(EnergyChain):
         areas = {name: area for name, (_, area) in zip(names, prices, strict=True)}
         return ErtChain(table, areas, "accelergy").price(architecture)
 
-    def _storage(self, level: StorageLevel, technology: Technology | None) -> StorageLevel:
+    def price_storage(self, level: StorageLevel, technology: Technology | None) -> StorageLevel:
+        """See :meth:`dse.components.base.EnergyChain.price_storage`."""
         raise NotImplementedError("Accelergy prices whole architectures")
 
-    def _compute(self, compute: Compute, technology: Technology | None) -> Compute:
+    def price_compute(self, compute: Compute, technology: Technology | None) -> Compute:
+        """See :meth:`dse.components.base.EnergyChain.price_compute`."""
         raise NotImplementedError("Accelergy prices whole architectures")
 
 

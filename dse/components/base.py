@@ -28,14 +28,14 @@ class EnergyChain(ABC):
         technology = architecture.technology
         return replace(
             architecture,
-            levels=tuple(self._storage(level, technology) for level in architecture.levels),
-            compute=self._compute(architecture.compute, technology),
+            levels=tuple(self.price_storage(level, technology) for level in architecture.levels),
+            compute=self.price_compute(architecture.compute, technology),
         )
 
     @abstractmethod
-    def _storage(self, level: StorageLevel, technology: Technology | None) -> StorageLevel:
+    def price_storage(self, level: StorageLevel, technology: Technology | None) -> StorageLevel:
         """Return the level with its prices."""
 
     @abstractmethod
-    def _compute(self, compute: Compute, technology: Technology | None) -> Compute:
+    def price_compute(self, compute: Compute, technology: Technology | None) -> Compute:
         """Return the compute with its prices."""

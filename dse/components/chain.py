@@ -21,7 +21,8 @@ class PatChain(EnergyChain):
     name = "pat"
     summary = "Timeloop's built-in PAT energies, no areas"
 
-    def _storage(self, level: StorageLevel, technology: Technology | None) -> StorageLevel:  # noqa: ARG002
+    def price_storage(self, level: StorageLevel, technology: Technology | None) -> StorageLevel:  # noqa: ARG002
+        """See :meth:`dse.components.base.EnergyChain.price_storage`."""
         if level.is_dram:
             access_pj = pat.dram_energy_pj(level.word_bits, level.block_size)
         else:
@@ -32,7 +33,8 @@ class PatChain(EnergyChain):
             )
         return replace(level, energy=AccessEnergy(access_pj, access_pj, access_pj))
 
-    def _compute(self, compute: Compute, technology: Technology | None) -> Compute:  # noqa: ARG002
+    def price_compute(self, compute: Compute, technology: Technology | None) -> Compute:  # noqa: ARG002
+        """See :meth:`dse.components.base.EnergyChain.price_compute`."""
         return replace(compute, energy_pj=pat.multiplier_energy_pj(compute.word_bits))
 
 
@@ -47,8 +49,9 @@ class DosaChain(PatChain):
     name = "dosa"
     summary = "PAT storage energies, Aladdin MACs at 5 ns, CACTI areas at 40 nm"
 
-    def _storage(self, level: StorageLevel, technology: Technology | None) -> StorageLevel:
-        return replace(super()._storage(level, technology), area_um2=self._area_um2(level))
+    def price_storage(self, level: StorageLevel, technology: Technology | None) -> StorageLevel:
+        """See :meth:`dse.components.base.EnergyChain.price_storage`."""
+        return replace(super().price_storage(level, technology), area_um2=self._area_um2(level))
 
     def _area_um2(self, level: StorageLevel) -> float:
         if level.is_dram or level.size_words is None:
@@ -64,7 +67,8 @@ class DosaChain(PatChain):
         except SpecError as error:
             raise SpecError(f"level '{level.name}': {error}") from error
 
-    def _compute(self, compute: Compute, technology: Technology | None) -> Compute:  # noqa: ARG002
+    def price_compute(self, compute: Compute, technology: Technology | None) -> Compute:  # noqa: ARG002
+        """See :meth:`dse.components.base.EnergyChain.price_compute`."""
         price = aladdin.int_mac(compute.word_bits)
         return replace(compute, energy_pj=price.energy_pj, area_um2=price.area_um2)
 

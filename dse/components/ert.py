@@ -56,7 +56,8 @@ class ErtChain(EnergyChain):
             raise SpecError(f"{place}: has no key 'ERT'")
         return cls(read_ert(ert), read_art(art) if art is not None else {}, str(place))
 
-    def _storage(self, level: StorageLevel, technology: Technology | None) -> StorageLevel:  # noqa: ARG002
+    def price_storage(self, level: StorageLevel, technology: Technology | None) -> StorageLevel:  # noqa: ARG002
+        """See :meth:`dse.components.base.EnergyChain.price_storage`."""
         from dse.timeloop.read.tables import storage_actions  # noqa: PLC0415
 
         if level.kind == "dummy_storage":
@@ -72,7 +73,8 @@ class ErtChain(EnergyChain):
         )
         return replace(level, energy=energy, area_um2=self._areas_um2.get(level.name, 0.0))
 
-    def _compute(self, compute: Compute, technology: Technology | None) -> Compute:  # noqa: ARG002
+    def price_compute(self, compute: Compute, technology: Technology | None) -> Compute:  # noqa: ARG002
+        """See :meth:`dse.components.base.EnergyChain.price_compute`."""
         self._known(compute.name)
         energy_pj = self._table.compute(compute.name)
         if energy_pj is None:

@@ -30,7 +30,8 @@ class TableChain(EnergyChain):
     name = "table"
     summary = "CACTI SRAM, Aladdin logic, pJ per bit of DRAM, at a given node and clock"
 
-    def _storage(self, level: StorageLevel, technology: Technology | None) -> StorageLevel:
+    def price_storage(self, level: StorageLevel, technology: Technology | None) -> StorageLevel:
+        """See :meth:`dse.components.base.EnergyChain.price_storage`."""
         given = _required(technology)
         try:
             energy, area_um2 = _storage_price(level, given)
@@ -41,7 +42,8 @@ class TableChain(EnergyChain):
             network = replace(network, wire_energy_pj=logic.wire_pj_per_bit_mm())
         return replace(level, energy=energy, area_um2=area_um2, network=network)
 
-    def _compute(self, compute: Compute, technology: Technology | None) -> Compute:
+    def price_compute(self, compute: Compute, technology: Technology | None) -> Compute:
+        """See :meth:`dse.components.base.EnergyChain.price_compute`."""
         given = _required(technology)
         if compute.kind not in _COMPUTE_CLASSES:
             message = unknown_name("class", compute.kind, _COMPUTE_CLASSES)

@@ -317,10 +317,10 @@ def _price_others(chain: EnergyChain, tree: Architecture, sized: set[int]) -> Ar
     return replace(
         tree,
         levels=tuple(
-            level if s in sized else chain._storage(level, technology)
+            level if s in sized else chain.price_storage(level, technology)
             for s, level in enumerate(tree.levels)
         ),
-        compute=chain._compute(tree.compute, technology),
+        compute=chain.price_compute(tree.compute, technology),
     )
 
 
@@ -355,7 +355,7 @@ def _priced(
     chain: EnergyChain, tree: Architecture, level: StorageLevel, size: int
 ) -> tuple[list[float], float]:
     try:
-        made = chain._storage(replace(level, size_words=size), tree.technology)
+        made = chain.price_storage(replace(level, size_words=size), tree.technology)
     except SpecError:
         return [math.nan] * 4, math.nan
     return _row(made), made.area_um2

@@ -81,8 +81,14 @@ class Mapspace:
         SpecError: a constraint names an unknown level, dimension or tensor.
 
     Attributes:
-        shared: everything that is the same in all mappings of the space.
+        slots: by dimension, the tiling levels that may hold a factor of it, from the inside out.
+        factors: by dimension, the factorisations of its bound over its slots.
         infeasible: None, or why the space is empty.
+        arrays: the space for compiled code.
+        spatial_order: ``(L, D)`` order of the spatial loops below each level: along X, along Y, and
+            along either.
+        directives: ``no_temporal_reuse``, ``no_multicast`` and ``no_link_transfer``, ``(L, T, 1)``
+            each.
     """
 
     def __init__(
@@ -119,8 +125,8 @@ class Mapspace:
             "levels under the constraints"
         )
         self.arrays = self._arrays()
-        self._axis_order = self._spatial_orders()
-        self._flags = [self._directive(key) for key in _DIRECTIVES]
+        self.spatial_order = self._spatial_orders()
+        self.directives = [self._directive(key) for key in _DIRECTIVES]
 
     @property
     def size(self) -> int:
@@ -146,13 +152,13 @@ class Mapspace:
         levels, dimensions = a.order.shape
         tensors = a.keep.shape[1]
         orders_free = bool((a.free_count > 1).any())
-        flags, axis_order = self._flags, self._axis_order
+        directives = self.directives
         return MappingBatch(
             temporal=np.ones((levels, dimensions, count), np.int32),
             spatial=np.ones((levels, dimensions, count), np.int32),
             permutation=np.repeat(a.order[:, :, None], count if orders_free else 1, axis=2),
             spatial_permutation=np.repeat(
-                axis_order[:, :, None], count if a.any_axis_free else 1, axis=2
+                self.spatial_order[:, :, None], count if a.any_axis_free else 1, axis=2
             ),
             split=np.repeat(
                 (a.axis == 0).sum(axis=1).astype(np.int8)[:, None],
@@ -162,9 +168,9 @@ class Mapspace:
             keep=np.repeat(
                 (a.keep != 0).reshape(levels, tensors, 1), count if a.any_keep_free else 1, axis=2
             ),
-            no_temporal_reuse=flags[0],
-            no_multicast=flags[1],
-            no_link_transfer=flags[2],
+            no_temporal_reuse=directives[0],
+            no_multicast=directives[1],
+            no_link_transfer=directives[2],
         )
 
     def _directive(self, key: str) -> npt.NDArray[np.bool_]:

@@ -53,7 +53,7 @@ class Grids:
             before = (low, high)
         self.fan = self.factor.astype(np.float64).prod(axis=2)
         index = {d: i for i, d in enumerate(shape.active)}
-        axis_order = space._axis_order
+        axis_order = space.spatial_order
         self.axes = np.array(
             [[index[d] for d in axis_order[s].tolist() if d in index] for s in range(levels)],
             np.int8,

@@ -90,7 +90,7 @@ def _tables(
     for s in range(shape.levels - 1, -1, -1):
         used[:, s] = used[:, s + 1] * grids.fan[:, s]
     leak_pj = hw.leak_pj[:, 0] * (version == a.HEAD)
-    flags = any(f.any() for f in shape.space._flags)
+    flags = any(f.any() for f in shape.space.directives)
     tables = Tables(
         bound=np.array(shape.bounds, np.int64),
         divisor=table,

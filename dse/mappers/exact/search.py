@@ -297,7 +297,7 @@ def _order(layout: Layout, s: int, loops: list[int], batch: MappingBatch, column
 
 def _axes(layout: Layout, s: int, grid: int, batch: MappingBatch, column: int) -> None:
     """Put the dimensions of level s on their axes, X before Y."""
-    base = layout.shape.space._axis_order[s].tolist()
+    base = layout.shape.space.spatial_order[s].tolist()
     axis = layout.shape.space.arrays.axis[s]
     on_y = {d: axis[d] == 1 for d in base}
     for i, d in enumerate(layout.shape.active):
