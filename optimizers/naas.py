@@ -168,7 +168,7 @@ class Naas(Optimizer[NaasSettings]):
         for _ in range(self.settings.max_draws):
             x = self._inherited(self._cma.ask())
             values = self._vector.decode(x)
-            if self._possible(values):
+            if self.space.template.admits(values):
                 break
             if self.settings.legality == "repair":
                 return x, self._repaired(x, values)
@@ -189,16 +189,9 @@ class Naas(Optimizer[NaasSettings]):
     def _repaired(self, x: Floats, values: Values) -> Values:
         for step in range(1, _SHRINKS + 1):
             values = self._vector.decode(self._vector.shrink(x, 0.9**step))
-            if self._possible(values):
+            if self.space.template.admits(values):
                 break
         return values
-
-    def _possible(self, values: Values) -> bool:
-        try:
-            self.space.template.build(values)
-        except SpecError:
-            return False
-        return True
 
     def _new_vector(self) -> HardwareVector:
         s = self.settings

@@ -197,13 +197,11 @@ class HardwareSpace:
     def _possible(self, frame: Values) -> bool:
         """Whether some sizes might make a design of the frame that the template accepts."""
         smallest = {s.variable.name: s.variable.minimum for s in self.sizes}
-        try:
-            self.space.template.build({**frame, **smallest})
-        except SpecError:
-            # a requirement on sizes, or sizes alone: only every single design can tell
-            asked = {n for r in self.space.template.requirements for n in r.names}
-            return bool(asked & smallest.keys()) and self._builds(frame)
-        return True
+        if self.space.template.admits({**frame, **smallest}):
+            return True
+        # a requirement on sizes, or sizes alone: only every single design can tell
+        asked = {n for r in self.space.template.requirements for n in r.names}
+        return bool(asked & smallest.keys()) and self._builds(frame)
 
     def _builds(self, frame: Values) -> bool:
         try:

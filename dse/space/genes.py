@@ -90,7 +90,7 @@ class Genes:
     def repaired(self, rng: np.random.Generator, values: Values) -> Values | None:
         """Return hardware with these genes whose tied variables fit; None where none can be."""
         values = dict(values)
-        return values if self._repair(rng, values) and self._possible(values) else None
+        return values if self._repair(rng, values) and self.space.template.admits(values) else None
 
     def _repair(self, rng: np.random.Generator, values: Values) -> bool:
         """Set the tied variables to fit the others; False where no value does."""
@@ -105,13 +105,6 @@ class Genes:
             if not fitting:
                 return False
             values[variable.name] = fitting[int(rng.integers(len(fitting)))]
-        return True
-
-    def _possible(self, values: Values) -> bool:
-        try:
-            self.space.template.build(values)
-        except SpecError:
-            return False
         return True
 
 

@@ -167,6 +167,14 @@ class ArchTemplate:
             raise self._with_values(values, error) from error
         return architecture
 
+    def admits(self, values: Mapping[str, int]) -> bool:
+        """Whether :meth:`build` makes an architecture of these values of all variables."""
+        try:
+            self.build(values)
+        except SpecError:
+            return False
+        return True
+
     def sample(self, rng: np.random.Generator, fixed: Mapping[str, int] | None = None) -> Values:
         """Draw random values of all variables that meet the requirements and the budget.
 

@@ -133,6 +133,7 @@ def test_random_hardware_meets_requirements_and_budget():
     rng = np.random.default_rng(0)
     for _ in range(100):
         values = template.sample(rng, {"node": 22})
+        assert template.admits(values)
         assert values["side"] * values["size"] <= 1024
         assert values["side"] <= 6
         assert values["size"] * 2 + values["side"] * 8 <= 400
@@ -153,6 +154,7 @@ def test_what_is_over_budget_is_said(values, message):
     template = ArchTemplate.parse(content, "free.yaml")
     with pytest.raises(SpecError, match=f"free.yaml: with side=.*along=C.*{message}"):
         template.build({**values, "along": 1, "node": 45})
+    assert not template.admits({**values, "along": 1, "node": 45})
 
 
 @pytest.mark.parametrize(
