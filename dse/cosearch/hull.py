@@ -99,7 +99,7 @@ def _corner(multiplier: Floats, k: int, here: float, beyond: float) -> float:
     """Product at the corner between supports k and k + 1."""
     last = k + 1 == multiplier.shape[0]
     y = beyond if last else (beyond - here) / (multiplier[k + 1] - multiplier[k])
-    return (here - multiplier[k] * y) * y
+    return float((here - multiplier[k] * y) * y)
 
 
 @compiled
@@ -107,9 +107,9 @@ def polygon_minimum(s: Supports, mode: int) -> float:
     """Return the least value that the supports allow."""
     count = s.multiplier.shape[0]
     if mode == ENERGY:
-        return s.total[0]
+        return float(s.total[0])
     if mode == DELAY or math.isinf(s.total[0]):
-        return s.total[count]
+        return float(s.total[count])
     least = math.inf
     for k in range(count):
         least = min(least, _corner(s.multiplier, k, s.total[k], s.total[k + 1]))

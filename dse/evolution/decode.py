@@ -11,7 +11,7 @@ from dse.jit import compiled, inner
 from dse.model.arrays import MappingArrays
 from dse.model.block import Lanes, Plan, Prices, derive, lay_out, load_factors, load_hardware
 from dse.model.fit import check
-from dse.numeric import Flags, Floats
+from dse.numeric import Flags, Floats, int64
 
 _Int32s = npt.NDArray[np.int32]
 
@@ -68,7 +68,7 @@ def _numbered(g: GenomeArrays, x: Floats, b: int, h: int, s: int, out: MappingAr
     orders = 1
     for p in range(2, count + 1):
         orders *= p
-    left = min(np.int64(x[b, g.rank[s, 0]] * orders), orders - 1)
+    left = min(int64(x[b, g.rank[s, 0]] * orders), orders - 1)
     for p in range(count):
         out.permutation[s, start + p, b] = g.order[h, s, start + p]
     for p in range(count - 1):
@@ -106,9 +106,9 @@ def _axes(g: GenomeArrays, x: Floats, b: int, h: int, out: MappingArrays) -> Non
         for axis in range(2):
             for p in range(dimensions):
                 d = g.axis_order[h, s, p]
-                mine = np.int64(g.axis[h, s, d])
+                mine = int64(g.axis[h, s, d])
                 if mine == 2:
-                    mine = np.int64(x[b, g.axis_gene[s, d]] >= 0.5)
+                    mine = int64(x[b, g.axis_gene[s, d]] >= 0.5)
                 if mine == axis:
                     out.spatial_permutation[s, place, b] = d
                     place += 1
@@ -161,14 +161,14 @@ def _shrink_tiles(
         for i in range(n):
             if not ok[b + i]:
                 middle = 0.5 * (size[0, i] + size[1, i])
-                _factors(g, x, b + i, np.int64(own[b + i]), out, middle, size[2, i])
+                _factors(g, x, b + i, int64(own[b + i]), out, middle, size[2, i])
         _fits(hw, machine, plan, lanes, c, out, keep, b, n)
         for i in range(n):
             side = 0 if lanes.ok[i] else 1
             size[side, i] = 0.5 * (size[0, i] + size[1, i])
     for i in range(n):
         if not ok[b + i] and size[0, i] > 0.0:
-            _factors(g, x, b + i, np.int64(own[b + i]), out, size[0, i], size[2, i])
+            _factors(g, x, b + i, int64(own[b + i]), out, size[0, i], size[2, i])
             ok[b + i] = True
 
 
@@ -193,7 +193,7 @@ def _shrink_array(
         for i in range(n):
             if not ok[b + i]:
                 middle = 0.5 * (size[0, i] + size[1, i])
-                _factors(g, x, b + i, np.int64(own[b + i]), out, 0.0, middle)
+                _factors(g, x, b + i, int64(own[b + i]), out, 0.0, middle)
         _fits(hw, machine, plan, lanes, c, out, keep, b, n)
         for i in range(n):
             side = 0 if lanes.ok[i] else 1
@@ -203,12 +203,12 @@ def _shrink_array(
     _shrink_tiles(g, x, own, hw, machine, plan, lanes, c, keep, size, out, ok, b, n)
     for i in range(n):
         if not ok[b + i]:
-            _factors(g, x, b + i, np.int64(own[b + i]), out, 0.0, size[2, i])
+            _factors(g, x, b + i, int64(own[b + i]), out, 0.0, size[2, i])
     _fits(hw, machine, plan, lanes, c, out, keep, b, n)
     for i in range(n):
         ok[b + i] |= lanes.ok[i]
         if ok[b + i] and size[2, i] < 1.0:
-            _tell_array(g, x, b + i, np.int64(own[b + i]), size[2, i])
+            _tell_array(g, x, b + i, int64(own[b + i]), size[2, i])
 
 
 @inner
@@ -248,7 +248,7 @@ def build_into(
         n = min(width, x.shape[0] - b)
         load_hardware(c, hw, machine, b, n)
         for i in range(n):
-            h = np.int64(own[b + i])
+            h = int64(own[b + i])
             _factors(g, x, b + i, h, out, 1.0, 1.0)
             _orders(g, x, b + i, h, out, keys)
             if g.any_axes_vary:

@@ -16,7 +16,7 @@ from dse.mapspace.space import SpaceArrays
 from dse.mapspace.steps import check_block, copy_mapping, mixed, pick_row, take_step
 from dse.model.arrays import MappingArrays
 from dse.model.block import WIDTH, Lanes, Plan, Prices, lay_out
-from dse.numeric import Floats
+from dse.numeric import Floats, int64
 
 #: Rows picked until one is possible, before a step is given up.
 _PICKS = 12
@@ -27,9 +27,9 @@ CROSSOVER, MORE_STEPS, TOURNAMENT = range(3)
 @inner
 def _tournament(value: Floats, rounds: int, seed: int, number: int) -> int:
     """Best of some random members; smaller is better."""
-    best = np.int64(uniform(seed, 1, 8 * number) * value.shape[0])
+    best = int64(uniform(seed, 1, 8 * number) * value.shape[0])
     for r in range(1, rounds):
-        other = np.int64(uniform(seed, 1, 8 * number + r) * value.shape[0])
+        other = int64(uniform(seed, 1, 8 * number + r) * value.shape[0])
         if value[other] < value[best]:
             best = other
     return best
@@ -51,7 +51,7 @@ def _cross(
             else:
                 m.temporal[s, d, i] = parents.temporal[s, d, other]
     for s in range(levels):
-        bits = np.int64(uniform(seed, 3, s) * 8.0)
+        bits = int64(uniform(seed, 3, s) * 8.0)
         if bits & 1 == 1 and space.free_count[s] > 1:
             for p in range(dimensions):
                 m.permutation[s, p, i] = parents.permutation[s, p, other]
@@ -95,7 +95,7 @@ def breed_into(
     drawn = 0
     mark_slots(space, x)
     lay_out(x)
-    rounds = np.int64(rates[TOURNAMENT])
+    rounds = int64(rates[TOURNAMENT])
     while found < wanted and drawn < max_draws:
         n = min(WIDTH, max_draws - drawn)
         for i in range(n):

@@ -24,7 +24,7 @@ from dse.model.arrays import MappingArrays
 from dse.model.batch import make_plan
 from dse.model.block import WIDTH, Lanes, Plan, Prices, lay_out, load_hardware, new_prices
 from dse.model.scratch import block
-from dse.numeric import Ints
+from dse.numeric import Ints, int64
 
 #: Numbers beyond this are not told apart exactly.
 LARGEST = 1 << 62
@@ -110,7 +110,7 @@ def _decode(space: SpaceArrays, digits: Ints, number: int, m: MappingArrays, i: 
                 edge += 1
             left -= space.before[edge]
             set_factor(space, m, d, k, i, space.factor[edge])
-            node = np.int64(space.target[edge])
+            node = int64(space.target[edge])
     for s in range(levels):
         for d in range(dimensions):
             if space.axis[s, d] == 2:
@@ -172,7 +172,7 @@ def _tile_into(
 @inner
 def _loops(space: SpaceArrays, m: MappingArrays, s: int, b: int) -> int:
     """Loops of more than one iteration in the free stretch of level s."""
-    count = np.int64(0)
+    count = int64(0)
     for p in range(space.free_start[s], space.free_start[s] + space.free_count[s]):
         count += m.temporal[s, space.order[s, p], b] > 1
     return count

@@ -14,6 +14,7 @@ from dse.mapspace.random_bits import uniform
 from dse.mapspace.space import Mapspace, SpaceArrays
 from dse.model import arrays as a
 from dse.model.arrays import MappingArrays
+from dse.numeric import int64, uint64
 
 
 def random_neighbors(space: Mapspace, mappings: MappingBatch, seed: int) -> MappingBatch:
@@ -36,7 +37,7 @@ def random_neighbors(space: Mapspace, mappings: MappingBatch, seed: int) -> Mapp
     _step_all(
         space.arrays,
         a.mapping_arrays(result),
-        np.uint64(seed & 0xFFFFFFFFFFFFFFFF),
+        uint64(seed & 0xFFFFFFFFFFFFFFFF),
         np.array(_kinds(space), np.int64),
     )
     return result
@@ -90,7 +91,7 @@ def random_prime(n: int, u: float) -> int:
 def factor_at(space: SpaceArrays, m: MappingArrays, d: int, k: int, b: int) -> int:
     """Factor of dimension d in its slot k."""
     s = space.slot_level[d, k]
-    return np.int64(m.spatial[s, d, b] if space.slot_spatial[d, k] else m.temporal[s, d, b])
+    return int64(m.spatial[s, d, b] if space.slot_spatial[d, k] else m.temporal[s, d, b])
 
 
 @inner
@@ -268,7 +269,7 @@ def _round_dimension(
 ) -> None:
     """Round the factors of dimension d of every mapping: a greedy walk through the lattice."""
     for b in range(temporal.shape[2]):
-        node = np.int64(0)
+        node = int64(0)
         for step in range(lattice.place.shape[0]):
             k = lattice.place[step]
             s = space.slot_level[d, k]
@@ -278,4 +279,4 @@ def _round_dimension(
                 if abs(lattice.factor[edge] - value) <= abs(lattice.factor[best] - value):
                     best = edge
             set_factor(space, out, d, k, b, lattice.factor[best])
-            node = np.int64(lattice.target[best])
+            node = int64(lattice.target[best])

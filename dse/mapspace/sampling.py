@@ -23,6 +23,7 @@ from dse.model.batch import make_plan
 from dse.model.block import WIDTH, Lanes, Plan, Prices, derive, lay_out, load_hardware
 from dse.model.fit import check
 from dse.model.scratch import block
+from dse.numeric import int64, uint64
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +72,7 @@ def _sample(space: Mapspace, count: int, seed: int, max_draws: int, *, valid_onl
         a.mapping_arrays(space.empty_batch(WIDTH)),
         a.mapping_arrays(batch),
         np.empty(WIDTH, np.int64),
-        np.uint64(seed & 0xFFFFFFFFFFFFFFFF),
+        uint64(seed & 0xFFFFFFFFFFFFFFFF),
         max_draws,
         valid_only,
     )
@@ -92,7 +93,7 @@ def _draw_factors(
     count, start, slots = space.ways[d], space.table_start[d], space.slots[d]
     if start >= 0:
         for i in range(WIDTH):
-            index[i] = start + slots * np.int64(uniform(seed, draw + i, d) * count)
+            index[i] = start + slots * int64(uniform(seed, draw + i, d) * count)
         for k in range(slots):
             s = space.slot_level[d, k]
             row = x.spatial[s, d] if space.slot_spatial[d, k] else x.temporal[s, d]
@@ -120,7 +121,7 @@ def _draw_order(space: SpaceArrays, s: int, u: float, m: MappingArrays, b: int) 
     start, count = space.free_start[s], space.free_count[s]
     for p in range(count - 1, 0, -1):
         u *= p + 1
-        q = np.int64(u)
+        q = int64(u)
         u -= q
         i, j = start + p, start + q
         m.permutation[s, i, b], m.permutation[s, j, b] = (
@@ -134,7 +135,7 @@ def _draw_axes(space: SpaceArrays, seed: int, draw: int, m: MappingArrays, b: in
     """Pick X or Y for the dimensions that may take either, and order X before Y."""
     levels, dimensions = space.axis.shape
     for s in range(levels):
-        bits = np.int64(uniform(seed, draw, 48 + s % 16) * 2.0**40)
+        bits = int64(uniform(seed, draw, 48 + s % 16) * 2.0**40)
         place = 0
         for axis in range(2):
             for d in range(dimensions):
@@ -151,7 +152,7 @@ def _draw_axes(space: SpaceArrays, seed: int, draw: int, m: MappingArrays, b: in
 @inner
 def _draw_keeps(space: SpaceArrays, seed: int, draw: int, m: MappingArrays, b: int) -> None:
     """Keep or bypass the tensors that a level leaves free."""
-    bits = np.int64(uniform(seed, draw, 31) * 2.0**53)
+    bits = int64(uniform(seed, draw, 31) * 2.0**53)
     for s in range(space.keep.shape[0]):
         for t in range(space.keep.shape[1]):
             if space.keep[s, t] == 2:

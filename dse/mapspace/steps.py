@@ -25,6 +25,7 @@ from dse.mapspace.space import SpaceArrays
 from dse.model.arrays import MappingArrays
 from dse.model.block import WIDTH, Lanes, Plan, Prices, derive
 from dse.model.fit import check
+from dse.numeric import int64, uint64
 
 
 @inner
@@ -49,7 +50,7 @@ def _exchange(
     if here < 2:
         return False
     count = table.rows[row, 5]
-    at = np.int64(uniform(seed, 0, 32) * count)
+    at = int64(uniform(seed, 0, 32) * count)
     for step in range(count):
         other = table.rows[row, 4] + (at + step) % count
         e, back, away = table.partners[other, 0], table.partners[other, 1], table.partners[other, 2]
@@ -78,12 +79,12 @@ def _redraw(space: SpaceArrays, m: MappingArrays, i: int, d: int, u: float) -> N
             edge += 1
         left -= space.before[edge]
         set_factor(space, m, d, k, i, space.factor[edge])
-        node = np.int64(space.target[edge])
+        node = int64(space.target[edge])
 
 
 @inner
 def _has_loop(m: MappingArrays, s: int, p: int, i: int) -> bool:
-    return m.temporal[s, m.permutation[s, p, i], i] > 1
+    return bool(m.temporal[s, m.permutation[s, p, i], i] > 1)
 
 
 @inner
@@ -184,10 +185,10 @@ def check_block(space: SpaceArrays, plan: Plan, x: Lanes, c: Prices, block: Mapp
 @inner
 def mixed(seed: int, number: int) -> int:
     """Return a seed of its own for each number (SplitMix64)."""
-    z = seed + np.uint64(number + 1) * np.uint64(0xD1B54A32D192ED03)
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
+    z = seed + uint64(number + 1) * uint64(0xD1B54A32D192ED03)
+    z = (z ^ (z >> uint64(30))) * uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> uint64(27))) * uint64(0x94D049BB133111EB)
+    return z ^ (z >> uint64(31))
 
 
 @inner
@@ -195,10 +196,10 @@ def pick_row(table: MoveTable, weight: npt.NDArray[np.float64], u: float, v: flo
     """Pick a kind by the cumulated weights ``(len(KINDS),)``, then one of its rows; -1: none."""
     last = weight.shape[0] - 1
     if weight[last] <= 0.0:
-        return np.int64(-1)
+        return int64(-1)
     target = u * weight[last]
     kind = 0
     while kind < last and weight[kind] <= target:
         kind += 1
     count = table.first[kind + 1] - table.first[kind]
-    return table.first[kind] + np.int64(v * count) if count > 0 else np.int64(-1)
+    return table.first[kind] + int64(v * count) if count > 0 else int64(-1)

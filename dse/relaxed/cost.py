@@ -176,7 +176,7 @@ def _energy(
             for s in range(levels):
                 for k in range(3):
                     w.energy_seed[t, s, k] += leak * w.cycles_seed[t, s, k]
-    return energy
+    return float(energy)
 
 
 @inner
@@ -247,7 +247,7 @@ def _backward(
         if wanted and w.top[t] >= 0:
             iterations += _backward_tensor(w, st, x, b, t, seeds[t], version)
     collect(w, x, b, temporal, spatial)
-    for k in range(w.count[0]):
+    for k in range(w.loops[0]):
         temporal[w.level[k], w.dimension[k]] += w.bound_share[k]
     used = 0.0
     for s in range(levels):

@@ -38,7 +38,7 @@ def words_to_child(
     moving, seen, far = -1, False, False
     partial = first = moved = side = 0.0
     slide = -1
-    for k in range(w.first[s], w.count[0]):
+    for k in range(w.first[s], w.loops[0]):
         n, outside, d = w.bound[k], w.left[k + 1], w.dimension[k]
         q = row[d]
         kind = _NOTHING
@@ -94,7 +94,7 @@ def words_to_child(
             for e in range(c.shape[1]):
                 if c[q, e] != 0.0:
                     w.extent_share[s - 1, e] -= share * c[q, e] * w.extent[s - 1, e] / side
-    return words
+    return float(words)
 
 
 @inner
@@ -142,4 +142,4 @@ def _pair(w: Work, c1: float, c2: float, s: int, d1: int, d2: int, share: float)
             ratio = each * (left1 * a1 if v1 > v2 else -left2 * b1)
             w.extent_share[s - 1, d1] += ratio
             w.extent_share[s - 1, d2] -= ratio
-    return groups
+    return float(groups)

@@ -6,7 +6,7 @@ is x times the derivative by x. Products then only add.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,7 +25,7 @@ class Work(NamedTuple):
     spatial_extent: Floats  # (L, D) the same up to the level's spatial loops
     fanout: Floats  # (L,) product of a level's spatial loops
     used: Floats  # (L,) utilised instances
-    count: Ints  # (1,) temporal loops above 1
+    loops: Ints  # (1,) how many temporal loops are above 1
     bound: Floats  # (N,) their factors, innermost first
     level: Ints  # (N,)
     dimension: Ints  # (N,)
@@ -74,16 +74,15 @@ def new_work(levels: int, dimensions: int, tensors: int, ranks: int) -> Work:
     }
     whole: dict[str, tuple[int, ...]] = {
         **dict.fromkeys(("level", "dimension"), (loops,)),
-        "count": (1,),
+        "loops": (1,),
         "first": (levels + 1,),
         "top": (tensors,),
     }
-    return Work(
-        *(
-            np.zeros(whole[name], np.int64) if name in whole else np.zeros(sizes[name])
-            for name in Work._fields
-        )
-    )
+    parts: list[Any] = [
+        np.zeros(whole[name], np.int64) if name in whole else np.zeros(sizes[name])
+        for name in Work._fields
+    ]
+    return Work(*parts)
 
 
 @inner
@@ -114,7 +113,7 @@ def set_loops(w: Work, x: Points, b: int) -> None:
                 w.dimension[k] = d
                 k += 1
     w.first[levels] = k
-    w.count[0] = k
+    w.loops[0] = k
     w.left[k] = 1.0
     for j in range(k - 1, -1, -1):
         w.left[j] = w.left[j + 1] * w.bound[j]

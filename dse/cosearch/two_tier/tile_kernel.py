@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from dse.jit import compiled, inner
 from dse.model.arrays import HEAD
-from dse.numeric import Ints
+from dse.numeric import Ints, int64
 
 #: Columns of a class of mappings. The stationary tensor W is reread every ``REUSE`` iterations, or
 #: every ``REUSE x RUN`` where all of its dimensions on the chip run in space.
@@ -62,9 +62,9 @@ class TileScratch(NamedTuple):
 
 @inner
 def _footprint(x: LayerArrays, s: TileScratch, t: int) -> int:
-    words = np.int64(1)
+    words = int64(1)
     for q in range(x.projection.shape[1]):
-        side = np.int64(1)
+        side = int64(1)
         for d in range(x.bound.shape[0]):
             side += x.projection[t, q, d] * (s.tile[d] - 1)
         if t == 1:
@@ -92,10 +92,10 @@ def _window_words(
     """Words of I that the outermost level delivers (section 4 of the rules)."""
     words = full
     left = total
-    partial = np.int64(-1)
-    first = np.int64(0)
-    moved = np.int64(0)
-    moving = np.int64(-1)
+    partial = int64(-1)
+    first = int64(0)
+    moved = int64(0)
+    moving = int64(-1)
     for k in range(start, start + count):
         d = x.order[k]
         n = s.outer[d]
@@ -105,7 +105,7 @@ def _window_words(
             if moving >= 0:
                 words += (n - 1) * left * full
             elif partial < 0 and x.version != HEAD:
-                partial = np.int64(0)
+                partial = int64(0)
             continue
         if moving >= 0 and row != moving:
             return words + (left - 1) * full
@@ -116,10 +116,10 @@ def _window_words(
         if partial < 0:
             first = translation
             side = s.edge[row]
-            partial = full - full // side * max(np.int64(0), side - abs(translation))
+            partial = full - full // side * max(int64(0), side - abs(translation))
             delta = partial
         elif translation == 0 and x.version == HEAD:
-            delta = np.int64(0)
+            delta = int64(0)
         elif translation == first:
             delta = partial
         else:
@@ -168,7 +168,7 @@ def _dominates(out: Ints, i: int, j: int) -> bool:
 @inner
 def _offer(s: TileScratch, out: Ints, new: int, bucket: int) -> bool:
     """Keep class ``new`` unless one of its bucket dominates it; drop those that it dominates."""
-    before = np.int64(-1)
+    before = int64(-1)
     at = s.head[bucket]
     while at >= 0:
         if _dominates(out, at, new):
@@ -204,10 +204,10 @@ def build_classes(
         out: the classes; dominated ones have ``TILE = -1``.
     """
     dims = x.bound.shape[0]
-    macs = np.int64(1)
+    macs = int64(1)
     for d in range(dims):
         macs *= x.bound[d]
-    count = np.int64(0)
+    count = int64(0)
     inner_tiles = bucket_of.shape[0]
     for a in range(x.first[1] - x.first[0]):
         for b in range(x.first[2] - x.first[1]):
@@ -238,20 +238,20 @@ def _tile(
 ) -> int:
     """Offer the orders of one tile; return the new number of classes."""
     dims = x.bound.shape[0]
-    reuse = np.int64(1)
-    plain = np.int64(1)
-    on_chip = np.int64(1)
-    active = np.int64(0)
+    reuse = int64(1)
+    plain = int64(1)
+    on_chip = int64(1)
+    active = int64(0)
     for d in range(dims):
         s.tile[d] = x.divisor[x.first[d] + s.pick[d]]
         s.outer[d] = x.bound[d] // s.tile[d]
         on_chip *= s.tile[d]
         if s.outer[d] > 1:
-            active |= np.int64(1) << d
+            active |= int64(1) << d
         if not x.relevant[0, d]:
             reuse *= s.tile[d]
         elif d > 1 and s.tile[d] > 1:
-            plain = np.int64(0)
+            plain = int64(0)
     tile_w_i = _footprint(x, s, 0) + _footprint(x, s, 1)
     if tile_w_i > largest_tile:
         return count
