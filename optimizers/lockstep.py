@@ -52,19 +52,19 @@ class LockstepSettings:
 
 @dataclass
 class _Climb:
-    """A way from one hardware to better ones.
+    """A climb from one hardware to better ones.
 
     Attributes:
-        here: the best hardware of this way.
+        here: the best hardware of this climb.
         step: octaves of the moves.
-        ways: directions that were not tried yet from here with this step.
+        directions: directions that were not tried yet from here with this step.
         before: value of ``here`` when its mappings were last polished.
         fitted: whether the smallest hardware for the mappings of ``here`` was tried.
     """
 
     here: Site
     step: float
-    ways: list[Direction] = field(default_factory=list)
+    directions: list[Direction] = field(default_factory=list)
     before: float = math.inf
     fitted: bool = False
 
@@ -78,14 +78,14 @@ class _Task:
             ``settle``: it is, and its mappings catch up; ``polish``: nothing nearby is better.
         seeds: mappings to begin with, per layer.
         until: samples of the site after which it ends.
-        way: of a trial.
+        direction: of a trial.
     """
 
     kind: str
     site: Site
     until: int
     seeds: list[MappingBatch] | None = None
-    way: Direction | None = None
+    direction: Direction | None = None
 
 
 class Lockstep(Optimizer[LockstepSettings]):
@@ -217,19 +217,19 @@ class Lockstep(Optimizer[LockstepSettings]):
                     trial = self._trial(climb, fitting, None)
                     if trial is not None:
                         return trial
-            while climb.ways:
-                way = climb.ways.pop()
-                values = self._moves.moved(self.rng, climb.here.values, way, climb.step)
-                trial = self._trial(climb, values, way)
+            while climb.directions:
+                direction = climb.directions.pop()
+                values = self._moves.moved(self.rng, climb.here.values, direction, climb.step)
+                trial = self._trial(climb, values, direction)
                 if trial is not None:
                     return trial
             if climb.step > self.settings.last_step:
                 climb.step = max(climb.step / 2, self.settings.last_step)
-                climb.ways = self._shuffled()
+                climb.directions = self._shuffled()
                 continue
             if _lowered(climb.before, climb.here.value):
                 climb.before = climb.here.value
-                climb.ways = self._shuffled()
+                climb.directions = self._shuffled()
                 return _Task("polish", climb.here, climb.here.spent + self.settings.polish)
             self._climb = None
             return self._scout()
@@ -253,7 +253,9 @@ class Lockstep(Optimizer[LockstepSettings]):
             starts.append(self.space.template.defaults | self.space.fixed)
         return [values for values in starts if self._hardware(values) is not None]
 
-    def _trial(self, climb: _Climb, values: Values | None, way: Direction | None) -> _Task | None:
+    def _trial(
+        self, climb: _Climb, values: Values | None, direction: Direction | None
+    ) -> _Task | None:
         """Return the trial of other hardware; None where it cannot be, or was tried before."""
         if values is None or tuple(values.values()) in self._visited:
             return None
@@ -261,7 +263,7 @@ class Lockstep(Optimizer[LockstepSettings]):
             return None
         self._visited.add(tuple(values.values()))
         seeds = self._seeds(climb.here, values, far=climb.step >= _FAR)
-        return _Task("trial", self._site(values), self.settings.trial, seeds, way)
+        return _Task("trial", self._site(values), self.settings.trial, seeds, direction)
 
     def _smallest(self, site: Site) -> Values | None:
         """Return the smallest hardware that the best mappings of a site fit; None: not known."""
@@ -314,9 +316,9 @@ class Lockstep(Optimizer[LockstepSettings]):
             if site.rank < climb.here.rank:
                 climb.here = site
                 climb.fitted = False
-                climb.ways = self._shuffled()
-                if task.way is not None:
-                    climb.ways.append(task.way)
+                climb.directions = self._shuffled()
+                if task.direction is not None:
+                    climb.directions.append(task.direction)
                 self._task = _Task("settle", site, site.spent + self.settings.trial)
             elif site.spent >= task.until or self._falls_behind(site, climb.here, climb.step):
                 self._task = None
@@ -347,10 +349,10 @@ class Lockstep(Optimizer[LockstepSettings]):
 
     def _shuffled(self) -> list[Direction]:
         """Return all directions in random order; those of one variable come first (at the end)."""
-        ways = []
+        directions = []
         for group in (self._moves.against, self._moves.alone):
-            ways += [group[i] for i in self.rng.permutation(len(group))]
-        return ways
+            directions += [group[i] for i in self.rng.permutation(len(group))]
+        return directions
 
 
 def _lowered(before: float, now: float) -> bool:

@@ -90,7 +90,7 @@ def _draw_factors(
     space: SpaceArrays, d: int, seed: int, draw: int, x: Lanes, index: npt.NDArray[np.int64]
 ) -> None:
     """Give every lane factorisation number floor(u * count) of dimension d."""
-    count, start, slots = space.ways[d], space.table_start[d], space.slots[d]
+    count, start, slots = space.factorizations[d], space.table_start[d], space.slots[d]
     if start >= 0:
         for i in range(WIDTH):
             index[i] = start + slots * int64(uniform(seed, draw + i, d) * count)

@@ -35,7 +35,7 @@ class SpaceArrays(NamedTuple):
     slot_spatial: npt.NDArray[np.bool_]  # (D, K)
     slot_cap: npt.NDArray[np.int64]  # (D, K) largest factor
     slot_fixed: npt.NDArray[np.bool_]  # (D, K)
-    ways: npt.NDArray[np.float64]  # (D,) number of factorisations
+    factorizations: npt.NDArray[np.float64]  # (D,) number of factorisations
     table_start: npt.NDArray[np.int64]  # (D,) start in ``table``, -1: walk the lattice
     table: npt.NDArray[np.int32]
     node_start: npt.NDArray[np.int64]  # (D,) first lattice node
@@ -340,7 +340,7 @@ def _joined(parts: tuple[Factorizations, ...]) -> dict[str, npt.NDArray[Any]]:
     nodes = np.cumsum([0, *(len(f.first) - 1 for f in parts)])
     edges = np.cumsum([0, *(len(f.factor) for f in parts)])
     return {
-        "ways": np.array([f.count for f in parts], np.float64),
+        "factorizations": np.array([f.count for f in parts], np.float64),
         "table_start": np.array(table_start, np.int64),
         "table": np.concatenate(tables),
         "node_start": nodes[:-1].astype(np.int64),

@@ -70,7 +70,7 @@ def _exchange(
 @inner
 def _redraw(space: SpaceArrays, m: MappingArrays, i: int, d: int, u: float) -> None:
     """Give dimension d the factorisation number ``floor(u * count)``."""
-    left = np.floor(u * space.ways[d])
+    left = np.floor(u * space.factorizations[d])
     node = space.node_start[d]
     for k in range(space.slots[d]):
         edge = space.first[node]
