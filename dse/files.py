@@ -120,8 +120,8 @@ def validated(model: type[M], content: Any, where: str) -> M:  # noqa: ANN401
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         path = _key_path(first["loc"])
-        # a value error of ours carries its own full sentence
-        message = first["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+        # a value error of ours carries its own full sentence; the rest is pydantic's to word
+        message = first["ctx"]["error"] if first["type"] == "value_error" else first["msg"]
         own = first["type"] in ("value_error", "missing")
         value = "" if own else f" = {_shown(first['input'])}"
         more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""

@@ -148,7 +148,7 @@ def test_resume(capsys, tmp_path):
         (["run", "workload=resnet5"], "unknown workload 'resnet5'; did you mean 'resnet50'"),
         (["run", "arch=gemini"], "unknown arch 'gemini'; did you mean 'gemmini'"),
         (["run", "arch=./no.yaml"], "there is no such file"),
-        (["run", "samples=x"], "samples: Value 'x' of type 'str'"),
+        (["run", "samples=x"], "samples: "),
         (["run", "samples=0"], "samples = 0, expected at least 1"),
         (["run", "seed=-1"], "seed = -1"),
         (["run", "n_jobs=-1"], "n_jobs = -1"),
