@@ -12,7 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dse.cli.model import add_values
+from dse.cli.validate_cases import cases_of
+from dse.cli.validate_twin import validate_twin
 from dse.errors import SpecError, ToolError
+from dse.tools import binaries
 
 if TYPE_CHECKING:
     from dse.domain.architecture import Architecture
@@ -73,8 +76,6 @@ def main(argv: Sequence[str]) -> int:
     arguments = parser().parse_intermixed_args(argv)
     models = [text for text in arguments.inputs if text.startswith("model=")]
     if models:
-        from dse.cli.validate_twin import validate_twin  # noqa: PLC0415
-
         arguments.inputs = [text for text in arguments.inputs if text not in models]
         return validate_twin(arguments, models[-1].removeprefix("model="))
     from dse.validate.model import report_text, scatter  # noqa: PLC0415
@@ -97,7 +98,6 @@ def main(argv: Sequence[str]) -> int:
 
 def _compared(back_end: BackEnd, arguments: argparse.Namespace) -> tuple[tuple[str, str], Report]:
     """Return the names of the native model and a back end, and how far they agree."""
-    from dse.cli.validate_cases import cases_of  # noqa: PLC0415
     from dse.model import evaluate_one  # noqa: PLC0415 - loads the compiled model
     from dse.validate.model import compare  # noqa: PLC0415
 
@@ -129,7 +129,7 @@ def back_ends(only: str | None, binary: str | None) -> list[BackEnd]:
     Raises:
         ToolError: none is found, or one that the user named is of no use.
     """
-    from dse.tools import binaries, pytimeloop  # noqa: PLC0415
+    from dse.tools import pytimeloop  # noqa: PLC0415
 
     looks = {"timeloop-model": lambda: _binary(binary), "pytimeloop": _pytimeloop}
     if only is not None:
@@ -152,7 +152,6 @@ def back_ends(only: str | None, binary: str | None) -> list[BackEnd]:
 
 
 def _binary(given: str | None) -> BackEnd:
-    from dse.tools import binaries  # noqa: PLC0415
     from dse.tools.model_run import ModelRunner  # noqa: PLC0415
 
     binary = binaries.find("timeloop-model", given)

@@ -12,15 +12,15 @@ from dse.domain.architecture import HardwareBatch
 from dse.domain.mapping import MappingBatch
 from dse.domain.problem import Problem
 from dse.errors import SpecError, unknown_name
+from dse.evolution.genome import ENCODINGS, TILES, Coding
+from dse.evolution.strategy import COVARIANCES, Strategies
 from dse.goals.metrics import Metrics
 from dse.mappers.base import Mapped, Mapper
 from dse.mappers.search import Best, at_least
 from dse.settings import setting
 
 if TYPE_CHECKING:
-    from dse.evolution.genome import Coding
     from dse.evolution.population import Population
-    from dse.evolution.strategy import Strategies
 
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
@@ -97,9 +97,6 @@ class CmaMapper(Mapper[CmaSettings]):
 
     def check(self) -> None:
         """Raise SpecError where a setting is out of range."""
-        from dse.evolution.genome import ENCODINGS, TILES  # noqa: PLC0415
-        from dse.evolution.strategy import COVARIANCES  # noqa: PLC0415
-
         s = self.settings
         for name, choices in (
             ("encoding", ENCODINGS),
@@ -118,8 +115,6 @@ class CmaMapper(Mapper[CmaSettings]):
         at_least("patience", s.patience, 0)
 
     def _coding(self) -> Coding:
-        from dse.evolution.genome import Coding  # noqa: PLC0415
-
         s = self.settings
         order = tuple(s.order.split()) if s.search == "tiles" else None
         return Coding(s.encoding, s.tiles, order)
@@ -132,8 +127,6 @@ class CmaMapper(Mapper[CmaSettings]):
         best: list[Best],
     ) -> None:
         """Let all searches run to the end of their budgets."""
-        from dse.evolution.strategy import Strategies  # noqa: PLC0415
-
         s = self.settings
         own = np.arange(len(population))
         left = samples[population.rows].copy()
