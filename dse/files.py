@@ -7,8 +7,10 @@ them and they are what makes small files explode.
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import yaml
 
 from dse.errors import SpecError, unknown_name
 
@@ -49,11 +51,9 @@ def read_yaml(path: Source) -> Any:  # noqa: ANN401
 
 def parse_yaml(data: bytes | str, where: str) -> Any:  # noqa: ANN401
     """Return the content of YAML text; ``where`` names it in errors."""
-    import yaml  # noqa: PLC0415
-
     try:
-        _check_events(yaml, data, where)
-        return yaml.load(data, Loader=_strict_loader(yaml))  # noqa: S506 - a SafeLoader
+        _check_events(data, where)
+        return yaml.load(data, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
@@ -64,11 +64,12 @@ def parse_yaml(data: bytes | str, where: str) -> Any:  # noqa: ANN401
         raise SpecError(f"{where}: not valid YAML: {line}") from error
 
 
-def _check_events(yaml: Any, data: bytes | str, where: str) -> None:  # noqa: ANN401
+def _check_events(data: bytes | str, where: str) -> None:
     """Walk the flat stream of parse events, before anything is built from it."""
     depth = 0
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    for items, event in enumerate(yaml.parse(data, Loader=loader)):
+    events: Iterator[Any] = yaml.parse(data, Loader=loader)  # they share no useful base
+    for items, event in enumerate(events):
         line = event.start_mark.line + 1
         if items >= _MAX_ITEMS:
             raise SpecError(f"{where}, line {line}: more than {_MAX_ITEMS} items")
@@ -84,25 +85,21 @@ def _check_events(yaml: Any, data: bytes | str, where: str) -> None:  # noqa: AN
             depth -= 1
 
 
-def _strict_loader(yaml: Any) -> Any:  # noqa: ANN401
-    """Return a safe loader that refuses a key that stands twice in one mapping."""
+class _StrictLoader(yaml.SafeLoader):
+    """A safe loader that refuses a key that stands twice in one mapping."""
 
-    class Loader(yaml.SafeLoader):  # type: ignore[misc]
-        def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:  # noqa: ANN401
-            seen: set[str] = set()
-            for key, _ in node.value:
-                problem = None
-                if not isinstance(key, yaml.ScalarNode):
-                    problem = "a key must be a text"
-                elif key.value in seen:
-                    problem = f"key '{key.value}' stands twice"
-                if problem:
-                    raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
-                seen.add(key.value)
-            result: dict[Hashable, Any] = super().construct_mapping(node, deep)
-            return result
-
-    return Loader
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:  # noqa: ANN401
+        seen: set[str] = set()
+        for key, _ in node.value:
+            problem = None
+            if not isinstance(key, yaml.ScalarNode):
+                problem = "a key must be a text"
+            elif key.value in seen:
+                problem = f"key '{key.value}' stands twice"
+            if problem:
+                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
 
 
 def validated(model: type[_M], content: Any, where: str) -> _M:  # noqa: ANN401
@@ -120,8 +117,8 @@ def validated(model: type[_M], content: Any, where: str) -> _M:  # noqa: ANN401
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         path = _key_path(first["loc"])
-        # a value error of ours carries its own full sentence
-        message = first["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+        # a value error of ours carries its own full sentence; the rest is pydantic's to word
+        message = first["ctx"]["error"] if first["type"] == "value_error" else first["msg"]
         own = first["type"] in ("value_error", "missing")
         value = "" if own else f" = {_shown(first['input'])}"
         more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""

@@ -14,6 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from dse import __version__
 from dse.cli.columns import two_columns
 from dse.errors import DseError
+from dse.tools import binaries
 
 #: Optional Python packages: what they give, and how to get them.
 _PACKAGES = {
@@ -64,8 +65,8 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _findings() -> Iterator[_Finding]:
-    from dse.components import accelergy  # noqa: PLC0415
-    from dse.tools import binaries, pytimeloop  # noqa: PLC0415
+    from dse.components import accelergy  # noqa: PLC0415 - loads numpy
+    from dse.tools import pytimeloop  # noqa: PLC0415
 
     def model() -> str:
         path = binaries.find("timeloop-model")

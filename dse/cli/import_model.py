@@ -9,12 +9,11 @@ from pathlib import Path
 
 from dse.errors import SpecError
 from dse.importers.found import Imported
+from dse.importers.onnx_model import from_onnx
 
 
 def main(argv: Sequence[str]) -> int:
     """Import a model, write the workload file, say what was left out."""
-    from dse.importers.onnx_model import from_onnx  # noqa: PLC0415
-
     given = _parser().parse_args(argv)
     name = given.name or given.model.stem.replace(" ", "_")
     target = given.output or Path(f"{name}.yaml")

@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 
 from dse.cli.columns import two_columns
 from dse.errors import SpecError, unknown_name
+from dse.plugins import plugins
+from dse.space import catalog
 
 _USAGE = """\
 usage: python -m dse list [KIND]
@@ -45,22 +47,16 @@ def _text(rows: _Listed, indent: str = "") -> str:
 
 def _plugins(kind: str) -> Callable[[], _Listed]:
     def rows() -> _Listed:
-        from dse.plugins import plugins  # noqa: PLC0415
-
         return [(name, item.summary) for name, item in plugins(kind).items()]
 
     return rows
 
 
 def _archs() -> _Listed:
-    from dse.space import catalog  # noqa: PLC0415
-
     return [(name, catalog.template(name).description) for name in catalog.names("arch")]
 
 
 def _workloads() -> _Listed:
-    from dse.space import catalog  # noqa: PLC0415
-
     rows = []
     for name in catalog.names("workload"):
         w = catalog.workload(name)

@@ -5,7 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from dse.cli.listing import KINDS
 from dse.errors import SpecError, unknown_name
+from dse.files import read_yaml
+from dse.plugins import GROUPS, plugins
+from dse.space import catalog
 
 _USAGE = """\
 usage: python -m dse show NAME
@@ -35,10 +39,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _named(name: str) -> list[str]:
-    from dse.cli.listing import KINDS  # noqa: PLC0415
-    from dse.cli.settings_help import plugin_help  # noqa: PLC0415
-    from dse.plugins import GROUPS, plugins  # noqa: PLC0415
-    from dse.space import catalog  # noqa: PLC0415
+    from dse.cli.settings_help import plugin_help  # noqa: PLC0415 - loads OmegaConf
 
     parts = []
     if name in catalog.names("arch"):
@@ -52,24 +53,17 @@ def _named(name: str) -> list[str]:
 
 
 def _names() -> list[str]:
-    from dse.cli.listing import KINDS  # noqa: PLC0415
-
     return sorted({name for rows in KINDS.values() for name, _ in rows()})
 
 
 def _file(path: str) -> str:
     """Show a file: a workload if it has layers, else a template."""
-    from dse.files import read_yaml  # noqa: PLC0415
-    from dse.space import catalog  # noqa: PLC0415
-
     content = read_yaml(catalog.find("arch", path))
     is_workload = isinstance(content, dict) and "layers" in content
     return _workload(path) if is_workload else _template(path)
 
 
 def _template(name: str) -> str:
-    from dse.space import catalog  # noqa: PLC0415
-
     template = catalog.template(name)
     text = catalog.find("arch", name).read_text(encoding="utf-8")
     variables = ", ".join(v.name for v in template.variables) or "none"
@@ -77,8 +71,6 @@ def _template(name: str) -> str:
 
 
 def _workload(name: str) -> str:
-    from dse.space import catalog  # noqa: PLC0415
-
     workload = catalog.workload(name)
     total = sum(layer.count for layer in workload)
     lines = [

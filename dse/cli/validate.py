@@ -12,7 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dse.cli.model import add_values
+from dse.cli.validate_cases import cases_of
+from dse.cli.validate_twin import validate_twin
 from dse.errors import SpecError, ToolError
+from dse.tools import binaries
 
 if TYPE_CHECKING:
     from dse.domain.architecture import Architecture
@@ -73,8 +76,6 @@ def main(argv: Sequence[str]) -> int:
     arguments = _parser().parse_intermixed_args(argv)
     models = [text for text in arguments.inputs if text.startswith("model=")]
     if models:
-        from dse.cli.validate_twin import validate_twin  # noqa: PLC0415
-
         arguments.inputs = [text for text in arguments.inputs if text not in models]
         return validate_twin(arguments, models[-1].removeprefix("model="))
     from dse.validate.model import report_text, scatter  # noqa: PLC0415
@@ -99,7 +100,6 @@ def _compared(
     back_end: _BackEnd, arguments: argparse.Namespace
 ) -> tuple[tuple[str, str], ModelReport]:
     """Return the names of the native model and a back end, and how far they agree."""
-    from dse.cli.validate_cases import cases_of  # noqa: PLC0415
     from dse.model import evaluate_one  # noqa: PLC0415 - loads the compiled model
     from dse.validate.model import compare  # noqa: PLC0415
 
@@ -131,7 +131,7 @@ def _back_ends(only: str | None, binary: str | None) -> list[_BackEnd]:
     Raises:
         ToolError: none is found, or one that the user named is of no use.
     """
-    from dse.tools import binaries, pytimeloop  # noqa: PLC0415
+    from dse.tools import pytimeloop  # noqa: PLC0415
 
     looks = {"timeloop-model": lambda: _binary(binary), "pytimeloop": _pytimeloop}
     if only is not None:
@@ -154,7 +154,6 @@ def _back_ends(only: str | None, binary: str | None) -> list[_BackEnd]:
 
 
 def _binary(given: str | None) -> _BackEnd:
-    from dse.tools import binaries  # noqa: PLC0415
     from dse.tools.model_run import ModelRunner  # noqa: PLC0415
 
     binary = binaries.find("timeloop-model", given)

@@ -24,6 +24,7 @@ from dse.components.ert import ErtChain
 from dse.domain.architecture import Architecture, Compute, StorageLevel
 from dse.domain.technology import Technology
 from dse.errors import SpecError, ToolError
+from dse.timeloop.read.tables import EnergyTable
 from dse.tools.process import Limits, ending, own_folder, run
 
 _LOG = logging.getLogger(__name__)
@@ -101,8 +102,6 @@ class AccelergyChain(EnergyChain):
             SpecError: the architecture names no technology, or a component has no counterpart.
             ToolError: Accelergy is missing or failed, or only its dummy table knows a component.
         """
-        from dse.timeloop.read.tables import EnergyTable  # noqa: PLC0415 - only this chain needs it
-
         technology = architecture.technology
         if technology is None:
             raise SpecError(

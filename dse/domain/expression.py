@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from functools import reduce
 from typing import Any
 
+import numpy as np
+
 from dse.errors import SpecError, unknown_name
 
 Number = int | float
@@ -89,8 +91,6 @@ class Expression:
         Raises:
             SpecError: an unknown variable.
         """
-        import numpy as np  # noqa: PLC0415 - plain arithmetic needs none
-
         for name in sorted(self.names):
             if name not in variables:
                 raise SpecError(f"'{self.source}': {unknown_name('variable', name, variables)}")
@@ -102,8 +102,6 @@ class Expression:
 
         ``//`` divides, ``floor`` and ``ceil`` return what they are given.
         """
-        import numpy as np  # noqa: PLC0415
-
         with np.errstate(all="ignore"):
             return _array(self._tree, variables, _UNROUNDED)
 
@@ -195,8 +193,6 @@ def _array(
     variables: Mapping[str, Any],
     binary: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = _BINARY,
 ) -> Any:  # noqa: ANN401
-    import numpy as np  # noqa: PLC0415
-
     match node:
         case ast.Constant(value=int() | float() as number):
             return np.float64(number)

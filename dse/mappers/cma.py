@@ -12,6 +12,8 @@ from dse.domain.architecture import HardwareBatch
 from dse.domain.mapping import MappingBatch
 from dse.domain.problem import Problem
 from dse.errors import SpecError, unknown_name
+from dse.evolution.genome import ENCODINGS, TILES, Coding
+from dse.evolution.strategy import COVARIANCES, Strategies
 from dse.goals.metrics import Metrics
 from dse.mappers.base import Mapped, Mapper
 from dse.mappers.search import Best, at_least
@@ -19,9 +21,7 @@ from dse.numeric import Floats, Indices
 from dse.settings import setting
 
 if TYPE_CHECKING:
-    from dse.evolution.genome import Coding
     from dse.evolution.population import PopulationSampler
-    from dse.evolution.strategy import Strategies
 
 
 _LEGALITIES = ("resample", "repair")
@@ -96,9 +96,6 @@ class CmaMapper(Mapper[CmaSettings]):
 
     def check(self) -> None:
         """Raise SpecError where a setting is out of range."""
-        from dse.evolution.genome import ENCODINGS, TILES  # noqa: PLC0415
-        from dse.evolution.strategy import COVARIANCES  # noqa: PLC0415
-
         s = self.settings
         for name, choices in (
             ("encoding", ENCODINGS),
@@ -117,8 +114,6 @@ class CmaMapper(Mapper[CmaSettings]):
         at_least("patience", s.patience, 0)
 
     def _coding(self) -> Coding:
-        from dse.evolution.genome import Coding  # noqa: PLC0415
-
         s = self.settings
         order = tuple(s.order.split()) if s.search == "tiles" else None
         return Coding(s.encoding, s.tiles, order)
@@ -131,8 +126,6 @@ class CmaMapper(Mapper[CmaSettings]):
         best: list[Best],
     ) -> None:
         """Let all searches run to the end of their budgets."""
-        from dse.evolution.strategy import Strategies  # noqa: PLC0415
-
         s = self.settings
         own = np.arange(len(population))
         left = samples[population.rows].copy()

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
+import yaml
 from pydantic import Field, StrictInt, field_validator
 
 from dse.domain.expression import Expression
@@ -86,8 +87,6 @@ def networks_text(networks: Sequence[Source]) -> bytes:
     Raises:
         SpecError: one of them cannot be read.
     """
-    import yaml  # noqa: PLC0415
-
     content = {"networks": [read_yaml(network) for network in networks]}
     text: str = yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=120)
     return text.encode()

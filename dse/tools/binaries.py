@@ -66,7 +66,7 @@ def version(binary: Path) -> str | None:
 
 @lru_cache
 def _version(binary: Path, _modified_ns: int) -> str | None:
-    from dse.tools.model_run import ModelRunner  # noqa: PLC0415 - which imports this module
+    from dse.tools.model_run import ModelRunner  # noqa: PLC0415 - loads numpy
 
     runner = ModelRunner(binary)
     return computes_as(lambda *case: runner.stats(runner.text(*case), case[1]))

@@ -21,6 +21,11 @@ from typing import IO
 
 from dse.errors import ToolError
 
+try:
+    import resource
+except ImportError:  # not on every platform
+    resource = None  # type: ignore[assignment]
+
 _OUTPUT = "output.txt"
 _SHOWN_LINES = 12
 _SHOWN_CHARACTERS = 1500
@@ -164,10 +169,6 @@ def shown_command(command: Sequence[str], folder: Path, environment: Mapping[str
 
 def limit(pid: int, limits: Limits) -> None:
     """Set resource limits from outside, which keeps the start of the process fast."""
-    try:
-        import resource  # noqa: PLC0415 - not on every platform
-    except ImportError:
-        return
     if not hasattr(resource, "prlimit"):
         return
     wanted = [(resource.RLIMIT_CORE, 0), (resource.RLIMIT_FSIZE, limits.file_bytes)]

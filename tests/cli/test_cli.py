@@ -5,7 +5,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -33,23 +32,27 @@ def call(*words, **options):
     )
 
 
-def test_help_is_quick_and_helps():
-    call("--help")
-    start = time.perf_counter()
+def test_help():
     done = call("--help")
-    assert time.perf_counter() - start < 1.0  # 0.5 s on a machine that does nothing else
     assert done.returncode == 0
     for word in ("run", "model", "list", "show", "exit codes", "examples"):
         assert word in done.stdout
 
 
-def test_nothing_heavy_is_loaded_for_help():
-    code = (
-        "import sys; from dse.cli import main; main(['--help']); "
-        "heavy = {'numba', 'numpy', 'hydra', 'scipy', 'matplotlib', 'rich', 'pydantic', 'yaml'}; "
-        "sys.exit(len(heavy & set(sys.modules)))"
-    )
-    subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+@pytest.mark.parametrize("words", [[], ["--help"], ["--version"]], ids=str)
+def test_help_loads_no_library(words):
+    code = f"""
+import sys
+before = set(sys.modules)
+import dse
+if {words}:
+    from dse.cli import main
+    main({words})
+loaded = {{name.partition(".")[0] for name in set(sys.modules) - before}}
+print(sorted(loaded - sys.stdlib_module_names - {{"dse"}}), file=sys.stderr)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == "[]\n"
 
 
 def test_run(capsys, tmp_path):
@@ -148,7 +151,7 @@ def test_resume(capsys, tmp_path):
         (["run", "workload=resnet5"], "unknown workload 'resnet5'; did you mean 'resnet50'"),
         (["run", "arch=gemini"], "unknown arch 'gemini'; did you mean 'gemmini'"),
         (["run", "arch=./no.yaml"], "there is no such file"),
-        (["run", "samples=x"], "samples: Value 'x' of type 'str'"),
+        (["run", "samples=x"], "samples: "),
         (["run", "samples=0"], "samples = 0, expected at least 1"),
         (["run", "seed=-1"], "seed = -1"),
         (["run", "n_jobs=-1"], "n_jobs = -1"),

@@ -67,9 +67,15 @@ def test_text_that_is_no_plain_yaml(text, said):
     assert re.search(said, complaint(text))
 
 
-@pytest.mark.parametrize("opening", ["[", "{a: ", "- ", "? ", "&a [", "a:\n" + " "])
+@pytest.mark.parametrize("opening", ["[", "{a: ", "- ", "? ", "&a ["])
 def test_ten_megabytes_of_nesting(opening):
-    assert "nested deeper" in complaint(opening * (10 * 2**20 // len(opening))) or opening[0] == "a"
+    # libyaml looks ahead of what it hands out, and has a bound of its own: either may come first
+    said = complaint(opening * (10 * 2**20 // len(opening)))
+    assert re.search("nested deeper than 100 levels|not valid YAML", said)
+
+
+def test_ten_megabytes_of_one_key():
+    assert "in.yaml:3: key 'a' is given twice" in complaint("a:\n " * (10 * 2**20 // 4))
 
 
 def test_deep_block_nesting():
