@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Self
 from dse.components.base import EnergyChain
 from dse.domain.architecture import AccessEnergy, Compute, StorageLevel
 from dse.errors import SpecError, unknown_name
+from dse.timeloop.read.tables import EnergyTable, read_art, read_ert, storage_actions
+from dse.timeloop.yaml.io import load_files
 
 if TYPE_CHECKING:
     from dse.domain.technology import Technology
-    from dse.timeloop.read.tables import EnergyTable
 
 
 class ErtChain(EnergyChain):
@@ -38,10 +39,6 @@ class ErtChain(EnergyChain):
         Raises:
             SpecError: no path, no such file, or no ERT in it.
         """
-        # the reader of Timeloop's files loads only when it is wanted
-        from dse.timeloop.read.tables import read_art, read_ert  # noqa: PLC0415
-        from dse.timeloop.yaml.io import load_files  # noqa: PLC0415
-
         if not path:
             raise SpecError("energy chain 'ert' needs a path: ert:FILE or ert:FOLDER")
         place = Path(path).expanduser()
@@ -58,8 +55,6 @@ class ErtChain(EnergyChain):
 
     def price_storage(self, level: StorageLevel, technology: Technology | None) -> StorageLevel:  # noqa: ARG002
         """See :meth:`dse.components.base.EnergyChain.price_storage`."""
-        from dse.timeloop.read.tables import storage_actions  # noqa: PLC0415
-
         if level.kind == "dummy_storage":
             return replace(level, energy=AccessEnergy(), area_um2=0.0)
         self._known(level.name)

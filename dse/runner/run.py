@@ -10,6 +10,7 @@ from typing import Any
 
 from dse.errors import DseError, NothingFeasible
 from dse.runner.config import resolve
+from dse.runner.front_plot import plot_front
 from dse.runner.setup import Setup, set_up, space_of
 from dse.space import catalog
 from dse.space.search_space import SearchSpace
@@ -88,8 +89,6 @@ class Run:
 
     def _write_front(self, result: RunResult) -> None:
         """Write the files of every design on the front, and the plot."""
-        from dse.runner.front_plot import plot_front  # noqa: PLC0415 - needs matplotlib
-
         for number, member in enumerate(result.front):
             architecture = self.space.architecture(member.design.values)
             mapped = zip(self.space.workload, member.design.mappings or (), strict=True)
