@@ -241,12 +241,15 @@ class Naas(Optimizer[NaasSettings]):
                 )
             mean[: len(self._vector)] = self._vector.encode({**defaults, **self.space.fixed})
         box = np.tile([0.0, 1.0], (self._width, 1))
-        return _library()(
+        made: CMA = _library()(
             np.clip(mean, 0.0, 1.0),
             self.settings.sigma or (0.5 if self.settings.inherit else 0.3),
             bounds=box,
             population_size=self.settings.population,
         )
+        # whatever was in memory, until there are values: equal searches have equal states
+        vars(made)["_funhist_values"].fill(0.0)
+        return made
 
 
 def _library() -> Any:  # noqa: ANN401 - the library has no types

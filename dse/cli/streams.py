@@ -42,7 +42,7 @@ def watched() -> Iterator[Streams]:
     before = sys.stdout, sys.stderr
     _occupy()
     out, err = _Watched(sys.stdout, "standard output"), _Watched(sys.stderr)
-    sys.stdout, sys.stderr = out, err  # type: ignore[assignment]
+    sys.stdout, sys.stderr = out, err
     try:
         yield Streams(out, err)
     finally:

@@ -60,6 +60,10 @@ def read_result(folder: Path) -> FinishedRun:
     entries = Entries(_content(path), str(path))
     objective, value = _goal(entries)
     best = entries.part("best") if value is not None else None
+
+    def number(key: str) -> float | None:
+        return None if best is None else best.number(key, finite=True)
+
     found = FinishedRun(
         folder=str(folder),
         arch=entries.text("arch"),
@@ -71,7 +75,9 @@ def read_result(folder: Path) -> FinishedRun:
         samples=entries.integer("samples", 0),
         seed=entries.integer("seed", 0),
         value=value,
-        **{key: best and best.number(key, finite=True) for key in _BEST},
+        cycles=number("cycles"),
+        energy_pj=number("energy_pj"),
+        area_um2=number("area_um2"),
     )
     doubt = _check(folder, found, entries.integer("designs", 0))
     return replace(found, known=of_run(folder), doubts=(doubt,) if doubt else ())
