@@ -41,12 +41,12 @@ from dse.mappers.base import Mapped, Mapper
 from dse.plugins import plugin
 from dse.runner.run import Run, resume, start
 from dse.space.template import ArchTemplate
+from dse.state.codec import State, dumps, loads
+from dse.state.entries import CheckedEntries
 from dse.study.checkpoint import load_optimizer, optimizer_state
-from dse.study.entries import Entries
 from dse.study.journal import read_journal
 from dse.study.optimizer import Optimizer
 from dse.study.result import RunResult
-from dse.study.state import State, dumps, loads
 
 _ARCH = """\
 name: tiny
@@ -144,7 +144,7 @@ class OptimizerConformance:
         for each in wrong:
             data = loads(dumps({**saved, "state": each}))
             try:
-                load_optimizer(Entries(data, "optimizer"), run.setup.optimizer())
+                load_optimizer(CheckedEntries(data, "optimizer"), run.setup.optimizer())
             except SpecError:
                 continue
             raise AssertionError(f"a state with keys {', '.join(each)} was taken")
@@ -333,7 +333,7 @@ class _Mirrored(Optimizer[Any]):
 
     def ask(self) -> list[Design]:
         data, copy = dumps(optimizer_state(self._own)), self._fresh()
-        load_optimizer(Entries(loads(data), "optimizer"), copy)
+        load_optimizer(CheckedEntries(loads(data), "optimizer"), copy)
         assert dumps(optimizer_state(copy)) == data
         designs = self._own.ask()
         assert copy.ask() == designs

@@ -23,10 +23,10 @@ from dse.relaxed.start import first_mapping
 from dse.settings import setting
 from dse.space.search_space import SearchSpace
 from dse.space.variable import Values
-from dse.study.entries import Entries
-from dse.study.in_space import take_values
+from dse.state.codec import State
+from dse.state.entries import CheckedEntries
+from dse.state.in_space import take_values
 from dse.study.optimizer import Optimizer
-from dse.study.state import State
 
 _ORDERINGS = ("shuffle", "softmax", "gumbel", "none")
 _VARIABLES = ("log", "linear")
@@ -119,13 +119,13 @@ class DosaSearch(Optimizer[DosaSettings]):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """See :meth:`dse.study.optimizer.Optimizer.load_state_dict`."""
-        with Entries(state, "optimizer") as entries:
+        with CheckedEntries(state, "optimizer") as entries:
             self._begun = entries.integer("begun", 0)
             self._steps_done = entries.integer("steps_done", 0, self.settings.steps)
             self._best_start = entries.number("best_start")
             self._state = entries.maybe("descent", lambda key: self._read(entries.part(key)))
 
-    def _read(self, entries: Entries) -> DescentState:
+    def _read(self, entries: CheckedEntries) -> DescentState:
         with entries:
             base = take_values(entries, "base", self.space)
             return self._descent_on(base).restored(entries, base)

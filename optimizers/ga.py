@@ -21,10 +21,10 @@ from dse.settings import setting
 from dse.space.genes import Genes
 from dse.space.search_space import SearchSpace
 from dse.space.variable import Values
-from dse.study.entries import Entries
-from dse.study.in_space import take_values
+from dse.state.codec import State
+from dse.state.entries import CheckedEntries
+from dse.state.in_space import take_values
 from dse.study.optimizer import Optimizer
-from dse.study.state import State
 
 _LOSSES = ("zscore", "objective")
 _SELECTIONS = ("truncation", "tournament")
@@ -153,7 +153,7 @@ class GeneticAlgorithm(Optimizer[GeneticSettings]):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """See :meth:`dse.study.optimizer.Optimizer.load_state_dict`."""
-        with Entries(state, "optimizer") as entries:
+        with CheckedEntries(state, "optimizer") as entries:
             self._normed = entries.integer("normed", 0, self._to_norm)
             self._terms = entries.array("terms", np.float64, (None, len(_TERMS)))
             self._members = [self._read(member) for member in entries.each("members")]
@@ -161,10 +161,10 @@ class GeneticAlgorithm(Optimizer[GeneticSettings]):
             self._stalled = entries.integer("stalled", 0)
         self._normalise()
 
-    def _read(self, entries: Entries) -> _Member:
+    def _read(self, entries: CheckedEntries) -> _Individual:
         with entries:
             values = take_values(entries, "values", self.space)
-            return _Member(values, entries.record("metrics", DesignMetrics))
+            return _Individual(values, entries.record("metrics", DesignMetrics))
 
     def _normalise(self) -> None:
         """Take mean and deviation of each term once all designs for it are there."""

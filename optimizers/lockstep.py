@@ -21,9 +21,9 @@ from dse.settings import setting
 from dse.space.genes import Genes
 from dse.space.search_space import SearchSpace
 from dse.space.variable import Values
-from dse.study.entries import Entries
+from dse.state.codec import State
+from dse.state.entries import CheckedEntries
 from dse.study.optimizer import Optimizer
-from dse.study.state import State
 
 if TYPE_CHECKING:
     from dse.lockstep.moves import Direction
@@ -153,7 +153,7 @@ class Lockstep(Optimizer[LockstepSettings]):
         from dse.lockstep.site import Site  # noqa: PLC0415 - compiled code
 
         space, moves = self.space, self._moves
-        with Entries(state, "optimizer") as entries:
+        with CheckedEntries(state, "optimizer") as entries:
             size = self.settings.population
             sites = Sites([Site.of_state(x, space, size) for x in entries.each("sites")])
             penalty, value = entries.numbers("recorded", 2)

@@ -31,9 +31,9 @@ from dse.numeric import Floats
 from dse.settings import setting
 from dse.space.search_space import SearchSpace
 from dse.space.variable import Values
-from dse.study.entries import Entries
+from dse.state.codec import State
+from dse.state.entries import CheckedEntries
 from dse.study.optimizer import Optimizer
-from dse.study.state import State
 
 if TYPE_CHECKING:
     from cmaes import CMA
@@ -165,7 +165,7 @@ class Naas(Optimizer[NaasSettings]):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """See :meth:`dse.study.optimizer.Optimizer.load_state_dict`."""
         cma = vars(self._cma)
-        with Entries(state, "optimizer") as entries:
+        with CheckedEntries(state, "optimizer") as entries:
             # the library has no other way to set them
             cma["_g"] = entries.integer("generation", 0)
             cma["_sigma"] = entries.number("sigma", finite=True)

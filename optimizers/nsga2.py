@@ -22,10 +22,10 @@ from dse.settings import setting
 from dse.space.genes import Genes
 from dse.space.search_space import SearchSpace
 from dse.space.variable import Values
-from dse.study.entries import Entries
-from dse.study.in_space import take_values
+from dse.state.codec import State
+from dse.state.entries import CheckedEntries
+from dse.state.in_space import take_values
 from dse.study.optimizer import Optimizer
-from dse.study.state import State
 
 
 @dataclass(frozen=True)
@@ -117,12 +117,12 @@ class Nsga2(Optimizer[Nsga2Settings]):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """See :meth:`dse.study.optimizer.Optimizer.load_state_dict`."""
-        with Entries(state, "optimizer") as entries:
+        with CheckedEntries(state, "optimizer") as entries:
             self._members = [self._read(member) for member in entries.each("members")]
 
-    def _read(self, entries: Entries) -> _Member:
+    def _read(self, entries: CheckedEntries) -> _Candidate:
         with entries:
-            return _Member(
+            return _Candidate(
                 take_values(entries, "values", self.space),
                 entries.numbers("goal", len(self.settings.objectives)),
                 entries.number("violation"),

@@ -25,9 +25,9 @@ from dse.errors import SpecError
 from dse.goals.design import Design, DesignMetrics
 from dse.settings import setting
 from dse.space.search_space import SearchSpace
-from dse.study.entries import Entries
+from dse.state.codec import State
+from dse.state.entries import CheckedEntries
 from dse.study.optimizer import Optimizer
-from dse.study.state import State
 
 if TYPE_CHECKING:
     from dse.cosearch.goal import CoSearchGoal
@@ -135,10 +135,10 @@ class OptimalSearch(Optimizer[OptimalSearchSettings]):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """See :meth:`dse.study.optimizer.Optimizer.load_state_dict`."""
-        with Entries(state, "optimizer") as entries:
+        with CheckedEntries(state, "optimizer") as entries:
             self._shown = entries.integer("shown", 0, self.samples)
             self._certificate = entries.maybe(
-                "certificate", lambda key: Certificate.of_state(entries.part(key))
+                "certificate", lambda key: CoSearchCertificate.of_state(entries.part(key))
             )
 
     def _incumbents(self) -> Iterator[Incumbent | None]:

@@ -12,9 +12,9 @@ from dse.errors import SpecError
 from dse.goals.design import Design, DesignMetrics
 from dse.settings import setting
 from dse.space.search_space import SearchSpace
-from dse.study.entries import Entries
+from dse.state.codec import State
+from dse.state.entries import CheckedEntries
 from dse.study.optimizer import Optimizer
-from dse.study.state import State
 
 #: Hardware points per ``ask``, so that the evaluator gets batches worth its while.
 _BATCH = 8
@@ -68,4 +68,4 @@ class RandomSearch(Optimizer[RandomSearchSettings]):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """See :meth:`dse.study.optimizer.Optimizer.load_state_dict`."""
-        Entries(state, "optimizer").close()
+        CheckedEntries(state, "optimizer").close()

@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass, fields
 from typing import Any
 
-from dse.study.entries import Entries
-from dse.study.state import State
+from dse.state.codec import State
+from dse.state.entries import CheckedEntries
 
 #: Proven: nothing is better; stopped: something might be, by the gap at most; infeasible: there is
 #: nothing; unsolved: the space is beyond the method, and the bound is no more than a floor.
@@ -50,7 +50,7 @@ class CoSearchCertificate:
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
     @classmethod
-    def of_state(cls, entries: Entries) -> Certificate:
+    def of_state(cls, entries: CheckedEntries) -> CoSearchCertificate:
         """Return what :meth:`state_dict` gave; SpecError where it is not."""
         with entries:
             return cls(

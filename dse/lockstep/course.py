@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from dse.domain.mapping import MappingBatch
 from dse.space.search_space import SearchSpace
-from dse.study.entries import Entries
-from dse.study.in_space import check_mappings
-from dse.study.state import State
+from dse.state.codec import State
+from dse.state.entries import CheckedEntries
+from dse.state.in_space import check_mappings
 
 if TYPE_CHECKING:
     from dse.lockstep.moves import Direction, Moves
@@ -50,7 +50,7 @@ class Climb:
         }
 
     @classmethod
-    def of_state(cls, entries: Entries, sites: Sites, moves: Moves) -> Climb:
+    def of_state(cls, entries: CheckedEntries, sites: Sites, moves: Moves) -> Climb:
         """Return what :meth:`state_dict` gave; SpecError where it is not."""
         with entries:
             return cls(
@@ -92,7 +92,9 @@ class Task:
         }
 
     @classmethod
-    def of_state(cls, entries: Entries, space: SearchSpace, sites: Sites, moves: Moves) -> Task:
+    def of_state(
+        cls, entries: CheckedEntries, space: SearchSpace, sites: Sites, moves: Moves
+    ) -> Task:
         """Return what :meth:`state_dict` gave; SpecError where it is not."""
         with entries:
             kind = entries.text("kind")
@@ -124,11 +126,11 @@ class Sites:
             self.all.append(site)
         return self._numbers[id(site)]
 
-    def take(self, entries: Entries, key: str) -> Site:
+    def take(self, entries: CheckedEntries, key: str) -> Site:
         """Return the site whose number an entry is; SpecError where there is none."""
         return self.all[entries.integer(key, 0, len(self.all) - 1)]
 
-    def take_list(self, entries: Entries, key: str) -> list[Site]:
+    def take_list(self, entries: CheckedEntries, key: str) -> list[Site]:
         """Return the sites whose numbers an entry lists; SpecError where there are none."""
         numbers = entries.items(key, int)
         if not all(0 <= number < len(self.all) for number in numbers):

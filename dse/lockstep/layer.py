@@ -10,8 +10,8 @@ from dse.domain.mapping import MappingBatch
 from dse.lockstep.canonical import KEY_BYTES, canonical_keys
 from dse.mappers.ground import Ground
 from dse.numeric import Floats
-from dse.study.entries import Entries
-from dse.study.state import State
+from dse.state.codec import State
+from dse.state.entries import CheckedEntries
 
 #: Probability of two parents, of each further step of a child; members of a tournament.
 _RATES = np.array([0.5, 0.4, 3.0])
@@ -48,7 +48,7 @@ class LayerSearch:
         }
 
     @classmethod
-    def of_state(cls, entries: Entries, size: int) -> LayerSearch:
+    def of_state(cls, entries: CheckedEntries, size: int) -> LayerSearch:
         """Return the search of so many members that :meth:`state_dict` is of.
 
         Raises:

@@ -9,7 +9,7 @@ import numpy as np
 
 from dse.space.genes import Genes
 from dse.space.variable import Values, Variable
-from dse.study.entries import Entries
+from dse.state.entries import CheckedEntries
 
 #: Ranges at least this wide are moved along by ratios, others by positions.
 _WIDE = 4
@@ -43,7 +43,7 @@ class Moves:
         """Return what stands for a direction in a state."""
         return self._numbers[direction]
 
-    def take(self, entries: Entries, key: str) -> list[Direction]:
+    def take(self, entries: CheckedEntries, key: str) -> list[Direction]:
         """Return the directions whose numbers an entry lists; SpecError where there are none."""
         numbers = entries.items(key, int)
         if not all(0 <= number < len(self._all) for number in numbers):

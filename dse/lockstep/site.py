@@ -15,9 +15,9 @@ from dse.lockstep.hardware import BuiltHardware
 from dse.lockstep.layer import LayerSearch
 from dse.space.search_space import SearchSpace
 from dse.space.variable import Values
-from dse.study.entries import Entries
-from dse.study.in_space import check_mappings, take_values
-from dse.study.state import State
+from dse.state.codec import State
+from dse.state.entries import CheckedEntries
+from dse.state.in_space import check_mappings, take_values
 
 #: Relative step of the difference quotients that give an objective's slope.
 _STEP = 1e-4
@@ -70,7 +70,7 @@ class Site:
         }
 
     @classmethod
-    def of_state(cls, entries: Entries, space: SearchSpace, size: int) -> Site:
+    def of_state(cls, entries: CheckedEntries, space: SearchSpace, size: int) -> Site:
         """Return the site of a space that :meth:`state_dict` is of; searches keep ``size``.
 
         Raises:

@@ -21,8 +21,8 @@ from dse.relaxed.sizing import Demand
 from dse.relaxed.slots import Slots
 from dse.space.search_space import SearchSpace
 from dse.space.variable import Values
-from dse.study.entries import Entries
-from dse.study.state import State
+from dse.state.codec import State
+from dse.state.entries import CheckedEntries
 
 _BETA1, _BETA2, _TINY = 0.9, 0.999, 1e-8
 #: Halvings of the way back to the smallest tiles where a rounded network fits no hardware.
@@ -51,7 +51,7 @@ class Adam:
         return {"mean": self.mean, "square": self.square, "step": self.step}
 
     @classmethod
-    def of_state(cls, entries: Entries, count: int) -> Adam:
+    def of_state(cls, entries: CheckedEntries, count: int) -> Adam:
         """Return what :meth:`state_dict` gave for so many factors; SpecError where it is not."""
         with entries:
             mean, square = (
@@ -129,7 +129,7 @@ class Descent:
         zeros = np.zeros(len(log_free))
         return DescentState(points, log_free, Adam(zeros, zeros.copy()), self.base)
 
-    def restored(self, entries: Entries, base: Values) -> DescentState:
+    def restored(self, entries: CheckedEntries, base: Values) -> DescentState:
         """Return what a state's ``state_dict`` gave, but for its base, which is given.
 
         Raises:

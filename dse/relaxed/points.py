@@ -12,8 +12,8 @@ from dse.domain.mapping import Mapping
 from dse.domain.problem import Problem
 from dse.mapspace.space import Mapspace
 from dse.numeric import Floats
-from dse.study.entries import Entries
-from dse.study.state import State
+from dse.state.codec import State
+from dse.state.entries import CheckedEntries
 
 _SAVED = ("temporal", "spatial", "order", "along_y", "keep")
 
@@ -44,7 +44,7 @@ class Points(NamedTuple):
         return {name: getattr(self, name) for name in _SAVED}
 
     @classmethod
-    def of_state(cls, entries: Entries, like: Points) -> Points:
+    def of_state(cls, entries: CheckedEntries, like: Points) -> Points:
         """Return points that :meth:`state_dict` gave, of the shapes and problems of others.
 
         Raises:

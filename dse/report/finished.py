@@ -10,7 +10,7 @@ from dse.certify.known import Known, of_run
 from dse.disk import read_file
 from dse.errors import SpecError
 from dse.runner.run import inputs_of_folder
-from dse.study.entries import Entries
+from dse.state.entries import CheckedEntries
 from dse.study.folder import RESULT
 from dse.study.journal import has_checksums, read_journal
 from dse.study.study import JOURNAL
@@ -57,7 +57,7 @@ def read_result(folder: Path) -> FinishedRun:
             not what the folder's journal and inputs say.
     """
     path = folder / RESULT
-    entries = Entries(_content(path), str(path))
+    entries = CheckedEntries(_content(path), str(path))
     objective, value = _goal(entries)
     best = entries.part("best") if value is not None else None
 
@@ -96,7 +96,7 @@ def _content(path: Path) -> object:
     return content
 
 
-def _goal(entries: Entries) -> tuple[str, float | None]:
+def _goal(entries: CheckedEntries) -> tuple[str, float | None]:
     """Return the objective's name and value; where nothing was feasible, it is a name only."""
     if entries.text("status") != "ok":
         return entries.text("objective"), None

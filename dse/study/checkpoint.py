@@ -1,7 +1,7 @@
 """Checkpoints: the state of a study between two batches, as one file.
 
 The first line names format, version and the SHA-256 of what follows; then stands the state, as
-``dse.study.state`` writes it. A file with any bit changed is refused. The checksum is no
+``dse.state.codec`` writes it. A file with any bit changed is refused. The checksum is no
 signature: what a file from elsewhere says is checked for type and size, and none of it is run.
 """
 
@@ -16,11 +16,11 @@ from typing import Any
 from dse.disk import read_file, replace_file
 from dse.errors import DseError, SpecError
 from dse.goals.design import Design, DesignMetrics
-from dse.goals.pareto import Front, Member
-from dse.study import state as codec
-from dse.study.entries import Entries
-from dse.study.generator import generator_state, set_generator
-from dse.study.in_space import take_design
+from dse.goals.pareto import Front, FrontMember
+from dse.state import codec
+from dse.state.entries import CheckedEntries
+from dse.state.generator import generator_state, set_generator
+from dse.state.in_space import take_design
 from dse.study.inputs import Inputs, refuse_changes
 from dse.study.optimizer import Optimizer
 
@@ -121,7 +121,7 @@ def _body(data: bytes) -> bytes:
 
 
 def _state(content: dict[str, Any], optimizer: Optimizer[Any], inputs: Inputs) -> StudyState:
-    with Entries(content, "state") as entries, entries.part("study") as study:
+    with CheckedEntries(content, "state") as entries, entries.part("study") as study:
         finished = study.flag("finished")
         try:
             before = Inputs.parse(entries.text("inputs"))
@@ -152,7 +152,7 @@ def _of_study(state: StudyState) -> dict[str, codec.State]:
     }
 
 
-def _load_study(entries: Entries, optimizer: Optimizer[Any], finished: bool) -> StudyState:
+def _load_study(entries: CheckedEntries, optimizer: Optimizer[Any], finished: bool) -> StudyState:
     space, goals = optimizer.space, optimizer.objectives
     members = []
     for each in entries.each("front"):
@@ -161,7 +161,7 @@ def _load_study(entries: Entries, optimizer: Optimizer[Any], finished: bool) -> 
             metrics = entry.record("metrics", DesignMetrics)
         if not goals:
             entries.refuse("front", "a design", "none, as the optimizer has one objective")
-        members.append(Member(design, metrics, tuple(goal(metrics) for goal in goals)))
+        members.append(FrontMember(design, metrics, tuple(goal(metrics) for goal in goals)))
     return StudyState(
         optimizer,
         journal_bytes=entries.integer("journal_bytes", 0),
@@ -190,7 +190,7 @@ def optimizer_state(optimizer: Optimizer[Any]) -> dict[str, codec.State]:
     }
 
 
-def load_optimizer(entries: Entries, optimizer: Optimizer[Any]) -> None:
+def load_optimizer(entries: CheckedEntries, optimizer: Optimizer[Any]) -> None:
     """Let an optimizer, as it was at its start, go on from what :func:`optimizer_state` gave.
 
     Raises:

@@ -13,7 +13,7 @@ from dse.goals.meter import Meter
 from dse.goals.objective import Objective
 from dse.settings import NoSettings
 from dse.space.search_space import SearchSpace
-from dse.study.state import State
+from dse.state.codec import State
 
 S = TypeVar("S")
 
@@ -89,7 +89,7 @@ class Optimizer(ABC, Generic[S]):
 
         What follows from the constructor's arguments, or can be computed from the rest, need not
         be in it, nor need ``rng`` and ``meter``: the study keeps those. An optimizer that learns
-        nothing returns ``{}``. See `dse.study.state.State` for what may be in it.
+        nothing returns ``{}``. See `dse.state.codec.State` for what may be in it.
         """
 
     @abstractmethod
@@ -97,7 +97,7 @@ class Optimizer(ABC, Generic[S]):
         """Go on from what :meth:`state_dict` returned; called before the first ``ask``.
 
         The data may come from a stranger's file, so nothing in it is taken for granted:
-        `dse.study.entries.Entries` checks keys and types, `dse.study.in_space` designs.
+        `dse.state.entries.CheckedEntries` checks keys and types, `dse.state.in_space` designs.
 
         Raises:
             SpecError: a key is missing, unknown, or holds what it cannot.

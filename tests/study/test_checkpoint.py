@@ -17,10 +17,10 @@ from dse.optimizers.random import RandomSearch, RandomSearchSettings
 from dse.runner.run import resume, start
 from dse.space import catalog
 from dse.space.search_space import SearchSpace
+from dse.state.codec import dumps, loads
 from dse.study import checkpoint
 from dse.study.checkpoint import StudyState
 from dse.study.inputs import Inputs
-from dse.study.state import dumps, loads
 
 SMALL = {"workload": "dosa_bert", "samples": 12, "seed": 1}
 NONE = Inputs({})

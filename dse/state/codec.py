@@ -22,8 +22,8 @@ from dse.domain.mapping import Mapping as LayerMapping
 from dse.domain.mapping import MappingBatch
 from dse.errors import SpecError
 from dse.goals.design import Design, DesignMetrics
-from dse.study.entries import Entries
-from dse.study.records import RECORDS
+from dse.state.entries import CheckedEntries
+from dse.state.records import RECORDS
 
 #: What a state is made of. Keys do not begin with ``$``; tuples are read back as lists; numbers
 #: of NumPy are to be made Python's. See :func:`generator_state` for generators.
@@ -49,7 +49,7 @@ def dumps(state: Mapping[str, State]) -> bytes:
     Raises:
         TypeError: something in it is no plain data; the message names the place.
     """
-    writer = _Writer()
+    writer = _StateWriter()
     text = json.dumps(writer.plain(state, _WHERE), separators=(",", ":"))
     archive = io.BytesIO()
     flat: Any = {name: np.concatenate(parts) for name, parts in writer.flat.items()}
@@ -69,7 +69,7 @@ def loads(data: bytes) -> dict[str, Any]:
     try:
         content = json.loads(text)
         flat = _arrays(archive)
-        state = _Reader(flat).value(content)
+        state = _StateReader(flat).value(content)
     except RecursionError as error:
         raise SpecError("not a state: nested too deep") from error
     except _UNREADABLE as error:
@@ -79,7 +79,7 @@ def loads(data: bytes) -> dict[str, Any]:
     return state
 
 
-class _Writer:
+class _StateWriter:
     """Turns a state into what JSON can say; arrays are put aside, in the order of the text."""
 
     def __init__(self) -> None:
@@ -112,7 +112,7 @@ class _Writer:
         return [name, *value.shape]
 
 
-class _Reader:
+class _StateReader:
     """Builds a state from JSON's content and the arrays, which are used up from their start."""
 
     def __init__(self, flat: dict[str, npt.NDArray[Any]]) -> None:
@@ -129,7 +129,7 @@ class _Reader:
         if len(item) == 1 and tag == _ARRAY:
             return self._array(item[tag])
         if len(item) == 1 and tag in RECORDS:
-            with Entries(self.value(item[tag]), tag) as entries:
+            with CheckedEntries(self.value(item[tag]), tag) as entries:
                 return RECORDS[tag].build(entries)
         raise SpecError(f"not a state: '{tag[:20]}' is no record")
 

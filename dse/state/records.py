@@ -12,7 +12,7 @@ import numpy.typing as npt
 from dse.domain.mapping import Mapping as LayerMapping
 from dse.domain.mapping import MappingBatch
 from dse.goals.design import Design, DesignMetrics, LayerMetrics
-from dse.study.entries import Entries
+from dse.state.entries import CheckedEntries
 
 
 class Record(NamedTuple):
@@ -20,7 +20,7 @@ class Record(NamedTuple):
 
     kind: type[Any]
     fields: Callable[[Any], dict[str, Any]]
-    build: Callable[[Entries], Any]
+    build: Callable[[CheckedEntries], Any]
 
 
 def _of_design(design: Design) -> dict[str, Any]:
@@ -31,7 +31,7 @@ def _of_design(design: Design) -> dict[str, Any]:
     }
 
 
-def _design(entries: Entries) -> Design:
+def _design(entries: CheckedEntries) -> Design:
     values = entries.record("values", dict)
     for name, value in values.items():
         if isinstance(value, bool) or not isinstance(value, int):
@@ -57,7 +57,7 @@ _METRICS = (
 )
 
 
-def _metrics(entries: Entries) -> DesignMetrics:
+def _metrics(entries: CheckedEntries) -> DesignMetrics:
     named = entries.items("layers", list)
     for layer in named:
         if [type(x) for x in layer] != [str, int]:
@@ -98,7 +98,7 @@ def _of_batch(batch: MappingBatch) -> dict[str, Any]:
     return {name: getattr(batch, name) for name in _FIELDS}
 
 
-def _batch(entries: Entries) -> MappingBatch:
+def _batch(entries: CheckedEntries) -> MappingBatch:
     factors = entries.record("temporal", np.ndarray)
     keep = entries.record("keep", np.ndarray)
     if factors.ndim != 3 or keep.ndim != 3:
@@ -120,7 +120,7 @@ def _batch(entries: Entries) -> MappingBatch:
     return MappingBatch(**arrays)
 
 
-def _check_loops(entries: Entries, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+def _check_loops(entries: CheckedEntries, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
     """Refuse factors and orders that no mapping has; compiled code takes them as they are."""
     dimensions = arrays["temporal"].shape[1]
     for name in ("temporal", "spatial"):
@@ -144,7 +144,7 @@ def _of_mapping(mapping: LayerMapping) -> dict[str, Any]:
     }
 
 
-def _mapping(entries: Entries) -> LayerMapping:
+def _mapping(entries: CheckedEntries) -> LayerMapping:
     given = entries.items("sizes", int, 3)
     if not all(0 < n < 1000 for n in given):
         entries.refuse("sizes", given, "numbers of levels, dimensions and tensors")

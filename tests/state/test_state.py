@@ -11,9 +11,9 @@ import pytest
 from dse.domain.mapping import Mapping, MappingBatch
 from dse.errors import SpecError
 from dse.goals.design import Design, DesignMetrics, LayerMetrics
-from dse.study.entries import Entries
-from dse.study.generator import generator_state, set_generator
-from dse.study.state import dumps, loads
+from dse.state.codec import dumps, loads
+from dse.state.entries import CheckedEntries
+from dse.state.generator import generator_state, set_generator
 
 
 def mapping(levels=3, dimensions=4, tensors=2):
@@ -280,7 +280,7 @@ def test_a_wrong_state_of_a_generator_is_refused(change):
 
 def test_entries_name_what_is_wrong():
     content = {"a": 3, "b": {"c": [{"d": "x"}]}, "n": None, "f": 1, "v": np.ones((2, 3))}
-    with Entries(content, "file") as e:
+    with CheckedEntries(content, "file") as e:
         assert e.integer("a", 0, 3) == 3
         with e.part("b") as part:
             (each,) = part.each("c")
@@ -302,6 +302,6 @@ def test_entries_name_what_is_wrong():
         (lambda e: e.close(), "file: unknown key 'a'"),
     ):
         with pytest.raises(SpecError, match=message):
-            read(Entries(content, "file"))
+            read(CheckedEntries(content, "file"))
     with pytest.raises(SpecError, match="file: holds 3, expected a mapping"):
-        Entries(3, "file")
+        CheckedEntries(3, "file")

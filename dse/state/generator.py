@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from dse.errors import SpecError
-from dse.study.entries import Entries
-from dse.study.state import State
+from dse.state.codec import State
+from dse.state.entries import CheckedEntries
 
 #: Generators that one may have spawned; a bound for what files say.
 _MAX_SPAWNED = 1_000_000
@@ -26,7 +26,7 @@ def set_generator(rng: np.random.Generator, state: object) -> None:
     Raises:
         SpecError: it is no such state.
     """
-    with Entries(state, "generator") as entries:
+    with CheckedEntries(state, "generator") as entries:
         bits: Any = entries.take("bits")
         spawned = entries.integer("spawned", 0, _MAX_SPAWNED)
     now = rng.bit_generator.state

@@ -2,7 +2,7 @@
 
 ::
 
-    with Entries(state, "optimizer") as entries:
+    with CheckedEntries(state, "optimizer") as entries:
         self._stalled = entries.integer("stalled", least=0)
         self._step = entries.number("step")
 """
@@ -25,7 +25,7 @@ T = TypeVar("T")
 _LARGEST = 1 << 1023
 
 
-class Entries:
+class CheckedEntries:
     """The entries of a mapping.
 
     Args:
@@ -45,7 +45,7 @@ class Entries:
             raise SpecError(f"{place}: holds {_shown(content)}, expected a mapping of keys")
         self._left: dict[str, object] = {str(key): value for key, value in content.items()}
 
-    def __enter__(self) -> Entries:
+    def __enter__(self) -> CheckedEntries:
         return self
 
     def __exit__(
@@ -152,14 +152,14 @@ class Entries:
     def __iter__(self) -> Iterator[str]:
         return iter(self._left)
 
-    def part(self, key: str) -> Entries:
+    def part(self, key: str) -> CheckedEntries:
         """Return the entries of a mapping within this one."""
-        return Entries(self.take(key), self._where, self._at(key))
+        return CheckedEntries(self.take(key), self._where, self._at(key))
 
-    def each(self, key: str) -> Iterator[Entries]:
+    def each(self, key: str) -> Iterator[CheckedEntries]:
         """Yield the entries of each mapping of a list."""
         for number, content in enumerate(self.items(key, object)):
-            yield Entries(content, self._where, f"{self._at(key)}[{number}]")
+            yield CheckedEntries(content, self._where, f"{self._at(key)}[{number}]")
 
     def refuse(self, key: str, value: object, expected: str) -> NoReturn:
         """Raise the error for a value that is not what was expected."""

@@ -13,19 +13,19 @@ from dse.domain.problem import Layer
 from dse.goals.design import Design
 from dse.space.search_space import SearchSpace
 from dse.space.variable import Values
-from dse.study.entries import Entries
+from dse.state.entries import CheckedEntries
 
 
-def take_values(entries: Entries, key: str, space: SearchSpace) -> Values:
+def take_values(entries: CheckedEntries, key: str, space: SearchSpace) -> Values:
     """Return an entry with the values of all variables, in the template's order.
 
     Raises:
-        SpecError: it is missing or no such thing, as from `Entries`.
+        SpecError: it is missing or no such thing, as from `CheckedEntries`.
     """
     return _values(entries, key, entries.record(key, dict), space)
 
 
-def take_design(entries: Entries, key: str, space: SearchSpace) -> Design:
+def take_design(entries: CheckedEntries, key: str, space: SearchSpace) -> Design:
     """Return a design of the space.
 
     Raises:
@@ -39,7 +39,7 @@ def take_design(entries: Entries, key: str, space: SearchSpace) -> Design:
 
 
 def check_mappings(
-    entries: Entries,
+    entries: CheckedEntries,
     key: str,
     mappings: Sequence[Mapping | MappingBatch | None],
     space: SearchSpace,
@@ -63,7 +63,7 @@ def _sizes(layer: Layer) -> tuple[int, int]:
     return len(layer.problem.dimensions), len(layer.problem.tensors)
 
 
-def _values(entries: Entries, key: str, given: dict[str, int], space: SearchSpace) -> Values:
+def _values(entries: CheckedEntries, key: str, given: dict[str, int], space: SearchSpace) -> Values:
     values = space.template.check(given)
     if len(values) != len(space.template.variables) or not space.fixed.items() <= values.items():
         entries.refuse(key, given, "values of all variables of the space")
