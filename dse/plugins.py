@@ -93,6 +93,9 @@ def plugin(kind: str, name: str) -> Plugin:
 
 def _load(kind: str, point: EntryPoint) -> Plugin:
     factory = point.load()
+    missing = getattr(factory, "__abstractmethods__", ())
+    if missing:
+        raise TypeError(f"{point.value} does not define {', '.join(sorted(missing))}")
     settings_type = getattr(factory, "settings_type", NoSettings)
     if not (isinstance(settings_type, type) and dataclasses.is_dataclass(settings_type)):
         raise TypeError(f"settings_type of {point.value} is not a dataclass")

@@ -16,10 +16,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pickle
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -32,16 +31,21 @@ from dse.components.chain import energy_chain
 from dse.domain.architecture import Architecture, HardwareBatch
 from dse.domain.mapping import MappingBatch
 from dse.domain.problem import SHAPES, Problem
-from dse.errors import NothingFeasible
+from dse.errors import NothingFeasible, SpecError
 from dse.evaluators.base import Evaluator
 from dse.evaluators.native import NativeEvaluator
+from dse.goals.design import Design, DesignMetrics
 from dse.goals.metrics import Metrics, Violation
-from dse.goals.objective import OBJECTIVES
+from dse.goals.objective import OBJECTIVES, Objective
 from dse.mappers.base import Mapped, Mapper
 from dse.plugins import plugin
 from dse.runner.run import Run, resume, start
 from dse.space.template import ArchTemplate
+from dse.state.codec import State, dumps, loads
+from dse.state.entries import CheckedEntries
+from dse.study.checkpoint import load_optimizer, optimizer_state
 from dse.study.journal import read_journal
+from dse.study.optimizer import Optimizer
 from dse.study.result import RunResult
 
 _ARCH = """\
@@ -119,12 +123,31 @@ class OptimizerConformance:
             assert spent == sorted(spent)
             assert result.samples == spent[-1] <= samples
 
-    def test_state_survives_pickling(self, tmp_path: Path) -> None:
-        """A pickled copy asks for the same designs."""
+    def test_goes_on_from_its_state_as_if_nothing_had_happened(self, tmp_path: Path) -> None:
+        """Before every ask, a copy that took up the state from bytes asks for the same."""
         run = self._start(tmp_path / "run")
-        optimizer = run.study.state.optimizer
-        copy = pickle.loads(pickle.dumps(optimizer))  # noqa: S301 - just pickled
-        assert copy.ask() == optimizer.ask()
+        mirrored = _Mirrored(run.study.state.optimizer, run.setup.optimizer)
+        run.study.state.optimizer = mirrored
+        run.execute()
+        assert mirrored.asked > 1
+
+    def test_refuses_a_state_that_is_not_its_own(self, tmp_path: Path) -> None:
+        """Keys that are missing, unknown, or hold something else are one clear error."""
+        run = self._start(tmp_path / "run")
+        run.execute()
+        saved = optimizer_state(run.study.state.optimizer)
+        state = run.study.state.optimizer.state_dict()
+        wrong = [{**state, "no_such_key": 1}]
+        for key, value in state.items():
+            wrong.append({k: v for k, v in state.items() if k != key})
+            wrong.append({**state, key: 1 if isinstance(value, str) else "nonsense"})
+        for each in wrong:
+            data = loads(dumps({**saved, "state": each}))
+            try:
+                load_optimizer(CheckedEntries(data, "optimizer"), run.setup.optimizer())
+            except SpecError:
+                continue
+            raise AssertionError(f"a state with keys {', '.join(each)} was taken")
 
     def test_interrupted_run_ends_like_an_undisturbed_one(self, tmp_path: Path) -> None:
         """A run stopped after its first batch and resumed gives the same journal and result."""
@@ -276,12 +299,6 @@ class MapperConformance:
         found = self._mapper().map(_hardware(), point, np.array([50, 1], np.int64), 1)
         assert all(m is not None and (m.temporal == 1).all() for m in found.mappings)
 
-    def test_pickles(self) -> None:
-        """A pickled copy finds the same."""
-        mapper = self._mapper()
-        copy = pickle.loads(pickle.dumps(mapper))  # noqa: S301 - just pickled
-        assert self._map(copy).mappings == self._map(mapper).mappings
-
     def _mapper(self, n_jobs: int = 1) -> Mapper[Any]:
         chosen = plugin("mapper", self.mapper)
         made: Mapper[Any] = chosen.factory(
@@ -295,6 +312,44 @@ class MapperConformance:
     def _map(self, mapper: Mapper[Any], samples: Sequence[int] | None = None) -> Mapped:
         given = [self.samples, self.samples // 2] if samples is None else samples
         return mapper.map(_hardware(), _problem(), np.array(given, np.int64), 11)
+
+
+class _Mirrored(Optimizer[Any]):
+    """An optimizer that, before every ask, is compared with a copy made from its state's bytes."""
+
+    def __init__(self, own: Optimizer[Any], fresh: Callable[[], Optimizer[Any]]) -> None:
+        super().__init__(own.space, own.settings, own.rng, own.samples)
+        self.meter = own.meter
+        self.asked = 0
+        self._own, self._fresh = own, fresh
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        return self._own.objectives
+
+    @property
+    def certificate(self) -> dict[str, Any] | None:
+        return self._own.certificate
+
+    def ask(self) -> list[Design]:
+        data, copy = dumps(optimizer_state(self._own)), self._fresh()
+        load_optimizer(CheckedEntries(loads(data), "optimizer"), copy)
+        assert dumps(optimizer_state(copy)) == data
+        designs = self._own.ask()
+        assert copy.ask() == designs
+        assert copy.meter.spent == self.meter.spent
+        assert copy.certificate == self.certificate
+        self.asked += 1
+        return designs
+
+    def tell(self, designs: Sequence[Design], metrics: Sequence[DesignMetrics]) -> None:
+        self._own.tell(designs, metrics)
+
+    def state_dict(self) -> dict[str, State]:
+        return self._own.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._own.load_state_dict(state)
 
 
 class _Counter(Evaluator):

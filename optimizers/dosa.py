@@ -23,6 +23,9 @@ from dse.relaxed.start import first_mapping
 from dse.settings import setting
 from dse.space.search_space import SearchSpace
 from dse.space.variable import Values
+from dse.state.codec import State
+from dse.state.entries import CheckedEntries
+from dse.state.in_space import take_values
 from dse.study.optimizer import Optimizer
 
 _ORDERINGS = ("shuffle", "softmax", "gumbel", "none")
@@ -85,10 +88,6 @@ class DosaSearch(Optimizer[DosaSettings]):
         # says at once where a template cannot be searched so
         self._descent_on(space.sample_values(np.random.default_rng(0)))
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Return the state without what follows from the space."""
-        return {**self.__dict__, "_descent": None}
-
     def ask(self) -> list[Design]:
         """Return a start point, or the rounded point at the end of the next stretch of steps."""
         if self.meter.left < 1:
@@ -108,6 +107,28 @@ class DosaSearch(Optimizer[DosaSettings]):
             self._best_start = min(self._best_start, value)
         elif self._steps_done >= self.settings.steps:
             self._state = None
+
+    def state_dict(self) -> dict[str, State]:
+        """Return where the descent stands, and what the starts have been worth."""
+        return {
+            "begun": self._begun,
+            "steps_done": self._steps_done,
+            "best_start": self._best_start,
+            "descent": None if self._state is None else self._state.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """See :meth:`dse.study.optimizer.Optimizer.load_state_dict`."""
+        with CheckedEntries(state, "optimizer") as entries:
+            self._begun = entries.integer("begun", 0)
+            self._steps_done = entries.integer("steps_done", 0, self.settings.steps)
+            self._best_start = entries.number("best_start")
+            self._state = entries.maybe("descent", lambda key: self._read(entries.part(key)))
+
+    def _read(self, entries: CheckedEntries) -> DescentState:
+        with entries:
+            base = take_values(entries, "base", self.space)
+            return self._descent_on(base).restored(entries, base)
 
     def _new_start(self) -> Design:
         """Return random hardware with every layer mapped to it."""

@@ -10,8 +10,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from dse.errors import SpecError, unknown_name
 from dse.goals.design import Design, DesignMetrics
@@ -19,6 +21,9 @@ from dse.settings import setting
 from dse.space.genes import Genes
 from dse.space.search_space import SearchSpace
 from dse.space.variable import Values
+from dse.state.codec import State
+from dse.state.entries import CheckedEntries
+from dse.state.in_space import take_values
 from dse.study.optimizer import Optimizer
 
 _LOSSES = ("zscore", "objective")
@@ -94,16 +99,18 @@ class GeneticAlgorithm(Optimizer[GeneticSettings]):
         # a small budget is not to be spent on means and deviations
         designs = samples // self.mappings_per_hardware
         self._to_norm = min(settings.norm_designs, designs // 4) if self._weighted else 0
+        # designs of the normalisation so far, and the terms of those that are valid
+        self._normed = 0
+        self._terms: npt.NDArray[np.float64] = np.empty((0, len(_TERMS)))
         self._norm: dict[str, tuple[float, float]] = {}
-        self._normed: list[DesignMetrics] = []
         self._members: list[_Individual] = []
         self._best_loss = math.inf
         self._stalled = 0
 
     def ask(self) -> list[Design]:
         """Return the random designs of the normalisation, then generation after generation."""
-        if len(self._normed) < self._to_norm:
-            left = self._to_norm - len(self._normed)
+        if self._normed < self._to_norm:
+            left = self._to_norm - self._normed
             return [self._design(self._genes.sample(self.rng)) for _ in range(min(left, 20))]
         ranked = self._ranked()
         if not ranked:
@@ -117,10 +124,11 @@ class GeneticAlgorithm(Optimizer[GeneticSettings]):
 
     def tell(self, designs: Sequence[Design], metrics: Sequence[DesignMetrics]) -> None:
         """Take the generation's results; an elite design keeps the better of its mappings."""
-        if len(self._normed) < self._to_norm:
-            self._normed += metrics
-            if len(self._normed) >= self._to_norm:
-                self._norm = _normalisation(self._normed)
+        if self._normed < self._to_norm:
+            rows = [list(_terms(m).values()) for m in metrics if m.valid]
+            self._terms = np.concatenate([self._terms, np.reshape(rows, (-1, len(_TERMS)))])
+            self._normed += len(metrics)
+            self._normalise()
             return
         known = {tuple(m.values.items()): m.metrics for m in self._members}
         members = []
@@ -132,6 +140,36 @@ class GeneticAlgorithm(Optimizer[GeneticSettings]):
         best = min((self._key(m.metrics)[1] for m in members if m.metrics.valid), default=math.inf)
         self._stalled = 0 if best < self._best_loss else self._stalled + 1
         self._best_loss = min(best, self._best_loss)
+
+    def state_dict(self) -> dict[str, State]:
+        """Return the generation, and what the normalisation is made of."""
+        return {
+            "normed": self._normed,
+            "terms": self._terms,
+            "members": [{"values": m.values, "metrics": m.metrics} for m in self._members],
+            "best_loss": self._best_loss,
+            "stalled": self._stalled,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """See :meth:`dse.study.optimizer.Optimizer.load_state_dict`."""
+        with CheckedEntries(state, "optimizer") as entries:
+            self._normed = entries.integer("normed", 0, self._to_norm)
+            self._terms = entries.array("terms", np.float64, (None, len(_TERMS)))
+            self._members = [self._read(member) for member in entries.each("members")]
+            self._best_loss = entries.number("best_loss")
+            self._stalled = entries.integer("stalled", 0)
+        self._normalise()
+
+    def _read(self, entries: CheckedEntries) -> _Individual:
+        with entries:
+            values = take_values(entries, "values", self.space)
+            return _Individual(values, entries.record("metrics", DesignMetrics))
+
+    def _normalise(self) -> None:
+        """Take mean and deviation of each term once all designs for it are there."""
+        if self._normed >= self._to_norm and len(self._terms):
+            self._norm = _normalisation(self._terms)
 
     def _design(self, values: Values) -> Design:
         return Design(values, mapping_samples=self.mappings_per_hardware)
@@ -195,12 +233,10 @@ def _terms(metrics: DesignMetrics) -> dict[str, float]:
     }
 
 
-def _normalisation(metrics: Sequence[DesignMetrics]) -> dict[str, tuple[float, float]]:
-    """Return mean and standard deviation of each term over the valid designs."""
-    rows = [_terms(m) for m in metrics if m.valid]
+def _normalisation(terms: npt.NDArray[np.float64]) -> dict[str, tuple[float, float]]:
+    """Return mean and standard deviation of each term, by rows of the terms of valid designs."""
     result = {}
-    for name in _TERMS if rows else ():
-        column = np.array([row[name] for row in rows])
+    for name, column in zip(_TERMS, np.ascontiguousarray(terms.T), strict=True):
         deviation = float(column.std())
         result[name] = (float(column.mean()), deviation if deviation > 0 else 1.0)
     return result

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dse.domain.mapping import MappingBatch
 from dse.errors import SpecError
 from dse.goals.design import Design, DesignMetrics
+from dse.lockstep.course import POLISH, SCOUT, SETTLE, TRIAL, Climb, Sites, Task
 from dse.settings import setting
 from dse.space.genes import Genes
 from dse.space.search_space import SearchSpace
 from dse.space.variable import Values
+from dse.state.codec import State
+from dse.state.entries import CheckedEntries
 from dse.study.optimizer import Optimizer
 
 if TYPE_CHECKING:
@@ -50,44 +53,6 @@ class LockstepSettings:
     polish: int = setting(256, "samples for the mappings alone, where no hardware nearby is better")
 
 
-@dataclass
-class _Climb:
-    """A climb from one hardware to better ones.
-
-    Attributes:
-        here: the best hardware of this climb.
-        step: octaves of the moves.
-        directions: directions that were not tried yet from here with this step.
-        before: value of ``here`` when its mappings were last polished.
-        fitted: whether the smallest hardware for the mappings of ``here`` was tried.
-    """
-
-    here: Site
-    step: float
-    directions: list[Direction] = field(default_factory=list)
-    before: float = math.inf
-    fitted: bool = False
-
-
-@dataclass
-class _Task:
-    """What is being looked at: a hardware, and why.
-
-    Attributes:
-        kind: ``scout``: a first look; ``trial``: may it be better than where the climb is;
-            ``settle``: it is, and its mappings catch up; ``polish``: nothing nearby is better.
-        seeds: mappings to begin with, per layer.
-        until: samples of the site after which it ends.
-        direction: of a trial.
-    """
-
-    kind: str
-    site: Site
-    until: int
-    seeds: list[MappingBatch] | None = None
-    direction: Direction | None = None
-
-
 class Lockstep(Optimizer[LockstepSettings]):
     """Mapping searches of all layers in lock step, on hardware that moves downhill with them."""
 
@@ -115,8 +80,8 @@ class Lockstep(Optimizer[LockstepSettings]):
         self._scouted: list[Site] = []
         self._waiting: list[Site] = []
         self._known = self._starts()
-        self._climb: _Climb | None = None
-        self._task: _Task | None = None
+        self._climb: Climb | None = None
+        self._task: Task | None = None
         self._best: Site | None = None
         # which of the designs asked for last are what
         self._leads = False
@@ -165,6 +130,48 @@ class Lockstep(Optimizer[LockstepSettings]):
         task.seeds = None
         self._judge(task, before)
 
+    def state_dict(self) -> dict[str, State]:
+        """Return all hardware that is searched, and where the search stands."""
+        sites = Sites()
+        climb, task = self._climb, self._task
+        variables = len(self.space.template.variables)
+        standing: dict[str, State] = {
+            "recorded": self._recorded,
+            "visited": np.array(sorted(self._visited), np.int64).reshape(-1, variables),
+            "to_scout": self._to_scout,
+            "scouted": [sites.number(site) for site in self._scouted],
+            "waiting": [sites.number(site) for site in self._waiting],
+            "known": len(self._known),
+            "climb": None if climb is None else climb.state_dict(sites, self._moves),
+            "task": None if task is None else task.state_dict(sites, self._moves),
+            "best": None if self._best is None else sites.number(self._best),
+        }
+        return {"sites": [site.state_dict() for site in sites.all], **standing}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """See :meth:`dse.study.optimizer.Optimizer.load_state_dict`."""
+        from dse.lockstep.site import Site  # noqa: PLC0415 - compiled code
+
+        space, moves = self.space, self._moves
+        with CheckedEntries(state, "optimizer") as entries:
+            size = self.settings.population
+            sites = Sites([Site.of_state(x, space, size) for x in entries.each("sites")])
+            penalty, value = entries.numbers("recorded", 2)
+            self._recorded = (penalty, value)
+            visited = entries.array("visited", np.int64, (None, len(space.template.variables)))
+            self._visited = {tuple(row) for row in visited.tolist()}
+            self._to_scout = entries.integer("to_scout", 0)
+            self._scouted = sites.take_list(entries, "scouted")
+            self._waiting = sites.take_list(entries, "waiting")
+            del self._known[entries.integer("known", 0, len(self._known)) :]
+            self._climb = entries.maybe(
+                "climb", lambda key: Climb.of_state(entries.part(key), sites, moves)
+            )
+            self._task = entries.maybe(
+                "task", lambda key: Task.of_state(entries.part(key), space, sites, moves)
+            )
+            self._best = entries.maybe("best", lambda key: sites.take(entries, key))
+
     # where to look
 
     def _mapped(self, count: int) -> list[Design]:
@@ -179,7 +186,7 @@ class Lockstep(Optimizer[LockstepSettings]):
             if designs:
                 return designs
             self._task = None
-            if task.kind == "scout":
+            if task.kind == SCOUT:
                 # say in the journal why not; the mapper may find what a few draws did not
                 self._by_mapper = True
                 return [Design(task.site.values, mapping_samples=count)]
@@ -188,7 +195,7 @@ class Lockstep(Optimizer[LockstepSettings]):
         """Take up hardware that the mapper could map."""
         if metrics.valid and design.mappings:
             seeds = [MappingBatch.of([mapping]) for mapping in design.mappings]
-            self._task = _Task("scout", self._site(design.values), 1, seeds)
+            self._task = Task(SCOUT, self._site(design.values), 1, seeds)
 
     def _site(self, values: Values) -> Site:
         from dse.lockstep.layer import LayerSearch  # noqa: PLC0415 - compiled code
@@ -203,7 +210,7 @@ class Lockstep(Optimizer[LockstepSettings]):
             return self.settings.scouts
         return int(np.clip(self.samples // (10 * self.settings.batch), 1, 6))
 
-    def _next_task(self) -> _Task:
+    def _next_task(self) -> Task:
         climb = self._climb
         if climb is None:
             return self._scout()
@@ -230,20 +237,20 @@ class Lockstep(Optimizer[LockstepSettings]):
             if _lowered(climb.before, climb.here.value):
                 climb.before = climb.here.value
                 climb.directions = self._shuffled()
-                return _Task("polish", climb.here, climb.here.spent + self.settings.polish)
+                return Task(POLISH, climb.here, climb.here.spent + self.settings.polish)
             self._climb = None
             return self._scout()
 
-    def _scout(self) -> _Task:
+    def _scout(self) -> Task:
         """Return random hardware to look at: new, or that the next round is for."""
         if self._waiting:
             site = self._waiting.pop()
-            return _Task("scout", site, site.spent + 1)
+            return Task(SCOUT, site, site.spent + 1)
         values = self._known.pop() if self._known else self.space.sample_values(self.rng)
         # on hardware that was searched already, only a start from nothing can find anything new
         again = self._best is not None and values == self._best.values
         seeds = None if again else self._seeds(self._best, values)
-        return _Task("scout", self._site(values), 1, seeds)
+        return Task(SCOUT, self._site(values), 1, seeds)
 
     def _starts(self) -> list[Values]:
         """Return the hardware known to be worth a look: the largest, and the real design's."""
@@ -254,8 +261,8 @@ class Lockstep(Optimizer[LockstepSettings]):
         return [values for values in starts if self._hardware(values) is not None]
 
     def _trial(
-        self, climb: _Climb, values: Values | None, direction: Direction | None
-    ) -> _Task | None:
+        self, climb: Climb, values: Values | None, direction: Direction | None
+    ) -> Task | None:
         """Return the trial of other hardware; None where it cannot be, or was tried before."""
         if values is None or tuple(values.values()) in self._visited:
             return None
@@ -263,7 +270,7 @@ class Lockstep(Optimizer[LockstepSettings]):
             return None
         self._visited.add(tuple(values.values()))
         seeds = self._seeds(climb.here, values, far=climb.step >= _FAR)
-        return _Task("trial", self._site(values), self.settings.trial, seeds, direction)
+        return Task(TRIAL, self._site(values), self.settings.trial, seeds, direction)
 
     def _smallest(self, site: Site) -> Values | None:
         """Return the smallest hardware that the best mappings of a site fit; None: not known."""
@@ -305,25 +312,25 @@ class Lockstep(Optimizer[LockstepSettings]):
 
     # what to make of it
 
-    def _judge(self, task: _Task, before: tuple[float, float]) -> None:
+    def _judge(self, task: Task, before: tuple[float, float]) -> None:
         site, climb = task.site, self._climb
-        if task.kind == "scout":
+        if task.kind == SCOUT:
             self._task = None
             self._scouted.append(site)
             if len(self._scouted) == self._to_scout:
                 self._halve()
-        elif task.kind == "trial" and climb is not None:
+        elif task.kind == TRIAL and climb is not None:
             if site.rank < climb.here.rank:
                 climb.here = site
                 climb.fitted = False
                 climb.directions = self._shuffled()
                 if task.direction is not None:
                     climb.directions.append(task.direction)
-                self._task = _Task("settle", site, site.spent + self.settings.trial)
+                self._task = Task(SETTLE, site, site.spent + self.settings.trial)
             elif site.spent >= task.until or self._falls_behind(site, climb.here, climb.step):
                 self._task = None
         elif site.spent >= task.until or (
-            task.kind == "settle" and not _lowered(before[1], site.value)
+            task.kind == SETTLE and not _lowered(before[1], site.value)
         ):
             self._task = None
 
@@ -344,7 +351,7 @@ class Lockstep(Optimizer[LockstepSettings]):
         if self._to_scout <= 1:
             self._waiting = []
             self._to_scout = self._scout_count()
-            self._climb = _Climb(ranked[0], self.settings.first_step, self._shuffled())
+            self._climb = Climb(ranked[0], self.settings.first_step, self._shuffled())
             self._visited.add(tuple(ranked[0].values.values()))
 
     def _shuffled(self) -> list[Direction]:

@@ -31,6 +31,8 @@ from dse.numeric import Floats
 from dse.settings import setting
 from dse.space.search_space import SearchSpace
 from dse.space.variable import Values
+from dse.state.codec import State
+from dse.state.entries import CheckedEntries
 from dse.study.optimizer import Optimizer
 
 if TYPE_CHECKING:
@@ -48,6 +50,9 @@ _LEAST_MAPPINGS = 125
 _WORST = 1e300
 #: Steps of a tenth by which a repair draws sizes to their smallest.
 _SHRINKS = 40
+#: What changes in the library's object from one generation to the next; the rest is as it is made,
+#: and its eigenvectors are computed anew after each.
+_EVOLVING = ("_mean", "_C", "_p_sigma", "_pc", "_funhist_values")
 
 
 @dataclass(frozen=True)
@@ -117,18 +122,6 @@ class Naas(Optimizer[NaasSettings]):
         orders = "mapping" if settings.search == "mapping" else "tiles"
         return {"name": "cma", "encoding": settings.encoding, "search": orders}
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Hold the library's state as plain arrays, which a checkpoint may contain."""
-        return {**vars(self), "_vector": None, "_cma": self._cma.__getstate__()}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Build what the state leaves out."""
-        vars(self).update(state)
-        self._vector = self._new_vector()
-        cma = _library()
-        self._cma = cma.__new__(cma)
-        self._cma.__setstate__(dict(state["_cma"]))
-
     def ask(self) -> list[Design]:
         """Return a generation of hardware within the budget."""
         if self._cma.should_stop():
@@ -157,6 +150,31 @@ class Naas(Optimizer[NaasSettings]):
         if value[first] < self._best_value:
             self._best, self._best_value = self._asked[first], value[first]
         self._cma.tell([(x, min(v, _WORST)) for x, v in zip(self._asked, value, strict=True)])
+
+    def state_dict(self) -> dict[str, State]:
+        """Return the distribution that hardware is drawn from, and the best so far."""
+        cma = vars(self._cma)
+        return {
+            "generation": self._cma.generation,
+            "sigma": float(cma["_sigma"]),
+            **{name: cma[name] for name in _EVOLVING},
+            "best": self._best,
+            "best_value": self._best_value,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """See :meth:`dse.study.optimizer.Optimizer.load_state_dict`."""
+        cma = vars(self._cma)
+        with CheckedEntries(state, "optimizer") as entries:
+            # the library has no other way to set them
+            cma["_g"] = entries.integer("generation", 0)
+            cma["_sigma"] = entries.number("sigma", finite=True)
+            for name in _EVOLVING:
+                cma[name] = entries.array(name, np.float64, cma[name].shape)
+            self._best = entries.maybe(
+                "best", lambda key: entries.array(key, np.float64, (self._width,))
+            )
+            self._best_value = entries.number("best_value")
 
     def _started(self) -> tuple[Floats, Values]:
         """Return the chip's own hardware, where the search starts."""
@@ -223,12 +241,15 @@ class Naas(Optimizer[NaasSettings]):
                 )
             mean[: len(self._vector)] = self._vector.encode({**defaults, **self.space.fixed})
         box = np.tile([0.0, 1.0], (self._width, 1))
-        return _library()(
+        made: CMA = _library()(
             np.clip(mean, 0.0, 1.0),
             self.settings.sigma or (0.5 if self.settings.inherit else 0.3),
             bounds=box,
             population_size=self.settings.population,
         )
+        # whatever was in memory, until there are values: equal searches have equal states
+        vars(made)["_funhist_values"].fill(0.0)
+        return made
 
 
 def _library() -> Any:  # noqa: ANN401 - the library has no types

@@ -1,8 +1,7 @@
 """NSGA-II over hardware (Deb et al., 2002): designs that trade several objectives.
 
-It is written out here, and not taken from pymoo, because a study's state must be a file that can
-be read back without trusting it, which pymoo's objects do not allow; ranking and crowding are a
-page.
+It is written out here, and not taken from pymoo, because a study's state must be plain data, and
+pymoo's objects do not say theirs; ranking and crowding are a page.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,9 @@ from dse.settings import setting
 from dse.space.genes import Genes
 from dse.space.search_space import SearchSpace
 from dse.space.variable import Values
+from dse.state.codec import State
+from dse.state.entries import CheckedEntries
+from dse.state.in_space import take_values
 from dse.study.optimizer import Optimizer
 
 
@@ -104,6 +107,26 @@ class Nsga2(Optimizer[Nsga2Settings]):
             (doubles if key in seen else kept).append(joint[index])
             seen.add(key)
         self._members = (kept + doubles)[: self.settings.population]
+
+    def state_dict(self) -> dict[str, State]:
+        """Return the generation."""
+        members: list[State] = [
+            {"values": m.values, "goal": m.goal, "violation": m.violation} for m in self._members
+        ]
+        return {"members": members}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """See :meth:`dse.study.optimizer.Optimizer.load_state_dict`."""
+        with CheckedEntries(state, "optimizer") as entries:
+            self._members = [self._read(member) for member in entries.each("members")]
+
+    def _read(self, entries: CheckedEntries) -> _Candidate:
+        with entries:
+            return _Candidate(
+                take_values(entries, "values", self.space),
+                entries.numbers("goal", len(self.settings.objectives)),
+                entries.number("violation"),
+            )
 
     def _child(self, rank: npt.NDArray[np.int64], distance: npt.NDArray[np.float64]) -> Values:
         parents = [self._pick(rank, distance)]

@@ -25,6 +25,8 @@ from dse.errors import SpecError
 from dse.goals.design import Design, DesignMetrics
 from dse.settings import setting
 from dse.space.search_space import SearchSpace
+from dse.state.codec import State
+from dse.state.entries import CheckedEntries
 from dse.study.optimizer import Optimizer
 
 if TYPE_CHECKING:
@@ -84,10 +86,6 @@ class OptimalSearch(Optimizer[OptimalSearchSettings]):
         space = self.space
         return CoSearchGoal.of(space.objective, space.limits, space.template.max_area_um2)
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave out the search itself: it is repeated up to the incumbents that were shown."""
-        return {**self.__dict__, "_course": None}
-
     @property
     def certificate(self) -> dict[str, Any] | None:
         """See :attr:`dse.study.optimizer.Optimizer.certificate`."""
@@ -126,6 +124,22 @@ class OptimalSearch(Optimizer[OptimalSearchSettings]):
             known = self._certificate.value
             if one.valid and (known is None or value < known):
                 self._certificate = _with_value(self._certificate, value)
+
+    def state_dict(self) -> dict[str, State]:
+        """Return how many incumbents were shown: the search is repeated up to there."""
+        proof = self._certificate
+        return {
+            "shown": self._shown,
+            "certificate": None if proof is None else proof.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """See :meth:`dse.study.optimizer.Optimizer.load_state_dict`."""
+        with CheckedEntries(state, "optimizer") as entries:
+            self._shown = entries.integer("shown", 0, self.samples)
+            self._certificate = entries.maybe(
+                "certificate", lambda key: CoSearchCertificate.of_state(entries.part(key))
+            )
 
     def _incumbents(self) -> Iterator[Incumbent | None]:
         """Yield incumbents, each better than the last; the last one is the result."""

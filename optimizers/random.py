@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +12,8 @@ from dse.errors import SpecError
 from dse.goals.design import Design, DesignMetrics
 from dse.settings import setting
 from dse.space.search_space import SearchSpace
+from dse.state.codec import State
+from dse.state.entries import CheckedEntries
 from dse.study.optimizer import Optimizer
 
 #: Hardware points per ``ask``, so that the evaluator gets batches worth its while.
@@ -58,3 +61,11 @@ class RandomSearch(Optimizer[RandomSearchSettings]):
 
     def tell(self, designs: Sequence[Design], metrics: Sequence[DesignMetrics]) -> None:
         """Learn nothing."""
+
+    def state_dict(self) -> dict[str, State]:
+        """Return nothing: all that goes on is the generator, which the study keeps."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """See :meth:`dse.study.optimizer.Optimizer.load_state_dict`."""
+        CheckedEntries(state, "optimizer").close()

@@ -26,6 +26,18 @@ class Outside(Optimizer[Settings]):
         return [Design(self.space.sample_values(self.rng), mapping_samples=self.settings.mappings)]
     def tell(self, designs, metrics):
         pass
+    def state_dict(self):
+        return {}
+    def load_state_dict(self, state):
+        pass
+
+class Stateless(Optimizer[Settings]):
+    """An optimizer that does not say what it has learned."""
+    settings_type = Settings
+    def ask(self):
+        return []
+    def tell(self, designs, metrics):
+        pass
 
 @dataclass(frozen=True)
 class Demanding:
@@ -40,6 +52,7 @@ ENTRY_POINTS = """\
 outside = outside_plugin:Outside
 broken = outside_plugin:Missing
 nodefault = outside_plugin:NoDefault
+stateless = outside_plugin:Stateless
 random = outside_plugin:Outside
 """
 
@@ -71,6 +84,7 @@ def test_outside_plugins(site):
     lines = listed.stderr.splitlines()
     assert any("'broken' of 'outside-plugin' is skipped: AttributeError" in x for x in lines)
     assert any("'nodefault'" in x and "must has no default" in x for x in lines)
+    assert any("does not define load_state_dict, state_dict" in x for x in lines)
     assert any("'random'" in x and "taken by 'dse-accel'" in x for x in lines)
 
 

@@ -18,12 +18,12 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from dse.disk import replace_file
 from dse.domain.expression import Expression
 from dse.domain.problem import Problem
 from dse.errors import SpecError
 from dse.space.rules import Relation
 from dse.space.search_space import SearchSpace
-from dse.study.journal import replace_file
 
 SCHEMA = "dse.known-optima/1"
 #: Variable of the environment that names the user's own file.

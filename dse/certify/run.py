@@ -13,11 +13,11 @@ from dse.certify.known import Known, key_of
 from dse.certify.recheck import Verdict, recheck
 from dse.cosearch.certificate import INFEASIBLE, OPTIMAL, STOPPED
 from dse.cosearch.goal import CoSearchGoal
+from dse.disk import replace_file
 from dse.errors import InvalidMapping, SpecError, ToolError
 from dse.goals.design import Design, DesignMetrics, LayerMetrics
 from dse.runner.run import Run, resume
 from dse.study import folder as run_folder
-from dse.study.journal import replace_file
 
 CERTIFIED = "certified.json"
 

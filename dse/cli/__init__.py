@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from dse import __version__
+from dse.cli.streams import watched
 from dse.errors import DseError, SpecError, unknown_name
 
 #: Sub-command -> the module whose ``main(argv) -> int`` runs it, and one line of help.
@@ -54,7 +55,11 @@ the mapping is rejected), 4 external tool missing or failed, 130 interrupted
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    with watched() as streams:
+        return streams.code(_run(list(sys.argv[1:] if argv is None else argv)))
+
+
+def _run(arguments: list[str]) -> int:
     try:
         return _dispatch(arguments)
     except DseError as error:
@@ -64,7 +69,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write("interrupted\n")
         return 130
     except BrokenPipeError:  # the reader of our output, such as head, has gone
-        sys.stderr.close()
         return 1
     except OSError as error:  # a full disk, or a folder that may not be written
         place = f"{error.filename}: " if error.filename else ""

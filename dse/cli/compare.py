@@ -28,9 +28,9 @@ def main(argv: Sequence[str]) -> int:
     from dse.report.compare import (  # noqa: PLC0415
         comparison_json,
         comparison_text,
-        read_result,
         warnings,
     )
+    from dse.report.finished import read_result  # noqa: PLC0415
 
     folders = [a for a in argv if a != "--json"]
     unknown = [a for a in folders if a.startswith("-")]

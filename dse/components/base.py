@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import replace
+from pathlib import Path
 
 from dse.domain.architecture import Architecture, Compute, StorageLevel
 from dse.domain.technology import Technology
@@ -18,6 +19,8 @@ class EnergyChain(ABC):
     summary: str
     #: whether prices depend on sizes and widths, or stand in a table for one hardware
     follows_sizes: bool = True
+    #: files outside of the package that its prices are read from
+    files: tuple[Path, ...] = ()
 
     def price(self, architecture: Architecture) -> Architecture:
         """Return the architecture with its energies (pJ) and areas (um^2) filled in.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -27,10 +28,17 @@ class ErtChain(EnergyChain):
     summary = "Accelergy's ERT (and ART) from files, as ert:FILE or ert:FOLDER"
     follows_sizes = False
 
-    def __init__(self, table: EnergyTable, areas_um2: dict[str, float], where: str) -> None:
+    def __init__(
+        self,
+        table: EnergyTable,
+        areas_um2: dict[str, float],
+        where: str,
+        files: Iterable[Path] = (),
+    ) -> None:
         self._table = table
         self._areas_um2 = areas_um2
         self._where = where
+        self.files = tuple(files)
 
     @classmethod
     def read(cls, path: str) -> Self:
@@ -51,7 +59,7 @@ class ErtChain(EnergyChain):
         ert, art = root.get("ERT"), root.get("ART")
         if ert is None:
             raise SpecError(f"{place}: has no key 'ERT'")
-        return cls(read_ert(ert), read_art(art) if art is not None else {}, str(place))
+        return cls(read_ert(ert), read_art(art) if art is not None else {}, str(place), paths)
 
     def price_storage(self, level: StorageLevel, technology: Technology | None) -> StorageLevel:  # noqa: ARG002
         """See :meth:`dse.components.base.EnergyChain.price_storage`."""

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
+
+from dse.state.codec import State
+from dse.state.entries import CheckedEntries
 
 #: Proven: nothing is better; stopped: something might be, by the gap at most; infeasible: there is
 #: nothing; unsolved: the space is beyond the method, and the bound is no more than a floor.
@@ -41,6 +44,25 @@ class CoSearchCertificate:
         if self.value is None or not math.isfinite(self.value):
             return None
         return max(0.0, (self.value - self.bound) / self.value)
+
+    def state_dict(self) -> dict[str, State]:
+        """Return all of it as plain data, for a checkpoint."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    @classmethod
+    def of_state(cls, entries: CheckedEntries) -> CoSearchCertificate:
+        """Return what :meth:`state_dict` gave; SpecError where it is not."""
+        with entries:
+            return cls(
+                status=entries.text("status"),
+                objective=entries.text("objective"),
+                value=entries.maybe("value", entries.number),
+                bound=entries.number("bound"),
+                tolerance=entries.number("tolerance"),
+                assumed=tuple(entries.items("assumed", str)),
+                reason=entries.text("reason"),
+                effort=entries.maybe("effort", entries.integers),
+            )
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain data."""

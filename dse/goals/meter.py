@@ -54,3 +54,17 @@ class Meter:
         spent = -(-self._evaluations // self._layers)
         new, self._settled = spent - self._settled, spent
         return new
+
+    def state_dict(self) -> dict[str, int]:
+        """Return what was charged; for the study only."""
+        return {
+            "evaluations": self._evaluations,
+            "designs": self._designs,
+            "settled": self._settled,
+        }
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Go on from what :meth:`state_dict` returned."""
+        self._evaluations = state["evaluations"]
+        self._designs = state["designs"]
+        self._settled = state["settled"]

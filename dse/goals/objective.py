@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -36,10 +35,6 @@ class Objective:
     of_design: Callable[[DesignMetrics], float]
     of_mappings: Callable[[Metrics], Floats]
     expression: Expression | None = None
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle by name: the functions cannot be."""
-        return objective, (self.name,)
 
     @property
     def metrics(self) -> frozenset[str]:

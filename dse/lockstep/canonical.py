@@ -8,6 +8,9 @@ import numpy as np
 
 from dse.domain.mapping import MappingBatch
 
+#: Length of a key.
+KEY_BYTES = 12
+
 
 def canonical_keys(batch: MappingBatch) -> list[bytes]:
     """Return a key for each mapping: loops of one iteration have no place in it.
@@ -29,7 +32,7 @@ def canonical_keys(batch: MappingBatch) -> list[bytes]:
         ]
     ).astype(np.int32)
     whole = np.ascontiguousarray(rows.T)
-    return [blake2b(row.tobytes(), digest_size=12).digest() for row in whole]
+    return [blake2b(row.tobytes(), digest_size=KEY_BYTES).digest() for row in whole]
 
 
 def _ordered(factors: np.ndarray, order: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

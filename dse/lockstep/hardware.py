@@ -57,10 +57,6 @@ class HardwareCache:
         self._space_of = MapspaceCache(space.template.constraints)
         self._known: OrderedDict[tuple[int, ...], BuiltHardware | None] = OrderedDict()
 
-    def __reduce__(self) -> tuple[type[HardwareCache], tuple[SearchSpace]]:
-        """Pickle the space only: the rest follows from it."""
-        return HardwareCache, (self._space,)
-
     def __call__(self, values: Values) -> BuiltHardware | None:
         """Return the hardware of these values; None where it cannot be, or is too large."""
         key = tuple(values.values())

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from dse.domain.mapping import MappingBatch
-from dse.lockstep.canonical import canonical_keys
+from dse.lockstep.canonical import KEY_BYTES, canonical_keys
 from dse.mappers.ground import Ground
 from dse.numeric import Floats
+from dse.state.codec import State
+from dse.state.entries import CheckedEntries
 
 #: Probability of two parents, of each further step of a child; members of a tournament.
 _RATES = np.array([0.5, 0.4, 3.0])
@@ -26,14 +28,43 @@ class LayerSearch:
         members: the population, best first by the slope that it was last ranked with; None
             before anything was evaluated.
         energy_pj, cycles: ``(P,)`` of one run of the layer; infinite where not valid.
-        known: canonical keys of everything that was asked for on this hardware.
+        known: canonical keys of everything that was asked for on this hardware, in that order.
     """
 
     size: int
     members: MappingBatch | None = None
     energy_pj: Floats = field(default_factory=lambda: np.empty(0))
     cycles: Floats = field(default_factory=lambda: np.empty(0))
-    known: set[bytes] = field(default_factory=set)
+    known: dict[bytes, None] = field(default_factory=dict)
+
+    def state_dict(self) -> dict[str, State]:
+        """Return it as plain data."""
+        keys = np.frombuffer(b"".join(self.known), np.uint8)
+        return {
+            "members": self.members,
+            "energy_pj": self.energy_pj,
+            "cycles": self.cycles,
+            "known": keys.reshape(-1, KEY_BYTES),
+        }
+
+    @classmethod
+    def of_state(cls, entries: CheckedEntries, size: int) -> LayerSearch:
+        """Return the search of so many members that :meth:`state_dict` is of.
+
+        Raises:
+            SpecError: it is of none.
+        """
+        with entries:
+            members = entries.maybe("members", lambda key: entries.record(key, MappingBatch))
+            count = 0 if members is None else len(members)
+            keys = entries.array("known", np.uint8, (None, KEY_BYTES))
+            return cls(
+                size,
+                members,
+                entries.array("energy_pj", np.float64, (count,)),
+                entries.array("cycles", np.float64, (count,)),
+                {row.tobytes(): None for row in keys},
+            )
 
     @property
     def found(self) -> bool:
@@ -86,7 +117,7 @@ class LayerSearch:
             if len(new) == most:
                 break
             if key not in self.known:
-                self.known.add(key)
+                self.known[key] = None
                 new.append(index)
         return batch.take(np.array(new, np.intp))
 

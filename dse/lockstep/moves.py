@@ -9,6 +9,7 @@ import numpy as np
 
 from dse.space.genes import Genes
 from dse.space.variable import Values, Variable
+from dse.state.entries import CheckedEntries
 
 #: Ranges at least this wide are moved along by ratios, others by positions.
 _WIDE = 4
@@ -35,6 +36,19 @@ class Moves:
         against = [Direction(((up, 1), (down, -1))) for up in names for down in names if up != down]
         self.alone: tuple[Direction, ...] = tuple(alone)
         self.against: tuple[Direction, ...] = tuple(against)
+        self._all = (*alone, *against)
+        self._numbers = {direction: number for number, direction in enumerate(self._all)}
+
+    def number(self, direction: Direction) -> int:
+        """Return what stands for a direction in a state."""
+        return self._numbers[direction]
+
+    def take(self, entries: CheckedEntries, key: str) -> list[Direction]:
+        """Return the directions whose numbers an entry lists; SpecError where there are none."""
+        numbers = entries.items(key, int)
+        if not all(0 <= number < len(self._all) for number in numbers):
+            entries.refuse(key, numbers, f"numbers of {len(self._all)} directions")
+        return [self._all[number] for number in numbers]
 
     def moved(
         self, rng: np.random.Generator, values: Values, direction: Direction, octaves: float

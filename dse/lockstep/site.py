@@ -13,7 +13,11 @@ from dse.goals.design import Design, DesignMetrics
 from dse.goals.objective import Objective
 from dse.lockstep.hardware import BuiltHardware
 from dse.lockstep.layer import LayerSearch
+from dse.space.search_space import SearchSpace
 from dse.space.variable import Values
+from dse.state.codec import State
+from dse.state.entries import CheckedEntries
+from dse.state.in_space import check_mappings, take_values
 
 #: Relative step of the difference quotients that give an objective's slope.
 _STEP = 1e-4
@@ -52,6 +56,46 @@ class Site:
     def rank(self) -> tuple[float, float]:
         """What sites are compared by, smaller is better."""
         return self.violation, self.value
+
+    def state_dict(self) -> dict[str, State]:
+        """Return it as plain data; what was asked for and not yet learned from is left out."""
+        return {
+            "values": self.values,
+            "searches": [search.state_dict() for search in self.searches],
+            "spent": self.spent,
+            "value": self.value,
+            "slopes": np.array(self.slopes, np.float64).reshape(-1, 2),
+            "violation": self.violation,
+            "like": self._like,
+        }
+
+    @classmethod
+    def of_state(cls, entries: CheckedEntries, space: SearchSpace, size: int) -> Site:
+        """Return the site of a space that :meth:`state_dict` is of; searches keep ``size``.
+
+        Raises:
+            SpecError: it is of none.
+        """
+        layers = space.workload.layers
+        with entries:
+            searches = [LayerSearch.of_state(x, size) for x in entries.each("searches")]
+            members = [x.members for x in searches]
+            check_mappings(entries, "searches", members, space)
+            like = entries.maybe("like", lambda key: entries.record(key, DesignMetrics))
+            if like is not None and not all(members):
+                entries.refuse("searches", None, "members of every layer")
+            count = 0 if like is None else len(layers)
+            slopes = entries.array("slopes", np.float64, (count, 2))
+            return cls(
+                values=take_values(entries, "values", space),
+                searches=searches,
+                counts=tuple(layer.count for layer in layers),
+                spent=entries.integer("spent", 0),
+                value=entries.number("value"),
+                slopes=[(energy, cycles) for energy, cycles in slopes.tolist()],
+                violation=entries.number("violation"),
+                _like=like,
+            )
 
     def designs(
         self,

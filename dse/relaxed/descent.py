@@ -21,6 +21,8 @@ from dse.relaxed.sizing import Demand
 from dse.relaxed.slots import Slots
 from dse.space.search_space import SearchSpace
 from dse.space.variable import Values
+from dse.state.codec import State
+from dse.state.entries import CheckedEntries
 
 _BETA1, _BETA2, _TINY = 0.9, 0.999, 1e-8
 #: Halvings of the way back to the smallest tiles where a rounded network fits no hardware.
@@ -44,6 +46,19 @@ class Adam:
         square = self.square / (1 - _BETA2**self.step)
         return -rate * mean / (np.sqrt(square) + _TINY)
 
+    def state_dict(self) -> dict[str, State]:
+        """Return it as plain data."""
+        return {"mean": self.mean, "square": self.square, "step": self.step}
+
+    @classmethod
+    def of_state(cls, entries: CheckedEntries, count: int) -> Adam:
+        """Return what :meth:`state_dict` gave for so many factors; SpecError where it is not."""
+        with entries:
+            mean, square = (
+                entries.array(name, np.float64, (count,)) for name in ("mean", "square")
+            )
+            return cls(mean, square, entries.integer("step", 0))
+
 
 @dataclass
 class DescentState:
@@ -60,6 +75,15 @@ class DescentState:
     log_free: Floats
     adam: Adam
     base: Values
+
+    def state_dict(self) -> dict[str, State]:
+        """Return it as plain data."""
+        return {
+            "points": self.points.state_dict(),
+            "log_free": self.log_free,
+            "adam": self.adam.state_dict(),
+            "base": self.base,
+        }
 
 
 class Descent:
@@ -104,6 +128,21 @@ class Descent:
         log_free = self.slots.read(points)
         zeros = np.zeros(len(log_free))
         return DescentState(points, log_free, Adam(zeros, zeros.copy()), self.base)
+
+    def restored(self, entries: CheckedEntries, base: Values) -> DescentState:
+        """Return what a state's ``state_dict`` gave, but for its base, which is given.
+
+        Raises:
+            SpecError: it is of another space.
+        """
+        like = self.network.twin.points(
+            [space.empty_batch(1)[0] for space in self.spaces], list(range(len(self.spaces)))
+        )
+        with entries.part("points") as points:
+            found = Points.of_state(points, like)
+        log_free = entries.array("log_free", np.float64, (len(self.slots.cap),))
+        adam = Adam.of_state(entries.part("adam"), len(log_free))
+        return DescentState(found, log_free, adam, base)
 
     def step(
         self, state: DescentState, rate: float, *, linear: bool, mix: Mix | None = None

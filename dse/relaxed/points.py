@@ -12,6 +12,10 @@ from dse.domain.mapping import Mapping
 from dse.domain.problem import Problem
 from dse.mapspace.space import Mapspace
 from dse.numeric import Floats
+from dse.state.codec import State
+from dse.state.entries import CheckedEntries
+
+_SAVED = ("temporal", "spatial", "order", "along_y", "keep")
 
 
 class Points(NamedTuple):
@@ -34,6 +38,25 @@ class Points(NamedTuple):
     along_y: npt.NDArray[np.bool_]
     keep: npt.NDArray[np.bool_]
     problem: npt.NDArray[np.int64]
+
+    def state_dict(self) -> dict[str, State]:
+        """Return the points as plain data; the problems are those of the layers, in order."""
+        return {name: getattr(self, name) for name in _SAVED}
+
+    @classmethod
+    def of_state(cls, entries: CheckedEntries, like: Points) -> Points:
+        """Return points that :meth:`state_dict` gave, of the shapes and problems of others.
+
+        Raises:
+            SpecError: they are not that.
+        """
+        found = {
+            name: entries.array(name, getattr(like, name).dtype, getattr(like, name).shape)
+            for name in _SAVED
+        }
+        if (np.sort(found["order"], axis=2) != np.sort(like.order, axis=2)).any():
+            entries.refuse("order", found["order"], "orders of all dimensions")
+        return like._replace(**found)
 
     def take(self, index: npt.NDArray[np.intp]) -> Points:
         """Return the points at ``index`` as a copy."""

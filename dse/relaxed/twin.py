@@ -88,10 +88,6 @@ class Twin:
         self._shape = (levels, dimensions, tensors, ranks)
         self._local = threading.local()
 
-    def __reduce__(self) -> tuple[type[Twin], tuple[object, ...]]:
-        """Pickle the arguments: the rest follows from them."""
-        return Twin, (self.problems, self.levels, self.timeloop_version, self._meter)
-
     def points(self, mappings: Sequence[Mapping], problem: Sequence[int]) -> Points:
         """Relax mappings; ``problem`` says for each which problem it maps."""
         return Points.of(mappings, problem, self.problems)

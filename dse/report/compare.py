@@ -5,17 +5,14 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict
 from typing import Any
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from dse.certify.known import Known, of_run
-from dse.errors import SpecError
-from dse.study.folder import RESULT
+from dse.report.finished import FinishedRun
 
 #: Settings that must agree for results to be comparable, and what differs otherwise.
 _SAME = {
@@ -26,76 +23,9 @@ _SAME = {
 }
 
 
-@dataclass(frozen=True)
-class FinishedRun:
-    """What a comparison needs of one run; the numbers are None where nothing was feasible."""
-
-    folder: str
-    arch: str
-    workload: str
-    optimizer: str
-    energy: str
-    timeloop_version: str
-    objective: str
-    samples: int
-    seed: int
-    value: float | None
-    cycles: float | None
-    energy_pj: float | None
-    area_um2: float | None
-    #: what is known of the run's space: an optimum, or a bound
-    known: Known | None = None
-
-    @property
-    def to_optimum(self) -> float | None:
-        """Factor of the value over the known optimum or bound."""
-        if self.known is None or self.value is None:
-            return None
-        return self.known.factor(self.value)
-
-
-def read_result(folder: Path) -> FinishedRun:
-    """Read the result of a run folder.
-
-    Raises:
-        SpecError: the folder has no result (the run did not end), or it is not one of ours.
-    """
-    path = folder / RESULT
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SpecError(f"{path}: cannot be read ({error.strerror}); has the run ended?") from error
-    except ValueError as error:
-        raise SpecError(f"{path}: not JSON: {error}") from error
-    if not isinstance(content, dict) or content.get("schema") != "dse.result":
-        raise SpecError(f"{path}: schema = {_get(content, 'schema')!r}, expected 'dse.result'")
-    best = content.get("best") or {}
-    goal = content["objective"]
-    return FinishedRun(
-        folder=str(folder),
-        arch=content["arch"],
-        workload=content["workload"],
-        optimizer=content["optimizer"]["name"],
-        energy=content["energy"],
-        timeloop_version=content["timeloop_version"],
-        objective=goal if isinstance(goal, str) else goal["name"],
-        samples=content["samples"],
-        seed=content["seed"],
-        value=None if isinstance(goal, str) else goal.get("value"),
-        cycles=best.get("cycles"),
-        energy_pj=best.get("energy_pj"),
-        area_um2=best.get("area_um2"),
-        known=of_run(folder),
-    )
-
-
-def _get(content: Any, key: str) -> Any:  # noqa: ANN401
-    return content.get(key) if isinstance(content, dict) else content
-
-
 def warnings(runs: Sequence[FinishedRun]) -> list[str]:
     """Return why these runs should not be compared; empty where nothing speaks against it."""
-    found = []
+    found = [doubt for run in runs for doubt in run.doubts]
     for key, what in _SAME.items():
         values = sorted({str(getattr(run, key)) for run in runs})
         if len(values) > 1:
@@ -149,6 +79,13 @@ def _value(run: FinishedRun) -> str:
     return f"{run.objective} {run.value:.5g}"
 
 
+def _as_dict(run: FinishedRun) -> dict[str, Any]:
+    """Return a run as plain data; what could not be checked stands among the warnings."""
+    told = asdict(run)
+    del told["doubts"]
+    return told
+
+
 def comparison_json(runs: Sequence[FinishedRun]) -> str:
     """Return the runs and the warnings as one line of JSON."""
-    return json.dumps({"runs": [asdict(run) for run in runs], "warnings": warnings(runs)})
+    return json.dumps({"runs": [_as_dict(run) for run in runs], "warnings": warnings(runs)})

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from itertools import combinations
 from pathlib import Path
 
+from dse.disk import write_whole
 from dse.study.result import RunResult
 
 
@@ -36,7 +38,9 @@ def plot_front(result: RunResult, path: Path) -> None:
         if number == 1:
             panel.legend(frameon=False, fontsize=8)
     figure.suptitle(f"{result.workload.name} on {result.architecture.name}")
-    figure.savefig(path, dpi=130)
+    drawn = io.BytesIO()
+    figure.savefig(drawn, dpi=130)
+    write_whole(path, drawn.getvalue(), durable=False)
 
 
 def _label(name: str, unit: str) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from dse.components.chain import energy_chain
 from dse.errors import DseError, NothingFeasible
 from dse.runner.config import resolve
 from dse.runner.front_plot import plot_front
@@ -17,6 +18,7 @@ from dse.space.search_space import SearchSpace
 from dse.space.template import ArchTemplate
 from dse.space.workload import read_workload
 from dse.study import folder as run_folder
+from dse.study.inputs import Inputs, inputs_of_run
 from dse.study.result import RunResult, header
 from dse.study.study import Progress, Study
 from dse.timeloop.write.inputs import write_design
@@ -48,7 +50,9 @@ class Run:
         settings = self.setup.config.as_dict()
         counts = (state.samples, state.asked, state.feasible)
         if state.best is None or state.best_metrics is None:
-            run_folder.write_result(self.folder, header(settings, "infeasible", *counts))
+            told = header(settings, "infeasible", *counts)
+            told["objective"] = self.space.objective.name
+            run_folder.write_result(self.folder, told)
             last = f"; the last reason: {state.last_reason}" if state.last_reason else ""
             raise NothingFeasible(
                 f"none of {state.asked} designs is valid{last} (journal: {self.folder})"
@@ -78,7 +82,8 @@ class Run:
         )
         mapped = list(zip(self.space.workload, state.best.mappings or (), strict=True))
         try:
-            write_design(self.folder / run_folder.BEST, result.architecture, mapped)
+            best = run_folder.subfolder(self.folder, run_folder.BEST)
+            write_design(best, result.architecture, mapped)
             if result.front:
                 self._write_front(result)
         except OSError as error:
@@ -92,7 +97,8 @@ class Run:
         for number, member in enumerate(result.front):
             architecture = self.space.architecture(member.design.values)
             mapped = zip(self.space.workload, member.design.mappings or (), strict=True)
-            write_design(result.front_folder(number), architecture, mapped)
+            place = result.front_folder(number).relative_to(self.folder)
+            write_design(run_folder.subfolder(self.folder, *place.parts), architecture, mapped)
         plot_front(result, self.folder / "front.png")
 
 
@@ -175,6 +181,17 @@ def space_of_run(folder: Path) -> SearchSpace:
     template = ArchTemplate.read(folder / run_folder.TEMPLATE)
     workload = read_workload(folder / run_folder.WORKLOAD, config.run.parameters)
     return space_of(config, template, workload)
+
+
+def inputs_of_folder(folder: Path) -> Inputs:
+    """Return what a run folder says now that its run is of.
+
+    Raises:
+        SpecError: it is not a run folder, or its files are broken.
+    """
+    config = resolve(run_folder.read_settings(folder))
+    energy = config.run.energy or ArchTemplate.read(folder / run_folder.TEMPLATE).energy
+    return inputs_of_run(folder, config.as_dict(), energy_chain(energy).files)
 
 
 def _watched(run: Run, watch: Watch) -> RunResult:

@@ -22,6 +22,7 @@ from dse.settings import NoSettings
 from dse.space.search_space import SearchSpace
 from dse.space.template import ArchTemplate
 from dse.study import folder as run_folder
+from dse.study.inputs import inputs_of_run
 from dse.study.optimizer import Optimizer
 from dse.study.study import Study, optimizer_rng
 
@@ -65,6 +66,7 @@ class Setup:
             samples=self.samples,
             seed=self.config.run.seed,
             folder=folder,
+            inputs=inputs_of_run(folder, self.config.as_dict(), self.space.chain.files),
             n_jobs=_threads(self.config),
             limits=self.space.limits,
         )

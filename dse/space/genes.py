@@ -46,10 +46,6 @@ class Genes:
                 self._tied.append((free[able[-1]], relation))
         self.free: tuple[Variable, ...] = tuple(v for v in space.free if v.name not in tied)
 
-    def __reduce__(self) -> tuple[type[Genes], tuple[SearchSpace]]:
-        """Pickle the space only: the rest follows from it."""
-        return Genes, (self.space,)
-
     def sample(self, rng: np.random.Generator) -> Values:
         """Draw random hardware that meets the requirements and the budget."""
         return self.space.sample_values(rng)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
 import platform
@@ -14,15 +16,23 @@ from typing import Any
 import yaml
 
 from dse._version import __version__
-from dse.errors import SpecError
+from dse.disk import replace_file
+from dse.errors import DseError, SpecError
 from dse.files import Source, read_yaml
-from dse.study.journal import replace_file
 
 CONFIG = "config.yaml"
 TEMPLATE = "template.yaml"
 WORKLOAD = "workload.yaml"
 RESULT = "result.json"
+ENVIRONMENT = "env.json"
 BEST = "best"
+#: What is there before ``config.yaml`` is: a start that ended so can be begun anew.
+_BEFORE = frozenset(
+    name + end
+    for name in (TEMPLATE, WORKLOAD, ENVIRONMENT, CONFIG)
+    for end in ("", ".partial")
+    if name + end != CONFIG
+)
 
 _PACKAGES = ("numpy", "numba", "scipy", "pydantic", "hydra-core", "omegaconf")
 
@@ -30,12 +40,15 @@ _PACKAGES = ("numpy", "numba", "scipy", "pydantic", "hydra-core", "omegaconf")
 def create(wanted: Path | None, runs: Path, label: str) -> Path:
     """Make a new run folder: ``wanted``, or one in ``runs`` named by date, time and label.
 
+    A folder in which a run did not get as far as its ``config.yaml`` counts as empty.
+
     Raises:
         SpecError: the folder exists and is not empty, or cannot be made.
+        DseError: the disk is full.
     """
     try:
         if wanted is not None:
-            if wanted.exists() and (not wanted.is_dir() or any(wanted.iterdir())):
+            if wanted.exists() and not (wanted.is_dir() and _is_free(wanted)):
                 raise SpecError(f"folder {wanted}: is not empty; resume={wanted} goes on with it")
             wanted.mkdir(parents=True, exist_ok=True)
             return wanted
@@ -50,8 +63,13 @@ def create(wanted: Path | None, runs: Path, label: str) -> Path:
             return folder
         raise SpecError(f"folder {runs / stem}: exists a thousand times")
     except OSError as error:
+        kind = DseError if error.errno in (errno.ENOSPC, errno.EDQUOT) else SpecError
         place = wanted or runs
-        raise SpecError(f"folder {place}: cannot be made ({error.strerror or error})") from error
+        raise kind(f"folder {place}: cannot be made ({error.strerror or error})") from error
+
+
+def _is_free(folder: Path) -> bool:
+    return all(path.name in _BEFORE for path in folder.iterdir())
 
 
 def write_inputs(
@@ -60,11 +78,29 @@ def write_inputs(
     template: Source,
     workload: Source,
 ) -> None:
-    """Write what the run is: settings, copies of its input files, and the environment."""
+    """Write what the run is: settings, copies of its input files, and the environment.
+
+    Raises:
+        DseError: it cannot be written; then nothing of it is left.
+    """
+    try:
+        _write_inputs(folder, settings, template, workload)
+    except DseError:
+        for name in _BEFORE:
+            with contextlib.suppress(OSError):
+                (folder / name).unlink()
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+        raise
+
+
+def _write_inputs(
+    folder: Path, settings: dict[str, Any], template: Source, workload: Source
+) -> None:
     replace_file(folder / TEMPLATE, template.read_bytes())
     replace_file(folder / WORKLOAD, workload.read_bytes())
     environment = json.dumps(_environment(), indent=2) + "\n"
-    replace_file(folder / "env.json", environment.encode())
+    replace_file(folder / ENVIRONMENT, environment.encode())
     # last: a folder with a config is a folder that can be resumed
     text = yaml.safe_dump(settings, sort_keys=False, default_flow_style=False)
     replace_file(folder / CONFIG, text.encode())
@@ -76,13 +112,29 @@ def read_settings(folder: Path) -> dict[str, Any]:
     Raises:
         SpecError: it is no run folder, or its config.yaml is broken.
     """
+    for name in (CONFIG, TEMPLATE, WORKLOAD):
+        if not (folder / name).is_file():
+            raise SpecError(f"resume={folder}: there is no {name}, so it is not a run folder")
     path = folder / CONFIG
-    if not path.is_file():
-        raise SpecError(f"resume={folder}: there is no {CONFIG}, so it is not a run folder")
     settings = read_yaml(path)
     if not isinstance(settings, dict):
         raise SpecError(f"{path}: expected a mapping of settings")
     return settings
+
+
+def subfolder(folder: Path, *names: str) -> Path:
+    """Make a folder within a run folder.
+
+    Raises:
+        SpecError: a link stands in its place: what it leads to is no part of the run folder.
+        OSError: it cannot be made.
+    """
+    for name in names:
+        folder /= name
+        if folder.is_symlink():
+            raise SpecError(f"{folder}: is a link, expected a folder")
+        folder.mkdir(exist_ok=True)
+    return folder
 
 
 def write_result(folder: Path, result: dict[str, Any]) -> None:

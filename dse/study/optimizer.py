@@ -13,6 +13,7 @@ from dse.goals.meter import Meter
 from dse.goals.objective import Objective
 from dse.settings import NoSettings
 from dse.space.search_space import SearchSpace
+from dse.state.codec import State
 
 S = TypeVar("S")
 
@@ -23,9 +24,9 @@ DEFAULT_MAPPER = "random"
 class Optimizer(ABC, Generic[S]):
     """Searches a space of designs.
 
-    Its whole state must be picklable, all randomness must come from ``rng``, and it must not read
-    the clock: then a study can be resumed, and equal seeds give equal results. Subclasses keep
-    this constructor and set ``settings_type``.
+    It must say its whole state in :meth:`state_dict`, take all randomness from ``rng``, and not
+    read the clock: then a study can be resumed, and equal seeds give equal results. Subclasses
+    keep this constructor and set ``settings_type``.
 
     Attributes:
         space: what may be asked for.
@@ -80,4 +81,24 @@ class Optimizer(ABC, Generic[S]):
 
         The designs hold their mappings now, except where ``metrics`` says that they are not
         valid. An invalid design has a reason and no numbers.
+        """
+
+    @abstractmethod
+    def state_dict(self) -> dict[str, State]:
+        """Return what it has learned, as plain data; asked for between ``tell`` and ``ask``.
+
+        What follows from the constructor's arguments, or can be computed from the rest, need not
+        be in it, nor need ``rng`` and ``meter``: the study keeps those. An optimizer that learns
+        nothing returns ``{}``. See `dse.state.codec.State` for what may be in it.
+        """
+
+    @abstractmethod
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what :meth:`state_dict` returned; called before the first ``ask``.
+
+        The data may come from a stranger's file, so nothing in it is taken for granted:
+        `dse.state.entries.CheckedEntries` checks keys and types, `dse.state.in_space` designs.
+
+        Raises:
+            SpecError: a key is missing, unknown, or holds what it cannot.
         """

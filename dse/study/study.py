@@ -19,8 +19,9 @@ from dse.goals.pareto import FrontMember
 from dse.mappers.base import Mapper
 from dse.space.search_space import SearchSpace
 from dse.study import checkpoint
-from dse.study.checkpoint import State
+from dse.study.checkpoint import StudyState
 from dse.study.design_evaluator import DesignEvaluator
+from dse.study.inputs import Inputs
 from dse.study.journal import Journal
 from dse.study.optimizer import Optimizer
 
@@ -69,10 +70,24 @@ class Study:
         samples: int,
         seed: int,
         folder: Path | None = None,
+        inputs: Inputs | None = None,
         n_jobs: int = 1,
         limits: Sequence[Limit] = (),
     ) -> None:
         """Set up a study; with ``folder`` it keeps a journal and checkpoints there.
+
+        Args:
+            space: what is searched.
+            optimizer: at its start; it takes up the state of the folder's checkpoint.
+            mapper: maps hardware that is asked for without mappings.
+            evaluator: prices mappings.
+            objective: what is minimised.
+            samples: the budget.
+            seed: of all randomness.
+            folder: of journal and checkpoint; None: they are not kept.
+            inputs: what all of this was made from: a checkpoint of others is refused.
+            n_jobs: layers that are mapped at once.
+            limits: what metrics have to satisfy.
 
         Raises:
             SpecError: the budget or the seed is out of range, or the folder's state is broken.
@@ -88,10 +103,18 @@ class Study:
         self._seed = seed
         self._limits = tuple(limits)
         self._folder = folder
-        saved = folder and checkpoint.load(folder / CHECKPOINT, space, type(optimizer))
-        self.state = saved or State(optimizer)
+        self._inputs = inputs or Inputs({})
+        self.state = self._saved(optimizer) or StudyState(optimizer)
 
-    def run(self, report: Callable[[Progress], None] | None = None) -> State:
+    def _saved(self, optimizer: Optimizer[Any]) -> StudyState | None:
+        if self._folder is None:
+            return None
+        state = checkpoint.load(self._folder / CHECKPOINT, optimizer, self._inputs)
+        if state is not None and state.best_metrics is not None:
+            state.best_value = self._objective(state.best_metrics)
+        return state
+
+    def run(self, report: Callable[[Progress], None] | None = None) -> StudyState:
         """Search until the budget is spent or the optimizer asks no more.
 
         Args:
@@ -100,8 +123,8 @@ class Study:
         if self._folder is None:
             self._loop(None, report)
         else:
-            path = self._folder / JOURNAL
-            with Journal(path, self.state.journal_bytes) as journal:
+            path, state = self._folder / JOURNAL, self.state
+            with Journal(path, state.journal_bytes, state.journal_crc) as journal:
                 self._loop(journal, report)
         return self.state
 
@@ -147,8 +170,8 @@ class Study:
                 state.optimizer.tell(*(list(part) for part in zip(*results, strict=True)))
             state.finished = not designs or state.samples >= self._budget
             if self._folder is not None and journal is not None:
-                state.journal_bytes = journal.size_bytes
-                checkpoint.save(self._folder / CHECKPOINT, state, self._space)
+                state.journal_bytes, state.journal_crc = journal.size_bytes, journal.crc
+                checkpoint.save(self._folder / CHECKPOINT, state, self._inputs)
             if report is not None:
                 report(self.progress)
 
@@ -203,33 +226,35 @@ class Study:
             if value < state.best_value:
                 state.best, state.best_metrics, state.best_value = design, metrics, value
         if journal is not None:
-            journal.write(_record(state, design, metrics, value))
+            journal.write(self._record(design, metrics, value))
         state.asked += 1
+
+    def _record(self, design: Design, metrics: DesignMetrics, value: float) -> dict[str, Any]:
+        """Return the journal line of a design; the first one says which study it is."""
+        state = self.state
+        record: dict[str, Any] = {
+            "design": state.asked,
+            "samples": state.samples,
+            "values": design.values,
+            "valid": metrics.valid,
+        }
+        if metrics.valid:
+            record |= {
+                "objective": value,
+                "cycles": metrics.cycles,
+                "energy_pj": metrics.energy_pj,
+                "area_um2": metrics.area_um2,
+                "utilization": metrics.utilization,
+            }
+        else:
+            record["reason"] = metrics.reason
+        if np.isfinite(state.best_value):
+            record["best"] = state.best_value
+        if state.asked == 0 and self._inputs.sources:
+            record["inputs"] = self._inputs.digest
+        return record
 
 
 def _cost(design: Design) -> int:
     """Samples that a design costs: one if it brings its mappings, else those asked for."""
     return design.mapping_samples if design.mappings is None else 1
-
-
-def _record(state: State, design: Design, metrics: DesignMetrics, value: float) -> dict[str, Any]:
-    """Return the journal line of a design."""
-    record: dict[str, Any] = {
-        "design": state.asked,
-        "samples": state.samples,
-        "values": design.values,
-        "valid": metrics.valid,
-    }
-    if metrics.valid:
-        record |= {
-            "objective": value,
-            "cycles": metrics.cycles,
-            "energy_pj": metrics.energy_pj,
-            "area_um2": metrics.area_um2,
-            "utilization": metrics.utilization,
-        }
-    else:
-        record["reason"] = metrics.reason
-    if np.isfinite(state.best_value):
-        record["best"] = state.best_value
-    return record

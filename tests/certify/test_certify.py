@@ -15,7 +15,8 @@ from dse.cli import main
 from dse.components.chain import energy_chain
 from dse.errors import NothingFeasible, SpecError
 from dse.goals.objective import objective
-from dse.report.compare import comparison_text, read_result
+from dse.report.compare import comparison_text
+from dse.report.finished import read_result
 from dse.runner.run import resume, start
 from dse.space import catalog
 from dse.space.search_space import SearchSpace

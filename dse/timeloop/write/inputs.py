@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from dse.disk import write_whole
 from dse.domain.architecture import Architecture, Compute, StorageLevel
 from dse.domain.mapping import Mapping
 from dse.domain.problem import Layer, Problem
@@ -61,7 +62,8 @@ def write_design(
     directory = Path(folder)
     directory.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
-        (directory / name).write_text(text, encoding="utf-8")
+        # not durable: a run that loses them writes them again
+        write_whole(directory / name, text.encode(), durable=False)
     return [directory / name for name in texts]
 
 

@@ -1,0 +1,147 @@
+"""What a finished run left in its folder, read and checked against its journal."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from dse.certify.known import Known, of_run
+from dse.disk import read_file
+from dse.errors import SpecError
+from dse.runner.run import inputs_of_folder
+from dse.state.entries import CheckedEntries
+from dse.study.folder import RESULT
+from dse.study.journal import has_checksums, read_journal
+from dse.study.study import JOURNAL
+
+_MAX_BYTES = 256 * 1024 * 1024
+_BEST = ("cycles", "energy_pj", "area_um2")
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """What a comparison needs of one run; the numbers are None where nothing was feasible."""
+
+    folder: str
+    arch: str
+    workload: str
+    optimizer: str
+    energy: str
+    timeloop_version: str
+    objective: str
+    samples: int
+    seed: int
+    value: float | None
+    cycles: float | None
+    energy_pj: float | None
+    area_um2: float | None
+    #: what is known of the run's space: an optimum, or a bound
+    known: Known | None = None
+    #: what could not be checked
+    doubts: tuple[str, ...] = ()
+
+    @property
+    def to_optimum(self) -> float | None:
+        """Factor of the value over the known optimum or bound."""
+        if self.known is None or self.value is None:
+            return None
+        return self.known.factor(self.value)
+
+
+def read_result(folder: Path) -> FinishedRun:
+    """Read the result of a run folder.
+
+    Raises:
+        SpecError: the folder has no result (the run did not end), it is not one of ours, or it is
+            not what the folder's journal and inputs say.
+    """
+    path = folder / RESULT
+    entries = CheckedEntries(_content(path), str(path))
+    objective, value = _goal(entries)
+    best = entries.part("best") if value is not None else None
+
+    def number(key: str) -> float | None:
+        return None if best is None else best.number(key, finite=True)
+
+    found = FinishedRun(
+        folder=str(folder),
+        arch=entries.text("arch"),
+        workload=entries.text("workload"),
+        optimizer=entries.part("optimizer").text("name"),
+        energy=entries.text("energy"),
+        timeloop_version=entries.text("timeloop_version"),
+        objective=objective,
+        samples=entries.integer("samples", 0),
+        seed=entries.integer("seed", 0),
+        value=value,
+        cycles=number("cycles"),
+        energy_pj=number("energy_pj"),
+        area_um2=number("area_um2"),
+    )
+    doubt = _check(folder, found, entries.integer("designs", 0))
+    return replace(found, known=of_run(folder), doubts=(doubt,) if doubt else ())
+
+
+def _content(path: Path) -> object:
+    try:
+        content = json.loads(read_file(path, _MAX_BYTES))
+    except SpecError as error:
+        raise SpecError(f"{error}; has the run ended?") from error
+    except (ValueError, RecursionError) as error:
+        raise SpecError(f"{path}: not JSON: {error}") from error
+    schema = content.get("schema") if isinstance(content, dict) else content
+    if schema != "dse.result":
+        raise SpecError(f"{path}: schema = {repr(schema)[:60]}, expected 'dse.result'")
+    return content
+
+
+def _goal(entries: CheckedEntries) -> tuple[str, float | None]:
+    """Return the objective's name and value; where nothing was feasible, it is a name only."""
+    if entries.text("status") != "ok":
+        return entries.text("objective"), None
+    goal = entries.part("objective")
+    return goal.text("name"), goal.number("value", finite=True)
+
+
+def _check(folder: Path, found: FinishedRun, designs: int) -> str:
+    """Refuse a result that is not what journal and inputs say; return what cannot be checked."""
+    journal = folder / JOURNAL
+    if not journal.exists():
+        return f"{folder}: there is no journal, so its result was not checked"
+    if not has_checksums(journal):
+        return f"{journal}: has no checksums, as up to version 0.1.0, so nothing was checked"
+    inputs = _check_journal(journal, folder / RESULT, found, designs)
+    try:
+        now = inputs_of_folder(folder)
+    except SpecError as error:
+        return f"{folder}: its inputs were not checked: {error}"
+    if now.digest != inputs:
+        raise SpecError(
+            f"{folder}: its inputs are not those that it was started with; resume={folder} tells "
+            "what has changed"
+        )
+    return ""
+
+
+def _check_journal(journal: Path, path: Path, found: FinishedRun, designs: int) -> object:
+    """Refuse a result that is not what its journal says; return the digest of the inputs."""
+    count, best, inputs = 0, None, None
+    for record in read_journal(journal):
+        inputs = record.get("inputs", inputs)
+        count += 1
+        if best is None and found.value is not None and record.get("objective") == found.value:
+            best = record
+    if count != designs:
+        raise SpecError(f"{path}: designs = {designs}, but the journal has {count}")
+    if found.value is None:
+        return inputs
+    if best is None:
+        raise SpecError(
+            f"{path}: objective.value = {found.value!r}: no design of the journal has it"
+        )
+    for key in _BEST:
+        if best.get(key) != getattr(found, key):
+            told = f"best.{key} = {getattr(found, key)!r}"
+            raise SpecError(f"{path}: {told}, but the journal says {best.get(key)!r}")
+    return inputs
