@@ -11,8 +11,8 @@ _USAGE = """\
 usage: python -m dse show NAME
 
 Shows an architecture template or a workload (by name or path), an optimizer, a
-mapper, an evaluator, an energy chain or an objective. 'python -m dse list' has
-the names.
+mapper, an evaluator, an energy chain or an objective; 'python -m dse list' has
+the names. 'attributes' shows what describes storage levels, networks and MACs.
 """
 
 
@@ -35,12 +35,13 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _named(name: str) -> list[str]:
+    from dse.cli.attributes import attributes_text  # noqa: PLC0415
     from dse.cli.listing import KINDS  # noqa: PLC0415
     from dse.cli.settings_help import plugin_help  # noqa: PLC0415
     from dse.plugins import GROUPS, plugins  # noqa: PLC0415
     from dse.space import catalog  # noqa: PLC0415
 
-    parts = []
+    parts = [attributes_text()] if name == "attributes" else []
     if name in catalog.names("arch"):
         parts.append(_template(name))
     if name in catalog.names("workload"):
@@ -54,7 +55,7 @@ def _named(name: str) -> list[str]:
 def _names() -> list[str]:
     from dse.cli.listing import KINDS  # noqa: PLC0415
 
-    return sorted({name for rows in KINDS.values() for name, _ in rows()})
+    return sorted({"attributes", *(name for rows in KINDS.values() for name, _ in rows())})
 
 
 def _file(path: str) -> str:
