@@ -195,6 +195,11 @@ class StorageLevel:
         return self.kind.upper() == "DRAM"
 
     @property
+    def latency_cycles(self) -> int:
+        """What the level adds to the cycles of a layer, whatever the mapping."""
+        return self.network.fill_latency_cycles + self.network.drain_latency_cycles
+
+    @property
     def can_reduce(self) -> bool:
         """Whether partial sums may be reduced in this buffer (Timeloop: all but DRAM)."""
         supported = self.network.reduction_supported
@@ -404,11 +409,10 @@ def _arrays(architectures: Sequence[Architecture]) -> HardwareArrays:
     def per_level(rows: Sequence[Sequence[Any]], kind: type) -> npt.NDArray[Any]:
         return np.ascontiguousarray(np.array(rows, dtype=_DTYPES[kind]).T)
 
-    nets = [[x.network for x in row] for row in levels]
     parts = (
         (StorageLevel, levels),
         (AccessEnergy, [[x.energy for x in row] for row in levels]),
-        (Network, nets),
+        (Network, [[x.network for x in row] for row in levels]),
     )
     found: dict[str, npt.NDArray[Any]] = {}
     for part, rows in parts:
@@ -420,11 +424,10 @@ def _arrays(architectures: Sequence[Architecture]) -> HardwareArrays:
             values = item.numbers(a.compute for a in architectures)
             found[item.array] = np.array(values, dtype=_DTYPES[item.kind])
     fanouts = [[a.fanout(s) for s in range(len(a.levels))] for a in architectures]
-    latencies = [[n.fill_latency_cycles + n.drain_latency_cycles for n in row] for row in nets]
     return HardwareArrays(
         fanout_x=per_level([[x for x, _ in row] for row in fanouts], int),
         fanout_y=per_level([[y for _, y in row] for row in fanouts], int),
-        latency_cycles=per_level(latencies, int),
+        latency_cycles=per_level([[x.latency_cycles for x in row] for row in levels], int),
         hop_pj=per_level([a.hop_energies_pj() for a in architectures], float),
         can_reduce=per_level([[x.can_reduce for x in row] for row in levels], bool),
         **found,

@@ -52,7 +52,7 @@ def _expression(value: Any) -> Expression:  # noqa: ANN401
 Arithmetic = Annotated[Expression, BeforeValidator(_expression)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*$", max_length=64)]
 VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=64)]
-_Model = TypeVar("_Model", bound=Strict)
+_SpecModel = TypeVar("_SpecModel", bound=Strict)
 
 
 class VariableSpec(Strict):
@@ -189,12 +189,12 @@ def _relation(value: Any) -> Relation:  # noqa: ANN401
         raise ValueError(str(error)) from error
 
 
-def _with_attributes(*parts: type) -> Callable[[type[_Model]], type[_Model]]:
+def _with_attributes(*parts: type) -> Callable[[type[_SpecModel]], type[_SpecModel]]:
     """Give a model the keys of what parts of the hardware declare for templates."""
     known = [item for part in parts for item in declared(part)]
     keys: dict[str, Any] = {x.template: _key(x) for x in known if x.template is not None}
 
-    def extended(model: type[_Model]) -> type[_Model]:
+    def extended(model: type[_SpecModel]) -> type[_SpecModel]:
         return create_model(
             model.__name__,
             __base__=model,
