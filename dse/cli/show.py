@@ -15,8 +15,8 @@ _USAGE = """\
 usage: python -m dse show NAME
 
 Shows an architecture template or a workload (by name or path), an optimizer, a
-mapper, an evaluator, an energy chain or an objective. 'python -m dse list' has
-the names.
+mapper, an evaluator, an energy chain or an objective; 'python -m dse list' has
+the names. 'attributes' shows what describes storage levels, networks and MACs.
 """
 
 
@@ -39,9 +39,10 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _named(name: str) -> list[str]:
+    from dse.cli.attributes import attributes_text  # noqa: PLC0415
     from dse.cli.settings_help import plugin_help  # noqa: PLC0415 - loads OmegaConf
 
-    parts = []
+    parts = [attributes_text()] if name == "attributes" else []
     if name in catalog.names("arch"):
         parts.append(_template(name))
     if name in catalog.names("workload"):
@@ -53,7 +54,7 @@ def _named(name: str) -> list[str]:
 
 
 def _names() -> list[str]:
-    return sorted({name for rows in KINDS.values() for name, _ in rows()})
+    return sorted({"attributes", *(name for rows in KINDS.values() for name, _ in rows())})
 
 
 def _file(path: str) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 from dse.components.base import EnergyChain
 from dse.domain.architecture import AccessEnergy, Compute, StorageLevel
 from dse.errors import SpecError, unknown_name
-from dse.timeloop.read.tables import EnergyTable, read_art, read_ert, storage_actions
+from dse.timeloop.read.tables import EnergyTable, read_art, read_ert
 from dse.timeloop.yaml.io import load_files
 
 if TYPE_CHECKING:
@@ -66,20 +66,18 @@ class ErtChain(EnergyChain):
         if level.kind == "dummy_storage":
             return replace(level, energy=AccessEnergy(), area_um2=0.0)
         self._known(level.name)
-        actions = storage_actions("4cf6d4c")
-        pj = {key: self._table.find(level.name, names) for key, names in actions.items()}
-        for key in ("read", "fill", "update"):
-            if pj[key] is None:
-                raise SpecError(f"{self._where}: component '{level.name}' has no {key} energy")
-        energy = AccessEnergy(
-            pj["read"] or 0.0, pj["fill"] or 0.0, pj["update"] or 0.0, pj["leak"] or 0.0
-        )
+        found = self._table.prices(level.name, AccessEnergy, "4cf6d4c")
+        for key in ("read_pj", "fill_pj", "update_pj"):
+            if found[key] is None:
+                access = key.removesuffix("_pj")
+                raise SpecError(f"{self._where}: component '{level.name}' has no {access} energy")
+        energy = AccessEnergy(**{key: pj for key, pj in found.items() if pj is not None})
         return replace(level, energy=energy, area_um2=self._areas_um2.get(level.name, 0.0))
 
     def price_compute(self, compute: Compute, technology: Technology | None) -> Compute:  # noqa: ARG002
         """See :meth:`dse.components.base.EnergyChain.price_compute`."""
         self._known(compute.name)
-        energy_pj = self._table.compute(compute.name)
+        energy_pj = self._table.prices(compute.name, Compute, "4cf6d4c")["energy_pj"]
         if energy_pj is None:
             raise SpecError(f"{self._where}: component '{compute.name}' has no compute energy")
         area_um2 = self._areas_um2.get(compute.name, 0.0)

@@ -90,9 +90,7 @@ class EnumeratedTable(LayerTable):
         fits = totals.valid
         levels = architecture.levels
         blocks = np.zeros((len(batch), len(levels), 4))
-        latency = sum(
-            x.network.fill_latency_cycles + x.network.drain_latency_cycles for x in levels
-        )
+        latency = sum(level.latency_cycles for level in levels)
         tensor = details.tensor
         base = np.full(len(batch), self._problem.macs * architecture.compute.energy_pj)
         for s, level in enumerate(levels):

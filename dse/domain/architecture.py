@@ -9,11 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from dse.domain.attribute import actions, attribute, check, declared, keys, price
 from dse.errors import SpecError
 
 if TYPE_CHECKING:
@@ -23,107 +24,180 @@ if TYPE_CHECKING:
 UNLIMITED = math.inf
 
 
+# fmt: off
+# What one attribute is stands in one declaration; docs/attributes.md says how to add another.
+
+
 @dataclass(frozen=True)
 class AccessEnergy:
-    """Energy in pJ of one vector access (one block) of one cluster, by kind of access."""
+    """Energy of one vector access (one block) of one cluster, by kind of access."""
 
-    read_pj: float = 0.0
-    fill_pj: float = 0.0
-    update_pj: float = 0.0
-    #: per cycle and utilised instance; counted by ``timeloop_version`` 4cf6d4c only
-    leak_pj: float = 0.0
-    #: per generated address
-    address_generation_pj: float = 0.0
+    read_pj: float = price(
+        0.0, "one read", "pJ", timeloop=actions("random_read", "read"), array="read_pj"
+    )
+    fill_pj: float = price(
+        0.0, "one fill", "pJ", array="fill_pj",
+        timeloop=actions(
+            "random_fill", "random_write", "fill", "write", v3_0_3=("random_fill", "write")
+        ),
+    )
+    update_pj: float = price(
+        0.0, "one update", "pJ", array="update_pj",
+        timeloop=actions(
+            "random_update", "random_write", "update", "write",
+            v3_0_3=("random_update", "random_fill", "write"),
+        ),
+    )
+    leak_pj: float = price(
+        0.0, "leakage of a utilized instance; not counted under 3.0.3", "pJ/cycle",
+        timeloop=actions("leak"), array="leak_pj",
+    )
+    address_generation_pj: float = price(
+        0.0, "one generated address", "pJ", array="address_generation_pj",
+        timeloop=keys("addr_gen_energy", flat="addr-gen-energy"),
+    )
 
 
 @dataclass(frozen=True)
 class Network:
     """The inferred network below a level; all its attributes are those of the outer buffer."""
 
-    word_bits: int | None = None
-    fill_latency_cycles: int = 0
-    drain_latency_cycles: int = 0
-    #: pJ per hop; when None it follows from ``wire_energy_pj``
-    hop_energy_pj: float | None = None
-    #: pJ per bit and mm
-    wire_energy_pj: float = 0.0
-    router_energy_pj: float = 0.0
-    ingress_energy_pj: float = 0.0
-    #: um; when None it is the square root of the sub-tree's area
-    tile_width_um: float | None = None
-    #: whether partial sums are reduced in the buffer; None: all but DRAM can
-    reduction_supported: bool | None = None
+    word_bits: int | None = attribute(
+        None, "width of a word on the network; none: as in the level", "bits", at_least=1,
+        template="network_word_bits", arithmetic=False,
+        # 4cf6d4c converts the "word-bits" inside this key and then does not know it, hence twice
+        timeloop=keys("network_word_bits", flat=("network-word-bits", "network_word_bits")),
+    )
+    fill_latency_cycles: int = attribute(
+        0, "added to the cycles of a layer", "cycles", at_least=0,
+        template=None, timeloop=keys("network_fill_latency"),
+    )
+    drain_latency_cycles: int = attribute(
+        0, "added to the cycles of a layer", "cycles", at_least=0,
+        template=None, timeloop=keys("network_drain_latency"),
+    )
+    hop_energy_pj: float | None = price(
+        None, "one hop of a word; none: from wires and tile width", "pJ",
+        timeloop=keys("energy_per_hop", flat="energy-per-hop"),
+    )
+    wire_energy_pj: float = price(
+        0.0, "wires", "pJ/bit/mm", timeloop=keys("wire_energy", flat="wire-energy")
+    )
+    router_energy_pj: float = price(
+        0.0, "one router that a word passes", "pJ", array="router_pj",
+        timeloop=keys("router_energy", flat="router-energy"),
+    )
+    ingress_energy_pj: float = price(
+        0.0, "one word that enters the network", "pJ", array="ingress_pj",
+        timeloop=keys(
+            "energy_per_ingress", flat="energy-per-ingress", nodes="energy-per-ingress"
+        ),
+    )
+    tile_width_um: float | None = attribute(
+        None, "length of a hop; none: square root of the sub-tree's area", "um", at_least=0,
+        template=None, timeloop=keys("tile_width", flat="tile-width"),
+    )
+    reduction_supported: bool | None = attribute(
+        None, "whether the buffer reduces partial sums; none: all but DRAM do",
+        template=None, timeloop=keys("reduction_supported", nodes=None),
+    )
 
 
 @dataclass(frozen=True)
 class StorageLevel:
-    """One storage level.
-
-    Attributes:
-        size_words: capacity of one instance in words; None = unlimited (DRAM only).
-        instances: ``mesh_x * mesh_y``, how many of it stand in the whole accelerator.
-        block_size: words per vector access.
-        cluster_size: instances that share one physical access.
-        multiple_buffering: usable capacity is ``size_words / multiple_buffering``.
-        min_utilization: mappings that use less of the capacity are rejected.
-        read_bandwidth, write_bandwidth, shared_bandwidth: words per cycle and instance.
-        area_um2: per instance.
-        ports, banks: read/write ports and banks of one instance; only prices depend on them.
-        wires: whether the chain ``table`` charges the network below for its wires.
-    """
+    """One storage level; ``instances`` is ``mesh_x * mesh_y``."""
 
     name: str
     kind: str = "SRAM"
-    word_bits: int = 16
-    size_words: int | None = None
-    mesh_x: int = 1
-    mesh_y: int = 1
-    instances: int = 1
-    block_size: int = 1
-    cluster_size: int = 1
-    multiple_buffering: float = 1.0
-    min_utilization: float = 0.0
-    read_bandwidth: float = UNLIMITED
-    write_bandwidth: float = UNLIMITED
-    shared_bandwidth: float = UNLIMITED
+    size_words: int | None = attribute(
+        None, "capacity of one instance; none: unlimited, DRAM only", "words", at_least=0,
+        timeloop=keys("entries", flat=(), nodes=None), array="size_words",
+    )
+    mesh_x: int = attribute(
+        1, "instances along X in the whole accelerator", at_least=1,
+        timeloop=keys("meshX", nodes=None, always=True), array="mesh_x",
+    )
+    mesh_y: int = attribute(
+        1, "instances along Y in the whole accelerator", at_least=1,
+        timeloop=keys("meshY", nodes=None, always=True), array="mesh_y",
+    )
+    instances: int = attribute(
+        1, "how many there are in the whole accelerator", at_least=1, template=None,
+        timeloop=keys("instances", flat=(), nodes=None), array="instances",
+    )
+    word_bits: int = attribute(
+        16, "width of a word", "bits", at_least=1,
+        timeloop=keys(
+            "word_bits", "word_width", "datawidth", flat="word-bits", nodes=None, always=True
+        ),
+    )
+    block_size: int = attribute(
+        1, "what one vector access moves", "words", at_least=1, array="block_size",
+        timeloop=keys("block_size", "n_words", flat="block-size", always=True),
+    )
+    cluster_size: int = attribute(
+        1, "instances that share one physical access", at_least=1, array="cluster_size",
+        timeloop=keys("cluster_size", flat="cluster-size"),
+    )
+    multiple_buffering: float = attribute(
+        1.0, "the usable capacity is the size divided by it", above=0, array="multiple_buffering",
+        timeloop=keys("multiple_buffering", flat="multiple-buffering"),
+    )
+    min_utilization: float = attribute(
+        0.0, "mappings that use a smaller share of the capacity are rejected", at_least=0,
+        timeloop=keys("min_utilization", flat="min-utilization"), array="min_utilization",
+    )
+    read_bandwidth: float = attribute(
+        UNLIMITED, "reads of one instance", "words/cycle", above=0,
+        timeloop=keys("read_bandwidth"), array="read_bandwidth",
+    )
+    write_bandwidth: float = attribute(
+        UNLIMITED, "fills and updates of one instance", "words/cycle", above=0,
+        timeloop=keys("write_bandwidth"), array="write_bandwidth",
+    )
+    shared_bandwidth: float = attribute(
+        UNLIMITED, "all accesses of one instance", "words/cycle", above=0,
+        timeloop=keys("shared_bandwidth"), array="shared_bandwidth",
+    )
+    ports: int = attribute(1, "read/write ports; only prices depend on them", at_least=1)
+    banks: int = attribute(1, "banks; only prices depend on them", at_least=1)
+    wires: bool = attribute(False, "whether the chain `table` charges the network for its wires")
     energy: AccessEnergy = field(default_factory=AccessEnergy)
-    area_um2: float = 0.0
+    area_um2: float = price(0.0, "area of one instance", "um^2")
     network: Network = field(default_factory=Network)
-    ports: int = 1
-    banks: int = 1
-    wires: bool = False
 
     def __post_init__(self) -> None:
-        at_least_1 = "word_bits mesh_x mesh_y instances block_size cluster_size ports banks"
-        for key in at_least_1.split():
-            value = getattr(self, key)
-            if value < 1:
-                raise SpecError(f"level '{self.name}': {key} = {value}, expected at least 1")
-        for key, price in (*vars(self.energy).items(), ("area_um2", self.area_um2)):
-            _check_price(f"level '{self.name}'", key, price)
-        for key in ("read_bandwidth", "write_bandwidth", "shared_bandwidth", "multiple_buffering"):
-            value = getattr(self, key)
-            if not value > 0:
-                raise SpecError(f"level '{self.name}': {key} = {value}, expected more than 0")
+        where = f"level '{self.name}'"
+        check(self, where)
+        check(self.energy, where)
+        check(self.network, f"network below {where}")
         if self.size_words is None and not self.is_dram:
             raise SpecError(
-                f"level '{self.name}': has no size; expected entries, depth or sizeKB "
+                f"{where}: has no size; expected entries, depth or sizeKB "
                 "(only class DRAM may go without)"
             )
-        if self.size_words is not None and self.size_words < 0:
-            raise SpecError(f"level '{self.name}': size_words = {self.size_words}, expected >= 0")
         if self.min_utilization and self.size_words is None:
-            raise SpecError(f"level '{self.name}': min_utilization needs a size")
+            raise SpecError(f"{where}: min_utilization needs a size")
         if self.instances % self.cluster_size:
             raise SpecError(
-                f"level '{self.name}': {self.instances} instances are not divisible by "
+                f"{where}: {self.instances} instances are not divisible by "
                 f"cluster_size {self.cluster_size}"
             )
+
+    @property
+    def parts(self) -> tuple[StorageLevel, AccessEnergy, Network]:
+        """What declares the level's attributes: itself, its energies and the network below."""
+        return self, self.energy, self.network
 
     @property
     def is_dram(self) -> bool:
         """Whether the level is off-chip memory."""
         return self.kind.upper() == "DRAM"
+
+    @property
+    def latency_cycles(self) -> int:
+        """What the level adds to the cycles of a layer, whatever the mapping."""
+        return self.network.fill_latency_cycles + self.network.drain_latency_cycles
 
     @property
     def can_reduce(self) -> bool:
@@ -134,26 +208,37 @@ class StorageLevel:
 
 @dataclass(frozen=True)
 class Compute:
-    """The MACs: pJ per operation, um^2 per instance."""
+    """The MACs; ``instances`` is ``mesh_x * mesh_y``."""
 
     name: str = "MACC"
     kind: str = "intmac"
-    word_bits: int = 16
-    mesh_x: int = 1
-    mesh_y: int = 1
-    instances: int = 1
-    energy_pj: float = 0.0
-    area_um2: float = 0.0
+    mesh_x: int = attribute(
+        1, "MACs along X", at_least=1,
+        timeloop=keys("meshX", nodes=None, always=True), array="mac_mesh_x",
+    )
+    mesh_y: int = attribute(
+        1, "MACs along Y", at_least=1,
+        timeloop=keys("meshY", nodes=None, always=True), array="mac_mesh_y",
+    )
+    instances: int = attribute(
+        1, "how many there are", at_least=1, template=None,
+        timeloop=keys("instances", flat=(), nodes=None), array="mac_instances",
+    )
+    word_bits: int = attribute(
+        16, "width of an operand", "bits", at_least=1,
+        timeloop=keys("word_bits", "datawidth", flat="word-bits", nodes=None, always=True),
+    )
+    energy_pj: float = price(
+        0.0, "one operation", "pJ", array="mac_pj",
+        timeloop=actions("mac_random", "mult_random", "mac", "mult", "compute", written="compute"),
+    )
+    area_um2: float = price(0.0, "area of one instance", "um^2")
 
     def __post_init__(self) -> None:
-        for key in ("energy_pj", "area_um2"):
-            _check_price(f"compute '{self.name}'", key, getattr(self, key))
+        check(self, f"compute '{self.name}'")
 
 
-def _check_price(where: str, key: str, price: float) -> None:
-    """Refuse an energy or area that is negative, or too large for sums to stay finite."""
-    if not 0.0 <= price <= 1e100:
-        raise SpecError(f"{where}: {key} = {price}, expected 0 to 1e100")
+# fmt: on
 
 
 @dataclass(frozen=True)
@@ -314,61 +399,36 @@ class HardwareBatch:
         return tuple(level.name for level in self.architectures[0].levels)
 
 
+_DTYPES: dict[type, type] = {int: np.int64, float: np.float64, bool: np.bool_}
+
+
 def _arrays(architectures: Sequence[Architecture]) -> HardwareArrays:
-    def ints(values: list[list[int]]) -> npt.NDArray[np.int64]:
-        return np.ascontiguousarray(np.array(values, dtype=np.int64).T)
+    """Fill the arrays: those that attributes are declared with, and those of several attributes."""
+    levels = [a.levels for a in architectures]
 
-    def floats(values: list[list[float]]) -> npt.NDArray[np.float64]:
-        return np.ascontiguousarray(np.array(values, dtype=np.float64).T)
+    def per_level(rows: Sequence[Sequence[Any]], kind: type) -> npt.NDArray[Any]:
+        return np.ascontiguousarray(np.array(rows, dtype=_DTYPES[kind]).T)
 
-    def level_ints(key: str) -> npt.NDArray[np.int64]:
-        return ints([[getattr(x, key) for x in a.levels] for a in architectures])
-
-    def level_floats(key: str) -> npt.NDArray[np.float64]:
-        return floats([[getattr(x, key) for x in a.levels] for a in architectures])
-
-    def energies(key: str) -> npt.NDArray[np.float64]:
-        return floats([[getattr(x.energy, key) for x in a.levels] for a in architectures])
-
+    parts = (
+        (StorageLevel, levels),
+        (AccessEnergy, [[x.energy for x in row] for row in levels]),
+        (Network, [[x.network for x in row] for row in levels]),
+    )
+    found: dict[str, npt.NDArray[Any]] = {}
+    for part, rows in parts:
+        for item in declared(part):
+            if item.array is not None:
+                found[item.array] = per_level([item.numbers(row) for row in rows], item.kind)
+    for item in declared(Compute):
+        if item.array is not None:
+            values = item.numbers(a.compute for a in architectures)
+            found[item.array] = np.array(values, dtype=_DTYPES[item.kind])
     fanouts = [[a.fanout(s) for s in range(len(a.levels))] for a in architectures]
     return HardwareArrays(
-        size_words=ints(
-            [
-                [-1 if x.size_words is None else x.size_words for x in a.levels]
-                for a in architectures
-            ]
-        ),
-        mesh_x=level_ints("mesh_x"),
-        mesh_y=level_ints("mesh_y"),
-        instances=level_ints("instances"),
-        fanout_x=ints([[x for x, _ in row] for row in fanouts]),
-        fanout_y=ints([[y for _, y in row] for row in fanouts]),
-        block_size=level_ints("block_size"),
-        cluster_size=level_ints("cluster_size"),
-        multiple_buffering=level_floats("multiple_buffering"),
-        min_utilization=level_floats("min_utilization"),
-        read_bandwidth=level_floats("read_bandwidth"),
-        write_bandwidth=level_floats("write_bandwidth"),
-        shared_bandwidth=level_floats("shared_bandwidth"),
-        read_pj=energies("read_pj"),
-        fill_pj=energies("fill_pj"),
-        update_pj=energies("update_pj"),
-        leak_pj=energies("leak_pj"),
-        address_generation_pj=energies("address_generation_pj"),
-        latency_cycles=ints(
-            [
-                [x.network.fill_latency_cycles + x.network.drain_latency_cycles for x in a.levels]
-                for a in architectures
-            ]
-        ),
-        hop_pj=floats([a.hop_energies_pj() for a in architectures]),
-        router_pj=floats([[x.network.router_energy_pj for x in a.levels] for a in architectures]),
-        ingress_pj=floats([[x.network.ingress_energy_pj for x in a.levels] for a in architectures]),
-        can_reduce=np.ascontiguousarray(
-            np.array([[x.can_reduce for x in a.levels] for a in architectures], dtype=np.bool_).T
-        ),
-        mac_instances=np.array([a.compute.instances for a in architectures], dtype=np.int64),
-        mac_mesh_x=np.array([a.compute.mesh_x for a in architectures], dtype=np.int64),
-        mac_mesh_y=np.array([a.compute.mesh_y for a in architectures], dtype=np.int64),
-        mac_pj=np.array([a.compute.energy_pj for a in architectures], dtype=np.float64),
+        fanout_x=per_level([[x for x, _ in row] for row in fanouts], int),
+        fanout_y=per_level([[y for _, y in row] for row in fanouts], int),
+        latency_cycles=per_level([[x.latency_cycles for x in row] for row in levels], int),
+        hop_pj=per_level([a.hop_energies_pj() for a in architectures], float),
+        can_reduce=per_level([[x.can_reduce for x in row] for row in levels], bool),
+        **found,
     )

@@ -47,8 +47,7 @@ def price_list(architectures: Sequence[Architecture]) -> PriceList:
 
 
 def _list(architecture: Architecture) -> list[list[float]]:
-    networks = [level.network for level in architecture.levels]
-    latency = float(sum(n.fill_latency_cycles + n.drain_latency_cycles for n in networks))
+    latency = float(sum(level.latency_cycles for level in architecture.levels))
     rows = [_level_row(level) for level in architecture.levels]
     return [*rows, _compute_row(architecture.compute, latency)]
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
+    create_model,
     field_validator,
     model_validator,
 )
 
+from dse.domain.architecture import AccessEnergy, Compute, Network, StorageLevel
+from dse.domain.attribute import Attribute, declared
 from dse.domain.constraints import LevelConstraint, LoopConstraint, SpatialConstraint
 from dse.domain.expression import Expression
 from dse.domain.technology import DRAM_PJ_PER_BIT
@@ -47,7 +52,7 @@ def _expression(value: Any) -> Expression:  # noqa: ANN401
 Arithmetic = Annotated[Expression, BeforeValidator(_expression)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*$", max_length=64)]
 VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=64)]
-_ONE = Expression(1)
+_SpecModel = TypeVar("_SpecModel", bound=Strict)
 
 
 class VariableSpec(Strict):
@@ -184,37 +189,61 @@ def _relation(value: Any) -> Relation:  # noqa: ANN401
         raise ValueError(str(error)) from error
 
 
-class LevelSpec(Strict):
+def _with_attributes(*parts: type) -> Callable[[type[_SpecModel]], type[_SpecModel]]:
+    """Give a model the keys of what parts of the hardware declare for templates."""
+    known = [item for part in parts for item in declared(part)]
+    keys: dict[str, Any] = {x.template: _key(x) for x in known if x.template is not None}
+
+    def extended(model: type[_SpecModel]) -> type[_SpecModel]:
+        return create_model(
+            model.__name__,
+            __base__=model,
+            __module__=model.__module__,
+            __doc__=model.__doc__,
+            **keys,
+        )
+
+    return extended
+
+
+def _key(item: Attribute) -> tuple[Any, Any]:
+    """Return type and default of an attribute's key; None is the default that has no number."""
+    if item.kind is bool:
+        return item.kind, item.default
+    optional = item.default is None or not math.isfinite(item.default)
+    default = None if optional else item.default
+    if item.arithmetic:
+        kind: Any = Arithmetic
+        default = None if optional else Expression(item.default)
+    else:
+        kind = Annotated[item.kind, Field(ge=item.at_least, gt=item.above, le=item.at_most)]
+    return (kind | None if optional else kind), default
+
+
+class _PartSpec(Strict):
+    """A part of the hardware: numbers are :class:`Expression` where they may be arithmetic."""
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, key: str) -> Any:  # noqa: ANN401
+            """Return what the file gives of an attribute that is declared in `dse.domain`."""
+
+
+@_with_attributes(StorageLevel, AccessEnergy, Network)
+class LevelSpec(_PartSpec):
     """One storage level; numbers may be arithmetic over the variables."""
 
     name: Name
     class_: str = Field(alias="class", default="SRAM")
-    word_bits: Arithmetic = Expression(16)
-    size_words: Arithmetic | None = None
-    mesh_x: Arithmetic = _ONE
-    mesh_y: Arithmetic = _ONE
-    block_size: Arithmetic = _ONE
-    cluster_size: Arithmetic = _ONE
-    multiple_buffering: Arithmetic = _ONE
-    min_utilization: Arithmetic = Expression(0)
-    read_bandwidth: Arithmetic | None = None
-    write_bandwidth: Arithmetic | None = None
-    shared_bandwidth: Arithmetic | None = None
-    network_word_bits: int | None = Field(default=None, ge=1)
-    ports: Arithmetic = _ONE
-    banks: Arithmetic = _ONE
-    wires: bool = False
     constraints: ConstraintSpec = ConstraintSpec()
 
 
-class ComputeSpec(Strict):
+@_with_attributes(Compute)
+class ComputeSpec(_PartSpec):
     """The MACs below the innermost storage level."""
 
     name: Name = "MACC"
     class_: str = Field(alias="class", default="intmac")
-    word_bits: Arithmetic = Expression(16)
-    mesh_x: Arithmetic = _ONE
-    mesh_y: Arithmetic = _ONE
 
 
 class TechnologySpec(Strict):

@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from dse.domain.architecture import Architecture, Compute, Network, StorageLevel
+from dse.domain.architecture import AccessEnergy, Architecture, Compute, Network, StorageLevel
+from dse.domain.attribute import declared
 from dse.domain.constraints import Constraints
 from dse.domain.expression import Expression, Number
 from dse.domain.technology import Technology
@@ -262,47 +263,21 @@ class ArchTemplate:
                 raise SpecError(f"{used:g} {unit}, over the budget of {limit:g}")
 
     def _level(self, spec: LevelSpec, values: Mapping[str, Number]) -> StorageLevel:
-        def integer(key: str) -> int:
-            return int(_evaluate(spec, key, values, whole=True))
-
-        def number(key: str) -> float:
-            value = getattr(spec, key)
-            return math.inf if value is None else float(_evaluate(spec, key, values))
-
-        mesh_x, mesh_y = integer("mesh_x"), integer("mesh_y")
+        own = _given(StorageLevel, spec, values)
         return StorageLevel(
             name=spec.name,
             kind=spec.class_,
-            word_bits=integer("word_bits"),
-            size_words=None if spec.size_words is None else integer("size_words"),
-            mesh_x=mesh_x,
-            mesh_y=mesh_y,
-            instances=mesh_x * mesh_y,
-            block_size=integer("block_size"),
-            cluster_size=integer("cluster_size"),
-            multiple_buffering=number("multiple_buffering"),
-            min_utilization=number("min_utilization"),
-            read_bandwidth=number("read_bandwidth"),
-            write_bandwidth=number("write_bandwidth"),
-            shared_bandwidth=number("shared_bandwidth"),
-            network=Network(word_bits=spec.network_word_bits),
-            ports=integer("ports"),
-            banks=integer("banks"),
-            wires=spec.wires,
+            instances=own["mesh_x"] * own["mesh_y"],
+            energy=AccessEnergy(**_given(AccessEnergy, spec, values)),
+            network=Network(**_given(Network, spec, values)),
+            **own,
         )
 
     def _compute(self, values: Mapping[str, Number]) -> Compute:
         spec = self._spec.compute
-        mesh_x = _evaluate(spec, "mesh_x", values, whole=True)
-        mesh_y = _evaluate(spec, "mesh_y", values, whole=True)
-        return Compute(
-            name=spec.name,
-            kind=spec.class_,
-            word_bits=_evaluate(spec, "word_bits", values, whole=True),
-            mesh_x=mesh_x,
-            mesh_y=mesh_y,
-            instances=mesh_x * mesh_y,
-        )
+        own = _given(Compute, spec, values)
+        instances = own["mesh_x"] * own["mesh_y"]
+        return Compute(name=spec.name, kind=spec.class_, instances=instances, **own)
 
     def _check_names(self) -> None:
         """Refuse expressions over variables that the template does not declare."""
@@ -361,18 +336,26 @@ def _variables(spec: TemplateSpec, where: str) -> tuple[Variable, ...]:
     return tuple(found)
 
 
-def _evaluate(
-    spec: Any,  # noqa: ANN401
-    key: str,
-    values: Mapping[str, Number],
-    *,
-    whole: bool = False,
-) -> Any:  # noqa: ANN401 - an int where ``whole``
-    expression: Expression = getattr(spec, key)
-    try:
-        return expression.integer(values) if whole else expression.value(values)
-    except SpecError as error:
-        raise SpecError(f"{spec.name}.{key}: {error}") from error
+def _given(
+    part: type, spec: LevelSpec | ComputeSpec, values: Mapping[str, Number]
+) -> dict[str, Any]:
+    """Return the attributes of a part of the hardware that a file gives, by name.
+
+    Raises:
+        SpecError: arithmetic has no value, or one that is not whole where it must be.
+    """
+    found = {}
+    for item in declared(part):
+        given = None if item.template is None else getattr(spec, item.template)
+        if isinstance(given, Expression):
+            try:
+                whole = item.kind is int
+                given = given.integer(values) if whole else float(given.value(values))
+            except SpecError as error:
+                raise SpecError(f"{spec.name}.{item.template}: {error}") from error
+        if given is not None:
+            found[item.name] = given
+    return found
 
 
 __all__ = ["ArchTemplate", "Values", "Variable"]

@@ -131,7 +131,7 @@ def plain_hardware(architecture: Architecture) -> bool:
     levels = architecture.levels
     return (
         all(x.cluster_size == 1 and not x.energy.address_generation_pj for x in levels)
-        and all(x.network.fill_latency_cycles + x.network.drain_latency_cycles == 0 for x in levels)
+        and all(x.latency_cycles == 0 for x in levels)
         and levels[REGISTERS].block_size == levels[ACCUMULATOR].block_size == 1
         and levels[SCRATCHPAD].instances == levels[MEMORY].instances == 1
         and architecture.compute.instances == levels[REGISTERS].instances

@@ -5,17 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from dse.domain.architecture import AccessEnergy, Architecture, Compute, Network, StorageLevel
 from dse.errors import SpecError
 from dse.timeloop import pat
 from dse.timeloop.read import attributes as known
 from dse.timeloop.read.component_tree import Component, find_components, mesh, strip_range
-from dse.timeloop.read.tables import EnergyTable, storage_actions
+from dse.timeloop.read.tables import EnergyTable
 from dse.timeloop.yaml.nodes import Entry
 
 _DEFAULT_WORD_BITS = 16
+#: Attributes that ranges in names and each other stand for, too.
+_INFERRED = ("instances", "mesh_x", "mesh_y")
+#: The accesses that Timeloop prices where no table does.
+_ACCESSES = ("read_pj", "fill_pj", "update_pj")
 _T = TypeVar("_T")
 
 
@@ -63,7 +67,7 @@ def read_architecture(
             fault = Fault(len(levels), error)
         levels.append(level)
     known.check_spelling(compute.attributes, known.COMPUTE)
-    unit = _read_compute(compute, energies, areas)
+    unit = _read_compute(compute, energies, areas, timeloop_version)
     name = entry.get("name")
     architecture = _located(
         entry,
@@ -80,11 +84,6 @@ def _located(entry: Entry, build: Callable[[], _T]) -> _T:
         if str(error).startswith(f"{entry.node.source}:"):
             raise
         raise SpecError(f"{entry.where}: {error}") from error
-
-
-def _integer(attributes: Entry, names: tuple[str, ...], default: int, low: int = 1) -> int:
-    entry = attributes.get(*names)
-    return entry.integer(low) if entry is not None else default
 
 
 def _number(
@@ -105,9 +104,10 @@ def _read_level(
     _refuse_unsupported(attributes)
     name = component.name
     instances, mesh_x, mesh_y = mesh(attributes, component.count)
-    word_bits = _integer(attributes, known.WORD_BITS, _DEFAULT_WORD_BITS)
-    block_size, cluster_size = _block_and_cluster(attributes, word_bits)
-    size_words = _size_words(attributes, word_bits, block_size)
+    found = known.given(attributes, StorageLevel, _INFERRED)
+    word_bits = found.setdefault("word_bits", _DEFAULT_WORD_BITS)
+    block_size, cluster_size = _block_and_cluster(attributes, found, word_bits)
+    size_words = _size_words(attributes, found, word_bits, block_size)
     technology = attributes.get("technology")
     is_dram = "DRAM" in component.kind or (
         technology is not None and technology.is_scalar and technology.text() == "DRAM"
@@ -125,34 +125,27 @@ def _read_level(
         built_in_pj = pat.sram_energy_pj(size_words, word_bits, block_size, cluster_size)
     else:
         built_in_pj = 0.0
-    read_bandwidth, write_bandwidth = _bandwidths(attributes)
+    # reads and writes have half of "bandwidth" each; their own keys override it
+    half = _number(attributes, "bandwidth", math.inf, above=True) / 2
     cluster_area = _number(attributes, "cluster_area", 0.0)
+    prices = energies.prices(name, AccessEnergy, timeloop_version)
+    found |= {
+        "size_words": size_words,
+        "block_size": block_size,
+        "cluster_size": 1 if instances % cluster_size else cluster_size,
+    }
     level = _located(
         component.entry,
         lambda: StorageLevel(
             name=name,
             kind="DRAM" if is_dram else component.kind or "SRAM",
-            word_bits=word_bits,
-            size_words=size_words,
             mesh_x=mesh_x,
             mesh_y=mesh_y,
             instances=instances,
-            block_size=block_size,
-            cluster_size=1 if instances % cluster_size else cluster_size,
-            multiple_buffering=_number(attributes, "multiple_buffering", 1.0, above=True),
-            min_utilization=_number(attributes, "min_utilization", 0.0),
-            read_bandwidth=read_bandwidth,
-            write_bandwidth=write_bandwidth,
-            shared_bandwidth=_number(attributes, "shared_bandwidth", math.inf, above=True),
-            energy=_access_energy(
-                attributes,
-                energies,
-                name,
-                built_in_pj,
-                timeloop_version,
-            ),
+            energy=_access_energy(attributes, prices, built_in_pj),
             area_um2=areas.get(name, cluster_area / cluster_size),
             network=_read_network(attributes, energies.wire_pj),
+            **{"read_bandwidth": half, "write_bandwidth": half, **found},
         ),
     )
     return level, cluster_size
@@ -182,13 +175,11 @@ def _refuse_unsupported(attributes: Entry) -> None:
                 raise scale.fail("bandwidth consumption scales are not supported, expected 1")
 
 
-def _block_and_cluster(attributes: Entry, word_bits: int) -> tuple[int, int]:
+def _block_and_cluster(attributes: Entry, found: dict[str, Any], word_bits: int) -> tuple[int, int]:
     """Return block size and cluster size; ``width`` stands for the product with the word."""
-    block_entry = attributes.get(*known.BLOCK_SIZE)
-    cluster_entry = attributes.get("cluster_size")
     width_entry = attributes.get(*known.WIDTH)
-    block = block_entry.integer(1) if block_entry is not None else 1
-    cluster = cluster_entry.integer(1) if cluster_entry is not None else 1
+    block = found.get("block_size", 1)
+    cluster = found.get("cluster_size", 1)
     if width_entry is None:
         return block, cluster
     width = width_entry.integer(1)
@@ -197,13 +188,13 @@ def _block_and_cluster(attributes: Entry, word_bits: int) -> tuple[int, int]:
             f"expected a multiple of word_bits x block_size = {word_bits * block}; ERROR: data "
             f"storage width: {width}  block_size: {block}  word_bits: {word_bits}"
         )
-    if block_entry is not None and cluster_entry is not None:
+    if "block_size" in found and "cluster_size" in found:
         if block * word_bits * cluster != width:
             raise width_entry.fail(
                 f"expected {block * word_bits * cluster}: "
                 "block_size * word_bits * cluster_size != storage width"
             )
-    elif block_entry is not None:
+    elif "block_size" in found:
         cluster = width // (word_bits * block)
     else:
         block = width // cluster // word_bits
@@ -212,15 +203,16 @@ def _block_and_cluster(attributes: Entry, word_bits: int) -> tuple[int, int]:
     return block, cluster
 
 
-def _size_words(attributes: Entry, word_bits: int, block_size: int) -> int | None:
-    entries = attributes.get("entries")
+def _size_words(
+    attributes: Entry, found: dict[str, Any], word_bits: int, block_size: int
+) -> int | None:
+    entries: int | None = found.get("size_words")
     depth = attributes.get(*known.DEPTH)
     size_kb = attributes.get("sizeKB")
-    given = [e for e in (entries, depth, size_kb) if e is not None]
-    if size_kb is not None and len(given) > 1:
+    if size_kb is not None and (entries is not None or depth is not None):
         raise size_kb.fail("expected one of entries, depth and sizeKB, not two")
     if entries is not None:
-        return entries.integer()
+        return entries
     if depth is not None:
         return depth.integer() * block_size
     if size_kb is not None:
@@ -228,61 +220,36 @@ def _size_words(attributes: Entry, word_bits: int, block_size: int) -> int | Non
     return None
 
 
-def _bandwidths(attributes: Entry) -> tuple[float, float]:
-    """Return read and write bandwidth; ``bandwidth`` is half and half, the others override it."""
-    both = _number(attributes, "bandwidth", math.inf, above=True) / 2
-    return (
-        _number(attributes, "read_bandwidth", both, above=True),
-        _number(attributes, "write_bandwidth", both, above=True),
-    )
-
-
 def _access_energy(
-    attributes: Entry,
-    energies: EnergyTable,
-    name: str,
-    built_in_pj: float,
-    timeloop_version: str,
+    attributes: Entry, prices: dict[str, float | None], built_in_pj: float
 ) -> AccessEnergy:
+    """Return energies: the component's own, else those of the table, else built-in ones."""
     generation = attributes.get("addr_gen_energy")
     # A negative value is Timeloop's own mark for "not given".
     generation_pj = max(generation.number(), 0.0) if generation is not None else 0.0
     override = attributes.get("vector_access_energy")
     if override is not None:
-        pj = override.number(0.0)
-        return AccessEnergy(pj, pj, pj, 0.0, generation_pj)
-    actions = storage_actions(timeloop_version)
-    found = {access: energies.find(name, names) for access, names in actions.items()}
-
-    def price(access: str) -> float:
-        pj = found[access]
-        return built_in_pj if pj is None else pj
-
-    return AccessEnergy(
-        price("read"), price("fill"), price("update"), found["leak"] or 0.0, generation_pj
-    )
+        found = dict.fromkeys(_ACCESSES, override.number(0.0))
+    else:
+        found = dict.fromkeys(_ACCESSES, built_in_pj)
+        found |= {key: pj for key, pj in prices.items() if pj is not None}
+    found |= known.given(attributes, AccessEnergy, ("address_generation_pj",))
+    return AccessEnergy(address_generation_pj=generation_pj, **found)
 
 
 def _read_network(attributes: Entry, table_wire_pj: float) -> Network:
-    bits = attributes.get("network_word_bits")
-    hop = attributes.get("energy_per_hop")
-    tile = attributes.get("tile_width")
-    reduction = attributes.get("reduction_supported")
-    wire_pj = _number(attributes, "wire_energy", 0.0)
-    return Network(
-        word_bits=bits.integer(1) if bits is not None else None,
-        fill_latency_cycles=_integer(attributes, ("network_fill_latency",), 0, 0),
-        drain_latency_cycles=_integer(attributes, ("network_drain_latency",), 0, 0),
-        hop_energy_pj=hop.number(0.0) if hop is not None else None,
-        wire_energy_pj=table_wire_pj or wire_pj,
-        router_energy_pj=_number(attributes, "router_energy", 0.0),
-        ingress_energy_pj=_number(attributes, "energy_per_ingress", 0.0),
-        tile_width_um=tile.number(0.0) if tile is not None else None,
-        reduction_supported=reduction.boolean() if reduction is not None else None,
-    )
+    found = known.given(attributes, Network)
+    if table_wire_pj:
+        found["wire_energy_pj"] = table_wire_pj
+    return Network(**found)
 
 
-def _read_compute(component: Component, energies: EnergyTable, areas: dict[str, float]) -> Compute:
+def _read_compute(
+    component: Component,
+    energies: EnergyTable,
+    areas: dict[str, float],
+    timeloop_version: str,
+) -> Compute:
     attributes = component.attributes
     for key in ("network_operand", "network_result"):
         entry = attributes.get(key)
@@ -291,17 +258,18 @@ def _read_compute(component: Component, energies: EnergyTable, areas: dict[str, 
     name_entry = component.entry.get("name")
     name = strip_range(name_entry.text()) if name_entry is not None else "__ARITH__"
     instances, mesh_x, mesh_y = mesh(attributes, component.count)
-    word_bits = _integer(attributes, ("word_bits", "datawidth"), _DEFAULT_WORD_BITS)
-    energy_pj = energies.compute(name)
-    if energy_pj is None:
-        energy_pj = _number(attributes, "energy", pat.multiplier_energy_pj(word_bits))
+    found = known.given(attributes, Compute, _INFERRED)
+    word_bits = found.setdefault("word_bits", _DEFAULT_WORD_BITS)
+    prices = energies.prices(name, Compute, timeloop_version)
+    found |= {key: pj for key, pj in prices.items() if pj is not None}
+    if "energy_pj" not in found:
+        found["energy_pj"] = _number(attributes, "energy", pat.multiplier_energy_pj(word_bits))
     return Compute(
         name=name,
         kind=component.kind or "compute",
-        word_bits=word_bits,
         mesh_x=mesh_x,
         mesh_y=mesh_y,
         instances=instances,
-        energy_pj=energy_pj,
         area_um2=areas.get(name, _number(attributes, "area", 0.0)),
+        **found,
     )

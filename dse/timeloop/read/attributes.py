@@ -8,50 +8,39 @@ unless they look like a misspelt key that would have changed the result.
 from __future__ import annotations
 
 import difflib
+import math
+from collections.abc import Collection
+from typing import Any
 
+from dse.domain.architecture import AccessEnergy, Compute, Network, StorageLevel
+from dse.domain.attribute import Attribute, declared
 from dse.timeloop.yaml.nodes import Entry
 
-WORD_BITS = ("word_bits", "word_width", "datawidth")
-BLOCK_SIZE = ("block_size", "n_words")
 WIDTH = ("width", "memory_width", "data_storage_width")
 DEPTH = ("depth", "memory_depth", "data_storage_depth")
 
+
+def _keys(*parts: type) -> set[str]:
+    """Return the keys that parts of the hardware declare."""
+    return {key for part in parts for x in declared(part) if x.keys for key in x.keys.read}
+
+
 LEVEL = frozenset(
     {
-        *WORD_BITS,
-        *BLOCK_SIZE,
+        *_keys(StorageLevel, AccessEnergy, Network),
+        # what attributes follow from together with others, and what is refused
         *WIDTH,
         *DEPTH,
-        "entries",
         "sizeKB",
-        "cluster_size",
-        "instances",
-        "meshX",
-        "meshY",
-        "reduction_supported",
         "bandwidth",
-        "shared_bandwidth",
-        "read_bandwidth",
-        "write_bandwidth",
-        "multiple_buffering",
-        "min_utilization",
-        "network_fill_latency",
-        "network_drain_latency",
-        "network_word_bits",
         "network_type",
         "vector_access_energy",
-        "addr_gen_energy",
         "cluster_area",
-        "router_energy",
-        "wire_energy",
-        "tile_width",
-        "energy_per_hop",
-        "energy_per_ingress",
         "power_gated_at",
         "allow_overbooking",
     }
 )
-COMPUTE = frozenset({"word_bits", "datawidth", "instances", "meshX", "meshY", "energy", "area"})
+COMPUTE = frozenset({*_keys(Compute), "energy", "area"})
 
 #: Keys in use that Timeloop does not read for dense models, though they look like ones it does.
 _IGNORED = frozenset(
@@ -79,6 +68,35 @@ _IGNORED = frozenset(
         "adder_width",
     }
 )
+
+
+def given(attributes: Entry, part: type, inferred: Collection[str] = ()) -> dict[str, Any]:
+    """Return what a component gives of the attributes that a part of the hardware declares.
+
+    Args:
+        attributes: of the component.
+        part: the dataclass that declares.
+        inferred: names of attributes that are left out, as they follow from more than one key.
+
+    Raises:
+        SpecError: a value is of another kind than declared, or out of bounds.
+    """
+    found = {}
+    for item in declared(part):
+        entry = attributes.get(*item.keys.read) if item.keys and item.name not in inferred else None
+        if entry is not None:
+            found[item.name] = _value(entry, item)
+    return found
+
+
+def _value(entry: Entry, item: Attribute) -> int | float | bool:
+    if item.kind is bool:
+        return entry.boolean()
+    if item.kind is int:
+        return entry.integer(int(item.at_least or 0))
+    if item.above is not None:
+        return entry.number(item.above, above=True)
+    return entry.number(-math.inf if item.at_least is None else item.at_least)
 
 
 def check_spelling(attributes: Entry, known: frozenset[str]) -> None:

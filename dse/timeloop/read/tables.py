@@ -7,27 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from dse.domain.attribute import declared
 from dse.timeloop.yaml.nodes import Entry
-
-#: Which action of the ERT prices which access, first hit wins, by Timeloop version.
-_STORAGE_ACTIONS_3_0_3 = {
-    "read": ("random_read", "read"),
-    "fill": ("random_fill", "write"),
-    "update": ("random_update", "random_fill", "write"),
-    "leak": ("leak",),
-}
-_STORAGE_ACTIONS_HEAD = {
-    "read": ("random_read", "read"),
-    "fill": ("random_fill", "random_write", "fill", "write"),
-    "update": ("random_update", "random_write", "update", "write"),
-    "leak": ("leak",),
-}
-_COMPUTE_ACTIONS = ("mac_random", "mult_random", "mac", "mult", "compute")
-
-
-def storage_actions(timeloop_version: str) -> dict[str, tuple[str, ...]]:
-    """Return the ERT actions for read, fill, update and leak, in order of precedence."""
-    return _STORAGE_ACTIONS_HEAD if timeloop_version == "4cf6d4c" else _STORAGE_ACTIONS_3_0_3
 
 
 @dataclass(frozen=True)
@@ -55,9 +36,19 @@ class EnergyTable:
                     break
         return found
 
-    def compute(self, component: str) -> float | None:
-        """Return the energy of one operation of a compute component, in pJ."""
-        return self.find(component, _COMPUTE_ACTIONS)
+    def prices(self, component: str, part: type, timeloop_version: str) -> dict[str, float | None]:
+        """Return what a part of the hardware declares with actions, by attribute; None: not given.
+
+        Args:
+            component: the name.
+            part: the dataclass that declares.
+            timeloop_version: decides which action prices what.
+        """
+        return {
+            item.name: self.find(component, item.actions.of(timeloop_version))
+            for item in declared(part)
+            if item.actions is not None
+        }
 
 
 def _component_name(path: str) -> str:

@@ -22,6 +22,7 @@ from dse.domain.mapping import Mapping
 from dse.domain.problem import Layer, Problem
 from dse.errors import SpecError
 from dse.timeloop.read.component_tree import BUFFER_CLASSES, COMPUTE_CLASSES
+from dse.timeloop.write.attributes import flat_keys, priced_actions
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+\Z")
 _ROOT = "system"
@@ -88,19 +89,9 @@ def architecture_yaml(architecture: Architecture) -> str:
 
 def ert_yaml(architecture: Architecture) -> str:
     """Return the ``ERT``: pJ per vector access and per operation."""
-    tables = []
-    for level in architecture.levels:
-        energy = level.energy
-        # These names come first in the look-up of every version.
-        actions = {
-            "random_read": energy.read_pj,
-            "random_fill": energy.fill_pj,
-            "random_update": energy.update_pj,
-            "leak": energy.leak_pj,
-        }
-        tables.append(_energies(level.name, actions))
+    tables = [_energies(x.name, priced_actions(x.energy)) for x in architecture.levels]
     compute = architecture.compute
-    tables.append(_energies(compute.name, {"compute": compute.energy_pj}))
+    tables.append(_energies(compute.name, priced_actions(compute)))
     return _dump({"ERT": {"version": "0.4", "tables": tables}})
 
 
@@ -211,36 +202,9 @@ def _spatial(name: str, mapping: Mapping, problem: Problem, s: int) -> dict[str,
 def _level(level: StorageLevel) -> dict[str, Any]:
     if level.is_dram and level.cluster_size != 1:
         raise SpecError(f"level '{level.name}': Timeloop allows no clusters of DRAM")
-    attributes: dict[str, Any] = {
-        **_size(level),
-        "instances": level.instances,
-        "meshX": level.mesh_x,
-        "meshY": level.mesh_y,
-        "word-bits": level.word_bits,
-        "block-size": level.block_size,
-    }
-    network = level.network
-    optional = (
-        ("cluster-size", level.cluster_size, 1),
-        ("multiple-buffering", level.multiple_buffering, 1.0),
-        ("min-utilization", level.min_utilization, 0.0),
-        ("read_bandwidth", level.read_bandwidth, math.inf),
-        ("write_bandwidth", level.write_bandwidth, math.inf),
-        ("shared_bandwidth", level.shared_bandwidth, math.inf),
-        ("addr-gen-energy", level.energy.address_generation_pj, 0.0),
-        # 4cf6d4c converts the "word-bits" inside this key and then does not know it, hence twice.
-        ("network-word-bits", network.word_bits, None),
-        ("network_word_bits", network.word_bits, None),
-        ("network_fill_latency", network.fill_latency_cycles, 0),
-        ("network_drain_latency", network.drain_latency_cycles, 0),
-        ("energy-per-hop", network.hop_energy_pj, None),
-        ("wire-energy", network.wire_energy_pj, 0.0),
-        ("router-energy", network.router_energy_pj, 0.0),
-        ("energy-per-ingress", network.ingress_energy_pj, 0.0),
-        ("tile-width", network.tile_width_um, None),
-        ("reduction_supported", network.reduction_supported, None),
-    )
-    attributes.update({key: _plain(value) for key, value, default in optional if value != default})
+    attributes: dict[str, Any] = {**_size(level), "instances": level.instances}
+    for part in level.parts:
+        attributes |= flat_keys(part)
     return {"name": level.name, "class": storage_class(level), "attributes": attributes}
 
 
@@ -273,12 +237,7 @@ def _compute(compute: Compute) -> dict[str, Any]:
     return {
         "name": compute.name,
         "class": compute.kind if recognised and not storage else "compute",
-        "attributes": {
-            "instances": compute.instances,
-            "meshX": compute.mesh_x,
-            "meshY": compute.mesh_y,
-            "word-bits": compute.word_bits,
-        },
+        "attributes": {"instances": compute.instances, **flat_keys(compute)},
     }
 
 
@@ -286,7 +245,7 @@ def _energies(name: str, actions: dict[str, float]) -> dict[str, Any]:
     return {
         "name": f"{_ROOT}.{name}",
         "actions": [
-            {"name": action, "arguments": {}, "energy": float(pj)} for action, pj in actions.items()
+            {"name": action, "arguments": {}, "energy": pj} for action, pj in actions.items()
         ],
     }
 
@@ -301,11 +260,6 @@ def _factors(problem: Problem, row: np.ndarray[Any, np.dtype[np.int32]]) -> str:
 
 def _order(problem: Problem, row: np.ndarray[Any, np.dtype[np.int8]]) -> str:
     return "".join(problem.dimensions[d] for d in row.tolist())
-
-
-def _plain(value: Any) -> Any:  # noqa: ANN401 - any scalar of the domain
-    """Return a plain Python scalar for numpy's, which YAML cannot represent."""
-    return value.item() if isinstance(value, np.generic) else value
 
 
 #: libyaml's emitter where PyYAML has it: a run writes some fifty files.

@@ -22,6 +22,7 @@ from dse.domain.mapping import Mapping
 from dse.domain.problem import Problem
 from dse.errors import SpecError
 from dse.timeloop.read.component_tree import COMPUTE_CLASSES
+from dse.timeloop.write.attributes import node_keys
 from dse.timeloop.write.constraints import Rule, constraint_rules
 from dse.timeloop.write.inputs import storage_class
 
@@ -173,7 +174,7 @@ def _component(component: StorageLevel | Compute) -> dict[str, Any]:
         return {
             "name": component.name,
             "class": component.kind if recognised else "compute",
-            "attributes": {"datawidth": component.word_bits},
+            "attributes": {"datawidth": component.word_bits, **node_keys(component)},
         }
     attributes: dict[str, Any] = {
         "datawidth": component.word_bits,
@@ -182,30 +183,8 @@ def _component(component: StorageLevel | Compute) -> dict[str, Any]:
     if component.size_words is not None:
         depth, rest = divmod(component.size_words, component.block_size)
         attributes |= {"entries": component.size_words} if rest else {"depth": depth}
-    network = component.network
-    optional = (
-        ("block_size", component.block_size, 1),
-        ("cluster_size", component.cluster_size, 1),
-        ("multiple_buffering", component.multiple_buffering, 1.0),
-        ("min_utilization", component.min_utilization, 0.0),
-        ("read_bandwidth", component.read_bandwidth, math.inf),
-        ("write_bandwidth", component.write_bandwidth, math.inf),
-        ("shared_bandwidth", component.shared_bandwidth, math.inf),
-        ("addr_gen_energy", component.energy.address_generation_pj, 0.0),
-        ("network_word_bits", network.word_bits, None),
-        ("network_fill_latency", network.fill_latency_cycles, 0),
-        ("network_drain_latency", network.drain_latency_cycles, 0),
-        ("energy_per_hop", network.hop_energy_pj, None),
-        ("wire_energy", network.wire_energy_pj, 0.0),
-        ("router_energy", network.router_energy_pj, 0.0),
-        ("energy-per-ingress", network.ingress_energy_pj, 0.0),
-        ("tile_width", network.tile_width_um, None),
-    )
-    attributes |= {
-        key: value.item() if isinstance(value, np.generic) else value
-        for key, value, default in optional
-        if value != default
-    }
+    for part in component.parts:
+        attributes |= node_keys(part)
     attributes["reduction_supported"] = component.can_reduce
     return {"name": component.name, "class": storage_class(component), "attributes": attributes}
 
