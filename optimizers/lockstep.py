@@ -17,6 +17,9 @@ from dse.domain.mapping import MappingBatch
 from dse.errors import SpecError
 from dse.goals.design import Design, DesignMetrics
 from dse.lockstep.course import POLISH, SCOUT, SETTLE, TRIAL, Climb, Sites, Task
+from dse.lockstep.moves import Moves
+from dse.relaxed.sizing import Sizing, demand_of
+from dse.relaxed.start import first_mapping
 from dse.settings import setting
 from dse.space.genes import Genes
 from dse.space.search_space import SearchSpace
@@ -67,7 +70,6 @@ class Lockstep(Optimizer[LockstepSettings]):
         samples: int,
     ) -> None:
         from dse.lockstep.hardware import HardwareCache  # noqa: PLC0415 - compiled code
-        from dse.lockstep.moves import Moves  # noqa: PLC0415
 
         super().__init__(space, settings, rng, samples)
         _check(settings)
@@ -274,8 +276,6 @@ class Lockstep(Optimizer[LockstepSettings]):
 
     def _smallest(self, site: Site) -> Values | None:
         """Return the smallest hardware that the best mappings of a site fit; None: not known."""
-        from dse.relaxed.sizing import Sizing, demand_of  # noqa: PLC0415 - slow to load
-
         if self.space.template.spec.derived:
             return None  # the inference does not see through derived names
         problems = [layer.problem for layer in self.space.workload]
@@ -292,7 +292,6 @@ class Lockstep(Optimizer[LockstepSettings]):
         They come from another site's best; on hardware that is far away, one is made for it.
         """
         from dse.lockstep.transfer import carry  # noqa: PLC0415 - compiled code
-        from dse.relaxed.start import first_mapping  # noqa: PLC0415
 
         hardware = self._hardware(values)
         if hardware is None:

@@ -20,6 +20,7 @@ from dse.goals.design import Design, DesignMetrics, LayerMetrics
 from dse.goals.metric_names import operations
 from dse.goals.metrics import Metrics
 from dse.mappers.base import Mapped, Mapper
+from dse.mapspace.smallest import smallest
 from dse.space.search_space import SearchSpace
 
 Priced = tuple[Design, DesignMetrics]
@@ -127,8 +128,6 @@ class DesignEvaluator:
 
     def _why_unmapped(self, layer: Layer, architecture: Architecture) -> str:
         """Say which resource keeps the layer from the hardware, and by how much."""
-        from dse.mapspace.smallest import smallest  # noqa: PLC0415 - compiled code loads on use
-
         space = self._mapper.space_of(layer.problem, architecture)
         mapping = smallest(space)
         if mapping is None:

@@ -27,6 +27,11 @@ _SEAL = re.compile(rb',"crc":"([0-9a-f]{8})"}$')
 #: Bytes of a line, more than any template's variables make.
 _LONGEST = 16 * 1024 * 1024
 
+try:
+    import fcntl
+except ImportError:  # not on every platform
+    fcntl = None  # type: ignore[assignment]
+
 
 class Journal:
     """Writer of a journal; holds a lock on the file, so that no two studies share a folder.
@@ -176,11 +181,8 @@ def _record(path: Path, number: int, body: bytes) -> dict[str, Any]:
 
 
 def _lock(descriptor: int, path: Path) -> None:
-    try:
-        import fcntl  # noqa: PLC0415
-    except ImportError:  # not on this platform: two writers are the user's affair
-        return
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise DseError(f"{path}: another process is writing to it") from error
+    if fcntl is not None:  # else two writers are the user's affair
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise DseError(f"{path}: another process is writing to it") from error
