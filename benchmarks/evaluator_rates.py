@@ -83,7 +83,7 @@ def _cases(count: int, seed: int) -> tuple[Architecture, Cases]:
 
 
 def _row(
-    name: str, back_end: Evaluator, architecture: Architecture, cases: Cases
+    name: str, back_end: Evaluator[Any], architecture: Architecture, cases: Cases
 ) -> dict[str, Any]:
     """Evaluate all mappings once to warm up (one of each layer) and once for the clock."""
     for problem, mappings in cases:
