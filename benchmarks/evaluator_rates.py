@@ -95,8 +95,7 @@ def _row(
         for problem, mappings in cases
     )
     wall = time.perf_counter() - wall
-    if isinstance(back_end, PyTimeloopEvaluator):
-        back_end.close()  # the time of a child counts once it has ended
+    back_end.close()  # the time of a child counts once it has ended
     cpu = _cpu_s() - cpu
     return {
         "back_end": name,
