@@ -21,6 +21,7 @@ from dse.goals.metrics import Metrics
 from dse.goals.objective import EDP
 from dse.mappers.base import Mapped, Mapper
 from dse.plugins import plugin
+from dse.runner.map_layer import map_layer
 from dse.testing import tiny
 
 
@@ -45,8 +46,6 @@ class MapperConformance:
 
     def test_same_seed_same_mapping_in_another_process(self, tmp_path: Path) -> None:
         """Neither hash seeds nor global random state reach the search."""
-        from dse.runner.map_layer import map_layer  # noqa: PLC0415 - compiled code
-
         arch, net = tmp_path / "arch.yaml", tmp_path / "net.yaml"
         arch.write_text(tiny.ARCH, encoding="utf-8")
         net.write_text(tiny.WORKLOAD, encoding="utf-8")
