@@ -83,7 +83,7 @@ def _cases(count: int, seed: int) -> tuple[Architecture, Cases]:
 
 
 def _row(
-    name: str, back_end: Evaluator, architecture: Architecture, cases: Cases
+    name: str, back_end: Evaluator[Any], architecture: Architecture, cases: Cases
 ) -> dict[str, Any]:
     """Evaluate all mappings once to warm up (one of each layer) and once for the clock."""
     for problem, mappings in cases:
@@ -95,8 +95,7 @@ def _row(
         for problem, mappings in cases
     )
     wall = time.perf_counter() - wall
-    if isinstance(back_end, PyTimeloopEvaluator):
-        back_end.close()  # the time of a child counts once it has ended
+    back_end.close()  # the time of a child counts once it has ended
     cpu = _cpu_s() - cpu
     return {
         "back_end": name,

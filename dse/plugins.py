@@ -1,9 +1,10 @@
-"""Plug-ins: optimizers, mappers and evaluators, found by entry point.
+"""Plug-ins: optimizers, mappers, evaluators and objectives, found by entry point.
 
 The built-ins register in the same way as outside plug-ins do: the distribution names a class in
 the group ``dse.optimizers``, ``dse.mappers`` or ``dse.evaluators``; if the class has settings, it
-says so in ``settings_type``, a dataclass whose fields all have defaults. An outside plug-in that
-cannot be loaded is named in a warning and skipped.
+says so in ``settings_type``, a dataclass whose fields all have defaults. In ``dse.objectives`` it
+names a `dse.goals.objective.Objective` itself. An outside plug-in that cannot be loaded is named
+in a warning and skipped.
 """
 
 from __future__ import annotations
@@ -22,23 +23,32 @@ from dse.settings import NoSettings
 _LOG = logging.getLogger(__name__)
 _DISTRIBUTION = "dse-accel"
 
-#: Entry-point group by kind of plug-in.
+#: Entry-point group by kind of plug-in that has settings, a group of the configuration.
 GROUPS = {
     "optimizer": "dse.optimizers",
     "mapper": "dse.mappers",
     "evaluator": "dse.evaluators",
 }
+_ALL_GROUPS = {**GROUPS, "objective": "dse.objectives"}
 
 
 @dataclass(frozen=True)
 class Plugin:
-    """A loaded plug-in: its class, and the dataclass of its settings."""
+    """A loaded plug-in.
+
+    Attributes:
+        factory: its class; of an objective, the objective.
+        settings_type: the dataclass of its settings.
+        distribution: which registers it.
+        place: its module and name there, as the distribution says them.
+    """
 
     kind: str
     name: str
     factory: Any
     settings_type: type[Any]
     distribution: str
+    place: str
 
     @property
     def summary(self) -> str:
@@ -55,11 +65,13 @@ def plugins(kind: str) -> dict[str, Plugin]:
     """
     found: dict[str, Plugin] = {}
     # built-ins first, so that nothing from outside takes their names
-    points = sorted(set(entry_points(group=GROUPS[kind])), key=lambda p: (not _is_own(p), p.name))
+    points = sorted(
+        set(entry_points(group=_ALL_GROUPS[kind])), key=lambda p: (not _is_own(p), p.name)
+    )
     for point in points:
         taken = found.get(point.name)
         if taken is not None:
-            if point.value != f"{taken.factory.__module__}:{taken.factory.__qualname__}":
+            if point.value != taken.place:
                 _LOG.warning(
                     "%s '%s' of '%s' is skipped: the name is taken by '%s'",
                     *(kind, point.name, _distribution(point), taken.distribution),
@@ -102,7 +114,7 @@ def _load(kind: str, point: EntryPoint) -> Plugin:
     for item in dataclasses.fields(settings_type):
         if item.default is item.default_factory is dataclasses.MISSING:
             raise TypeError(f"{settings_type.__name__}.{item.name} has no default")
-    return Plugin(kind, point.name, factory, settings_type, _distribution(point))
+    return Plugin(kind, point.name, factory, settings_type, _distribution(point), point.value)
 
 
 def _distribution(point: EntryPoint) -> str:

@@ -57,6 +57,7 @@ class OptimalSearch(Optimizer[OptimalSearchSettings]):
 
     settings_type = OptimalSearchSettings
     default_samples: ClassVar[int] = 100
+    proves: ClassVar[bool] = True
 
     def __init__(
         self,

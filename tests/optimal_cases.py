@@ -9,7 +9,7 @@ from dse.domain.architecture import Architecture, HardwareBatch
 from dse.domain.constraints import Constraints
 from dse.domain.problem import SHAPES, Problem
 from dse.evaluators.native import NativeEvaluator
-from dse.goals.objective import OBJECTIVES
+from dse.goals.objective import objectives
 from dse.mappers.optimal import OptimalMapper, OptimalMapperSettings
 from dse.mapspace.enumeration import enumerate_valid
 from dse.mapspace.space import Mapspace
@@ -101,7 +101,7 @@ def every_mapping(case, most=None):
         if most is not None and count > most:
             return None
         for name, value in least.items():
-            least[name] = min(value, float(OBJECTIVES[name].rank(metrics).min()))
+            least[name] = min(value, float(objectives()[name].rank(metrics).min()))
     return least, count
 
 
@@ -110,7 +110,7 @@ def proved(case, objective, samples=64, **settings):
     mapper = OptimalMapper(
         NativeEvaluator(),
         case.constraints,
-        OBJECTIVES[objective],
+        objectives()[objective],
         OptimalMapperSettings(threads=1, **settings),
     )
     return mapper.map(

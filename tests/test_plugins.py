@@ -45,6 +45,12 @@ class Demanding:
 
 class NoDefault(Outside):
     settings_type = Demanding
+
+from dse.goals.objective import EDP, Objective
+
+MINE = Objective("mine", "pJ", "mine alone", lambda m: m.energy_pj, "energy")
+CYCLES = Objective("cycles", "pJ", "not cycles", lambda m: m.energy_pj, "energy")
+NEAR = Objective("near", "cycles", "of layers that are a constant", lambda m: -m.cycles, "delay")
 '''
 
 ENTRY_POINTS = """\
@@ -54,6 +60,21 @@ broken = outside_plugin:Missing
 nodefault = outside_plugin:NoDefault
 stateless = outside_plugin:Stateless
 random = outside_plugin:Outside
+
+[dse.objectives]
+mine = outside_plugin:MINE
+near = outside_plugin:NEAR
+cycles = outside_plugin:CYCLES
+edp = outside_plugin:MINE
+other = dse.goals.objective:EDP
+class = outside_plugin:Outside
+wrong = outside_wrong:WRONG
+"""
+
+WRONG = """\
+from dse.goals.objective import Objective
+
+WRONG = Objective("wrong", "", "", lambda m: 0.0, "cycles")
 """
 
 
@@ -65,6 +86,7 @@ def site(tmp_path):
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: outside-plugin\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(ENTRY_POINTS)
     (tmp_path / "outside_plugin.py").write_text(MODULE)
+    (tmp_path / "outside_wrong.py").write_text(WRONG)
     return tmp_path
 
 
@@ -86,6 +108,30 @@ def test_outside_plugins(site):
     assert any("'nodefault'" in x and "must has no default" in x for x in lines)
     assert any("does not define load_state_dict, state_dict" in x for x in lines)
     assert any("'random'" in x and "taken by 'dse-accel'" in x for x in lines)
+
+
+def test_outside_objectives_mean_what_their_name_says(site):
+    listed = dse_command(site, "list", "objectives")
+    rows = dict(line.split(maxsplit=1) for line in listed.stdout.splitlines())
+    assert set(rows) == {"adp", "area", "delay", "eadp", "edp", "energy", "mine", "near"}
+    assert rows["mine"] == "mine alone, in pJ"
+    assert rows["edp"] == "energy x delay, in pJ x cycle"
+    for name, said in {
+        "edp": "the name is taken by 'dse-accel'",
+        "cycles": "the name is a metric's",
+        "other": "its name is 'edp', expected the entry point's",
+        "class": "<class 'outside_plugin.Outside'>, expected a dse.goals.objective.Objective",
+        "wrong": "SpecError: unknown of_mappings 'cycles'",
+    }.items():
+        (line,) = [x for x in listed.stderr.splitlines() if f"objective '{name}' of" in x]
+        assert said in line
+
+
+def test_an_objective_without_a_mean_is_told(site):
+    words = ("run", "--quiet", "objective=near", "samples=2", "workload=dosa_bert+alexnet")
+    run = dse_command(site, *words)
+    assert run.returncode == 2
+    assert "on one of several networks, expected more than 0" in run.stderr
 
 
 def test_an_outside_optimizer_runs_and_resumes(site):

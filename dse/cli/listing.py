@@ -78,9 +78,9 @@ def _chains() -> _Listed:
 
 
 def _objectives() -> _Listed:
-    from dse.goals.objective import OBJECTIVES  # noqa: PLC0415
+    from dse.goals.objective import objectives  # noqa: PLC0415
 
-    return [(name, f"{item.summary}, in {item.unit}") for name, item in OBJECTIVES.items()]
+    return [(name, f"{item.summary}, in {item.unit}") for name, item in objectives().items()]
 
 
 def _versions() -> _Listed:

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
-from collections.abc import Sequence
 from dataclasses import fields
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from dse.domain.architecture import Architecture, HardwareBatch
 from dse.domain.mapping import MappingBatch
 from dse.domain.problem import Problem
-from dse.evaluators.base import Evaluator, hardware_index_of
-from dse.goals.metrics import Metrics, Violation
+from dse.evaluators.base import Evaluator, Index
+from dse.evaluators.wrapped import WrappedEvaluator
+from dse.goals.metrics import Metrics
 
+_Key = tuple[Architecture, Problem, bytes]
 _Remembered = tuple[bool, float, float, float, float]
 _PRIME = np.uint64(0x9E3779B97F4A7C15)
 
 
-class MemoEvaluator(Evaluator):
+class MemoEvaluator(WrappedEvaluator):
     """Remembers the metrics of (hardware, problem, mapping) triples.
 
     Worth its while where one evaluation costs more than a few microseconds (an external tool);
@@ -27,68 +29,68 @@ class MemoEvaluator(Evaluator):
     all their arrays.
 
     Args:
-        evaluator: the evaluator to ask for what is not known yet.
+        inner: the evaluator to ask for what is not known yet.
         capacity: triples to remember; the least recently used go first.
     """
 
-    def __init__(self, evaluator: Evaluator, capacity: int = 1_000_000) -> None:
-        self.evaluator = evaluator
+    def __init__(self, inner: Evaluator[Any], capacity: int = 1_000_000) -> None:
+        super().__init__(inner)
+        self.is_quick = True
         self.capacity = capacity
         self.hits = 0
         self.misses = 0
-        self._known: OrderedDict[tuple[Architecture, Problem, bytes], _Remembered] = OrderedDict()
+        self._known: OrderedDict[_Key, _Remembered] = OrderedDict()
+        self._lock = threading.Lock()
 
-    def evaluate(
+    def evaluate_batch(
         self,
-        hardware: Architecture | Sequence[Architecture] | HardwareBatch,
+        hardware: HardwareBatch,
         problem: Problem,
         mappings: MappingBatch,
-        hardware_index: npt.NDArray[np.int32] | None = None,
+        hardware_index: Index,
     ) -> Metrics:
-        """See :meth:`dse.evaluators.base.Evaluator.evaluate`."""
-        machines = HardwareBatch.of(hardware)
-        index = hardware_index_of(machines, mappings, hardware_index)
+        """See :meth:`dse.evaluators.base.Evaluator.evaluate_batch`."""
         keys = [
-            (machines.architectures[h], problem, print_)
-            for h, print_ in zip(index.tolist(), fingerprints(mappings), strict=True)
+            (hardware.architectures[h], problem, print_)
+            for h, print_ in zip(hardware_index.tolist(), fingerprints(mappings), strict=True)
         ]
-        new: dict[tuple[Architecture, Problem, bytes], int] = {}
-        for b, key in enumerate(keys):
-            if key not in self._known:
-                new.setdefault(key, b)
-        self.misses += len(new)
-        self.hits += len(keys) - len(new)
-        rows: dict[tuple[Architecture, Problem, bytes], _Remembered] = {}
+        rows, new = self._recalled(keys)
         if new:
             members = np.fromiter(new.values(), np.intp, len(new))
-            fresh = self.evaluator.evaluate(
-                machines, problem, mappings.take(members), index[members]
+            fresh = super().evaluate_batch(
+                hardware, problem, mappings.take(members), hardware_index[members]
             )
             columns = [getattr(fresh, f.name).tolist() for f in fields(Metrics)]
-            rows = dict(zip(new, zip(*columns, strict=True), strict=True))
-        answers = [rows[key] if key in rows else self._recall(key) for key in keys]
-        self._remember(rows)
-        return _metrics(answers)
+            learnt: dict[_Key, _Remembered] = dict(
+                zip(new, zip(*columns, strict=True), strict=True)
+            )
+            self._remember(learnt)
+            rows |= learnt
+        valid, *numbers = zip(*(rows[key] for key in keys), strict=True)
+        return Metrics(
+            np.array(valid, np.bool_), *(np.array(column, np.float64) for column in numbers)
+        )
 
-    def explain(
-        self, hardware: Architecture, problem: Problem, mappings: MappingBatch, index: int
-    ) -> Violation | None:
-        """See :meth:`dse.evaluators.base.Evaluator.explain`."""
-        return self.evaluator.explain(hardware, problem, mappings, index)
+    def _recalled(self, keys: list[_Key]) -> tuple[dict[_Key, _Remembered], dict[_Key, int]]:
+        """Return what is known of these triples, and where the first of each unknown one is."""
+        rows: dict[_Key, _Remembered] = {}
+        new: dict[_Key, int] = {}
+        with self._lock:
+            for b, key in enumerate(keys):
+                if key in self._known:
+                    self._known.move_to_end(key)
+                    rows[key] = self._known[key]
+                else:
+                    new.setdefault(key, b)
+            self.misses += len(new)
+            self.hits += len(keys) - len(new)
+        return rows, new
 
-    def _recall(self, key: tuple[Architecture, Problem, bytes]) -> _Remembered:
-        self._known.move_to_end(key)
-        return self._known[key]
-
-    def _remember(self, rows: dict[tuple[Architecture, Problem, bytes], _Remembered]) -> None:
-        self._known.update(rows)
-        while len(self._known) > self.capacity:
-            self._known.popitem(last=False)
-
-
-def _metrics(rows: list[_Remembered]) -> Metrics:
-    valid, *numbers = zip(*rows, strict=True) if rows else ((), (), (), (), ())
-    return Metrics(np.array(valid, np.bool_), *(np.array(column, np.float64) for column in numbers))
+    def _remember(self, rows: dict[_Key, _Remembered]) -> None:
+        with self._lock:
+            self._known.update(rows)
+            while len(self._known) > self.capacity:
+                self._known.popitem(last=False)
 
 
 def fingerprints(mappings: MappingBatch) -> list[bytes]:

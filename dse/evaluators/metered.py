@@ -2,43 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from dse.domain.architecture import Architecture, HardwareBatch
+from dse.domain.architecture import HardwareBatch
 from dse.domain.mapping import MappingBatch
 from dse.domain.problem import Problem
-from dse.evaluators.base import Evaluator
+from dse.evaluators.base import Evaluator, Index
+from dse.evaluators.wrapped import WrappedEvaluator
 from dse.goals.meter import Meter
-from dse.goals.metrics import Metrics, Violation
+from dse.goals.metrics import Metrics
 
 
-class MeteredEvaluator(Evaluator):
+class MeteredEvaluator(WrappedEvaluator):
     """Charges a meter for every mapping that another evaluator evaluates."""
 
-    def __init__(self, evaluator: Evaluator, meter: Meter) -> None:
-        self._evaluator = evaluator
+    def __init__(self, inner: Evaluator[Any], meter: Meter) -> None:
+        super().__init__(inner)
         self._meter = meter
 
-    def evaluate(
+    def evaluate_batch(
         self,
-        hardware: Architecture | Sequence[Architecture] | HardwareBatch,
+        hardware: HardwareBatch,
         problem: Problem,
         mappings: MappingBatch,
-        hardware_index: npt.NDArray[np.int32] | None = None,
+        hardware_index: Index,
     ) -> Metrics:
-        """See :meth:`dse.evaluators.base.Evaluator.evaluate`.
+        """See :meth:`dse.evaluators.base.Evaluator.evaluate_batch`.
 
         Raises:
             ValueError: the budget is spent.
         """
         self._meter.charge(len(mappings))
-        return self._evaluator.evaluate(hardware, problem, mappings, hardware_index)
-
-    def explain(
-        self, hardware: Architecture, problem: Problem, mappings: MappingBatch, index: int
-    ) -> Violation | None:
-        """See :meth:`dse.evaluators.base.Evaluator.explain`."""
-        return self._evaluator.explain(hardware, problem, mappings, index)
+        return super().evaluate_batch(hardware, problem, mappings, hardware_index)

@@ -1,25 +1,30 @@
-"""What the back ends share that ask an external Timeloop for one mapping at a time."""
+"""What the back ends share that ask an external tool for one mapping at a time."""
 
 from __future__ import annotations
 
 import logging
 import re
+import threading
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, Generic, NamedTuple, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from dse.domain.architecture import Architecture, HardwareBatch
 from dse.domain.mapping import Mapping, MappingBatch
 from dse.domain.problem import Problem
 from dse.errors import InvalidMapping, SpecError, ToolError, unknown_name
-from dse.evaluators.base import Evaluator, check_shapes, hardware_index_of
+from dse.evaluators.base import Evaluator, Index
 from dse.goals.metrics import Metrics, Violation
+from dse.settings import setting
+from dse.tools.process import Limits
 
 _LOG = logging.getLogger(__name__)
 _ON_ERROR = ("stop", "skip")
+#: What one process of a tool may write, in bytes.
+_FILE_BYTES = 2**28
 
 _LINE = re.compile(r"ERROR: couldn't map level ([^:]+): (.*)", re.DOTALL)
 #: Timeloop's reasons: pattern, resource, unit; the numbers are demand and bound.
@@ -38,8 +43,8 @@ _REASONS = (
 )
 
 
-class TimeloopTotals(NamedTuple):
-    """What Timeloop says of one mapping as a whole."""
+class ToolTotals(NamedTuple):
+    """What the tool says of one mapping as a whole."""
 
     cycles: float
     energy_pj: float
@@ -47,66 +52,91 @@ class TimeloopTotals(NamedTuple):
     area_um2: float
 
 
-_NAN = TimeloopTotals(*[float("nan")] * len(TimeloopTotals._fields))
+_NAN = ToolTotals(*[float("nan")] * len(ToolTotals._fields))
 
 
-class OneByOneEvaluator(Evaluator):
-    """Evaluates with an external Timeloop, ``n_jobs`` mappings at a time, one per question.
+@dataclass(frozen=True)
+class ToolSettings:
+    """Settings of every back end that runs an external tool."""
 
-    Args:
-        tool: the tool's name, for messages.
-        n_jobs: mappings at a time.
-        on_error: what to do when the tool itself fails: ``stop`` or ``skip``.
+    timeout_s: float = setting(60.0, "seconds that one evaluation may take")
+    memory_gb: float = setting(4.0, "memory that one process of the tool may use, in GiB")
+    on_error: str = setting(
+        "stop", "when the tool itself fails: stop the run, or skip the mapping, unscored"
+    )
 
-    Raises:
-        SpecError: ``on_error`` is neither.
+
+T = TypeVar("T", bound=ToolSettings)
+
+
+class OneByOneEvaluator(Evaluator[T], Generic[T]):
+    """Evaluates with an external tool, ``n_jobs`` mappings at a time, one per question.
+
+    A back end finds its tool in its constructor, once this one has checked the settings, and
+    answers :meth:`totals`.
+
+    Attributes:
+        limits: what one process of the tool may take.
+        slots: ``n_jobs`` of them; who asks the tool holds one, so that the processes are counted
+            over all threads that call :meth:`evaluate`.
     """
 
-    def __init__(self, tool: str, n_jobs: int, on_error: str) -> None:
-        if on_error not in _ON_ERROR:
-            raise SpecError(unknown_name("evaluator.on_error", on_error, _ON_ERROR))
-        self.tool = tool
-        self.n_jobs = n_jobs
-        self._stops = on_error == "stop"
+    settings_type = ToolSettings
+    #: the tool's name, for messages
+    tool: ClassVar[str]
 
-    @abstractmethod
-    def totals(
-        self, architecture: Architecture, problem: Problem, mapping: Mapping
-    ) -> TimeloopTotals:
-        """Return what Timeloop says of one mapping; called by several threads at once.
+    def __init__(
+        self, timeloop_version: str = "4cf6d4c", n_jobs: int = 1, settings: T | None = None
+    ) -> None:
+        """See :class:`dse.evaluators.base.Evaluator`.
 
         Raises:
-            InvalidMapping: Timeloop rejects it; the message is its own line.
-            ToolError: Timeloop failed.
+            SpecError: a setting is out of range.
+            ToolError: the tool is missing, or does not work.
+        """
+        super().__init__(timeloop_version, n_jobs, settings)
+        s = self.settings
+        if s.on_error not in _ON_ERROR:
+            raise SpecError(unknown_name("evaluator.on_error", s.on_error, _ON_ERROR))
+        for name in ("timeout_s", "memory_gb"):
+            if not getattr(s, name) > 0:
+                raise SpecError(f"evaluator.{name} = {getattr(s, name)}, expected more than 0")
+        self.limits = Limits(s.timeout_s, int(s.memory_gb * 2**30), _FILE_BYTES)
+        self.slots = threading.BoundedSemaphore(self.n_jobs)
+
+    @abstractmethod
+    def totals(self, architecture: Architecture, problem: Problem, mapping: Mapping) -> ToolTotals:
+        """Return what the tool says of one mapping; called by several threads at once.
+
+        Raises:
+            InvalidMapping: the tool rejects it; the message is its own line.
+            ToolError: the tool failed.
         """
 
-    def evaluate(
+    def evaluate_batch(
         self,
-        hardware: Architecture | Sequence[Architecture] | HardwareBatch,
+        hardware: HardwareBatch,
         problem: Problem,
         mappings: MappingBatch,
-        hardware_index: npt.NDArray[np.int32] | None = None,
+        hardware_index: Index,
     ) -> Metrics:
-        """See :meth:`dse.evaluators.base.Evaluator.evaluate`."""
-        machines = HardwareBatch.of(hardware)
-        index = hardware_index_of(machines, mappings, hardware_index)
-        check_shapes(machines, problem, mappings)
+        """See :meth:`dse.evaluators.base.Evaluator.evaluate_batch`."""
 
-        def price(b: int) -> TimeloopTotals | None:
-            architecture = machines.architectures[index[b]]
-            return self._price(architecture, problem, mappings[b])
+        def evaluate(b: int) -> ToolTotals | None:
+            architecture = hardware.architectures[hardware_index[b]]
+            return self._totals_or_none(architecture, problem, mappings[b])
 
-        rows = self._parallel(price, len(mappings))
-        numbers = np.array([row or _NAN for row in rows], np.float64).reshape(-1, len(_NAN))
+        rows = self._parallel(evaluate, len(mappings))
+        numbers = np.array([row or _NAN for row in rows], np.float64)
         valid = np.array([row is not None for row in rows], np.bool_)
         return Metrics(valid, *np.ascontiguousarray(numbers.T))
 
-    def explain(
-        self, hardware: Architecture, problem: Problem, mappings: MappingBatch, index: int
+    def explain_one(
+        self, architecture: Architecture, problem: Problem, mapping: Mapping
     ) -> Violation | None:
-        """See :meth:`dse.evaluators.base.Evaluator.explain`."""
+        """See :meth:`dse.evaluators.base.Evaluator.explain_one`."""
         try:
-            self.totals(hardware, problem, mappings[index])
+            self.totals(architecture, problem, mapping)
         except InvalidMapping as rejection:
             return violation(str(rejection))
         except ToolError as error:
@@ -116,9 +146,13 @@ class OneByOneEvaluator(Evaluator):
             return Violation("", self.tool, nan, nan, "", f"not evaluated: {line}")
         return None
 
-    def _price(
+    @property
+    def _stops(self) -> bool:
+        return self.settings.on_error == "stop"
+
+    def _totals_or_none(
         self, architecture: Architecture, problem: Problem, mapping: Mapping
-    ) -> TimeloopTotals | None:
+    ) -> ToolTotals | None:
         try:
             return self.totals(architecture, problem, mapping)
         except InvalidMapping:
@@ -130,13 +164,13 @@ class OneByOneEvaluator(Evaluator):
             return None
 
     def _parallel(
-        self, price: Callable[[int], TimeloopTotals | None], count: int
-    ) -> list[TimeloopTotals | None]:
+        self, evaluate: Callable[[int], ToolTotals | None], count: int
+    ) -> list[ToolTotals | None]:
         from joblib import Parallel, delayed  # noqa: PLC0415 - only these back ends need it
 
         # threads: they only wait for processes, and results come back without copies
-        pool = Parallel(n_jobs=min(self.n_jobs, max(count, 1)), prefer="threads")
-        results: list[TimeloopTotals | None] = pool(delayed(price)(b) for b in range(count))
+        pool = Parallel(n_jobs=min(self.n_jobs, count), prefer="threads")
+        results: list[ToolTotals | None] = pool(delayed(evaluate)(b) for b in range(count))
         return results
 
 
@@ -150,13 +184,6 @@ def violation(line: str) -> Violation:
             return Violation(level, resource, float(numbers[1]), float(numbers[2]), unit, line)
     resource = "keep" if "bypassed in all" in reason else "unknown"
     return Violation(level, resource, float("nan"), float("nan"), "", line)
-
-
-def check_limits(timeout_s: float, memory_gb: float) -> None:
-    """Refuse limits that nothing could meet."""
-    for name, value in (("timeout_s", timeout_s), ("memory_gb", memory_gb)):
-        if not value > 0:
-            raise SpecError(f"evaluator.{name} = {value}, expected more than 0")
 
 
 def warn_of_version(tool: str, found: str | None, expected: str) -> None:

@@ -22,6 +22,11 @@ class Metrics:
     utilization: npt.NDArray[np.float64]
     area_um2: npt.NDArray[np.float64]
 
+    @classmethod
+    def rejected(cls, count: int) -> Metrics:
+        """Return the metrics of so many mappings none of which is valid."""
+        return cls(np.zeros(count, np.bool_), *(np.full(count, np.nan) for _ in range(4)))
+
     def __len__(self) -> int:
         return len(self.valid)
 

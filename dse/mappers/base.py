@@ -50,7 +50,11 @@ class Mapper(ABC, Generic[S]):
     settings_type: ClassVar[type[Any]] = NoSettings
 
     def __init__(
-        self, evaluator: Evaluator, constraints: Constraints, objective: Objective, settings: S
+        self,
+        evaluator: Evaluator[Any],
+        constraints: Constraints,
+        objective: Objective,
+        settings: S,
     ) -> None:
         self.evaluator = evaluator
         self.constraints = constraints

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator
 from dataclasses import dataclass
 
 from dse.domain.architecture import HardwareBatch
-from dse.domain.mapping import MappingBatch
 from dse.domain.problem import Problem
 from dse.errors import SpecError
-from dse.mappers.search import Search, at_least
-from dse.numeric import Floats
+from dse.mappers.search import Course, Search, at_least
 from dse.settings import setting
 
 _LOG = logging.getLogger(__name__)
@@ -49,7 +46,7 @@ class ExhaustiveMapper(Search[ExhaustiveSettings]):
         problem: Problem,
         samples: int,
         seed: int,  # noqa: ARG002 - nothing is random here
-    ) -> Generator[MappingBatch, Floats, None]:
+    ) -> Course:
         """See :meth:`dse.mappers.search.Search.course`.
 
         Raises:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +11,7 @@ from dse.domain.architecture import HardwareBatch
 from dse.domain.mapping import MappingBatch
 from dse.domain.problem import Problem
 from dse.errors import SpecError
-from dse.mappers.search import Search, at_least, share
+from dse.mappers.search import Course, Search, at_least, share
 from dse.numeric import Floats
 from dse.settings import setting
 
@@ -98,7 +97,7 @@ class GammaMapper(Search[GammaSettings]):
 
     def course(
         self, hardware: HardwareBatch, h: int, problem: Problem, samples: int, seed: int
-    ) -> Generator[MappingBatch, Floats, None]:
+    ) -> Course:
         """See :meth:`dse.mappers.search.Search.course`."""
         from dse.mappers.ground import Seeds, ground_of  # noqa: PLC0415 - compiled code
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from dataclasses import dataclass
 
 import numpy as np
 
 from dse.domain.architecture import HardwareBatch
-from dse.domain.mapping import MappingBatch
 from dse.domain.problem import Problem
-from dse.mappers.search import Search, at_least, share
+from dse.mappers.search import Course, Search, at_least, share
 from dse.mapspace.move_table import KINDS
-from dse.numeric import Floats
 from dse.settings import setting
 
 
@@ -38,7 +35,7 @@ class HillclimbMapper(Search[HillclimbSettings]):
 
     def course(
         self, hardware: HardwareBatch, h: int, problem: Problem, samples: int, seed: int
-    ) -> Generator[MappingBatch, Floats, None]:
+    ) -> Course:
         """See :meth:`dse.mappers.search.Search.course`."""
         from dse.mappers.ground import Seeds, ground_of  # noqa: PLC0415 - compiled code
 

@@ -11,8 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from dse.domain.architecture import HardwareBatch
+from dse.domain.constraints import Constraints
 from dse.domain.mapping import MappingBatch
 from dse.domain.problem import Problem
+from dse.evaluators.base import Evaluator
 from dse.goals.certificate import Certificate
 from dse.goals.metrics import Metrics
 from dse.goals.objective import Objective
@@ -52,6 +54,21 @@ class OptimalMapper(Mapper[OptimalMapperSettings]):
     """
 
     settings_type = OptimalMapperSettings
+
+    def __init__(
+        self,
+        evaluator: Evaluator[Any],
+        constraints: Constraints,
+        objective: Objective,
+        settings: OptimalMapperSettings,
+    ) -> None:
+        """See :class:`dse.mappers.base.Mapper`.
+
+        Raises:
+            SpecError: the evaluator computes another model than the one that the proof is for.
+        """
+        super().__init__(evaluator, constraints, objective, settings)
+        evaluator.require_timeloop("mapper=optimal")
 
     def map(
         self,
@@ -137,8 +154,6 @@ class OptimalMapper(Mapper[OptimalMapperSettings]):
         s = self.settings
         architecture = hardware.architectures[h]
         began = time.monotonic()
-        inner = getattr(self.evaluator, "evaluator", self.evaluator)
-        version = getattr(inner, "timeloop_version", "4cf6d4c")
 
         left = [samples]
 
@@ -164,18 +179,12 @@ class OptimalMapper(Mapper[OptimalMapperSettings]):
 
         space = self.space_of(problem, architecture)
         certificate = prove(
-            space, architecture, _kind(self.objective), version,
+            space, architecture, self.objective.mapping_metric or "front",
+            self.evaluator.timeloop_version,
             gap=s.gap, threads=s.threads, best=best.value, samples=samples,
             confirm=confirm, late=late, tell=tell,
         )  # fmt: skip
         return certificate, left[0]
-
-
-def _kind(objective: Objective) -> str:
-    """Which of the search's objectives the mappings are compared by; any but three: the front."""
-    if objective.expression is not None:
-        return "front"
-    return {"energy": "energy", "delay": "delay", "adp": "delay"}.get(objective.name, "edp")
 
 
 def _columns(metrics: Metrics) -> tuple[npt.NDArray[Any], ...]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,8 @@ from dse.mappers.base import Mapped, Mapper
 from dse.numeric import Floats
 
 S = TypeVar("S")
+#: A search on one hardware: yields mappings to evaluate, and is sent their values, ``(B,)``.
+Course = Generator[MappingBatch, Floats, None]
 
 
 @dataclass
@@ -40,10 +42,6 @@ class Best:
             self.row = tuple(getattr(metrics, f.name)[first] for f in fields(Metrics))
 
 
-#: A search on one hardware: yields mappings to evaluate, and is sent their values, ``(B,)``.
-Course = Iterator[MappingBatch]
-
-
 class Search(Mapper[S], Generic[S]):
     """A mapper that goes step by step, on all hardware at once.
 
@@ -51,9 +49,6 @@ class Search(Mapper[S], Generic[S]):
     together, and the mappings that they ask for are evaluated in one batch. A sample is a mapping
     that fits the hardware; those that do not fit are made again, uncounted, as random search does.
     """
-
-    #: whether a search that has ended may be asked for more
-    settings_type: ClassVar[type[Any]]
 
     def map(
         self,
@@ -93,7 +88,7 @@ class Search(Mapper[S], Generic[S]):
     @abstractmethod
     def course(
         self, hardware: HardwareBatch, h: int, problem: Problem, samples: int, seed: int
-    ) -> Any:  # noqa: ANN401 - a generator of batches that is sent values
+    ) -> Course:
         """Search on hardware ``h``: yield a MappingBatch, be sent its values, until done.
 
         The course must depend on ``h`` for its seed only, on what it is sent, and on its
@@ -118,12 +113,11 @@ class Search(Mapper[S], Generic[S]):
             at += len(part)
 
 
-def _send(course: Any, value: Floats) -> MappingBatch | None:  # noqa: ANN401
+def _send(course: Course, value: Floats) -> MappingBatch | None:
     try:
-        batch: MappingBatch = course.send(value)
+        return course.send(value)
     except StopIteration:
         return None
-    return batch
 
 
 def _window(metrics: Metrics, start: int, stop: int) -> Metrics:
@@ -140,8 +134,3 @@ def share(name: str, value: float) -> None:
     """Raise SpecError where a mapper's setting is no probability."""
     if not 0 <= value <= 1:
         raise SpecError(f"mapper.{name} = {value}, expected 0 to 1")
-
-
-def join(batches: Sequence[MappingBatch]) -> MappingBatch:
-    """Join batches of one space."""
-    return MappingBatch.concatenate(batches)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,9 +28,9 @@ from dse.timeloop.yaml.io import load_files
 from dse.tools import binaries
 from dse.tools.process import Limits, ending, own_folder, run
 
+_LOG = logging.getLogger(__name__)
+
 _ALGORITHMS = ("random_pruned", "linear_pruned", "hybrid", "random", "exhaustive")
-#: What timeloop-mapper minimises for each objective: the part that a mapping can change.
-_METRICS = {"energy": "energy", "delay": "delay", "adp": "delay"}
 _MAP = "timeloop-mapper.map.yaml"
 _NOTHING = "no valid mappings found"
 
@@ -52,7 +54,7 @@ class TimeloopMapper(Mapper[TimeloopMapperSettings]):
 
     def __init__(
         self,
-        evaluator: Evaluator,
+        evaluator: Evaluator[Any],
         constraints: Constraints,
         objective: Objective,
         settings: TimeloopMapperSettings,
@@ -74,6 +76,13 @@ class TimeloopMapper(Mapper[TimeloopMapperSettings]):
         for name in ("timeout_s", "memory_gb"):
             if not getattr(settings, name) > 0:
                 raise SpecError(f"mapper.{name} = {getattr(settings, name)}, expected more than 0")
+        self._metric = self.objective.mapping_metric or "edp"
+        if self.objective.mapping_metric is None:
+            _LOG.warning(
+                "mapper=timeloop: timeloop-mapper cannot minimise objective '%s'; it looks for "
+                "the least EDP",
+                self.objective.name,
+            )
         self._binary = binaries.find("timeloop-mapper", settings.binary)
         self._limits = Limits(settings.timeout_s, int(settings.memory_gb * 2**30), 2**28)
 
@@ -96,8 +105,7 @@ class TimeloopMapper(Mapper[TimeloopMapperSettings]):
     ) -> Metrics:
         """Evaluate what was found with the run's own evaluator."""
         found = [h for h, mapping in enumerate(mappings) if mapping is not None]
-        count = len(mappings)
-        result = Metrics(np.zeros(count, np.bool_), *(np.full(count, np.nan) for _ in range(4)))
+        result = Metrics.rejected(len(mappings))
         if found:
             batch = MappingBatch.of([m for m in mappings if m is not None])
             index = np.array(found, dtype=np.int32)
@@ -124,11 +132,10 @@ class TimeloopMapper(Mapper[TimeloopMapperSettings]):
                 ) from error
 
     def _input(self, architecture: Architecture, problem: Problem, count: int) -> str:
-        metric = _METRICS.get(self.objective.name, "edp")
         # keys and values with hyphens are understood by every version
         search = {
             "version": 0.4,
-            "optimization-metrics": [metric],
+            "optimization-metrics": [self._metric],
             "algorithm": self.settings.algorithm.replace("_", "-"),
             "search-size": count,
             "victory-condition": self.settings.victory_condition,

@@ -10,15 +10,13 @@ from typing import Any
 
 from dse.components.chain import energy_chain
 from dse.domain.problem import Workload
-from dse.errors import SpecError, unknown_name
+from dse.errors import SpecError
 from dse.evaluators.base import Evaluator
 from dse.goals.limits import Limit, limits
 from dse.goals.metric_names import TIMED
 from dse.goals.objective import Objective, objective
 from dse.mappers.base import Mapper
-from dse.model import TIMELOOP_VERSIONS
 from dse.runner.config import ResolvedConfig
-from dse.settings import NoSettings
 from dse.space.search_space import SearchSpace
 from dse.space.template import ArchTemplate
 from dse.study import folder as run_folder
@@ -41,18 +39,21 @@ class Setup:
 
     config: ResolvedConfig
     space: SearchSpace
-    evaluator: Evaluator
+    evaluator: Evaluator[Any]
     mapper: Mapper[Any]
     samples: int
 
     def optimizer(self) -> Optimizer[Any]:
         """Return the optimizer at its start; SpecError where a setting does not fit the space."""
-        made: Optimizer[Any] = self.config.plugins["optimizer"].factory(
+        chosen = self.config.plugins["optimizer"]
+        made: Optimizer[Any] = chosen.factory(
             self.space,
             self.config.settings["optimizer"],
             optimizer_rng(self.config.run.seed),
             self.samples,
         )
+        if made.proves:
+            self.evaluator.require_timeloop(f"optimizer={chosen.name}")
         return made
 
     def study(self, optimizer: Optimizer[Any], folder: Path) -> Study:
@@ -136,16 +137,11 @@ def _check_clock(goal: Objective, bounds: Sequence[Limit], space: SearchSpace) -
         )
 
 
-def _evaluator(config: ResolvedConfig) -> Evaluator:
-    version = config.run.timeloop_version
-    if version not in TIMELOOP_VERSIONS:
-        raise SpecError(unknown_name("timeloop_version", version, TIMELOOP_VERSIONS))
-    if config.run.n_jobs < 0:
-        raise SpecError(f"n_jobs = {config.run.n_jobs}, expected 0 (all cores) or more")
-    own = config.settings["evaluator"]
-    extra = {} if isinstance(own, NoSettings) else {"settings": own}
-    made: Evaluator = config.plugins["evaluator"].factory(
-        timeloop_version=version, n_jobs=_threads(config), **extra
+def _evaluator(config: ResolvedConfig) -> Evaluator[Any]:
+    made: Evaluator[Any] = config.plugins["evaluator"].factory(
+        timeloop_version=config.run.timeloop_version,
+        n_jobs=_threads(config),
+        settings=config.settings["evaluator"],
     )
     return made
 

@@ -13,7 +13,7 @@ from dse.domain.constraints import for_problem
 from dse.domain.problem import Workload
 from dse.errors import SpecError
 from dse.goals.limits import Limit, resource_bounds
-from dse.goals.objective import OBJECTIVES, Objective
+from dse.goals.objective import EDP, Objective
 from dse.space.template import ArchTemplate, Values, Variable
 
 _log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ class SearchSpace:
         self.template = template.within(resource_bounds(limits))
         self.workload = workload
         self.chain = chain
-        self.objective: Objective = goal or OBJECTIVES["edp"]
+        self.objective: Objective = goal or EDP
         self.timeloop_version = timeloop_version
         self.limits = tuple(limit for limit in limits if not limit.on_resource)
         self.fixed: Values = template.check(fixed or {})

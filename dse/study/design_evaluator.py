@@ -34,7 +34,7 @@ class DesignEvaluator:
     """
 
     def __init__(
-        self, space: SearchSpace, mapper: Mapper[Any], evaluator: Evaluator, n_jobs: int = 1
+        self, space: SearchSpace, mapper: Mapper[Any], evaluator: Evaluator[Any], n_jobs: int = 1
     ) -> None:
         """Set up; with ``n_jobs`` above 1, layers are mapped in so many threads at once."""
         self._space = space

@@ -41,6 +41,8 @@ class Optimizer(ABC, Generic[S]):
     settings_type: ClassVar[type[Any]] = NoSettings
     #: the budget where the user sets none
     default_samples: ClassVar[int] = 1000
+    #: whether it claims an optimum: it is of Timeloop's model, and other evaluators are refused
+    proves: ClassVar[bool] = False
 
     @property
     def objectives(self) -> tuple[Objective, ...]:

@@ -64,7 +64,7 @@ class Study:
         space: SearchSpace,
         optimizer: Optimizer[Any],
         mapper: Mapper[Any],
-        evaluator: Evaluator,
+        evaluator: Evaluator[Any],
         objective: Objective,
         *,
         samples: int,

@@ -16,7 +16,7 @@ from dse.domain.problem import SHAPES, Layer, Problem, Workload
 from dse.errors import SpecError
 from dse.evaluators.native import NativeEvaluator
 from dse.goals.limits import limits
-from dse.goals.objective import OBJECTIVES
+from dse.goals.objective import AREA, EDP, objectives
 from dse.mapspace.enumeration import enumerate_valid
 from dse.mapspace.space import Mapspace
 from dse.space import catalog
@@ -86,7 +86,7 @@ def space_of(case: str, objective: str = "edp", version: str = "4cf6d4c") -> Sea
     arch = template(name, variables, **extra)
     layers = tuple(Layer(f"l{i}", p, count=i + 1) for i, p in enumerate(problems))
     return SearchSpace(
-        arch, Workload("net", layers), energy_chain(chain), None, OBJECTIVES[objective],
+        arch, Workload("net", layers), energy_chain(chain), None, objectives()[objective],
         timeloop_version=version,
     )  # fmt: skip
 
@@ -202,6 +202,6 @@ def test_a_search_that_is_stopped_claims_no_more_than_its_bound() -> None:
 
 def test_other_objectives_and_limits_are_refused() -> None:
     with pytest.raises(SpecError, match="expected one of edp"):
-        CoSearchGoal.of(OBJECTIVES["area"], (), None)
+        CoSearchGoal.of(AREA, (), None)
     with pytest.raises(SpecError, match="expected one on area_um2"):
-        CoSearchGoal.of(OBJECTIVES["edp"], limits("cycles < 4"), None)
+        CoSearchGoal.of(EDP, limits("cycles < 4"), None)

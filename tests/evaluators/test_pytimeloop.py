@@ -175,7 +175,7 @@ def test_no_worker_outlives_its_evaluator(tmp_path, rich):
     workers = list(back_end._model._idle.queue)
     assert workers
     processes = [worker._process for worker in workers]
-    back_end._model.close()
+    back_end.close()
     assert all(process.poll() is not None for process in processes)
     # and goes on when it is asked again
     assert back_end.evaluate(*rich).valid.all()

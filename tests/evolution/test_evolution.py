@@ -21,7 +21,7 @@ from dse.evolution.hardware import HardwareVector
 from dse.evolution.population import PopulationSampler
 from dse.evolution.strategy import Strategies
 from dse.goals.design import DesignMetrics
-from dse.goals.objective import OBJECTIVES
+from dse.goals.objective import EDP
 from dse.mapspace import MapspaceCache
 from dse.plugins import plugin
 from dse.space import catalog
@@ -307,9 +307,7 @@ def test_samples_are_spent_on_mappings_that_fit():
     for legality in ("repair", "resample"):
         chosen = plugin("mapper", "cma")
         evaluator = NativeEvaluator()
-        mapper = chosen.factory(
-            evaluator, {}, OBJECTIVES["edp"], chosen.settings_type(legality=legality)
-        )
+        mapper = chosen.factory(evaluator, {}, EDP, chosen.settings_type(legality=legality))
         seen = np.zeros(3, np.int64)
         original = evaluator.evaluate
 
@@ -435,7 +433,7 @@ def test_cma_finds_its_way_where_the_whole_array_hardly_ever_fits():
         for name in ("cma", "gamma"):
             chosen = plugin("mapper", name)
             mapper = chosen.factory(
-                NativeEvaluator(), template.constraints, OBJECTIVES["edp"], chosen.settings_type()
+                NativeEvaluator(), template.constraints, EDP, chosen.settings_type()
             )
             found = mapper.map(hardware, layer.problem, np.array([1000]), 0)
             edp[name] = float(found.metrics.edp[0])

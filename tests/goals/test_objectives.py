@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,13 +14,52 @@ from dse.goals.design import Design, DesignMetrics
 from dse.goals.limits import limits
 from dse.goals.metric_names import METRIC_NAMES, Scale, of_design
 from dse.goals.metrics import Metrics
-from dse.goals.objective import objective
+from dse.goals.objective import Objective, objective
 from dse.goals.pareto import Front, FrontMember, crowding_distance, nondominated_ranks
+from dse.plugins import plugins
 from dse.space import catalog
 from dse.space.genes import Genes
 from dse.space.search_space import SearchSpace
+from dse.testing import ObjectiveConformance
 
 DESIGN = DesignMetrics(True, 100.0, 5000.0, 2e6, 0.5, operations=4000, clock_ns=2.0)
+
+
+def _kit(name):
+    return type(f"Test_{name}", (ObjectiveConformance,), {"objective": name})
+
+
+TestEdp, TestEnergy, TestDelay = map(_kit, ("edp", "energy", "delay"))
+TestArea, TestAdp, TestEadp = map(_kit, ("area", "adp", "eadp"))
+TestExpression = _kit("2*cycles + energy_pj - 3*gflops")
+
+
+def test_every_builtin_has_a_conformance_test():
+    kits = (k for k in globals().values() if isinstance(k, type))
+    tested = {k.objective for k in kits if hasattr(k, "objective")}
+    builtin = {n for n, p in plugins("objective").items() if p.distribution == "dse-accel"}
+    assert builtin <= tested
+
+
+@pytest.mark.parametrize(
+    ("field", "function", "test"),
+    [
+        ("of_design", lambda m: -m.edp, "mappings_are_ranked_as_designs_of_one_layer"),
+        ("of_design", lambda m: math.inf, "values_of_designs_are_numbers"),
+        ("of_mappings", lambda m: m.cycles + len(m), "mappings_are_ranked_alone_as_together"),
+    ],
+)
+def test_the_kit_catches(field, function, test, monkeypatch):
+    goal = replace(objective("edp"), **{field: function})
+    monkeypatch.setattr("dse.testing.objectives.objective", lambda _: goal)
+    with pytest.raises(AssertionError):
+        getattr(TestEdp(), f"test_{test}")()
+
+
+def test_no_value_is_never_the_best():
+    goal = Objective("x", "", "x", lambda m: math.nan, lambda m: np.full(len(m), np.nan))
+    assert goal(DESIGN) == math.inf
+    assert np.isinf(goal.rank(Metrics(np.ones(2, bool), *(np.ones(2) for _ in range(4))))).all()
 
 
 def test_all_metrics_of_a_design():

@@ -15,6 +15,7 @@ from dse.goals.objective import objective
 from dse.mappers.exhaustive import ExhaustiveMapper, ExhaustiveSettings
 from dse.mappers.gamma import GammaMapper, GammaSettings
 from dse.mappers.ground import Ground, Seeds
+from dse.mappers.timeloop import TimeloopMapper, TimeloopMapperSettings
 from dse.mapspace.enumeration import enumerate_valid, tilings
 from dse.mapspace.move_table import KINDS
 from dse.mapspace.space import Mapspace
@@ -201,3 +202,10 @@ def test_a_tournament_that_is_too_large_is_named(capsys):
     words = ["map", "arch=gemmini", "layer=dosa_bert/mm_2", "mapper=gamma", "samples=10"]
     assert main([*words, "mapper.tournament=9"]) == 2
     assert "mapper.tournament = 9, expected at most 8" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("goal", ["energy_pj + 0*cycles", "adp"])
+def test_timeloops_mapper_says_where_it_cannot_minimise_the_objective(goal, caplog):
+    settings = TimeloopMapperSettings(binary="/bin/true")
+    TimeloopMapper(NativeEvaluator(), {}, objective(goal), settings)
+    assert ("it looks for the least EDP" in caplog.text) == (goal != "adp")

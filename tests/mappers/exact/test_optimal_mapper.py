@@ -13,7 +13,7 @@ from dse.domain.constraints import LevelConstraint, SpatialConstraint
 from dse.domain.problem import SHAPES, Problem
 from dse.evaluators.native import NativeEvaluator
 from dse.goals.certificate import Certificate
-from dse.goals.objective import OBJECTIVES
+from dse.goals.objective import EDP, objectives
 from dse.mappers.exact.orders import Relevance, orders
 from dse.mappers.exact.proof import layer_front
 from dse.mappers.optimal import OptimalMapper, OptimalMapperSettings
@@ -100,9 +100,12 @@ def test_bounds_hold_and_proofs_are_right(case, goal, version):
     least = np.inf
     for batch in enumerate_valid(space, 16384):
         metrics = evaluator.evaluate(hardware, case.problem, batch)
-        least = min(least, float(OBJECTIVES[goal].rank(metrics).min()))
+        least = min(least, float(objectives()[goal].rank(metrics).min()))
     mapper = OptimalMapper(
-        evaluator, case.constraints, OBJECTIVES[goal], OptimalMapperSettings(threads=1, seeding=20)
+        evaluator,
+        case.constraints,
+        objectives()[goal],
+        OptimalMapperSettings(threads=1, seeding=20),
     )
     found = mapper.map(hardware, case.problem, np.array([2000], np.int64), 0)
     (certificate,) = found.certificates
@@ -197,7 +200,7 @@ def test_samples_that_a_stopped_search_leaves_go_to_the_heuristics():
     none = proved(case, "edp", samples=4, seeding=3, nodes=1)
     (certificate,) = few.certificates
     assert not certificate.complete
-    assert certificate.value == float(OBJECTIVES["edp"].rank(few.metrics)[0])
+    assert certificate.value == float(EDP.rank(few.metrics)[0])
     assert certificate.bound <= certificate.value < none.certificates[0].value
 
 
@@ -207,10 +210,7 @@ def test_threads_change_nothing():
     mapped = []
     for threads in (1, 3):
         mapper = OptimalMapper(
-            NativeEvaluator(),
-            case.constraints,
-            OBJECTIVES["edp"],
-            OptimalMapperSettings(threads=threads),
+            NativeEvaluator(), case.constraints, EDP, OptimalMapperSettings(threads=threads)
         )
         mapped.append(
             mapper.map(HardwareBatch.of(case.architecture), case.problem, np.array([500]), 0)
