@@ -135,7 +135,7 @@ def test_infinite_bandwidth_leaves_compute_and_latency(case):
         for x in architecture.levels
     ]
     stats = evaluated((replace(architecture, levels=tuple(fast)), problem, mapping))
-    latency = sum(x.network.fill_latency_cycles + x.network.drain_latency_cycles for x in fast)
+    latency = sum(x.latency_cycles for x in fast)
     assert stats.cycles == math.prod(mapping.temporal.astype(object).flat) + latency
 
 
