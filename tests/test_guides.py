@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 DOCS = Path(__file__).parents[1] / "docs"
 GUIDES = ("own-optimizer", "own-mapper", "own-evaluator", "own-objective")
 

@@ -99,6 +99,7 @@ def dse_command(site, *words):
     )
 
 
+@pytest.mark.slow
 def test_outside_plugins(site):
     listed = dse_command(site, "list", "optimizers")
     assert "\noutside   An optimizer from outside.\n" in listed.stdout
@@ -134,6 +135,7 @@ def test_an_objective_without_a_mean_is_told(site):
     assert "on one of several networks, expected more than 0" in run.stderr
 
 
+@pytest.mark.slow
 def test_an_outside_optimizer_runs_and_resumes(site):
     words = ("workload=dosa_bert", "samples=7", "optimizer.mappings=2", "folder=out")
     run = dse_command(site, "run", "--quiet", "optimizer=outside", *words)

@@ -10,6 +10,8 @@ from dse.settings import NoSettings
 from dse.study.optimizer import Optimizer
 from dse.testing import OptimizerConformance
 
+pytestmark = pytest.mark.slow
+
 
 class Counting(Optimizer[NoSettings]):
     """Asks for one mapping more each time."""

@@ -22,6 +22,8 @@ from dse.space import catalog
 from dse.space.search_space import SearchSpace
 from dse.space.template import ArchTemplate
 
+pytestmark = pytest.mark.slow
+
 NETWORK = {
     "name": "net", "shape": "cnn-layer",
     "layers": [{"name": "a", "R": 3, "P": 8, "C": 6, "K": 32}, {"name": "b", "C": 24, "K": 8}],

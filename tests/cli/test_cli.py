@@ -55,6 +55,7 @@ print(sorted(loaded - sys.stdlib_module_names - {{"dse"}}), file=sys.stderr)
     assert done.stderr == "[]\n"
 
 
+@pytest.mark.slow
 def test_run(capsys, tmp_path):
     assert main(["run", *QUICK, "seed=0"]) == 0
     out, err = capsys.readouterr()
@@ -70,6 +71,7 @@ def test_run(capsys, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["runs"]  # Hydra left nothing
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
 def test_live_progress_on_a_terminal():
     import pty
@@ -120,6 +122,7 @@ def test_the_command_line_and_python_agree(capsys, tmp_path):
     assert result.design.values["pe_dim"] == 8
 
 
+@pytest.mark.slow
 def test_a_sweep_runs_every_combination(capsys, tmp_path):
     assert main(["run", "-m", "-q", "--json", *QUICK, "seed=0,1", "variables.pe_dim=4,8"]) == 0
     results = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -223,6 +226,7 @@ def test_no_command_is_a_usage_error(capsys):
     assert "usage" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_folder_called_like_ours_changes_nothing(tmp_path):
     for name in ("optimizers", "layers", "arch_templates"):
         (tmp_path / name).mkdir()

@@ -283,6 +283,7 @@ class TestCommand:
         assert "CACTI" in out
         assert out.count("#") > 20
 
+    @pytest.mark.slow
     def test_json_and_plot(self, tmp_path, capsys):
         import json
 

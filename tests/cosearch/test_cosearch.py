@@ -23,6 +23,8 @@ from dse.space import catalog
 from dse.space.search_space import SearchSpace
 from dse.space.template import ArchTemplate
 
+pytestmark = pytest.mark.slow
+
 
 def template(name: str, variables: dict[str, Any], **changes: Any) -> ArchTemplate:
     """The template of that name with other ranges of its variables."""

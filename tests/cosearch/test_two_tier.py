@@ -18,6 +18,8 @@ from dse.model.arrays import TIMELOOP_VERSIONS
 from dse.space import catalog
 from dse.space.search_space import SearchSpace
 
+pytestmark = pytest.mark.slow
+
 
 def random_problem(rng: np.random.Generator) -> Problem:
     if rng.random() < 0.2:

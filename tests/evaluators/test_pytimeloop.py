@@ -62,6 +62,7 @@ def evaluator(tmp_path, behaviour="native", n_jobs=2, **settings):
     return PyTimeloopEvaluator("4cf6d4c", n_jobs, PyTimeloopSettings(python=python, **settings))
 
 
+@pytest.mark.slow
 def test_metrics_and_statistics_come_back_whole(tmp_path, rich, caplog):
     back_end = evaluator(tmp_path)
     said, own = back_end.evaluate(*rich), NativeEvaluator().evaluate(*rich)
@@ -77,6 +78,7 @@ def test_metrics_and_statistics_come_back_whole(tmp_path, rich, caplog):
     assert not caplog.records
 
 
+@pytest.mark.slow
 def test_a_rejected_mapping_is_data_with_timeloops_reason(tmp_path, too_large):
     back_end = evaluator(tmp_path)
     metrics = back_end.evaluate(*too_large)
@@ -100,6 +102,7 @@ FAILURES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("behaviour", FAILURES)
 def test_a_failing_worker_is_an_error_and_never_a_score(tmp_path, rich, behaviour, caplog):
     limit = {"timeout_s": 3.0} if behaviour == "hang" else {}
@@ -119,6 +122,7 @@ def test_a_failing_worker_is_an_error_and_never_a_score(tmp_path, rich, behaviou
         assert "it printed:\n  a clue" in message
 
 
+@pytest.mark.slow
 def test_failures_are_skipped_where_that_is_asked(tmp_path, rich, caplog):
     skipping = evaluator(tmp_path, "exit", n_jobs=1, on_error="skip")
     with caplog.at_level(logging.WARNING):
@@ -131,12 +135,14 @@ def test_failures_are_skipped_where_that_is_asked(tmp_path, rich, caplog):
     assert reason.message.startswith("not evaluated: pytimeloop ended with")
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_is_replaced(tmp_path, rich):
     metrics = evaluator(tmp_path, "once", n_jobs=1, on_error="skip").evaluate(*rich)
     assert metrics.valid.sum() == 4
     assert np.isnan(metrics.energy_pj[~metrics.valid]).all()
 
 
+@pytest.mark.slow
 def test_a_worker_is_replaced_before_it_grows_too_large(tmp_path, rich, monkeypatch):
     monkeypatch.setattr(pytimeloop, "MOST_ANSWERS", 2)
     back_end = evaluator(tmp_path, n_jobs=1)
@@ -169,6 +175,7 @@ def test_a_python_without_pytimeloop_is_told_at_once(tmp_path, monkeypatch, caps
             PyTimeloopEvaluator(settings=PyTimeloopSettings(**bad))
 
 
+@pytest.mark.slow
 def test_no_worker_outlives_its_evaluator(tmp_path, rich):
     back_end = evaluator(tmp_path, n_jobs=2)
     back_end.evaluate(*rich)
@@ -181,6 +188,7 @@ def test_no_worker_outlives_its_evaluator(tmp_path, rich):
     assert back_end.evaluate(*rich).valid.all()
 
 
+@pytest.mark.slow
 def test_doctor_and_validate_know_it(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("DSE_TIMELOOP_MODEL", raising=False)
@@ -195,6 +203,7 @@ def test_doctor_and_validate_know_it(tmp_path, monkeypatch, capsys):
     assert told["comparisons"][0]["back_ends"] == ["native 4cf6d4c", "pytimeloop (4cf6d4c)"]
 
 
+@pytest.mark.slow
 def test_a_run_whose_worker_aborts_loses_nothing(tmp_path):
     """A worker that dies midway stops the run; resumed, it ends as if nothing had happened."""
     from dse.runner.run import resume, start

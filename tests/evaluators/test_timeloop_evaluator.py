@@ -96,6 +96,7 @@ FAILURES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FAILURES)
 def test_a_failing_binary_is_an_error_and_never_a_score(tmp_path, rich, name, caplog):
     behaviour, said = FAILURES[name]

@@ -28,6 +28,8 @@ from dse.space import catalog
 from dse.space.search_space import SearchSpace
 from dse.space.template import ArchTemplate
 
+pytestmark = pytest.mark.slow
+
 CHIPS = ("edge_tpu", "nvdla_1024", "nvdla_256", "eyeriss", "shidiannao")
 
 

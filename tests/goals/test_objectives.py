@@ -125,6 +125,7 @@ def test_wrong_constraints(text):
         limits(text)
 
 
+@pytest.mark.slow
 def test_constraints_bind_a_run(tmp_path):
     given = {"arch": "gemmini", "workload": "dosa_bert", "samples": 60}
     free = dse.run(**given, folder=str(tmp_path / "a"))
@@ -135,6 +136,7 @@ def test_constraints_bind_a_run(tmp_path):
         dse.run(**given, folder=str(tmp_path / "c"), constraints="area_mm2 < 0.001")
 
 
+@pytest.mark.slow
 def test_resources_are_bounded_as_by_the_templates_budget(tmp_path):
     given = {"arch": "gemmini", "workload": "dosa_bert", "samples": 300}
     bound = "pes <= 1024, on_chip_bytes <= 200000, pes <= 2048"
@@ -204,6 +206,7 @@ def test_front_keeps_what_nothing_beats():
     assert not front.offer(FrontMember(Design({}), DESIGN, (math.inf, 0.0)))
 
 
+@pytest.mark.slow
 def test_nsga2_result_has_a_front(tmp_path):
     result = dse.run(
         arch="gemmini",

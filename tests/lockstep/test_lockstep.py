@@ -24,6 +24,8 @@ from dse.space import catalog
 from dse.space.genes import Genes
 from dse.space.search_space import SearchSpace
 
+pytestmark = pytest.mark.slow
+
 
 def hardware(name, **values):
     template = catalog.template(name)

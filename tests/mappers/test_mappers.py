@@ -23,6 +23,8 @@ from dse.plugins import plugins
 from dse.space import catalog
 from dse.testing import MapperConformance
 
+pytestmark = pytest.mark.slow
+
 TINY = Problem(SHAPES["gemm"], {"M": 4, "N": 6, "K": 4})
 
 

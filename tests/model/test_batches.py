@@ -36,6 +36,7 @@ def assert_metrics(metrics, expected):
         np.testing.assert_array_equal(got, want)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", VERSIONS)
 @examples(25)
 @given(batch=batches())
@@ -51,6 +52,7 @@ def test_a_batch_equals_single_evaluations(version, batch):
         assert_metrics(on_one, expected_metrics(first, problem, mappings, version))
 
 
+@pytest.mark.slow
 @examples(15)
 @given(batch=batches(most=6), data=st.data())
 def test_a_large_batch_is_its_parts_for_any_number_of_jobs(batch, data):

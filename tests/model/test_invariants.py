@@ -28,6 +28,7 @@ from dse.domain.problem import Problem
 from dse.model import evaluate_one
 
 
+@pytest.mark.slow
 @examples(80)
 @given(case=cases(), data=st.data())
 def test_the_place_of_loops_of_bound_one_changes_nothing(case, data):
@@ -48,6 +49,7 @@ def test_the_place_of_loops_of_bound_one_changes_nothing(case, data):
     assert before == after
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", VERSIONS)
 @examples(80)
 @given(case=cases(), data=st.data())
@@ -75,6 +77,7 @@ def test_swapping_neighbour_loops_changes_no_tensor_that_both_leave_alone(versio
             assert counts(before, name) == counts(after, name)
 
 
+@pytest.mark.slow
 @examples(120)
 @given(case=cases())
 def test_reads_cover_the_fills_below(case):
@@ -94,6 +97,7 @@ def test_reads_cover_the_fills_below(case):
                 assert above.reads >= below.fills
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", VERSIONS)
 @examples(80)
 @given(case=cases())
@@ -114,6 +118,7 @@ def test_every_operation_reaches_the_innermost_level_unless_shared(version, case
             assert accesses * entry.utilized_instances == problem.macs
 
 
+@pytest.mark.slow
 @examples(80)
 @given(case=cases())
 def test_cycles_and_utilization_have_their_bounds(case):
@@ -126,6 +131,7 @@ def test_cycles_and_utilization_have_their_bounds(case):
     assert all(0 < level.slowdown <= 1 for level in stats.levels.values())
 
 
+@pytest.mark.slow
 @examples(60)
 @given(case=cases())
 def test_infinite_bandwidth_leaves_compute_and_latency(case):
@@ -153,6 +159,7 @@ def _dearer(level: StorageLevel) -> StorageLevel:
     return replace(level, energy=energy, network=network)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", VERSIONS)
 @examples(60)
 @given(case=cases())
@@ -170,6 +177,7 @@ def test_twice_the_prices_are_twice_the_energy(version, case):
     assert double.cycles == stats.cycles
 
 
+@pytest.mark.slow
 @examples(80)
 @given(case=cases(), data=st.data())
 def test_capacity_grows_with_every_factor(case, data):
@@ -193,6 +201,7 @@ def test_capacity_grows_with_every_factor(case, data):
             assert large > small if index >= s and relevant else large == small
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", VERSIONS)
 @examples(80)
 @given(case=cases(), data=st.data())
@@ -232,6 +241,7 @@ def test_a_level_that_only_passes_data_on_changes_nothing(version, case, data):
         assert math.isclose(after.energy_pj, before.energy_pj, rel_tol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", VERSIONS)
 @examples(100)
 @given(case=cases())

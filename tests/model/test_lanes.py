@@ -64,6 +64,7 @@ def _roomy(architecture: Architecture) -> Architecture:
     return dataclasses.replace(architecture, levels=levels)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", sorted(a.TIMELOOP_VERSIONS))
 def test_fast_path_equals_exact_kernel_on_shuffled_reference_mappings(version):
     rng = np.random.default_rng(7)

@@ -13,6 +13,7 @@ from strategies import GEMMS, cases, problems
 from dse.model import evaluate_one
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", VERSIONS)
 @examples(250)
 @given(case=cases())
@@ -27,6 +28,7 @@ def test_the_model_equals_the_literal_simulator(version, case):
         assert differences(got, want) == []
 
 
+@pytest.mark.slow
 @examples(80)
 @given(case=cases(of=problems(GEMMS)))
 def test_versions_agree_where_no_window_slides(case):
@@ -40,6 +42,7 @@ def test_versions_agree_where_no_window_slides(case):
         assert counts(newer, tensor) == counts(older, tensor)
 
 
+@pytest.mark.slow
 @examples(100)
 @given(case=cases())
 def test_before_59fdc83_only_the_fills_of_outputs_were_not_elided(case):

@@ -15,6 +15,7 @@ def test_a_case_agrees_with_timeloop(case):
     assert disagreements(case) == []
 
 
+@pytest.mark.slow
 @pytest.mark.reference
 @pytest.mark.skipif(not FILES, reason="the full reference data is not beside the repository")
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)

@@ -27,6 +27,8 @@ from dse.space import catalog
 from dse.study.optimizer import Optimizer
 from dse.study.study import Study
 
+pytestmark = pytest.mark.slow
+
 ARCHS = ("gemmini", "eyeriss", "simba", "tpu_v1", "shidiannao", "naas_eyeriss")
 
 

@@ -10,6 +10,8 @@ import dse
 from dse.plugins import plugins
 from dse.testing import OptimizerConformance
 
+pytestmark = pytest.mark.slow
+
 GOLDEN = Path(__file__).parent / "golden.json"
 
 

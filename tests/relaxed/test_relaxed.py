@@ -17,6 +17,8 @@ from dse.relaxed.sizing import demand_of
 from dse.space import catalog
 from dse.space.search_space import SearchSpace
 
+pytestmark = pytest.mark.slow
+
 
 def without_rounding(architecture):
     """Return the hardware with accesses of one word, so that no block is half full."""

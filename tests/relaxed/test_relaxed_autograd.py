@@ -8,6 +8,8 @@ from dse.relaxed import Twin
 from dse.relaxed import prices as pr
 from dse.relaxed.prices import price_list
 
+pytestmark = pytest.mark.slow
+
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
 

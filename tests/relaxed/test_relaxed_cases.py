@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from strategies import cases
@@ -14,6 +15,8 @@ from dse.model import arrays as a
 from dse.model.evaluate import evaluate_exact
 from dse.relaxed import Twin
 from dse.relaxed.prices import price_list
+
+pytestmark = pytest.mark.slow
 
 
 def plain(case):

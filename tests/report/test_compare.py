@@ -19,6 +19,7 @@ def runs(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_runs_are_ranked_with_their_factor_to_the_best(runs, capsys):
     assert main(["compare", str(runs / "a"), str(runs / "b")]) == 0
     out, err = capsys.readouterr()

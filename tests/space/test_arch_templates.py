@@ -250,6 +250,7 @@ def test_what_keeps_a_layer_from_the_hardware_is_said(tmp_path):
         dse.run("eyeriss_256", "conv_cases", samples=1, variables=values, folder=tmp_path / "run")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["eyeriss_poster", "naas_nvdla_256", "simba", "shidiannao"])
 def test_the_best_design_reads_back_from_its_timeloop_files(name, tmp_path):
     import dse

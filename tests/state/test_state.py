@@ -15,6 +15,8 @@ from dse.state.codec import dumps, loads
 from dse.state.entries import CheckedEntries
 from dse.state.generator import generator_state, set_generator
 
+pytestmark = pytest.mark.slow
+
 
 def mapping(levels=3, dimensions=4, tensors=2):
     made = Mapping.trivial(levels, dimensions, tensors)

@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from counting import Counting
 
 from dse.components.chain import energy_chain
@@ -74,11 +75,13 @@ def _compile_one(folder, before_import=""):
     return done.stderr
 
 
+@pytest.mark.slow
 def test_the_first_compilation_is_announced_and_the_next_process_finds_it(tmp_path):
     assert "compiling the model" in _compile_one(tmp_path)
     assert _compile_one(tmp_path) == ""
 
 
+@pytest.mark.slow
 def test_an_edit_of_any_compiled_source_compiles_anew(tmp_path):
     _compile_one(tmp_path)
     edited = (

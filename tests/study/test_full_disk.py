@@ -9,6 +9,8 @@ from pathlib import Path
 import full_disk
 import pytest
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = Path(full_disk.__file__)
 
 

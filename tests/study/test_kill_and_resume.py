@@ -10,6 +10,8 @@ import pytest
 
 from dse.plugins import plugins
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = Path(kill_matrix.__file__)
 
 

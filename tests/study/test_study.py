@@ -66,6 +66,7 @@ def same_files(one, other):
     }
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_ends_like_undisturbed(tmp_path):
     settings = {"samples": 400, "optimizer.mappings_per_hardware": 1}
     subprocess.run(run_words(tmp_path / "whole", **settings), check=True, capture_output=True)
@@ -82,6 +83,7 @@ def test_killed_and_resumed_ends_like_undisturbed(tmp_path):
     same_files(broken, tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_interrupt_exits_130_and_resumes(tmp_path):
     settings = {"samples": 1500, "optimizer.mappings_per_hardware": 1}
     words = run_words(tmp_path / "run", **settings)

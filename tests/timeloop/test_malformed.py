@@ -83,6 +83,7 @@ def test_deep_block_nesting():
     assert "nested deeper" in complaint(text)
 
 
+@pytest.mark.slow
 def test_ten_megabytes_of_other_things():
     assert "more than" in complaint("problem: [" + "1," * (5 * 2**20) + "]")
     assert "missing" in complaint("problem_text: " + "x" * (10 * 2**20))
@@ -298,6 +299,7 @@ TOKENS = st.sampled_from(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_mutated_input_is_answered_or_refused(data):
@@ -316,6 +318,7 @@ def test_mutated_input_is_answered_or_refused(data):
 SCALARS = st.sampled_from(["0", "-3", "2.5", "1e30", "x", "~", "true", "[]", "{}", "[[]]", "7"])
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_other_values_are_answered_or_refused(data):

@@ -72,6 +72,7 @@ def placed(draw) -> tuple[Architecture, Problem, Mapping]:
     return architecture, problem, draw(mappings(architecture, problem))
 
 
+@pytest.mark.slow
 @SETTINGS
 @given(case=placed(), version=st.sampled_from((*VERSIONS, "dosa")))
 def test_what_was_written_reads_back_the_same(case, version):

@@ -57,6 +57,7 @@ def test_verdicts_are_compared_word_by_word():
     assert "exceeds buffer capacity 2' and 'valid'" in report_text(other, ("a", "b"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["png", "svg"])
 def test_validate_files(tmp_path, capsys, kind):
     (tmp_path / "in.yaml").write_text(RICH)
@@ -90,6 +91,7 @@ def test_what_validate_refuses(tmp_path, capsys, arguments, code, said):
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_validate_uses_every_timeloop_that_is_found(tmp_path, capsys, monkeypatch):
     import pytimeloop_stub
 

@@ -21,6 +21,8 @@ from dse.mapspace.enumeration import enumerate_valid
 from dse.mapspace.space import Mapspace
 from dse.runner.map_layer import map_layer
 
+pytestmark = pytest.mark.slow
+
 GOALS = ("edp", "energy", "delay")
 
 
