@@ -23,6 +23,7 @@ import numpy.typing as npt
 from throughput_cases import gemmini
 
 from dse.domain.architecture import HardwareArrays, HardwareBatch
+from dse.jit import OPTIONS
 from dse.mapspace import Mapspace, sample_valid
 from dse.model import arrays as a
 from dse.model import block, delivery, fit, lanes
@@ -45,7 +46,7 @@ class Work(NamedTuple):
     out: a.Totals
 
 
-_compile = numba.njit(_nrt=False, error_model="numpy")
+_compile = numba.njit(**{**OPTIONS, "cache": False})
 
 
 @_compile  # type: ignore[untyped-decorator]

@@ -3,6 +3,10 @@
 Compiled functions allocate nothing: all working memory comes in as arguments. So they are compiled
 without numba's reference counting, whose atomic increments at every array view would otherwise
 take more than half of the time.
+
+Whatever is known here of numba's inner workings stands in this module: the option that leaves the
+counting out, and where a function's cache keeps the stamp of its sources. Both are checked where
+they are used, and a numba newer than those known to work caches nothing.
 """
 
 from __future__ import annotations
@@ -15,60 +19,116 @@ from typing import Any, TypeVar
 
 import numba
 from numba.core import event
+from numba.extending import register_jitable
+
+from dse.errors import ToolError
 
 _LOG = logging.getLogger(__name__)
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+#: Newest numba whose inner workings are known to be those used here; as in ``setup.cfg``.
+NEWEST_NUMBA = (0, 68)
 
-_OPTIONS: dict[str, Any] = {
-    "cache": True,
-    "nogil": True,
-    "error_model": "numpy",
-    "_nrt": False,
+#: Folders of compiled code, and the others whose functions, constants or tuples theirs is compiled
+#: with. A function's cache goes stale with any file of them; a test reads the imports.
+ROOMS: dict[str, tuple[str, ...]] = {
+    "model": (),
+    "mapspace": ("model",),
+    "evolution": ("model",),
+    "relaxed": ("model",),
+    "mappers/exact": ("model",),
+    "cosearch": (),
+    "cosearch/two_tier": ("model",),
+    "certify": ("model",),
 }
+#: Files besides, of all rooms.
+GROUND = ("jit.py", "domain/architecture.py")
+
+
+def _knows_this_numba() -> bool:
+    if numba.version_info.short <= NEWEST_NUMBA:
+        return True
+    _LOG.warning(
+        "numba %s is newer than %d.%d, the newest known to work: compiled code is not kept on "
+        "disk, so every start compiles anew, for a minute or more",
+        *(numba.__version__, *NEWEST_NUMBA),
+    )
+    return False
+
+
+_PLAIN: dict[str, Any] = {"nogil": True, "error_model": "numpy", "_nrt": False}
+#: What functions are compiled with.
+OPTIONS: dict[str, Any] = {"cache": _knows_this_numba(), **_PLAIN}
 _NO_WRAPPERS: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
-#: Rooms whose compiled code all other rooms may call.
-_BASE = ("model", "mapspace")
-
-
 @cache
-def _sources(room: str) -> tuple[tuple[str, int, int], ...]:
-    """Return name, time and size of every file that a room's compiled code comes from."""
+def _sources(room: str | None) -> tuple[tuple[str, int, int], ...]:
+    """Return name, time and size of every file that a room's compiled code comes from.
+
+    None: of all rooms, for code from elsewhere, which may call any.
+    """
     package = Path(__file__).parent
-    rooms = {*_BASE, room}
+    rooms = ROOMS if room is None else (room, *ROOMS[room])
     files = [
-        package / "domain" / "architecture.py",
-        *(f for r in rooms for f in package.glob(f"{r}/**/*.py")),
+        *(package / name for name in GROUND),
+        *(f for r in rooms for f in (package / r).glob("*.py")),
     ]
-    stats = [(str(f.relative_to(package)), f.stat()) for f in sorted(files)]
+    stats = [(f.relative_to(package).as_posix(), f.stat()) for f in sorted(files)]
     return tuple((name, stat.st_mtime_ns, stat.st_size) for name, stat in stats)
 
 
+def _stamp(module: str, own: object) -> tuple[object, ...]:
+    """Return the stamp of all sources of a module's compiled code; ``own`` is that of its file."""
+    package, *path = module.split(".")
+    if package != "dse":
+        return (own, *_sources(None))
+    room = "/".join(path[:-1])
+    if room not in ROOMS:
+        raise KeyError(f"dse/{room} compiles code but is not among the rooms of dse.jit")
+    return _sources(room)
+
+
 def _cached(dispatcher: Any) -> Any:  # noqa: ANN401
-    """Let the function's cache go stale with any of the sources: its room's, and the model's.
+    """Let the function's cache go stale with any of the sources of its code.
 
     Numba looks at the function's own file only, but its code holds that of the functions it
     calls, so an edit elsewhere would leave the old code running.
+
+    Raises:
+        ToolError: this numba is built otherwise.
     """
-    module = dispatcher.py_func.__module__.split(".")
-    # tests compile functions of their own, which call the model's
-    room = module[1] if module[0] == "dse" and len(module) > 2 else "model"
-    dispatcher._cache._cache_file._source_stamp = _sources(room)
+    options: Any = getattr(getattr(dispatcher, "targetdescr", None), "options", None)
+    file: Any = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
+    if not hasattr(options, "_nrt") or (OPTIONS["cache"] and not hasattr(file, "_source_stamp")):
+        raise ToolError(
+            f"numba {numba.__version__} is not built as dse expects; "
+            f"install 'numba<{NEWEST_NUMBA[0]}.{NEWEST_NUMBA[1] + 1}'"
+        )
+    if OPTIONS["cache"]:
+        file._source_stamp = _stamp(dispatcher.py_func.__module__, file._source_stamp)
     return dispatcher
 
 
 def compiled(function: F) -> F:
     """Compile an entry point: callable from Python, cached on disk, GIL released."""
-    result: F = _cached(numba.njit(**_OPTIONS)(function))
+    result: F = _cached(numba.njit(**OPTIONS)(function))
     return result
 
 
 def inner(function: F) -> F:
     """Compile a function that only compiled code calls: it gets no wrappers for Python."""
-    result: F = _cached(numba.njit(**_OPTIONS, **_NO_WRAPPERS)(function))
+    result: F = _cached(numba.njit(**OPTIONS, **_NO_WRAPPERS)(function))
+    return result
+
+
+def inlined(function: F) -> F:
+    """Let compiled code inline a small function, which for Python stays what it is.
+
+    Dividing by 0 raises in Python; compiled, it is infinite.
+    """
+    result: F = register_jitable(**_PLAIN, forceinline=True)(function)
     return result
 
 

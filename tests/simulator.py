@@ -1,8 +1,9 @@
 """A slow, literal simulator of Timeloop's dense rules: the judge of the compiled kernel.
 
-Nothing here is clever, and it shares no code with the kernel but the classes that carry the
-question and the answer. Cost grows as 2^(temporal loops) and with the fan-out, so problems must
-be small. Section numbers are those of the model's description of the rules.
+Nothing here is clever, and it shares no code with the kernel (nor the rules in ``dse.model.rules``,
+so that an error in one of them cannot pass) but the classes that carry the question and the answer.
+Cost grows as 2^(temporal loops) and with the fan-out, so problems must be small. Section numbers
+are those of the model's description of the rules.
 """
 
 from __future__ import annotations

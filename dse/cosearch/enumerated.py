@@ -14,6 +14,7 @@ from dse.domain.problem import Problem
 from dse.mapspace.enumeration import LARGEST, enumerate_valid, tilings
 from dse.mapspace.space import MapspaceCache
 from dse.model import arrays as a
+from dse.model import rules
 from dse.model.evaluate import evaluate_exact
 from dse.numeric import Ints
 
@@ -95,11 +96,11 @@ class EnumeratedTable(LayerTable):
         base = np.full(len(batch), self._problem.macs * architecture.compute.energy_pj)
         for s, level in enumerate(levels):
             used = tensor[a.INSTANCES, s, 0]
-            clusters = np.minimum(used, level.instances // level.cluster_size)
+            clusters = np.minimum(used, rules.clusters(level.instances, level.cluster_size))
             for kind, row in _COUNTS:
                 words = np.ceil(tensor[row, s] / level.block_size).sum(axis=0)
                 blocks[:, s, kind] = words * clusters
-            if self._version == a.HEAD:
+            if rules.leaks(self._version):
                 blocks[:, s, LEAK] = (totals.cycles - latency) * np.maximum(used, 1.0)
             base += (
                 level.energy.address_generation_pj * clusters * tensor[a.ADDRESSES, s].sum(axis=0)

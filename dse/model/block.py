@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from dse.domain.architecture import HardwareArrays
 from dse.jit import compiled, inner
+from dse.model import rules
 from dse.model.arrays import MappingArrays
 
 Ints = npt.NDArray[np.int64]
@@ -164,13 +165,15 @@ def load_hardware(
         latency = np.int64(0)
         for s in range(levels):
             size = hw.size_words[s, h]
-            usable = math.floor(size / hw.multiple_buffering[s, h]) if size >= 0 else math.inf
-            c.size[s, i] = usable
-            c.minimum[s, i] = usable * hw.min_utilization[s, h] if size >= 0 else 0.0
+            c.size[s, i] = math.inf
+            c.minimum[s, i] = 0.0
+            if size >= 0:
+                c.size[s, i] = rules.usable_words(size, hw.multiple_buffering[s, h])
+                c.minimum[s, i] = rules.least_words(c.size[s, i], hw.min_utilization[s, h])
             c.mesh_x[s, i] = hw.mesh_x[s, h]
             c.mesh_y[s, i] = hw.mesh_y[s, h]
             c.instances[s, i] = hw.instances[s, h]
-            c.clusters[s, i] = hw.instances[s, h] // hw.cluster_size[s, h]
+            c.clusters[s, i] = rules.clusters(hw.instances[s, h], hw.cluster_size[s, h])
             c.block[s, i] = hw.block_size[s, h]
             c.read_bandwidth[s, i] = hw.read_bandwidth[s, h]
             c.write_bandwidth[s, i] = hw.write_bandwidth[s, h]

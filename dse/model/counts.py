@@ -10,15 +10,10 @@ import numpy.typing as npt
 from dse.domain.architecture import HardwareArrays
 from dse.jit import inner
 from dse.model import arrays as a
+from dse.model import rules
 from dse.model.workspace import Scratch
 
 Floats = npt.NDArray[np.float64]
-
-
-@inner
-def _round(value: float) -> float:
-    """Round half away from zero, as C does."""
-    return math.floor(value + 0.5) if value >= 0.0 else math.ceil(value - 0.5)
 
 
 @inner
@@ -38,7 +33,7 @@ def share_and_partition(w: Scratch, t: int) -> None:
         shared = 0.0
         for e in range(r.entries[s]):
             total += r.accesses[s, e]
-            shared += (r.accesses[s, e] * r.multicast[s, e]) / w.fan[s]
+            shared += rules.parent_share(r.accesses[s, e], r.multicast[s, e], w.fan[s])
         w.content[s] = total
         if s > 0:
             w.share[s - 1] = shared
@@ -55,7 +50,7 @@ def hand_outwards(w: Scratch, t: int, keep: npt.NDArray[np.bool_]) -> int:
         words = 0.0
         for e in range(r.entries[s + 1]):
             words += r.accesses[s + 1, e] * r.multicast[s + 1, e]
-        factor = w.content[s] * w.fan[s + 1] / words
+        factor = rules.handed_outwards(w.content[s], w.fan[s + 1], words)
         total = 0.0
         for e in range(r.entries[s + 1]):
             r.accesses[s + 1, e] *= factor
@@ -108,11 +103,6 @@ def network_energy(
 
 
 @inner
-def _blocks(count: float, block: int) -> float:
-    return math.ceil(count / block)
-
-
-@inner
 def level_energy(
     w: Scratch,
     hw: HardwareArrays,
@@ -135,27 +125,28 @@ def level_energy(
     content, peer, share, part = w.content[s], w.peer[s], w.share[s], w.partition[s]
     if kept:
         if read_write:
-            updates = _round(content)
-            reads = _round(content + peer - part)
+            updates = rules.rounded(content)
+            reads = rules.rounded(content + peer - part)
             if content + peer < part:  # Timeloop aborts: an assertion fails
                 w.verdict[a.V_LEVEL], w.verdict[a.V_EXPANSION] = s, a.NEGATIVE_READS
             reductions = reads
-            elided = 0 if s == backing or version == a.DOSA else part
-            fills = _round(share + peer - elided)
+            elided = part if rules.elides(s == backing, version) else 0
+            fills = rules.rounded(share + peer - elided)
         else:
-            reads = _round(content + peer)
-            fills = float(math.trunc(share + peer))
+            reads = rules.rounded(content + peer)
+            fills = float(rules.cut_off(share + peer))
     w.load[s, 0] += reads / iterations
     w.load[s, 1] += (fills + updates) / iterations
     block = hw.block_size[s, i]
-    clusters = min(used, hw.instances[s, i] // hw.cluster_size[s, i])
+    available = rules.clusters(hw.instances[s, i], hw.cluster_size[s, i])
+    clusters = rules.used_clusters(used, available)
     cluster_pj = (
-        _blocks(reads, block) * hw.read_pj[s, i]
-        + _blocks(fills, block) * hw.fill_pj[s, i]
-        + _blocks(updates, block) * hw.update_pj[s, i]
+        rules.access_pj(reads, block, hw.read_pj[s, i])
+        + rules.access_pj(fills, block, hw.fill_pj[s, i])
+        + rules.access_pj(updates, block, hw.update_pj[s, i])
     )
-    instance_pj = cluster_pj / (float(used) / float(clusters))
-    addresses = (updates if read_write else reads) + fills
+    instance_pj = rules.instance_pj(cluster_pj, float(used), float(clusters))
+    addresses = rules.addresses(read_write, reads, fills, updates)
     out[a.READS] = reads
     out[a.FILLS] = fills
     out[a.UPDATES] = updates
@@ -166,18 +157,17 @@ def level_energy(
     out[a.ENERGY] = instance_pj
     out[a.REDUCTIONS] = reductions
     out[a.ADDRESSES] = addresses
-    return instance_pj * used + addresses * hw.address_generation_pj[s, i] * clusters
+    address_pj = rules.address_pj(addresses, hw.address_generation_pj[s, i], clusters)
+    return instance_pj * used + address_pj
 
 
 @inner
 def slowdown(w: Scratch, hw: HardwareArrays, i: int, s: int) -> float:
     """Bandwidth throttling of one level (section 9)."""
-    reads, writes = w.load[s, 0], w.load[s, 1]
-    slow = 1.0
-    if hw.read_bandwidth[s, i] < reads:
-        slow = min(slow, hw.read_bandwidth[s, i] / reads)
-    if hw.write_bandwidth[s, i] < writes:
-        slow = min(slow, hw.write_bandwidth[s, i] / writes)
-    if hw.shared_bandwidth[s, i] < writes + reads:
-        slow = min(slow, hw.shared_bandwidth[s, i] / (writes + reads))
-    return slow
+    return rules.slowdown(
+        w.load[s, 0],
+        w.load[s, 1],
+        hw.read_bandwidth[s, i],
+        hw.write_bandwidth[s, i],
+        hw.shared_bandwidth[s, i],
+    )

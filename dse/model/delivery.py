@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from dse.domain.architecture import HardwareArrays
 from dse.jit import inner
-from dse.model import arrays as a
+from dse.model import rules
 from dse.model.arrays import MappingArrays
 from dse.model.block import Lanes, Plan
 from dse.model.fit import tile_words
@@ -152,8 +152,8 @@ def _window_words(x: Lanes, plan: Plan, m: MappingArrays, t: int, s: int, b: int
                 left /= n
                 if moving >= 0:
                     # the inner loops fall back: a move by -moved, neither zero nor a repeat
-                    words += (n - 1.0) * left * full
-                elif partial < 0.0 and plan.version != a.HEAD:
+                    words += rules.weight(n, left) * full
+                elif partial < 0.0 and not rules.zero_moves_are_free(plan.version):
                     partial = 0.0
                 continue
             if moving >= 0 and row != moving:
@@ -163,18 +163,13 @@ def _window_words(x: Lanes, plan: Plan, m: MappingArrays, t: int, s: int, b: int
             moving = row
             left /= n
             if partial < 0.0:
-                first = translation
-                side = edge[row, i]
-                partial = full - full / side * max(0.0, side - abs(translation))
-                delta = partial
-            elif translation == 0.0 and plan.version == a.HEAD:
-                delta = 0.0
-            elif translation == first:
-                delta = partial
+                first, side = translation, edge[row, i]
+                partial = delta = rules.refetch(full, full / side, side, translation)
             else:
-                delta = full
+                still, repeats = translation == 0.0, translation == first
+                delta = rules.later_delta(plan.version, still, repeats, partial, full)
             moved += step
-            words += (n - 1.0) * left * delta
+            words += rules.weight(n, left) * delta
     return words
 
 
@@ -239,7 +234,7 @@ def _odd_cell(
         return False
     for q in range(tile.edge.shape[0]):
         tile.edge[q] = np.int64(x.edge[t, s - 1, q, i])
-    if links_possible(tile, nest, s, max(hw.fanout_x[s, h], nest.width[s]), version):
+    if links_possible(tile, nest, s, rules.grid_side(hw.fanout_x[s, h], nest.width[s]), version):
         return False
     # Sorted by multicast factor, as Timeloop adds the shares up.
     h_ = odd.histogram
@@ -256,7 +251,7 @@ def _odd_cell(
     fan = x.width[s, i] * x.height[s, i]
     for r in range(count):
         groups += h_.groups[r]
-        share += (h_.groups[r] * words * h_.multicast[r]) / fan
+        share += rules.parent_share(h_.groups[r] * words, h_.multicast[r], fan)
     x.groups[s, i] = groups
     x.share[s - 1, i] = share
     return True
@@ -287,12 +282,13 @@ def _patch_windows(
         for d in range(dimensions):
             any_spatial |= x.spatial_used[s, d]
             suspect |= x.spatial_used[s, d] and plan.shared_row[t, d]
-        if not (suspect or (any_spatial and plan.version != a.HEAD)):
+        free = rules.zero_moves_are_free(plan.version)
+        if not (suspect or (any_spatial and not free)):
             continue
         for i in range(n):
             if not x.ok[i] or x.odd[i] or x.width[s, i] * x.height[s, i] == 1.0:
                 continue
-            if plan.version == a.HEAD:
+            if free:
                 hits = False
                 for d in range(dimensions):
                     hits |= plan.shared_row[t, d] and x.spatial[s, d, i] > 1.0
@@ -351,7 +347,7 @@ def tensor_traffic(
                 fan = width[i] * height[i]
                 accesses = groups[i] * share[i]
                 words = accesses * (fan / groups[i])
-                content[i] = accesses * (inner_content[i] * fan / words)
+                content[i] = accesses * rules.handed_outwards(inner_content[i], fan, words)
         else:
             source = x.share[s - 1] if plan.keep[s - 1, t] else x.content[s - 1]
             for i in range(x.ok.shape[0]):

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dse.jit import inner
+from dse.model import rules
 from dse.model.block import Lanes, Plan, Prices
 
 Flags = npt.NDArray[np.bool_]
@@ -31,7 +32,7 @@ def tile_words(x: Lanes, plan: Plan, t: int, s: int) -> None:
             if c != 0.0 and x.extent[s, d] > 0:
                 extent = x.pool[x.extent[s, d]]
                 for i in range(x.ok.shape[0]):
-                    side[i] += c * (extent[i] - 1.0)
+                    side[i] += rules.stretch(c, extent[i])
         for i in range(x.ok.shape[0]):
             out[i] *= side[i]
 
@@ -75,16 +76,10 @@ def check(x: Lanes, plan: Plan, c: Prices, keep: Flags) -> None:
         mesh_x, mesh_y, instances = c.mesh_x[s], c.mesh_y[s], c.instances[s]
         width, height = x.width[s], x.height[s]
         for i in range(x.ok.shape[0]):
-            ok[i] &= (
-                (need_x[i] <= mesh_x[i])
-                & (need_y[i] <= mesh_y[i])
-                & (need_x[i] * need_y[i] <= instances[i])
-            )
+            ok[i] &= rules.fits_mesh(need_x[i], need_y[i], instances[i], mesh_x[i], mesh_y[i])
             need_x[i] *= width[i]
             need_y[i] *= height[i]
     for i in range(x.ok.shape[0]):
-        ok[i] &= (
-            (need_x[i] <= c.mac_mesh_x[i])
-            & (need_y[i] <= c.mac_mesh_y[i])
-            & (need_x[i] * need_y[i] <= c.mac_instances[i])
+        ok[i] &= rules.fits_mesh(
+            need_x[i], need_y[i], c.mac_instances[i], c.mac_mesh_x[i], c.mac_mesh_y[i]
         )

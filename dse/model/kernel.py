@@ -6,14 +6,13 @@ the order in which Timeloop adds. Section numbers refer to ``docs/timeloop-rules
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import numpy.typing as npt
 
 from dse.domain.architecture import HardwareArrays
 from dse.jit import compiled, inner
 from dse.model import arrays as a
+from dse.model import rules
 from dse.model.arrays import Details, MappingArrays, ProblemArrays, Totals
 from dse.model.counts import (
     hand_outwards,
@@ -61,7 +60,7 @@ def _storage_energy(
                 for q in range(tile.edge.shape[0]):
                     side = np.int64(1)
                     for d in range(p.projection.shape[2]):
-                        side += abs(p.projection[t, q, d]) * (nest.extent[s - 1, d] - 1)
+                        side += rules.stretch(p.projection[t, q, d], nest.extent[s - 1, d])
                     tile.edge[q] = side
             if not cell_traffic(
                 r,
@@ -151,16 +150,16 @@ def _evaluate_one(
     latency = np.int64(0)
     for s in range(levels):
         slow = slowdown(w, hw, i, s)
-        level_cycles = math.ceil(iterations / slow)
+        level_cycles = rules.slowed(iterations, slow)
         cycles = max(cycles, level_cycles)
         latency += hw.latency_cycles[s, i]
         if want:
             details.level[a.CYCLES, s, b] = level_cycles
             details.level[a.SLOWDOWN, s, b] = slow
-    if version == a.HEAD:
+    if rules.leaks(version):
         used = np.int64(1)
         for s in range(levels - 1, -1, -1):
-            leak = hw.leak_pj[s, i] * cycles * used
+            leak = rules.leakage(hw.leak_pj[s, i], cycles, used)
             energy += leak
             if want:
                 details.level[a.LEAK, s, b] = leak
@@ -168,7 +167,7 @@ def _evaluate_one(
     cycles += latency
     totals.cycles[b] = cycles
     totals.energy_pj[b] = energy + macs * hw.mac_pj[i]
-    totals.utilization[b] = (macs / hw.mac_instances[i]) / cycles
+    totals.utilization[b] = rules.utilization(macs, hw.mac_instances[i], cycles)
     return True
 
 

@@ -7,14 +7,12 @@ back to it.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import numpy.typing as npt
 
 from dse.domain.architecture import HardwareArrays
 from dse.jit import compiled, inner
-from dse.model import arrays as a
+from dse.model import rules
 from dse.model.arrays import MappingArrays, Totals
 from dse.model.block import (
     FEW,
@@ -57,7 +55,7 @@ def _add_access(pj: Floats, words: Floats, price: Floats, block: Floats, blocked
     """Add the energy of ``words`` accesses, rounded up to whole blocks."""
     if blocked:
         for i in range(pj.shape[0]):
-            pj[i] += math.ceil(words[i] / block[i]) * price[i]
+            pj[i] += rules.access_pj(words[i], block[i], price[i])
     else:
         for i in range(pj.shape[0]):
             pj[i] += words[i] * price[i]
@@ -81,20 +79,20 @@ def _tensor_energy(x: Lanes, plan: Plan, c: Prices, t: int) -> None:
         block, blocked = c.block[s], c.blocked[s]
         if s == top:
             fills[:] = 0.0
-        elif plan.read_write[t] and plan.version != a.DOSA:
-            for i in range(x.ok.shape[0]):
-                fills[i] -= part[i]
         elif not plan.read_write[t]:
             for i in range(x.ok.shape[0]):
-                fills[i] = math.floor(fills[i])
+                fills[i] = rules.cut_off(fills[i])
+        elif rules.elides(False, plan.version):
+            for i in range(x.ok.shape[0]):
+                fills[i] -= part[i]
         reads = content
         if plan.read_write[t]:
             least = x.work[1]
             for i in range(x.ok.shape[0]):
                 least[i] = content[i] - part[i]
             for i in range(x.ok.shape[0]):
-                part[i] = math.floor(least[i] + 0.5)
-                content[i] = math.floor(content[i] + 0.5)
+                part[i] = rules.rounded_up_half(least[i])
+                content[i] = rules.rounded_up_half(content[i])
             for i in range(x.ok.shape[0]):
                 if least[i] < 0.0:
                     x.odd[i] = True
@@ -118,11 +116,13 @@ def _tensor_energy(x: Lanes, plan: Plan, c: Prices, t: int) -> None:
         clusters = c.clusters[s]
         if c.clustered[s]:
             for i in range(x.ok.shape[0]):
-                pj[i] /= used[i] / min(used[i], clusters[i])
+                working = rules.used_clusters(used[i], clusters[i])
+                pj[i] = rules.instance_pj(pj[i], used[i], working)
         if c.addressed[s]:
             address_pj = c.address_pj[s]
             for i in range(x.ok.shape[0]):
-                addresses = (content[i] + fills[i]) * address_pj[i] * min(used[i], clusters[i])
+                working = rules.used_clusters(used[i], clusters[i])
+                addresses = rules.address_pj(content[i] + fills[i], address_pj[i], working)
                 energy[i] += pj[i] * used[i] + addresses
         else:
             for i in range(x.ok.shape[0]):
@@ -145,22 +145,20 @@ def _finish(x: Lanes, plan: Plan, c: Prices, macs: float, b: int, n: int, totals
             c.shared_bandwidth[s],
         )
         for i in range(x.ok.shape[0]):
-            # a limit that is not reached has a ratio above 1; x / 0 is infinite
-            slow = min(read_bw[i] / reads[i], write_bw[i] / writes[i])
-            slow = min(slow, shared_bw[i] / (writes[i] + reads[i]), 1.0)
-            cycles[i] = max(cycles[i], math.ceil(iterations[i] / slow))
-    if plan.version == a.HEAD and c.leaking[0]:
+            slow = rules.slowdown(reads[i], writes[i], read_bw[i], write_bw[i], shared_bw[i])
+            cycles[i] = max(cycles[i], rules.slowed(iterations[i], slow))
+    if rules.leaks(plan.version) and c.leaking[0]:
         for s in range(levels - 1, -1, -1):
             leak_pj, used = c.leak_pj[s], x.used[s]
             for i in range(x.ok.shape[0]):
-                x.energy[i] += leak_pj[i] * cycles[i] * used[i]
+                x.energy[i] += rules.leakage(leak_pj[i], cycles[i], used[i])
     for i in range(n):
         totals.valid[b + i] = x.ok[i]
         if x.ok[i]:
             cycles[i] += c.latency[i]
             totals.cycles[b + i] = cycles[i]
             totals.energy_pj[b + i] = x.energy[i] + macs * c.mac_pj[i]
-            totals.utilization[b + i] = (macs / c.mac_instances[i]) / cycles[i]
+            totals.utilization[b + i] = rules.utilization(macs, c.mac_instances[i], cycles[i])
 
 
 @compiled

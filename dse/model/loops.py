@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dse.jit import inner
+from dse.model import rules
 from dse.model.arrays import MappingArrays
 
 Ints = npt.NDArray[np.int64]
@@ -130,6 +131,6 @@ def footprint(projection: Ints, extent: Ints) -> int:
         for d in range(projection.shape[1]):
             c = projection[q, d]
             if c != 0:
-                side += abs(c) * (extent[d] - 1)
+                side += rules.stretch(c, extent[d])
         size *= side
     return size

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dse.jit import inner
+from dse.model import rules
 from dse.model.loops import Nest
 
 Ints = npt.NDArray[np.int64]
@@ -79,12 +80,6 @@ def _add(h: Histogram, multicast: int, groups: int, hops: float) -> None:
 
 
 @inner
-def _overlap(n1: int, n2: int, a: int, b: int, k: int) -> int:
-    """Pairs that are still there after k steps along the collision direction of two loops."""
-    return max(np.int64(0), n1 - k * b) * max(np.int64(0), n2 - k * a)
-
-
-@inner
 def _pair(into: Histogram, other: Histogram, n1: int, n2: int, v1: int, v2: int) -> None:
     """Combine ``into`` with a row that two loops of bounds n1, n2 and steps v1, v2 hit."""
     g = gcd(v1, v2)
@@ -94,13 +89,9 @@ def _pair(into: Histogram, other: Histogram, n1: int, n2: int, v1: int, v2: int)
         other.multicast[r] = into.multicast[r]
         other.groups[r] = into.groups[r]
     into.size[0] = 0
-    m = np.int64(1)
-    while _overlap(n1, n2, a, b, m - 1) > 0:
-        count = (
-            _overlap(n1, n2, a, b, m - 1)
-            - 2 * _overlap(n1, n2, a, b, m)
-            + _overlap(n1, n2, a, b, m + 1)
-        )
+    m = 1
+    while rules.colliding_pairs(n1, n2, a, b, m - 1) > 0:
+        count = rules.groups_of(n1, n2, a, b, m)
         if count > 0:
             for r in range(entries):
                 _add(into, m * other.multicast[r], count * other.groups[r], 0.0)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dse.jit import inner
-from dse.model.arrays import HEAD
+from dse.model import rules
 from dse.model.links import mark_linked, may_link, set_reach
 from dse.model.loops import Nest, copy_row
 from dse.model.multicast import (
@@ -63,7 +63,7 @@ def _refetch(edge: Ints, step: Ints) -> int:
     kept = np.int64(1)
     for q in range(edge.shape[0]):
         full *= edge[q]
-        kept *= max(np.int64(0), edge[q] - abs(step[q]))
+        kept *= rules.overlap(edge[q], step[q])
     return full - kept
 
 
@@ -103,23 +103,21 @@ def delivered_words(tile: Tile, nest: Nest, s: int, full: int, version: int) -> 
     j0, j1 = nest.temporal_first[s], nest.temporal_first[nest.temporal_first.shape[0] - 1]
     tile.moved[:] = 0
     words = full
-    partial = np.int64(-1)
+    partial = -1
     for j in range(j0, j1):
         k = nest.temporal[j]
         _advance(tile, k)
+        still = _is_zero(tile.step)
         if partial < 0:
-            if version == HEAD and _is_zero(tile.step):
+            if still and rules.zero_moves_are_free(version):
                 continue
             copy_row(tile.first, tile.step)
             partial = _refetch(tile.edge, tile.step)
             delta = partial
-        elif version == HEAD and _is_zero(tile.step):
-            delta = np.int64(0)
-        elif _same(tile.step, tile.first):
-            delta = partial
         else:
-            delta = full
-        words += (nest.bound[k] - 1) * nest.suffix[j + 1] * delta
+            repeats = _same(tile.step, tile.first)
+            delta = rules.later_delta(version, still, repeats, partial, full)
+        words += rules.weight(nest.bound[k], nest.suffix[j + 1]) * delta
     return words
 
 
@@ -192,7 +190,7 @@ def _events(
         for j in range(j0, j1):
             k = nest.temporal[j]
             _advance(tile, k)
-            words = (nest.bound[k] - 1) * nest.suffix[j + 1] * full
+            words = rules.weight(nest.bound[k], nest.suffix[j + 1]) * full
             if not _link_event(
                 r, tile, nest, s, links, shape, no_multicast, want_hops, tile.step, words
             ):
@@ -216,8 +214,8 @@ def _events(
     for j in range(j0 + 1, j1):
         k = nest.temporal[j]
         _advance(tile, k)
-        weight = (nest.bound[k] - 1) * nest.suffix[j + 1]
-        still = version == HEAD and _is_zero(tile.step)
+        weight = rules.weight(nest.bound[k], nest.suffix[j + 1])
+        still = rules.zero_moves_are_free(version) and _is_zero(tile.step)
         equal = _same(tile.step, tile.first)
         inner_words = moves * weight * partial
         may = (whole and not still) or (not whole and equal)
@@ -225,7 +223,7 @@ def _events(
             r, tile, nest, s, links, shape, no_multicast, want_hops, tile.first, inner_words
         ):
             plain += inner_words
-        own_words = np.int64(0) if still else weight * (partial if equal else full)
+        own_words = weight * rules.later_delta(version, still, equal, partial, full)
         if not may or not _link_event(
             r, tile, nest, s, links, shape, no_multicast, want_hops, tile.step, own_words
         ):
@@ -259,7 +257,7 @@ def links_possible(tile: Tile, nest: Nest, s: int, grid_width: int, version: int
         if j == j0:
             continue
         equal = _same(tile.step, tile.first)
-        if whole and version == HEAD and _is_zero(tile.step):
+        if whole and rules.zero_moves_are_free(version) and _is_zero(tile.step):
             continue
         if not whole and not equal:
             continue
@@ -308,8 +306,8 @@ def cell_traffic(
         )
         record(r, s, 1, 1, float(words), 0.0)
         return True
-    grid_width = max(fanout_x, nest.width[s])
-    grid_height = max(fanout_y, nest.height[s])
+    grid_width = rules.grid_side(fanout_x, nest.width[s])
+    grid_height = rules.grid_side(fanout_y, nest.height[s])
     shape = (count, grid_width, grid_height)
     links.placed[0] = False
     if count > links.grid.key.shape[0] or grid_width > links.grid.key.shape[0]:

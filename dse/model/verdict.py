@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import numpy.typing as npt
 
 from dse.domain.architecture import HardwareArrays
 from dse.jit import inner
 from dse.model import arrays as a
+from dse.model import rules
 from dse.model.arrays import ProblemArrays
 from dse.model.loops import footprint
 from dse.model.workspace import Scratch
@@ -29,14 +28,14 @@ def set_sizes(w: Scratch, p: ProblemArrays) -> None:
 @inner
 def _expansion(used_x: int, used_y: int, instances: int, mesh_x: int, mesh_y: int, v: Ints) -> bool:
     """Check instances, then X, then Y (section 8); fill the verdict; True when it fits."""
+    if rules.fits_mesh(used_x, used_y, instances, mesh_x, mesh_y):
+        return True
     if used_x * used_y > instances:
         v[a.V_EXPANSION], v[a.V_DEMAND], v[a.V_BOUND] = a.OVER_INSTANCES, used_x * used_y, instances
     elif used_x > mesh_x:
         v[a.V_EXPANSION], v[a.V_DEMAND], v[a.V_BOUND] = a.OVER_X, used_x, mesh_x
-    elif used_y > mesh_y:
-        v[a.V_EXPANSION], v[a.V_DEMAND], v[a.V_BOUND] = a.OVER_Y, used_y, mesh_y
     else:
-        return True
+        v[a.V_EXPANSION], v[a.V_DEMAND], v[a.V_BOUND] = a.OVER_Y, used_y, mesh_y
     return False
 
 
@@ -70,12 +69,12 @@ def fits(w: Scratch, hw: HardwareArrays, i: int, keep: npt.NDArray[np.bool_]) ->
             for t in range(tensors):
                 if keep[s, t]:
                     used += w.size[t, s]
-            usable = np.int64(math.floor(hw.size_words[s, i] / hw.multiple_buffering[s, i]))
+            usable = rules.usable_words(hw.size_words[s, i], hw.multiple_buffering[s, i])
             v[a.V_USED], v[a.V_SIZE] = used, usable
             if used > usable:
                 v[a.V_CAPACITY] = a.TOO_LARGE
                 fits = False
-            elif float(used) < float(usable) * hw.min_utilization[s, i]:
+            elif float(used) < rules.least_words(float(usable), hw.min_utilization[s, i]):
                 v[a.V_CAPACITY] = a.TOO_SMALL
                 fits = False
         fits &= _expansion(x, y, hw.instances[s, i], hw.mesh_x[s, i], hw.mesh_y[s, i], v)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from dse.jit import compiled, inner
-from dse.model import arrays as a
+from dse.model import rules
 from dse.numeric import Floats, Ints
 from dse.relaxed import prices as pr
 from dse.relaxed.points import Points
@@ -81,7 +81,7 @@ def _count(w: Work, t: int, s: int, read_write: bool, version: int) -> None:
     if read_write:
         w.traffic[t, s, UPDATES] = content
         w.traffic[t, s, READS] = content - w.part[t, s]
-        elided = w.part[t, s] if below_top and version != a.DOSA else 0.0
+        elided = w.part[t, s] if rules.elides(not below_top, version) else 0.0
         w.traffic[t, s, FILLS] = share - elided
     else:
         w.traffic[t, s, READS] = content
@@ -90,7 +90,10 @@ def _count(w: Work, t: int, s: int, read_write: bool, version: int) -> None:
 
 @inner
 def _roofline(w: Work, price: Floats) -> tuple[float, int, int]:
-    """Return the cycles, and which level and bandwidth bind them."""
+    """Return the cycles, and which level and bandwidth bind them.
+
+    As rules.transfer_cycles, but for the gradient it must be known which ratio is largest.
+    """
     tensors, levels = w.size.shape
     cycles, level, kind = w.left[0], COMPUTE_BOUND, COMPUTE_BOUND
     for s in range(levels):
@@ -143,12 +146,12 @@ def _energy(
     w.energy_seed[:] = 0.0
     leak = 0.0
     for s in range(levels):
-        clusters = min(w.used[s], price[s, pr.CLUSTERS])
+        clusters = rules.used_clusters(w.used[s], price[s, pr.CLUSTERS])
         here = 0.0
         for t in range(tensors):
             r, f, u = w.traffic[t, s, READS], w.traffic[t, s, FILLS], w.traffic[t, s, UPDATES]
             written = st.read_write[p, t]
-            addresses = (u if written else r) + f
+            addresses = rules.addresses(written, r, f, u)
             here += r * price[s, pr.READ] + f * price[s, pr.FILL] + u * price[s, pr.UPDATE]
             here += addresses * price[s, pr.ADDRESS]
             by_price[s, pr.READ] += clusters * r
@@ -162,7 +165,7 @@ def _energy(
             seed[UPDATES] = clusters * (price[s, pr.UPDATE] + (address if written else 0.0))
         energy += clusters * here
         w.used_share[s] = clusters * here if w.used[s] <= price[s, pr.CLUSTERS] else 0.0
-        if version == a.HEAD:
+        if rules.leaks(version):
             leaked = cycles * w.used[s]
             by_price[s, pr.LEAK] = leaked
             energy += price[s, pr.LEAK] * leaked
@@ -198,7 +201,7 @@ def _backward_tensor(
             if s < top and fills != 0.0:
                 words_to_child(w, c, row, t, s + 1, version, fills)
             if read_write:
-                elided = reads + (fills if s < top and version != a.DOSA else 0.0)
+                elided = reads + (fills if rules.elides(s == top, version) else 0.0)
                 share = -w.part[t, s] * elided
                 w.size_share[levels - 1] += share
                 for u in range(s, levels - 1):

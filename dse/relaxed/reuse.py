@@ -7,7 +7,7 @@ the shares (see :mod:`dse.relaxed.work`) where its ``share`` is not 0, and retur
 from __future__ import annotations
 
 from dse.jit import inner
-from dse.model import arrays as a
+from dse.model import rules
 from dse.numeric import Floats, Ints
 from dse.relaxed.work import Work
 
@@ -47,7 +47,7 @@ def words_to_child(
         elif q < 0:
             if moving >= 0:
                 kind = _FULL
-            elif version != a.HEAD:
+            elif not rules.zero_moves_are_free(version):
                 seen = True  # a move by nothing: no halo is reused after it
         elif moving >= 0 and q != moving:
             far = True
@@ -61,21 +61,20 @@ def words_to_child(
                 slide = k
                 first = move
                 side = w.edge[t, s - 1, q]
+                # as rules.refetch, in the steps whose gradient is taken below
                 partial = full * min(1.0, move / side)
                 kind = _PARTIAL
-            elif abs(move) <= _SAME * step and version == a.HEAD:
-                kind = _NOTHING
-            elif abs(move - first) <= _SAME * step:
-                kind = _PARTIAL
             else:
-                kind = _FULL
+                still = abs(move) <= _SAME * step
+                repeats = abs(move - first) <= _SAME * step
+                kind = rules.later_delta(version, still, repeats, _PARTIAL, _FULL)
             moved += step
         if kind == _NOTHING:
             if seed != 0.0:
                 w.bound_share[k] += seed * before
             continue
         each = full if kind == _FULL else partial
-        times = (n - 1.0) * outside
+        times = rules.weight(n, outside)
         words += times * each
         if seed != 0.0:
             w.bound_share[k] += seed * (n * outside * each + before)
@@ -132,7 +131,7 @@ def _pair(w: Work, c1: float, c2: float, s: int, d1: int, d2: int, share: float)
         v2 *= w.extent[s - 1, d2]
     a1, b1 = max(1.0, v1 / v2), max(1.0, v2 / v1)
     left1, left2 = max(0.0, n1 - b1), max(0.0, n2 - a1)
-    groups = n1 * n2 - left1 * left2
+    groups = rules.distinct_offsets(n1, n2, a1, b1)
     if share != 0.0:
         each = share / groups
         w.spatial_share[s, d1] += each * n1 * (n2 - (left2 if left1 > 0.0 else 0.0))

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dse.jit import inner
+from dse.model import rules
 from dse.numeric import Floats, Ints
 from dse.relaxed.points import Points
 from dse.relaxed.structure import Structure
@@ -138,7 +139,7 @@ def _box(c: Floats, extent: Floats, edge: Floats) -> float:
     for q in range(c.shape[0]):
         side = 1.0
         for d in range(c.shape[1]):
-            side += c[q, d] * (extent[d] - 1.0)
+            side += rules.stretch(c[q, d], extent[d])
         edge[q] = side
         size *= side
     return size

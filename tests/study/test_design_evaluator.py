@@ -1,12 +1,8 @@
-"""What is the same is mapped and evaluated once; the first compilation is announced."""
+"""What is the same is mapped and evaluated once."""
 
-import os
-import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
-import pytest
 from counting import Counting
 
 from dse.components.chain import energy_chain
@@ -51,41 +47,3 @@ def test_a_design_that_comes_back_is_not_evaluated_again():
     second = price([again], np.random.SeedSequence(3))
     assert evaluator.asked == 2
     assert [m.cycles for _, m in (*first, *second)] == [metrics.cycles] * 3
-
-
-def _compile_one(folder, before_import=""):
-    """Compile one small function with the cache in a folder; return what stderr says."""
-    program = (
-        "import numpy as np\n"
-        "import dse.jit as jit\n"
-        f"{before_import}\n"
-        "from dse.model.loops import copy_row\n"
-        "copy_row.targetoptions.update(no_cpython_wrapper=False)\n"
-        "to = np.zeros(3); copy_row(to, np.ones(3)); print(to.sum())\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        env={**os.environ, "NUMBA_CACHE_DIR": str(folder)},
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=folder,
-    )
-    assert done.stdout == "3.0\n"
-    return done.stderr
-
-
-@pytest.mark.slow
-def test_the_first_compilation_is_announced_and_the_next_process_finds_it(tmp_path):
-    assert "compiling the model" in _compile_one(tmp_path)
-    assert _compile_one(tmp_path) == ""
-
-
-@pytest.mark.slow
-def test_an_edit_of_any_compiled_source_compiles_anew(tmp_path):
-    _compile_one(tmp_path)
-    edited = (
-        "old = jit._sources; jit._sources = lambda room: "
-        "tuple((n, t + (n == 'model/links.py'), s) for n, t, s in old(room))"
-    )
-    assert "compiling the model" in _compile_one(tmp_path, edited)

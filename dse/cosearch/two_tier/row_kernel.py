@@ -21,7 +21,7 @@ from dse.cosearch.two_tier.tile_kernel import (
     WORDS_W,
 )
 from dse.jit import compiled, inner
-from dse.model.arrays import DOSA, HEAD
+from dse.model import rules
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -68,7 +68,7 @@ def _largest(divisors: Ints, tile: int, most: int) -> int:
 
 @inner
 def _add(blocks: Floats, level: int, kind: int, words: float, block: float, used: float) -> None:
-    blocks[level, kind] += math.ceil(words / block) * used
+    blocks[level, kind] += rules.blocks(words, block) * used
 
 
 @inner
@@ -80,24 +80,29 @@ def _limit(
     Timeloop divides by ratios of loads, so that a whole number may come out one too large.
     """
     if exact:
-        most = max(reads / m.read_bandwidth[level], writes / m.write_bandwidth[level])
-        return math.ceil(max(most, (reads + writes) / m.shared_bandwidth[level]))
-    reads /= iterations
-    writes /= iterations
-    return _throttled(m, level, reads, writes, iterations)
+        return math.ceil(
+            rules.transfer_cycles(
+                reads,
+                writes,
+                m.read_bandwidth[level],
+                m.write_bandwidth[level],
+                m.shared_bandwidth[level],
+            )
+        )
+    return _throttled(m, level, reads / iterations, writes / iterations, iterations)
 
 
 @inner
 def _throttled(m: Machine, level: int, reads: float, writes: float, iterations: float) -> float:
     """Cycles of a level with these accesses per iteration (section 9)."""
-    slow = 1.0
-    if m.read_bandwidth[level] < reads:
-        slow = min(slow, m.read_bandwidth[level] / reads)
-    if m.write_bandwidth[level] < writes:
-        slow = min(slow, m.write_bandwidth[level] / writes)
-    if m.shared_bandwidth[level] < writes + reads:
-        slow = min(slow, m.shared_bandwidth[level] / (writes + reads))
-    return math.ceil(iterations / slow)
+    slow = rules.slowdown(
+        reads,
+        writes,
+        m.read_bandwidth[level],
+        m.write_bandwidth[level],
+        m.shared_bandwidth[level],
+    )
+    return rules.slowed(iterations, slow)
 
 
 class Counts(NamedTuple):
@@ -126,7 +131,7 @@ def _counts(x: LayerShape, c: Ints, rows: int, columns: int) -> Counts:
         reuse *= float(c[RUN])
     share = float(c[WORDS_O]) / wide
     part = float(x.outputs) / wide
-    fills = share if x.version == DOSA else share - part
+    fills = share - part if rules.elides(False, x.version) else share
     return Counts(
         pes, wide, macs / pes, macs / reuse, part, fills, macs / wide,
         float(c[WORDS_W]), float(c[WORDS_I]), float(c[WORDS_O]),
@@ -224,7 +229,7 @@ def cost_rows(
         else:
             most = _least_cycles(x, m, c, n)
         cycles[r] = most
-        if x.version == HEAD:
+        if rules.leaks(x.version):
             b[0, 3] = most * n.pes
             b[1, 3] = most * n.wide
             b[2, 3] = b[3, 3] = most

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Sequence
 from functools import cached_property
 
@@ -23,7 +22,7 @@ from dse.cosearch.two_tier.roles import (
 from dse.domain.mapping import Mapping
 from dse.mapspace.factorization import divisors
 from dse.mapspace.space import Mapspace
-from dse.model.arrays import HEAD
+from dse.model import rules
 from dse.numeric import Floats, Ints
 
 #: Classes for which memory is taken at first; more where they do not suffice.
@@ -161,11 +160,12 @@ class TwoTierTable(LayerTable):
         for level, place in _NEEDING.items():
             capacity = architecture.levels[level]
             if level not in sized and capacity.size_words is not None:
-                usable = math.floor(capacity.size_words / capacity.multiple_buffering)
+                usable = rules.usable_words(capacity.size_words, capacity.multiple_buffering)
                 fits &= need[:, place] <= usable
         registers = architecture.levels[REGISTERS]
         if REGISTERS not in sized and registers.size_words is not None:
-            fits &= math.floor(registers.size_words / registers.multiple_buffering) >= 1
+            usable = rules.usable_words(registers.size_words, registers.multiple_buffering)
+            fits &= usable >= 1
         for v, size in enumerate(self._sizes):
             wanted[:, v] = need[:, _NEEDING[size.level]] if size.level in _NEEDING else 1
         rows = LayerRows(numbers, cycles, base, accesses, wanted)
@@ -173,7 +173,7 @@ class TwoTierTable(LayerTable):
 
     def _every_pair(self, frame: Frame) -> bool:
         """Whether smaller spatial factors may be better: unused instances do not leak."""
-        return frame.leaks and self._shape.version == HEAD
+        return frame.leaks and rules.leaks(self._shape.version)
 
     def _with_pairs(self, index: Ints, machine: row_kernel.Machine) -> tuple[Ints, Ints, Ints]:
         """Return numbers, classes and factors ``(R, 2)`` of classes with all spatial factors."""

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dse.jit import compiled, inner
-from dse.model.arrays import HEAD
+from dse.model import rules
 from dse.numeric import Ints, int64
 
 #: Columns of a class of mappings. The stationary tensor W is reread every ``REUSE`` iterations, or
@@ -66,7 +66,7 @@ def _footprint(x: LayerArrays, s: TileScratch, t: int) -> int:
     for q in range(x.projection.shape[1]):
         side = int64(1)
         for d in range(x.bound.shape[0]):
-            side += x.projection[t, q, d] * (s.tile[d] - 1)
+            side += rules.stretch(x.projection[t, q, d], s.tile[d])
         if t == 1:
             s.edge[q] = side
         words *= side
@@ -103,8 +103,8 @@ def _window_words(
         if row < 0:
             left //= n
             if moving >= 0:
-                words += (n - 1) * left * full
-            elif partial < 0 and x.version != HEAD:
+                words += rules.weight(n, left) * full
+            elif partial < 0 and not rules.zero_moves_are_free(x.version):
                 partial = int64(0)
             continue
         if moving >= 0 and row != moving:
@@ -114,18 +114,13 @@ def _window_words(
         moving = row
         left //= n
         if partial < 0:
-            first = translation
-            side = s.edge[row]
-            partial = full - full // side * max(int64(0), side - abs(translation))
-            delta = partial
-        elif translation == 0 and x.version == HEAD:
-            delta = int64(0)
-        elif translation == first:
-            delta = partial
+            first, side = translation, s.edge[row]
+            partial = delta = rules.refetch(full, full // side, side, translation)
         else:
-            delta = full
+            still, repeats = translation == 0, translation == first
+            delta = rules.later_delta(x.version, still, repeats, partial, full)
         moved += step
-        words += (n - 1) * left * delta
+        words += rules.weight(n, left) * delta
     return words
 
 

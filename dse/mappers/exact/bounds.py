@@ -23,10 +23,13 @@ from dse.mappers.exact.labels import (
     WINDOW,
     Draft,
     Labels,
+    load_at,
+    parts_at,
     window_at,
 )
 from dse.mappers.exact.tables import Int, Stage, Tables
 from dse.mappers.exact.ways import best_way, term_energy
+from dse.model import rules
 
 Floats = npt.NDArray[np.float64]
 
@@ -69,13 +72,13 @@ def hopeless(goal: Goal, cycles: float, energy: float) -> bool:
 def _flow_bound(t: Tables, x: Draft, stage: Stage, f: int, tile: int) -> float:
     """Least energy of a flow that is not settled, with spatial loops outside the stage."""
     v = x.value
-    grid, tensor, low, high = x.bits[3], t.tensor[f], t.low[f], t.high[f]
+    grid, tensor, low, high = x.grid[0], t.tensor[f], t.low[f], t.high[f]
     words: float = v[FIRST + f]
     at = window_at(t, f)
     rest: float = t.rest[tensor, tile]
-    outer = t.outside[tile] if low < 0 or x.bits[0] >> f & 1 else rest
-    parts_so_far: float = v[FIRST + t.low.shape[0] + f]
-    linked = at >= 0 and (x.bits[2] != 0 or v[at + GRID_LEVEL] >= 0.0)
+    outer = t.outside[tile] if low < 0 or x.moved[0] >> f & 1 else rest
+    parts_so_far: float = v[parts_at(t, f)]
+    linked = at >= 0 and (x.loose[0] != 0 or v[at + GRID_LEVEL] >= 0.0)
     if linked:
         parts_so_far = _parts_without_windows(t, f, grid)
     parts = outer if high <= stage.level else rest
@@ -114,38 +117,35 @@ def _parts_without_windows(t: Tables, f: int, grid: int) -> float:
 
 @inner
 def _flow_term(t: Tables, x: Draft, f: int, k: int) -> None:
-    """Write the energy of an open flow as a function of what the loops outside multiply it by.
-
-    No spatial loops are outside.
-    """
+    """Write what an open flow costs as term k; no spatial loops are outside."""
     v, term = x.value, x.term
-    grid, tensor, low, high = x.bits[3], t.tensor[f], t.low[f], t.high[f]
+    grid, tensor, low, high = x.grid[0], t.tensor[f], t.low[f], t.high[f]
     at = window_at(t, f)
-    parts: float = v[FIRST + t.low.shape[0] + f]
-    linked = at >= 0 and (x.bits[2] != 0 or v[at + GRID_LEVEL] >= 0.0)
+    parts: float = v[parts_at(t, f)]
+    linked = at >= 0 and (x.loose[0] != 0 or v[at + GRID_LEVEL] >= 0.0)
     if linked:
         parts = _parts_without_windows(t, f, grid)
     per: float = t.share[high] / t.block[high]
     content = v[FIRST + f] * parts * t.used[grid, high + 1] * per
-    term[k, 1] = term[k, 2] = term[k, 3] = term[k, 4] = 0.0
+    term.tensor[k] = tensor
+    term.read[k] = term.read_spared[k] = term.filled[k] = term.fill_spared[k] = 0.0
     if t.read_write[tensor]:
-        term[k, 0] = content * t.update_pj[high]
-        term[k, 1] = content * t.read_pj[high]
-        again = t.part[grid, tensor, high] * t.used[grid, high + 1]
-        term[k, 2] = again * per * t.read_pj[high]
+        term.delivered[k] = content * t.update_pj[high]
+        term.read[k] = content * t.read_pj[high]
+        first = t.part[grid, tensor, high] * t.used[grid, high + 1]
+        term.read_spared[k] = first * per * t.read_pj[high]
     else:
-        term[k, 0] = content * t.read_pj[high]
-    term[k, 5] = tensor
+        term.delivered[k] = content * t.read_pj[high]
     if low < 0:
         return
     per = t.share[low] / t.block[low] * t.fill_pj[low]
     fills = v[FIRST + f] * t.used[grid, low + 1]
     if t.read_write[tensor]:
-        term[k, 4] = t.part[grid, tensor, low] * t.used[grid, low + 1] * per
+        term.fill_spared[k] = t.part[grid, tensor, low] * t.used[grid, low + 1] * per
     elif at >= 0:
         fills = fills / t.fan[grid, low + 1] if linked else fills
-        term[k, 4] = t.spread[low] * per
-    term[k, 3] = fills * per
+        term.fill_spared[k] = t.spread[low] * per
+    term.filled[k] = fills * per
 
 
 @inner
@@ -157,11 +157,11 @@ def _together(t: Tables, x: Draft, stage: Stage, tile: int) -> float:
     energy = 0.0
     at_rest = Int(0)
     for f in range(t.low.shape[0]):
-        if t.low[f] >= inside or x.bits[1] >> f & 1:
+        if t.low[f] >= inside or x.settled[0] >> f & 1:
             continue
         _flow_term(t, x, f, at_rest)
         at = window_at(t, f)
-        if t.low[f] < 0 or x.bits[0] >> f & 1:
+        if t.low[f] < 0 or x.moved[0] >> f & 1:
             energy += term_energy(x, at_rest, outside)
         elif at >= 0 and v[at + STATUS] != REST:
             # loops over other rows multiply what a window has got so far
@@ -176,41 +176,41 @@ def _together(t: Tables, x: Draft, stage: Stage, tile: int) -> float:
 def _transfer_cycles(t: Tables, x: Draft, stage: Stage, k: int, tile: int) -> float:
     """Least cycles in which a level of limited bandwidth moves its words."""
     v = x.value
-    flows, tensors = t.low.shape[0], t.total.shape[0]
     reads: float = stage.loads[t.limited[k], 0, tile]
     writes: float = stage.loads[t.limited[k], 1, tile]
-    at = FIRST + 2 * flows + 2 * tensors * t.limited[k]
-    for tensor in range(tensors):
-        reads += v[at + 2 * tensor]
-        writes += v[at + 2 * tensor + 1]
+    for tensor in range(t.total.shape[0]):
+        at = load_at(t, k, tensor)
+        reads += v[at]
+        writes += v[at + 1]
     inside = stage.level + (0 if stage.spatial else 1)
-    for f in range(flows if stage.last_spatial else 0):
+    for f in range(t.low.shape[0] if stage.last_spatial else 0):
         low, high, tensor = t.low[f], t.high[f], t.tensor[f]
-        if low >= inside or x.bits[1] >> f & 1 or k not in (low, high):
+        if low >= inside or x.settled[0] >> f & 1 or k not in (low, high):
             continue
         at = window_at(t, f)
-        if low < 0 or x.bits[0] >> f & 1:
+        if low < 0 or x.moved[0] >> f & 1:
             words = v[FIRST + f] * t.outside[tile]
         elif at >= 0 and v[at + STATUS] != REST:
             words = v[FIRST + f] * t.outside[tile] * x.slide[tensor, Int(v[at + RUN]), 1]
         else:
             words = v[FIRST + f] * t.moves[tensor, tile]
         if high == k:
-            parts = v[FIRST + flows + f]
-            if at >= 0 and (x.bits[2] != 0 or v[at + GRID_LEVEL] >= 0.0):
-                parts = _parts_without_windows(t, f, x.bits[3])
+            parts = v[parts_at(t, f)]
+            if at >= 0 and (x.loose[0] != 0 or v[at + GRID_LEVEL] >= 0.0):
+                parts = _parts_without_windows(t, f, x.grid[0])
             if t.read_write[tensor]:
                 writes += words * parts
-                reads += max(0.0, words * parts - t.part[x.bits[3], tensor, high])
+                reads += max(0.0, words * parts - t.part[x.grid[0], tensor, high])
             else:
                 reads += words * parts
         elif t.read_write[tensor]:
-            writes += max(0.0, words - t.part[x.bits[3], tensor, low])
+            writes += max(0.0, words - t.part[x.grid[0], tensor, low])
         else:
             # shares of a window on a grid are rounded down
-            writes += max(0.0, words / t.fan[x.bits[3], low + 1] - 1.0) if at >= 0 else words
-    both = (reads + writes) / t.bandwidth[2, k]
-    return float(max(both, reads / t.bandwidth[0, k], writes / t.bandwidth[1, k]))
+            writes += max(0.0, words / t.fan[x.grid[0], low + 1] - 1.0) if at >= 0 else words
+    return rules.transfer_cycles(
+        reads, writes, t.bandwidth[0, k], t.bandwidth[1, k], t.bandwidth[2, k]
+    )
 
 
 @inner
@@ -219,7 +219,7 @@ def set_bound(t: Tables, goal: Goal, x: Draft, stage: Stage, tile: int) -> None:
 
     The ways of the tile are in the draft where no spatial loops are outside.
     """
-    grid = x.bits[3]
+    grid = x.grid[0]
     energy = x.value[ENERGY] + t.macs * t.mac_pj + stage.later[tile]
     inside = stage.level + (0 if stage.spatial else 1)
     if stage.last_spatial:
@@ -227,7 +227,7 @@ def set_bound(t: Tables, goal: Goal, x: Draft, stage: Stage, tile: int) -> None:
             energy += _together(t, x, stage, tile)
     else:
         for f in range(t.low.shape[0]):
-            if t.low[f] < inside and not x.bits[1] >> f & 1:
+            if t.low[f] < inside and not x.settled[0] >> f & 1:
                 energy += _flow_bound(t, x, stage, f, tile)
     cycles = max(x.value[CYCLES], t.macs / (t.used[grid, 0] * stage.widest))
     for k in range(t.limited.shape[0]):
@@ -254,7 +254,6 @@ def beats(
 
     Both have the same tile, moved and settled flows, and ``v`` is not loose.
     """
-    flows = t.low.shape[0]
     if not stage.last_spatial and grid != other:
         return False
     if goal.kind != ENERGY_ONLY and v[CYCLES] > w[CYCLES]:
@@ -269,12 +268,13 @@ def beats(
         for at in (v[CYCLES], w[CYCLES], goal.most_cycles):
             if not _at_most(v[ENERGY], one, w[ENERGY], two, v[CYCLES], w[CYCLES], at):
                 return False
-    for f in range(flows):
+    for f in range(t.low.shape[0]):
         if t.low[f] > stage.level or settled >> f & 1:
             continue
         if t.low[f] == stage.level and stage.spatial:
             continue
-        if v[FIRST + f] > w[FIRST + f] or v[FIRST + flows + f] > w[FIRST + flows + f]:
+        parts = parts_at(t, f)
+        if v[FIRST + f] > w[FIRST + f] or v[parts] > w[parts]:
             return False
         if grid != other and not _grid_as_good(t, f, grid, other):
             return False
@@ -283,15 +283,14 @@ def beats(
             return False
     if goal.kind == ENERGY_ONLY and not t.leaks:
         return True
-    tensors = t.total.shape[0]
     for k in range(t.limited.shape[0]):
         if t.limited[k] < 0 or settled & t.touching[k] == t.touching[k]:
             continue
-        at = FIRST + 2 * flows + 2 * tensors * t.limited[k]
         reads = writes = 0.0
-        for i in range(tensors):
-            reads += w[at + 2 * i] - v[at + 2 * i]
-            writes += w[at + 2 * i + 1] - v[at + 2 * i + 1]
+        for tensor in range(t.total.shape[0]):
+            at = load_at(t, k, tensor)
+            reads += w[at] - v[at]
+            writes += w[at + 1] - v[at + 1]
         if reads < 0.0 or writes < 0.0:
             return False
     return True
@@ -341,7 +340,7 @@ def keep_label(
 
     Those that it beats are marked as dead. Returns the new count.
     """
-    moved, settled, loose, grid = x.bits[0], x.bits[1], x.bits[2], x.bits[3]
+    moved, settled, loose, grid = x.moved[0], x.settled[0], x.loose[0], x.grid[0]
     for i in range(first, count):
         if (
             out.alive[i]

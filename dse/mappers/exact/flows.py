@@ -24,10 +24,12 @@ from dse.mappers.exact.labels import (
     STEP_B,
     WINDOW,
     Draft,
+    parts_at,
     window_at,
 )
 from dse.mappers.exact.tables import Int, Tables
 from dse.mappers.exact.windows import loosen, move_window
+from dse.model import rules
 
 
 @inner
@@ -38,10 +40,10 @@ def run_loops(t: Tables, x: Draft, order: npt.NDArray[np.int8], s: int, whole: f
     """
     v = x.value
     for f in range(t.low.shape[0]):
-        if t.low[f] >= s or x.bits[1] >> f & 1:
+        if t.low[f] >= s or x.settled[0] >> f & 1:
             continue
         at = window_at(t, f)
-        if t.low[f] < 0 or (x.bits[0] >> f & 1 and (at < 0 or v[at + GRID_LEVEL] < 0.0)):
+        if t.low[f] < 0 or (x.moved[0] >> f & 1 and (at < 0 or v[at + GRID_LEVEL] < 0.0)):
             v[FIRST + f] *= whole
             continue
         words = v[FIRST + f]
@@ -63,7 +65,7 @@ def run_loops(t: Tables, x: Draft, order: npt.NDArray[np.int8], s: int, whole: f
         if at >= 0:
             moves = v[at + STATUS] == MOVES or v[at + STATUS] == MIXED
         if moves:
-            x.bits[0] |= 1 << f
+            x.moved[0] |= 1 << f
 
 
 @inner
@@ -71,8 +73,8 @@ def start_flow(t: Tables, x: Draft, f: int, tile: int) -> None:
     """Begin a flow: one receiver holds its tile once."""
     v = x.value
     v[FIRST + f] = t.words[t.tensor[f], tile]
-    v[FIRST + t.low.shape[0] + f] = 1.0
-    x.bits[0] &= ~(1 << f)
+    v[parts_at(t, f)] = 1.0
+    x.moved[0] &= ~(1 << f)
     at = window_at(t, f)
     if at >= 0:
         for i in range(WINDOW):
@@ -86,11 +88,10 @@ def start_flow(t: Tables, x: Draft, f: int, tile: int) -> None:
 @inner
 def spread_out(t: Tables, x: Draft, s: int, tile: int) -> None:
     """Extend all flows by the spatial loops of level s over a tile; the grid is in the draft."""
-    grid = x.bits[3]
+    grid = x.grid[0]
     v = x.value
-    flows = t.low.shape[0]
-    for f in range(flows):
-        if t.low[f] >= s or t.high[f] < s or x.bits[1] >> f & 1:
+    for f in range(t.low.shape[0]):
+        if t.low[f] >= s or t.high[f] < s or x.settled[0] >> f & 1:
             continue
         tensor = t.tensor[f]
         parts = 1.0
@@ -110,15 +111,15 @@ def spread_out(t: Tables, x: Draft, s: int, tile: int) -> None:
                     n2, v2 = n, t.coefficient[tensor, q, d] * x.extent[d]
                 else:
                     watched = True
-                    x.bits[2] = 1
+                    x.loose[0] = 1
                     n1, n2 = max(n1, n2), 1.0
             if n2 > 1.0:
                 g = gcd(Int(v1), Int(v2))
                 step_a, step_b = v1 // g, v2 // g
-                parts *= n1 * n2 - max(0.0, n1 - step_b) * max(0.0, n2 - step_a)
+                parts *= rules.distinct_offsets(n1, n2, step_a, step_b)
                 if at >= 0 and s == t.low[f] + 1:
                     if v[at + BOUND_A] > 0.0:
-                        x.bits[2] = 1  # two windows collide: bounded below
+                        x.loose[0] = 1  # two windows collide: bounded below
                         v[at + BOUND_A] = -1.0
                     else:
                         v[at + STEP_A], v[at + STEP_B] = step_a, step_b
@@ -126,7 +127,7 @@ def spread_out(t: Tables, x: Draft, s: int, tile: int) -> None:
             else:
                 parts *= n1
         # links between MACs may leave nothing to read
-        v[FIRST + flows + f] *= parts if s > 0 else 0.0
+        v[parts_at(t, f)] *= parts if s > 0 else 0.0
         if watched and s > 0:
             if s != t.low[f] + 1:
                 loosen(t, x, f)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from dse.jit import inner
+from dse.jit import inlined, inner
 from dse.mappers.exact.tables import Int, Tables
 from dse.model.loops import Nest, new_nest
 
@@ -48,11 +48,28 @@ class Labels(NamedTuple):
     value: Floats  # (N, V)
 
 
+class Terms(NamedTuple):
+    """What open flows cost, by how many times the loops outside multiply their words; scratch.
+
+    A flow costs ``delivered`` each time, ``read`` and ``filled`` each time beyond what is spared.
+    """
+
+    tensor: Ints  # (F,)
+    delivered: Floats  # (F,) pJ a time, of reads, or of updates of an output
+    read: Floats  # (F,) pJ a time, of reads of an output
+    read_spared: Floats  # (F,) pJ, of those that find nothing yet
+    filled: Floats  # (F,) pJ a time
+    fill_spared: Floats  # (F,) pJ
+
+
 class Draft(NamedTuple):
     """The label at hand, and scratch."""
 
     value: Floats  # (V,)
-    bits: Ints  # (4,) moved, settled, loose, grid
+    moved: Ints  # (1,) bit set of flows
+    settled: Ints  # (1,) bit set of flows
+    loose: Ints  # (1,) not 0: the values are bounds
+    grid: Ints  # (1,)
     extent: Floats  # (D,) of the tile it comes from
     factor: Floats  # (D,) of the loops that are added
     digit: Ints  # (D,)
@@ -71,13 +88,12 @@ class Draft(NamedTuple):
     slide: Floats  # (T, W, 2) least factors of the runs of windows outside, over all their loops
     ways: Ints  # (1,) how many ways the loops outside the tile have
     times: Floats  # (ways, T) how they multiply the words of every tensor at rest
-    term: Floats  # (F, 6) energy of open flows as a function of that, and their tensors
+    term: Terms  # of the open flows
 
 
 def row_length(t: Tables) -> int:
     """Length of a value row."""
-    loads = int(t.limited.max(initial=-1) + 1) * len(t.total) * 2
-    return FIRST + 2 * len(t.low) + loads + WINDOW * int(t.window_flow.max(initial=-1) + 1)
+    return int(windows_at(t) + WINDOW * (t.window_flow.max(initial=-1) + 1))
 
 
 def new_labels(count: int, t: Tables) -> Labels:
@@ -98,7 +114,7 @@ def new_draft(t: Tables) -> Draft:
     nest = new_nest(levels, max(1, dimensions))
     parts: list[Any] = [
         np.zeros(row_length(t)),
-        np.zeros(4, np.int64),
+        *(np.zeros(1, np.int64) for _ in range(4)),
         *(np.ones(dimensions) for _ in range(2)),
         *(np.zeros(dimensions, np.int64) for _ in range(3)),
         np.zeros(max(1, dimensions), np.int64),
@@ -112,9 +128,33 @@ def new_draft(t: Tables) -> Draft:
         np.ones((len(t.total), max(1, int(t.window.max(initial=-1)) + 1), 2)),
         np.zeros(1, np.int64),
         np.ones((int(np.diff(t.way_first).max()), len(t.total))),
-        np.zeros((max(1, len(t.low)), 6)),
+        Terms(np.zeros(len(t.low), np.int64), *(np.zeros(len(t.low)) for _ in range(5))),
     ]
     return Draft(*parts)
+
+
+@inlined
+def parts_at(t: Tables, f: int) -> int:
+    """Where G of a flow stands in a value row."""
+    place: int = FIRST + t.low.shape[0] + f
+    return place
+
+
+@inlined
+def load_at(t: Tables, s: int, tensor: int) -> int:
+    """Where the reads of a tensor at a level of limited bandwidth stand; its writes follow."""
+    place: int = FIRST + 2 * t.low.shape[0] + 2 * (t.limited[s] * t.total.shape[0] + tensor)
+    return place
+
+
+@inlined
+def windows_at(t: Tables) -> int:
+    """Where the windows start in a value row."""
+    levels: int = Int(0)
+    for s in range(t.limited.shape[0]):
+        levels += t.limited[s] >= 0
+    place: int = FIRST + 2 * t.low.shape[0] + 2 * t.total.shape[0] * levels
+    return place
 
 
 @inner
@@ -124,11 +164,7 @@ def window_at(t: Tables, f: int) -> int:
     if number < 0:
         nowhere: int = Int(-1)
         return nowhere
-    flows, tensors = t.low.shape[0], t.total.shape[0]
-    levels: int = Int(0)
-    for s in range(t.limited.shape[0]):
-        levels += t.limited[s] >= 0
-    place: int = FIRST + 2 * flows + 2 * tensors * levels + WINDOW * number
+    place: int = windows_at(t) + WINDOW * number
     return place
 
 

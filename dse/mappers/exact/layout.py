@@ -15,7 +15,7 @@ from dse.mappers.exact.shape import MapspaceShape
 from dse.mappers.exact.tables import Tables, TooLargeError
 from dse.mappers.exact.ways import ways_of
 from dse.mapspace.space import Mapspace
-from dse.model import arrays as a
+from dse.model import rules
 from dse.numeric import Flags, Floats, Ints
 
 
@@ -73,7 +73,9 @@ def _tables(
         if not only_cycles or sized[high] or (low >= 0 and sized[low])
     ]
     relevance = Relevance(
-        tuple(map(tuple, row.tolist())), tuple(map(tuple, window.tolist())), version == a.HEAD
+        tuple(map(tuple, row.tolist())),
+        tuple(map(tuple, window.tolist())),
+        rules.zero_moves_are_free(version),
     )
     ways = ways_of(relevance)
     words, moves, rest = _footprints(shape, c, row, window)
@@ -86,10 +88,13 @@ def _tables(
         table[d, : len(values)] = values
     with_window = [f for f, (t, _, _) in enumerate(flows) if windows[t].any()]
     spread = np.array([hw.instances[s, 0] for s in range(shape.levels)], np.float64)
+    clusters = [
+        rules.clusters(hw.instances[s, 0], hw.cluster_size[s, 0]) for s in range(shape.levels)
+    ]
     used = np.ones((len(grids.fan), shape.levels + 1))
     for s in range(shape.levels - 1, -1, -1):
         used[:, s] = used[:, s + 1] * grids.fan[:, s]
-    leak_pj = hw.leak_pj[:, 0] * (version == a.HEAD)
+    leak_pj = hw.leak_pj[:, 0] * rules.leaks(version)
     flags = any(f.any() for f in shape.space.directives)
     tables = Tables(
         bound=np.array(shape.bounds, np.int64),
@@ -107,7 +112,7 @@ def _tables(
         low=np.array([low for _, low, _ in flows], np.int64),
         high=np.array([high for _, _, high in flows], np.int64),
         read_write=problem.read_write,
-        elided=np.array([version != a.DOSA] * len(flows)),
+        elided=np.array([rules.elides(False, version)] * len(flows)),
         words=words,
         moves=moves,
         rest=rest,
@@ -115,7 +120,7 @@ def _tables(
         total=words[:, -1].copy(),
         spread=spread,
         block=hw.block_size[:, 0].astype(np.float64),
-        clusters=(hw.instances // hw.cluster_size)[:, 0].astype(np.float64),
+        clusters=np.array(clusters, np.float64),
         share=1.0 / hw.cluster_size[:, 0],
         read_pj=hw.read_pj[:, 0].copy(),
         fill_pj=hw.fill_pj[:, 0].copy(),

@@ -13,6 +13,7 @@ from dse.mappers.exact.orders import Orders, Relevance, orders
 from dse.mappers.exact.shape import MapspaceShape
 from dse.mappers.exact.tables import Stage, Tables
 from dse.mappers.exact.ways import start_energies
+from dse.model import rules
 from dse.numeric import Flags, Floats, Ints
 
 #: Words of what cannot be.
@@ -95,8 +96,9 @@ def _capacity(shape: MapspaceShape, tables: Tables, s: int) -> Flags:
     size = int(hw.size_words[s, 0])
     if size < 0:
         return np.ones(used.shape, np.bool_)
-    usable = math.floor(size / hw.multiple_buffering[s, 0])
-    result: Flags = (used <= usable) & (used >= usable * hw.min_utilization[s, 0])
+    usable = rules.usable_words(size, hw.multiple_buffering[s, 0])
+    least = rules.least_words(usable, hw.min_utilization[s, 0])
+    result: Flags = (used <= usable) & (used >= least)
     return result
 
 

@@ -19,7 +19,16 @@ import numpy.typing as npt
 
 from dse.domain.mapping import MappingBatch
 from dse.mappers.exact.bounds import DELAY, EDP, ENERGY_ONLY, FRONT, Goal
-from dse.mappers.exact.labels import FIRST, GRID_LEVEL, WINDOW, Labels, new_draft, new_labels
+from dse.mappers.exact.labels import (
+    FIRST,
+    GRID_LEVEL,
+    WINDOW,
+    Labels,
+    new_draft,
+    new_labels,
+    parts_at,
+    windows_at,
+)
 from dse.mappers.exact.layout import Layout
 from dse.mappers.exact.stages import TRIED, bound_start, spatial_into, temporal_into
 from dse.mappers.exact.tables import Stage, Tables
@@ -127,13 +136,11 @@ def _start(layout: Layout, goal: Goal) -> Labels:
     flows = len(t.low)
     mac = t.low < 0
     labels.value[0, FIRST : FIRST + flows] = mac
-    labels.value[0, FIRST + flows : FIRST + 2 * flows] = 1.0
+    parts = slice(parts_at(t, 0), parts_at(t, flows))
+    labels.value[0, parts] = 1.0
     labels.moved[0] = int((mac << np.arange(flows)).sum())
     labels.alive[0] = True
-    windows = int(t.window_flow.max(initial=-1) + 1)
-    at = labels.value.shape[1] - WINDOW * windows
-    labels.value[0, at + GRID_LEVEL :: WINDOW] = -1.0  # on no grid
-    parts = slice(FIRST + flows, FIRST + 2 * flows)
+    labels.value[0, windows_at(t) + GRID_LEVEL :: WINDOW] = -1.0  # on no grid
     if 0 in layout.spatial_levels:
         labels.value[0, parts] = 0.0  # neighbours among the MACs may leave nothing to read
     bound_start(t, goal, layout.root, labels, new_draft(t))

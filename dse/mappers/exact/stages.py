@@ -31,8 +31,8 @@ DROPPED, TRIED = 0, 1
 def _load(labels: Labels, i: int, x: Draft) -> None:
     for k in range(x.value.shape[0]):
         x.value[k] = labels.value[i, k]
-    x.bits[0], x.bits[1] = labels.moved[i], labels.settled[i]
-    x.bits[2], x.bits[3] = labels.loose[i], labels.grid[i]
+    x.moved[0], x.settled[0] = labels.moved[i], labels.settled[i]
+    x.loose[0], x.grid[0] = labels.loose[i], labels.grid[i]
 
 
 @compiled
@@ -88,7 +88,7 @@ def _states(t: Tables, x: Draft, s: int) -> tuple[int, int]:
     resting = Int(0)
     moving = Int(0)
     for f in range(t.low.shape[0]):
-        if t.low[f] < 0 or t.low[f] >= s or x.bits[1] >> f & 1:
+        if t.low[f] < 0 or t.low[f] >= s or x.settled[0] >> f & 1:
             continue
         at = window_at(t, f)
         if at >= 0:
@@ -96,7 +96,7 @@ def _states(t: Tables, x: Draft, s: int) -> tuple[int, int]:
                 resting |= 1 << t.tensor[f]
             elif x.value[at + STATUS] == RUNS:
                 moving |= 1 << Int(x.value[at + RUN])
-        elif not x.bits[0] >> f & 1:
+        elif not x.moved[0] >> f & 1:
             resting |= 1 << t.tensor[f]
     return resting, moving
 
@@ -108,7 +108,7 @@ def _repeats(t: Tables, x: Draft, order: npt.NDArray[np.int8], s: int) -> bool:
         at = window_at(t, f)
         if at < 0 or t.low[f] < 0 or t.low[f] >= s or x.value[at + STATUS] != REST:
             continue
-        if x.bits[1] >> f & 1:
+        if x.settled[0] >> f & 1:
             continue
         tensor = t.tensor[f]
         row = Int(-1)
@@ -296,7 +296,7 @@ def spatial_into(
                 if count + 1 >= room:
                     return first, place
                 _load(labels, i, x)
-                x.bits[3] = stage.child[x.bits[3], vector]
+                x.grid[0] = stage.child[x.grid[0], vector]
                 spread_out(t, x, stage.level, low)
                 for f in range(t.low.shape[0]):
                     if t.low[f] < stage.level:

@@ -20,6 +20,7 @@ from dse.jit import compiled, inner
 from dse.mappers.exact.labels import Draft
 from dse.mappers.exact.orders import Relevance
 from dse.mappers.exact.tables import Int, Tables
+from dse.model import rules
 
 Floats = npt.NDArray[np.float64]
 
@@ -128,7 +129,7 @@ def set_ways(t: Tables, x: Draft, tile: int) -> None:
                 continue
             side = step = whole = 1.0
             for d in range(t.bound.shape[0]):
-                side += t.coefficient[tensor, q, d] * (x.other[d] - 1.0)
+                side += rules.stretch(float(t.coefficient[tensor, q, d]), x.other[d])
             for d in range(t.bound.shape[0]):
                 if t.row[tensor, d] == q and x.left[d] > 1.0:
                     whole *= x.left[d]
@@ -200,8 +201,7 @@ def best_way(x: Draft, flows: int) -> float:
     for way in range(x.ways[0]):
         sum_ = 0.0
         for k in range(flows):
-            times = x.times[way, Int(x.term[k, 5])]
-            sum_ += term_energy(x, k, times)
+            sum_ += term_energy(x, k, x.times[way, x.term.tensor[k]])
             if sum_ >= best:
                 break
         best = min(best, sum_)
@@ -211,7 +211,8 @@ def best_way(x: Draft, flows: int) -> float:
 @inner
 def term_energy(x: Draft, k: int, times: float) -> float:
     """Energy of a flow that the loops outside multiply so many times."""
-    energy: float = x.term[k, 0] * times
-    energy += max(0.0, x.term[k, 1] * times - x.term[k, 2])
-    energy += max(0.0, x.term[k, 3] * times - x.term[k, 4])
+    term = x.term
+    energy: float = term.delivered[k] * times
+    energy += max(0.0, term.read[k] * times - term.read_spared[k])
+    energy += max(0.0, term.filled[k] * times - term.fill_spared[k])
     return energy

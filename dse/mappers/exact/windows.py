@@ -7,7 +7,6 @@ from math import gcd
 from dse.jit import inner
 from dse.mappers.exact.labels import (
     BELOW,
-    FIRST,
     FIRST_MOVE,
     GRID_LEVEL,
     GRID_TILE,
@@ -21,10 +20,11 @@ from dse.mappers.exact.labels import (
     STATUS,
     Draft,
     decode,
+    parts_at,
     window_at,
 )
 from dse.mappers.exact.tables import Int, Tables
-from dse.model import arrays as a
+from dse.model import rules
 from dse.model.links import may_link, set_reach
 
 
@@ -61,14 +61,14 @@ def _nest_on_grid(t: Tables, x: Draft, f: int, s: int, grid: int, tile: int) -> 
 @inner
 def loosen(t: Tables, x: Draft, f: int) -> None:
     """Count only the parts that no link can serve: those of rows that are no windows."""
-    x.bits[2] = 1
+    x.loose[0] = 1
     parts = 1.0
     for u in range(max(t.low[f], Int(-1)) + 1, t.high[f] + 1):
         for d in range(t.bound.shape[0]):
             q = t.row[t.tensor[f], d]
             if q >= 0 and t.window[t.tensor[f], q] < 0:
-                parts *= t.factor[x.bits[3], u, d]
-    x.value[FIRST + t.low.shape[0] + f] = parts
+                parts *= t.factor[x.grid[0], u, d]
+    x.value[parts_at(t, f)] = parts
 
 
 @inner
@@ -81,7 +81,7 @@ def move_window(t: Tables, x: Draft, f: int, at: int, d: int, words: float) -> f
     status = v[at + STATUS]
     if q < 0:
         if status == REST:
-            if t.version != a.HEAD and v[at + PARTIAL] < 0.0:
+            if not rules.zero_moves_are_free(t.version) and v[at + PARTIAL] < 0.0:
                 v[at + PARTIAL] = 0.0
             return words
         check_move(t, x, f, at, Int(-1), 0.0)
@@ -99,23 +99,21 @@ def move_window(t: Tables, x: Draft, f: int, at: int, d: int, words: float) -> f
         return words * n
     translation = step - v[at + MOVED + number]
     full, side = _below(t, x, f, at, q)
+    delta: float
     if v[at + PARTIAL] < 0.0:
-        v[at + FIRST_MOVE] = translation
-        v[at + PARTIAL] = full - full / side * max(0.0, side - abs(translation))
-        delta: float = v[at + PARTIAL]
+        delta = rules.refetch(full, full / side, side, translation)
+        v[at + FIRST_MOVE], v[at + PARTIAL] = translation, delta
         if delta == full:
             check_move(t, x, f, at, number, step)
-    elif translation == 0.0 and t.version == a.HEAD:
-        delta = 0.0
-    elif translation == v[at + FIRST_MOVE]:
-        delta = v[at + PARTIAL]
-        check_move(t, x, f, at, number, step)
     else:
-        delta = full
-        check_move(t, x, f, at, number, step)
+        still, repeats = translation == 0.0, translation == v[at + FIRST_MOVE]
+        delta = rules.later_delta(t.version, still, repeats, v[at + PARTIAL], full)
+        if not (still and rules.zero_moves_are_free(t.version)):
+            check_move(t, x, f, at, number, step)
     v[at + STATUS] = RUNS
     v[at + RUN] = number
     v[at + MOVED + number] += step
+    # section 4 from the inside out: one more loop multiplies the weights of all inside it
     return words * n - (n - 1.0) * (full - delta)
 
 
@@ -127,7 +125,7 @@ def _below(t: Tables, x: Draft, f: int, at: int, row: int) -> tuple[float, float
     words: float = t.words[tensor, Int(x.value[at + BELOW])]
     side = 1.0
     for d in range(t.bound.shape[0]):
-        side += t.coefficient[tensor, row, d] * (x.other[d] - 1.0)
+        side += rules.stretch(float(t.coefficient[tensor, row, d]), x.other[d])
     return words, side
 
 
@@ -145,9 +143,10 @@ def check_move(t: Tables, x: Draft, f: int, at: int, number: int, step: float) -
         x.move[q] = 0
         if w >= 0:
             x.move[q] = Int((step if w == number else 0.0) - x.value[at + MOVED + w])
-    _nest_on_grid(t, x, f, s, x.bits[3], Int(x.value[at + GRID_TILE]))
+    _nest_on_grid(t, x, f, s, x.grid[0], Int(x.value[at + GRID_TILE]))
     set_reach(x.nest, x.vector, s, x.reach)
-    if may_link(x.nest, x.vector, s, max(t.fanout_x[s], x.nest.width[s]), x.move, x.reach, x.total):
+    width = rules.grid_side(t.fanout_x[s], x.nest.width[s])
+    if may_link(x.nest, x.vector, s, width, x.move, x.reach, x.total):
         loosen(t, x, f)
         x.value[at + GRID_LEVEL] = -1.0
 
@@ -173,11 +172,11 @@ def forget_links(t: Tables, x: Draft, f: int, tile: int) -> None:
     at = window_at(t, f)
     if at < 0 or x.value[at + GRID_LEVEL] < 0.0 or x.value[at + STATUS] != REST:
         return
-    if t.version != a.HEAD:
+    if not rules.zero_moves_are_free(t.version):
         return
     s = Int(x.value[at + GRID_LEVEL])
     tensor = t.tensor[f]
-    _nest_on_grid(t, x, f, s, x.bits[3], Int(x.value[at + GRID_TILE]))
+    _nest_on_grid(t, x, f, s, x.grid[0], Int(x.value[at + GRID_TILE]))
     one = two = Int(-1)
     for q in range(t.window.shape[1]):
         if t.window[tensor, q] == 0:
@@ -189,7 +188,7 @@ def forget_links(t: Tables, x: Draft, f: int, tile: int) -> None:
     set_reach(x.nest, x.vector, s, x.reach)
     most_one = x.reach[one] // step_one if step_one > 0 else Int(0)
     most_two = x.reach[two] // step_two if step_two > 0 else Int(0)
-    width = max(t.fanout_x[s], x.nest.width[s])
+    width = rules.grid_side(t.fanout_x[s], x.nest.width[s])
     for q in range(x.move.shape[0]):
         x.move[q] = 0
     for i in range(most_one + 1):
