@@ -18,6 +18,10 @@ class SpecError(DseError):
     exit_code = 2
 
 
+class ProofError(DseError):
+    """A proof contradicts itself, or another one: a fault of this program, or a forged file."""
+
+
 class InvalidMapping(DseError):
     """The mapping does not fit the architecture; the message is Timeloop's own line."""
 

@@ -20,6 +20,7 @@ from dse.cosearch.certificate import (
     UNSOLVED,
     CoSearchCertificate,
     assumptions,
+    gap_of,
 )
 from dse.errors import SpecError
 from dse.goals.design import Design, DesignMetrics
@@ -184,7 +185,10 @@ class OptimalSearch(Optimizer[OptimalSearchSettings]):
         from dse.cosearch.search import TOLERANCE  # noqa: PLC0415
 
         known = search.incumbent
-        status = OPTIMAL if search.finished else STOPPED
+        # what the bound says counts, not how the search ended: it may be stopped at the proof, and
+        # come to its end with hardware left on which too many mappings are in question
+        proven = known is not None and gap_of(search.bound, known.value) <= TOLERANCE
+        status = OPTIMAL if proven else STOPPED
         if search.finished and known is None:
             status = INFEASIBLE
         return CoSearchCertificate(

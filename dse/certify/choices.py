@@ -2,78 +2,120 @@
 
 from __future__ import annotations
 
-import math
+from fractions import Fraction
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from dse.cosearch.hull import DELAY, ENERGY
-
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
-#: Total, energy and cycles of the choice that touches a line, after the line's two coefficients.
-_Line = tuple[float, float, tuple[float, float, float]]
+#: ChoiceTotals are sums of some hundred floats: a line may lie too high by so much, relatively.
+_SUMS = 1e-13
+
+
+class ChoiceTotals(NamedTuple):
+    """Energy and cycles of a choice, weighted by the layers' counts."""
+
+    energy: float
+    cycles: float
+
+
+class _Line(NamedTuple):
+    """``x * energy + y * cycles``: no choice has less than ``total``, and ``touching`` has it."""
+
+    x: float
+    y: float
+    total: float
+    touching: ChoiceTotals
 
 
 class Choices:
-    """Points of all layers; finds lines below all choices of one per layer."""
+    """RowPoints of all layers; finds lines below all choices of one per layer.
+
+    Args:
+        weight: ``(N,)`` how often the network runs each layer.
+        first: ``(N + 1,)`` where each layer's points start.
+        energy, cycles: of the points; finite.
+    """
 
     def __init__(self, weight: Floats, first: Ints, energy: Floats, cycles: Floats) -> None:
         self._weight, self._first = weight, first
         self._energy, self._cycles = energy, cycles
 
-    def line(self, x: float, y: float) -> tuple[float, float, float]:
-        """Return the least ``x * energy + y * cycles``, and a choice's energy and cycles there."""
-        value = self._cycles * y if x == 0.0 else self._energy * x + self._cycles * y
-        total = energy = cycles = 0.0
-        for n, weight in enumerate(self._weight):
-            part = value[self._first[n] : self._first[n + 1]]
-            best = int(part.argmin()) if len(part) else -1
-            if best < 0 or not math.isfinite(self._energy[self._first[n] + best]):
-                return math.inf, math.inf, math.inf
-            r = self._first[n] + best
-            total += weight * value[r]
-            energy += weight * self._energy[r]
-            cycles += weight * self._cycles[r]
-        return total, energy, cycles
+    def below(self, claim: float, *, energy: bool, cycles: bool) -> ChoiceTotals | None:
+        """Return a choice below the claim; None where there is none.
 
-    def below(self, mode: int, claim: float) -> bool:
-        """Whether some choice has a value below the claim."""
-        if mode == ENERGY:
-            return self.line(1.0, 0.0)[0] < claim
-        if mode == DELAY:
-            return self.line(0.0, 1.0)[0] < claim
-        one, other = (1.0, 0.0, self.line(1.0, 0.0)), (0.0, 1.0, self.line(0.0, 1.0))
-        if math.isinf(one[2][0]):
-            return False
-        if min(one[2][1] * one[2][2], other[2][1] * other[2][2]) < claim:
-            return True
+        Args:
+            claim: what is compared with.
+            energy: whether it is a factor of what is minimised.
+            cycles: whether they are.
+        """
+        if (np.diff(self._first) == 0).any():
+            return None  # a layer has no mapping
+        if not (energy and cycles):
+            found = self._line(float(energy), float(cycles))
+            return found.touching if found.total < claim else None
+        one, other = self._line(1.0, 0.0), self._line(0.0, 1.0)
+        for line in (one, other):
+            if _product(line.touching) < claim:
+                return line.touching
         stack = [(one, other)]
         while stack:
             one, other = stack.pop()
-            energy, cycles = _corner(one, other)
-            if energy * cycles >= claim:
+            if _corner(one, other) * (1.0 - 2.0 * _SUMS) >= claim:
                 continue
-            # the line along both choices: what no choice is below, only their segment bounds,
-            # and the product is least at its ends
-            x, y = other[2][2] - one[2][2], one[2][1] - other[2][1]
+            # the line along both choices: where no choice is below it, their segment is the
+            # least there is between the two, and a product is least at a segment's ends
+            x = other.touching.cycles - one.touching.cycles
+            y = one.touching.energy - other.touching.energy
             x, y = abs(x), abs(y)
             if x == 0.0 or y == 0.0:
                 continue
-            found = (x, y, self.line(x, y))
-            if found[2][0] >= (x * one[2][1] + y * one[2][2]) * (1.0 - 1e-12):
+            found = self._line(x, y)
+            least = x * one.touching.energy + y * one.touching.cycles
+            if found.total >= least * (1.0 - 1e-12):
                 continue
-            if found[2][1] * found[2][2] < claim:
-                return True
+            if _product(found.touching) < claim:
+                return found.touching
             stack += [(one, found), (found, other)]
-        return False
+        return None
+
+    def _line(self, x: float, y: float) -> _Line:
+        """Return the line of that slope that touches the choices from below."""
+        if y == 0.0:
+            value = self._energy * x
+        elif x == 0.0:
+            value = self._cycles * y
+        else:
+            value = self._energy * x + self._cycles * y
+        best = np.array(
+            [
+                a + int(value[a:b].argmin())
+                for a, b in zip(self._first, self._first[1:], strict=False)
+            ]
+        )
+        sums = (
+            float(self._weight @ column[best]) for column in (value, self._energy, self._cycles)
+        )
+        total, energy, cycles = sums
+        return _Line(x, y, total, ChoiceTotals(energy, cycles))
 
 
-def _corner(one: _Line, other: _Line) -> tuple[float, float]:
-    """Return where two lines ``x * energy + y * cycles = total`` meet."""
-    (a, b, (c, _, _)), (d, e, (f, _, _)) = one, other
+def _product(totals: ChoiceTotals) -> float:
+    return totals.energy * totals.cycles
+
+
+def _corner(one: _Line, other: _Line) -> float:
+    """Return the product where two lines meet: no choice between their slopes has less.
+
+    Lines of nearly one slope meet far from where floats would have it, hence fractions.
+    """
+    a, b, c = map(Fraction, one[:3])
+    d, e, f = map(Fraction, other[:3])
     determinant = a * e - b * d
-    if determinant == 0.0:
-        return 0.0, 0.0
-    return (c * e - b * f) / determinant, (a * f - c * d) / determinant
+    if determinant == 0:
+        return 0.0
+    energy, cycles = (c * e - b * f) / determinant, (a * f - c * d) / determinant
+    return max(float(energy), 0.0) * max(float(cycles), 0.0)

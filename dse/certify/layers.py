@@ -1,61 +1,131 @@
-"""What the recheck of two-tier spaces looks at: every tile of a layer with every order."""
+"""All tiles and orders of a layer where :mod:`dse.certify.tiers` holds, as mappings."""
 
 from __future__ import annotations
 
-import itertools
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from dse.certify import kernel as recheck_kernel
-from dse.cosearch.frames import HardwareSpace, UnsolvableSpace
-from dse.cosearch.two_tier.roles import ACCUMULATOR, MEMORY, SCRATCHPAD, Roles, roles
-from dse.domain.architecture import Architecture
+from dse.certify import kernel
+from dse.certify.places import KEEP, Places, X
+from dse.certify.tiers import ACCUMULATOR, MEMORY, SCRATCHPAD, Tiers
+from dse.certify.verdict import NotCoveredError
 from dse.domain.mapping import MappingBatch
 from dse.domain.problem import Problem
-from dse.mapspace.factorization import divisors
-from dse.mapspace.space import Mapspace, MapspaceCache
 from dse.model.arrays import version_number
-from dse.space.search_space import SearchSpace
 
 Ints = npt.NDArray[np.int64]
 
+#: Tiles with their orders that one layer may have.
+_MOST_TILES = 30_000_000
+
+
+def divisors(n: int) -> list[int]:
+    """Return the divisors of n in growing order."""
+    small = [d for d in range(1, math.isqrt(n) + 1) if n % d == 0]
+    return sorted({*small, *(n // d for d in small)})
+
 
 @dataclass(frozen=True)
-class BoxLayer:
-    """A layer with all its tiles and orders: ``(R, 2 D)`` of :mod:`dse.certify.kernel`."""
+class TiledLayer:
+    """A layer with all its tiles and orders.
+
+    Attributes:
+        tiles: ``(R, 2 D)`` of :mod:`dse.certify.kernel`.
+        words: ``(R, T)`` of every tensor in the tiles.
+        outer: ``(D, R)`` the order of the loops at the memory, innermost first.
+    """
 
     problem: Problem
-    space: Mapspace
-    roles: Roles
+    tiers: Tiers
+    keep: npt.NDArray[np.bool_]
     tiles: Ints
-    weight: float
+    words: Ints
+    outer: npt.NDArray[np.int8]
+
+    def mappings(self, which: Ints, rows: Ints, columns: Ints) -> MappingBatch:
+        """Return mappings of some tiles with these factors in space, ``(B,)`` each."""
+        tiers, (levels, tensors) = self.tiers, self.keep.shape
+        dims, count = len(self.problem.dimensions), len(which)
+        temporal, spatial = (np.ones((levels, dims, count), np.int32) for _ in range(2))
+        for d, level, factor in (
+            (tiers.rows, ACCUMULATOR, rows), (tiers.columns, SCRATCHPAD, columns),
+        ):  # fmt: skip
+            if d is not None:
+                spatial[level, d] = factor
+        inner = self.tiles[which, :dims].T
+        temporal[ACCUMULATOR] = inner // spatial.astype(np.int64).prod(axis=0)
+        temporal[MEMORY] = self.problem.sizes[:, None] // inner
+        permutation = np.tile(np.arange(dims, dtype=np.int8)[None, :, None], (levels, 1, count))
+        permutation[ACCUMULATOR] = np.array(tiers.order, np.int8)[:, None]
+        permutation[MEMORY] = self.outer[:, which]
+        split = np.full((levels, 1), dims, np.int8)
+        for level, axis in zip((ACCUMULATOR, SCRATCHPAD), tiers.axes, strict=True):
+            split[level] = dims if axis == X else 0
+        none = np.zeros((levels, tensors, 1), np.bool_)
+        return MappingBatch(
+            temporal=temporal,
+            spatial=spatial,
+            permutation=permutation,
+            spatial_permutation=np.tile(
+                np.arange(dims, dtype=np.int8)[None, :, None], (levels, 1, 1)
+            ),
+            split=split,
+            keep=self.keep[:, :, None],
+            no_temporal_reuse=none,
+            no_multicast=none,
+            no_link_transfer=none,
+        )
+
+    def factors(self, d: int | None, most: int) -> list[int]:
+        """Return the factors that a dimension may have in space."""
+        bound = 1 if d is None else int(self.problem.sizes[d])
+        return [n for n in divisors(bound) if n <= most]
+
+    def divides(self, d: int | None, factor: int) -> npt.NDArray[np.bool_]:
+        """Return into which tiles ``(R,)`` a factor of a dimension goes."""
+        if d is None:
+            return np.full(len(self.tiles), factor == 1)
+        divides: npt.NDArray[np.bool_] = self.tiles[:, d] % factor == 0
+        return divides
+
+    def largest(self, d: int | None, most: int) -> Ints:
+        """Return the largest factor of a dimension in space, by tile."""
+        best = np.ones(len(self.tiles), np.int64)
+        if d is not None:
+            for n in self.factors(d, most):
+                best[self.divides(d, n)] = n
+        return best
 
 
-def two_tier_layers(space: SearchSpace, hardware: HardwareSpace) -> list[BoxLayer] | None:
-    """Return the layers with their tiles; None where the space is not a two-tier one."""
-    frames = [hardware.frame(i) for i in range(len(hardware.frames))]
-    if not frames or len(frames[0].architecture.levels) != 4:
-        return None
-    widest = max(frames, key=lambda f: f.architecture.compute.instances).architecture
-    space_of = MapspaceCache(space.template.constraints)
-    made: dict[Problem, BoxLayer | None] = {}
-    layers = []
-    for layer in space.workload:
-        if layer.problem not in made:
-            mapspace = space_of(layer.problem, widest)
-            role = roles(mapspace)
-            made[layer.problem] = None if role is None else BoxLayer(
-                layer.problem, mapspace, role,
-                _tiles(layer.problem, version_number(space.timeloop_version)), 0.0,
-            )  # fmt: skip
-        known = made[layer.problem]
-        if known is None:
-            return None
-        layers.append(replace(known, weight=float(layer.count)))
-    return layers
+class Tiler:
+    """Makes tiled layers; those of one problem share their tiles."""
+
+    def __init__(self, timeloop_version: str) -> None:
+        self._version = version_number(timeloop_version)
+        self._tiles: dict[Problem, tuple[Ints, Ints, npt.NDArray[np.int8]]] = {}
+
+    def layer(self, places: Places, tiers: Tiers) -> TiledLayer:
+        """Return a layer with all its tiles."""
+        problem = places.problem
+        if problem not in self._tiles:
+            dims = len(problem.dimensions)
+            tiles = _tiles(problem, self._version)
+            sides = 1 + np.einsum("tqd,bd->btq", problem.projection, tiles[:, :dims] - 1)
+            self._tiles[problem] = tiles, sides.prod(axis=2), _outer_orders(tiles[:, dims:])
+        return TiledLayer(problem, tiers, places.keep == KEEP, *self._tiles[problem])
+
+
+def _outer_orders(loops: Ints) -> npt.NDArray[np.int8]:
+    """Return orders of all dimensions ``(D, R)``: the loops first, the rest behind, in any."""
+    count, dims = loops.shape
+    place = np.full((count, dims), dims, np.int64)
+    for j in range(dims):
+        known = np.flatnonzero(loops[:, j] >= 0)
+        place[known, loops[known, j]] = j
+    return np.ascontiguousarray(np.argsort(place, axis=1, kind="stable").T.astype(np.int8))
 
 
 def _tiles(problem: Problem, version: int) -> Ints:
@@ -68,7 +138,7 @@ def _tiles(problem: Problem, version: int) -> Ints:
     def zeros(*shape: int) -> Ints:
         return np.zeros(shape, np.int64)
 
-    work = recheck_kernel.TileWork(
+    work = kernel.TileWork(
         choice=zeros(dims),
         tile=zeros(dims),
         loops=zeros(dims),
@@ -77,70 +147,19 @@ def _tiles(problem: Problem, version: int) -> Ints:
         first=zeros(ranks),
         step=zeros(ranks),
         words=zeros(tensors),
-        kept=zeros(recheck_kernel.MOST, tensors),
-        orders=zeros(recheck_kernel.MOST, dims),
+        kept=zeros(kernel.MOST, tensors),
+        orders=zeros(kernel.MOST, dims),
     )
     most = 8 * math.prod(len(x) for x in lists)
     while True:
+        if most > 4 * _MOST_TILES:
+            raise NotCoveredError(f"a layer with more than {_MOST_TILES:,} tiles and orders")
         out = np.empty((most, 2 * dims), np.int64)
-        rows = recheck_kernel.all_tiles(
+        rows = kernel.all_tiles(
             problem.projection, problem.sizes, first, divisor, version, work, out
         )
         if rows == -2:
-            raise UnsolvableSpace(f"a tile has more than {recheck_kernel.MOST} different traffics")
+            raise NotCoveredError(f"a tile with more than {kernel.MOST} different traffics")
         if rows >= 0:
             return out[:rows].copy()
         most *= 4
-
-
-def mappings_of(layer: BoxLayer, tiles: Ints, rows: Ints, columns: Ints) -> MappingBatch:
-    """Return mappings of tiles with these spatial factors, ``(B,)`` each."""
-    dims = len(layer.problem.dimensions)
-    batch = layer.space.empty_batch(len(tiles))
-    batch.spatial[ACCUMULATOR, layer.roles.rows] = rows
-    batch.spatial[SCRATCHPAD, layer.roles.columns] = columns
-    inner = tiles[:, :dims].T
-    spatial = batch.spatial.astype(np.int64).prod(axis=0)
-    batch.temporal[ACCUMULATOR] = inner // spatial
-    batch.temporal[MEMORY] = layer.problem.sizes[:, None] // inner
-    orders = tiles[:, dims:]
-    permutation = np.repeat(batch.permutation, len(tiles), axis=2) if (
-        batch.permutation.shape[2] == 1
-    ) else batch.permutation.copy()  # fmt: skip
-    # loops first, in their order; the rest behind, in any
-    place = np.full((len(tiles), dims), dims, np.int64)
-    for j in range(dims):
-        known = np.flatnonzero(orders[:, j] >= 0)
-        place[known, orders[known, j]] = j
-    permutation[MEMORY] = np.argsort(place, axis=1, kind="stable").T
-    return replace(batch, permutation=permutation)
-
-
-def largest_divisor(bounds: Ints, tile: Ints, most: int) -> Ints:
-    """Return the largest divisor of each tile up to ``most``."""
-    best = np.ones(len(tile), np.int64)
-    for d in divisors(int(bounds)):
-        if d <= most:
-            best = np.where(tile % d == 0, np.maximum(best, d), best)
-    return best
-
-
-def spatial_pairs(architecture: Architecture, layer: BoxLayer) -> list[tuple[int, int]]:
-    """Return the spatial factors, along rows and columns, that the hardware has room for."""
-    sizes, r = layer.problem.sizes, layer.roles
-    rows = [d for d in divisors(int(sizes[r.rows])) if d <= max(architecture.fanout(ACCUMULATOR))]
-    wide = [d for d in divisors(int(sizes[r.columns])) if d <= max(architecture.fanout(SCRATCHPAD))]
-    return list(itertools.product(rows, wide))
-
-
-def usable_words(architecture: Architecture, s: int) -> float:
-    """Return the words that tiles may take of a level."""
-    level = architecture.levels[s]
-    return math.inf if level.size_words is None else level.size_words // level.multiple_buffering
-
-
-def tile_words(problem: Problem, tiles: Ints) -> Ints:
-    """Return words ``(B, T)`` of every tensor in tiles ``(B, D)``."""
-    sides = 1 + np.einsum("tqd,bd->btq", problem.projection, tiles - 1)
-    words: Ints = sides.prod(axis=2)
-    return words

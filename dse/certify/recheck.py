@@ -1,148 +1,141 @@
-"""A second, slower argument for the bound of a co-search, which shares no pruning with it.
+"""A second, slower argument for the bound of a co-search, which shares nothing with the search.
 
-The hardware is cut by the variables that are no sizes of buffers, into ranges that are halved
-where they are too coarse, and each range into boxes of sizes. Every mapping of every layer is
-evaluated by the plain model on a machine with the range's largest arrays, bandwidths and buffers,
-several times, with prices that tell apart what its accesses to each level cost. Then, in a box, a
-mapping costs at least what it costs with the smallest buffers of the box that hold its tiles. From
-the least values of ``energy + l * cycles`` over all mappings of each layer follows a line that no
-design of the box lies below; lines are added until every corner between them is at the claimed
-value or beyond, or until a choice of mappings is below it; then the box is halved. On single
-hardware every mapping is evaluated with its true prices.
-
-Two-tier spaces (:mod:`dse.cosearch.two_tier.roles`) are rechecked so, with all orders of the outer
-loops and, in boxes, with the largest spatial factors, whose claim to be best is checked on random
-tiles by the model. Other spaces, which the search enumerates, are rechecked by brute force: every
-mapping on every hardware.
+The hardware is read from the template again (:mod:`dse.certify.hardware`), what mappings may do
+from the constraints again (:mod:`dse.certify.places`), for every combination of variables. Where a
+space has one tile on the chip (:mod:`dse.certify.tiers`) every tile with every order of the outer
+loops is evaluated by the plain model; everywhere else every mapping is. Boxes of hardware
+(:mod:`dse.certify.boxes`) then hold nothing below the claim, or a better design is found. What this
+does not reach is said, and neither certified nor refuted.
 """
 
 from __future__ import annotations
 
-import itertools
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from dse.certify.boxes import SLACK, Boxes, Count, RefutedError
-from dse.certify.choices import Choices
-from dse.certify.layers import two_tier_layers
-from dse.cosearch.frames import HardwareSpace, UnsolvableSpace
-from dse.cosearch.goal import CoSearchGoal
-from dse.errors import SpecError
-from dse.evaluators.native import NativeEvaluator
-from dse.mapspace.enumeration import enumerate_valid
-from dse.mapspace.space import MapspaceCache
+from dse.certify.boxes import Boxes
+from dse.certify.every_row import EveryRow
+from dse.certify.hardware import Chip, Hardware
+from dse.certify.layers import Tiler
+from dse.certify.objective import Product
+from dse.certify.places import Places
+from dse.certify.tiers import Tiers, most_of, tiers_of
+from dse.certify.tiled_rows import TiledRows
+from dse.certify.verdict import Decision, Effort, NotCoveredError, RefutedError, Verdict
+from dse.domain.problem import Problem
+from dse.model.arrays import HEAD, version_number
 from dse.space.search_space import SearchSpace
 
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
-
-#: Mappings x hardware points up to which brute force is tried.
-_MOST_EVALUATIONS = 500_000_000
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What a recheck found.
-
-    Attributes:
-        holds: whether no design lies below the claim.
-        bound: what was proven.
-        boxes: parts of the hardware that were looked at.
-        mappings: mappings evaluated.
-        how: the argument in a few words.
-        reason: why it does not hold, or could not be rechecked.
-    """
-
-    holds: bool
-    bound: float
-    boxes: int
-    mappings: int
-    how: str
-    reason: str = ""
+_TILED = "all tiles and orders by the plain model, boxes of hardware"
+_EVERY = "every mapping by the plain model, boxes of hardware"
 
 
 def recheck(
     space: SearchSpace,
-    goal: CoSearchGoal,
-    value: float,
+    claim: float,
     report: Callable[[str], None] | None = None,
+    effort: Effort | None = None,
 ) -> Verdict:
-    """Check that no design of a space has an objective below ``value``.
+    """Check that no design of a space has an objective below ``claim``.
 
     Args:
         space: the space.
-        goal: the objective and its limits.
-        value: the claim.
+        claim: finite.
         report: called with a line of progress now and then.
-
-    Returns:
-        The verdict; where the space is too large, it does not hold, with the reason.
+        effort: what to count in, and up to where to go on.
     """
-    count = Count()
-    say = report or (lambda _: None)
-    how = "brute force over all hardware and mappings"
+    count = effort or Effort()
+    how = _TILED
     try:
-        hardware = HardwareSpace(space, areas=goal.needs_area)
-        layers = two_tier_layers(space, hardware)
-        if layers is None:
-            _brute_force(space, goal, value, count, say)
-        else:
-            how = "all tiles and orders by the plain model, boxes of hardware"
-            Boxes(space, goal, value, hardware, layers, count, say).check()
-    except UnsolvableSpace as error:
-        return Verdict(False, 0.0, count.boxes, count.mappings, how, f"too large: {error}")
+        product = Product.of(space)
+        if claim <= 0.0:
+            return Verdict(Decision.CERTIFIED, 0, 0, "nothing is below zero")
+        hardware = Hardware(space, product)
+        weight = np.array([layer.count for layer in space.workload], np.float64)
+        boxes = Boxes(hardware, product, claim, weight, count, report or (lambda _: None))
+        tiled, other = _kinds(hardware)
+        if other:
+            how = f"{_TILED}; {_EVERY}" if tiled else _EVERY
+        _check_tiled(boxes, hardware, tiled, count)
+        _check_every(boxes, hardware, other, count)
+    except NotCoveredError as error:
+        return Verdict(Decision.UNDECIDED, count.boxes, count.mappings, how, str(error))
     except RefutedError as error:
-        return Verdict(False, 0.0, count.boxes, count.mappings, how, str(error))
-    return Verdict(True, value * (1.0 - SLACK), count.boxes, count.mappings, how)
+        return Verdict(Decision.REFUTED, count.boxes, count.mappings, how, str(error))
+    return Verdict(Decision.CERTIFIED, count.boxes, count.mappings, how)
 
 
-def _brute_force(
-    space: SearchSpace, goal: CoSearchGoal, value: float, count: Count, say: Callable[[str], None]
+@dataclass(frozen=True)
+class _Chips:
+    """Chips on which the layers are of one form.
+
+    Attributes:
+        layers: what the layers' mappings may do, on the first of them.
+        tiers: who is who in each layer.
+        most: the largest factors in space of every layer, by chip.
+    """
+
+    layers: tuple[Places, ...]
+    tiers: tuple[Tiers, ...]
+    most: dict[int, list[tuple[int, int]]]
+    chips: list[Chip]
+
+
+def _kinds(hardware: Hardware) -> tuple[list[_Chips], list[tuple[Chip, str]]]:
+    """Return the chips with one tile, by kind, and the others, with why they are none."""
+    found: dict[tuple[Tiers, ...], _Chips] = {}
+    other = []
+    for chip in hardware.chips:
+        known: dict[Problem, tuple[Places, Tiers | str]] = {}
+        for layer in hardware.space.workload:
+            if layer.problem not in known:
+                places = Places(layer.problem, chip.architecture)
+                known[layer.problem] = places, tiers_of(places)
+        layers = [known[layer.problem] for layer in hardware.space.workload]
+        why = next((tiers for _, tiers in layers if isinstance(tiers, str)), None)
+        if why is not None:
+            other.append((chip, why))
+            continue
+        tiers = tuple(t for _, t in layers if isinstance(t, Tiers))
+        kind = found.setdefault(tiers, _Chips(tuple(p for p, _ in layers), tiers, {}, []))
+        kind.chips.append(chip)
+        kind.most[id(chip)] = [most_of(p, t) for (p, _), t in zip(layers, tiers, strict=True)]
+    return list(found.values()), other
+
+
+def _check_tiled(boxes: Boxes, hardware: Hardware, kinds: Sequence[_Chips], effort: Effort) -> None:
+    space = hardware.space
+    tiler = Tiler(space.timeloop_version)
+    for kind in kinds:
+        layers = [
+            tiler.layer(places, tiers)
+            for places, tiers in zip(kind.layers, kind.tiers, strict=True)
+        ]
+        leaks = version_number(space.timeloop_version) == HEAD and any(map(_leaks, kind.chips))
+        source = TiledRows(
+            layers, kind.most, hardware.capacities, space.timeloop_version, effort, leaks=leaks
+        )
+        boxes.check(source, kind.chips)
+
+
+def _leaks(chip: Chip) -> bool:
+    """Whether anything on a chip costs energy by the cycle."""
+    tables = (s.price_pj[:, 3] for s in chip.sizes)
+    fixed = (level.energy.leak_pj for level in chip.architecture.levels)
+    return any(fixed) or any((leak[np.isfinite(leak)] > 0).any() for leak in tables)
+
+
+def _check_every(
+    boxes: Boxes, hardware: Hardware, chips: Sequence[tuple[Chip, str]], effort: Effort
 ) -> None:
-    """Evaluate every mapping on every hardware."""
-    variables = space.template.variables
-    lists = [
-        [space.fixed[v.name]] if v.name in space.fixed else [v.value_at(i) for i in range(v.count)]
-        for v in variables
-    ]
-    total = math.prod(len(x) for x in lists)
-    evaluator = NativeEvaluator(space.timeloop_version)
-    space_of = MapspaceCache(space.template.constraints)
-    weight = np.array([layer.count for layer in space.workload], np.float64)
-    for number, chosen in enumerate(itertools.product(*lists)):
-        values = dict(zip((v.name for v in variables), chosen, strict=True))
+    space = hardware.space
+    problems = [layer.problem for layer in space.workload]
+    source = EveryRow(problems, hardware.capacities, space.timeloop_version, effort)
+    for chip, why in chips:
         try:
-            architecture = space.architecture(values)
-        except SpecError:
-            continue
-        if not goal.admits(architecture.area_um2):
-            continue
-        points: list[tuple[Floats, Floats]] = []
-        for layer in space.workload:
-            parts: list[tuple[Floats, Floats]] = [(np.empty(0), np.empty(0))]
-            mapspace = space_of(layer.problem, architecture)
-            try:
-                for batch in enumerate_valid(mapspace, 16384):
-                    m = evaluator.evaluate(architecture, layer.problem, batch)
-                    count.mappings += len(batch)
-                    parts.append((m.energy_pj[m.valid], m.cycles[m.valid]))
-                    if count.mappings > _MOST_EVALUATIONS:
-                        raise UnsolvableSpace(f"more than {_MOST_EVALUATIONS:,} evaluations")
-            except ValueError as error:
-                raise UnsolvableSpace(str(error)) from error
-            energy, cycles = (np.concatenate(column) for column in zip(*parts, strict=True))
-            points.append((energy, cycles))
-        count.boxes += 1
-        if any(len(energy) == 0 for energy, _ in points):
-            continue
-        first = np.cumsum([0, *(len(energy) for energy, _ in points)]).astype(np.int64)
-        energy, cycles = (np.concatenate(column) for column in zip(*points, strict=True))
-        factor = goal.factor(architecture.area_um2)
-        if Choices(weight, first, energy, cycles).below(goal.mode, value * (1 - SLACK) / factor):
-            raise RefutedError(f"a design with {values} is better")
-        if number % 16 == 0:
-            say(f"{number} of {total} designs rechecked, {count.mappings:,} mappings")
+            boxes.check(source, [chip])
+        except NotCoveredError as error:
+            values = ", ".join(f"{name}={value}" for name, value in chip.values.items())
+            raise NotCoveredError(f"with {values or 'these levels'}: {why}, and {error}") from error

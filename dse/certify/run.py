@@ -1,25 +1,42 @@
-"""Checking a run's certificate: the incumbent by the exact model and Timeloop, the bound again."""
+"""Checking a run's certificate: the best design by model and Timeloop, then the bound again."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
-from dse.certify.known import Known, key_of
-from dse.certify.recheck import Verdict, recheck
-from dse.cosearch.certificate import INFEASIBLE, OPTIMAL, STOPPED
-from dse.cosearch.goal import CoSearchGoal
+import numpy as np
+
+from dse._version import __version__
+from dse.certify.known import Known, Provenance, key_of
+from dse.certify.objective import Product
+from dse.certify.places import Places
+from dse.certify.published import Claim, best_files, best_values
+from dse.certify.recheck import recheck
+from dse.certify.verdict import Decision, NotCoveredError, Verdict
+from dse.cosearch.certificate import OPTIMAL
 from dse.disk import replace_file
+from dse.domain.architecture import Architecture
 from dse.errors import InvalidMapping, SpecError, ToolError
-from dse.goals.design import Design, DesignMetrics, LayerMetrics
-from dse.runner.run import Run, resume
+from dse.goals.certificate import OPTIMAL_WITHIN
+from dse.goals.design import DesignMetrics, LayerMetrics
+from dse.model.evaluate import evaluate_one
+from dse.runner.run import space_of_run
+from dse.space.search_space import SearchSpace
 from dse.study import folder as run_folder
+from dse.timeloop.read.inputs import TimeloopInput
+from dse.tools import binaries
+from dse.tools.model_run import ModelRunner
+from dse.validate.model import Case, compare
 
 CERTIFIED = "certified.json"
+#: Numbers that are the same differ by no more than the last digits of their sums.
+_EQUAL = 1e-12
 
 
 @dataclass(frozen=True)
@@ -27,45 +44,55 @@ class Certified:
     """What was found.
 
     Attributes:
-        incumbent: whether the exact model gives the best design the value that the run claims.
-        value: what it gives.
-        claim: the bound that was rechecked.
+        outcome: of everything together.
+        reason: why it is refuted or not decided.
+        value: of the best design by the exact model; None where it has none.
+        claim: what the run claims.
         timeloop: what a real timeloop-model says: "agrees", "differs", or why it was not asked.
-        verdict: the recheck of the bound; None where it was not wanted.
+        verdict: the recheck of the bound; None where it was not wanted, or needed no more.
     """
 
-    incumbent: bool
-    value: float
-    claim: float
+    outcome: Decision
+    reason: str
+    value: float | None
+    claim: Claim
     timeloop: str
     verdict: Verdict | None
 
     @property
-    def holds(self) -> bool:
-        """Whether nothing speaks against the certificate."""
-        bound = self.verdict is None or self.verdict.holds
-        return self.incumbent and self.timeloop != "differs" and bound
+    def exit_code(self) -> int:
+        """Of the command."""
+        return {
+            Decision.CERTIFIED: 0,
+            Decision.REFUTED: 1,
+            Decision.UNDECIDED: 3,
+        }[self.outcome]
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain data."""
         verdict = self.verdict
         return {
-            "schema": "dse.certified/1",
-            "holds": self.holds,
-            "incumbent": {"agrees": self.incumbent, "value": self.value},
+            "schema": "dse.certified/2",
+            "version": __version__,
+            "verdict": str(self.outcome),
+            "reason": self.reason,
+            "value": {"claimed": self.claim.value, "found": self.value},
             "timeloop": self.timeloop,
-            "bound": None
+            "bound": {"claimed": self.claim.bound}
             if verdict is None
             else {
-                "holds": verdict.holds,
-                "claimed": self.claim,
-                "proven": verdict.bound,
+                "claimed": self.claim.bound,
+                "verdict": str(verdict.outcome),
+                "reason": verdict.reason,
                 "argument": verdict.how,
                 "boxes": verdict.boxes,
                 "mappings": verdict.mappings,
-                "reason": verdict.reason,
             },
         }
+
+
+class _WrongError(Exception):
+    """What is wrong with the published design."""
 
 
 def certify(
@@ -79,82 +106,163 @@ def certify(
         report: called with lines of progress.
 
     Returns:
-        What was found, and the entry for the known optima; None where nothing is certain.
+        What was found, and the entry for the known optima; None where it is no certain optimum.
 
     Raises:
-        SpecError: it is no finished run with a certificate.
+        SpecError: it is no finished run with a certificate, or a file of it is broken.
         ToolError: timeloop-model is there, but failed.
     """
-    certificate = _certificate(folder)
-    run = resume(folder)
-    best = run.study.state.best
-    if best is None or best.mappings is None:
-        raise SpecError(f"{folder}: holds no design to certify")
-    value = run.space.objective(_by_exact_model(run, best))
-    claimed = float(certificate["value"])
-    limits = run.space.limits
-    goal = CoSearchGoal.of(run.space.objective, limits, run.space.template.max_area_um2)
-    claim = float(certificate["bound"])
-    verdict = recheck(run.space, goal, claim, report) if bound else None
-    found = Certified(
-        incumbent=math.isclose(value, claimed, rel_tol=1e-12),
-        value=value,
-        claim=claim,
-        timeloop=_timeloop(folder, run.space.timeloop_version),
-        verdict=verdict,
-    )
+    claim = Claim.read(folder)
+    space = _space(folder)
+    found = _certified(folder, space, claim, bound, report)
     replace_file(folder / CERTIFIED, (json.dumps(found.as_dict(), indent=2) + "\n").encode())
-    entry = _entry(run, best, found) if found.holds and verdict is not None else None
-    return found, entry
+    return found, _entry(folder, space, found)
 
 
-def _certificate(folder: Path) -> dict[str, Any]:
-    path = folder / run_folder.RESULT
+def _space(folder: Path) -> SearchSpace:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SpecError(f"{path}: cannot be read ({error.strerror}); has the run ended?") from error
-    except ValueError as error:
-        raise SpecError(f"{path}: not JSON: {error}") from error
-    certificate = content.get("certificate") if isinstance(content, dict) else None
-    if not isinstance(certificate, dict):
-        raise SpecError(f"{path}: has no certificate; expected a run with optimizer=optimal")
-    if certificate.get("status") not in (OPTIMAL, STOPPED):
-        status = certificate.get("status")
-        more = f": {certificate['reason']}" if certificate.get("reason") else ""
-        raise SpecError(
-            f"{path}: the certificate is '{status}'{more}; expected one that claims something"
-            if status != INFEASIBLE
-            else f"{path}: the run has no feasible design"
-        )
-    return certificate
-
-
-def _by_exact_model(run: Run, best: Design) -> DesignMetrics:
-    """Evaluate a design layer by layer with the exact kernel, in full detail."""
-    from dse.model import evaluate_one  # noqa: PLC0415 - compiled code
-
-    architecture = run.space.architecture(best.values)
-    layers = []
-    for layer, mapping in zip(run.space.workload, best.mappings or (), strict=True):
+        return space_of_run(folder)
+    except SpecError as error:
         try:
-            s = evaluate_one(architecture, layer.problem, mapping, run.space.timeloop_version)
+            made = json.loads((folder / "env.json").read_text(encoding="utf-8"))["dse"]
+        except (OSError, ValueError, KeyError, TypeError):
+            made = "unknown"
+        raise SpecError(f"{error} (the run is by version {made}, this is {__version__})") from error
+
+
+def _certified(
+    folder: Path, space: SearchSpace, claim: Claim, bound: bool,
+    report: Callable[[str], None] | None,
+) -> Certified:  # fmt: skip
+    if not claim.claims:
+        reason = f"the run claims nothing ('{claim.status}')" + (
+            f": {claim.reason}" if claim.reason else ""
+        )
+        return Certified(Decision.UNDECIDED, reason, None, claim, "not asked", None)
+    value = None
+    try:
+        architecture = _hardware(space, best_values(folder, claim))
+        files = best_files(folder, space, space.timeloop_version)
+        metrics = _metrics(space, architecture, files)
+        value = space.objective(metrics)
+        _check_claim(space, claim, metrics, value)
+    except _WrongError as error:
+        return Certified(Decision.REFUTED, str(error), value, claim, "not asked", None)
+    timeloop = _timeloop(folder, space)
+    if timeloop == "differs":
+        return Certified(
+            Decision.REFUTED,
+            "timeloop-model gives other numbers",
+            value,
+            claim,
+            timeloop,
+            None,
+        )
+    if not bound:
+        reason = "the bound was not to be rechecked"
+        return Certified(Decision.UNDECIDED, reason, value, claim, timeloop, None)
+    verdict = recheck(space, claim.bound, report)
+    reason = f"{'not covered: ' if verdict.outcome is Decision.UNDECIDED else ''}{verdict.reason}"
+    return Certified(verdict.outcome, reason, value, claim, timeloop, verdict)
+
+
+def _hardware(space: SearchSpace, values: dict[str, int]) -> Architecture:
+    """Return the priced hardware of the best design, which has to be of the space."""
+    try:
+        architecture = space.architecture(values)
+    except SpecError as error:
+        raise _WrongError(f"the best design's hardware is not of the space: {error}") from error
+    try:
+        product = Product.of(space)
+    except NotCoveredError:
+        return architecture  # the recheck says so
+    if not product.allows(architecture.area_um2):
+        raise _WrongError(
+            f"the best design's area of {architecture.area_um2:.6g} um^2 is not allowed"
+        )
+    return architecture
+
+
+def _metrics(
+    space: SearchSpace, architecture: Architecture, files: Sequence[TimeloopInput]
+) -> DesignMetrics:
+    """Evaluate the design layer by layer with the exact kernel, in full detail."""
+    version = space.timeloop_version
+    layers = []
+    for layer, spec in zip(space.workload, files, strict=True):
+        where, problem, mapping = f"layer '{layer.name}'", layer.problem, spec.mapping
+        same = (
+            spec.problem.bounds == problem.bounds
+            and spec.problem.tensors == problem.tensors
+            and np.array_equal(spec.problem.projection, problem.projection)
+        )
+        if not same or mapping is None:
+            raise _WrongError(f"{where}: its files are of another problem")
+        names = [[x.name for x in a.levels] for a in (architecture, spec.architecture)]
+        if names[0] != names[1]:
+            raise _WrongError(f"{where}: its files have levels {', '.join(names[1])}")
+        why = Places(problem, architecture).why_not(mapping)
+        if why is not None:
+            raise _WrongError(f"{where}: its mapping is not of the space: {why}")
+        try:
+            stats, filed = (
+                evaluate_one(a, problem, mapping, version)
+                for a in (architecture, spec.architecture)
+            )
         except InvalidMapping as error:
-            raise SpecError(f"layer '{layer.name}': {error}") from error
-        layers.append(LayerMetrics(layer.name, layer.count, s.cycles, s.energy_pj, s.utilization))
+            raise _WrongError(f"{where}: {error}") from error
+        if not (
+            stats.cycles == filed.cycles
+            and math.isclose(stats.energy_pj, filed.energy_pj, rel_tol=_EQUAL)
+        ):
+            raise _WrongError(f"{where}: best/arch.yaml and ERT.yaml describe other hardware")
+        layers.append(
+            LayerMetrics(layer.name, layer.count, stats.cycles, stats.energy_pj, stats.utilization)
+        )
     return DesignMetrics.of(
-        tuple(layers), run.space.workload.macs, architecture.compute.instances,
-        architecture.area_um2,
-    )  # fmt: skip
+        tuple(layers), space.workload.macs, architecture.compute.instances, architecture.area_um2
+    )
 
 
-def _timeloop(folder: Path, version: str) -> str:
+def _check_claim(space: SearchSpace, claim: Claim, metrics: DesignMetrics, value: float) -> None:
+    """Compare what the result says with what the design is worth, and with itself."""
+    for keys, number in (
+        (("certificate", "value"), value),
+        (("objective", "value"), value),
+        (("best", "cycles"), metrics.cycles),
+        (("best", "energy_pj"), metrics.energy_pj),
+        (("best", "area_um2"), metrics.area_um2),
+    ):
+        said = claim.part(*keys)
+        plain = isinstance(said, (int, float)) and not isinstance(said, bool)
+        if not (plain and math.isclose(said, number, rel_tol=_EQUAL)):
+            raise _WrongError(f"{'.'.join(keys)} = {said!r}, by the exact model {number!r}")
+    said_text = {
+        "certificate.objective": (claim.part("certificate", "objective"), space.objective.name),
+        "objective.name": (claim.part("objective", "name"), space.objective.name),
+        "timeloop_version": (claim.part("timeloop_version"), space.timeloop_version),
+    }
+    for key, (text, own) in said_text.items():
+        if text != own:
+            raise _WrongError(f"{key} = {text!r}, but the run is for {own!r}")
+    energy = str(claim.part("energy")).partition(":")[0]
+    if energy != space.chain.name.partition(":")[0]:
+        raise _WrongError(f"energy = {energy!r}, but the run is priced by {space.chain.name!r}")
+    if claim.bound > value * (1.0 + _EQUAL):
+        raise _WrongError(f"the bound {claim.bound!r} lies above the design's own {value!r}")
+    gap = _gap(claim.bound, value)
+    if claim.status == OPTIMAL and gap > OPTIMAL_WITHIN:
+        raise _WrongError(f"status '{OPTIMAL}', but the bound leaves a gap of {gap:.3g}")
+    if claim.gap is not None and not math.isclose(claim.gap, gap, rel_tol=1e-6, abs_tol=_EQUAL):
+        raise _WrongError(f"gap = {claim.gap!r}, but bound and value leave {gap:.6g}")
+
+
+def _gap(bound: float, value: float) -> float:
+    return max(0.0, 1.0 - bound / value) if value > 0.0 else 0.0
+
+
+def _timeloop(folder: Path, space: SearchSpace) -> str:
     """Compare the best design's files with a real timeloop-model, where there is one."""
-    from dse.model import evaluate_one  # noqa: PLC0415 - compiled code
-    from dse.tools import binaries  # noqa: PLC0415
-    from dse.tools.model_run import ModelRunner  # noqa: PLC0415
-    from dse.validate.model import compare  # noqa: PLC0415
-
     try:
         binary = binaries.find("timeloop-model")
     except ToolError:
@@ -162,9 +270,12 @@ def _timeloop(folder: Path, version: str) -> str:
     there = binaries.version(binary)
     # a design is the same under every version; what the binary computes is compared with the
     # native model of its own version
-    asked = there or version
-    cases = run_cases(folder, asked)
+    asked = there or space.timeloop_version
     runner = ModelRunner(binary)
+    cases = []
+    for layer, spec in zip(space.workload, best_files(folder, space, asked), strict=True):
+        if spec.mapping is not None:
+            cases.append(Case(layer.name, spec.architecture, spec.problem, spec.mapping))
     found = compare(
         cases,
         lambda c: evaluate_one(c.architecture, c.problem, c.mapping, asked),
@@ -173,42 +284,29 @@ def _timeloop(folder: Path, version: str) -> str:
     )
     if not found.agrees:
         return "differs"
-    return "agrees" if there == version else f"agrees, as version {there or 'unknown'}"
+    return (
+        "agrees" if there == space.timeloop_version else f"agrees, as version {there or 'unknown'}"
+    )
 
 
-def run_cases(folder: Path, version: str) -> list[Any]:
-    """Return the best design's layers as cases for a comparison."""
-    from dse.timeloop.read.inputs import read_files  # noqa: PLC0415
-    from dse.validate.model import Case  # noqa: PLC0415
-
-    best = folder / run_folder.BEST
-    shared = [best / name for name in ("arch.yaml", "ERT.yaml", "ART.yaml")]
-    cases = []
-    for problem in sorted(best.glob("*.problem.yaml")):
-        mapping = problem.with_name(problem.name.replace(".problem.", ".mapping."))
-        spec = read_files([*shared, problem, mapping], version, {})
-        if spec.mapping is None:
-            raise SpecError(f"{mapping}: holds no mapping")
-        cases.append(Case(problem.name, spec.architecture, spec.problem, spec.mapping))
-    if not cases:
-        raise SpecError(f"{best}: holds no design; did the run end?")
-    return cases
-
-
-def _entry(run: Run, best: Design, found: Certified) -> Known | None:
-    key = key_of(run.space)
-    if key is None:
+def _entry(folder: Path, space: SearchSpace, found: Certified) -> Known | None:
+    """Return the entry for the known optima; None where nothing is proven to be the optimum."""
+    key, value, verdict = key_of(space), found.value, found.verdict
+    if key is None or value is None or verdict is None:
         return None
-    settings = run.setup.config.run
+    if found.outcome is not Decision.CERTIFIED or not 0.0 < value < math.inf:
+        return None
+    if _gap(found.claim.bound, value) > OPTIMAL_WITHIN:
+        return None
     return Known(
         key=key,
-        arch=run.space.template.name,
-        workload=run.space.workload.name,
-        objective=run.space.objective.name,
-        energy=run.space.chain.name,
-        timeloop_version=run.space.timeloop_version,
-        constraints=settings.constraints or "",
-        value=found.value,
-        bound=found.claim,
-        values=best.values,
+        arch=space.template.name,
+        workload=space.workload.name,
+        objective=space.objective.name,
+        energy=space.chain.name,
+        timeloop_version=space.timeloop_version,
+        constraints=str(run_folder.read_settings(folder).get("constraints") or ""),
+        value=value,
+        values=best_values(folder, found.claim),
+        source=Provenance(str(folder), date.today().isoformat(), __version__, verdict.how),
     )

@@ -7,16 +7,21 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dse.certify.run import Certified
 
 _EPILOG = """\
 The best design is evaluated by the exact model, and by timeloop-model where
-that is installed. The bound is proven again by another, slower argument, which
-shares no pruning with the search. What holds is kept, so that other runs of the
-same space show how far above the optimum they are (the file: DSE_KNOWN_OPTIMA,
-or ~/.local/share/dse/known_optima.json).
+that is installed; it has to be of the run's space. The bound is proven again by
+another, slower argument, which shares nothing with the search. An optimum that
+holds is kept, so that other runs of the same space show how far above it they
+are (the file: DSE_KNOWN_OPTIMA, or ~/.local/share/dse/known_optima.json).
 
-exit codes: 0 it holds, 1 it does not, 2 usage or input error,
-4 timeloop-model failed
+exit codes: 0 certified, 1 refuted (or it contradicts what is known), 2 usage or
+input error, 3 not decided: the argument does not reach so far, 4 timeloop-model
+failed
 """
 
 
@@ -49,21 +54,31 @@ def main(argv: Sequence[str]) -> int:
     found, entry = certify(
         arguments.run, bound=not arguments.no_bound, report=None if arguments.quiet else report
     )
-    kept = remember(entry) if entry is not None and not arguments.forget else None
     if arguments.json:
         sys.stdout.write(json.dumps(found.as_dict()) + "\n")
     else:
-        agrees = "the exact model gives the same" if found.incumbent else "THE MODEL DIFFERS"
-        lines = [f"design    {agrees}: {found.value!r}", f"timeloop  {found.timeloop}"]
-        verdict = found.verdict
-        if verdict is not None:
-            said = "holds" if verdict.holds else f"DOES NOT HOLD: {verdict.reason}"
-            lines.append(
-                f"bound     {said} ({verdict.how}: {verdict.boxes:,} boxes, "
-                f"{verdict.mappings:,} mappings)"
-            )
-        if kept is not None:
-            lines.append(f"kept      {kept}")
-        lines.append("verdict   " + ("certified" if found.holds else "NOT CERTIFIED"))
-        sys.stdout.write("\n".join(lines) + "\n")
-    return 0 if found.holds else 1
+        sys.stdout.write(_text(found))
+    if entry is not None and not arguments.forget:
+        kept = remember(entry)
+        if not arguments.json:
+            sys.stdout.write(f"kept      {kept}\n")
+    if not arguments.json:
+        reason = f": {found.reason}" if found.reason else ""
+        sys.stdout.write(f"verdict   {found.outcome}{reason}\n")
+    return found.exit_code
+
+
+def _text(found: Certified) -> str:
+    """Return what was found, but for the verdict."""
+    lines = [f"timeloop  {found.timeloop}"]
+    if found.value is not None:
+        lines.insert(
+            0, f"design    by the exact model {found.value!r}, claimed {found.claim.value!r}"
+        )
+    verdict = found.verdict
+    if verdict is not None:
+        lines.append(
+            f"bound     {found.claim.bound!r} {verdict.outcome} ({verdict.how}: "
+            f"{verdict.boxes:,} boxes, {verdict.mappings:,} mappings)"
+        )
+    return "".join(f"{line}\n" for line in lines)

@@ -13,6 +13,7 @@ usage: python -m dse compare RUN RUN ... [--json]
 
 Lists finished runs, best first, with their factor to the best. Warns where they
 do not compare: other energy chains, Timeloop versions, workloads or objectives.
+A run that is better than the known optimum of its space is an error (exit code 1).
 """
 
 
@@ -28,6 +29,7 @@ def main(argv: Sequence[str]) -> int:
     from dse.report.compare import (  # noqa: PLC0415
         comparison_json,
         comparison_text,
+        contradictions,
         warnings,
     )
     from dse.report.finished import read_result  # noqa: PLC0415
@@ -45,4 +47,7 @@ def main(argv: Sequence[str]) -> int:
         sys.stdout.write(comparison_text(runs, color=sys.stdout.isatty()))
     for text in warnings(runs):
         sys.stderr.write(f"warning: {text}\n")
-    return 0
+    wrong = contradictions(runs)
+    for text in wrong:
+        sys.stderr.write(f"error: {text}\n")
+    return 1 if wrong else 0

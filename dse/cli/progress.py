@@ -25,7 +25,7 @@ def progress(
 ) -> Iterator[OnProgress | None]:
     """Yield what a run reports to; None when nothing is to be shown.
 
-    Where an optimum or a bound is known, the best value is shown as a multiple of it, too.
+    Where the optimum is known, the best value is shown as a multiple of it, too.
     """
     if quiet:
         yield None
@@ -41,7 +41,7 @@ def _best_text(objective: Objective, value: float, known: Known | None = None) -
     text = _value_text(objective, value)
     if known is None or not math.isfinite(value):
         return text
-    return f"{text} ({known.factor(value):.3f} x {'optimum' if known.proven else 'bound'})"
+    return f"{text} ({known.factor(value):.3f} x optimum)"
 
 
 def _value_text(objective: Objective, value: float) -> str:

@@ -101,7 +101,10 @@ class _Screen:
         from dse.certify.known import find  # noqa: PLC0415
         from dse.cli.progress import progress  # noqa: PLC0415
 
-        self._known = find(run.space)
+        try:
+            self._known = find(run.space)
+        except SpecError as error:  # a search does not depend on what is known of its end
+            sys.stderr.write(f"warning: {error}; goes on without known optima\n")
         try:
             with progress(run.space.objective, self._quiet, self._known) as report:
                 yield report
@@ -110,15 +113,22 @@ class _Screen:
             raise  # the other jobs of a sweep are off, too
 
     def show(self, result: RunResult) -> None:
-        """Print the result."""
+        """Print the result.
+
+        Raises:
+            ProofError: it is better than the optimum that is known.
+        """
         out = sys.stdout
         if self._as_json:
             out.write(json.dumps({**result.as_dict(), "folder": str(result.folder)}) + "\n")
-            return
-        from dse.report.table import result_text  # noqa: PLC0415 - rich
+        else:
+            from dse.report.table import result_text  # noqa: PLC0415 - rich
 
-        plain = "utf" not in (out.encoding or "").lower()
-        out.write(result_text(result, color=out.isatty(), ascii_only=plain, known=self._known))
+            plain = "utf" not in (out.encoding or "").lower()
+            out.write(result_text(result, color=out.isatty(), ascii_only=plain, known=self._known))
+        # optima are the native model's
+        if self._known is not None and result.settings["evaluator"]["name"] == "native":
+            self._known.check(result.value, str(result.folder))
 
 
 def _take_flag(arguments: list[str], *names: str) -> bool:

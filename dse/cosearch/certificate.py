@@ -9,8 +9,8 @@ from typing import Any
 from dse.state.codec import State
 from dse.state.entries import CheckedEntries
 
-#: Proven: nothing is better; stopped: something might be, by the gap at most; infeasible: there is
-#: nothing; unsolved: the space is beyond the method, and the bound is no more than a floor.
+#: Proven: nothing is better, the gap is rounding at most; stopped: something might be, by the gap;
+#: infeasible: there is nothing; unsolved: the space is beyond the method, and nothing is claimed.
 OPTIMAL, STOPPED, INFEASIBLE, UNSOLVED = "optimal", "stopped", "infeasible", "unsolved"
 
 
@@ -43,7 +43,7 @@ class CoSearchCertificate:
         """How far, relative to the value, anything better could be."""
         if self.value is None or not math.isfinite(self.value):
             return None
-        return max(0.0, (self.value - self.bound) / self.value)
+        return gap_of(self.bound, self.value)
 
     def state_dict(self) -> dict[str, State]:
         """Return all of it as plain data, for a checkpoint."""
@@ -77,6 +77,11 @@ class CoSearchCertificate:
             **({"reason": self.reason} if self.reason else {}),
             **({"effort": self.effort} if self.effort else {}),
         }
+
+
+def gap_of(bound: float, value: float) -> float:
+    """Return how far below a value, relative to it, a bound leaves room; objectives are not < 0."""
+    return max(0.0, (value - bound) / value) if value > 0.0 else 0.0
 
 
 def assumptions(timeloop_version: str, closed_form: bool) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from dse.components.base import EnergyChain
 from dse.components.chain import PatChain
 from dse.domain.architecture import Architecture, StorageLevel
 from dse.domain.expression import Expression
-from dse.errors import SpecError
+from dse.errors import ProofError, SpecError
 from dse.numeric import Floats, Ints
 from dse.space.schema import LevelSpec
 from dse.space.search_space import SearchSpace
@@ -28,6 +28,8 @@ from dse.space.variable import Values, Variable
 
 #: Frames of the largest space that is taken on.
 _MOST_FRAMES = 20_000
+#: Values of one size variable.
+_MOST_SIZES = 1_000_000
 #: Columns of a level's prices.
 READ, FILL, UPDATE, LEAK = range(4)
 
@@ -179,7 +181,9 @@ class HardwareSpace:
                 f"{count:,} combinations of {', '.join(v.name for v in others)}, which are more "
                 f"than sizes of buffers; at most {_MOST_FRAMES:,} can be gone through"
             )
-        self._largest = {s.variable.name: s.variable.maximum for s in self.sizes}
+        for size in self.sizes:
+            if size.variable.count > _MOST_SIZES:
+                raise UnsolvableSpace(f"{size.variable.name} has {size.variable.count:,} values")
         self._choices = [
             np.array([s.variable.value_at(i) for i in range(s.variable.count)], np.float64)
             for s in self.sizes
@@ -196,16 +200,33 @@ class HardwareSpace:
 
     def _possible(self, frame: Values) -> bool:
         """Whether some sizes might make a design of the frame that the template accepts."""
-        smallest = {s.variable.name: s.variable.minimum for s in self.sizes}
+        extremes = self._extremes(frame)
+        if extremes is None:
+            return False
+        smallest, largest = extremes
         if self.space.template.admits({**frame, **smallest}):
             return True
-        # a requirement on sizes, or sizes alone: only every single design can tell
+        # a requirement on sizes: only every single design can tell
         asked = {n for r in self.space.template.requirements for n in r.names}
-        return bool(asked & smallest.keys()) and self._builds(frame)
+        return bool(asked & smallest.keys()) and self._builds({**frame, **largest})
 
-    def _builds(self, frame: Values) -> bool:
+    def _extremes(self, frame: Values) -> tuple[Values, Values] | None:
+        """Return the values with the fewest and the most words; None where there are none."""
+        smallest, largest = {}, {}
+        for size, choices in zip(self.sizes, self._choices, strict=True):
+            spec, variable = _specs(self.space)[size.level], size.variable
+            words = _size_words(spec, frame, variable.name, choices)
+            possible = np.flatnonzero(words >= 0)
+            if not len(possible):
+                return None
+            least, most = possible[words[possible].argmin()], possible[words[possible].argmax()]
+            smallest[variable.name] = variable.value_at(int(least))
+            largest[variable.name] = variable.value_at(int(most))
+        return smallest, largest
+
+    def _builds(self, values: Values) -> bool:
         try:
-            self.space.template.tree({**frame, **self._largest})
+            self.space.template.tree(values)
         except SpecError:
             return False
         return True
@@ -218,7 +239,10 @@ class HardwareSpace:
 
     def _frame(self, values: Values) -> Frame:
         template, chain = self.space.template, self.space.chain
-        tree = template.tree({**values, **self._largest})
+        extremes = self._extremes(values)
+        if extremes is None:
+            raise ProofError(f"a frame without hardware: {values}")
+        tree = template.tree({**values, **extremes[1]})
         sized = {size.level for size in self.sizes}
         tables = tuple(self._table(tree, values, v) for v in range(len(self.sizes)))
         priced = _price_others(chain, tree, sized)
@@ -237,6 +261,11 @@ class HardwareSpace:
         spec = _specs(self.space)[size.level]
         variable = size.variable
         words = _size_words(spec, values, variable.name, self._choices[v])
+        if (words < 0).any():
+            missing = variable.value_at(int(np.flatnonzero(words < 0)[0]))
+            raise UnsolvableSpace(
+                f"level '{level.name}' has no whole number of words with {variable.name}={missing}"
+            )
         if (np.diff(words) < 0).any():
             raise UnsolvableSpace(
                 f"the size of level '{level.name}' falls as {variable.name} grows"
@@ -293,12 +322,13 @@ def _budget_bits(space: SearchSpace) -> float:
 
 
 def _size_words(spec: LevelSpec, values: Values, name: str, choices: Floats) -> Ints:
+    """Return the words at each value; -1 where they are no whole number, so no hardware."""
     expression: Expression | None = spec.size_words
-    assert expression is not None
+    if expression is None:
+        raise ProofError(f"level '{spec.name}' has no size, but {name} sets it")
     words = np.broadcast_to(expression.array({**values, name: choices}), len(choices))
-    whole = np.isfinite(words) & (words == np.floor(words)) & (words < 2.0**53)
-    # where there is no whole number there is no hardware, which no mapping needs to fit
-    found: Ints = np.where(whole, words, 0).astype(np.int64)
+    whole = np.isfinite(words) & (words == np.floor(words)) & (words >= 0) & (words < 2.0**53)
+    found: Ints = np.where(whole, words, -1).astype(np.int64)
     return found
 
 

@@ -22,6 +22,7 @@ from dse.cosearch.hull import Joint, LayerPoints, joint_minimum, mark_useful, po
 from dse.cosearch.pool import Pool
 from dse.cosearch.settle import TOLERANCE, Incumbent, Settler
 from dse.cosearch.tables import LayerTables, least_energy
+from dse.errors import ProofError
 from dse.model.arrays import version_number
 from dse.numeric import Floats, Ints
 from dse.space.search_space import SearchSpace
@@ -150,6 +151,8 @@ class CoSearch:
         sizes = range(len(self.hardware.sizes))
         most = [max(f.tables[v].usable_words[-1] for f in frames) for v in sizes]
         price = np.array([self._group_price(frames, v) for v in sizes])
+        if np.isinf(price).any():
+            return  # the chain has no price for any of these sizes
         pool = self.tables.group_pool(frames, node.index)
         energy = pool.energy(price, np.array(most, np.int64))
         found = self._narrow(pool, energy, area)
@@ -173,7 +176,8 @@ class CoSearch:
         """Least price per word of a size variable's level over frames and sizes."""
         level = self.hardware.sizes[v].level
         return min(
-            float(np.nanmin(f.tables[v].price_pj[:, :3])) / f.architecture.levels[level].block_size
+            float(np.fmin.reduce(f.tables[v].price_pj[:, :3], axis=None, initial=math.inf))
+            / f.architecture.levels[level].block_size
             for f in frames
         )
 
@@ -213,7 +217,8 @@ class CoSearch:
         order = pool.order()
         pool, energy = pool.ordered(order), energy[order]
         joint = joint_minimum(pool.points(self._settler.weight, energy), self.goal.mode)
-        assert joint is not None
+        if joint is None:
+            raise ProofError("rows of every layer, but no choice of one per layer")
         bound = max(bound, joint.value * factor)
         return None if bound >= cutoff else _Narrowed(bound, pool, joint)
 

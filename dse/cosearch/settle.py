@@ -24,7 +24,7 @@ from dse.cosearch.pool import Pool
 from dse.cosearch.tables import LayerTables
 from dse.domain.architecture import Architecture
 from dse.domain.mapping import Mapping, MappingBatch
-from dse.errors import SpecError
+from dse.errors import ProofError, SpecError
 from dse.evaluators.native import NativeEvaluator
 from dse.goals.design import Design, DesignMetrics, LayerMetrics
 from dse.space.search_space import SearchSpace
@@ -111,9 +111,12 @@ class Settler:
             whole: the box on whose hardware these rows are all that matter; None: they are not.
         """
         if self._attempt(number, point, pool, whole):
-            while (better := self._step(number, point, pool)) is not None:
+            tried = {point}  # since the last incumbent: what is predicted may not be possible
+            while (better := self._step(number, point, pool)) is not None and better not in tried:
                 point = better
-                self._attempt(number, point, pool, whole)
+                if self._attempt(number, point, pool, whole):
+                    tried.clear()
+                tried.add(point)
 
     def _step(self, number: int, point: tuple[int, ...], pool: Pool) -> tuple[int, ...] | None:
         """Return the best of the sizes around a point where it beats the incumbent."""
@@ -184,7 +187,8 @@ class Settler:
         useful = np.empty(len(pool), np.bool_)
         factor = self._goal.factor(self._area(frame, point)) or 1.0
         mark_useful(points, self.supports(points), self._goal.mode, self.cutoff / factor, useful)
-        rows = np.flatnonzero(useful)
+        # cycles alone do not tell what fits
+        rows = np.flatnonzero(useful & np.isfinite(energy))
         layer = np.searchsorted(pool.first, rows, side="right") - 1
         return [rows[layer == n].tolist() for n in range(len(self._tables.layers))]
 
@@ -215,6 +219,8 @@ class Settler:
             numbers = pool.rows.index[choices[n]].tolist()
             batch = MappingBatch.of([table.mapping(frame, i) for i in numbers])
             m = self._evaluator.evaluate(architecture, layer.problem, batch)
+            if not m.valid.all():
+                raise ProofError(f"layer '{layer.name}': the model rejects a mapping of {values}")
             above = np.flatnonzero(m.cycles > pool.rows.cycles[choices[n]])
             others = [x for r in above for x in table.variants(frame, numbers[r])]
             if others:
@@ -241,7 +247,8 @@ class Settler:
         layers = []
         for layer, mapping in zip(self._space.workload, mappings, strict=True):
             m = self._evaluator.evaluate(architecture, layer.problem, MappingBatch.of([mapping]))
-            assert m.valid[0], (layer, mapping)
+            if not m.valid[0]:
+                raise ProofError(f"layer '{layer.name}': the model rejects the best mapping")
             layers.append(
                 LayerMetrics(
                     layer.name,

@@ -11,9 +11,10 @@ from dse.cosearch.enumerated import EnumeratedTable
 from dse.cosearch.frames import Frame, HardwareSpace
 from dse.cosearch.layer_table import LayerTable
 from dse.cosearch.pool import Pool
-from dse.cosearch.two_tier.roles import SCRATCHPAD, plain_hardware, roles
+from dse.cosearch.two_tier.roles import ACCUMULATOR, SCRATCHPAD, Roles, plain_hardware, roles
 from dse.cosearch.two_tier.table import TwoTierTable
-from dse.mapspace.space import MapspaceCache
+from dse.errors import ProofError
+from dse.mapspace.space import Mapspace, MapspaceCache
 from dse.numeric import Floats, Ints
 
 
@@ -77,7 +78,8 @@ class LayerTables:
         """Return rows priced no higher than in any of these frames; their needs are words."""
         parts = []
         for n, table in enumerate(self.layers):
-            assert isinstance(table, TwoTierTable)
+            if not isinstance(table, TwoTierTable):
+                raise ProofError("a table without a closed form has no rows of groups")
             parts.append(table.group_rows(frames, None if index is None else index[n]))
         return Pool.of(parts)
 
@@ -98,7 +100,7 @@ def _closed_form(hardware: HardwareSpace, version: int) -> Callable[..., LayerTa
     for layer in hardware.space.workload:
         mapspace = space_of(layer.problem, widest.architecture)
         role = roles(mapspace)
-        if role is None:
+        if role is None or not _one_way(frames, mapspace, role):
             return None
         found[layer.problem] = (mapspace, role)
     return lambda problem: TwoTierTable(*found[problem], hardware.sizes, version, largest)
@@ -113,6 +115,15 @@ def _alike(frames: Sequence[Frame]) -> bool:
         and plain_hardware(other)
         and [[x > 1 for x in other.fanout(s)] for s in range(len(first.levels))] == axes
         for other in (frame.architecture for frame in frames)
+    )
+
+
+def _one_way(frames: Sequence[Frame], mapspace: Mapspace, r: Roles) -> bool:
+    """Whether the spatial dimensions run along the longer axis on all frames."""
+    return all(
+        f.architecture.fanout(s)[mapspace.arrays.axis[s, d]] == max(f.architecture.fanout(s))
+        for f in frames
+        for s, d in ((ACCUMULATOR, r.rows), (SCRATCHPAD, r.columns))
     )
 
 

@@ -17,31 +17,31 @@ from typing import TypeVar
 from dse.jit import inlined
 from dse.model.arrays import DOSA, HEAD
 
-Number = TypeVar("Number", int, float)
+Real = TypeVar("Real", int, float)
 
 # Tiles (section 3) and how they move in time (section 4)
 
 
 @inlined
-def stretch(coefficient: Number, extent: Number) -> Number:
+def stretch(coefficient: Real, extent: Real) -> Real:
     """Words by which a dimension lengthens one side of a tile (section 3)."""
     return abs(coefficient) * (extent - 1)
 
 
 @inlined
-def weight(bound: Number, outside: Number) -> Number:
+def weight(bound: Real, outside: Real) -> Real:
     """How often a loop steps, with ``outside`` iterations of the loops around it (section 4, W)."""
     return (bound - 1) * outside
 
 
 @inlined
-def overlap(side: Number, move: Number) -> Number:
+def overlap(side: Real, move: Real) -> Real:
     """Side of what a tile has in common with itself moved along a row (section 4)."""
     return max(0, side - abs(move))
 
 
 @inlined
-def refetch(full: Number, slice_: Number, side: Number, move: Number) -> Number:
+def refetch(full: Real, slice_: Real, side: Real, move: Real) -> Real:
     """Words that a move along one row brings in (section 4, Delta).
 
     ``slice_`` is the tile of ``full`` words cut across the row: its words by its side.
@@ -59,7 +59,7 @@ def zero_moves_are_free(version: int) -> bool:
 
 
 @inlined
-def later_delta(version: int, still: bool, repeats: bool, partial: Number, full: Number) -> Number:
+def later_delta(version: int, still: bool, repeats: bool, partial: Real, full: Real) -> Real:
     """Words that a move brings in after the first one, which brought ``partial`` (section 4).
 
     ``still``: it is no move; ``repeats``: it equals the first.
@@ -73,7 +73,7 @@ def later_delta(version: int, still: bool, repeats: bool, partial: Number, full:
 
 
 @inlined
-def colliding_pairs(n1: Number, n2: Number, step1: Number, step2: Number, k: Number) -> Number:
+def colliding_pairs(n1: Real, n2: Real, step1: Real, step2: Real, k: Real) -> Real:
     """Pairs of children at one offset, ``k`` apart, of two loops in one row (section 5, f).
 
     The loops have bounds n1 and n2; the steps are their strides by the greatest common divisor.
@@ -82,7 +82,7 @@ def colliding_pairs(n1: Number, n2: Number, step1: Number, step2: Number, k: Num
 
 
 @inlined
-def groups_of(n1: Number, n2: Number, step1: Number, step2: Number, size: Number) -> Number:
+def groups_of(n1: Real, n2: Real, step1: Real, step2: Real, size: Real) -> Real:
     """Groups of ``size`` children, of two loops in one row (section 5)."""
     return (
         colliding_pairs(n1, n2, step1, step2, size - 1)
@@ -92,7 +92,7 @@ def groups_of(n1: Number, n2: Number, step1: Number, step2: Number, size: Number
 
 
 @inlined
-def distinct_offsets(n1: Number, n2: Number, step1: Number, step2: Number) -> Number:
+def distinct_offsets(n1: Real, n2: Real, step1: Real, step2: Real) -> Real:
     """Groups of any size, of two loops in one row (section 5)."""
     return n1 * n2 - colliding_pairs(n1, n2, step1, step2, 1)
 
@@ -248,7 +248,7 @@ def clusters(instances: int, cluster_size: int) -> int:
 
 
 @inlined
-def used_clusters(used: Number, available: Number) -> Number:
+def used_clusters(used: Real, available: Real) -> Real:
     """Clusters that work, of so many used instances (section 10)."""
     return min(used, available)
 
@@ -260,7 +260,7 @@ def instance_pj(cluster_pj: float, used: float, working: float) -> float:
 
 
 @inlined
-def addresses(read_write: bool, reads: Number, fills: Number, updates: Number) -> Number:
+def addresses(read_write: bool, reads: Real, fills: Real, updates: Real) -> Real:
     """Addresses that a tensor's accesses take (section 10)."""
     return (updates if read_write else reads) + fills
 

@@ -12,6 +12,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from dse.errors import ProofError
 from dse.report.finished import FinishedRun
 
 #: Settings that must agree for results to be comparable, and what differs otherwise.
@@ -30,6 +31,18 @@ def warnings(runs: Sequence[FinishedRun]) -> list[str]:
         values = sorted({str(getattr(run, key)) for run in runs})
         if len(values) > 1:
             found.append(f"the runs have different {what} ({', '.join(values)})")
+    return found
+
+
+def contradictions(runs: Sequence[FinishedRun]) -> list[str]:
+    """Return which runs found what cannot be, by the known optima of their spaces."""
+    found = []
+    for run in runs:
+        if run.known is not None and run.value is not None and run.evaluator == "native":
+            try:
+                run.known.check(run.value, run.folder)
+            except ProofError as error:
+                found.append(str(error))
     return found
 
 
@@ -67,7 +80,8 @@ def comparison_text(runs: Sequence[FinishedRun], *, color: bool = False) -> str:
 
 
 def _known_line(run: FinishedRun) -> str:
-    assert run.known is not None
+    if run.known is None:
+        return ""
     return f"known: {run.known.text()} ({run.workload} on {run.arch}, {run.energy})"
 
 

@@ -38,6 +38,8 @@ class FinishedRun:
     area_um2: float | None
     #: what is known of the run's space: an optimum, or a bound
     known: Known | None = None
+    #: what priced the designs; optima are the native model's
+    evaluator: str = "native"
     #: what could not be checked
     doubts: tuple[str, ...] = ()
 
@@ -78,6 +80,7 @@ def read_result(folder: Path) -> FinishedRun:
         cycles=number("cycles"),
         energy_pj=number("energy_pj"),
         area_um2=number("area_um2"),
+        evaluator=entries.part("evaluator").text("name"),
     )
     doubt = _check(folder, found, entries.integer("designs", 0))
     return replace(found, known=of_run(folder), doubts=(doubt,) if doubt else ())

@@ -43,6 +43,7 @@ def result_text(
     values = "  ".join(f"{name}={value}" for name, value in result.labels.items())
     for label, text in (
         ("hardware", f"{result.architecture.name}  {values}"),
+        *_edge(result),
         ("area", f"{m.area_um2 / 1e6:.4f} mm^2" if m.area_um2 else "not priced by this chain"),
         ("total", _total(m)),
         *_mean(result),
@@ -58,6 +59,15 @@ def result_text(
     ):
         console.print(f"{label:9} {text}", soft_wrap=True, markup=False)
     return buffer.getvalue()
+
+
+def _edge(result: RunResult) -> list[tuple[str, str]]:
+    """Return at which ends of their ranges variables stand: there the range bounds the search."""
+    ends = {"minimum": "the smallest", "maximum": "the largest"}
+    said = ", ".join(
+        f"{name}={result.labels[name]} is {ends[end]}" for name, end in result.at_edge.items()
+    )
+    return [("edge", f"{said} that the template allows")] if said else []
 
 
 def _total(m: DesignMetrics) -> str:

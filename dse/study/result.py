@@ -59,6 +59,23 @@ class RunResult:
     own_design: tuple[Design, DesignMetrics] | None = None
     certificate: dict[str, Any] | None = None
 
+    @property
+    def at_edge(self) -> dict[str, str]:
+        """Which variables of the best design stand at an end of their range, and at which.
+
+        The range may bound what can be found, so only what the search was free to choose counts,
+        and only numbers: choices have no order.
+        """
+        fixed = self.settings.get("variables") or {}
+        found = {}
+        for v in self.variables:
+            value = self.design.values[v.name]
+            if v.name in fixed or v.choices or v.minimum == v.maximum:
+                continue
+            if value in (v.minimum, v.maximum):
+                found[v.name] = "minimum" if value == v.minimum else "maximum"
+        return found
+
     def labels_of(self, design: Design) -> dict[str, str]:
         """Return a design's values of the variables as people write them."""
         return {v.name: v.label(design.values[v.name]) for v in self.variables}
@@ -78,6 +95,7 @@ class RunResult:
             "best": {
                 "values": self.design.values,
                 "labels": self.labels,
+                "at_edge": self.at_edge,
                 "cycles": m.cycles,
                 "energy_pj": m.energy_pj,
                 "edp_pj_cycles": m.edp,

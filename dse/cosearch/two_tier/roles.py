@@ -92,9 +92,14 @@ def _tensors(space: Mapspace) -> tuple[int, int, int] | None:
 def _spatial(space: Mapspace) -> tuple[int, int] | None:
     """Return the dimensions below accumulator and scratchpad where there is one each."""
     found: dict[int, list[int]] = {}
+    names = [level.name for level in space.architecture.levels]
     for d, slots in enumerate(space.slots):
         for slot in slots:
             if slot.spatial:
+                own = space.constraints.get(names[slot.level])
+                # on other hardware a limit may bind that does not here
+                if own is not None and space.problem.dimensions[d] in own.spatial.max_factors:
+                    return None
                 reach = max(space.architecture.fanout(slot.level))
                 if slot.fixed or slot.cap != reach or space.arrays.axis[slot.level, d] == 2:
                     return None

@@ -52,7 +52,7 @@ def write_design(
         "ART.yaml": art_yaml(architecture),
     }
     for layer, mapping in layers:
-        stem = re.sub(r"[^A-Za-z0-9._-]", "_", layer.name)
+        stem = layer_stem(layer.name)
         if f"{stem}.problem.yaml" in texts:
             raise SpecError(
                 f"layer '{layer.name}': its files would be called '{stem}', like those of another "
@@ -66,6 +66,11 @@ def write_design(
         # not durable: a run that loses them writes them again
         write_whole(directory / name, text.encode(), durable=False)
     return [directory / name for name in texts]
+
+
+def layer_stem(name: str) -> str:
+    """Return what the files of a layer are called, up to their endings."""
+    return re.sub(r"[^A-Za-z0-9._-]", "_", name)
 
 
 def architecture_yaml(architecture: Architecture) -> str:

@@ -1,0 +1,111 @@
+"""Rows of single chips of any kind: all their mappings, one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from dse.certify.evaluation import PlainEvaluation, RangePrices, UnitPrice
+from dse.certify.every import EveryMapping
+from dse.certify.hardware import Capacity, Chip
+from dse.certify.places import Places
+from dse.certify.rows import (
+    MOST_ROWS,
+    RecheckedRows,
+    RowPoints,
+    Rows,
+    RowSource,
+    concatenated,
+    joined,
+    points_of,
+)
+from dse.certify.verdict import Effort, NotCoveredError
+from dse.domain.architecture import Architecture
+from dse.domain.mapping import MappingBatch
+from dse.domain.problem import Problem
+
+Ints = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+
+
+class EveryRow(RowSource):
+    """Rows of single chips of any kind: all their mappings, one by one.
+
+    Args:
+        problems: of the network's layers.
+    """
+
+    def __init__(
+        self, problems: Sequence[Problem], capacities: Sequence[Capacity],
+        timeloop_version: str, effort: Effort,
+    ) -> None:  # fmt: skip
+        self._problems, self._capacities = problems, capacities
+        self._evaluation = PlainEvaluation(timeloop_version, effort)
+
+    def rows(self, chips: tuple[Chip, ...]) -> Rows:
+        """See :class:`RowSource`; of one chip."""
+        (chip,) = chips
+        units = RangePrices(chips, self._capacities, leaks=True).units()
+        machine = self._largest(chip)
+        known: dict[Problem, RecheckedRows] = {}
+        for problem in self._problems:
+            if problem not in known:
+                known[problem] = self._layer(machine, units, problem)
+        return joined(chips, units, [known[p] for p in self._problems])
+
+    def _largest(self, chip: Chip) -> Architecture:
+        """Return the chip with the largest sizes, for which it has no price."""
+        levels = {}
+        for c, capacity in enumerate(self._capacities):
+            level = chip.architecture.levels[capacity.level]
+            words = int(chip.sizes[c].usable_words.max())
+            levels[level.name] = replace(level, size_words=words, multiple_buffering=1.0)
+        return chip.architecture.with_levels(**levels)
+
+    def _layer(
+        self, machine: Architecture, units: Sequence[UnitPrice], problem: Problem
+    ) -> RecheckedRows:
+        capacities = self._capacities
+        none = [np.empty(0)] * (2 + len(units)), [np.empty(0, np.int64)] * len(capacities)
+        parts, total = [RecheckedRows(*none)], 0
+        for batch in self._batches(machine, problem):
+            valid, costs = self._evaluation.costs(machine, units, problem, batch)
+            words = [_tile_words(problem, batch, c.level) for c in capacities]
+            table = np.column_stack([column[valid] for column in (*costs, *words)])
+            _, first = np.unique(table, axis=0, return_index=True)
+            index = np.flatnonzero(valid)[first]
+            parts.append(RecheckedRows([x[index] for x in costs], [x[index] for x in words]))
+            total += len(index)
+            if total > MOST_ROWS:
+                raise NotCoveredError(f"more than {MOST_ROWS:,} mappings of one layer")
+        return concatenated(parts)
+
+    def _batches(self, machine: Architecture, problem: Problem) -> Iterator[MappingBatch]:
+        def fit(batch: MappingBatch) -> Flags:
+            return self._evaluation.fits(machine, problem, batch)
+
+        return EveryMapping(Places(problem, machine)).batches(fit)
+
+    def points(self, chip: Chip, architecture: Architecture) -> RowPoints:  # noqa: ARG002 - all of it
+        """See :class:`RowSource`."""
+        return points_of(
+            [
+                [
+                    self._evaluation.plain(architecture, problem, batch)
+                    for batch in self._batches(architecture, problem)
+                ]
+                for problem in self._problems
+            ]
+        )
+
+
+def _tile_words(problem: Problem, batch: MappingBatch, s: int) -> Ints:
+    """Return the words ``(B,)`` that the tensors kept at a level take there."""
+    inner = batch.temporal[: s + 1].astype(np.int64).prod(axis=0)
+    inner *= batch.spatial[: s + 1].astype(np.int64).prod(axis=0)
+    sides = 1 + np.einsum("tqd,db->tqb", problem.projection, inner - 1)
+    words: Ints = (sides.prod(axis=1) * batch.keep[s]).sum(axis=0)
+    return words
