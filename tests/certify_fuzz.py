@@ -23,8 +23,8 @@ from certify_spaces import Recipe, large_recipe, optimum, random_recipe
 
 from dse.certify.recheck import recheck
 from dse.certify.verdict import Decision, Effort
-from dse.cosearch.goal import Goal
-from dse.cosearch.search import CoSearch, TooLarge
+from dse.cosearch.goal import CoSearchGoal
+from dse.cosearch.search import CoSearch, UnsolvableSpace
 
 #: False claims: the optimum times one of these.
 FACTORS = (1.0 + 1e-9, 1.0 + 1e-6, 1.0024, 1.3, 10.0)
@@ -83,10 +83,10 @@ def attack(recipe: Recipe, rng: np.random.Generator, tally: Tally) -> None:
 def attack_large(recipe: Recipe, tally: Tally) -> None:
     """Have search and certifier judge each other on a space without brute force."""
     space = recipe.space()
-    goal = Goal.of(space.objective, space.limits, space.template.max_area_um2)
+    goal = CoSearchGoal.of(space.objective, space.limits, space.template.max_area_um2)
     try:
         search = CoSearch(space, goal, 1)
-    except TooLarge:
+    except UnsolvableSpace:
         tally.counts["large, unsolved"] += 1
         return
     if not search.tables.closed_form:
@@ -113,14 +113,14 @@ def attack_large(recipe: Recipe, tally: Tally) -> None:
 def _check_search(recipe: Recipe, best: float, rng: np.random.Generator, tally: Tally) -> None:
     """Compare the search with brute force, at its end and at a moment before."""
     space = recipe.space()
-    goal = Goal.of(space.objective, space.limits, space.template.max_area_um2)
+    goal = CoSearchGoal.of(space.objective, space.limits, space.template.max_area_um2)
     stop = int(rng.integers(1, 12))
     try:
         search = CoSearch(space, goal, 300_000)
         for _ in search.run():
             if search.nodes == stop and search.bound > best * (1.0 + 1e-12):
                 tally.fault(f"bound {search.bound!r} after {stop} nodes, optimum {best!r}", recipe)
-    except TooLarge as error:
+    except UnsolvableSpace as error:
         tally.counts["unsolved"] += 1
         tally.reasons[f"search: {str(error)[:50]}"] += 1
         return

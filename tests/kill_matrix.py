@@ -18,7 +18,7 @@ from pathlib import Path
 import dse.disk
 import dse.study.journal
 from dse.runner.run import resume, start
-from dse.testing import _ARCH, _WORKLOAD
+from dse.testing.tiny import ARCH, WORKLOAD
 
 #: Small settings of each optimizer; several batches, with several designs in most.
 SETTINGS = {
@@ -99,8 +99,8 @@ def killed(given, moment):
 def main(optimizer, folder):
     """Print one line of JSON for each moment."""
     arch, net = folder / "arch.yaml", folder / "net.yaml"
-    arch.write_text(_ARCH)
-    net.write_text(_WORKLOAD)
+    arch.write_text(ARCH)
+    net.write_text(WORKLOAD)
     given = {
         "arch": str(arch),
         "workload": str(net),

@@ -12,10 +12,10 @@ import yaml
 from certify_spaces import Recipe, optimum, random_recipe
 
 from dse.certify.recheck import recheck
-from dse.certify.verdict import Outcome
+from dse.certify.verdict import Decision
 from dse.cosearch.certificate import gap_of
-from dse.cosearch.frames import TooLarge
-from dse.cosearch.goal import Goal
+from dse.cosearch.frames import UnsolvableSpace
+from dse.cosearch.goal import CoSearchGoal
 from dse.cosearch.search import CoSearch
 from dse.space import catalog
 
@@ -97,15 +97,15 @@ def test_search_and_certifier_find_the_least_value(name: str, objective: str) ->
     best = optimum(space)
     assert math.isfinite(best)
     try:
-        search = CoSearch(space, Goal.of(space.objective, (), None), 300_000)
+        search = CoSearch(space, CoSearchGoal.of(space.objective, (), None), 300_000)
         for _ in search.run():
             assert search.bound <= best * (1.0 + 1e-12)
         assert search.incumbent is not None
         assert search.incumbent.value == pytest.approx(best, rel=1e-12)
-    except TooLarge as error:  # it may be beyond the search, which says so
+    except UnsolvableSpace as error:  # it may be beyond the search, which says so
         assert name in ("not_whole", "falling"), error
-    assert recheck(space, best).outcome is Outcome.CERTIFIED
-    assert recheck(space, best * (1.0 + 1e-9)).outcome is Outcome.REFUTED
+    assert recheck(space, best).outcome is Decision.CERTIFIED
+    assert recheck(space, best * (1.0 + 1e-9)).outcome is Decision.REFUTED
 
 
 def test_a_search_among_impossible_sizes_ends() -> None:
@@ -117,7 +117,7 @@ def test_a_search_among_impossible_sizes_ends() -> None:
     )  # fmt: skip
     recipe.template["require"] = ["accumulator_kb * 2 <= scratchpad_kb"]
     space = recipe.space()
-    search = CoSearch(space, Goal.of(space.objective, (), None), 1000)
+    search = CoSearch(space, CoSearchGoal.of(space.objective, (), None), 1000)
     for _ in search.run():
         assert search.nodes < 1000
     assert search.incumbent is not None
@@ -132,7 +132,7 @@ def test_arrays_without_a_price_hide_no_others() -> None:
             break
     space = recipe.space()
     best = optimum(space)
-    search = CoSearch(space, Goal.of(space.objective, space.limits, None), 300_000)
+    search = CoSearch(space, CoSearchGoal.of(space.objective, space.limits, None), 300_000)
     for _ in search.run():
         pass
     found = math.inf if search.incumbent is None else search.incumbent.value
