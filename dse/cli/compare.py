@@ -13,7 +13,8 @@ usage: python -m dse compare RUN RUN ... [--json]
 
 Lists finished runs, best first, with their factor to the best. Warns where they
 do not compare: other energy chains, Timeloop versions, workloads or objectives.
-A run that is better than the known optimum of its space is an error (exit code 1).
+A run that is better than the known optimum of its space is an error (exit
+code 1).
 """
 
 
