@@ -43,7 +43,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "certify": ("model",),
 }
 #: Files besides, of all rooms.
-GROUND = ("jit.py", "domain/architecture.py")
+GROUND = ("jit.py", "numeric.py", "domain/architecture.py")
 
 
 def _knows_this_numba() -> bool:
