@@ -75,7 +75,8 @@ class OtherRandom(Counting):
 
 def kit(monkeypatch, factory):
     """Return the kit's tests of a class."""
-    made = Plugin("optimizer", "tried", factory, factory.settings_type, "tests")
+    place = f"{factory.__module__}:{factory.__qualname__}"
+    made = Plugin("optimizer", "tried", factory, factory.settings_type, "tests", place)
     monkeypatch.setitem(plugins("optimizer"), "tried", made)
     return type("Tried", (OptimizerConformance,), {"optimizer": "tried", "samples": 20})()
 

@@ -182,7 +182,7 @@ def _progress(total: int) -> Callable[[int], None]:
 
 def _as_dict(report: ModelReport, names: tuple[str, str]) -> dict[str, object]:
     return {
-        "_back_ends": list(names),
+        "back_ends": list(names),
         "agrees": report.agrees,
         "mappings": len(report.outcomes),
         "rejected": report.rejected,

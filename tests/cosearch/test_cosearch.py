@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from dse.certify.recheck import recheck
+from dse.certify.verdict import Decision
 from dse.components.chain import energy_chain
 from dse.cosearch.goal import CoSearchGoal
 from dse.cosearch.search import CoSearch, UnsolvableSpace
@@ -178,12 +179,11 @@ def test_recheck_holds_for_the_optimum_and_for_nothing_more(case: str, objective
     search = solve(space)
     assert search.incumbent is not None
     value = search.incumbent.value
-    goal = CoSearchGoal.of(space.objective, (), None)
-    assert recheck(space, goal, value).holds
-    assert recheck(space, goal, value * (1.0 - 1e-6)).holds
-    more = recheck(space, goal, value * (1.0 + 1e-6))
-    assert not more.holds
-    assert "better" in more.reason
+    assert recheck(space, value).outcome is Decision.CERTIFIED
+    assert recheck(space, value * (1.0 - 1e-6)).outcome is Decision.CERTIFIED
+    more = recheck(space, value * (1.0 + 1e-6))
+    assert more.outcome is Decision.REFUTED
+    assert more.reason
 
 
 def test_a_space_that_is_too_large_is_not_claimed() -> None:
