@@ -53,3 +53,16 @@ def two_columns(rows: Sequence[tuple[str, str]], indent: str = "") -> list[str]:
         else:
             lines += [f"{indent}{name}", *wrapped(text, f"{indent}    ")]
     return lines
+
+
+def table(rows: Sequence[Sequence[str]], names: int = 1) -> str:
+    """Return rows under their heads, the first; ``names`` columns to the left, numbers right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if i < names else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+    return "\n".join([lines[0], "-" * (sum(widths) + 2 * len(widths) - 2), *lines[1:]]) + "\n"

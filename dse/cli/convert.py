@@ -7,8 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from dse.cli.model import add_values, values_of
-from dse.errors import SpecError
+from dse.cli.model import add_values, values_of, write_files
 
 _EPILOG = """\
 formats:
@@ -57,12 +56,7 @@ def main(argv: Sequence[str]) -> int:
         for name, text in sorted(texts.items()):
             sys.stdout.write(f"# {name}\n{text}\n")
         return 0
-    try:
-        arguments.output.mkdir(parents=True, exist_ok=True)
-        for name, text in texts.items():
-            (arguments.output / name).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise SpecError(f"{arguments.output}: cannot be written: {error.strerror}") from error
+    write_files(arguments.output, texts)
     for name in sorted(texts):
         sys.stdout.write(f"{arguments.output / name}\n")
     return 0

@@ -23,7 +23,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from dse.errors import SpecError, unknown_name
 from dse.plugins import GROUPS, plugins
-from dse.runner.config import DEFAULT_PLUGINS, RunConfig, explain, group_node, known_keys
+from dse.runner.config import DEFAULT_PLUGINS, RunConfig, group_node, known_keys
+from dse.settings import explain
 
 _Command = Callable[[dict[str, Any]], None]
 

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import json
-import logging
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from dse.cli import map_files
+from dse.cli.mapped import progress_told, proof_text, tensor_table
 from dse.errors import DseError, SpecError
 
 if TYPE_CHECKING:
-    from dse.goals.certificate import Certificate
-    from dse.model.stats import TensorStats
     from dse.runner.map_layer import MappedLayer
 
 _USAGE = """\
 usage: python -m dse map layer=WORKLOAD/LAYER [SETTING=VALUE ...] [-m] [--json]
+       python -m dse map FILE ... [SETTING=VALUE ...] [-o DIR]
+
+With Timeloop's files in place of a layer, it searches what they say, as
+timeloop-mapper does: 'python -m dse map FILE --help' tells more of that.
 
 Searches the best mapping of a layer on hardware of an architecture template,
 with the values of its variables that the file gives (variables.NAME=VALUE sets
@@ -36,6 +38,8 @@ folder with the files for timeloop-model in best/.
 def main(argv: Sequence[str]) -> int:
     """Map a layer, or several one after the other; return the exit code."""
     arguments = list(argv)
+    if map_files.names_files(arguments):
+        return map_files.main(arguments)
     if {"-h", "--help"} & set(arguments):
         from dse.cli.settings_help import settings_help  # noqa: PLC0415
 
@@ -55,7 +59,7 @@ def main(argv: Sequence[str]) -> int:
 
     codes: list[int] = []
     layer = layers[0].removeprefix("layer=")
-    with _told(quiet):
+    with progress_told(quiet):
         run_with_hydra(rest, lambda settings: codes.append(_map(settings, layer, as_json)))
     return max(codes, default=0)
 
@@ -82,7 +86,7 @@ def _text(result: MappedLayer) -> str:
     hardware = "  ".join(f"{name}={value}" for name, value in result.values.items())
     lines = [
         map_text(result.evaluation),
-        _tensor_table(result),
+        tensor_table(result.evaluation),
         summary_text(result.evaluation),
         f"hardware     {result.evaluation.input.architecture.name}  {hardware}",
         f"objective    {settings['objective']} = {result.value:.6g} {result.unit}".rstrip(),
@@ -92,71 +96,5 @@ def _text(result: MappedLayer) -> str:
         f"folder       {result.folder}",
     ]
     if result.certificate is not None:
-        lines.insert(-1, f"proof        {_proof(result.certificate)}")
+        lines.insert(-1, f"proof        {proof_text(result.certificate)}")
     return "\n".join(lines) + "\n"
-
-
-def _proof(found: Certificate) -> str:
-    """Say in words how far the mapping can be from the best there is."""
-    nodes = f"{found.nodes:,} partial mappings"
-    if found.gap is None:
-        return f"none: {found.assumed} ({nodes})"
-    if found.optimal:
-        return f"optimal: {found.assumed} ({nodes})"
-    return (
-        f"gap {100 * found.gap:.3g} % above the bound {found.bound:.6g}: {found.assumed} ({nodes})"
-    )
-
-
-@contextmanager
-def _told(quiet: bool) -> Iterator[None]:
-    """Write what mappers say of their progress to stderr."""
-    log = logging.getLogger("dse.mappers.optimal")
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(message)s"))
-    before = log.level, log.propagate
-    if not quiet:
-        log.addHandler(handler)
-        log.setLevel(logging.INFO)
-        log.propagate = False
-    try:
-        yield
-    finally:
-        log.removeHandler(handler)
-        log.setLevel(before[0])
-        log.propagate = before[1]
-
-
-def _tensor_table(result: MappedLayer) -> str:
-    """Return what every level does with every tensor that it keeps, over all its instances."""
-    evaluation = result.evaluation
-    mapping, tensors = evaluation.mapping, evaluation.input.problem.tensors
-    rows: list[tuple[str, ...]] = [
-        ("level", "tensor", "tile words", "instances", "reads", "fills", "updates", "uJ")
-    ]
-    for s, name in reversed(list(enumerate(evaluation.stats.levels))):
-        found = evaluation.stats.levels[name].tensors
-        rows += [
-            (name, tensor, *_counts(found[tensor]))
-            for t, tensor in enumerate(tensors)
-            if mapping.keep[s, t]
-        ]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join(
-            cell.ljust(width) if i < 2 else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
-    return "\n".join([lines[0], "-" * (sum(widths) + 2 * len(widths) - 2), *lines[1:]]) + "\n"
-
-
-def _counts(tensor: TensorStats) -> tuple[str, ...]:
-    n = tensor.utilized_instances
-    return (
-        f"{tensor.utilized_capacity:,}",
-        f"{n:,.0f}",
-        *(f"{x * n:,.0f}" for x in (tensor.reads, tensor.fills, tensor.updates)),
-        f"{tensor.energy_pj * n / 1e6:,.3f}",
-    )

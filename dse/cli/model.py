@@ -5,14 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from dse.errors import InvalidMapping, SpecError
-
-if TYPE_CHECKING:
-    from dse.timeloop.evaluate import Evaluation
 
 _EPILOG = """\
 The files hold architecture, problem and mapping, and ERT and ART where there
@@ -39,7 +35,8 @@ def _parser() -> argparse.ArgumentParser:
         "--output",
         type=Path,
         metavar="DIR",
-        help="also write timeloop-model.stats.txt, timeloop-model.map.txt and stats.json there",
+        help="also write timeloop-model.stats.txt, .map.txt, .ERT.yaml and .ART.yaml, and "
+        "stats.json there",
     )
     result.add_argument(
         "--json", action="store_true", help="write JSON to stdout instead of the summary"
@@ -89,6 +86,7 @@ def main(argv: Sequence[str]) -> int:
     """
     arguments = _parser().parse_intermixed_args(argv)
     from dse.timeloop.evaluate import evaluate_files  # noqa: PLC0415 - loads the compiled model
+    from dse.timeloop.write.mapper_files import model_files  # noqa: PLC0415
     from dse.timeloop.write.report import stats_json, summary_text  # noqa: PLC0415
 
     try:
@@ -99,7 +97,7 @@ def main(argv: Sequence[str]) -> int:
         sys.stderr.write(f"{rejection}\n")
         return rejection.exit_code
     if arguments.output is not None:
-        _write_reports(evaluation, arguments.output)
+        write_files(arguments.output, model_files(evaluation))
     if arguments.json:
         sys.stdout.write(json.dumps(stats_json(evaluation), indent=2, allow_nan=False) + "\n")
     else:
@@ -107,15 +105,12 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def _write_reports(evaluation: Evaluation, folder: Path) -> None:
-    """Write stats, map and JSON into a folder, which is made where it is missing."""
-    from dse.timeloop.write.report import map_text, stats_json, stats_text  # noqa: PLC0415
+def write_files(folder: Path, texts: Mapping[str, str]) -> None:
+    """Write texts by file name into a folder, which is made where it is missing.
 
-    texts = {
-        "timeloop-model.stats.txt": stats_text(evaluation),
-        "timeloop-model.map.txt": map_text(evaluation),
-        "stats.json": json.dumps(stats_json(evaluation), indent=2, allow_nan=False) + "\n",
-    }
+    Raises:
+        SpecError: it cannot be written.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in texts.items():

@@ -11,13 +11,14 @@ import numpy.typing as npt
 
 from dse.domain.architecture import Architecture, HardwareBatch
 from dse.domain.constraints import Constraints
-from dse.domain.mapping import Mapping
+from dse.domain.mapping import Mapping, MappingBatch
 from dse.domain.problem import Problem
 from dse.evaluators.base import Evaluator
 from dse.goals.certificate import Certificate
 from dse.goals.metric_names import Scale, operations
 from dse.goals.metrics import Metrics
 from dse.goals.objective import Objective
+from dse.mapspace.smallest import smallest
 from dse.mapspace.space import MapspaceCache
 from dse.settings import NoSettings
 
@@ -71,6 +72,20 @@ class Mapper(ABC, Generic[S]):
         technology = architecture.technology
         scale = Scale(operations(problem), technology.clock_ns if technology else None)
         return self.objective.rank(metrics, scale)
+
+    def why_unmapped(self, problem: Problem, architecture: Architecture) -> str:
+        """Say what keeps a problem from an architecture on which no valid mapping was found."""
+        space = self.space_of(problem, architecture)
+        mapping = smallest(space)
+        if mapping is None:
+            detail = space.infeasible or "the fan-outs and fixed factors leave none"
+            return f"no mapping: {detail}"
+        batch = MappingBatch.of([mapping])
+        violation = self.evaluator.explain(architecture, problem, batch, 0)
+        if violation is None:
+            return "no valid mapping found, though there are some: let the mapper draw more"
+        told = violation.message.removeprefix("ERROR: ")
+        return f"even with the smallest tiles, {told}"
 
     @abstractmethod
     def map(

@@ -38,6 +38,9 @@ class OptimalMapperSettings:
     nodes: int = setting(
         200_000_000, "partial mappings after which the proof is given up, the same on any machine"
     )
+    patterns: int = setting(
+        4096, "ways to keep and bypass tensors; where there are more, nothing is proven"
+    )
     threads: int = setting(2, "workers of the proof; the result does not depend on it")
     seeding: int = setting(
         8000, "samples, of the budget, for the heuristics that the proof starts from"
@@ -81,6 +84,7 @@ class OptimalMapper(Mapper[OptimalMapperSettings]):
         s = self.settings
         at_least("gap", s.gap, 0.0)
         at_least("nodes", s.nodes, 1)
+        at_least("patterns", s.patterns, 1)
         at_least("threads", s.threads, 1)
         at_least("seeding", s.seeding, 0)
         if s.time is not None:
@@ -182,7 +186,7 @@ class OptimalMapper(Mapper[OptimalMapperSettings]):
             space, architecture, self.objective.mapping_metric or "front",
             self.evaluator.timeloop_version,
             gap=s.gap, threads=s.threads, best=best.value, samples=samples,
-            confirm=confirm, late=late, tell=tell,
+            confirm=confirm, late=late, tell=tell, patterns=s.patterns,
         )  # fmt: skip
         return certificate, left[0]
 

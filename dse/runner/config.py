@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from dse.errors import SpecError, unknown_name
 from dse.plugins import GROUPS, Plugin, plugin, plugins
-from dse.settings import setting
+from dse.settings import setting, typed
 
 #: The plug-in that a run uses of each kind, unless told otherwise.
 DEFAULT_PLUGINS = {"optimizer": "random", "mapper": "random", "evaluator": "native"}
@@ -98,9 +97,9 @@ def resolve(given: Mapping[str, Any]) -> ResolvedConfig:
             chosen = _own_mapper(found["optimizer"], settings["optimizer"])
         options = {"name": chosen} if isinstance(chosen, str) else dict(chosen)
         found[kind] = plugin(kind, str(options.pop("name", DEFAULT_PLUGINS[kind])))
-        settings[kind] = _typed(found[kind].settings_type, options, f"{kind}.")
+        settings[kind] = typed(found[kind].settings_type, options, f"{kind}.")
     plain = {key: value for key, value in given.items() if key not in GROUPS}
-    return ResolvedConfig(_typed(RunConfig, plain, ""), found, settings)
+    return ResolvedConfig(typed(RunConfig, plain, ""), found, settings)
 
 
 def _own_mapper(optimizer: Plugin, settings: Any) -> Any:  # noqa: ANN401
@@ -136,24 +135,3 @@ def known_keys(chosen: Mapping[str, str]) -> list[str]:
         if options is not None:
             keys += [f"{kind}.{f.name}" for f in dataclasses.fields(options.settings_type)]
     return keys
-
-
-def explain(error: OmegaConfBaseException, prefix: str = "") -> str:
-    """Return one line for a configuration error: the key, the value, what was expected."""
-    line = str(error).partition("\n")[0]
-    key = getattr(error, "full_key", None)
-    return f"{prefix}{key}: {line}" if key else line
-
-
-def _typed(schema: type[Any], given: Mapping[str, Any], prefix: str) -> Any:  # noqa: ANN401
-    """Return an instance of the dataclass with these values, converted and checked."""
-    names = [f.name for f in dataclasses.fields(schema)]
-    for key in given:
-        if key not in names:
-            known = [f"{prefix}{name}" for name in names]
-            raise SpecError(unknown_name("setting", f"{prefix}{key}", known))
-    try:
-        merged = OmegaConf.merge(OmegaConf.structured(schema), dict(given))
-        return OmegaConf.to_object(merged)
-    except OmegaConfBaseException as error:
-        raise SpecError(explain(error, prefix)) from error

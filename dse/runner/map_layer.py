@@ -106,7 +106,8 @@ def map_layer(given: Mapping[str, Any], layer: str) -> MappedLayer:
     )
     mapping = found.mappings[0]
     if mapping is None:
-        raise NothingFeasible(f"layer '{chosen.name}': no valid mapping found")
+        why = setup.mapper.why_unmapped(chosen.problem, architecture)
+        raise NothingFeasible(f"layer '{chosen.name}': {why}")
     version = config.run.timeloop_version
     stats = evaluate_one(architecture, chosen.problem, mapping, version)
     spec = TimeloopInput(architecture, chosen.problem, mapping, version)

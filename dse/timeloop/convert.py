@@ -28,6 +28,7 @@ from dse.timeloop.write.inputs import (
 )
 from dse.timeloop.write.template import template_mapping_yaml, template_yaml
 from dse.timeloop.yaml.io import load_files
+from dse.timeloop.yaml.nodes import Entry
 
 _LOG = logging.getLogger(__name__)
 FORMATS = ("v0.3", "v0.4", "template")
@@ -54,7 +55,11 @@ def read_project(
         SpecError: naming file, key and value, and what was expected.
     """
     check_version(timeloop_version)
-    root = load_files(paths, values)
+    return read_entry_project(load_files(paths, values), timeloop_version)
+
+
+def read_entry_project(root: Entry, timeloop_version: str) -> Project:
+    """Read a loaded input with its constraints. See `read_project`."""
     spec, fault = read_entry(root, timeloop_version)
     if fault is not None:
         raise fault.error

@@ -13,6 +13,7 @@ from dse.model.stats import Stats
 from dse.timeloop.read.architecture import Fault
 from dse.timeloop.read.inputs import TimeloopInput, check_version, read_entry
 from dse.timeloop.yaml.io import load_files, load_texts
+from dse.timeloop.yaml.nodes import Entry
 
 #: Most elements below one instance of a level. Transfers between neighbours are found by listing
 #: the elements; this bounds memory to about 1 GB. No accelerator comes near.
@@ -51,6 +52,11 @@ def evaluate_text(
     """Evaluate the mapping in a Timeloop input given as text. See `evaluate_files`."""
     check_version(timeloop_version)
     return _evaluate(*read_entry(load_texts([(source, text)]), timeloop_version))
+
+
+def evaluate_entry(root: Entry, timeloop_version: str = "4cf6d4c") -> Evaluation:
+    """Evaluate the mapping in a loaded input. See `evaluate_files`."""
+    return _evaluate(*read_entry(root, timeloop_version))
 
 
 def _evaluate(spec: TimeloopInput, fault: Fault | None) -> Evaluation:

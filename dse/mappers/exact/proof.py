@@ -25,8 +25,8 @@ from dse.mapspace.space import Mapspace
 from dse.model import arrays as a
 from dse.numeric import Flags, Floats
 
-#: Keep/bypass patterns beyond which no bound is looked for.
-_MOST_PATTERNS = 4096
+#: Keep/bypass patterns beyond which no bound is looked for, unless told otherwise.
+MOST_PATTERNS = 4096
 #: Labels per stage of the dive that looks for something better than what the heuristics found,
 #: and the samples that it may take where it finds bounds only.
 _BEAM, _DIVE_SAMPLES = 2000, 16
@@ -44,16 +44,16 @@ class MappingFront:
     mappings: MappingBatch | None
 
 
-def _patterns(space: Mapspace) -> list[Flags]:
+def _patterns(space: Mapspace, most: int = MOST_PATTERNS) -> list[Flags]:
     """Return all keep/bypass patterns ``(L, T)`` of a mapspace.
 
     Raises:
-        TooLargeError: there are too many.
+        TooLargeError: there are more than ``most``.
     """
     keep = space.arrays.keep
     free = np.argwhere(keep == 2)
-    if 1 << len(free) > _MOST_PATTERNS:
-        raise TooLargeError(f"2^{len(free)} keep/bypass patterns, at most {_MOST_PATTERNS}")
+    if 1 << len(free) > most:
+        raise TooLargeError(f"2^{len(free)} keep/bypass patterns, at most {most}")
     result = []
     for bits in product((True, False), repeat=len(free)):
         pattern = keep != 0
@@ -91,6 +91,7 @@ def prove(
     confirm: Callable[[MappingBatch], float],
     late: Callable[[int], bool],
     tell: Callable[[float, float], None],
+    patterns: int = MOST_PATTERNS,
 ) -> Certificate:
     """Search the whole space and price what may be the best of it.
 
@@ -106,13 +107,14 @@ def prove(
         confirm: prices mappings; returns the least value known.
         late: whether to give up, given the nodes so far.
         tell: is told the share of the stages done and the bound so far.
+        patterns: keep/bypass patterns beyond which no bound is looked for.
     """
     assumed = _ASSUMED.format(version)
     if space.infeasible:
         return Certificate(math.inf, None, space.infeasible, 0, complete=True)
     proof = _Proof(
         space, architecture, kind, a.version_number(version), gap, threads, best, samples,
-        confirm, late, tell,
+        confirm, late, tell, patterns,
     )  # fmt: skip
     try:
         proof.run()
@@ -143,6 +145,7 @@ class _Proof:
     confirm: Callable[[MappingBatch], float]
     late: Callable[[int], bool]
     tell: Callable[[float, float], None]
+    patterns: int
     nodes: int = 0
     bound: float = math.inf
     complete: bool = True
@@ -174,7 +177,7 @@ class _Proof:
 
     def _by_promise(self) -> list[tuple[float, Flags]]:
         """Patterns with a bound of each, by these."""
-        all_ = _patterns(self.space)
+        all_ = _patterns(self.space, self.patterns)
         if len(all_) == 1:
             return [(-math.inf, all_[0])]
         found: list[tuple[float, Flags]] = []

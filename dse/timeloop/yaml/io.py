@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from dse.errors import SpecError
@@ -25,6 +26,27 @@ def load_files(paths: Sequence[str | Path], values: Mapping[str, object] | None 
         SpecError: a file is missing, unreadable, no YAML, empty or too large, or two files have
             the same top-level key, with something under it in both.
     """
+    return _merged(_roots(_texts(paths, values)))
+
+
+def load_each(
+    paths: Sequence[str | Path], values: Mapping[str, object] | None = None, key: str = "problem"
+) -> list[Entry]:
+    """Read YAML files of which several may have the same key; one merged tree for each of those.
+
+    All other files are part of every tree. See `load_files`.
+    """
+    roots = _roots(_texts(paths, values))
+    several = [root for root in roots if (found := root.table.get(key)) and found.value]
+    if len(several) < 2:
+        return [_merged(roots)]
+    return [_merged([r for r in roots if r is one or r not in several]) for one in several]
+
+
+def _texts(
+    paths: Sequence[str | Path], values: Mapping[str, object] | None
+) -> list[tuple[str, bytes | Node]]:
+    """Return the files by name, templates rendered."""
     if not paths:
         raise SpecError("no input files: expected Timeloop YAML files")
     renderer = Renderer(values)
@@ -32,38 +54,53 @@ def load_files(paths: Sequence[str | Path], values: Mapping[str, object] | None 
     for path in map(Path, paths):
         data = read_bytes(path)
         texts.append((str(path), renderer.load(path, data) if is_template(path, data) else data))
-    return _merged(texts)
+    return texts
 
 
 def load_texts(texts: Sequence[tuple[str, str | bytes]]) -> Entry:
     """Merge YAML texts, given as (name, text), on their top-level keys. See `load_files`."""
-    return _merged(texts)
+    return _merged(_roots(texts))
 
 
-def _merged(texts: Sequence[tuple[str, str | bytes | Node]]) -> Entry:
-    merged: dict[str, Node] = {}
-    first = None
+@dataclass(frozen=True, eq=False)
+class _Root:
+    """A file's top level."""
+
+    node: Node
+    table: dict[str, Node]
+
+
+def _roots(texts: Sequence[tuple[str, str | bytes | Node]]) -> list[_Root]:
+    """Parse texts, all within one budget of nodes."""
+    roots: list[_Root] = []
     budget = MAX_NODES
     for source, text in texts:
-        root = text if isinstance(text, Node) else parse(source, text, budget)
-        if root is None:
+        node = text if isinstance(text, Node) else parse(source, text, budget)
+        if node is None:
             raise SpecError(f"{source}: the file is empty, expected Timeloop YAML")
-        if not isinstance(root.value, dict):
-            raise Entry(root).fail("expected a map with keys such as architecture or problem")
-        budget -= root.size
-        first = first or root
-        for key, node in root.value.items():
+        if not isinstance(node.value, dict):
+            raise Entry(node).fail("expected a map with keys such as architecture or problem")
+        budget -= node.size
+        roots.append(_Root(node, node.value))
+    return roots
+
+
+def _merged(roots: Sequence[_Root]) -> Entry:
+    if not roots:
+        raise SpecError("no input: expected Timeloop YAML")
+    merged: dict[str, Node] = {}
+    for root in roots:
+        for key, node in root.table.items():
             # timeloopfe writes empty placeholders, as in "mapping: []"; they give way.
             if key in merged and (not node.value or key in _REPEATABLE):
                 continue
             if key in merged and merged[key].value:
                 raise SpecError(
-                    f"{source}:{node.line}: top-level key '{key}' was given before, in "
+                    f"{root.node.source}:{node.line}: top-level key '{key}' was given before, in "
                     f"{merged[key].source}:{merged[key].line}; expected it once"
                 )
             merged[key] = node
-    if first is None:
-        raise SpecError("no input: expected Timeloop YAML")
+    first = roots[0].node
     variables = merged.get("variables")
     table = variables.value if variables is not None else None
     return Entry(

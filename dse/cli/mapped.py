@@ -1,0 +1,73 @@
+"""How a mapping that was found is told: its proof, its costs per level and tensor, the progress."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from dse.cli.columns import table
+
+if TYPE_CHECKING:
+    from dse.goals.certificate import Certificate
+    from dse.model.stats import TensorStats
+    from dse.timeloop.evaluate import Evaluation
+
+
+def proof_text(found: Certificate) -> str:
+    """Say in words how far the mapping can be from the best there is."""
+    nodes = f"{found.nodes:,} partial mappings"
+    if found.gap is None:
+        return f"none: {found.assumed} ({nodes})"
+    if found.optimal:
+        return f"optimal: {found.assumed} ({nodes})"
+    return (
+        f"gap {100 * found.gap:.3g} % above the bound {found.bound:.6g}: {found.assumed} ({nodes})"
+    )
+
+
+@contextmanager
+def progress_told(quiet: bool) -> Iterator[None]:
+    """Write what mappers say of their progress to stderr."""
+    log = logging.getLogger("dse.mappers.optimal")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    before = log.level, log.propagate
+    if not quiet:
+        log.addHandler(handler)
+        log.setLevel(logging.INFO)
+        log.propagate = False
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(before[0])
+        log.propagate = before[1]
+
+
+def tensor_table(evaluation: Evaluation) -> str:
+    """Return what every level does with every tensor that it keeps, over all its instances."""
+    mapping, tensors = evaluation.mapping, evaluation.input.problem.tensors
+    rows: list[tuple[str, ...]] = [
+        ("level", "tensor", "tile words", "instances", "reads", "fills", "updates", "uJ")
+    ]
+    for s, name in reversed(list(enumerate(evaluation.stats.levels))):
+        found = evaluation.stats.levels[name].tensors
+        rows += [
+            (name, tensor, *_counts(found[tensor]))
+            for t, tensor in enumerate(tensors)
+            if mapping.keep[s, t]
+        ]
+    return table(rows, names=2)
+
+
+def _counts(tensor: TensorStats) -> tuple[str, ...]:
+    n = tensor.utilized_instances
+    return (
+        f"{tensor.utilized_capacity:,}",
+        f"{n:,.0f}",
+        *(f"{x * n:,.0f}" for x in (tensor.reads, tensor.fills, tensor.updates)),
+        f"{tensor.energy_pj * n / 1e6:,.3f}",
+    )

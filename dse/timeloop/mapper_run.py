@@ -1,0 +1,124 @@
+"""From Timeloop's files and a few settings to the searches that they ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from dse.errors import SpecError
+from dse.plugins import plugin
+from dse.settings import setting, typed
+from dse.timeloop.convert import Project, read_entry_project
+from dse.timeloop.read.inputs import check_version
+from dse.timeloop.read.mapper import MapperDirectives, metrics_of, read_mapper
+from dse.timeloop.search import Effort, Found, search
+from dse.timeloop.yaml.io import load_each
+
+_MAPPER = "optimal"
+#: The proof's limits where no others are set: some seconds, the same on any machine.
+_LIMITS = {"nodes": 5_000_000, "patterns": 64}
+_SAMPLES = 50_000
+
+
+@dataclass(frozen=True)
+class MapperSettings:
+    """What a search of Timeloop's files may be told besides them."""
+
+    mapper: Any = setting(None, "its name, or a mapping of 'name' and its settings")
+    objective: str | None = setting(None, "metrics, in place of the mapper block's")
+    samples: int | None = setting(None, "mappings to price; none: search_size, else 50,000")
+    seed: int = setting(0, "of all randomness")
+    n_jobs: int | None = setting(None, "threads; none: num_threads, else all cores")
+    timeloop_version: str = setting("4cf6d4c", "Timeloop to equal: 4cf6d4c 3.0.3 dosa")
+
+
+@dataclass(frozen=True)
+class Task:
+    """One problem to map.
+
+    Attributes:
+        name: the problem's: its file without suffix.
+        project: architecture, problem and constraints.
+        directives: what the mapper block and the settings ask for.
+        effort: how it is searched.
+        version: of Timeloop.
+    """
+
+    name: str
+    project: Project
+    directives: MapperDirectives
+    effort: Effort
+    version: str
+
+    def run(self) -> Found:
+        """Search; raises as `dse.timeloop.search.search` does."""
+        return search(self.project, self.directives.metrics, self.effort, self.version)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what the search was set to, as plain data."""
+        return {
+            "mapper": self.effort.mapper,
+            "metrics": list(self.directives.metrics),
+            "samples": self.effort.samples,
+            "seed": self.effort.seed,
+            "timeloop_version": self.version,
+        }
+
+    def text(self) -> str:
+        """Return what the search was set to, in a line."""
+        return (
+            f"mapper {self.effort.mapper}, {self.effort.samples:,} samples, seed "
+            f"{self.effort.seed}, timeloop {self.version}"
+        )
+
+
+def tasks(
+    paths: Sequence[str | Path],
+    values: Mapping[str, object] | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> list[Task]:
+    """Read Timeloop's files; several files with a ``problem`` make as many tasks.
+
+    Args:
+        paths: of the files, in any order.
+        values: variables of templates.
+        settings: those of `MapperSettings`.
+
+    Raises:
+        SpecError: naming file, key and value, and what was expected.
+    """
+    given: MapperSettings = typed(MapperSettings, settings or {}, "")
+    check_version(given.timeloop_version)
+    roots = load_each(paths, dict(values or {}))
+    found = []
+    for root in roots:
+        project = read_entry_project(root, given.timeloop_version)
+        asked = read_mapper(root, len(project.architecture.levels))
+        source = root.need("problem", "the workload").node.source
+        found.append(task(Path(source).stem, project, asked, given))
+    return found
+
+
+def task(name: str, project: Project, directives: MapperDirectives, given: MapperSettings) -> Task:
+    """Return the search of a project; SpecError where a setting is wrong."""
+    if given.objective is not None:
+        levels = len(project.architecture.levels)
+        names = [part.strip() for part in given.objective.split(",")]
+        directives = replace(directives, metrics=metrics_of(names, levels))
+    samples = given.samples
+    if samples is None:
+        samples = directives.search_size or _SAMPLES
+    if samples < 1:
+        raise SpecError(f"samples = {samples}, expected at least 1")
+    if not 0 <= given.seed < 2**63:
+        raise SpecError(f"seed = {given.seed}, expected 0 to 2^63 - 1")
+    threads = given.n_jobs if given.n_jobs is not None else directives.threads or 0
+    options = {"name": given.mapper} if isinstance(given.mapper, str) else dict(given.mapper or {})
+    mapper = plugin("mapper", str(options.pop("name", _MAPPER)))
+    if mapper.name == _MAPPER:
+        options = {**_LIMITS, **options}
+    chosen = typed(mapper.settings_type, options, "mapper.")
+    effort = Effort(mapper.name, chosen, samples, given.seed, threads)
+    return Task(name, project, directives, effort, given.timeloop_version)

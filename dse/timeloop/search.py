@@ -1,0 +1,186 @@
+"""What timeloop-mapper does: the best mapping of a project's problem, by any of the mappers.
+
+A metric that is no objective, the accesses of a storage level, is searched as energy: on a copy of
+the architecture in which one access of that level costs 1 pJ and everything else nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from dse.domain.architecture import AccessEnergy, Architecture, HardwareBatch, StorageLevel
+from dse.errors import NothingFeasible
+from dse.goals.certificate import Certificate
+from dse.goals.metrics import Metrics
+from dse.goals.objective import Objective, objective
+from dse.numeric import Floats
+from dse.plugins import Plugin, plugin
+from dse.timeloop.convert import Project
+from dse.timeloop.evaluate import Evaluation
+from dse.timeloop.read.inputs import TimeloopInput
+
+#: What a second metric may weigh against the first: mappings whose first metrics differ by less
+#: than this share count as equal in it. timeloop-mapper takes 0.001 for equal.
+_TIE = 2.0**-24
+_UNITS = {"delay": "cycles", "energy": "pJ", "edp": "pJ x cycle"}
+
+
+@dataclass(frozen=True)
+class Found:
+    """The best mapping of a project.
+
+    Attributes:
+        evaluation: what was mapped, the mapping, and what the model says of it.
+        metrics: what was minimised, with the mapping's value and its unit, in order.
+        certificate: what the mapper proved of the first metric; None where it proves nothing.
+        notes: lines on what the search did not take into account.
+    """
+
+    evaluation: Evaluation
+    metrics: tuple[tuple[str, float, str], ...]
+    certificate: Certificate | None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How a project is searched.
+
+    Attributes:
+        mapper: the mapper's name.
+        settings: an instance of its settings; None: their defaults.
+        samples: mappings that may be priced, at least 1, for each of the metrics searched.
+        seed: of all randomness.
+        threads: 0 = all cores.
+    """
+
+    mapper: str
+    settings: Any
+    samples: int
+    seed: int = 0
+    threads: int = 0
+
+
+def search(project: Project, metrics: tuple[str, ...], effort: Effort, version: str) -> Found:
+    """Return the best mapping that a mapper finds.
+
+    Args:
+        project: architecture, problem and constraints.
+        metrics: as in `dse.timeloop.read.mapper.MapperDirectives`.
+        effort: with which mapper, and how long.
+        version: of Timeloop.
+
+    Raises:
+        SpecError: the mapper cannot search for the metric, or a constraint is wrong.
+        NothingFeasible: no valid mapping was found; the message says what stands in the way.
+    """
+    from dse.model import evaluate_one  # noqa: PLC0415 - compiled code
+
+    searched = _searched(project.architecture, metrics[0])
+    second = metrics[1] if len(metrics) > 1 and metrics[1] in _UNITS else None
+    if second == "energy" and searched is not project.architecture:
+        second = None  # energies are accesses there
+    first = objective("energy" if metrics[0] not in _UNITS else metrics[0])
+    best: list[tuple[float, Any]] = []
+    certificate = None
+    for goal in [first, *([_ordered(first, objective(second))] if second else [])]:
+        mapper = _mapper(effort, project, goal, version)
+        found = mapper.map(
+            HardwareBatch.of(searched),
+            project.problem,
+            np.array([effort.samples], np.int64),
+            effort.seed,
+        )
+        if goal is first and found.certificates:
+            certificate = found.certificates[0]
+        if found.mappings[0] is not None:
+            ordered = _ordered(first, objective(second)) if second else first
+            best.append((float(ordered.rank(found.metrics)[0]), found.mappings[0]))
+        if not best:
+            raise NothingFeasible(mapper.why_unmapped(project.problem, project.architecture))
+    mapping = min(best, key=lambda item: item[0])[1]
+    stats = evaluate_one(project.architecture, project.problem, mapping, version)
+    spec = TimeloopInput(project.architecture, project.problem, mapping, version)
+    evaluation = Evaluation(spec, mapping, stats)
+    told = tuple((m, metric_value(evaluation, m), _UNITS.get(m, "accesses")) for m in metrics)
+    if certificate is not None:
+        certificate = certificate.found(told[0][1])
+    return Found(evaluation, told, certificate, tuple(_notes(metrics, second)))
+
+
+def metric_value(evaluation: Evaluation, metric: str) -> float:
+    """Return a metric of an evaluated mapping: cycles, pJ, pJ x cycle, or scalar accesses."""
+    stats = evaluation.stats
+    if metric == "delay":
+        return float(stats.cycles)
+    if metric == "energy":
+        return float(stats.energy_pj)
+    if metric == "edp":
+        return float(stats.energy_pj * stats.cycles)
+    level = evaluation.input.architecture.levels[_level_of(metric)].name
+    tensors = stats.levels[level].tensors.values()
+    return math.fsum((t.reads + t.fills + t.updates) * t.utilized_instances for t in tensors)
+
+
+def _notes(metrics: tuple[str, ...], second: str | None) -> list[str]:
+    beyond = [m for m in metrics[1:] if m != second]
+    return [
+        f"metric {name}: not searched for; it decides only between equals of {metrics[0]}"
+        for name in beyond
+    ]
+
+
+def _mapper(effort: Effort, project: Project, goal: Objective, version: str) -> Any:  # noqa: ANN401
+    """Return the mapper, which is found by name; the evaluator is the native model."""
+    native: Plugin = plugin("evaluator", "native")
+    evaluator = native.factory(timeloop_version=version, n_jobs=effort.threads)
+    chosen = plugin("mapper", effort.mapper)
+    settings = chosen.settings_type() if effort.settings is None else effort.settings
+    return chosen.factory(evaluator, project.constraints, goal, settings)
+
+
+def _ordered(first: Objective, second: Objective) -> Objective:
+    """Return the objective by which equals of the first are compared by the second."""
+
+    def rank(metrics: Metrics) -> Floats:
+        value: Floats = second.rank(metrics)
+        share = np.where(value > 0, np.log2(np.maximum(value, 1e-300)) / 2048 + 0.5, 0.0)
+        return first.rank(metrics) * (1.0 + _TIE * np.clip(share, 0.0, 1.0))
+
+    name = f"{first.name}, {second.name}"
+    summary = f"{first.summary}, then {second.summary}"
+    return Objective(name, first.unit, summary, first.of_design, rank)
+
+
+def _level_of(metric: str) -> int:
+    return int(metric.removeprefix("accesses-"))
+
+
+def _searched(architecture: Architecture, metric: str) -> Architecture:
+    """Return the architecture in whose energies the metric can be searched."""
+    if metric in _UNITS:
+        return architecture
+    counted = _level_of(metric)
+    levels = tuple(_priced(level, s == counted) for s, level in enumerate(architecture.levels))
+    compute = replace(architecture.compute, energy_pj=0.0)
+    return replace(architecture, levels=levels, compute=compute)
+
+
+def _priced(level: StorageLevel, counted: bool) -> StorageLevel:
+    price = 1.0 if counted else 0.0
+    network = replace(
+        level.network,
+        hop_energy_pj=0.0,
+        wire_energy_pj=0.0,
+        router_energy_pj=0.0,
+        ingress_energy_pj=0.0,
+    )
+    unit: Mapping[str, int] = {"block_size": 1, "cluster_size": 1} if counted else {}
+    return replace(
+        level, energy=AccessEnergy(price, price, price, 0.0, 0.0), network=network, **unit
+    )

@@ -1,0 +1,33 @@
+"""All files that timeloop-mapper and timeloop-model write, by name."""
+
+from __future__ import annotations
+
+import json
+
+from dse.timeloop.evaluate import Evaluation
+from dse.timeloop.write.inputs import art_yaml, ert_yaml
+from dse.timeloop.write.mapper import map_yaml
+from dse.timeloop.write.report import map_text, stats_json, stats_text
+
+
+def mapper_files(evaluation: Evaluation, prefix: str = "timeloop-mapper") -> dict[str, str]:
+    """Return the files of a search's result, each name begun with ``prefix``."""
+    spec = evaluation.input
+    mapping = map_yaml(evaluation.mapping, spec.architecture, spec.problem)
+    return {f"{prefix}.map.yaml": mapping, **_of_both(evaluation, prefix)}
+
+
+def model_files(evaluation: Evaluation, prefix: str = "timeloop-model") -> dict[str, str]:
+    """Return the files of an evaluation, and ``stats.json``, which holds all of its numbers."""
+    stats = json.dumps(stats_json(evaluation), indent=2, allow_nan=False) + "\n"
+    return {**_of_both(evaluation, prefix), "stats.json": stats}
+
+
+def _of_both(evaluation: Evaluation, prefix: str) -> dict[str, str]:
+    architecture = evaluation.input.architecture
+    return {
+        f"{prefix}.map.txt": map_text(evaluation),
+        f"{prefix}.stats.txt": stats_text(evaluation),
+        f"{prefix}.ERT.yaml": ert_yaml(architecture),
+        f"{prefix}.ART.yaml": art_yaml(architecture),
+    }

@@ -1,0 +1,126 @@
+"""Searches on Timeloop's files, against all mappings there are."""
+
+import numpy as np
+import pytest
+import timeloop_files
+
+from dse.domain.architecture import HardwareBatch
+from dse.errors import NothingFeasible, SpecError
+from dse.mapspace.enumeration import enumerate_valid
+from dse.mapspace.space import Mapspace
+from dse.model import evaluate_one
+from dse.timeloop.evaluate import Evaluation
+from dse.timeloop.mapper_run import tasks
+from dse.timeloop.read.inputs import TimeloopInput, read_files
+from dse.timeloop.search import metric_value
+from dse.timeloop.write.mapper import map_yaml
+
+EVERY = {"mapper": {"name": "exhaustive"}, "samples": 100_000}
+
+
+def all_values(task, metrics):
+    """Return the values of the metrics, in order, of every valid mapping."""
+    project = task.project
+    space = Mapspace(project.problem, project.architecture, project.constraints)
+    rows = []
+    for batch in enumerate_valid(space):
+        for b in range(len(batch)):
+            mapping = batch[b]
+            stats = evaluate_one(project.architecture, project.problem, mapping)
+            spec = TimeloopInput(project.architecture, project.problem, mapping, "4cf6d4c")
+            evaluation = Evaluation(spec, mapping, stats)
+            rows.append(tuple(metric_value(evaluation, m) for m in metrics))
+    return rows
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mapper", ["exhaustive", "optimal"])
+@pytest.mark.parametrize(
+    "metrics",
+    [
+        ("edp",),
+        ("energy", "delay"),
+        ("delay", "energy"),
+        ("accesses-1", "delay"),
+        ("accesses-0",),
+    ],
+)
+def test_the_best_of_all_mappings_is_found(tmp_path, mapper, metrics):
+    files = timeloop_files.write(tmp_path, size=6)
+    settings = {"mapper": mapper, "samples": 100_000, "objective": ", ".join(metrics)}
+    (task,) = tasks(files, settings=settings)
+    found = task.run()
+    assert tuple(name for name, _, _ in found.metrics) == metrics
+    best = min(all_values(task, metrics))
+    assert tuple(value for _, value, _ in found.metrics) == pytest.approx(best, rel=1e-12)
+    if mapper == "optimal":
+        assert found.certificate.optimal
+
+
+def test_a_mapping_obeys_the_constraints(tmp_path):
+    files = timeloop_files.write(tmp_path, constraints=timeloop_files.CONSTRAINTS)
+    (task,) = tasks(files, settings=EVERY)
+    mapping = task.run().evaluation.mapping
+    assert mapping.temporal[-1, task.project.problem.dimensions.index("P")] == 1
+
+
+def test_several_problems_are_as_many_searches(tmp_path):
+    files = timeloop_files.write(tmp_path)
+    for size in (4, 9):
+        (tmp_path / f"p{size}.yaml").write_text(timeloop_files.PROBLEM % size)
+        files.append(str(tmp_path / f"p{size}.yaml"))
+    found = tasks(files, settings=EVERY)
+    assert [(t.name, t.project.problem.bounds["P"]) for t in found] == [
+        ("prob", 16),
+        ("p4", 4),
+        ("p9", 9),
+    ]
+
+
+def test_nothing_found_says_why(tmp_path):
+    files = timeloop_files.write(tmp_path)
+    text = (tmp_path / "arch.yaml").read_text().replace("depth: 64", "depth: 2")
+    (tmp_path / "arch.yaml").write_text(text)
+    (task,) = tasks(files, settings=EVERY)
+    with pytest.raises(NothingFeasible, match="even with the smallest tiles.*Buf"):
+        task.run()
+
+
+def test_the_written_map_is_read_back_as_it_was(tmp_path):
+    files = timeloop_files.write(tmp_path)
+    (task,) = tasks(files, settings=EVERY)
+    found = task.run().evaluation
+    (tmp_path / "map.yaml").write_text(
+        map_yaml(found.mapping, found.input.architecture, found.input.problem)
+    )
+    back = read_files([*files, tmp_path / "map.yaml"])
+    for name in ("temporal", "spatial", "keep"):
+        np.testing.assert_array_equal(getattr(back.mapping, name), getattr(found.mapping, name))
+    again = evaluate_one(back.architecture, back.problem, back.mapping)
+    assert again == found.stats
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"samples": 0}, "samples = 0, expected at least 1"),
+        ({"seed": -1}, "seed = -1"),
+        ({"mapper": "optimum"}, "did you mean 'optimal'"),
+        ({"mapper": {"name": "optimal", "node": 1}}, "mapper.node"),
+        ({"objective": "edq"}, "unknown metric 'edq'"),
+        ({"timeloop_version": "5"}, "unknown timeloop_version '5'"),
+        ({"budget": 1}, "unknown setting 'budget'"),
+    ],
+)
+def test_wrong_settings_are_refused(tmp_path, settings, told):
+    with pytest.raises(SpecError, match=told):
+        tasks(timeloop_files.write(tmp_path), settings=settings)
+
+
+def test_hardware_of_one_is_what_the_accesses_are_counted_on(tmp_path):
+    (task,) = tasks(timeloop_files.write(tmp_path), settings={**EVERY, "objective": "accesses-1"})
+    found = task.run()
+    assert HardwareBatch.of(found.evaluation.input.architecture).architectures[0].levels[
+        1
+    ].energy.read_pj == pytest.approx(found.evaluation.input.architecture.levels[1].energy.read_pj)
+    assert found.metrics[0][1] == 3 + 18 + 16

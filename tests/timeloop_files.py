@@ -1,0 +1,48 @@
+"""Small sets of Timeloop files for the tests of commands that take them."""
+
+ARCH = """
+architecture:
+  version: 0.4
+  subtree:
+  - name: system
+    local:
+    - {name: DRAM, class: DRAM, attributes: {word_bits: 8, width: 64}}
+    subtree:
+    - name: PE
+      local:
+      - {name: Buf, class: SRAM, attributes: {depth: 64, width: 8, word_bits: 8}}
+      - {name: MAC, class: intmac, attributes: {datawidth: 8, word_bits: 8}}
+"""
+PROBLEM = """
+problem:
+  shape:
+    name: conv1d
+    dimensions: [R, P]
+    data-spaces:
+    - {name: W, projection: [[[R]]]}
+    - {name: I, projection: [[[R], [P]]]}
+    - {name: O, projection: [[[P]]], read-write: True}
+  instance: {R: 3, P: %d}
+"""
+MAPPER = "mapper: {optimization_metrics: [%s], search_size: 60, algorithm: random}\n"
+#: P stays inside.
+CONSTRAINTS = """
+mapspace_constraints:
+  targets:
+  - {target: DRAM, type: temporal, factors: P=1}
+"""
+
+
+def write(folder, size=16, metrics="edp", constraints=None):
+    """Write the files into a folder; return their paths."""
+    texts = {
+        "arch.yaml": ARCH,
+        "prob.yaml": PROBLEM % size,
+        "mapper.yaml": MAPPER % metrics,
+        **({"constraints.yaml": constraints} if constraints else {}),
+    }
+    paths = []
+    for name, text in texts.items():
+        (folder / name).write_text(text)
+        paths.append(str(folder / name))
+    return paths
