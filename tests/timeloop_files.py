@@ -31,6 +31,12 @@ mapspace_constraints:
   targets:
   - {target: DRAM, type: temporal, factors: P=1}
 """
+#: The buffer keeps everything.
+KEEP = """
+mapspace_constraints:
+  targets:
+  - {target: Buf, type: bypass, keep: [W, I, O]}
+"""
 
 
 def write(folder, size=16, metrics="edp", constraints=None):

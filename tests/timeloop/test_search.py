@@ -23,7 +23,7 @@ def all_values(task, metrics):
     project = task.project
     space = Mapspace(project.problem, project.architecture, project.constraints)
     rows = []
-    for batch in enumerate_valid(space):
+    for batch in enumerate_valid(space, 1000):
         for b in range(len(batch)):
             mapping = batch[b]
             stats = evaluate_one(project.architecture, project.problem, mapping)
@@ -46,7 +46,7 @@ def all_values(task, metrics):
     ],
 )
 def test_the_best_of_all_mappings_is_found(tmp_path, mapper, metrics):
-    files = timeloop_files.write(tmp_path, size=6)
+    files = timeloop_files.write(tmp_path, size=6, constraints=timeloop_files.KEEP)
     settings = {"mapper": mapper, "samples": 100_000, "objective": ", ".join(metrics)}
     (task,) = tasks(files, settings=settings)
     found = task.run()
@@ -81,6 +81,8 @@ def test_nothing_found_says_why(tmp_path):
     files = timeloop_files.write(tmp_path)
     text = (tmp_path / "arch.yaml").read_text().replace("depth: 64", "depth: 2")
     (tmp_path / "arch.yaml").write_text(text)
+    files.append(str(tmp_path / "keep.yaml"))
+    (tmp_path / "keep.yaml").write_text(timeloop_files.KEEP)
     (task,) = tasks(files, settings=EVERY)
     with pytest.raises(NothingFeasible, match="even with the smallest tiles.*Buf"):
         task.run()
