@@ -73,9 +73,25 @@ class DosaChain(PatChain):
         return replace(compute, energy_pj=price.energy_pj, area_um2=price.area_um2)
 
 
+class TemplateChain(EnergyChain):
+    """The prices that stand in the template itself, as arithmetic over its variables or numbers."""
+
+    name = "template"
+    summary = "the energies and areas that the template gives"
+
+    def price_storage(self, level: StorageLevel, technology: Technology | None) -> StorageLevel:  # noqa: ARG002
+        """See :meth:`dse.components.base.EnergyChain.price_storage`."""
+        return level
+
+    def price_compute(self, compute: Compute, technology: Technology | None) -> Compute:  # noqa: ARG002
+        """See :meth:`dse.components.base.EnergyChain.price_compute`."""
+        return compute
+
+
 #: The chains by name.
 CHAINS: dict[str, type[EnergyChain]] = {
-    chain.name: chain for chain in (TableChain, PatChain, DosaChain, ErtChain, AccelergyChain)
+    chain.name: chain
+    for chain in (TableChain, PatChain, DosaChain, TemplateChain, ErtChain, AccelergyChain)
 }
 
 
@@ -96,4 +112,4 @@ def energy_chain(name: str) -> EnergyChain:
     return chain()
 
 
-__all__ = ["CHAINS", "DosaChain", "EnergyChain", "PatChain", "energy_chain"]
+__all__ = ["CHAINS", "DosaChain", "EnergyChain", "PatChain", "TemplateChain", "energy_chain"]

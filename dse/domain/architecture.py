@@ -70,11 +70,11 @@ class Network:
     )
     fill_latency_cycles: int = attribute(
         0, "added to the cycles of a layer", "cycles", at_least=0,
-        template=None, timeloop=keys("network_fill_latency"),
+        timeloop=keys("network_fill_latency"),
     )
     drain_latency_cycles: int = attribute(
         0, "added to the cycles of a layer", "cycles", at_least=0,
-        template=None, timeloop=keys("network_drain_latency"),
+        timeloop=keys("network_drain_latency"),
     )
     hop_energy_pj: float | None = price(
         None, "one hop of a word; none: from wires and tile width", "pJ",
@@ -95,11 +95,11 @@ class Network:
     )
     tile_width_um: float | None = attribute(
         None, "length of a hop; none: square root of the sub-tree's area", "um", at_least=0,
-        template=None, timeloop=keys("tile_width", flat="tile-width"),
+        timeloop=keys("tile_width", flat="tile-width"),
     )
     reduction_supported: bool | None = attribute(
         None, "whether the buffer reduces partial sums; none: all but DRAM do",
-        template=None, timeloop=keys("reduction_supported", nodes=None),
+        timeloop=keys("reduction_supported", nodes=None),
     )
 
 

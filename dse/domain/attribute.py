@@ -15,6 +15,8 @@ from typing import Any, get_args, get_type_hints
 
 from dse.errors import SpecError
 
+_LARGEST_PRICE = 1e100
+
 
 @dataclass(frozen=True)
 class Keys:
@@ -165,15 +167,19 @@ def price(
     timeloop: Keys | Actions | None = None,
     array: str | None = None,
 ) -> Any:  # noqa: ANN401
-    """Declare an energy or area: bounded so that sums stay finite, and not set by templates."""
+    """Declare an energy or area: bounded so that sums stay finite; see `is_price`."""
     return attribute(
         *(default, meaning, unit),
         at_least=0,
-        at_most=1e100,
-        template=None,
+        at_most=_LARGEST_PRICE,
         timeloop=timeloop,
         array=array,
     )
+
+
+def is_price(item: Attribute) -> bool:
+    """Whether an attribute is an energy or area, which an energy chain fills in."""
+    return item.at_most == _LARGEST_PRICE
 
 
 def declared(part: object) -> tuple[Attribute, ...]:

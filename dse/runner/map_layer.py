@@ -15,11 +15,10 @@ from dse.domain.problem import Layer, Workload
 from dse.errors import NothingFeasible, SpecError, unknown_name
 from dse.goals.certificate import Certificate
 from dse.runner.config import ResolvedConfig, resolve
+from dse.runner.files import read_inputs
 from dse.runner.setup import set_up
-from dse.space import catalog
 from dse.space.template import ArchTemplate
 from dse.space.variable import Values
-from dse.space.workload import read_workload
 from dse.study import folder as run_folder
 from dse.timeloop.evaluate import Evaluation
 from dse.timeloop.read.inputs import TimeloopInput
@@ -89,10 +88,10 @@ def map_layer(given: Mapping[str, Any], layer: str) -> MappedLayer:
     if not name or not chosen_name:
         raise SpecError(f"layer={layer}: expected WORKLOAD/LAYER, as in layer=vgg16/conv1_1")
     config = resolve({**given, "workload": name})
-    if config.run.constraints:
+    if config.run.constraints and not config.run.constraints.endswith(".yaml"):
         raise SpecError("constraints: they are for designs; a mapping has none")
-    template = ArchTemplate.read(catalog.find("arch", config.run.arch))
-    network = read_workload(catalog.find("workload", name), config.run.parameters)
+    inputs = read_inputs(config, name)
+    config, template, network = inputs.config, inputs.template, inputs.workload
     chosen = _layer(network, chosen_name)
     values = _values(template, config)
     config = replace(config, run=replace(config.run, variables=dict(values)))

@@ -11,9 +11,9 @@ from typing import Any
 from dse.components.chain import energy_chain
 from dse.errors import DseError, NothingFeasible
 from dse.runner.config import resolve
+from dse.runner.files import read_inputs
 from dse.runner.front_plot import plot_front
 from dse.runner.setup import Setup, set_up, space_of
-from dse.space import catalog
 from dse.space.search_space import SearchSpace
 from dse.space.template import ArchTemplate
 from dse.space.workload import read_workload
@@ -138,16 +138,15 @@ def start(given: Mapping[str, Any]) -> Run:
     Raises:
         SpecError: a setting, the template or the workload is wrong; then no folder is made.
     """
-    config = resolve(given)
-    arch_file = catalog.find("arch", config.run.arch)
-    workload_file = catalog.find_workload(config.run.workload)
-    template = ArchTemplate.read(arch_file)
-    workload = read_workload(workload_file, config.run.parameters)
+    inputs = read_inputs(resolve(given))
+    config = inputs.config
     optimizer_type = config.plugins["optimizer"].factory
-    setup = set_up(config, template, workload, optimizer_type.default_samples)
+    setup = set_up(config, inputs.template, inputs.workload, optimizer_type.default_samples)
     optimizer = setup.optimizer()
-    folder = setup.new_folder(f"{config.plugins['optimizer'].name}_{workload.name}")
-    run_folder.write_inputs(folder, setup.config.as_dict(), arch_file, workload_file)
+    folder = setup.new_folder(f"{config.plugins['optimizer'].name}_{inputs.workload.name}")
+    run_folder.write_inputs(
+        folder, setup.config.as_dict(), inputs.template_file, inputs.workload_file
+    )
     return Run(setup, setup.study(optimizer, folder), folder)
 
 

@@ -46,9 +46,17 @@ class _Networks:
 def find_workload(name: str) -> Source:
     """Return the file of a workload; of several, where names or paths are joined by ``+``.
 
+    A problem file of Timeloop, or a folder of them, is a workload, too.
+
     Raises:
         SpecError: there is no such file; the message lists the choices.
     """
+    if "/" in name or "." in name:
+        from dse.space.timeloop_files import workload_files, workload_source  # noqa: PLC0415
+
+        problems = workload_files(name)
+        if problems is not None:
+            return workload_source(name, problems)
     parts = name.split("+")
     if len(parts) == 1 or Path(name).expanduser().is_file():
         return find("workload", name)

@@ -17,7 +17,7 @@ from pydantic import (
 )
 
 from dse.domain.architecture import AccessEnergy, Compute, Network, StorageLevel
-from dse.domain.attribute import Attribute, declared
+from dse.domain.attribute import Attribute, declared, is_price
 from dse.domain.constraints import LevelConstraint, LoopConstraint, SpatialConstraint
 from dse.domain.expression import Expression
 from dse.domain.technology import DRAM_PJ_PER_BIT
@@ -246,6 +246,15 @@ class ComputeSpec(_PartSpec):
     class_: str = Field(alias="class", default="intmac")
 
 
+#: What energy chains fill in: a template gives it with ``energy: template`` only.
+_PRICES = frozenset(
+    x.template
+    for part in (StorageLevel, AccessEnergy, Compute)
+    for x in declared(part)
+    if is_price(x) and x.template
+)
+
+
 class TechnologySpec(Strict):
     """What the energy chain ``table`` needs to know; see `dse.domain.technology`."""
 
@@ -300,4 +309,12 @@ class TemplateSpec(Strict):
     def _priced(self) -> TemplateSpec:
         if self.energy == "table" and self.technology is None:
             raise ValueError("energy = table needs 'technology: {node_nm: .., clock_ns: ..}'")
+        if self.energy != "template":
+            for part in (*self.storage, self.compute):
+                given = sorted(part.model_fields_set & _PRICES)
+                if given:
+                    raise ValueError(
+                        f"{part.name}.{given[0]}: the energy chain '{self.energy}' prices it; "
+                        "expected energy: template beside prices"
+                    )
         return self

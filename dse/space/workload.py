@@ -1,6 +1,7 @@
 """Workload files: the unique layers of a network, one line each, with counts.
 
-``shape`` names a built-in problem shape or declares one; a layer gives bounds and coefficients by
+``shape`` names a built-in problem shape or declares one, ``shapes`` declares more for the layers
+to name; a layer gives bounds and coefficients by
 name. A dimension that a layer leaves out has the bound 1. ``parameters`` declares numbers that a
 user may set, such as a context length; bounds may be arithmetic over them.
 """
@@ -65,6 +66,7 @@ class WorkloadSpec(Strict):
     source: str = ""
     parameters: dict[VariableName, ParameterSpec] = Field(default_factory=dict)
     shape: str | ShapeSpec = "cnn-layer"
+    shapes: tuple[ShapeSpec, ...] = ()
     layers: Annotated[tuple[dict[str, Any], ...], Field(min_length=1, max_length=10_000)]
 
     @field_validator("shape")
@@ -118,11 +120,12 @@ def parse_workload(
         shape = SHAPES[spec.shape] if isinstance(spec.shape, str) else spec.shape.build()
     except SpecError as error:
         raise SpecError(f"{where}: shape: {error}") from error
+    shapes = {**SHAPES, **_own_shapes(spec, where)}
     values = _parameters(spec, parameters or {}, where)
     layers = []
     for index, row in enumerate(spec.layers):
         try:
-            layers.append(_layer(row, shape, values))
+            layers.append(_layer(row, shape, shapes, values))
         except SpecError as error:
             label = f" ('{row['name']}')" if "name" in row else ""
             raise SpecError(f"{where}: layers[{index}]{label}: {error}") from error
@@ -166,14 +169,34 @@ def _parameters(spec: WorkloadSpec, given: Mapping[str, object], where: str) -> 
     return values
 
 
-def _layer(row: dict[str, Any], default: Shape, parameters: Mapping[str, int]) -> Layer:
+def _own_shapes(spec: WorkloadSpec, where: str) -> dict[str, Shape]:
+    """Return the shapes that a file declares for its layers to name."""
+    found: dict[str, Shape] = {}
+    for index, declared in enumerate(spec.shapes):
+        if declared.name in SHAPES or declared.name in found:
+            raise SpecError(
+                f"{where}: shapes[{index}].name = {declared.name!r}: a shape has that name already"
+            )
+        try:
+            found[declared.name] = declared.build()
+        except SpecError as error:
+            raise SpecError(f"{where}: shapes[{index}]: {error}") from error
+    return found
+
+
+def _layer(
+    row: dict[str, Any],
+    default: Shape,
+    shapes: Mapping[str, Shape],
+    parameters: Mapping[str, int],
+) -> Layer:
     fields = dict(row)
     name, count, shape_name, weights = (fields.pop(key, None) for key in _RESERVED)
     if not isinstance(name, str) or not name:
         raise SpecError(f"name = {name!r}, expected a text")
-    if shape_name is not None and shape_name not in SHAPES:
-        raise SpecError(unknown_name("shape", shape_name, SHAPES))
-    shape = default if shape_name is None else SHAPES[shape_name]
+    if shape_name is not None and shape_name not in shapes:
+        raise SpecError(unknown_name("shape", shape_name, shapes))
+    shape = default if shape_name is None else shapes[shape_name]
     bounds = dict.fromkeys(shape.dimensions, 1)
     coefficients: dict[str, int] = {}
     for key, given in fields.items():

@@ -58,9 +58,14 @@ def read_project(
     return read_entry_project(load_files(paths, values), timeloop_version)
 
 
-def read_entry_project(root: Entry, timeloop_version: str) -> Project:
-    """Read a loaded input with its constraints. See `read_project`."""
-    spec, fault = read_entry(root, timeloop_version)
+def read_entry_project(
+    root: Entry, timeloop_version: str, problem: Problem | None = None
+) -> Project:
+    """Read a loaded input with its constraints; ``problem`` is that of an input without one.
+
+    See `read_project`.
+    """
+    spec, fault = read_entry(root, timeloop_version, problem)
     if fault is not None:
         raise fault.error
     constraints = read_constraints(flatten(root, spec.problem), spec.architecture, spec.problem)

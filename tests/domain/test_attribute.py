@@ -67,7 +67,7 @@ def built(arithmetic: bool = False) -> Architecture:
     level = keys(StorageLevel, AccessEnergy, Network, arithmetic=arithmetic)
     content = {
         "name": "machine",
-        "energy": "pat",
+        "energy": "template",
         "variables": {"one": {"values": [1, 2]}},
         "storage": [{"name": "DRAM", "class": "DRAM"}, {"name": "Buffer", **level}],
         "compute": {"name": "MAC", **keys(Compute, arithmetic=arithmetic)},

@@ -101,10 +101,16 @@ def _sound(spec: TimeloopInput, fault: Fault | None) -> TimeloopInput:
     return spec
 
 
-def read_entry(root: Entry, timeloop_version: str) -> tuple[TimeloopInput, Fault | None]:
-    """Read a loaded input; a fault is for the caller to raise, unless a rejection precedes it."""
+def read_entry(
+    root: Entry, timeloop_version: str, problem: Problem | None = None
+) -> tuple[TimeloopInput, Fault | None]:
+    """Read a loaded input; a fault is for the caller to raise, unless a rejection precedes it.
+
+    ``problem`` is what is mapped where the input does not say it.
+    """
     _check_keys(root)
-    problem = read_problem(root.need("problem", "the workload"))
+    if problem is None:
+        problem = read_problem(root.need("problem", "the workload"))
     root = flatten(root, problem)
     architecture_entry = root.get("arch", "architecture")
     if architecture_entry is None:

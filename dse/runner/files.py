@@ -1,0 +1,90 @@
+"""The files that settings name: a template and a workload, ours or Timeloop's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from dse.domain.problem import Workload
+from dse.errors import SpecError
+from dse.files import Source
+from dse.runner.config import ResolvedConfig
+from dse.space import catalog
+from dse.space.template import ArchTemplate
+from dse.space.timeloop_files import Converted, template_files, template_source
+from dse.space.workload import read_workload
+
+_YAML = (".yaml", ".yml")
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a search starts from.
+
+    Attributes:
+        config: the settings, those that were meant for Timeloop's files carried out.
+        template, workload: as read.
+        template_file, workload_file: their content.
+    """
+
+    config: ResolvedConfig
+    template: ArchTemplate
+    workload: Workload
+    template_file: Source
+    workload_file: Source
+
+
+def read_inputs(config: ResolvedConfig, workload: str | None = None) -> Inputs:
+    """Read the template and the workload that settings name.
+
+    Timeloop's architecture becomes a template: ``variables.COMPONENT.ATTRIBUTE`` frees or sets an
+    attribute, and ``constraints=FILE`` joins it.
+
+    Args:
+        config: the settings.
+        workload: in place of the settings' own.
+
+    Raises:
+        SpecError: a file is missing or wrong, or a setting does not fit it.
+    """
+    workload_file = catalog.find_workload(workload or config.run.workload)
+    network = read_workload(workload_file, config.run.parameters)
+    run = config.run
+    rules = run.constraints if run.constraints and run.constraints.endswith(_YAML) else None
+    template_file = _timeloop(config, network, rules)
+    if template_file is None:
+        if rules:
+            raise SpecError(
+                f"constraints = {rules}: a file of constraints goes with Timeloop's architecture "
+                f"files, and arch = {run.arch} is a template, which has its own"
+            )
+        found = catalog.find("arch", run.arch)
+        return Inputs(config, ArchTemplate.read(found), network, found, workload_file)
+    run = replace(
+        run,
+        variables=dict(template_file.variables),
+        constraints=None if rules else run.constraints,
+    )
+    template = ArchTemplate.read(template_file)
+    return Inputs(replace(config, run=run), template, network, template_file, workload_file)
+
+
+def _timeloop(config: ResolvedConfig, network: Workload, rules: str | None) -> Converted | None:
+    """Return the template made of Timeloop's files; None: the architecture is not Timeloop's."""
+    run = config.run
+    if not any(sign in run.arch for sign in "/.+"):
+        return None
+    paths = template_files(run.arch)
+    if paths is None:
+        return None
+    missing = [path for path in paths if not path.is_file()]
+    if missing:
+        raise SpecError(f"arch = {run.arch}: there is no file {missing[0]}")
+    if rules:
+        paths.append(Path(rules).expanduser())
+    variables = run.variables
+    if not isinstance(variables, Mapping):
+        raise SpecError(f"variables = {variables!r}: expected variables.COMPONENT.ATTRIBUTE=VALUE")
+    problem = network.layers[0].problem
+    return template_source(run.arch, paths, problem, variables, run.timeloop_version)

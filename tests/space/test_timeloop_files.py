@@ -1,0 +1,146 @@
+"""Timeloop's architectures and problems as templates and workloads."""
+
+from dataclasses import replace
+
+import pytest
+import timeloop_files
+import yaml
+
+from dse.components.chain import energy_chain
+from dse.domain.problem import SHAPES, Layer, Problem
+from dse.errors import SpecError
+from dse.space.template import ArchTemplate
+from dse.space.timeloop_files import (
+    template_content,
+    template_files,
+    template_source,
+    workload_files,
+    workload_source,
+    workload_text,
+)
+from dse.space.workload import parse_workload, read_workload
+from dse.timeloop.convert import read_project
+
+ERT = """
+ERT:
+  version: 0.4
+  tables:
+  - {name: system.DRAM, actions: [{name: read, energy: 7}, {name: write, energy: 9}]}
+  - {name: system.Buf, actions: [{name: read, energy: 1}, {name: update, energy: 3},
+     {name: write, energy: 2}]}
+  - {name: system.MAC, actions: [{name: compute, energy: 0.25}]}
+ART: {version: 0.4, tables: [{name: system.Buf, area: 12.5}]}
+"""
+
+
+def built(content):
+    """Return the priced architecture of a template's content, read back from text."""
+    template = ArchTemplate.parse(yaml.safe_load(yaml.safe_dump(content)), "made")
+    return energy_chain(template.energy).price(template.build({}))
+
+
+@pytest.mark.parametrize("ert", [False, True])
+def test_the_template_is_the_architecture(tmp_path, ert):
+    files = timeloop_files.write(tmp_path, constraints=timeloop_files.CONSTRAINTS)
+    if ert:
+        (tmp_path / "ERT.yaml").write_text(ERT)
+        files.append(tmp_path / "ERT.yaml")
+    project = read_project(files)
+    found = built(template_content("made", project))
+    assert found.levels == project.architecture.levels
+    assert found.compute == project.architecture.compute
+    assert found.constraints["DRAM"] == project.constraints["DRAM"]
+    assert found.levels[1].energy.fill_pj == (9.0 if ert else pytest.approx(800.0))
+
+
+def test_freed_attributes_are_variables(tmp_path):
+    arch, prob, _ = timeloop_files.write(tmp_path)
+    problem = read_project([arch, prob]).problem
+    freed = {
+        "Buf": {"depth": [64, 16, 16], "read_bandwidth": 2},
+        "MAC": {"meshX": {"min": 1, "max": 4}},
+    }
+    source = template_source(arch, template_files(arch), problem, freed, "4cf6d4c")
+    template = ArchTemplate.read(source)
+    assert {v.name: v.maximum for v in template.variables} == {
+        "Buf_depth": 64,
+        "Buf_read_bandwidth": 2,
+        "MAC_meshX": 4,
+    }
+    assert source.variables == {"Buf_read_bandwidth": 2}
+    made = template.tree({"Buf_depth": 16, "Buf_read_bandwidth": 2, "MAC_meshX": 3})
+    assert made.levels[0].size_words == 16
+    assert made.levels[0].read_bandwidth == 2
+    assert made.compute.mesh_x == 3
+
+
+@pytest.mark.parametrize(
+    ("freed", "told"),
+    [
+        ({"Bof": {"depth": 1}}, "variables.Bof: unknown component 'Bof'; did you mean 'Buf'"),
+        ({"Buf": {"dept": 1}}, "variables.Buf.dept: .*did you mean 'depth'"),
+        ({"Buf": 3}, "variables.Buf = 3: expected attributes"),
+        ({"Buf": {"depth": "x"}}, "variables.Buf.depth = 'x': expected a whole number"),
+        ({"MAC": {"depth": 1}}, "variables.MAC.depth: unknown attribute 'depth'"),
+    ],
+)
+def test_wrong_variables_are_refused(tmp_path, freed, told):
+    arch, prob, _ = timeloop_files.write(tmp_path)
+    problem = read_project([arch, prob]).problem
+    with pytest.raises(SpecError, match=told):
+        template_source(arch, template_files(arch), problem, freed, "4cf6d4c")
+
+
+def test_what_is_timeloops_and_what_is_not(tmp_path):
+    arch, prob, _ = timeloop_files.write(tmp_path)
+    assert [p.name for p in template_files(str(tmp_path))] == ["arch.yaml", "mapper.yaml"]
+    assert template_files(prob) is None
+    assert template_files(f"{arch}+{prob}") is not None
+    assert workload_files(arch) is None
+    assert [p.name for p in workload_files(str(tmp_path))] == ["prob.yaml"]
+    assert workload_files("resnet50") is None
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(SpecError, match="no file of this folder has the key 'problem'"):
+        workload_files(str(tmp_path / "empty"))
+
+
+def test_a_folder_of_problems_is_a_workload(tmp_path):
+    for name, size in (("a", 4), ("b", 9), ("c", 4)):
+        (tmp_path / f"{name}.yaml").write_text(timeloop_files.PROBLEM % size)
+    source = workload_source(str(tmp_path), workload_files(str(tmp_path)))
+    found = read_workload(source)
+    assert [(x.name, x.problem.bounds["P"], x.count) for x in found] == [("a", 4, 2), ("b", 9, 1)]
+
+
+def test_shapes_of_all_kinds_go_through_the_text():
+    conv = SHAPES["cnn-layer"]
+    other = replace(conv, dimensions=conv.dimensions[::-1])
+    bounds = {**dict.fromkeys(conv.dimensions, 1), "P": 4}
+    layers = [
+        Layer("one", Problem(conv, bounds, {"Wstride": 2})),
+        Layer("two", Problem(other, bounds), 3),
+        Layer("three", Problem(SHAPES["gemm"], {"M": 4, "N": 2, "K": 8})),
+    ]
+    found = parse_workload(yaml.safe_load(workload_text("made", layers)), "made")
+    for before, after in zip(layers, found, strict=True):
+        assert after.name == before.name
+        assert after.count == before.count
+        assert after.problem.bounds == before.problem.bounds
+        assert after.problem.coefficients == before.problem.coefficients
+        assert after.problem.shape.dimensions == before.problem.shape.dimensions
+        assert after.problem.shape.data_spaces == before.problem.shape.data_spaces
+
+
+def test_a_shape_of_the_file_may_not_take_a_known_name():
+    shape = {"name": "gemm", "dimensions": ["A"], "data_spaces": {"X": {"projection": "A"}}}
+    content = {"name": "w", "shapes": [shape], "layers": [{"name": "x", "A": 2}]}
+    with pytest.raises(SpecError, match=r"shapes\[0\].name = 'gemm': a shape has that name"):
+        parse_workload(content, "made")
+
+
+def test_prices_beside_another_chain_are_refused(tmp_path):
+    files = timeloop_files.write(tmp_path)
+    (tmp_path / "ERT.yaml").write_text(ERT)
+    content = template_content("made", read_project([*files, tmp_path / "ERT.yaml"]))
+    with pytest.raises(SpecError, match="DRAM.fill_pj: the energy chain 'pat' prices it"):
+        ArchTemplate.parse({**content, "energy": "pat"}, "made")
