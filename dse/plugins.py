@@ -12,13 +12,17 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dse.errors import DseError, SpecError, unknown_name
 from dse.settings import NoSettings
+
+if TYPE_CHECKING:
+    from omegaconf.errors import OmegaConfBaseException
 
 _LOG = logging.getLogger(__name__)
 _DISTRIBUTION = "dse-accel"
@@ -123,3 +127,31 @@ def _distribution(point: EntryPoint) -> str:
 
 def _is_own(point: EntryPoint) -> bool:
     return _distribution(point) == _DISTRIBUTION
+
+
+def typed(schema: type[Any], given: Mapping[str, Any], prefix: str) -> Any:  # noqa: ANN401
+    """Return an instance of a dataclass of settings with these values, converted and checked.
+
+    Raises:
+        SpecError: one is unknown, or of the wrong type; ``prefix`` stands before its name.
+    """
+    from omegaconf import OmegaConf  # noqa: PLC0415 - slow to load
+    from omegaconf.errors import OmegaConfBaseException  # noqa: PLC0415
+
+    names = [f.name for f in dataclasses.fields(schema)]
+    for key in given:
+        if key not in names:
+            known = [f"{prefix}{name}" for name in names]
+            raise SpecError(unknown_name("setting", f"{prefix}{key}", known))
+    try:
+        merged = OmegaConf.merge(OmegaConf.structured(schema), dict(given))
+        return OmegaConf.to_object(merged)
+    except OmegaConfBaseException as error:
+        raise SpecError(explain(error, prefix)) from error
+
+
+def explain(error: OmegaConfBaseException, prefix: str = "") -> str:
+    """Return one line for a configuration error: the key, the value, what was expected."""
+    line = str(error).partition("\n")[0]
+    key = getattr(error, "full_key", None)
+    return f"{prefix}{key}: {line}" if key else line

@@ -22,9 +22,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from dse.errors import SpecError, unknown_name
-from dse.plugins import GROUPS, plugins
+from dse.plugins import GROUPS, explain, plugins
 from dse.runner.config import DEFAULT_PLUGINS, RunConfig, group_node, known_keys
-from dse.settings import explain
 
 _Command = Callable[[dict[str, Any]], None]
 

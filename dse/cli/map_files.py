@@ -15,8 +15,8 @@ from dse.cli.model import add_values, values_of, write_files
 from dse.errors import NothingFeasible, SpecError, unknown_name
 
 if TYPE_CHECKING:
-    from dse.timeloop.mapper_run import Task
-    from dse.timeloop.search import Found
+    from dse.timeloop.mapper_run import MapperTask
+    from dse.timeloop.search import BestMapping
 
 _EPILOG = """\
 The files are those of timeloop-mapper, in any order: architecture, problem,
@@ -90,7 +90,7 @@ def main(argv: Sequence[str]) -> int:
     from dse.timeloop.mapper_run import tasks  # noqa: PLC0415 - loads the reader and the mappers
 
     todo = tasks(files, values_of(arguments), settings)
-    results: list[tuple[Task, Found | NothingFeasible]] = []
+    results: list[tuple[MapperTask, BestMapping | NothingFeasible]] = []
     with progress_told(arguments.quiet):
         for task in todo:
             if not arguments.quiet:
@@ -134,7 +134,7 @@ def _settings(words: Sequence[str]) -> dict[str, Any]:
 
 
 def _written(
-    results: Sequence[tuple[Task, Found | NothingFeasible]], output: Path | None
+    results: Sequence[tuple[MapperTask, BestMapping | NothingFeasible]], output: Path | None
 ) -> list[Path | None]:
     """Write the files of what was found; return the folders."""
     from dse.timeloop.write.mapper_files import mapper_files  # noqa: PLC0415
@@ -149,7 +149,7 @@ def _written(
     return folders
 
 
-def _as_dict(task: Task, found: Found | NothingFeasible) -> dict[str, Any]:
+def _as_dict(task: MapperTask, found: BestMapping | NothingFeasible) -> dict[str, Any]:
     from dse.timeloop.write.report import stats_json  # noqa: PLC0415
 
     head = {"schema": "dse.map-files/1", "problem": task.name, "search": task.as_dict()}
@@ -164,7 +164,7 @@ def _as_dict(task: Task, found: Found | NothingFeasible) -> dict[str, Any]:
     }
 
 
-def _text(task: Task, found: Found | NothingFeasible, folder: Path | None) -> str:
+def _text(task: MapperTask, found: BestMapping | NothingFeasible, folder: Path | None) -> str:
     from dse.timeloop.write.report import map_text, summary_text  # noqa: PLC0415
 
     assert not isinstance(found, NothingFeasible)
@@ -184,7 +184,7 @@ def _text(task: Task, found: Found | NothingFeasible, folder: Path | None) -> st
     return "\n".join(lines) + "\n"
 
 
-def _table(results: Sequence[tuple[Task, Found | NothingFeasible]]) -> str:
+def _table(results: Sequence[tuple[MapperTask, BestMapping | NothingFeasible]]) -> str:
     rows = [("problem", "cycles", "energy uJ", "EDP J x cycle", "utilization", "proof")]
     for task, found in results:
         if isinstance(found, NothingFeasible):

@@ -13,8 +13,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from dse.errors import SpecError, unknown_name
-from dse.plugins import GROUPS, Plugin, plugin, plugins
-from dse.settings import setting, typed
+from dse.plugins import GROUPS, Plugin, plugin, plugins, typed
+from dse.settings import setting
 
 #: The plug-in that a run uses of each kind, unless told otherwise.
 DEFAULT_PLUGINS = {"optimizer": "random", "mapper": "random", "evaluator": "native"}

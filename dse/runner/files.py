@@ -19,7 +19,7 @@ _YAML = (".yaml", ".yml")
 
 
 @dataclass(frozen=True)
-class Inputs:
+class InputFiles:
     """What a search starts from.
 
     Attributes:
@@ -35,7 +35,7 @@ class Inputs:
     workload_file: Source
 
 
-def read_inputs(config: ResolvedConfig, workload: str | None = None) -> Inputs:
+def read_inputs(config: ResolvedConfig, workload: str | None = None) -> InputFiles:
     """Read the template and the workload that settings name.
 
     Timeloop's architecture becomes a template: ``variables.COMPONENT.ATTRIBUTE`` frees or sets an
@@ -60,14 +60,14 @@ def read_inputs(config: ResolvedConfig, workload: str | None = None) -> Inputs:
                 f"files, and arch = {run.arch} is a template, which has its own"
             )
         found = catalog.find("arch", run.arch)
-        return Inputs(config, ArchTemplate.read(found), network, found, workload_file)
+        return InputFiles(config, ArchTemplate.read(found), network, found, workload_file)
     run = replace(
         run,
         variables=dict(template_file.variables),
         constraints=None if rules else run.constraints,
     )
     template = ArchTemplate.read(template_file)
-    return Inputs(replace(config, run=run), template, network, template_file, workload_file)
+    return InputFiles(replace(config, run=run), template, network, template_file, workload_file)
 
 
 def _timeloop(config: ResolvedConfig, network: Workload, rules: str | None) -> Converted | None:

@@ -10,9 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from importlib.resources.abc import Traversable
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,7 +21,7 @@ from dse.domain.constraints import Constraints
 from dse.domain.expression import Expression, Number
 from dse.domain.technology import Technology
 from dse.errors import SpecError, unknown_name
-from dse.files import read_yaml, validated
+from dse.files import Source, read_yaml, validated
 from dse.space.derived import without_derived
 from dse.space.rules import Relation, Resolver
 from dse.space.schema import BudgetSpec, ComputeSpec, LevelSpec, TemplateSpec
@@ -55,7 +53,7 @@ class ArchTemplate:
     _where: str
 
     @classmethod
-    def read(cls, path: Path | Traversable) -> ArchTemplate:
+    def read(cls, path: Source) -> ArchTemplate:
         """Read a template.
 
         Raises:

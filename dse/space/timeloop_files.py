@@ -280,9 +280,9 @@ def _loops(rules: LoopConstraint) -> dict[str, Any]:
 
 # ---------------------------------------------------------------------------------- variables
 
-_Scale = Callable[[StorageLevel | Compute], tuple[str, str]]
+_Freeing = Callable[[StorageLevel | Compute], tuple[str, str]]
 #: By Timeloop's word: the template's key, and arithmetic over the variable ``{}``.
-_ATTRIBUTES: dict[str, _Scale] = {
+_ATTRIBUTES: dict[str, _Freeing] = {
     "depth": lambda x: ("size_words", f"{{}} * {getattr(x, 'block_size', 1)}"),
     "entries": lambda _: ("size_words", "{}"),
     "sizeKB": lambda x: ("size_words", f"{{}} * 8192 // {x.word_bits}"),

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from dse.errors import SpecError
-from dse.plugins import plugin
-from dse.settings import setting, typed
+from dse.plugins import plugin, typed
+from dse.settings import setting
 from dse.timeloop.convert import Project, read_entry_project
 from dse.timeloop.read.inputs import check_version
 from dse.timeloop.read.mapper import MapperDirectives, metrics_of, read_mapper
-from dse.timeloop.search import Effort, Found, search
+from dse.timeloop.search import BestMapping, MapperBudget, search
 from dse.timeloop.yaml.io import load_each
 
 _MAPPER = "optimal"
@@ -35,7 +35,7 @@ class MapperSettings:
 
 
 @dataclass(frozen=True)
-class Task:
+class MapperTask:
     """One problem to map.
 
     Attributes:
@@ -49,10 +49,10 @@ class Task:
     name: str
     project: Project
     directives: MapperDirectives
-    effort: Effort
+    effort: MapperBudget
     version: str
 
-    def run(self) -> Found:
+    def run(self) -> BestMapping:
         """Search; raises as `dse.timeloop.search.search` does."""
         return search(self.project, self.directives.metrics, self.effort, self.version)
 
@@ -78,7 +78,7 @@ def tasks(
     paths: Sequence[str | Path],
     values: Mapping[str, object] | None = None,
     settings: Mapping[str, Any] | None = None,
-) -> list[Task]:
+) -> list[MapperTask]:
     """Read Timeloop's files; several files with a ``problem`` make as many tasks.
 
     Args:
@@ -101,7 +101,9 @@ def tasks(
     return found
 
 
-def task(name: str, project: Project, directives: MapperDirectives, given: MapperSettings) -> Task:
+def task(
+    name: str, project: Project, directives: MapperDirectives, given: MapperSettings
+) -> MapperTask:
     """Return the search of a project; SpecError where a setting is wrong."""
     if given.objective is not None:
         levels = len(project.architecture.levels)
@@ -120,5 +122,5 @@ def task(name: str, project: Project, directives: MapperDirectives, given: Mappe
     if mapper.name == _MAPPER:
         options = {**_LIMITS, **options}
     chosen = typed(mapper.settings_type, options, "mapper.")
-    effort = Effort(mapper.name, chosen, samples, given.seed, threads)
-    return Task(name, project, directives, effort, given.timeloop_version)
+    effort = MapperBudget(mapper.name, chosen, samples, given.seed, threads)
+    return MapperTask(name, project, directives, effort, given.timeloop_version)

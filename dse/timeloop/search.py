@@ -7,7 +7,6 @@ the architecture in which one access of that level costs 1 pJ and everything els
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -31,7 +30,7 @@ _UNITS = {"delay": "cycles", "energy": "pJ", "edp": "pJ x cycle"}
 
 
 @dataclass(frozen=True)
-class Found:
+class BestMapping:
     """The best mapping of a project.
 
     Attributes:
@@ -48,7 +47,7 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Effort:
+class MapperBudget:
     """How a project is searched.
 
     Attributes:
@@ -66,7 +65,9 @@ class Effort:
     threads: int = 0
 
 
-def search(project: Project, metrics: tuple[str, ...], effort: Effort, version: str) -> Found:
+def search(
+    project: Project, metrics: tuple[str, ...], effort: MapperBudget, version: str
+) -> BestMapping:
     """Return the best mapping that a mapper finds.
 
     Args:
@@ -110,7 +111,7 @@ def search(project: Project, metrics: tuple[str, ...], effort: Effort, version: 
     told = tuple((m, metric_value(evaluation, m), _UNITS.get(m, "accesses")) for m in metrics)
     if certificate is not None:
         certificate = certificate.found(told[0][1])
-    return Found(evaluation, told, certificate, tuple(_notes(metrics, second)))
+    return BestMapping(evaluation, told, certificate, tuple(_notes(metrics, second)))
 
 
 def metric_value(evaluation: Evaluation, metric: str) -> float:
@@ -135,7 +136,7 @@ def _notes(metrics: tuple[str, ...], second: str | None) -> list[str]:
     ]
 
 
-def _mapper(effort: Effort, project: Project, goal: Objective, version: str) -> Any:  # noqa: ANN401
+def _mapper(effort: MapperBudget, project: Project, goal: Objective, version: str) -> Any:  # noqa: ANN401
     """Return the mapper, which is found by name; the evaluator is the native model."""
     native: Plugin = plugin("evaluator", "native")
     evaluator = native.factory(timeloop_version=version, n_jobs=effort.threads)
@@ -180,7 +181,6 @@ def _priced(level: StorageLevel, counted: bool) -> StorageLevel:
         router_energy_pj=0.0,
         ingress_energy_pj=0.0,
     )
-    unit: Mapping[str, int] = {"block_size": 1, "cluster_size": 1} if counted else {}
-    return replace(
-        level, energy=AccessEnergy(price, price, price, 0.0, 0.0), network=network, **unit
-    )
+    if counted:
+        level = replace(level, block_size=1, cluster_size=1)
+    return replace(level, energy=AccessEnergy(price, price, price, 0.0, 0.0), network=network)

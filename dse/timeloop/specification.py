@@ -21,9 +21,10 @@ from typing import Any, Self
 
 import yaml
 
+from dse.domain.architecture import Compute, StorageLevel
 from dse.errors import SpecError
 from dse.goals.certificate import Certificate
-from dse.settings import typed
+from dse.plugins import typed
 from dse.timeloop.convert import read_entry_project
 from dse.timeloop.evaluate import Evaluation, evaluate_entry
 from dse.timeloop.mapper_run import MapperSettings, task
@@ -215,39 +216,39 @@ def _write(specification: Specification, folder: Path, texts: dict[str, str]) ->
 
 def _text(specification: Specification) -> str:
     """Return the specification as YAML, timeloopfe's tags kept."""
-    text: str = yaml.dump(_Tagged(specification), Dumper=_Dumper, sort_keys=False, width=100)
+    text: str = yaml.dump(_TreePart(specification), Dumper=_TreeDumper, sort_keys=False, width=100)
     return text
 
 
-class _Tagged:
+class _TreePart:
     """What the dumper takes for a part of the tree."""
 
     def __init__(self, tree: object) -> None:
         self.tree = tree
 
 
-class _Dumper(yaml.SafeDumper):
+class _TreeDumper(yaml.SafeDumper):
     """Writes trees with their tags."""
 
     def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002
         return True
 
 
-def _represented(dumper: _Dumper, tagged: _Tagged) -> yaml.Node:
+def _represented(dumper: _TreeDumper, tagged: _TreePart) -> yaml.Node:
     tree = tagged.tree
-    tag = getattr(tree, "_place", ("", 0, ""))[2]
+    tag = getattr(tree, "_origin", ("", 0, ""))[2]
     if isinstance(tree, dict):
-        content = {str(key): _Tagged(value) for key, value in tree.items()}
+        content = {str(key): _TreePart(value) for key, value in tree.items()}
         return dumper.represent_mapping(tag or "tag:yaml.org,2002:map", content)
     if isinstance(tree, (list, tuple)):
-        items = [_Tagged(value) for value in tree]
+        items = [_TreePart(value) for value in tree]
         return dumper.represent_sequence(tag or "tag:yaml.org,2002:seq", items)
     if isinstance(tree, str):
         return dumper.represent_str(str(tree))
     return dumper.represent_data(tree)
 
 
-_Dumper.add_representer(_Tagged, _represented)
+_TreeDumper.add_representer(_TreePart, _represented)
 
 
 def _output(
@@ -255,7 +256,7 @@ def _output(
 ) -> OutputStats:
     stats, architecture = evaluation.stats, evaluation.input.architecture
     energies = PerComponent({name: pj / 1e12 for name, pj in energies_pj(evaluation)})
-    parts = [*architecture.levels, architecture.compute]
+    parts: list[StorageLevel | Compute] = [*architecture.levels, architecture.compute]
     areas = {part.name: part.area_um2 * part.instances / 1e12 for part in parts}
     accesses = {
         name: {

@@ -10,8 +10,8 @@ from dse.errors import SpecError, unknown_name
 from dse.timeloop.yaml.nodes import Node
 
 #: Where in the files a part of the tree stood: its file, its line, its tag.
-_Place = tuple[str, int, str]
-_NEW: _Place = ("specification", 0, "")
+_Origin = tuple[str, int, str]
+_NEW: _Origin = ("specification", 0, "")
 _DECIMAL = re.compile(r"[+-]?(0|[1-9][0-9]{0,17})", re.ASCII)
 _FLOAT = re.compile(r"[+-]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))([eE][+-]?[0-9]+)?", re.ASCII)
 
@@ -19,9 +19,9 @@ _FLOAT = re.compile(r"[+-]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))([eE][+-]?[0-
 class Map(dict[str, Any]):
     """A map of a file; ``tree.key`` is ``tree["key"]``, of keys that there are."""
 
-    def __init__(self, content: dict[str, Any] | None = None, place: _Place = _NEW) -> None:
+    def __init__(self, content: dict[str, Any] | None = None, place: _Origin = _NEW) -> None:
         super().__init__(content or {})
-        object.__setattr__(self, "_place", place)
+        object.__setattr__(self, "_origin", place)
 
     def __getattr__(self, key: str) -> Any:  # noqa: ANN401 - whatever the file holds
         if key in self:
@@ -51,9 +51,9 @@ class Map(dict[str, Any]):
 class List(list[Any]):
     """A list of a file."""
 
-    def __init__(self, content: list[Any] | None = None, place: _Place = _NEW) -> None:
+    def __init__(self, content: list[Any] | None = None, place: _Origin = _NEW) -> None:
         super().__init__(content or [])
-        self._place = place
+        self._origin = place
 
     find = Map.find
 
@@ -68,7 +68,7 @@ def _maps(tree: object) -> Iterator[Map]:
 
 def place_of(tree: object) -> str:
     """Return ``file:line`` of a part of the tree."""
-    source, line, _ = getattr(tree, "_place", _NEW)
+    source, line, _ = getattr(tree, "_origin", _NEW)
     return f"{source}:{line}"
 
 
@@ -105,13 +105,13 @@ def _scalar(node: Node) -> Any:  # noqa: ANN401
     return found
 
 
-def node_of(tree: object, place: _Place = _NEW, path: str = "") -> Node:
+def node_of(tree: object, place: _Origin = _NEW, path: str = "") -> Node:
     """Return a tree as a node, for the readers of Timeloop's files.
 
     Raises:
         SpecError: something in it is no plain data.
     """
-    place = getattr(tree, "_place", place)
+    place = getattr(tree, "_origin", place)
     source, line, tag = place
     if isinstance(tree, dict):
         made = {str(k): node_of(v, (source, line, ""), f"{path}.{k}") for k, v in tree.items()}

@@ -18,7 +18,10 @@ def run(folder, **settings):
 def test_hardware_is_searched_on_their_chip(tmp_path):
     arch, prob, _ = timeloop_files.write(tmp_path)
     variables = {"Buf": {"depth": [4, 16, 64], "read_bandwidth": 1}}
-    found = run(tmp_path / "run", arch=arch, workload=prob, variables=variables)
+    rules = tmp_path / "keep.yaml"
+    rules.write_text(timeloop_files.KEEP)
+    given = {"arch": f"{arch}+{rules}", "workload": prob, "variables": variables}
+    found = run(tmp_path / "run", **given)
     assert found.metrics.cycles >= 96  # as many words are read, one in a cycle
     assert found.design.values["Buf_read_bandwidth"] == 1
     assert found.design.values["Buf_depth"] in (4, 16, 64)
