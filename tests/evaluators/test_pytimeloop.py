@@ -94,7 +94,7 @@ FAILURES = {
     "abort": "was killed by signal 6",
     "exit": "ended with exit status 1",
     "killed": "was killed by signal 9",
-    "hang": "gave no answer in 3 s",
+    "hang": "gave no answer in 12 s",
     "garbage": "answered what cannot be read",
     "incomplete": "answered what cannot be read",
     "other": "evaluated 1 operations",
@@ -105,12 +105,12 @@ FAILURES = {
 @pytest.mark.slow
 @pytest.mark.parametrize("behaviour", FAILURES)
 def test_a_failing_worker_is_an_error_and_never_a_score(tmp_path, rich, behaviour, caplog):
-    limit = {"timeout_s": 3.0} if behaviour == "hang" else {}
+    limit = {"timeout_s": 12.0} if behaviour == "hang" else {}
     back_end = evaluator(tmp_path, behaviour, n_jobs=1, **limit)
     start = time.monotonic()
     with pytest.raises(ToolError) as error:
         back_end.evaluate(*rich)
-    assert time.monotonic() - start < 20
+    assert time.monotonic() - start < 60
     message = str(error.value)
     assert f"pytimeloop {FAILURES[behaviour]}" in message
     assert error.value.exit_code == 4

@@ -18,9 +18,11 @@ from dse.domain.mapping import MappingBatch
 from dse.errors import SpecError, ToolError
 from dse.evaluators.native import NativeEvaluator
 from dse.evaluators.timeloop import TimeloopEvaluator, TimeloopSettings
+from dse.process.folder import own_folder
+from dse.process.limits import Limits
+from dse.process.run import run
 from dse.timeloop.read.inputs import read_text
 from dse.tools import binaries
-from dse.tools.process import Limits, own_folder, run
 
 LIVE = os.environ.get("DSE_TIMELOOP_MODEL") or shutil.which("timeloop-model")
 live = pytest.mark.skipif(not LIVE, reason="no timeloop-model here")

@@ -41,8 +41,7 @@ def read_bytes(path: Path) -> bytes:
     """Return a file's content; SpecError when it is missing, too large or cannot be read."""
     if path.is_dir():
         raise SpecError(f"{path}: is a directory, expected a YAML file")
-    if path.suffix == ".cfg":
-        raise SpecError(f"{path}: libconfig files are not supported, expected YAML")
+    refuse_libconfig(path)
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
@@ -54,6 +53,12 @@ def read_bytes(path: Path) -> bytes:
     if len(data) > MAX_BYTES:
         raise SpecError(f"{path}: larger than {MAX_BYTES >> 20} MB, expected a Timeloop file")
     return data
+
+
+def refuse_libconfig(path: Path) -> None:
+    """Raise SpecError for a file whose name says that it is no YAML."""
+    if path.suffix == ".cfg":
+        raise SpecError(f"{path}: libconfig files are not supported, expected YAML")
 
 
 def parse(source: str, text: str | bytes, budget: int = MAX_NODES) -> Node | None:
