@@ -83,7 +83,7 @@ def _run_cases(folder: Path, designs: int, seed: int, version: str) -> list[Case
     """The best design's files as they are, and random mappings on hardware from the journal."""
     import numpy as np  # noqa: PLC0415
 
-    from dse.runner.run import resume  # noqa: PLC0415
+    from dse.runner.run import space_of_run  # noqa: PLC0415
     from dse.validate.model import random_case  # noqa: PLC0415
 
     cases = []
@@ -94,7 +94,7 @@ def _run_cases(folder: Path, designs: int, seed: int, version: str) -> list[Case
         cases.append(_file_case([*shared, problem, mapping], version))
     if not cases:
         raise SpecError(f"{best}: holds no design; did the run end?")
-    space = resume(folder).space
+    space = space_of_run(folder)
     lines = (folder / "journal.jsonl").read_text(encoding="utf-8").splitlines()
     valid = [record for record in map(json.loads, lines) if record.get("valid")]
     rng = np.random.default_rng(seed)

@@ -41,7 +41,9 @@ _NOTHING = "no valid mappings found"
 class TimeloopMapperSettings:
     """Settings of the Timeloop mapper."""
 
-    binary: str | None = setting(None, "timeloop-mapper; null: $DSE_TIMELOOP_MAPPER, else PATH's")
+    binary: str | None = setting(
+        None, "timeloop-mapper; null: $DSE_TIMELOOP_MAPPER, else PATH's", program=True
+    )
     algorithm: str = setting("random_pruned", "its search: " + " ".join(_ALGORITHMS))
     victory_condition: int = setting(0, "stop after so many worse mappings in a row; 0 = never")
     invalid_limit: int = setting(100_000, "stop after so many invalid mappings in a row")

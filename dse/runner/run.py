@@ -10,6 +10,7 @@ from typing import Any
 
 from dse.components.chain import energy_chain
 from dse.errors import DseError, NothingFeasible
+from dse.runner import trust as signatures
 from dse.runner.config import resolve
 from dse.runner.front_plot import plot_front
 from dse.runner.setup import Setup, set_up, space_of
@@ -122,14 +123,20 @@ def search(given: Mapping[str, Any], watch: Watch = unwatched) -> RunResult:
     return _watched(start(given), watch)
 
 
-def go_on(folder: Path, n_jobs: int | None = None, watch: Watch = unwatched) -> RunResult:
+def go_on(
+    folder: Path,
+    n_jobs: int | None = None,
+    watch: Watch = unwatched,
+    *,
+    trust: bool = False,
+) -> RunResult:
     """Take a run up from its folder and bring it to its result.
 
     Raises:
         SpecError: as :func:`resume`.
         DseError: as :meth:`Run.execute`.
     """
-    return _watched(resume(folder, n_jobs), watch)
+    return _watched(resume(folder, n_jobs, trust=trust), watch)
 
 
 def start(given: Mapping[str, Any]) -> Run:
@@ -148,20 +155,25 @@ def start(given: Mapping[str, Any]) -> Run:
     optimizer = setup.optimizer()
     folder = setup.new_folder(f"{config.plugins['optimizer'].name}_{workload.name}")
     run_folder.write_inputs(folder, setup.config.as_dict(), arch_file, workload_file)
+    signatures.sign(folder, setup.config)
     return Run(setup, setup.study(optimizer, folder), folder)
 
 
-def resume(folder: Path, n_jobs: int | None = None) -> Run:
+def resume(folder: Path, n_jobs: int | None = None, *, trust: bool = False) -> Run:
     """Take up a run folder where its last checkpoint left it; a finished run stays finished.
 
     Args:
         folder: the run folder.
         n_jobs: threads to use instead of those set; results do not depend on it.
+        trust: run the programs that its settings name, wherever it comes from.
 
     Raises:
-        SpecError: it is not a run folder, or its files are broken.
+        SpecError: it is not a run folder, its files are broken, or its settings name a program to
+            run, and it was not started here.
     """
     config = resolve(run_folder.read_settings(folder))
+    if not trust:
+        signatures.check(folder, config)
     if n_jobs is not None:
         config = replace(config, run=replace(config.run, n_jobs=n_jobs))
     template = ArchTemplate.read(folder / run_folder.TEMPLATE)

@@ -70,13 +70,13 @@ def template(folder, text):
         ),
         ("{{ 10 ** (10 ** 10) }}", "processor time"),
         (
-            "{% set n = namespace(d=[1], e=[1]) %}{% for i in range(60) %}{% set n.d = [n.d, n.d] %}"
-            "{% set n.e = [n.e, n.e] %}{% endfor %}{{ n.d == n.e }}",
+            "{% set n = namespace(d=[1], e=[1]) %}{% for i in range(60) %}"
+            "{% set n.d = [n.d, n.d] %}{% set n.e = [n.e, n.e] %}{% endfor %}{{ n.d == n.e }}",
             "processor time|end",
         ),
         ("{{ 1 / 0 }}", "ZeroDivisionError"),
         ("{{ 'aaaaaaaa'|truncate(-1) }}", "in.yaml.jinja2:1: AssertionError"),
-        ("{{ 1e400|filesizeformat }}", "in.yaml.jinja2:1: "),
+        ("{{ 'x'|round }}", "in.yaml.jinja2:1: TypeError"),
         ("{{ '\\ud800' }}", "in.yaml.jinja2: UnicodeEncodeError"),
         ("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "does not come to an end"),
         ("{{ 'x' * 20000000 }}", "more than 16 MB"),
@@ -111,6 +111,7 @@ def test_shared_cases_are_refused_by_the_command(path, capsys):
     assert captured.err.count("\n") == 1
 
 
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux says how much")
 def test_the_memory_of_the_caller_stays_small(project):
     path = template(
         project,
@@ -118,10 +119,10 @@ def test_the_memory_of_the_caller_stays_small(project):
         "{% set n.x = n.x ~ n.x %}{% endfor %}",
     )
     code = (
-        "import resource, sys; from dse.timeloop.yaml.io import load_files\n"
+        "import sys; from dse.timeloop.yaml.io import load_files\n"
         "try: load_files([sys.argv[1]])\n"
         "except Exception as error: print(type(error).__name__)\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+        "print(open('/proc/self/status').read().partition('VmHWM:')[2].split()[0])"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True
