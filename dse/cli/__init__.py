@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from importlib import import_module
 
 from dse import __version__
@@ -73,8 +72,7 @@ def _run(arguments: list[str]) -> int:
         sys.stderr.write("interrupted\n")
         return 130
     except Terminated as signal:
-        with suppress(OSError):  # the terminal may have gone
-            sys.stderr.write(f"{signal.word}\n")
+        sys.stderr.write(f"{signal.word}\n")
         return signal.exit_code
     except BrokenPipeError:  # the reader of our output, such as head, has gone
         return 1

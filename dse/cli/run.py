@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -114,8 +114,7 @@ class _Screen:
             with progress(run.space.objective, self._quiet, self._known) as report:
                 yield report
         except (KeyboardInterrupt, Terminated):
-            with suppress(OSError):  # the terminal may have gone
-                sys.stderr.write(f"python -m dse run resume={run.folder} goes on\n")
+            sys.stderr.write(f"python -m dse run resume={run.folder} goes on\n")
             raise  # the other jobs of a sweep are off, too
 
     def show(self, result: RunResult) -> None:

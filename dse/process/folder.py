@@ -9,14 +9,19 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import stat
 import tempfile
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from dse.errors import ToolError
+from dse.disk import open_to_read
+from dse.errors import SpecError, ToolError
 from dse.process import together
+
+try:
+    import fcntl
+except ImportError:  # nor can programs be run on such a platform
+    fcntl = None  # type: ignore[assignment]
 
 _PREFIX = "dse-tool-"
 _IN_USE = ".in-use"
@@ -102,16 +107,17 @@ def result_text(path: Path, most_bytes: int = 2**26) -> str:
         FileNotFoundError: it wrote none.
         ToolError: it is no regular file, larger than that, or no text.
     """
-    # a pipe is not waited for, and a link may lead anywhere
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
-    with os.fdopen(descriptor, "rb") as file:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode) or found.st_size > most_bytes:
-            raise ToolError(f"{path.name}: is not a file of at most {most_bytes >> 20} MB")
-        try:
-            return file.read().decode()
-        except UnicodeDecodeError as error:
-            raise ToolError(f"{path.name}: is not text ({error})") from error
+    try:
+        with open_to_read(path) as file:
+            data = file.read(most_bytes + 1)
+        text = data.decode()
+    except SpecError as error:  # a pipe, say
+        raise ToolError(str(error)) from error
+    except UnicodeDecodeError as error:
+        raise ToolError(f"{path}: is not text ({error})") from error
+    if len(data) > most_bytes:
+        raise ToolError(f"{path}: is larger than {most_bytes >> 20} MB")
+    return text
 
 
 @cache
@@ -136,8 +142,6 @@ def _remove_if_left(folder: Path) -> None:
 
 def _try_lock(descriptor: int) -> bool:
     """Lock a file for as long as the descriptor is open; False where somebody else has."""
-    import fcntl  # noqa: PLC0415 - not on every platform
-
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

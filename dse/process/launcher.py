@@ -149,11 +149,11 @@ def _become(streams: list[int], order: dict[str, Any], fails: int) -> NoReturn:
         os.setsid()  # no terminal, and a group of its own
         _control(_SET_DEATH_SIGNAL, signal.SIGKILL)
         signal.set_wakeup_fd(-1)
-        for number in _IGNORED:
-            signal.signal(number, signal.SIG_DFL)
+        for ignored in _IGNORED:
+            signal.signal(ignored, signal.SIG_DFL)
         # they have numbers above 2: the standard ones were open when this process began
-        for number, descriptor in enumerate(streams):
-            os.dup2(descriptor, number)
+        for standard, descriptor in enumerate(streams):
+            os.dup2(descriptor, standard)
         os.chdir(_bytes(order["folder"]))
         for name, value in order["limits"].items():
             _limit(name, value)

@@ -14,7 +14,7 @@ from pathlib import Path
 from dse.errors import ToolError
 from dse.process.limits import Limits
 from dse.process.pipes import Capture, Pipe, exchange
-from dse.process.running import Report, Running
+from dse.process.running import ProcessReport, Running
 from dse.process.together import Stopped
 
 #: What a program printed, in its folder.
@@ -86,7 +86,7 @@ def communicate(
     folder: Path | None,
     environment: Mapping[str, str],
     question: bytes = b"",
-) -> tuple[Report, str]:
+) -> tuple[ProcessReport, str]:
     """Run a command to its end; return how it ended, and what it printed.
 
     Args:

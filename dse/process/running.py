@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dse.errors import ToolError
-from dse.process import launcher, together
+from dse.process import together
 from dse.process.limits import Limits
 
 #: Seconds that a supervisor gets to end a program and to say so.
@@ -23,7 +23,7 @@ _PATIENCE_S = 30.0
 
 
 @dataclass(frozen=True)
-class Report:
+class ProcessReport:
     """How a program ended.
 
     Attributes:
@@ -76,7 +76,7 @@ class Running:
         }
         self._connection, theirs = socket.socketpair()
         self._lock = threading.Lock()
-        self._report: Report | None = None
+        self._report: ProcessReport | None = None
         self._scope = together.current()
         try:
             with theirs:
@@ -102,7 +102,7 @@ class Running:
         with contextlib.suppress(OSError):
             self._connection.shutdown(socket.SHUT_WR)
 
-    def report(self) -> Report:
+    def report(self) -> ProcessReport:
         """Wait for the end of the program and all that it started.
 
         Raises:
@@ -135,16 +135,16 @@ class Running:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _read(self) -> Report:
+    def _read(self) -> ProcessReport:
         self._connection.settimeout(_PATIENCE_S)
         pieces = []
         with contextlib.suppress(OSError):
             while piece := self._connection.recv(1 << 16):
                 pieces.append(piece)
         try:
-            return Report(**json.loads(b"".join(pieces)))
+            return ProcessReport(**json.loads(b"".join(pieces)))
         except (ValueError, TypeError):
-            return Report(None, "", "the process that watches it has gone", 0)
+            return ProcessReport(None, "", "the process that watches it has gone", 0)
 
 
 #: Programs whose connections are open in this process.
@@ -158,7 +158,7 @@ class _Launcher:
         if not hasattr(os, "fork"):
             raise ToolError("dse runs other programs on Linux and macOS only")
         self._orders, theirs = socket.socketpair()
-        script = str(Path(launcher.__file__).resolve())
+        script = str(Path(__file__).resolve().with_name("launcher.py"))
         with theirs:
             try:
                 self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and script

@@ -20,7 +20,7 @@ class Stopped(ToolError):
     """A program was ended, or not started, because those that it belongs to are ended."""
 
 
-class Member(Protocol):
+class Endable(Protocol):
     """What can be ended, from any thread."""
 
     def stop(self) -> None:
@@ -37,20 +37,20 @@ class Scope:
         self._outer = outer
         self._lock = threading.Lock()
         # in the order in which they came
-        self._members: dict[Member, None] = {}
+        self._members: dict[Endable, None] = {}
         self._stopped = False
         self._left = False
         if outer is not None:
             outer.add(self)
 
-    def add(self, member: Member) -> None:
+    def add(self, member: Endable) -> None:
         """Take a member in; raises `Stopped` where all are being ended."""
         with self._lock:
             if self._stopped:
                 raise Stopped("not started: what it belongs to is being ended")
             self._members[member] = None
 
-    def discard(self, member: Member) -> None:
+    def discard(self, member: Endable) -> None:
         """Let go of a member that has ended."""
         with self._lock:
             self._members.pop(member, None)

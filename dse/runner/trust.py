@@ -19,11 +19,11 @@ import secrets
 import shutil
 from pathlib import Path
 
+from dse.disk import read_file, replace_file
 from dse.errors import SpecError
 from dse.plugins import GROUPS
 from dse.runner.config import ResolvedConfig
 from dse.study import folder as run_folder
-from dse.study.journal import replace_file
 
 _LOG = logging.getLogger(__name__)
 SIGNATURE = "config.signature"
@@ -62,10 +62,10 @@ def check(folder: Path, config: ResolvedConfig) -> None:
     named = programs(config)
     if not named:
         return
-    written = key = b""
-    # a pipe in its place would be waited for
-    if (folder / SIGNATURE).is_file() and _key_file().is_file():
-        written, key = (folder / SIGNATURE).read_bytes(), _key_file().read_bytes()
+    try:
+        written, key = read_file(folder / SIGNATURE, 1024), read_file(_key_file(), 1024)
+    except SpecError:
+        written = key = b""
     if not key or not hmac.compare_digest(written, _signature(key, folder, named).encode()):
         shown = ", ".join(f"{setting} = {program}" for setting, program in named.items())
         raise SpecError(

@@ -15,7 +15,7 @@ from dse.errors import SpecError
 from dse.timeloop.yaml.nodes import Node
 
 #: Deepest nesting accepted; Timeloop's own files stay below 30.
-_MAX_DEPTH = 100
+MAX_DEPTH = 100
 #: Most nodes accepted over all files of one input, aliases counted as what they expand to.
 MAX_NODES = 300_000
 #: Largest input accepted, in bytes.
@@ -164,8 +164,8 @@ class _Builder:
         self._spend(event, 1)
         node = Node({} if is_map else [], self.source, event.start_mark.line + 1, tag=tag)
         self._stack.append(_OpenContainer(node, event.anchor))
-        if len(self._stack) > _MAX_DEPTH:
-            raise self._error(event, f"nested deeper than {_MAX_DEPTH} levels")
+        if len(self._stack) > MAX_DEPTH:
+            raise self._error(event, f"nested deeper than {MAX_DEPTH} levels")
 
     def _alias(self, event: Any) -> None:  # noqa: ANN401
         if event.anchor not in self._anchors:

@@ -169,7 +169,7 @@ class _Filler:
         if id(node) not in self._filled:  # else it is aliased
             growth, depth = 0, 0
             for key, item in value.items() if isinstance(value, dict) else enumerate(value):
-                value[key], more, below = self._fill(item)  # type: ignore[call-overload,index]
+                value[key], more, below = self._fill(item)  # type: ignore[index]
                 growth, depth = growth + more, max(depth, below)
             node.size += growth
             self._filled[id(node)] = node, growth, depth + 1

@@ -42,15 +42,15 @@ _DEEPEST = 20
 _SHOWN = 300
 
 
-class Refused(Exception):
+class IncludeRefused(Exception):
     """What a template asks for is not given; the message lacks the template's file and line."""
 
 
-class Fault(Exception):
+class RenderingError(Exception):
     """A template that cannot be rendered; the message is whole."""
 
 
-class _TooLong(Exception):  # jinja2 finds the line for an Exception only
+class _OutOfTime(Exception):  # jinja2 finds the line for an Exception only
     """The time is over."""
 
 
@@ -77,15 +77,15 @@ class Renderer:
         """Return a file's text, rendered if it is a template.
 
         Raises:
-            Refused: it includes itself, or files are too many or too large.
-            Fault: it cannot be rendered.
+            IncludeRefused: it includes itself, or files are too many or too large.
+            RenderingError: it cannot be rendered.
         """
         where = path.resolve()
         if where in self._stack:
-            raise Refused(f"{path} includes itself")
+            raise IncludeRefused(f"{path} includes itself")
         self._files += 1
         if len(self._stack) >= _DEEPEST or self._files > _MOST_FILES:
-            raise Refused(f"{path}: too many includes, one within the other or altogether")
+            raise IncludeRefused(f"{path}: too many includes, one within the other or altogether")
         if not is_template(path, data):
             self._count(path, len(data))
             return data.decode(errors="surrogateescape")  # whether it is UTF-8 is for the parser
@@ -103,16 +103,18 @@ class Renderer:
             )
             text: str = template.render(self._values)
             self._count(path, len(text.encode()))
-        except Fault:
+        except RenderingError:
             raise
         except Exception as error:
-            raise Fault(f"{path}{_line(error, str(path))}: {_reason(error)}") from error
+            raise RenderingError(f"{path}{_line(error, str(path))}: {_reason(error)}") from error
         return text
 
     def _count(self, path: Path, size_bytes: int) -> None:
         self._bytes += size_bytes
         if self._bytes > MOST_BYTES:
-            raise Refused(f"{path}: the texts of the project are more than {MOST_BYTES >> 20} MB")
+            raise IncludeRefused(
+                f"{path}: the texts of the project are more than {MOST_BYTES >> 20} MB"
+            )
 
     def _functions(self, path: Path) -> dict[str, Callable[..., object]]:
         """Return what templates may call, as timeloopfe offers it; paths are relative to them."""
@@ -151,11 +153,11 @@ class Renderer:
         return [here, *self._added, *self._search]
 
     def _allowed(self, path: Path) -> Path:
-        """Return the path; Refused where it lies outside of the project."""
+        """Return the path; IncludeRefused where it lies outside of the project."""
         where = path.resolve()
         if not any(where.is_relative_to(root) for root in self._roots):
             roots = ", ".join(map(str, self._roots))
-            raise Refused(
+            raise IncludeRefused(
                 f"{path} lies outside of the project ({roots}); --include-path FOLDER allows "
                 "another folder"
             )
@@ -166,7 +168,7 @@ class Renderer:
             if (folder / name).exists():
                 return self._allowed(folder / name)
         searched = ", ".join(map(str, self._folders(here)))
-        raise Refused(f"no file '{name}' in {searched}")
+        raise IncludeRefused(f"no file '{name}' in {searched}")
 
     def _matching(self, here: Path, pattern: str) -> list[Path]:
         """Return the files of a pattern, sorted."""
@@ -174,7 +176,7 @@ class Renderer:
         fixed = list(takewhile(lambda part: not set(part) & set("*?["), parts))
         wild = parts[len(fixed) :]
         if ".." in wild:
-            raise Refused(f"pattern '{pattern}': '..' after a wildcard")
+            raise IncludeRefused(f"pattern '{pattern}': '..' after a wildcard")
         found: set[Path] = set()
         for folder in self._folders(here):
             # where it begins is inside, so what is walked is
@@ -182,7 +184,7 @@ class Renderer:
             for path in start.glob("/".join(wild)) if wild else filter(Path.exists, [start]):
                 found.add(self._allowed(path))
                 if len(found) > _MOST_FILES:
-                    raise Refused(f"pattern '{pattern}': more than {_MOST_FILES} files")
+                    raise IncludeRefused(f"pattern '{pattern}': more than {_MOST_FILES} files")
         return sorted(found)
 
     def _mark(self, template: Path, files: list[Path], key: str, name: str, *, joined: bool) -> str:
@@ -195,12 +197,12 @@ class Renderer:
 
 def _content(path: Path) -> bytes:
     if not path.is_file():
-        raise Refused(f"{path} is a directory, or no regular file, expected a YAML file")
+        raise IncludeRefused(f"{path} is a directory, or no regular file, expected a YAML file")
     try:
         with path.open("rb") as file:
             return file.read(MOST_BYTES + 1)
     except OSError as error:
-        raise Refused(f"{path} cannot be read: {error.strerror or error}") from error
+        raise IncludeRefused(f"{path} cannot be read: {error.strerror or error}") from error
 
 
 def _environment() -> SandboxedEnvironment:
@@ -227,20 +229,19 @@ def _line(error: Exception, file: str) -> str:
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, _TooLong):
+    if isinstance(error, _OutOfTime):
         return "the template does not come to an end in time"
     if isinstance(error, MemoryError):
         return "the template needs too much memory"
     if isinstance(error, RecursionError):
         return "the template does not come to an end: it calls itself"
     text = " ".join(str(error).split())[:_SHOWN]
-    ours = isinstance(error, Refused) or type(error).__module__.startswith("jinja2.")
-    return text if ours and text else f"{type(error).__name__}: {text}"
+    return text if isinstance(error, IncludeRefused) else f"{type(error).__name__}: {text}"
 
 
 def _answer(question: dict[str, Any]) -> dict[str, object]:
     def stop(_signal: int, _frame: FrameType | None) -> None:
-        raise _TooLong
+        raise _OutOfTime
 
     signal.signal(signal.SIGPROF, stop)
     signal.setitimer(signal.ITIMER_PROF, question["cpu_s"])
@@ -255,7 +256,7 @@ def _answer(question: dict[str, Any]) -> dict[str, object]:
         for path, source in question["templates"]:
             texts.append(renderer.text(Path(path), source.encode(errors="surrogateescape")))
         return {"texts": texts, "included": renderer.included}
-    except Fault as error:
+    except RenderingError as error:
         return {"error": str(error)}
     except Exception as error:
         return {"error": f"{path}: {_reason(error)}"}
