@@ -48,7 +48,14 @@ class Scope:
         with self._lock:
             if self._stopped:
                 raise Stopped("not started: what it belongs to is being ended")
+            returns = self._left and not self._members
             self._members[member] = None
+        if returns and self._outer is not None:
+            try:
+                self._outer.add(self)
+            except Stopped:
+                self._members.pop(member)
+                raise
 
     def discard(self, member: Endable) -> None:
         """Let go of a member that has ended."""
