@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dse.errors import ToolError
+from dse.process import together
 from dse.process.limits import Limits
 from dse.process.pipes import Capture, Pipe, exchange
 from dse.process.running import ProcessReport, Running
-from dse.process.together import Stopped
 
 #: What a program printed, in its folder.
 _OUTPUT = "output.txt"
@@ -103,7 +103,9 @@ def communicate(
     printed = Capture(limits.output_bytes)
     with Pipe(writes=True) as asks, Pipe(writes=False) as says:
         streams = (asks.theirs, says.theirs, says.theirs)
-        with Running(command, limits, folder, environment, streams, limits.timeout_s) as running:
+        with Running(
+            command, limits, folder, environment, streams, limits.timeout_s, together.current()
+        ) as running:
             says.hand_over()
             asks.hand_over() if question else asks.close()
             exchange(
@@ -116,7 +118,7 @@ def communicate(
             running.stop()
             report = running.report()
     if report.stopped == "request":
-        raise Stopped(f"{Path(command[0]).name} was ended, because another program failed")
+        raise together.Stopped(f"{Path(command[0]).name} was ended, because another program failed")
     return report, printed.text()
 
 

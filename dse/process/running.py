@@ -49,6 +49,7 @@ class Running:
         environment: all of its variables.
         streams: descriptors of its standard input, output and error.
         timeout_s: seconds until it is ended; None = never.
+        scope: what it ends with.
 
     Raises:
         ToolError: there is no launcher for it.
@@ -63,6 +64,7 @@ class Running:
         environment: Mapping[str, str],
         streams: tuple[int, int, int],
         timeout_s: float | None,
+        scope: together.Scope,
     ) -> None:
         order = {
             "command": [_text(word) for word in command],
@@ -77,7 +79,7 @@ class Running:
         self._connection, theirs = socket.socketpair()
         self._lock = threading.Lock()
         self._report: ProcessReport | None = None
-        self._scope = together.current()
+        self._scope = scope
         try:
             with theirs:
                 self._scope.add(self)

@@ -103,14 +103,30 @@ class Scope:
         return inside
 
 
-_ROOT = Scope()
+#: The scope around all others: what is in it ends with this process.
+ROOT = Scope()
 _CURRENT: ContextVar[Scope] = ContextVar("dse.process.scope")
-atexit.register(_ROOT.end)
+atexit.register(ROOT.end)
 
 
 def current() -> Scope:
     """Return the scope of what is started here."""
-    return _CURRENT.get(_ROOT)
+    return _CURRENT.get(ROOT)
+
+
+@contextmanager
+def in_use(member: Endable) -> Iterator[None]:
+    """Make something that lives longer a member of the scope here, for as long as it is used.
+
+    Raises:
+        Stopped: all in the scope are being ended.
+    """
+    scope = current()
+    scope.add(member)
+    try:
+        yield
+    finally:
+        scope.discard(member)
 
 
 @contextmanager
@@ -134,5 +150,5 @@ def ended_together() -> Iterator[Scope]:
 
 def forget() -> None:
     """Have no members: those of the process that this one was forked from are not ours."""
-    _ROOT._members.clear()
-    _ROOT._lock = threading.Lock()
+    ROOT._members.clear()
+    ROOT._lock = threading.Lock()

@@ -7,11 +7,11 @@ import time
 import weakref
 from collections.abc import Mapping, Sequence
 
+from dse.process import together
 from dse.process.limits import Limits
 from dse.process.pipes import Capture, Pipe, exchange
 from dse.process.run import ending, over
 from dse.process.running import Running
-from dse.process.together import Stopped
 
 #: Bytes of the longest answer.
 _LONGEST = 2**24
@@ -38,7 +38,6 @@ class Worker:
 
     Raises:
         ToolError: no process can be started at all.
-        Stopped: it was not started, because another program failed.
     """
 
     def __init__(
@@ -57,7 +56,7 @@ class Worker:
             asked, said, printed = (pipe.theirs for pipe in pipes)
             variables = {**os.environ, **(environment or {})}
             self._running = Running(
-                command, limits, None, variables, (asked, said, printed), timeout_s=None
+                command, limits, None, variables, (asked, said, printed), None, together.ROOT
             )
         except BaseException:
             for pipe in pipes:
@@ -95,7 +94,9 @@ class Worker:
     def _exchanged(self, outgoing: tuple[int, bytes] | None) -> str:
         deadline = time.monotonic() + self._limits.timeout_s
         incoming = {self._hears.ours: self._hear, self._errors.ours: self._printed.add}
-        if not exchange(outgoing, incoming, self._running.fileno(), deadline):
+        with together.in_use(self._running):
+            in_time = exchange(outgoing, incoming, self._running.fileno(), deadline)
+        if not in_time:
             self._fail(f"gave no answer in {self._limits.timeout_s:g} s")
         line, found, rest = bytes(self._answer).partition(b"\n")
         if not found:
@@ -109,20 +110,21 @@ class Worker:
 
     def _fail(self, what: str) -> None:
         """Raise WorkerEnded with what the process had printed."""
-        if not what:
-            # its output is closed, so it is about to end
-            sinks = {self._errors.ours: self._printed.add}
-            exchange(None, sinks, self._running.fileno(), time.monotonic() + _PATIENCE_S)
-            what = self._how_it_ended()
-        self.close()
+        try:
+            what = what or self._how_it_ended()
+        finally:
+            self.close()
         raise WorkerEnded(what, self._printed.text())
 
     def _how_it_ended(self) -> str:
+        # its output is closed, so it is about to end
+        sinks = {self._errors.ours: self._printed.add}
+        exchange(None, sinks, self._running.fileno(), time.monotonic() + _PATIENCE_S)
         if not self._running.ended:
             return "closed its output"
         report = self._running.report()
         if report.stopped == "request":
-            raise Stopped("a worker was ended, because another program failed")
+            raise together.Stopped("a worker was ended, because another program failed")
         if report.failed:
             return f"cannot be started: {report.failed}"
         return (

@@ -106,11 +106,9 @@ def test_too_many_files_end_their_writer(tmp_path):
 
 def test_time_is_limited_for_all(tmp_path):
     word = marked()
-    start = time.monotonic()
     with pytest.raises(ToolError, match=r"ran for more than 0\.5 s"):
-        run(["/bin/sh", "-c", f"sh -c 'sleep 60; : {word}' & sleep 60; : {word}"], tmp_path,
+        run(["/bin/sh", "-c", f"sh -c 'sleep 600; : {word}' & sleep 600; : {word}"], tmp_path,
             Limits(0.5))  # fmt: skip
-    assert time.monotonic() - start < 20
     assert living(word) == []
 
 
@@ -129,7 +127,7 @@ def test_memory_of_all_is_limited(tmp_path):
 def test_processes_are_limited(tmp_path):
     word = marked()
     with pytest.raises(ToolError, match="started more than 20 processes"):
-        run(["/bin/sh", "-c", f"while :; do sleep 60 & : {word}; done"], tmp_path,
+        run(["/bin/sh", "-c", f"while :; do sleep 600 & : {word}; done"], tmp_path,
             Limits(60.0, processes=20))  # fmt: skip
     assert living(word) == []
 
@@ -145,10 +143,8 @@ def test_output_is_kept_as_beginning_and_end(tmp_path):
 
 
 def test_output_without_end_is_drained_until_the_time_is_over(tmp_path):
-    start = time.monotonic()
     with pytest.raises(ToolError, match=r"yes ran for more than 1 s\nit printed:\n  y\n"):
         run(["/usr/bin/yes"], tmp_path, Limits(1.0, output_bytes=10_000))
-    assert time.monotonic() - start < 30
     assert size(tmp_path) < 200_000
 
 
@@ -195,7 +191,7 @@ def test_an_orphan_has_limits(tmp_path):
 @needs_proc
 def test_an_orphan_that_fills_the_folder_is_stopped(tmp_path):
     word = marked()
-    text = ORPHAN.replace("{word}", word).replace("sleep 0.3", "sleep 60")
+    text = ORPHAN.replace("{word}", word).replace("sleep 0.3", "sleep 600")
     with pytest.raises(ToolError, match="wrote too many files"):
         run(["/bin/sh", "-c", text, "sh", str(tmp_path)], tmp_path, SMALL)
     assert living(word) == []
@@ -247,7 +243,7 @@ def test_one_failure_ends_the_others(tmp_path):
     def other():
         try:
             with own_folder(tmp_path) as folder:
-                run(["/bin/sh", "-c", f"sleep 60; : {word}"], folder, Limits(60.0))
+                run(["/bin/sh", "-c", f"sleep 600; : {word}"], folder, Limits(600.0))
         except Stopped as error:
             errors.append(error)
         try:
@@ -256,7 +252,6 @@ def test_one_failure_ends_the_others(tmp_path):
         except Stopped as error:
             late.append(error)
 
-    start = time.monotonic()
     with pytest.raises(ValueError, match="the first failure"), ended_together() as scope:  # noqa: PT012
         threads = [threading.Thread(target=scope.within(other)) for _ in range(3)]
         for thread in threads:
@@ -268,7 +263,6 @@ def test_one_failure_ends_the_others(tmp_path):
         thread.join(10)
     assert list(tmp_path.iterdir()) == []
     assert (len(errors), len(late)) == (3, 3)
-    assert time.monotonic() - start < 50
     with own_folder(tmp_path) as folder:  # elsewhere all goes on
         assert shell("exit 0", folder).returncode == 0
 
@@ -284,7 +278,7 @@ def test_scopes_within_a_scope_end_with_it(tmp_path):
 
     def sleep():
         with pytest.raises(Stopped):
-            run(["/bin/sh", "-c", f"sleep 60; : {word}"], tmp_path, Limits(60.0))
+            run(["/bin/sh", "-c", f"sleep 600; : {word}"], tmp_path, Limits(600.0))
 
     with pytest.raises(KeyboardInterrupt), ended_together() as outer:  # noqa: PT012
         thread = threading.Thread(target=outer.within(work))

@@ -6,6 +6,7 @@ import gc
 import os
 import signal
 import sys
+import threading
 import time
 
 import pytest
@@ -113,9 +114,23 @@ def test_a_killed_one_is_known_to_have_ended():
 
 
 def test_one_that_is_ended_with_others_is_no_failure_of_its_own():
-    with pytest.raises(KeyError), ended_together():  # noqa: PT012
-        made = worker(ECHO)
-        made.ask("a")
+    idle, asked, errors = worker(ECHO), worker("import time; time.sleep(600)", 600.0), []
+
+    def ask():
+        try:
+            asked.ask("a")
+        except Stopped as error:
+            errors.append(error)
+
+    with pytest.raises(KeyError), ended_together() as scope:  # noqa: PT012
+        thread = threading.Thread(target=scope.within(ask))
+        thread.start()
+        idle.ask("b")
+        while len(scope._members) < 1:
+            time.sleep(0.01)
         raise KeyError
-    with pytest.raises(Stopped):
-        made.ask("b")
+    thread.join(30)
+    assert len(errors) == 1
+    assert asked.ended
+    assert idle.ask("c") == "C"  # nobody waited for it
+    idle.close()

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -92,10 +91,8 @@ def test_errors_and_bombs_are_one_line(project, text, said, monkeypatch):
     monkeypatch.setattr(render, "_LIMITS", replace(render._LIMITS, cpu_s=2))
     path = project / "in.yaml.jinja2"
     path.write_bytes(text.encode(errors="surrogateescape"))
-    start = time.monotonic()
     with pytest.raises(SpecError, match=said) as error:
         read_files([path])
-    assert time.monotonic() - start < 60 + 10  # seldom more than the processor time; see _LIMITS
     assert str(error.value).startswith(str(path))
     assert "\n" not in str(error.value)
     assert len(str(error.value)) < 1000
@@ -219,10 +216,8 @@ def test_what_is_included_many_times_is_counted_each_time(project):
         text = "{% set x = " + call[2:-2] + " %}[" + ", ".join(["{{x}}"] * 10) + "]"
         (project / f"{number}.yaml").write_text(text)
     (project / "9.yaml").write_text("[1]")
-    start = time.monotonic()
     with pytest.raises(SpecError, match="more than 300000 YAML nodes"):
         read_files([template(project, "architecture: {{include('0.yaml')}}")])
-    assert time.monotonic() - start < 30
 
 
 def test_deep_trees_are_refused(project):
