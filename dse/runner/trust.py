@@ -1,9 +1,9 @@
 """Which run folders were started here: only their settings may name programs to run.
 
 A folder may come from a stranger, and a setting that names a program is that program's start. So a
-run whose settings name one leaves the signature of its ``config.yaml`` in its folder, made with a
-key that only this user has. It says nothing about where the folder lies: moved or copied, it is
-still trusted; changed, it is not.
+run whose settings name one leaves their signature in its folder, made with a key that only this
+user has. It says nothing about where the folder lies: moved or copied, it is still trusted; with
+other settings, it is not.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from dse.errors import SpecError
 from dse.plugins import GROUPS
 from dse.runner.config import ResolvedConfig
 from dse.study import folder as run_folder
+from dse.study.inputs import LOCAL
 
 _LOG = logging.getLogger(__name__)
 SIGNATURE = "config.signature"
@@ -76,12 +77,13 @@ def check(folder: Path, config: ResolvedConfig) -> None:
 
 def _signature(key: bytes, folder: Path, named: dict[str, str]) -> str:
     """Return the signature of a folder's settings, and of what the programs' names stand for."""
+    settings = run_folder.read_settings(folder)
+    plain = {name: value for name, value in settings.items() if name not in LOCAL}
     # relative names, and those on PATH, are others elsewhere
     found = {name: shutil.which(program) or program for name, program in named.items()}
     places = {name: os.path.abspath(place) for name, place in found.items()}  # noqa: PTH100
-    config = (folder / run_folder.CONFIG).read_bytes()
-    signed = json.dumps(places, sort_keys=True).encode() + b"\n" + config
-    return hmac.new(key, signed, hashlib.sha256).hexdigest() + "\n"
+    signed = json.dumps([plain, places], sort_keys=True, default=str)
+    return hmac.new(key, signed.encode(), hashlib.sha256).hexdigest() + "\n"
 
 
 def _key() -> bytes:

@@ -56,6 +56,7 @@ def begun(folder, evaluator):
     )
 
 
+@pytest.mark.slow
 @needs_proc
 @pytest.mark.parametrize("name", CODES)
 def test_a_run_ends_with_its_tools_and_goes_on(user, name):
@@ -83,6 +84,7 @@ def test_a_run_ends_with_its_tools_and_goes_on(user, name):
     assert one["objective"]["value"] == pytest.approx(other["objective"]["value"], rel=1e-9)
 
 
+@pytest.mark.slow
 @needs_proc
 @pytest.mark.parametrize("name", [*CODES, "SIGINT", "SIGKILL"])
 def test_no_program_and_no_folder_outlives_a_run(user, name):
