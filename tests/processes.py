@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -32,15 +33,16 @@ def living(word: str) -> list[int]:
 
 def gone(word: str, patience_s: float = 20.0) -> bool:
     """Whether all processes with a word end in time."""
-    return _comes(lambda: not living(word), patience_s)
+    return comes(lambda: not living(word), patience_s)
 
 
 def there(word: str, count: int = 1, patience_s: float = 60.0) -> bool:
     """Whether so many processes with a word come in time."""
-    return _comes(lambda: len(living(word)) >= count, patience_s)
+    return comes(lambda: len(living(word)) >= count, patience_s)
 
 
-def _comes(true, patience_s):
+def comes(true: Callable[[], bool], patience_s: float = 20.0) -> bool:
+    """Whether something becomes true in time."""
     deadline = time.monotonic() + patience_s
     while not true():
         if time.monotonic() > deadline:

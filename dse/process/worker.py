@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 import weakref
@@ -79,6 +80,8 @@ class Worker:
             Stopped: it was ended because another program failed.
         """
         self._printed = Capture(self._limits.output_bytes)
+        with contextlib.suppress(BlockingIOError):
+            self._answer += os.read(self._hears.ours, 1)
         if self._answer:
             self._fail("said more than it was asked")
         return self._exchanged((self._asks.ours, question.encode() + b"\n"))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from processes import gone, living, needs_proc
+from processes import comes, gone, living, needs_proc
 from pytimeloop_stub import stub
 from record_timeloop_runs import RICH
 
@@ -201,6 +201,9 @@ def test_a_worker_that_is_killed_while_idle_is_replaced(tmp_path, rich):
     for worker in workers:
         os.kill(worker, signal.SIGKILL)
     assert gone(f"{tmp_path}/bin")
+    # whoever watches them has to say so, too
+    (idle,) = back_end._model._idle.queue
+    assert comes(lambda: idle.ended)
     assert np.array_equal(back_end.evaluate(*rich).energy_pj, first.energy_pj)
 
 

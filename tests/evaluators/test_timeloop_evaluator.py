@@ -180,11 +180,10 @@ def test_memory_is_capped(tmp_path, rich):
 @needs_proc
 def test_one_failure_ends_the_others_and_clears_them_away(tmp_path, rich):
     """Of three at a time, the second to start fails once all have started."""
-    word, count = marked(), tmp_path / "count"
+    word, number = marked(), tmp_path / "number"
     behaviour = (
-        f"echo >> {count}; "
-        f"if [ $(wc -l < {count}) -eq 2 ]; then "
-        f"while [ $(wc -l < {count}) -lt 3 ]; do sleep 0.01; done; exit 9; fi; "
+        f"n=1; until mkdir {number}$n; do n=$((n + 1)); done; "
+        f"if [ $n -eq 2 ]; then until [ -d {number}3 ]; do sleep 0.01; done; exit 9; fi; "
         f"setsid sh -c 'sleep 600; : {word}' & sh -c 'sleep 600; : {word}'"
     )
     with pytest.raises(ToolError, match="exit status 9"):
