@@ -43,11 +43,13 @@ class Scope:
         if outer is not None:
             outer.add(self)
 
-    def add(self, member: Endable) -> None:
-        """Take a member in; raises `Stopped` where all are being ended."""
+    def add(self, member: Endable) -> bool:
+        """Take a member in; return whether it is new. `Stopped` where all are being ended."""
         with self._lock:
             if self._stopped:
                 raise Stopped("not started: what it belongs to is being ended")
+            if member in self._members:
+                return False
             returns = self._left and not self._members
             self._members[member] = None
         if returns and self._outer is not None:
@@ -56,6 +58,7 @@ class Scope:
             except Stopped:
                 self._members.pop(member)
                 raise
+        return True
 
     def discard(self, member: Endable) -> None:
         """Let go of a member that has ended."""
@@ -116,17 +119,18 @@ def current() -> Scope:
 
 @contextmanager
 def in_use(member: Endable) -> Iterator[None]:
-    """Make something that lives longer a member of the scope here, for as long as it is used.
+    """Make a member of another scope one of the scope here, too, for as long as it is used.
 
     Raises:
         Stopped: all in the scope are being ended.
     """
     scope = current()
-    scope.add(member)
+    joins = scope.add(member)
     try:
         yield
     finally:
-        scope.discard(member)
+        if joins:
+            scope.discard(member)
 
 
 @contextmanager

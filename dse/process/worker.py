@@ -32,6 +32,8 @@ class WorkerEnded(Exception):
 class Worker:
     """One process: a line in, a line out. After `WorkerEnded`, make another.
 
+    It ends with the scope in which it is made, and with the one in which it is asked.
+
     Args:
         command: the executable and its arguments.
         limits: what it may use; ``timeout_s`` is for each answer.
@@ -57,7 +59,13 @@ class Worker:
             asked, said, printed = (pipe.theirs for pipe in pipes)
             variables = {**os.environ, **(environment or {})}
             self._running = Running(
-                command, limits, None, variables, (asked, said, printed), None, together.ROOT
+                command,
+                limits,
+                None,
+                variables,
+                (asked, said, printed),
+                None,
+                together.current(),
             )
         except BaseException:
             for pipe in pipes:

@@ -72,14 +72,17 @@ class _LoadedWorker(Worker):
     def __init__(self, python: Path, limits: Limits) -> None:
         command = [str(python), _SCRIPT]
         shown = shlex.join(command)
+        super().__init__(command, limits, ENVIRONMENT)
         try:
-            super().__init__(command, limits, ENVIRONMENT)
             said = json.loads(self.listen())
         except WorkerEnded as ended:
             raise failure(f"pytimeloop's process {ended}", shown, ended.printed) from ended
         except ValueError as error:
             self.close()
             raise failure("pytimeloop's process answers what is not JSON", shown) from error
+        except BaseException:  # nobody gets it
+            self.close()
+            raise
         if "ready" not in said:
             self.close()
             raise ToolError(

@@ -131,3 +131,30 @@ def test_one_that_is_ended_with_others_is_no_failure_of_its_own():
     assert asked.ended
     assert idle.ask("c") == "C"  # nobody waited for it
     idle.close()
+
+
+@needs_proc
+def test_one_ends_with_those_that_it_was_made_among():
+    """Though it has been asked, and has nothing to do; and it may be used after them."""
+    word = marked()
+    with pytest.raises(KeyError), ended_together():  # noqa: PT012
+        made = worker(f"'{word}'\n{ECHO}")
+        assert made.ask("a") == "A"
+        assert living(word)
+        raise KeyError
+    assert living(word) == []
+    with ended_together():
+        made = worker(ECHO)
+        assert made.ask("a") == "A"
+    assert made.ask("b") == "B"
+    made.close()
+
+
+@needs_proc
+def test_none_is_started_among_those_that_end():
+    word = marked()
+    with pytest.raises(KeyError), ended_together() as scope:
+        raise KeyError
+    with pytest.raises(Stopped):
+        scope.within(worker)(f"'{word}'")
+    assert living(word) == []
