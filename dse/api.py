@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +11,19 @@ if TYPE_CHECKING:
     from dse.study.result import RunResult
 
 
-def model_files(*paths: str | Path, timeloop_version: str = "4cf6d4c") -> Stats:
+def model_files(
+    *paths: str | Path,
+    timeloop_version: str = "4cf6d4c",
+    include_path: Sequence[str | Path] = (),
+) -> Stats:
     """Evaluate the mapping in Timeloop input files, as ``timeloop-model`` would.
 
     Args:
         paths: YAML files with architecture, problem and mapping, and ERT and ART where there
             are; merged on their top-level keys.
         timeloop_version: ``4cf6d4c``, ``3.0.3`` or ``dosa`` (before commit 59fdc83).
+        include_path: folders from which files that are jinja2 templates may include others; else
+            only from the folder that all files lie in.
 
     Raises:
         SpecError: the input is malformed or out of scope; names file, key, value and what was
@@ -26,7 +32,7 @@ def model_files(*paths: str | Path, timeloop_version: str = "4cf6d4c") -> Stats:
     """
     from dse.timeloop.evaluate import evaluate_files  # noqa: PLC0415 - loads numba
 
-    return evaluate_files(paths, timeloop_version).stats
+    return evaluate_files(paths, timeloop_version, include_path=include_path).stats
 
 
 def run(

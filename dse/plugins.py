@@ -143,6 +143,7 @@ def typed(schema: type[Any], given: Mapping[str, Any], prefix: str) -> Any:  # n
         if key not in names:
             known = [f"{prefix}{name}" for name in names]
             raise SpecError(unknown_name("setting", f"{prefix}{key}", known))
+        _refuse_references(f"{prefix}{key}", given[key])
     try:
         merged = OmegaConf.merge(OmegaConf.structured(schema), dict(given))
         return OmegaConf.to_object(merged)
@@ -155,3 +156,18 @@ def explain(error: OmegaConfBaseException, prefix: str = "") -> str:
     line = str(error).partition("\n")[0]
     key = getattr(error, "full_key", None)
     return f"{prefix}{key}: {line}" if key else line
+
+
+def _refuse_references(key: str, value: object) -> None:
+    """Refuse ``${...}``, which would be replaced: by a variable of the environment, say.
+
+    Hydra has replaced what stands on the command line; what is left comes from a file.
+    """
+    if isinstance(value, Mapping):
+        for name, part in value.items():
+            _refuse_references(f"{key}.{name}", part)
+    elif isinstance(value, (list, tuple)):
+        for index, part in enumerate(value):
+            _refuse_references(f"{key}[{index}]", part)
+    elif isinstance(value, str) and "${" in value:
+        raise SpecError(f"{key} = {value!r}: expected a value without '${{'")

@@ -11,9 +11,16 @@ class NoSettings:
     """The settings of a plug-in that has none."""
 
 
-def setting(default: Any, help_text: str) -> Any:  # noqa: ANN401 - as dataclasses.field
-    """Return a dataclass field with a default value and the line that ``--help`` shows."""
+def setting(default: Any, help_text: str, *, program: bool = False) -> Any:  # noqa: ANN401
+    """Return a dataclass field.
+
+    Args:
+        default: its default value.
+        help_text: the line that ``--help`` shows.
+        program: whether it names a program that is run; a run folder from elsewhere may not.
+    """
+    metadata = {"help": help_text, "program": program}
     if isinstance(default, (list, dict, set)):
         copied = default.copy
-        return field(default_factory=copied, metadata={"help": help_text})
-    return field(default=default, metadata={"help": help_text})
+        return field(default_factory=copied, metadata=metadata)
+    return field(default=default, metadata=metadata)

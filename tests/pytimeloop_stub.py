@@ -70,6 +70,15 @@ LINES = {
 }
 
 
+def counted(folder: Path) -> int:
+    """Return which question this is, over all workers."""
+    descriptor = os.open(folder / "count", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.write(descriptor, b".")
+    place = os.lseek(descriptor, 0, os.SEEK_CUR)
+    os.close(descriptor)
+    return place
+
+
 def misbehave(behaviour: str, folder: Path) -> None:
     """Do what the behaviour says on a question; return to answer it."""
     if behaviour in ("abort", "exit"):
@@ -83,11 +92,14 @@ def misbehave(behaviour: str, folder: Path) -> None:
     if behaviour == "once" and not (folder / "died").exists():
         (folder / "died").touch()
         os.abort()
-    if behaviour == "fortieth":
-        with (folder / "count").open("a+") as file:
-            file.write(".")
-        if (folder / "count").stat().st_size == 40:
-            os.abort()
+    if behaviour == "first-fails" and not (folder / "answers").exists():
+        # the first one waits until the others have begun to hang
+        number = counted(folder)
+        while number == 1 and (folder / "count").stat().st_size < 3:
+            time.sleep(0.01)
+        os.abort() if number == 1 else time.sleep(600)
+    if behaviour in ("fortieth", "stalled") and counted(folder) == 40:
+        os.abort() if behaviour == "fortieth" else time.sleep(600)
 
 
 def main() -> None:

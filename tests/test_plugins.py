@@ -167,6 +167,9 @@ def test_unknown_names():
         ({"samples": "x"}, "samples: "),
         ({"variables": 3}, "variables"),
         ({"mapper": {"max_draws": []}}, "mapper.max_draws"),
+        ({"runs": "${oc.env:HOME}"}, r"runs = '\$\{oc.env:HOME\}': expected a value without"),
+        ({"variables": {"a": "${b}"}}, r"variables.a = '\$\{b\}'"),
+        ({"evaluator": {"name": "timeloop", "binary": "${b}"}}, "evaluator.binary"),
     ],
 )
 def test_wrong_settings(given, message):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from dse import __version__
+from dse.cli.signals import Terminated, raised
 from dse.cli.streams import watched
 from dse.errors import DseError, SpecError, unknown_name
 
@@ -49,7 +50,8 @@ examples:
 and messages to stderr.
 
 exit codes: 0 good, 1 failed, 2 usage or input error, 3 nothing feasible (or
-the mapping is rejected), 4 external tool missing or failed, 130 interrupted
+the mapping is rejected), 4 external tool missing or failed, 129 hung up, 130
+interrupted, 143 terminated
 """
 
 
@@ -61,13 +63,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: list[str]) -> int:
     try:
-        return _dispatch(arguments)
+        with raised():
+            return _dispatch(arguments)
     except DseError as error:
         sys.stderr.write(f"error: {error}\n")
         return error.exit_code
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         return 130
+    except Terminated as signal:
+        sys.stderr.write(f"{signal.word}\n")
+        return signal.exit_code
     except BrokenPipeError:  # the reader of our output, such as head, has gone
         return 1
     except OSError as error:  # a full disk, or a folder that may not be written

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from dse.cli.model import add_values, values_of, write_files
+from dse.cli.model import add_template_options, values_of, write_files
 
 _EPILOG = """\
 formats:
@@ -37,7 +37,7 @@ def _parser() -> argparse.ArgumentParser:
         "-o", "--output", type=Path, metavar="DIR", help="folder to write to (default: stdout)"
     )
     result.add_argument("--timeloop-version", default="4cf6d4c", metavar="V")
-    add_values(result)
+    add_template_options(result)
     return result
 
 
@@ -50,7 +50,12 @@ def main(argv: Sequence[str]) -> int:
     arguments = _parser().parse_intermixed_args(argv)
     from dse.timeloop.convert import read_project, written  # noqa: PLC0415
 
-    project = read_project(arguments.files, arguments.timeloop_version, values_of(arguments))
+    project = read_project(
+        arguments.files,
+        arguments.timeloop_version,
+        values_of(arguments),
+        arguments.include_path,
+    )
     texts = written(project, arguments.to)
     if arguments.output is None:
         for name, text in sorted(texts.items()):

@@ -47,12 +47,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="V",
         help="4cf6d4c (default), 3.0.3, or dosa (before commit 59fdc83)",
     )
-    add_values(result)
+    add_template_options(result)
     return result
 
 
-def add_values(parser: argparse.ArgumentParser) -> None:
-    """Add ``-D NAME=VALUE``, which sets the variables of files that are jinja2 templates."""
+def add_template_options(parser: argparse.ArgumentParser) -> None:
+    """Add what input files that are jinja2 templates need: variables, and where to include from."""
     parser.add_argument(
         "-D",
         "--define",
@@ -60,6 +60,13 @@ def add_values(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="NAME=VALUE",
         help="a variable of input files that are jinja2 templates, as in -D architecture=eyeriss",
+    )
+    parser.add_argument(
+        "--include-path",
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="let templates include files from there; else only from the folder of all FILEs",
     )
 
 
@@ -91,7 +98,10 @@ def main(argv: Sequence[str]) -> int:
 
     try:
         evaluation = evaluate_files(
-            arguments.files, arguments.timeloop_version, values_of(arguments)
+            arguments.files,
+            arguments.timeloop_version,
+            values_of(arguments),
+            arguments.include_path,
         )
     except InvalidMapping as rejection:
         sys.stderr.write(f"{rejection}\n")

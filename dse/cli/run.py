@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dse.cli.signals import Terminated
 from dse.errors import DseError, SpecError
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 _USAGE = """\
 usage: python -m dse run [SETTING=VALUE ...] [-m] [--json] [--quiet]
-       python -m dse run resume=FOLDER [n_jobs=N]
+       python -m dse run resume=FOLDER [n_jobs=N] [--trust]
 
 Searches hardware and mappings for a workload. Settings follow Hydra's grammar:
 'optimizer=NAME' chooses, 'optimizer.SETTING=VALUE' sets; with -m, values split
@@ -26,6 +27,8 @@ by commas give one run each, and 'hydra/launcher=...' runs them in parallel.
 
   --json         print the result as one line of JSON
   -q, --quiet    no progress
+  --trust        with resume=: run the programs that the settings of a run from
+                 elsewhere name (evaluator.binary and the like)
   -m, --multirun sweep over comma-separated values
   -h, --help     this text; with optimizer=NAME, the settings of that optimizer
 """
@@ -43,7 +46,10 @@ def main(argv: Sequence[str]) -> int:
     quiet = _take_flag(arguments, "--quiet", "-q")
     folder = [a for a in arguments if a.startswith("resume=")]
     if folder:
-        return _resume(folder[-1].removeprefix("resume="), arguments, as_json, quiet)
+        trust = _take_flag(arguments, "--trust")
+        return _resume(
+            folder[-1].removeprefix("resume="), arguments, trust, _Screen(as_json, quiet)
+        )
 
     from dse.cli.hydra_front import run_with_hydra  # noqa: PLC0415
 
@@ -70,7 +76,7 @@ def _run(settings: dict[str, object], as_json: bool, quiet: bool) -> int:
     return 0
 
 
-def _resume(folder: str, arguments: list[str], as_json: bool, quiet: bool) -> int:
+def _resume(folder: str, arguments: list[str], trust: bool, screen: _Screen) -> int:
     from dse.runner.run import go_on  # noqa: PLC0415 - after the arguments were read
 
     n_jobs = None
@@ -82,8 +88,7 @@ def _resume(folder: str, arguments: list[str], as_json: bool, quiet: bool) -> in
             raise SpecError(
                 f"'{argument}': a resumed run keeps its settings; only n_jobs=N may be given"
             )
-    screen = _Screen(as_json, quiet)
-    screen.show(go_on(Path(folder), n_jobs, screen.watch))
+    screen.show(go_on(Path(folder), n_jobs, screen.watch, trust=trust))
     return 0
 
 
@@ -108,7 +113,7 @@ class _Screen:
         try:
             with progress(run.space.objective, self._quiet, self._known) as report:
                 yield report
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, Terminated):
             sys.stderr.write(f"python -m dse run resume={run.folder} goes on\n")
             raise  # the other jobs of a sweep are off, too
 

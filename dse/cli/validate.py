@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dse.cli.model import add_values
+from dse.cli.model import add_template_options
 from dse.cli.validate_cases import cases_of
 from dse.cli.validate_twin import validate_twin
 from dse.errors import SpecError, ToolError
@@ -67,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     result.add_argument(
         "--only", choices=("timeloop-model", "pytimeloop"), help="default: all that are found"
     )
-    add_values(result)
+    add_template_options(result)
     return result
 
 

@@ -36,14 +36,19 @@ def cases_of(arguments: argparse.Namespace, version: str) -> list[Case]:
         raise SpecError("validate takes a run folder, Timeloop files, or --random N arch=...")
     if len(paths) == 1 and (paths[0] / "config.yaml").is_file():
         return _run_cases(paths[0], arguments.designs, arguments.seed, version)
-    return [_file_case(paths, version, values_of(arguments))]
+    return [_file_case(paths, version, values_of(arguments), arguments.include_path)]
 
 
-def _file_case(paths: Sequence[Path], version: str, values: dict[str, object]) -> Case:
+def _file_case(
+    paths: Sequence[Path],
+    version: str,
+    values: dict[str, object] | None = None,
+    include_path: Sequence[str] = (),
+) -> Case:
     from dse.timeloop.read.inputs import read_files  # noqa: PLC0415
     from dse.validate.model import Case  # noqa: PLC0415
 
-    spec = read_files(paths, version, values)
+    spec = read_files(paths, version, values, include_path)
     if spec.mapping is None:
         raise SpecError(f"{spec.source}: key 'mapping' is missing or empty, expected directives")
     return Case(paths[-1].name, spec.architecture, spec.problem, spec.mapping)
@@ -78,7 +83,7 @@ def _run_cases(folder: Path, designs: int, seed: int, version: str) -> list[Case
     """The best design's files as they are, and random mappings on hardware from the journal."""
     import numpy as np  # noqa: PLC0415
 
-    from dse.runner.run import resume  # noqa: PLC0415
+    from dse.runner.run import space_of_run  # noqa: PLC0415
     from dse.validate.model import random_case  # noqa: PLC0415
 
     cases = []
@@ -86,10 +91,10 @@ def _run_cases(folder: Path, designs: int, seed: int, version: str) -> list[Case
     shared = [best / name for name in ("arch.yaml", "ERT.yaml", "ART.yaml")]
     for problem in sorted(best.glob("*.problem.yaml")):
         mapping = problem.with_name(problem.name.replace(".problem.", ".mapping."))
-        cases.append(_file_case([*shared, problem, mapping], version, {}))
+        cases.append(_file_case([*shared, problem, mapping], version))
     if not cases:
         raise SpecError(f"{best}: holds no design; did the run end?")
-    space = resume(folder).space
+    space = space_of_run(folder)
     lines = (folder / "journal.jsonl").read_text(encoding="utf-8").splitlines()
     valid = [record for record in map(json.loads, lines) if record.get("valid")]
     rng = np.random.default_rng(seed)

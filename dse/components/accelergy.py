@@ -24,13 +24,15 @@ from dse.components.ert import ErtChain
 from dse.domain.architecture import Architecture, Compute, StorageLevel
 from dse.domain.technology import Technology
 from dse.errors import SpecError, ToolError
+from dse.process.folder import own_folder, result_text
+from dse.process.limits import Limits
+from dse.process.run import ending, run
 from dse.timeloop.read.tables import EnergyTable
-from dse.tools.process import Limits, ending, own_folder, run
 
 _LOG = logging.getLogger(__name__)
 GUIDE = "https://accelergy.mit.edu/infra_instructions.html"
 _VARIABLE = "DSE_ACCELERGY"
-_LIMITS = Limits(timeout_s=600.0, file_bytes=2**30)
+_LIMITS = Limits(timeout_s=600.0)
 _SRAM = ("SRAM", "smartbuffer_SRAM", "smartbuffer", "storage")
 _REGISTERS = ("regfile", "register", "smartbuffer_RF")
 _STORAGE_ACTIONS = ["read", "write", "update", "leak"]
@@ -245,7 +247,7 @@ def _ask(
             raise finished.failure(f"accelergy {ending(finished.returncode)}")
         try:
             tables = {
-                name: yaml.safe_load((folder / f"{name}.yaml").read_text(encoding="utf-8"))
+                name: yaml.safe_load(result_text(folder / f"{name}.yaml"))
                 for name in ("ERT", "ERT_summary", "ART", "ART_summary")
             }
             dummy = _dummies(tables["ERT_summary"]) | _dummies(tables["ART_summary"])

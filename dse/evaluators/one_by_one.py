@@ -18,13 +18,12 @@ from dse.domain.problem import Problem
 from dse.errors import InvalidMapping, SpecError, ToolError, unknown_name
 from dse.evaluators.base import Evaluator, Index
 from dse.goals.metrics import Metrics, Violation
+from dse.process.limits import Limits
+from dse.process.together import Stopped, ended_together
 from dse.settings import setting
-from dse.tools.process import Limits
 
 _LOG = logging.getLogger(__name__)
 _ON_ERROR = ("stop", "skip")
-#: What one process of a tool may write, in bytes.
-_FILE_BYTES = 2**28
 
 _LINE = re.compile(r"ERROR: couldn't map level ([^:]+): (.*)", re.DOTALL)
 #: Timeloop's reasons: pattern, resource, unit; the numbers are demand and bound.
@@ -101,7 +100,7 @@ class OneByOneEvaluator(Evaluator[T], Generic[T]):
         for name in ("timeout_s", "memory_gb"):
             if not getattr(s, name) > 0:
                 raise SpecError(f"evaluator.{name} = {getattr(s, name)}, expected more than 0")
-        self.limits = Limits(s.timeout_s, int(s.memory_gb * 2**30), _FILE_BYTES)
+        self.limits = Limits(s.timeout_s, int(s.memory_gb * 2**30))
         self.slots = threading.BoundedSemaphore(self.n_jobs)
 
     @abstractmethod
@@ -140,7 +139,7 @@ class OneByOneEvaluator(Evaluator[T], Generic[T]):
         except InvalidMapping as rejection:
             return violation(str(rejection))
         except ToolError as error:
-            if self._stops:
+            if self._stops or isinstance(error, Stopped):
                 raise
             nan, line = float("nan"), str(error).partition("\n")[0]
             return Violation("", self.tool, nan, nan, "", f"not evaluated: {line}")
@@ -158,7 +157,7 @@ class OneByOneEvaluator(Evaluator[T], Generic[T]):
         except InvalidMapping:
             return None
         except ToolError as error:
-            if self._stops:
+            if self._stops or isinstance(error, Stopped):
                 raise
             _LOG.warning("a mapping is skipped, unscored: %s", error)
             return None
@@ -170,7 +169,9 @@ class OneByOneEvaluator(Evaluator[T], Generic[T]):
 
         # threads: they only wait for processes, and results come back without copies
         pool = Parallel(n_jobs=min(self.n_jobs, count), prefer="threads")
-        results: list[ToolTotals | None] = pool(delayed(evaluate)(b) for b in range(count))
+        with ended_together() as scope:
+            task = delayed(scope.within(evaluate))
+            results: list[ToolTotals | None] = pool(task(b) for b in range(count))
         return results
 
 

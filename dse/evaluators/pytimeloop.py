@@ -18,7 +18,9 @@ class PyTimeloopSettings(ToolSettings):
     """Settings of the pytimeloop back end."""
 
     python: str | None = setting(
-        None, "Python that has pytimeloop; null: $DSE_PYTIMELOOP_PYTHON, else this one"
+        None,
+        "Python that has pytimeloop; null: $DSE_PYTIMELOOP_PYTHON, else this one",
+        program=True,
     )
 
 

@@ -18,7 +18,9 @@ from dse.tools.model_run import ModelRunner
 class TimeloopSettings(ToolSettings):
     """Settings of the Timeloop back end."""
 
-    binary: str | None = setting(None, "timeloop-model; null: $DSE_TIMELOOP_MODEL, else PATH's")
+    binary: str | None = setting(
+        None, "timeloop-model; null: $DSE_TIMELOOP_MODEL, else PATH's", program=True
+    )
 
 
 class TimeloopEvaluator(OneByOneEvaluator[TimeloopSettings]):

@@ -15,18 +15,20 @@ from dse.domain.architecture import Architecture, HardwareBatch
 from dse.domain.constraints import Constraints
 from dse.domain.mapping import Mapping, MappingBatch
 from dse.domain.problem import Problem
-from dse.errors import SpecError, unknown_name
+from dse.errors import SpecError, ToolError, unknown_name
 from dse.evaluators.base import Evaluator
 from dse.goals.metrics import Metrics
 from dse.goals.objective import Objective
 from dse.mappers.base import Mapped, Mapper
+from dse.process.folder import own_folder, result_text
+from dse.process.limits import Limits
+from dse.process.run import ending, run
 from dse.settings import setting
 from dse.timeloop.read.mapping import read_mapping
 from dse.timeloop.write.constraints import constraint_rules
 from dse.timeloop.write.inputs import architecture_yaml, art_yaml, ert_yaml, problem_yaml
-from dse.timeloop.yaml.io import load_files
+from dse.timeloop.yaml.io import load_texts
 from dse.tools import binaries
-from dse.tools.process import Limits, ending, own_folder, run
 
 _LOG = logging.getLogger(__name__)
 
@@ -39,7 +41,9 @@ _NOTHING = "no valid mappings found"
 class TimeloopMapperSettings:
     """Settings of the Timeloop mapper."""
 
-    binary: str | None = setting(None, "timeloop-mapper; null: $DSE_TIMELOOP_MAPPER, else PATH's")
+    binary: str | None = setting(
+        None, "timeloop-mapper; null: $DSE_TIMELOOP_MAPPER, else PATH's", program=True
+    )
     algorithm: str = setting("random_pruned", "its search: " + " ".join(_ALGORITHMS))
     victory_condition: int = setting(0, "stop after so many worse mappings in a row; 0 = never")
     invalid_limit: int = setting(100_000, "stop after so many invalid mappings in a row")
@@ -84,7 +88,7 @@ class TimeloopMapper(Mapper[TimeloopMapperSettings]):
                 self.objective.name,
             )
         self._binary = binaries.find("timeloop-mapper", settings.binary)
-        self._limits = Limits(settings.timeout_s, int(settings.memory_gb * 2**30), 2**28)
+        self._limits = Limits(settings.timeout_s, int(settings.memory_gb * 2**30))
 
     def map(
         self,
@@ -126,7 +130,9 @@ class TimeloopMapper(Mapper[TimeloopMapperSettings]):
                 return None
             try:
                 return _read(folder / _MAP, architecture, problem)
-            except SpecError as error:
+            except FileNotFoundError as error:
+                raise finished.failure(f"timeloop-mapper wrote no {_MAP}") from error
+            except (SpecError, ToolError) as error:
                 raise finished.failure(
                     f"timeloop-mapper wrote a mapping that cannot be read: {error}"
                 ) from error
@@ -157,6 +163,6 @@ class TimeloopMapper(Mapper[TimeloopMapperSettings]):
 
 
 def _read(path: Path, architecture: Architecture, problem: Problem) -> Mapping:
-    root = load_files([path])
+    root = load_texts([(path.name, result_text(path))])
     directives = root.need("mapping", "a list of directives")
     return read_mapping(directives, architecture, problem, "4cf6d4c")

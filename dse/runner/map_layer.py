@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -96,17 +97,18 @@ def map_layer(given: Mapping[str, Any], layer: str) -> MappedLayer:
     values = _values(template, config)
     config = replace(config, run=replace(config.run, variables=dict(values)))
     setup = set_up(config, template, Workload(network.name, (chosen,)), _DEFAULT_SAMPLES)
-    architecture = setup.space.architecture(values)
-    found = setup.mapper.map(
-        HardwareBatch.of(architecture),
-        chosen.problem,
-        np.array([setup.samples], np.int64),
-        config.run.seed,
-    )
-    mapping = found.mappings[0]
-    if mapping is None:
-        why = setup.mapper.why_unmapped(chosen.problem, architecture)
-        raise NothingFeasible(f"layer '{chosen.name}': {why}")
+    with closing(setup.evaluator):
+        architecture = setup.space.architecture(values)
+        found = setup.mapper.map(
+            HardwareBatch.of(architecture),
+            chosen.problem,
+            np.array([setup.samples], np.int64),
+            config.run.seed,
+        )
+        mapping = found.mappings[0]
+        if mapping is None:
+            why = setup.mapper.why_unmapped(chosen.problem, architecture)
+            raise NothingFeasible(f"layer '{chosen.name}': {why}")
     version = config.run.timeloop_version
     stats = evaluate_one(architecture, chosen.problem, mapping, version)
     spec = TimeloopInput(architecture, chosen.problem, mapping, version)

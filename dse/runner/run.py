@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from dse.components.chain import energy_chain
 from dse.errors import DseError, NothingFeasible
+from dse.runner import trust as signatures
 from dse.runner.config import resolve
 from dse.runner.files import read_inputs
 from dse.runner.front_plot import plot_front
-from dse.runner.setup import Setup, set_up, space_of
+from dse.runner.setup import Setup, closed_on_failure, set_up, space_of
 from dse.space.search_space import SearchSpace
 from dse.space.template import ArchTemplate
 from dse.space.workload import read_workload
 from dse.study import folder as run_folder
+from dse.study.checkpoint import StudyState
 from dse.study.inputs import Inputs, inputs_of_run
 from dse.study.result import RunResult, header
 from dse.study.study import Progress, Study
@@ -42,11 +44,17 @@ class Run:
     def execute(self, report: OnProgress | None = None) -> RunResult:
         """Search to the end of the budget, write the result and the best design's files.
 
+        However the search ends, so does what the evaluator runs beside this process.
+
         Raises:
             NothingFeasible: no valid design was found; the result file says so too.
             DseError: the run folder cannot be written; the run can be resumed.
         """
-        state = self.study.run(report)
+        with closing(self.setup.evaluator):
+            return self._finished(self.study.run(report))
+
+    def _finished(self, state: StudyState) -> RunResult:
+        """Write what is found, and return it."""
         settings = self.setup.config.as_dict()
         counts = (state.samples, state.asked, state.feasible)
         if state.best is None or state.best_metrics is None:
@@ -122,14 +130,20 @@ def search(given: Mapping[str, Any], watch: Watch = unwatched) -> RunResult:
     return _watched(start(given), watch)
 
 
-def go_on(folder: Path, n_jobs: int | None = None, watch: Watch = unwatched) -> RunResult:
+def go_on(
+    folder: Path,
+    n_jobs: int | None = None,
+    watch: Watch = unwatched,
+    *,
+    trust: bool = False,
+) -> RunResult:
     """Take a run up from its folder and bring it to its result.
 
     Raises:
         SpecError: as :func:`resume`.
         DseError: as :meth:`Run.execute`.
     """
-    return _watched(resume(folder, n_jobs), watch)
+    return _watched(resume(folder, n_jobs, trust=trust), watch)
 
 
 def start(given: Mapping[str, Any]) -> Run:
@@ -142,32 +156,39 @@ def start(given: Mapping[str, Any]) -> Run:
     config = inputs.config
     optimizer_type = config.plugins["optimizer"].factory
     setup = set_up(config, inputs.template, inputs.workload, optimizer_type.default_samples)
-    optimizer = setup.optimizer()
-    folder = setup.new_folder(f"{config.plugins['optimizer'].name}_{inputs.workload.name}")
-    run_folder.write_inputs(
-        folder, setup.config.as_dict(), inputs.template_file, inputs.workload_file
-    )
-    return Run(setup, setup.study(optimizer, folder), folder)
+    with closed_on_failure(setup.evaluator):
+        optimizer = setup.optimizer()
+        folder = setup.new_folder(f"{config.plugins['optimizer'].name}_{inputs.workload.name}")
+        run_folder.write_inputs(
+            folder, setup.config.as_dict(), inputs.template_file, inputs.workload_file
+        )
+        signatures.sign(folder, setup.config)
+        return Run(setup, setup.study(optimizer, folder), folder)
 
 
-def resume(folder: Path, n_jobs: int | None = None) -> Run:
+def resume(folder: Path, n_jobs: int | None = None, *, trust: bool = False) -> Run:
     """Take up a run folder where its last checkpoint left it; a finished run stays finished.
 
     Args:
         folder: the run folder.
         n_jobs: threads to use instead of those set; results do not depend on it.
+        trust: run the programs that its settings name, wherever it comes from.
 
     Raises:
-        SpecError: it is not a run folder, or its files are broken.
+        SpecError: it is not a run folder, its files are broken, or its settings name a program to
+            run, and it was not started here.
     """
     config = resolve(run_folder.read_settings(folder))
+    if not trust:
+        signatures.check(folder, config)
     if n_jobs is not None:
         config = replace(config, run=replace(config.run, n_jobs=n_jobs))
     template = ArchTemplate.read(folder / run_folder.TEMPLATE)
     workload = read_workload(folder / run_folder.WORKLOAD, config.run.parameters)
     optimizer_type = config.plugins["optimizer"].factory
     setup = set_up(config, template, workload, optimizer_type.default_samples)
-    return Run(setup, setup.study(setup.optimizer(), folder), folder)
+    with closed_on_failure(setup.evaluator):
+        return Run(setup, setup.study(setup.optimizer(), folder), folder)
 
 
 def space_of_run(folder: Path) -> SearchSpace:
@@ -194,5 +215,5 @@ def inputs_of_folder(folder: Path) -> Inputs:
 
 
 def _watched(run: Run, watch: Watch) -> RunResult:
-    with watch(run) as report:
+    with closed_on_failure(run.setup.evaluator), watch(run) as report:
         return run.execute(report)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,16 @@ class Setup:
         return run_folder.create(wanted, Path(run.runs), f"{label}_s{run.seed}")
 
 
+@contextmanager
+def closed_on_failure(evaluator: Evaluator[Any]) -> Iterator[None]:
+    """Close an evaluator that does not come to be used."""
+    try:
+        yield
+    except BaseException:
+        evaluator.close()
+        raise
+
+
 def set_up(
     config: ResolvedConfig, template: ArchTemplate, workload: Workload, default_samples: int
 ) -> Setup:
@@ -98,9 +109,10 @@ def set_up(
     space = space_of(config, template, workload)
     _check_clock(space.objective, space.limits, space)
     evaluator = _evaluator(config)
-    mapper = config.plugins["mapper"].factory(
-        evaluator, space.template.constraints, space.objective, config.settings["mapper"]
-    )
+    with closed_on_failure(evaluator):
+        mapper = config.plugins["mapper"].factory(
+            evaluator, space.template.constraints, space.objective, config.settings["mapper"]
+        )
     return Setup(config, space, evaluator, mapper, samples)
 
 

@@ -20,6 +20,7 @@ from dse.goals.design import Design, DesignMetrics, LayerMetrics
 from dse.goals.metric_names import operations
 from dse.goals.metrics import Metrics
 from dse.mappers.base import Mapped, Mapper
+from dse.process.together import ended_together
 from dse.space.search_space import SearchSpace
 
 Priced = tuple[Design, DesignMetrics]
@@ -106,8 +107,8 @@ class DesignEvaluator:
 
         # the seeds are the layers' own, so the order in which threads get to them is no matter
         if self._n_jobs > 1:
-            with ThreadPoolExecutor(self._n_jobs) as pool:
-                mapped = list(pool.map(find, tasks.items()))
+            with ThreadPoolExecutor(self._n_jobs) as pool, ended_together() as scope:
+                mapped = list(pool.map(scope.within(find), tasks.items()))
         else:
             mapped = [find(task) for task in tasks.items()]
         of_problem = dict(zip(tasks, mapped, strict=True))

@@ -23,7 +23,7 @@ from dse.plugins import GROUPS, plugin
 from dse.study.folder import CONFIG, TEMPLATE, WORKLOAD
 
 #: Settings on which no result depends.
-_LOCAL = frozenset({"n_jobs", "runs", "folder"})
+LOCAL = frozenset({"n_jobs", "runs", "folder"})
 #: Settings that only say what the files copied into the folder were called.
 _LABELS = frozenset({"arch", "workload"})
 #: Packages whose numbers enter a search.
@@ -102,7 +102,7 @@ def inputs_of_run(folder: Path, settings: Mapping[str, Any], tables: Iterable[Pa
     Raises:
         SpecError: a file cannot be read.
     """
-    plain = {key: value for key, value in settings.items() if key not in _LOCAL}
+    plain = {key: value for key, value in settings.items() if key not in LOCAL}
     return Inputs(
         {
             CONFIG: dict(sorted(_flat(plain))),

@@ -48,14 +48,18 @@ def read_project(
     paths: Sequence[str | Path],
     timeloop_version: str = "4cf6d4c",
     values: dict[str, object] | None = None,
+    include_path: Sequence[str | Path] = (),
 ) -> Project:
-    """Read Timeloop files with their constraints; ``values`` are the variables of templates.
+    """Read Timeloop files with their constraints.
+
+    ``values`` are the variables of files that are jinja2 templates, ``include_path`` folders
+    outside of the project from which they may include others.
 
     Raises:
         SpecError: naming file, key and value, and what was expected.
     """
     check_version(timeloop_version)
-    return read_entry_project(load_files(paths, values), timeloop_version)
+    return read_entry_project(load_files(paths, values, include_path), timeloop_version)
 
 
 def read_entry_project(

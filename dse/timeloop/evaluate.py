@@ -33,17 +33,19 @@ def evaluate_files(
     paths: Sequence[str | Path],
     timeloop_version: str = "4cf6d4c",
     values: dict[str, object] | None = None,
+    include_path: Sequence[str | Path] = (),
 ) -> Evaluation:
     """Evaluate the mapping in Timeloop's input files.
 
-    ``values`` are the variables of files that are jinja2 templates.
+    ``values`` are the variables of files that are jinja2 templates, ``include_path`` folders
+    outside of the project from which they may include others.
 
     Raises:
         SpecError: the input is not what Timeloop accepts.
         InvalidMapping: the mapping does not fit; the message is Timeloop's own line.
     """
     check_version(timeloop_version)
-    return _evaluate(*read_entry(load_files(paths, values), timeloop_version))
+    return _evaluate(*read_entry(load_files(paths, values, include_path), timeloop_version))
 
 
 def evaluate_text(

@@ -78,6 +78,7 @@ def tasks(
     paths: Sequence[str | Path],
     values: Mapping[str, object] | None = None,
     settings: Mapping[str, Any] | None = None,
+    include_path: Sequence[str | Path] = (),
 ) -> list[MapperTask]:
     """Read Timeloop's files; several files with a ``problem`` make as many tasks.
 
@@ -85,13 +86,14 @@ def tasks(
         paths: of the files, in any order.
         values: variables of templates.
         settings: those of `MapperSettings`.
+        include_path: folders from which templates may include files beside the project's own.
 
     Raises:
         SpecError: naming file, key and value, and what was expected.
     """
     given: MapperSettings = typed(MapperSettings, settings or {}, "")
     check_version(given.timeloop_version)
-    roots = load_each(paths, dict(values or {}))
+    roots = load_each(paths, values, include_path)
     found = []
     for root in roots:
         project = read_entry_project(root, given.timeloop_version)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import copy
 import glob
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -49,13 +49,17 @@ class Specification(Map):
 
     @classmethod
     def from_yaml_files(
-        cls, *files: str | Path, jinja_parse_data: Mapping[str, object] | None = None
+        cls,
+        *files: str | Path,
+        jinja_parse_data: Mapping[str, object] | None = None,
+        include_path: Sequence[str | Path] = (),
     ) -> Self:
         """Read files; names may hold wildcards.
 
         Args:
             files: in any order.
             jinja_parse_data: the variables of files that are jinja2 templates.
+            include_path: folders from which these may include files beside the project's own.
 
         Raises:
             SpecError: a file is missing, or no YAML.
@@ -67,7 +71,7 @@ class Specification(Map):
             if not found:
                 raise SpecError(f"{name}: no such files, expected Timeloop YAML files")
             paths += found
-        root = load_files(paths, dict(jinja_parse_data or {})).node
+        root = load_files(paths, jinja_parse_data, include_path).node
         return cls(tree_of(root), (root.source, root.line, ""))
 
     def entry(self) -> Entry:

@@ -1,5 +1,4 @@
-"""Whatever runs another program: processes with limits, Timeloop's binaries and bindings.
+"""Whatever speaks to Timeloop's programs: its binaries, its bindings, the files that they write.
 
-Evaluators, mappers and validation import it; nothing below knows that other programs exist.
-``process`` and ``worker`` are general, the rest speaks to Timeloop.
+Evaluators, mappers and validation import it. How programs are run and ended is in `dse.process`.
 """

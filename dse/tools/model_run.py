@@ -11,6 +11,9 @@ from dse.domain.mapping import Mapping
 from dse.domain.problem import Problem
 from dse.errors import InvalidMapping, ToolError
 from dse.model.stats import LevelStats, Stats
+from dse.process.folder import own_folder, result_text
+from dse.process.limits import Limits
+from dse.process.run import FinishedProcess, ending, run
 from dse.timeloop.write.inputs import (
     architecture_yaml,
     art_yaml,
@@ -19,7 +22,6 @@ from dse.timeloop.write.inputs import (
     problem_yaml,
 )
 from dse.tools.map_xml import XmlStats, parse_map_xml
-from dse.tools.process import FinishedProcess, Limits, ending, own_folder, run
 from dse.tools.stats_file import parse_stats
 
 INPUT = "input.yaml"
@@ -29,7 +31,7 @@ _STATS = "timeloop-model.stats.txt"
 _MAP_XML = "timeloop-model.map+stats.xml"
 #: Without it, today's Timeloop leaves levels out of its files.
 ENVIRONMENT = {"TIMELOOP_HIDE_INCONSEQUENTIAL_STATS": "0"}
-DEFAULT_LIMITS = Limits(timeout_s=60.0, memory_bytes=4 * 2**30, file_bytes=2**28)
+DEFAULT_LIMITS = Limits(timeout_s=60.0, memory_bytes=4 * 2**30)
 
 _REJECTED = re.compile(r"^ERROR: couldn't map level .*$", re.MULTILINE)
 #: Half a unit of the last place that Timeloop prints, in pJ.
@@ -88,8 +90,8 @@ def read_run(folder: Path, finished: FinishedProcess, problem: Problem) -> Stats
     if finished.returncode != 0:
         raise finished.failure(f"timeloop-model {ending(finished.returncode)}")
     try:
-        printed = parse_stats((folder / _STATS).read_text(encoding="utf-8"))
-        exact = parse_map_xml((folder / _MAP_XML).read_text(encoding="utf-8"), problem.tensors)
+        printed = parse_stats(result_text(folder / _STATS))
+        exact = parse_map_xml(result_text(folder / _MAP_XML), problem.tensors)
         if exact.computes != problem.macs:
             raise ToolError(f"they are of {exact.computes} operations, expected {problem.macs}")
         return joined(printed, exact)
@@ -98,7 +100,7 @@ def read_run(folder: Path, finished: FinishedProcess, problem: Problem) -> Stats
         raise finished.failure(
             f"timeloop-model ended without an error, but wrote no {name}"
         ) from error
-    except (ToolError, UnicodeDecodeError) as error:
+    except ToolError as error:
         raise finished.failure(
             f"timeloop-model wrote files that cannot be read: {error}"
         ) from error

@@ -21,6 +21,10 @@ from dse.domain.mapping import Mapping
 from dse.domain.problem import Problem
 from dse.errors import InvalidMapping, ToolError
 from dse.model.stats import LevelStats, Stats, TensorStats
+from dse.process.folder import own_folder
+from dse.process.limits import Limits
+from dse.process.run import failure, shown_command
+from dse.process.worker import Worker, WorkerEnded
 from dse.timeloop.write.inputs import mapping_directives, mapping_text
 from dse.tools import binaries, pytimeloop_worker
 from dse.tools.model_run import (
@@ -31,9 +35,7 @@ from dse.tools.model_run import (
     hardware_text,
     problem_text,
 )
-from dse.tools.process import Limits, failure, own_folder, shown_command
 from dse.tools.stats_file import parse_stats
-from dse.tools.worker import Worker, WorkerEnded
 
 GUIDE = "https://github.com/Accelergy-Project/timeloop-python"
 #: Variable of the environment that names the Python which has pytimeloop.
@@ -70,14 +72,17 @@ class _LoadedWorker(Worker):
     def __init__(self, python: Path, limits: Limits) -> None:
         command = [str(python), _SCRIPT]
         shown = shlex.join(command)
+        super().__init__(command, limits, ENVIRONMENT)
         try:
-            super().__init__(command, limits, ENVIRONMENT)
             said = json.loads(self.listen())
         except WorkerEnded as ended:
             raise failure(f"pytimeloop's process {ended}", shown, ended.printed) from ended
         except ValueError as error:
             self.close()
             raise failure("pytimeloop's process answers what is not JSON", shown) from error
+        except BaseException:  # nobody gets it
+            self.close()
+            raise
         if "ready" not in said:
             self.close()
             raise ToolError(
@@ -162,10 +167,7 @@ class PyTimeloop:
             "mapping": mapping_directives(mapping, architecture, problem),
             "details": details,
         }
-        try:
-            worker = self._idle.get_nowait()
-        except queue.Empty:
-            worker = self._new()
+        worker = self._free()
         try:
             answer = worker.ask(json.dumps(question))
         except WorkerEnded as ended:
@@ -194,6 +196,17 @@ class PyTimeloop:
         except (ValueError, KeyError, TypeError) as error:
             raise self._failure(question, f"answered what cannot be read ({error!r})") from error
         return said
+
+    def _free(self) -> _LoadedWorker:
+        """Return a worker that lives and has nothing to do."""
+        while True:
+            try:
+                worker = self._idle.get_nowait()
+            except queue.Empty:
+                return self._new()
+            if not worker.ended:
+                return worker
+            worker.close()
 
     def _new(self) -> _LoadedWorker:
         return _LoadedWorker(self.python, self._limits)

@@ -17,6 +17,7 @@ from dse.domain.problem import Layer, Problem
 from dse.errors import InvalidMapping, SpecError
 from dse.mapspace import Mapspace, sample_any, sample_valid
 from dse.model.stats import Stats, TensorStats
+from dse.process.together import ended_together
 from dse.space.search_space import SearchSpace
 
 #: Relative difference up to which two numbers are the same: the noise of the last digits.
@@ -177,14 +178,14 @@ def compare(
         return _outcome(case, _said(native, case), _said(timeloop, case))
 
     outcomes = []
-    with ThreadPoolExecutor(n_jobs) as pool:
+    with ThreadPoolExecutor(n_jobs) as pool, ended_together() as scope:
         try:
-            for outcome in pool.map(one, cases):
+            for outcome in pool.map(scope.within(one), cases):
                 outcomes.append(outcome)
                 if report is not None:
                     report(len(outcomes))
         except BaseException:
-            pool.shutdown(cancel_futures=True)
+            pool.shutdown(wait=False, cancel_futures=True)
             raise
     return _summarised(outcomes)
 

@@ -6,11 +6,13 @@ import json
 import logging
 import os
 import shutil
+import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from processes import living, marked, needs_proc
 from record_timeloop_runs import RICH
 from timeloop_stub import REPLAY, stub
 
@@ -20,7 +22,6 @@ from dse.evaluators.native import NativeEvaluator
 from dse.evaluators.timeloop import TimeloopEvaluator, TimeloopSettings
 from dse.timeloop.read.inputs import read_text
 from dse.tools import binaries
-from dse.tools.process import Limits, own_folder, run
 
 LIVE = os.environ.get("DSE_TIMELOOP_MODEL") or shutil.which("timeloop-model")
 live = pytest.mark.skipif(not LIVE, reason="no timeloop-model here")
@@ -168,20 +169,28 @@ def test_a_full_disk_is_an_error(tmp_path, rich, monkeypatch):
     assert not list((tmp_path / "tmp").iterdir())
 
 
-def test_output_without_end_is_stopped(tmp_path):
-    with own_folder(tmp_path) as folder:
-        done = run(["/usr/bin/yes"], folder, Limits(20.0, file_bytes=100_000))
-    assert done.returncode == -25
-    assert 0 < len(done.output) <= 2**20
-
-
-@pytest.mark.skipif(not Path("/proc/self").exists(), reason="limits of memory are Linux's")
-def test_memory_is_capped(tmp_path):
+@needs_proc
+def test_memory_is_capped(tmp_path, rich):
     code = "bytearray(3 << 30)"
-    with own_folder(tmp_path) as folder:
-        done = run(["python3", "-c", code], folder, Limits(20.0, memory_bytes=2 << 30))
-    assert done.returncode == 1
-    assert "MemoryError" in done.output
+    back_end = evaluator(tmp_path, f"exec {sys.executable} -c '{code}'", memory_gb=2.0)
+    with pytest.raises(ToolError, match="it printed:(.|\n)*MemoryError"):
+        back_end.evaluate(*rich)
+
+
+@needs_proc
+def test_one_failure_ends_the_others_and_clears_them_away(tmp_path, rich):
+    """Of three at a time, the second to start fails once all have started."""
+    word, number = marked(), tmp_path / "number"
+    behaviour = (
+        f"n=1; until mkdir {number}$n; do n=$((n + 1)); done; "
+        f"if [ $n -eq 2 ]; then until [ -d {number}3 ]; do sleep 0.01; done; exit 9; fi; "
+        f"setsid sh -c 'sleep 600; : {word}' & sh -c 'sleep 600; : {word}'"
+    )
+    with pytest.raises(ToolError, match="exit status 9"):
+        evaluator(tmp_path, behaviour, n_jobs=3, timeout_s=600.0).evaluate(*rich)
+    assert living(word) == []
+    (kept,) = (tmp_path / "tmp").iterdir()
+    assert (kept / "input.yaml").is_file()
 
 
 def test_a_run_killed_by_its_tool_loses_nothing(tmp_path, monkeypatch):

@@ -8,10 +8,10 @@ from timeloop_stub import records
 from dse.errors import InvalidMapping, ToolError
 from dse.evaluators.one_by_one import violation
 from dse.model import evaluate_one
+from dse.process.run import FinishedProcess
 from dse.timeloop.read.inputs import read_text
 from dse.tools.map_xml import parse_map_xml
 from dse.tools.model_run import joined, printed_error_pj, read_run
-from dse.tools.process import FinishedProcess
 from dse.tools.stats_file import parse_stats
 
 STATS, XML = "timeloop-model.stats.txt", "timeloop-model.map+stats.xml"

@@ -74,17 +74,19 @@ def read_files(
     paths: Sequence[str | Path],
     timeloop_version: str = "4cf6d4c",
     values: dict[str, object] | None = None,
+    include_path: Sequence[str | Path] = (),
 ) -> TimeloopInput:
     """Read one or many Timeloop YAML files, merged on their top-level keys.
 
-    ``values`` are the variables of files that are jinja2 templates.
+    ``values`` are the variables of files that are jinja2 templates, ``include_path`` folders
+    outside of the project from which they may include others.
 
     Raises:
         SpecError: naming file, key and value, and what was expected; where Timeloop itself stops
             with a message, that message is part of it.
     """
     check_version(timeloop_version)
-    return _sound(*read_entry(load_files(paths, values), timeloop_version))
+    return _sound(*read_entry(load_files(paths, values, include_path), timeloop_version))
 
 
 def read_text(

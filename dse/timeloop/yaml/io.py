@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,34 +10,44 @@ from pathlib import Path
 from dse.errors import SpecError
 from dse.timeloop.yaml.nodes import Entry, Node
 from dse.timeloop.yaml.parse import MAX_NODES, parse, read_bytes
-from dse.timeloop.yaml.render import Renderer, is_template
+from dse.timeloop.yaml.render import rendered
+from dse.timeloop.yaml.sandbox import is_template
 
 #: Top-level keys that every file of a project may have: Accelergy's, which the model ignores.
 _REPEATABLE = {"components", "compound_components", "globals"}
 
 
-def load_files(paths: Sequence[str | Path], values: Mapping[str, object] | None = None) -> Entry:
+def load_files(
+    paths: Sequence[str | Path],
+    values: Mapping[str, object] | None = None,
+    include_path: Sequence[str | Path] = (),
+) -> Entry:
     """Read YAML files and merge them on their top-level keys.
 
     Args:
         paths: YAML files; those that are jinja2 templates, as timeloopfe reads, are rendered.
         values: the variables that templates may use.
+        include_path: folders outside of the project (see `project_of`) from which templates may
+            include files; such files are looked for there at last.
 
     Raises:
-        SpecError: a file is missing, unreadable, no YAML, empty or too large, or two files have
-            the same top-level key, with something under it in both.
+        SpecError: a file is missing, unreadable, no YAML, empty or too large, includes what it may
+            not, or two files have the same top-level key, with something under it in both.
     """
-    return _merged(_roots(_texts(paths, values)))
+    return _merged(_roots(_texts(paths, values, include_path)))
 
 
 def load_each(
-    paths: Sequence[str | Path], values: Mapping[str, object] | None = None, key: str = "problem"
+    paths: Sequence[str | Path],
+    values: Mapping[str, object] | None = None,
+    include_path: Sequence[str | Path] = (),
+    key: str = "problem",
 ) -> list[Entry]:
     """Read YAML files of which several may have the same key; one merged tree for each of those.
 
     All other files are part of every tree. See `load_files`.
     """
-    roots = _roots(_texts(paths, values))
+    roots = _roots(_texts(paths, values, include_path))
     several = [root for root in roots if (found := root.table.get(key)) and found.value]
     if len(several) < 2:
         return [_merged(roots)]
@@ -44,17 +55,42 @@ def load_each(
 
 
 def _texts(
-    paths: Sequence[str | Path], values: Mapping[str, object] | None
+    paths: Sequence[str | Path],
+    values: Mapping[str, object] | None,
+    include_path: Sequence[str | Path],
 ) -> list[tuple[str, bytes | Node]]:
     """Return the files by name, templates rendered."""
     if not paths:
         raise SpecError("no input files: expected Timeloop YAML files")
-    renderer = Renderer(values)
-    texts: list[tuple[str, bytes | Node]] = []
-    for path in map(Path, paths):
-        data = read_bytes(path)
-        texts.append((str(path), renderer.load(path, data) if is_template(path, data) else data))
-    return texts
+    files = [(path, read_bytes(path)) for path in map(Path, paths)]
+    templates = [(path, data) for path, data in files if is_template(path, data)]
+    nodes = {}
+    if templates:
+        search = [_folder(Path(folder)) for folder in include_path]
+        roots = [*project_of([path for path, _ in files]), *search]
+        done = rendered(templates, values or {}, roots, search)
+        nodes = {path: node for (path, _), node in zip(templates, done, strict=True)}
+    return [(str(path), nodes.get(path, data)) for path, data in files]
+
+
+def project_of(paths: Sequence[Path]) -> list[Path]:
+    """Return the folders from which the templates among files may include others.
+
+    That is the folder that all of the files lie in; where it is no project's, since it is the file
+    system's or holds the user's own folder, the folder of each file.
+    """
+    folders = {path.resolve().parent for path in paths}
+    common = Path(os.path.commonpath(folders))
+    too_wide = Path.home().resolve()
+    if len(folders) == 1 or not too_wide.is_relative_to(common):
+        return [common]
+    return sorted(folders)
+
+
+def _folder(path: Path) -> Path:
+    if not path.is_dir():
+        raise SpecError(f"--include-path {path}: is no folder")
+    return path
 
 
 def load_texts(texts: Sequence[tuple[str, str | bytes]]) -> Entry:
@@ -81,6 +117,8 @@ def _roots(texts: Sequence[tuple[str, str | bytes | Node]]) -> list[_Root]:
         if not isinstance(node.value, dict):
             raise Entry(node).fail("expected a map with keys such as architecture or problem")
         budget -= node.size
+        if budget < 0:
+            raise SpecError(f"{source}: more than {MAX_NODES} YAML nodes in all files together")
         roots.append(_Root(node, node.value))
     return roots
 

@@ -15,7 +15,7 @@ from dse.errors import SpecError
 from dse.timeloop.yaml.nodes import Node
 
 #: Deepest nesting accepted; Timeloop's own files stay below 30.
-_MAX_DEPTH = 100
+MAX_DEPTH = 100
 #: Most nodes accepted over all files of one input, aliases counted as what they expand to.
 MAX_NODES = 300_000
 #: Largest input accepted, in bytes.
@@ -41,8 +41,7 @@ def read_bytes(path: Path) -> bytes:
     """Return a file's content; SpecError when it is missing, too large or cannot be read."""
     if path.is_dir():
         raise SpecError(f"{path}: is a directory, expected a YAML file")
-    if path.suffix == ".cfg":
-        raise SpecError(f"{path}: libconfig files are not supported, expected YAML")
+    refuse_libconfig(path)
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
@@ -54,6 +53,12 @@ def read_bytes(path: Path) -> bytes:
     if len(data) > MAX_BYTES:
         raise SpecError(f"{path}: larger than {MAX_BYTES >> 20} MB, expected a Timeloop file")
     return data
+
+
+def refuse_libconfig(path: Path) -> None:
+    """Raise SpecError for a file whose name says that it is no YAML."""
+    if path.suffix == ".cfg":
+        raise SpecError(f"{path}: libconfig files are not supported, expected YAML")
 
 
 def parse(source: str, text: str | bytes, budget: int = MAX_NODES) -> Node | None:
@@ -159,8 +164,8 @@ class _Builder:
         self._spend(event, 1)
         node = Node({} if is_map else [], self.source, event.start_mark.line + 1, tag=tag)
         self._stack.append(_OpenContainer(node, event.anchor))
-        if len(self._stack) > _MAX_DEPTH:
-            raise self._error(event, f"nested deeper than {_MAX_DEPTH} levels")
+        if len(self._stack) > MAX_DEPTH:
+            raise self._error(event, f"nested deeper than {MAX_DEPTH} levels")
 
     def _alias(self, event: Any) -> None:  # noqa: ANN401
         if event.anchor not in self._anchors:

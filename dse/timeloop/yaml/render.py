@@ -1,166 +1,182 @@
-"""Renders the jinja2 templates of timeloopfe projects, in a sandbox with bounded work.
+"""The jinja2 templates of timeloopfe projects: rendered elsewhere, put together here.
 
-A template may include other YAML files by path, as in ``architecture: {{include('arch.yaml',
-'architecture')}}``. What is included does not pass through text: the call leaves a mark, and the
-parsed nodes, which know their own file and line, take the mark's place.
+``sandbox`` renders them in a process with limits; here their texts are parsed, and what they
+include is put where its marks are.
 """
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from dse.errors import SpecError
+from dse.errors import SpecError, ToolError
+from dse.process.limits import Limits
+from dse.process.run import communicate
+from dse.timeloop.yaml import sandbox
 from dse.timeloop.yaml.nodes import Node
-from dse.timeloop.yaml.parse import MAX_BYTES, MAX_NODES, parse, read_bytes
+from dse.timeloop.yaml.parse import MAX_DEPTH, MAX_NODES, parse, refuse_libconfig
 
-if TYPE_CHECKING:
-    from jinja2.sandbox import SandboxedEnvironment
-
-_SUFFIXES = (".jinja", ".jinja2", ".j2")
-_MARK = re.compile(r"__dse_include_(\d+)__\Z")
-_MOST_STEPS = 1_000_000
-_MOST_FILES = 1_000
-_DEEPEST = 20
-_LONGEST = 2**20
-#: String methods whose result may be of any size.
-_GREEDY = {"format", "format_map", "center", "ljust", "rjust", "zfill", "expandtabs"}
-
-
-def is_template(path: Path, text: bytes) -> bool:
-    """Whether a file is rendered before it is parsed."""
-    return path.suffix in _SUFFIXES or b"{{" in text or b"{%" in text
+#: Seconds of processor time for all templates of an input; legitimate ones take 0.1.
+_CPU_S = 3
+_LIMITS = Limits(
+    timeout_s=60.0,
+    memory_bytes=2**29,
+    cpu_s=2 * _CPU_S,  # the template is stopped, and its line told, at half of it
+    file_bytes=0,
+    # as JSON, a character takes six bytes at worst
+    output_bytes=2 * 6 * sandbox.MOST_BYTES,
+    processes=0,
+)
+_MARK = re.compile(sandbox.MARK.format(r"(\d+)") + r"\Z")
 
 
-class Renderer:
-    """Renders a project's templates.
+def rendered(
+    templates: Sequence[tuple[Path, bytes]],
+    values: Mapping[str, object],
+    roots: Sequence[Path],
+    search: Sequence[Path],
+) -> list[Node]:
+    """Return the nodes of templates, with what they include.
 
     Args:
-        values: the variables that the templates may use, as given by the user.
+        templates: paths, and what the files hold.
+        values: the variables that the templates may use: plain data.
+        roots: folders in which included files may lie.
+        search: folders in which they are looked for at last.
+
+    Raises:
+        SpecError: one cannot be rendered or parsed, is too much work, or includes what it may not.
     """
+    question = {
+        "templates": [
+            [str(path), data.decode(errors="surrogateescape")] for path, data in templates
+        ],
+        "values": _plain("template variables", values),
+        "roots": [str(folder.resolve()) for folder in roots],
+        "search": [str(folder.resolve()) for folder in search],
+        "cpu_s": _CPU_S,
+    }
+    answer = _asked(question, str(templates[0][0]))
+    if "error" in answer:
+        raise SpecError(answer["error"].encode(errors="backslashreplace").decode())
+    filler = _Filler()
+    for entry in answer["included"]:
+        filler.include(**entry)
+    return [
+        filler.node(path, text) for (path, _), text in zip(templates, answer["texts"], strict=True)
+    ]
 
-    def __init__(self, values: Mapping[str, object] | None = None) -> None:
-        self._values = dict(values or {})
-        self._paths: list[Path] = []
+
+def _asked(question: dict[str, object], first: str) -> dict[str, Any]:
+    """Have the sandbox answer."""
+    folders = {Path(_place(name)).parent.parent for name in ("jinja2", "markupsafe")}
+    script = str(Path(sandbox.__file__).resolve())
+    command = [sys.executable, "-I", "-S", "-B", script, *map(str, sorted(folders))]
+    try:
+        report, printed = communicate(
+            command, _LIMITS, None, os.environ, json.dumps(question).encode() + b"\n"
+        )
+    except ToolError as error:
+        raise SpecError(f"{first}: is a template, which cannot be rendered: {error}") from error
+    if report.stopped or (report.status or 0) < 0:
+        raise SpecError(
+            f"{first}: the template takes more than {_CPU_S} s of processor time or "
+            f"{(_LIMITS.memory_bytes or 0) >> 20} MB of memory to render"
+        )
+    try:
+        answer: dict[str, Any] = json.loads(printed.partition("\n")[0])
+    except ValueError as error:
+        why = report.failed or printed.strip().rpartition("\n")[2] or f"status {report.status}"
+        raise SpecError(f"{first}: is a template, which cannot be rendered: {why}") from error
+    return answer
+
+
+def _place(module: str) -> str:
+    found = find_spec(module)
+    if found is None or found.origin is None:
+        raise SpecError("this Timeloop project is a jinja2 template: install jinja2 to read it")
+    return found.origin
+
+
+def _plain(name: str, value: object) -> Any:  # noqa: ANN401
+    """Return plain data; SpecError for anything else."""
+    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+        return {key: _plain(f"{name}.{key}", part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(f"{name}[{index}]", part) for index, part in enumerate(value)]
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    raise SpecError(
+        f"{name}: is a {type(value).__name__}, expected numbers, texts, and lists and maps of them"
+    )
+
+
+class _Filler:
+    """Parses texts, and puts included nodes where their marks are."""
+
+    def __init__(self) -> None:
         self._included: list[Node] = []
-        self._stack: list[Path] = []
-        self._files = 0
+        # by id: nodes, kept so that no other gets the id, what they have grown by, and their depth
+        self._filled: dict[int, tuple[Node, int, int]] = {}
 
-    def load(self, path: Path, text: bytes | None = None) -> Node:
-        """Return the nodes of a file, rendered if it is a template.
+    def include(
+        self, parts: Sequence[tuple[str, str]], key: str, name: str, source: str, joined: bool
+    ) -> None:
+        """Take the next entry of what is included; marks in it are of entries before it.
 
-        Raises:
-            SpecError: the file is missing, not valid, includes itself, or is too much work.
+        Args:
+            parts: paths and texts.
+            key: dotted path of what is wanted of each; empty: all of it.
+            name: what the template calls it.
+            source: the template.
+            joined: whether all parts become one list or map; else there is one.
         """
-        where = path.resolve()
-        if where in self._stack:
-            raise SpecError(f"{path}: includes itself")
-        self._files += 1
-        if len(self._stack) >= _DEEPEST or self._files > _MOST_FILES:
-            raise SpecError(f"{path}: too many includes, one within the other or altogether")
-        data = read_bytes(path) if text is None else text
-        if not is_template(path, data):
-            return _parsed(path, data)
-        self._stack.append(where)
-        try:
-            node = _parsed(path, self._render(path, data).encode())
-        finally:
-            self._stack.pop()
-        return self._filled(node)
+        nodes = [
+            _at(self.node(Path(path), text), key, path if joined else name) for path, text in parts
+        ]
+        self._included.append(_joined(nodes, source) if joined else nodes[0])
 
-    def _render(self, path: Path, data: bytes) -> str:
-        environment = _environment()
-        from jinja2 import TemplateError  # noqa: PLC0415 - loaded by now
+    def node(self, path: Path, text: str) -> Node:
+        """Return the nodes of a text."""
+        refuse_libconfig(path)
+        root = parse(str(path), text.encode(errors="surrogateescape"), MAX_NODES)
+        if root is None:
+            raise SpecError(f"{path}: the file is empty, expected Timeloop YAML")
+        root, _, depth = self._fill(root)
+        if root.size > MAX_NODES or depth > MAX_DEPTH:
+            raise SpecError(
+                f"{path}: more than {MAX_NODES} YAML nodes, or deeper than {MAX_DEPTH} levels, "
+                "with all that it includes"
+            )
+        return root
 
-        try:
-            source = data.decode()
-            with _bounded(path):
-                rendered = environment.from_string(source, self._functions(path)).render(
-                    self._values
-                )
-        except TemplateError as error:
-            line = f":{error.lineno}" if hasattr(error, "lineno") else ""
-            raise SpecError(f"{path}{line}: {error.message or error}") from error
-        except SpecError:
-            raise
-        except (ArithmeticError, AttributeError, LookupError, MemoryError) as error:
-            raise SpecError(f"{path}: {type(error).__name__}: {error}") from error
-        except (RecursionError, TypeError, ValueError) as error:
-            raise SpecError(f"{path}: {type(error).__name__}: {error}") from error
-        if len(rendered) > MAX_BYTES:
-            raise SpecError(f"{path}: renders to more than {MAX_BYTES >> 20} MB")
-        return rendered
-
-    def _functions(self, path: Path) -> dict[str, Callable[..., object]]:
-        """Return what templates may call, as timeloopfe offers it; paths are relative to them."""
-        here = path.resolve().parent
-
-        def cwd() -> str:
-            return str(here)
-
-        def add_to_path(folder: str) -> str:
-            self._paths.append(here / folder)
-            return ""
-
-        def find_path(name: str) -> str:
-            return str(self._find(here, name))
-
-        def path_exists(name: str) -> bool:
-            return any((folder / name).exists() for folder in (here, *self._paths))
-
-        def include(name: str, key: str = "") -> str:
-            return self._mark(_at(self.load(self._find(here, name)), key, name))
-
-        def include_text(name: str) -> str:
-            found = self._find(here, name)
-            data = read_bytes(found)
-            return self._render(found, data) if is_template(found, data) else data.decode()
-
-        def include_all(pattern: str, key: str = "") -> str:
-            folders = [here, *self._paths]
-            found = sorted({p for folder in folders for p in folder.glob(pattern)})
-            parts = [_at(self.load(file), key, str(file)) for file in found]
-            return self._mark(_joined(parts, str(path)))
-
-        functions = (cwd, add_to_path, find_path, path_exists, include, include_text, include_all)
-        return {function.__name__: function for function in functions}
-
-    def _find(self, here: Path, name: str) -> Path:
-        for folder in (here, *self._paths):
-            if (folder / name).is_file():
-                return folder / name
-        searched = ", ".join(str(p) for p in (here, *self._paths))
-        raise SpecError(f"include: no file '{name}' in {searched}")
-
-    def _mark(self, node: Node) -> str:
-        self._included.append(node)
-        return f"__dse_include_{len(self._included) - 1}__"
-
-    def _filled(self, node: Node) -> Node:
-        """Put the included nodes where their marks are."""
+    def _fill(self, node: Node) -> tuple[Node, int, int]:
+        """Return the node with all marks replaced, by how much it has grown, and its depth."""
         value = node.value
         if isinstance(value, str):
-            mark = _MARK.match(value)
-            if mark and int(mark[1]) < len(self._included):
-                return self._included[int(mark[1])]
-        elif isinstance(value, list):
-            value[:] = [self._filled(item) for item in value]
-        else:
-            for key, item in value.items():
-                value[key] = self._filled(item)
-        return node
+            # a text that only looks like a mark may have any number
+            number = int(mark[1]) if (mark := _MARK.match(value)) else len(self._included)
+            if number >= len(self._included):
+                return node, 0, 1
+            there = self._included[number]
+            return there, there.size - node.size, self._depth(there)
+        if id(node) not in self._filled:  # else it is aliased
+            growth, depth = 0, 0
+            for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+                value[key], more, below = self._fill(item)  # type: ignore[index]
+                growth, depth = growth + more, max(depth, below)
+            node.size += growth
+            self._filled[id(node)] = node, growth, depth + 1
+        return self._filled[id(node)]
 
-
-def _parsed(path: Path, data: bytes) -> Node:
-    root = parse(str(path), data, MAX_NODES)
-    if root is None:
-        raise SpecError(f"{path}: the file is empty, expected Timeloop YAML")
-    return root
+    def _depth(self, node: Node) -> int:
+        return self._filled[id(node)][2] if id(node) in self._filled else 1
 
 
 def _at(node: Node, key: str, source: str) -> Node:
@@ -177,66 +193,14 @@ def _at(node: Node, key: str, source: str) -> Node:
 
 def _joined(parts: list[Node], source: str) -> Node:
     """Join lists to one list, or maps to one map."""
+    size = 1 + sum(part.size for part in parts)
     if parts and all(isinstance(part.value, dict) for part in parts):
         merged: dict[str, Node] = {}
         for part in parts:
             assert isinstance(part.value, dict)
             merged.update(part.value)
-        return Node(merged, source, 1)
+        return Node(merged, source, 1, size=size)
     items: list[Node] = []
     for part in parts:
         items += part.value if isinstance(part.value, list) else [part]
-    return Node(items, source, 1)
-
-
-def _environment() -> SandboxedEnvironment:
-    try:
-        from jinja2 import StrictUndefined  # noqa: PLC0415 - only such projects need it
-        from jinja2.exceptions import SecurityError  # noqa: PLC0415
-        from jinja2.sandbox import ImmutableSandboxedEnvironment  # noqa: PLC0415
-    except ImportError as error:
-        raise SpecError(
-            "this Timeloop project is a jinja2 template: install jinja2 to read it"
-        ) from error
-
-    class Sandbox(ImmutableSandboxedEnvironment):
-        """Refuses what could take unbounded memory in one step."""
-
-        intercepted_binops = frozenset({"*", "**"})
-
-        def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:  # noqa: ANN401
-            numbers = all(isinstance(x, (int, float)) for x in (left, right))
-            if not numbers or (operator == "**" and abs(right) > 64):
-                raise SecurityError(f"'{operator}' works on small numbers only")
-            return super().call_binop(context, operator, left, right)
-
-        def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:  # noqa: ANN401
-            return attr not in _GREEDY and super().is_safe_attribute(obj, attr, value)
-
-    # what it makes is YAML, not HTML
-    environment = Sandbox(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)
-    for name in ("format", "center", "indent", "xmlattr", "tojson", "pprint", "wordwrap"):
-        environment.filters.pop(name, None)
-    environment.globals = {k: environment.globals[k] for k in ("range", "dict", "namespace")}
-    return environment
-
-
-@contextmanager
-def _bounded(path: Path) -> Iterator[None]:
-    """Count the lines that a template's code executes, and stop it when they are too many."""
-    steps = 0
-
-    def trace(_frame: FrameType, event: str, _argument: object) -> Any:  # noqa: ANN401
-        nonlocal steps
-        if event == "line":
-            steps += 1
-            if steps > _MOST_STEPS:
-                raise SpecError(f"{path}: the template does not come to an end")
-        return trace
-
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        yield
-    finally:
-        sys.settrace(before)
+    return Node(items, source, 1, size=size)
