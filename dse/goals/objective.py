@@ -93,7 +93,7 @@ class Objective:
 
     def _value(self, metrics: DesignMetrics) -> float:
         value = float(self.of_design(metrics))
-        return float("inf") if math.isnan(value) else value
+        return value if math.isfinite(value) else float("inf")
 
     def rank(self, metrics: Metrics, scale: Scale | None = None) -> Floats:
         """Return the value of each mapping, ``(B,)``; infinite where it is not valid.
@@ -109,7 +109,7 @@ class Objective:
             value = _OF_MAPPINGS[self.of_mappings](metrics)
         else:
             value = self.of_mappings(metrics)
-        return np.where(metrics.valid & ~np.isnan(value), value, np.inf)
+        return np.where(metrics.valid & np.isfinite(value), value, np.inf)
 
 
 EDP = Objective("edp", "pJ x cycle", "energy x delay", lambda m: m.edp, "edp")
