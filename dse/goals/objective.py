@@ -71,6 +71,11 @@ class Objective:
         by_name = self.expression is None and isinstance(self.of_mappings, str)
         return str(self.of_mappings) if by_name else None
 
+    @property
+    def without_value(self) -> str:
+        """Why there is none, where the objective is not a finite number."""
+        return f"objective = {self.name} has no value: a division by zero, or too large a number"
+
     def __call__(self, metrics: DesignMetrics) -> float:
         """Return the value of a design; infinite where it is not valid, or has no value.
 

@@ -29,7 +29,7 @@ class Mapped:
     """The best mappings of one problem on H pieces of hardware.
 
     Attributes:
-        mappings: H mappings; None where no valid one was found.
+        mappings: H mappings; None where no valid one was found that has a finite rank.
         metrics: ``(H,)`` their metrics; not valid where there is none.
         certificates: H proofs, of mappers that give any.
     """

@@ -120,28 +120,11 @@ class DesignEvaluator:
             metrics = self._sum((f.metrics for f in found), built[h], h)
             if not metrics.valid:
                 unmapped = self._space.workload.layers[mappings.index(None)]
-                reason = self._why_unmapped(unmapped, hardware.architectures[h])
+                reason = why_unmapped(self._mapper, unmapped, hardware.architectures[h])
                 metrics = DesignMetrics.infeasible(reason, metrics.area_um2)
             completed = Design(design.values, whole, design.mapping_samples)
             results.append((completed if metrics.valid else design, metrics))
         return results
-
-    def _why_unmapped(self, layer: Layer, architecture: Architecture) -> str:
-        """Say which resource keeps the layer from the hardware, and by how much."""
-        space = self._mapper.space_of(layer.problem, architecture)
-        mapping = smallest(space)
-        if mapping is None:
-            detail = space.infeasible or "the fan-outs and fixed factors leave none"
-            return f"layer '{layer.name}': no mapping: {detail}"
-        batch = MappingBatch.of([mapping])
-        violation = self._evaluator.explain(architecture, layer.problem, batch, 0)
-        if violation is None:
-            return (
-                f"layer '{layer.name}': no valid mapping found, though there are some: let the "
-                "mapper draw more"
-            )
-        told = violation.message.removeprefix("ERROR: ")
-        return f"layer '{layer.name}': even with the smallest tiles, {told}"
 
     def _evaluate(
         self,
@@ -204,6 +187,26 @@ class DesignEvaluator:
                 )
             )
         return network_metrics(self._space.workload, architecture, layers)
+
+
+def why_unmapped(mapper: Mapper[Any], layer: Layer, architecture: Architecture) -> str:
+    """Say what keeps a layer from the hardware: a resource, with by how much, or the objective."""
+    mapping = smallest(space := mapper.space_of(layer.problem, architecture))
+    if mapping is None:
+        detail = space.infeasible or "the fan-outs and fixed factors leave none"
+        return f"layer '{layer.name}': no mapping: {detail}"
+    batch = MappingBatch.of([mapping])
+    violation = mapper.evaluator.explain(architecture, layer.problem, batch, 0)
+    if violation is not None:
+        told = violation.message.removeprefix("ERROR: ")
+        return f"layer '{layer.name}': even with the smallest tiles, {told}"
+    metrics = mapper.evaluator.evaluate(architecture, layer.problem, batch)
+    if not np.isfinite(mapper.rank(metrics, layer.problem, architecture)[0]):
+        return f"layer '{layer.name}': {mapper.objective.without_value}"
+    return (
+        f"layer '{layer.name}': no valid mapping found, though there are some: let the mapper "
+        "draw more"
+    )
 
 
 def network_metrics(
