@@ -276,7 +276,7 @@ class Lockstep(Optimizer[LockstepSettings]):
 
     def _smallest(self, site: Site) -> Values | None:
         """Return the smallest hardware that the best mappings of a site fit; None: not known."""
-        if self.space.template.spec.derived:
+        if self.space.template.spec.derived or not site.priced:
             return None  # the inference does not see through derived names
         problems = [layer.problem for layer in self.space.workload]
         demand = demand_of(site.best().mappings or (), problems)

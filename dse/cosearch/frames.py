@@ -28,7 +28,7 @@ from dse.space.variable import Values, Variable
 
 #: Frames of the largest space that is taken on.
 _MOST_FRAMES = 20_000
-#: Values of one size variable.
+#: Values of one size variable: all are listed, and priced in every frame.
 _MOST_SIZES = 1_000_000
 #: Columns of a level's prices.
 READ, FILL, UPDATE, LEAK = range(4)
@@ -183,7 +183,10 @@ class HardwareSpace:
             )
         for size in self.sizes:
             if size.variable.count > _MOST_SIZES:
-                raise UnsolvableSpace(f"{size.variable.name} has {size.variable.count:,} values")
+                raise UnsolvableSpace(
+                    f"{size.variable.count:,} values of {size.variable.name}; at most "
+                    f"{_MOST_SIZES:,} can be gone through"
+                )
         self._choices = [
             np.array([s.variable.value_at(i) for i in range(s.variable.count)], np.float64)
             for s in self.sizes

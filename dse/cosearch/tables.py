@@ -13,8 +13,10 @@ from dse.cosearch.layer_table import LayerTable
 from dse.cosearch.pool import Pool
 from dse.cosearch.two_tier.roles import ACCUMULATOR, SCRATCHPAD, Roles, plain_hardware, roles
 from dse.cosearch.two_tier.table import TwoTierTable
+from dse.domain.architecture import HardwareBatch
 from dse.errors import ProofError
 from dse.mapspace.space import Mapspace, MapspaceCache
+from dse.model.arrays import cycles_are_exact
 from dse.numeric import Floats, Ints
 
 
@@ -89,6 +91,9 @@ def _closed_form(hardware: HardwareSpace, version: int) -> Callable[..., LayerTa
     frames = [hardware.frame(i) for i in range(len(hardware.frames))]
     widest = max(frames, key=lambda f: f.architecture.compute.instances)
     if len(widest.architecture.levels) != 4 or not _alike(frames):
+        return None
+    machines = HardwareBatch.of([f.architecture for f in frames])
+    if not all(cycles_are_exact(machines, layer.problem) for layer in hardware.space.workload):
         return None
     space_of = MapspaceCache(hardware.space.template.constraints)
     own = {size.level: v for v, size in enumerate(hardware.sizes)}

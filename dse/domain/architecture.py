@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from dse.domain.technology import Technology
 
 UNLIMITED = math.inf
+#: Usable words of a level are counted in 64 bits.
+_MOST_WORDS = 2.0**62
 
 
 # fmt: off
@@ -178,6 +180,11 @@ class StorageLevel:
             )
         if self.min_utilization and self.size_words is None:
             raise SpecError(f"{where}: min_utilization needs a size")
+        if self.size_words and self.size_words / self.multiple_buffering >= _MOST_WORDS:
+            raise SpecError(
+                f"{where}: multiple_buffering = {self.multiple_buffering:g} makes for 2^62 words "
+                "or more"
+            )
         if self.instances % self.cluster_size:
             raise SpecError(
                 f"{where}: {self.instances} instances are not divisible by "

@@ -160,8 +160,9 @@ def _parse(source: str) -> ast.expr:
 def _check(node: ast.expr, source: str, names: set[str]) -> None:
     """Raise SpecError unless the tree holds nothing but whitelisted nodes; collect names."""
     match node:
-        case ast.Constant(value=value) if type(value) in (int, float):
-            return
+        case ast.Constant(value=int() | float() as value) if not isinstance(value, bool):
+            if not math.isfinite(value):  # 1e999 is read as infinity
+                raise SpecError(f"'{source}': a number in it is too large")
         case ast.Name(id=name):
             names.add(name)
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _BINARY:

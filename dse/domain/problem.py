@@ -18,6 +18,9 @@ import numpy.typing as npt
 
 from dse.errors import SpecError
 
+#: The largest bound or coefficient: factors have 32 bits, as in Timeloop.
+LARGEST = 2**31 - 1
+
 
 @dataclass(frozen=True)
 class Term:
@@ -93,7 +96,7 @@ class Problem:
     """A shape with sizes: the bound of every dimension, the value of every coefficient.
 
     Raises:
-        SpecError: a bound or coefficient is missing, unknown or below 1.
+        SpecError: a bound or coefficient is missing, unknown, below 1 or above :data:`LARGEST`.
     """
 
     shape: Shape
@@ -117,6 +120,8 @@ class Problem:
         for name, value in (*self.bounds.items(), *self.coefficients.items()):
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise SpecError(f"problem: {name} = {value!r}, expected an integer of at least 1")
+            if value > LARGEST:
+                raise SpecError(f"problem: {name} = {value}, expected at most {LARGEST}")
         if any(self.tensor_size(t) >= 2**62 for t in range(len(self.shape.data_spaces))):
             raise SpecError("problem: a data space has more than 2^62 elements")
         if self.macs >= 2**62:

@@ -62,6 +62,9 @@ class NativeEvaluator(Evaluator[NoSettings]):
             return Violation(
                 name, resource, float(verdict[a.V_USED]), float(verdict[a.V_SIZE]), "words", message
             )
+        if verdict[a.V_EXPANSION] == a.TOO_MANY_CYCLES:
+            cycles = float(details.level[a.CYCLES, level, 0])
+            return Violation(name, "cycles", cycles, a.CYCLES_LIMIT, "cycles", message)
         resource = {
             a.OVER_INSTANCES: "instances",
             a.OVER_X: "meshX",

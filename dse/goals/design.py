@@ -45,7 +45,8 @@ class DesignMetrics:
     Where ``valid`` is False the numbers are NaN and ``reason`` says why.
 
     Attributes:
-        layers: the layers' own numbers; also there where only constraints on metrics are missed.
+        layers: the layers' own numbers; also there where only constraints on metrics are missed,
+            or the objective has no value.
         operations: multiplications and additions of one inference.
         clock_ns: period of the clock; None where it is not known.
         networks: of a workload of several networks, what the design is worth on each; the

@@ -41,8 +41,13 @@ class Limit:
         return not self.names.isdisjoint(RESOURCES)
 
     def excess(self, metrics: dict[str, Any]) -> float:
-        """Return by how much the metrics miss it, relative to the bound; 0 where they do not."""
+        """Return by how much the metrics miss it, relative to the bound; 0 where they do not.
+
+        What has no value on one of its sides is missed by infinitely much.
+        """
         left, right = float(self.left.array(metrics)), float(self.right.array(metrics))
+        if not (math.isfinite(left) and math.isfinite(right)):
+            return math.inf
         gap = left - right if self.sign.startswith("<") else right - left
         if gap < 0 or (gap == 0 and len(self.sign) == 2):
             return 0.0
@@ -52,6 +57,8 @@ class Limit:
     def reason(self, metrics: dict[str, Any]) -> str:
         """Return why the metrics miss it."""
         left, right = float(self.left.array(metrics)), float(self.right.array(metrics))
+        if not (math.isfinite(left) and math.isfinite(right)):
+            return f"constraint {self.source}: {left:g} {self.sign} {right:g} compares no numbers"
         return f"constraint {self.source}: {left:.6g} {self.sign} {right:.6g} is false"
 
 

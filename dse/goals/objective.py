@@ -71,6 +71,11 @@ class Objective:
         by_name = self.expression is None and isinstance(self.of_mappings, str)
         return str(self.of_mappings) if by_name else None
 
+    @property
+    def without_value(self) -> str:
+        """Why there is none, where the objective is not a finite number."""
+        return f"objective = {self.name} has no value: a division by zero, or too large a number"
+
     def __call__(self, metrics: DesignMetrics) -> float:
         """Return the value of a design; infinite where it is not valid, or has no value.
 
@@ -93,7 +98,7 @@ class Objective:
 
     def _value(self, metrics: DesignMetrics) -> float:
         value = float(self.of_design(metrics))
-        return float("inf") if math.isnan(value) else value
+        return value if math.isfinite(value) else float("inf")
 
     def rank(self, metrics: Metrics, scale: Scale | None = None) -> Floats:
         """Return the value of each mapping, ``(B,)``; infinite where it is not valid.
@@ -109,7 +114,7 @@ class Objective:
             value = _OF_MAPPINGS[self.of_mappings](metrics)
         else:
             value = self.of_mappings(metrics)
-        return np.where(metrics.valid & ~np.isnan(value), value, np.inf)
+        return np.where(metrics.valid & np.isfinite(value), value, np.inf)
 
 
 EDP = Objective("edp", "pJ x cycle", "energy x delay", lambda m: m.edp, "edp")

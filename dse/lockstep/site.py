@@ -57,6 +57,11 @@ class Site:
         """What sites are compared by, smaller is better."""
         return self.violation, self.value
 
+    @property
+    def priced(self) -> bool:
+        """Whether any design on this hardware could be evaluated."""
+        return self._like is not None
+
     def state_dict(self) -> dict[str, State]:
         """Return it as plain data; what was asked for and not yet learned from is left out."""
         return {

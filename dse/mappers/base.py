@@ -30,7 +30,7 @@ class Mapped:
     """The best mappings of one problem on H pieces of hardware.
 
     Attributes:
-        mappings: H mappings; None where no valid one was found.
+        mappings: H mappings; None where no valid one was found that has a finite rank.
         metrics: ``(H,)`` their metrics; not valid where there is none.
         certificates: H proofs, of mappers that give any.
     """
@@ -82,10 +82,13 @@ class Mapper(ABC, Generic[S]):
             return f"no mapping: {detail}"
         batch = MappingBatch.of([mapping])
         violation = self.evaluator.explain(architecture, problem, batch, 0)
-        if violation is None:
-            return "no valid mapping found, though there are some: let the mapper draw more"
-        told = violation.message.removeprefix("ERROR: ")
-        return f"even with the smallest tiles, {told}"
+        if violation is not None:
+            told = violation.message.removeprefix("ERROR: ")
+            return f"even with the smallest tiles, {told}"
+        metrics = self.evaluator.evaluate(architecture, problem, batch)
+        if not np.isfinite(self.rank(metrics, problem, architecture)[0]):
+            return self.objective.without_value
+        return "no valid mapping found, though there are some: let the mapper draw more"
 
     @abstractmethod
     def map(

@@ -55,7 +55,7 @@ class RandomMapper(Mapper[RandomMapperSettings]):
             rank = self.rank(priced, problem, architecture)
             # of equals the first drawn wins, whatever the number of threads
             first = int(np.argmin(rank)) if len(found) else -1
-            valid = first >= 0 and bool(priced.valid[first])
+            valid = first >= 0 and bool(np.isfinite(rank[first]))
             best.append(found[first] if valid else None)
             metrics.append(_take(priced, first) if valid else _INVALID)
         return Mapped(

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from dse.domain.architecture import HardwareBatch
 from dse.domain.mapping import MappingBatch
 from dse.domain.problem import Problem
 from dse.errors import SpecError
@@ -40,6 +41,11 @@ TOO_LARGE, TOO_SMALL = 1, 2
 OVER_INSTANCES, OVER_X, OVER_Y, KEPT_NOWHERE, NEGATIVE_READS = 1, 2, 3, 4, 5
 #: In place of a verdict: a scratch array was too small.
 MORE_SCRATCH = 6
+#: As NEGATIVE_READS: a mapping on which Timeloop gives no number.
+TOO_MANY_CYCLES = 7
+
+#: Timeloop's own count of cycles, of 64 bits without sign, holds what is below this.
+CYCLES_LIMIT = 2.0**64
 
 
 def version_number(timeloop_version: str) -> int:
@@ -114,6 +120,30 @@ def magnitude(problem: Problem) -> float:
     """Upper bound on any word count: MACs times the coefficient sums of every row."""
     sums = np.maximum(np.abs(problem.projection).sum(axis=2), 1).astype(np.float64)
     return float(problem.macs) * float(sums.prod(axis=1).max())
+
+
+def cycles_are_exact(hardware: HardwareBatch, problem: Problem) -> bool:
+    """Whether no mapping takes cycles beyond 63 bits, whatever bandwidths make of them.
+
+    Words are read, filled, updated and passed on by peers: four times the largest count each.
+    Searches that price partial mappings rely on it: they do not know that limit.
+    """
+    arrays = hardware.arrays
+    slowest = min(
+        float(array.min())
+        for array in (arrays.read_bandwidth, arrays.write_bandwidth, arrays.shared_bandwidth)
+    )
+    words = 4.0 * len(problem.tensors) * magnitude(problem)
+    return max(float(problem.macs), words / slowest) < 2.0**63
+
+
+def refuse_overflow(totals: Totals) -> None:
+    """Reject mappings whose cycles Timeloop cannot count; it would report another number."""
+    over = ~(totals.cycles < CYCLES_LIMIT) & totals.valid
+    if over.any():
+        totals.valid[over] = False
+        for column in (totals.cycles, totals.energy_pj, totals.utilization):
+            column[over] = np.nan
 
 
 def mapping_arrays(batch: MappingBatch) -> MappingArrays:

@@ -64,6 +64,7 @@ def evaluate_batch(
         _scatter(exact, totals, rest)
 
     _each(finish, _pieces(np.flatnonzero(again), _SMALL_CHUNK), threads)
+    a.refuse_overflow(totals)
     return totals
 
 

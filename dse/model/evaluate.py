@@ -54,6 +54,11 @@ def evaluate_exact(
             scratch, p, m, hardware.arrays, hardware_index, done, count, version, totals, report
         )
         elements, entries = elements * 8, entries * 4
+    if details:
+        over = totals.valid & ~(totals.cycles < a.CYCLES_LIMIT)
+        report.verdict[a.V_LEVEL, over] = report.level[a.CYCLES][:, over].argmax(axis=0)
+        report.verdict[a.V_EXPANSION, over] = a.TOO_MANY_CYCLES
+    a.refuse_overflow(totals)
     return totals, report
 
 
@@ -68,7 +73,7 @@ def evaluate_one(
     Raises:
         InvalidMapping: the mapping does not fit; the message is Timeloop's own line.
         SpecError: the problem is too large for exact counts, the version is unknown, or this is
-            one of the mappings on which Timeloop aborts.
+            one of the mappings on which Timeloop aborts or whose cycles it cannot count.
     """
     version = a.version_number(timeloop_version)
     totals, details = evaluate_exact(
@@ -79,7 +84,7 @@ def evaluate_one(
         version,
         details=True,
     )
-    if details.verdict[a.V_EXPANSION, 0] == a.NEGATIVE_READS:
+    if details.verdict[a.V_EXPANSION, 0] in (a.NEGATIVE_READS, a.TOO_MANY_CYCLES):
         raise SpecError(rejection(architecture, details.verdict[:, 0]))
     if not totals.valid[0]:
         raise InvalidMapping(rejection(architecture, details.verdict[:, 0]))
@@ -106,6 +111,8 @@ def rejection(architecture: Architecture, verdict: npt.NDArray[np.int64]) -> str
         reason = "one of the tensors is bypassed in all storage levels"
     elif kind == a.NEGATIVE_READS:
         reason = "an output's partition exceeds its accesses (Timeloop aborts on this mapping)"
+    elif kind == a.TOO_MANY_CYCLES:
+        reason = "its bandwidth makes for 2^64 cycles or more, beyond what Timeloop counts"
     elif kind == a.OVER_INSTANCES and arithmetic:
         reason += f"mapped max Arithmetic instances {demand} exceeds hardware instances {bound}"
     elif kind == a.OVER_INSTANCES:

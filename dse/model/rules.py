@@ -14,6 +14,8 @@ from __future__ import annotations
 import math
 from typing import TypeVar
 
+import numpy as np
+
 from dse.jit import inlined
 from dse.model.arrays import DOSA, HEAD
 
@@ -189,9 +191,9 @@ def slowdown(
 
 
 @inlined
-def slowed(iterations: float, slow: float) -> int:
-    """Cycles of iterations that a level slows down (section 9)."""
-    return math.ceil(iterations / slow)
+def slowed(iterations: float, slow: float) -> float:
+    """Cycles of iterations that a level slows down (section 9); they may be beyond 2^63."""
+    return float(np.ceil(iterations / slow))
 
 
 @inlined

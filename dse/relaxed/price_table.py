@@ -173,9 +173,13 @@ def _grid(variable: Variable, most: int) -> list[int]:
     """Return up to ``most`` legal values, evenly spread in their logarithms, with both ends."""
     if variable.count <= most:
         return [variable.value_at(i) for i in range(variable.count)]
-    legal = np.array([variable.value_at(i) for i in range(variable.count)], np.float64)
-    wanted = np.geomspace(max(legal[0], _LEAST), legal[-1], most)
-    nearest = np.abs(legal[None, :] - wanted[:, None]).argmin(axis=1)
+    wanted = np.geomspace(max(variable.minimum, _LEAST), variable.maximum, most)
+    if variable.values:
+        legal = np.array(variable.values, np.float64)
+        nearest = np.abs(legal[None, :] - wanted[:, None]).argmin(axis=1)
+    else:  # a range may have too many values to be listed
+        steps = (wanted - variable.minimum) / variable.step
+        nearest = np.clip(np.ceil(steps - 0.5), 0, variable.count - 1).astype(np.int64)
     return [variable.value_at(int(i)) for i in np.unique(nearest)]
 
 

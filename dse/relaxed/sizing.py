@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from dse.domain.mapping import Mapping as LayerMapping
 from dse.domain.problem import Problem
+from dse.errors import SpecError
 from dse.numeric import Floats, Ints
 from dse.relaxed.resources import ALONG_X, ALONG_Y, WORDS, Resource, resources_of
 from dse.space.template import ArchTemplate
@@ -21,6 +22,8 @@ from dse.space.variable import Values, Variable
 
 #: Passes over all resources: raising one variable may take from another resource.
 _PASSES = 8
+#: Values of an inferred variable: all are listed.
+MOST_VALUES = 1 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +95,13 @@ class Sizing:
             v for v in free if v.name in used and v.name not in tied and not v.choices
         )
         self.kept: tuple[Variable, ...] = tuple(v for v in free if v not in self.inferred)
+        for v in self.inferred:
+            if v.count > MOST_VALUES:
+                raise SpecError(
+                    f"template '{template.name}': variables.{v.name}: {v.count:,} values, expected "
+                    f"at most {MOST_VALUES:,} where the smallest hardware is inferred; a larger "
+                    "step helps"
+                )
         self._legal = {
             v.name: np.array([v.value_at(i) for i in range(v.count)], np.float64)
             for v in self.inferred

@@ -194,6 +194,8 @@ def _layer(
     name, count, shape_name, weights = (fields.pop(key, None) for key in _RESERVED)
     if not isinstance(name, str) or not name:
         raise SpecError(f"name = {name!r}, expected a text")
+    if shape_name is not None and not isinstance(shape_name, str):
+        raise SpecError(f"shape = {shape_name!r}, expected the name of a shape")
     if shape_name is not None and shape_name not in shapes:
         raise SpecError(unknown_name("shape", shape_name, shapes))
     shape = default if shape_name is None else shapes[shape_name]
@@ -209,7 +211,9 @@ def _layer(
             known = {*_RESERVED, *shape.dimensions, *shape.coefficients}
             raise SpecError(unknown_name("key", key, known))
     times = 1 if count is None else _number("count", count, parameters)
-    return Layer(name, Problem(shape, bounds, coefficients), times, weights or "own")
+    return Layer(
+        name, Problem(shape, bounds, coefficients), times, "own" if weights is None else weights
+    )
 
 
 def _number(key: str, given: Any, parameters: Mapping[str, int]) -> Any:  # noqa: ANN401

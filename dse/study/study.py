@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -196,8 +197,16 @@ class Study:
         return np.random.SeedSequence(self._seed, spawn_key=(_MAPPER, self.state.asked))
 
     def _limited(self, metrics: DesignMetrics) -> DesignMetrics:
-        """Return the metrics; not valid, with the reason, where they miss a constraint."""
-        if not (self._limits and metrics.valid):
+        """Return the metrics; not valid, with the reason, where they miss a constraint.
+
+        A design without a value of the objective is not valid either.
+        """
+        if not metrics.valid:
+            return metrics
+        if not math.isfinite(self._objective(metrics)):
+            valueless = DesignMetrics.infeasible(self._objective.without_value, metrics.area_um2)
+            return replace(valueless, layers=metrics.layers)
+        if not self._limits:
             return metrics
         known = of_design(metrics)
         missed = [(limit.excess(known), limit) for limit in self._limits]

@@ -10,7 +10,7 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 
-from dse.domain.architecture import Architecture
+from dse.domain.architecture import Architecture, HardwareBatch
 from dse.domain.constraints import Constraints
 from dse.domain.mapping import MappingBatch
 from dse.domain.problem import Problem
@@ -112,6 +112,9 @@ def prove(
     assumed = _ASSUMED.format(version)
     if space.infeasible:
         return Certificate(math.inf, None, space.infeasible, 0, complete=True)
+    if not a.cycles_are_exact(HardwareBatch.of(architecture), space.problem):
+        reason = "no bound: at these bandwidths, cycles could exceed what Timeloop counts"
+        return Certificate(best, None, reason, 0, complete=False)
     proof = _Proof(
         space, architecture, kind, a.version_number(version), gap, threads, best, samples,
         confirm, late, tell, patterns,

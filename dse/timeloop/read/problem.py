@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import logging
 
-from dse.domain.problem import SHAPES, DataSpace, Problem, Shape, Term
+from dse.domain.problem import LARGEST, SHAPES, DataSpace, Problem, Shape, Term
 from dse.errors import SpecError, unknown_name
 from dse.timeloop.yaml.nodes import Entry
 
@@ -52,12 +52,12 @@ def read_problem(entry: Entry) -> Problem:
         bound = instance.get(dimension)
         if bound is None:
             raise instance.refuse(f"dimension '{dimension}' has no bound")
-        bounds[dimension] = bound.integer(1, 2**31 - 1)
+        bounds[dimension] = bound.integer(1, LARGEST)
     coefficients = {}
     for name in shape.coefficients:
         value = instance.get(name)
         if value is not None:
-            coefficients[name] = value.integer(1, 2**31 - 1)
+            coefficients[name] = value.integer(1, LARGEST)
     _check_spelling(instance, shape)
     try:
         return Problem(shape, bounds, coefficients)
@@ -92,7 +92,7 @@ def _read_shape(entry: Entry) -> Shape:
         name = item.need("name", "the coefficient's name").text()
         if name in coefficients:
             raise item.refuse(f"coefficient '{name[:80]}' is declared twice")
-        coefficients[name] = item.need("default", "an integer").integer(1, 2**31 - 1)
+        coefficients[name] = item.need("default", "an integer").integer(1, LARGEST)
     spaces = entry.need("data_spaces", "a list of data spaces").items()
     try:
         return Shape(
