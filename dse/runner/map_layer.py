@@ -21,6 +21,7 @@ from dse.space.template import ArchTemplate
 from dse.space.variable import Values
 from dse.space.workload import read_workload
 from dse.study import folder as run_folder
+from dse.study.unmapped import why_unmapped
 from dse.timeloop.evaluate import Evaluation
 from dse.timeloop.read.inputs import TimeloopInput
 from dse.timeloop.write.inputs import write_design
@@ -106,7 +107,7 @@ def map_layer(given: Mapping[str, Any], layer: str) -> MappedLayer:
     )
     mapping = found.mappings[0]
     if mapping is None:
-        raise NothingFeasible(f"layer '{chosen.name}': no valid mapping found")
+        raise NothingFeasible(why_unmapped(setup.mapper, chosen, architecture))
     version = config.run.timeloop_version
     stats = evaluate_one(architecture, chosen.problem, mapping, version)
     spec = TimeloopInput(architecture, chosen.problem, mapping, version)

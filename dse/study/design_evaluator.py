@@ -12,7 +12,7 @@ import numpy as np
 
 from dse.domain.architecture import Architecture, HardwareBatch
 from dse.domain.mapping import MappingBatch
-from dse.domain.problem import Layer, Problem, Workload
+from dse.domain.problem import Problem, Workload
 from dse.errors import SpecError
 from dse.evaluators.base import Evaluator
 from dse.evaluators.memo import MemoEvaluator
@@ -20,8 +20,8 @@ from dse.goals.design import Design, DesignMetrics, LayerMetrics
 from dse.goals.metric_names import operations
 from dse.goals.metrics import Metrics
 from dse.mappers.base import Mapped, Mapper
-from dse.mapspace.smallest import smallest
 from dse.space.search_space import SearchSpace
+from dse.study.unmapped import why_unmapped
 
 Priced = tuple[Design, DesignMetrics]
 
@@ -120,28 +120,11 @@ class DesignEvaluator:
             metrics = self._sum((f.metrics for f in found), built[h], h)
             if not metrics.valid:
                 unmapped = self._space.workload.layers[mappings.index(None)]
-                reason = self._why_unmapped(unmapped, hardware.architectures[h])
+                reason = why_unmapped(self._mapper, unmapped, hardware.architectures[h])
                 metrics = DesignMetrics.infeasible(reason, metrics.area_um2)
             completed = Design(design.values, whole, design.mapping_samples)
             results.append((completed if metrics.valid else design, metrics))
         return results
-
-    def _why_unmapped(self, layer: Layer, architecture: Architecture) -> str:
-        """Say which resource keeps the layer from the hardware, and by how much."""
-        space = self._mapper.space_of(layer.problem, architecture)
-        mapping = smallest(space)
-        if mapping is None:
-            detail = space.infeasible or "the fan-outs and fixed factors leave none"
-            return f"layer '{layer.name}': no mapping: {detail}"
-        batch = MappingBatch.of([mapping])
-        violation = self._evaluator.explain(architecture, layer.problem, batch, 0)
-        if violation is None:
-            return (
-                f"layer '{layer.name}': no valid mapping found, though there are some: let the "
-                "mapper draw more"
-            )
-        told = violation.message.removeprefix("ERROR: ")
-        return f"layer '{layer.name}': even with the smallest tiles, {told}"
 
     def _evaluate(
         self,

@@ -42,7 +42,7 @@ def evaluate_files(
         InvalidMapping: the mapping does not fit; the message is Timeloop's own line.
     """
     check_version(timeloop_version)
-    return _evaluate(*read_entry(load_files(paths, values), timeloop_version))
+    return _evaluate(*read_entry(load_files(paths, values), timeloop_version, for_model=True))
 
 
 def evaluate_text(
@@ -50,7 +50,7 @@ def evaluate_text(
 ) -> Evaluation:
     """Evaluate the mapping in a Timeloop input given as text. See `evaluate_files`."""
     check_version(timeloop_version)
-    return _evaluate(*read_entry(load_texts([(source, text)]), timeloop_version))
+    return _evaluate(*read_entry(load_texts([(source, text)]), timeloop_version, for_model=True))
 
 
 def _evaluate(spec: TimeloopInput, fault: Fault | None) -> Evaluation:

@@ -23,7 +23,8 @@ def load_files(paths: Sequence[str | Path], values: Mapping[str, object] | None 
 
     Raises:
         SpecError: a file is missing, unreadable, no YAML, empty or too large, or two files have
-            the same top-level key, with something under it in both.
+            the same top-level key, with something under it in both, or no template uses one of
+            the values.
     """
     if not paths:
         raise SpecError("no input files: expected Timeloop YAML files")
@@ -32,7 +33,9 @@ def load_files(paths: Sequence[str | Path], values: Mapping[str, object] | None 
     for path in map(Path, paths):
         data = read_bytes(path)
         texts.append((str(path), renderer.load(path, data) if is_template(path, data) else data))
-    return _merged(texts)
+    merged = _merged(texts)
+    renderer.check_used()
+    return merged
 
 
 def load_texts(texts: Sequence[tuple[str, str | bytes]]) -> Entry:

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from dse.errors import SpecError
+from dse.errors import SpecError, unknown_name
 from dse.timeloop.yaml.nodes import Node
 from dse.timeloop.yaml.parse import MAX_BYTES, MAX_NODES, parse, read_bytes
 
@@ -50,6 +50,18 @@ class Renderer:
         self._included: list[Node] = []
         self._stack: list[Path] = []
         self._files = 0
+        self._mentioned: set[str] = set()
+
+    def check_used(self) -> None:
+        """Refuse variables that no template mentions.
+
+        Raises:
+            SpecError: naming the first, and the variable that was probably meant.
+        """
+        for name in self._values:
+            if name not in self._mentioned:
+                message = unknown_name("variable", name, self._mentioned)
+                raise SpecError(f"-D {name}: no template uses it: {message}")
 
     def load(self, path: Path, text: bytes | None = None) -> Node:
         """Return the nodes of a file, rendered if it is a template.
@@ -76,13 +88,15 @@ class Renderer:
     def _render(self, path: Path, data: bytes) -> str:
         environment = _environment()
         from jinja2 import TemplateError  # noqa: PLC0415 - loaded by now
+        from jinja2.meta import find_undeclared_variables  # noqa: PLC0415
 
         try:
             source = data.decode()
+            functions = self._functions(path)
+            mentioned = find_undeclared_variables(environment.parse(source))
+            self._mentioned |= mentioned - functions.keys()
             with _bounded(path):
-                rendered = environment.from_string(source, self._functions(path)).render(
-                    self._values
-                )
+                rendered = environment.from_string(source, functions).render(self._values)
         except TemplateError as error:
             line = f":{error.lineno}" if hasattr(error, "lineno") else ""
             raise SpecError(f"{path}{line}: {error.message or error}") from error
