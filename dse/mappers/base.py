@@ -78,8 +78,7 @@ class Mapper(ABC, Generic[S]):
         space = self.space_of(problem, architecture)
         mapping = smallest(space)
         if mapping is None:
-            detail = space.infeasible or "the fan-outs and fixed factors leave none"
-            return f"no mapping: {detail}"
+            return f"no mapping: {space.infeasible}"
         batch = MappingBatch.of([mapping])
         violation = self.evaluator.explain(architecture, problem, batch, 0)
         if violation is not None:
@@ -88,6 +87,12 @@ class Mapper(ABC, Generic[S]):
         metrics = self.evaluator.evaluate(architecture, problem, batch)
         if not np.isfinite(self.rank(metrics, problem, architecture)[0]):
             return self.objective.without_value
+        least = int(space.arrays.least_parallel)
+        if least > 1:
+            return (
+                f"no valid mapping found that uses {least} of {architecture.compute.instances} "
+                "MACs, as the constraints ask"
+            )
         return "no valid mapping found, though there are some: let the mapper draw more"
 
     @abstractmethod

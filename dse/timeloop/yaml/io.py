@@ -32,7 +32,8 @@ def load_files(
 
     Raises:
         SpecError: a file is missing, unreadable, no YAML, empty or too large, includes what it may
-            not, or two files have the same top-level key, with something under it in both.
+            not, or two files have the same top-level key, with something under it in both, or no
+            template uses one of the values.
     """
     return _merged(_roots(_texts(paths, values, include_path)))
 
@@ -65,7 +66,7 @@ def _texts(
     files = [(path, read_bytes(path)) for path in map(Path, paths)]
     templates = [(path, data) for path, data in files if is_template(path, data)]
     nodes = {}
-    if templates:
+    if templates or values:
         search = [_folder(Path(folder)) for folder in include_path]
         roots = [*project_of([path for path, _ in files]), *search]
         done = rendered(templates, values or {}, roots, search)

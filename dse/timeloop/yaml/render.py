@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from dse.errors import SpecError, ToolError
+from dse.errors import SpecError, ToolError, unknown_name
 from dse.process.limits import Limits
 from dse.process.run import communicate
 from dse.timeloop.yaml import sandbox
@@ -51,8 +51,12 @@ def rendered(
         search: folders in which they are looked for at last.
 
     Raises:
-        SpecError: one cannot be rendered or parsed, is too much work, or includes what it may not.
+        SpecError: one cannot be rendered or parsed, is too much work, or includes what it may not,
+            or none uses one of the values.
     """
+    if not templates:
+        _check_used(values, ())
+        return []
     question = {
         "templates": [
             [str(path), data.decode(errors="surrogateescape")] for path, data in templates
@@ -65,12 +69,21 @@ def rendered(
     answer = _asked(question, str(templates[0][0]))
     if "error" in answer:
         raise SpecError(answer["error"].encode(errors="backslashreplace").decode())
+    _check_used(values, answer["mentioned"])
     filler = _Filler()
     for entry in answer["included"]:
         filler.include(**entry)
     return [
         filler.node(path, text) for (path, _), text in zip(templates, answer["texts"], strict=True)
     ]
+
+
+def _check_used(values: Mapping[str, object], mentioned: Sequence[str]) -> None:
+    """Refuse variables that no template mentions."""
+    for name in values:
+        if name not in mentioned:
+            message = unknown_name("variable", name, mentioned)
+            raise SpecError(f"-D {name}: no template uses it: {message}")
 
 
 def _asked(question: dict[str, object], first: str) -> dict[str, Any]:

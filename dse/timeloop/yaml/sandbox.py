@@ -7,7 +7,9 @@ JSON and writes one::
     {"templates": [[path, source], ..], "values": {name: value, ..}, "roots": [folder, ..],
      "search": [folder, ..], "cpu_s": ..}
     {"texts": [text, ..], "included": [{"parts": [[path, text], ..], "key": .., "name": ..,
-     "source": template, "joined": ..}, ..]}            or    {"error": line}
+     "source": template, "joined": ..}, ..], "mentioned": [name, ..]}    or    {"error": line}
+
+``mentioned`` are the variables that the templates speak of, those of their own among them.
 
 A template may include other files by path, as in ``architecture: {{include('arch.yaml',
 'architecture')}}``. What is included does not pass through the text: the call leaves a mark with
@@ -72,6 +74,7 @@ class Renderer:
         self._bytes = 0
         self._environment = _environment()
         self.included: list[dict[str, object]] = []
+        self.mentioned: set[str] = set()
 
     def text(self, path: Path, data: bytes) -> str:
         """Return a file's text, rendered if it is a template.
@@ -96,10 +99,15 @@ class Renderer:
             self._stack.pop()
 
     def _rendered(self, path: Path, data: bytes) -> str:
+        from jinja2.meta import find_undeclared_variables  # noqa: PLC0415 - as jinja2 itself
+
         try:
-            code = self._environment.compile(data.decode(), None, str(path))
+            parsed = self._environment.parse(data.decode(), None, str(path))
+            functions = self._functions(path)
+            self.mentioned |= find_undeclared_variables(parsed) - functions.keys()
+            code = self._environment.compile(parsed, None, str(path))
             template = self._environment.template_class.from_code(
-                self._environment, code, {**self._environment.globals, **self._functions(path)}
+                self._environment, code, {**self._environment.globals, **functions}
             )
             text: str = template.render(self._values)
             self._count(path, len(text.encode()))
@@ -255,7 +263,8 @@ def _answer(question: dict[str, Any]) -> dict[str, object]:
         texts = []
         for path, source in question["templates"]:
             texts.append(renderer.text(Path(path), source.encode(errors="surrogateescape")))
-        return {"texts": texts, "included": renderer.included}
+        mentioned = sorted(renderer.mentioned)
+        return {"texts": texts, "included": renderer.included, "mentioned": mentioned}
     except RenderingError as error:
         return {"error": str(error)}
     except Exception as error:
