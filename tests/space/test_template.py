@@ -218,7 +218,6 @@ def test_arithmetic(text, value):
 @pytest.mark.parametrize(
     "text",
     [
-        *("", "pe pe", "pe.real", "pe[0]", "lambda: 1", "[1]", "'a'", "1 if 1 else 2", "pe == 2"),
         *("open('x')", "min()", "min(a=1)", "(min)(*[1])", "pe := 2", "1j", "True", "f(1)"),
         *("9" * 300, "(" * 150 + "1" + ")" * 150, "1 and 2", "not 1", "~1", "1 << 2", "..."),
     ],
@@ -290,7 +289,7 @@ def test_files_that_are_not_there(tmp_path):
             read("nope")
         with pytest.raises(SpecError, match="no such file"):
             read("./nope.yaml")
-        with pytest.raises(SpecError, match="no such file"):
+        with pytest.raises(SpecError, match="no such file|no file of this folder"):
             read(str(tmp_path) + "/")
 
 
