@@ -140,17 +140,19 @@ class EveryMapping:
         )
 
     def _order(self, free: list[tuple[int, ...]]) -> npt.NDArray[np.int8]:
-        """Return loop orders ``(L, D)``: listed dimensions, those given, the rest."""
+        """Return loop orders ``(L, D)``: listed dimensions, those given, the rest, the suffix."""
         rows = []
         for s, listed in enumerate(self._places.listed):
-            rows.append(list(dict.fromkeys([*listed, *free[s], *range(self._dims)])))
+            last = self._places.suffix[s]
+            rest = (d for d in range(self._dims) if d not in last)
+            rows.append(list(dict.fromkeys([*listed, *free[s], *rest, *last])))
         return np.array(rows, np.int8)
 
     def _ordered(self, tiled: MappingBatch) -> Iterator[MappingBatch]:
         """Yield tilings with every order of their loops."""
         free = np.ones((self._levels, self._dims), np.bool_)
         for s, listed in enumerate(self._places.listed):
-            free[s, list(listed)] = False
+            free[s, [*listed, *self._places.suffix[s]]] = False
         loops = (tiled.temporal > 1) & free[:, :, None]
         flat = np.packbits(loops.reshape(-1, len(tiled)), axis=0)
         _, group = np.unique(flat, axis=1, return_inverse=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from dse.certify.verdict import NotCoveredError
 from dse.domain.architecture import Architecture
 from dse.domain.constraints import LevelConstraint, LoopConstraint, for_problem
 from dse.domain.mapping import Mapping
@@ -35,16 +36,18 @@ class Place:
         axes: along which it runs in space; empty: in time.
         most: the largest factor.
         fixed: the only factor; 0: there are others.
+        least: the smallest factor.
     """
 
     level: int
     axes: tuple[int, ...]
     most: int
     fixed: int
+    least: int
 
     def takes(self, factor: int) -> bool:
         """Whether a factor may stand here."""
-        return factor <= self.most and self.fixed in (0, factor)
+        return self.least <= factor <= self.most and self.fixed in (0, factor)
 
 
 class Places:
@@ -54,6 +57,7 @@ class Places:
         places: of each dimension, from the inside out.
         listed: of each level, the dimensions whose loops are innermost, in this order; those of
             all others run outside of them in any order.
+        suffix: of each level, the dimensions whose loops are outermost, in this order.
         spatial_order: of each level, all dimensions as loops in space stand, innermost first.
         keep: ``(L, T)`` BYPASS, KEEP or EITHER.
         directives: ``no_temporal_reuse``, ``no_multicast``, ``no_link_transfer``, ``(L, T)`` each.
@@ -63,20 +67,18 @@ class Places:
         self.problem, self.architecture = problem, architecture
         given = for_problem(architecture.constraints or {}, problem)
         self._levels = [given.get(level.name, _FREE) for level in architecture.levels]
+        if any(level.min_parallelism > 0 for level in self._levels):
+            raise NotCoveredError("the constraints ask for a least parallelism")
         names = list(problem.dimensions)
         self.places = tuple(tuple(self._places_of(name)) for name in names)
         self.listed = tuple(
             tuple(names.index(d) for d in level.temporal.permutation or ())
             for level in self._levels
         )
-        self.spatial_order = tuple(
-            tuple(
-                dict.fromkeys(
-                    [*(names.index(d) for d in level.spatial.permutation or ()), *range(len(names))]
-                )
-            )
-            for level in self._levels
+        self.suffix = tuple(
+            tuple(names.index(d) for d in level.temporal.suffix) for level in self._levels
         )
+        self.spatial_order = tuple(self._in_space(level.spatial) for level in self._levels)
         self.keep = self._keeps()
         self.directives = tuple(
             np.array(
@@ -85,6 +87,12 @@ class Places:
             )
             for key in DIRECTIVES
         )
+
+    def _in_space(self, loops: LoopConstraint) -> tuple[int, ...]:
+        names = self.problem.dimensions
+        first, last = loops.permutation or (), loops.suffix
+        middle = (name for name in names if name not in first and name not in last)
+        return tuple(names.index(name) for name in (*first, *middle, *last))
 
     def _places_of(self, name: str) -> list[Place]:
         found = []
@@ -97,7 +105,7 @@ class Places:
                 if fanout[axis] > 1 and (listed is None or name in listed)
             )
             reach = max((fanout[axis] for axis in axes), default=1)
-            if axes or name in spatial.factors:
+            if axes or name in spatial.factors or name in spatial.min_factors:
                 found += self._place(name, s, axes or (X,), reach, spatial)
             found += self._place(name, s, (), _UNLIMITED, level.temporal)
         return found
@@ -105,13 +113,14 @@ class Places:
     def _place(
         self, name: str, s: int, axes: tuple[int, ...], reach: int, loops: LoopConstraint
     ) -> list[Place]:
+        most = min(reach, loops.max_factors.get(name, _UNLIMITED))
+        least = loops.min_factors.get(name, 1)
         if name in loops.factors:
             fixed = loops.factors[name] or self.problem.bounds[name]
-            return [Place(s, axes, reach, fixed)]
+            return [Place(s, axes, most, fixed, least)]
         if loops.dimensions is not None and name not in loops.dimensions:
-            return []
-        most = min(reach, loops.max_factors.get(name, _UNLIMITED))
-        return [Place(s, axes, most, 0)] if most > 1 else []
+            most = 1
+        return [Place(s, axes, most, 0, least)] if most > 1 or least > 1 else []
 
     def _keeps(self) -> npt.NDArray[np.int8]:
         tensors = self.problem.tensors
@@ -176,7 +185,9 @@ class Places:
                         return f"{where} is not allowed"
                     continue
                 if not place.takes(int(factor)):
-                    return f"{where}, expected {place.fixed or f'at most {place.most}'}"
+                    limits = f"at least {place.least}" if place.least > 1 else ""
+                    limits += f"{' and ' if limits else ''}at most {place.most}"
+                    return f"{where}, expected {place.fixed or limits}"
                 if spatial and factor > 1 and _axis(mapping, s, d) not in place.axes:
                     return f"{where} runs along the wrong axis"
         return None
@@ -199,6 +210,9 @@ class Places:
         inner = [d for d in listed if d in loops]
         if loops[: len(inner)] != inner:
             return "its loops stand in another order than its permutation says"
+        outer = [d for d in self.suffix[s] if d in loops]
+        if outer and loops[-len(outer) :] != outer:
+            return "its outermost loops are others than the suffix of its permutation"
         order = self.spatial_order[s]
         spatial = [int(d) for d in mapping.spatial_permutation[s] if mapping.spatial[s, d] > 1]
         for axis in (X, Y):

@@ -188,6 +188,7 @@ def _check_dimensions(
             continue
         where = {p.level for p in known if not p.axes}
         _need(not any(p.fixed for p in known), f"a factor of {names[d]} is fixed")
+        _need(not any(p.least > 1 for p in known), f"{names[d]} has a least factor")
         _need(all(p.axes or p.most >= bound for p in known), f"a factor of {names[d]} is limited")
         _need({ACCUMULATOR, MEMORY} <= where, f"{names[d]} has no loops where it should")
         _need(
@@ -206,6 +207,7 @@ def _order(places: Places, stationary: int) -> tuple[int, ...]:
     sizes = places.problem.sizes
     listed = places.listed[ACCUMULATOR]
     rest = [d for d in range(len(sizes)) if d not in listed]
+    _need(not any(places.suffix), "outermost loops are fixed")
     _need(sum(sizes[d] > 1 for d in rest) <= 1, "the order at the accumulators is free")
     _need(all(sizes[d] == 1 for d in places.listed[MEMORY]), "the order at the memory is not free")
     order = (*listed, *rest)

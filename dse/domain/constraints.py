@@ -1,8 +1,8 @@
 """Constraints of a mapspace: what each level of an architecture may do.
 
 The words are those of Timeloop's mapper constraints: per storage level, which tensors are kept
-or bypassed, which dimensions may have temporal and spatial factors and how large, which factors
-are fixed, and which permutations are. What is not constrained is free.
+or bypassed, which dimensions may have temporal and spatial factors and how large or small, which
+factors are fixed, and which permutations are. What is not constrained is free.
 """
 
 from __future__ import annotations
@@ -22,15 +22,28 @@ class LoopConstraint:
         dimensions: dimensions that may have a factor above 1; None = all.
         factors: fixed factors by dimension (0 = the whole problem bound).
         max_factors: largest factor by dimension.
+        min_factors: smallest factor by dimension. Limits hold for fixed factors, too: one outside
+            them leaves no mapping.
         permutation: loop order, **innermost first**. Listed dimensions are fixed as the inner
             loops in this order; when all dimensions that may have a factor are listed, the
             order is fixed. None = free.
+        suffix: dimensions whose loops are the outermost of the level, in this order, innermost
+            first; those neither here nor in ``permutation`` have any order in between.
     """
 
     dimensions: tuple[str, ...] | None = None
     factors: Mapping[str, int] = field(default_factory=dict)
     max_factors: Mapping[str, int] = field(default_factory=dict)
+    min_factors: Mapping[str, int] = field(default_factory=dict)
     permutation: tuple[str, ...] | None = None
+    suffix: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        twice = set(self.permutation or ()) & set(self.suffix)
+        if twice:
+            raise SpecError(
+                f"constraint: dimension '{min(twice)}' is both in the permutation and its suffix"
+            )
 
 
 @dataclass(frozen=True)
@@ -50,6 +63,8 @@ class LevelConstraint:
 
     ``keep`` and ``bypass`` name tensors; a tensor in neither is free to be kept or bypassed
     (the outermost level keeps it). The three ``no_`` directives name tensors too.
+    ``min_parallelism`` is the least share of all MACs, in 0..1, that the spatial factors of all
+    levels together must use; it speaks of the whole mapping, whichever level it stands at.
     """
 
     keep: tuple[str, ...] = ()
@@ -59,11 +74,16 @@ class LevelConstraint:
     no_temporal_reuse: tuple[str, ...] = ()
     no_multicast: tuple[str, ...] = ()
     no_link_transfer: tuple[str, ...] = ()
+    min_parallelism: float = 0.0
 
     def __post_init__(self) -> None:
         both = set(self.keep) & set(self.bypass)
         if both:
             raise SpecError(f"constraint: tensor '{min(both)}' is both kept and bypassed")
+        if not 0.0 <= self.min_parallelism <= 1.0:
+            raise SpecError(
+                f"constraint: min_parallelism = {self.min_parallelism}, expected 0 to 1"
+            )
 
 
 #: Constraints of a whole architecture, by storage-level name; a level that is absent is free.
@@ -111,7 +131,9 @@ def for_problem(constraints: Constraints, problem: Problem) -> Constraints:
             "dimensions": optional(of.dimensions),
             "factors": factors(of.factors),
             "max_factors": factors(of.max_factors),
+            "min_factors": factors(of.min_factors),
             "permutation": optional(of.permutation),
+            "suffix": translate(of.suffix),
         }
 
     return {

@@ -1,6 +1,7 @@
 """Arithmetic in templates: parsed, checked against a whitelist, never executed as Python.
 
-Known: numbers, variable names, ``+ - * / // % **``, parentheses, and ``min max ceil floor log2``.
+Known: numbers, variable names, ``+ - * / // % **``, parentheses, ``min max ceil floor log2``, and
+Python's ``a if b else c`` with comparisons, ``and``, ``or`` and ``not``.
 """
 
 from __future__ import annotations
@@ -34,6 +35,14 @@ _BINARY: dict[type[ast.operator], Callable[[Number, Number], Number]] = {
 _UNARY: dict[type[ast.unaryop], Callable[[Number], Number]] = {
     ast.UAdd: operator.pos,
     ast.USub: operator.neg,
+}
+_COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
 }
 _FUNCTIONS: dict[str, Callable[..., Number]] = {
     "min": min,
@@ -175,11 +184,32 @@ def _check(node: ast.expr, source: str, names: set[str]) -> None:
         ):
             for argument in arguments:
                 _check(argument, source, names)
+        case ast.IfExp(test=test, body=body, orelse=orelse):
+            _check_condition(test, source, names)
+            _check(body, source, names)
+            _check(orelse, source, names)
         case _:
             raise SpecError(
                 f"'{source}': '{ast.unparse(node)}' is not arithmetic; expected numbers, "
-                f"variables, + - * / // % ** and {', '.join(_FUNCTIONS)}"
+                f"variables, + - * / // % **, {', '.join(_FUNCTIONS)} and a if b else c"
             )
+
+
+def _check_condition(node: ast.expr, source: str, names: set[str]) -> None:
+    """Check what stands between ``if`` and ``else``."""
+    match node:
+        case ast.Compare(left=left, ops=ops, comparators=others) if all(
+            type(op) in _COMPARE for op in ops
+        ):
+            for part in (left, *others):
+                _check(part, source, names)
+        case ast.BoolOp(values=parts):
+            for part in parts:
+                _check_condition(part, source, names)
+        case ast.UnaryOp(op=ast.Not(), operand=operand):
+            _check_condition(operand, source, names)
+        case _:
+            _check(node, source, names)
 
 
 #: What stands for the rounding operators where nothing is rounded.
@@ -214,8 +244,32 @@ def _array(
             if function == "max":
                 return reduce(np.maximum, parts)
             return getattr(np, function)(*parts)
+        case ast.IfExp(test=test, body=body, orelse=orelse):
+            return np.where(
+                _holds(test, lambda part: _array(part, variables, binary)),
+                _array(body, variables, binary),
+                _array(orelse, variables, binary),
+            )
         case _:
             raise AssertionError(f"unchecked node {node!r}")
+
+
+def _holds(node: ast.expr, value: Callable[[ast.expr], Any]) -> Any:  # noqa: ANN401
+    """Return whether a condition holds, for numbers or for each element of arrays."""
+    match node:
+        case ast.Compare(left=left, ops=ops, comparators=others):
+            parts = [value(part) for part in (left, *others)]
+            found = [
+                _COMPARE[type(op)](a, b) for op, a, b in zip(ops, parts, parts[1:], strict=False)
+            ]
+            return reduce(np.logical_and, found)
+        case ast.BoolOp(op=op, values=operands):
+            join = np.logical_and if isinstance(op, ast.And) else np.logical_or
+            return reduce(join, [_holds(part, value) for part in operands])
+        case ast.UnaryOp(op=ast.Not(), operand=operand):
+            return np.logical_not(_holds(operand, value))
+        case _:
+            return np.not_equal(value(node), 0)
 
 
 def _value(node: ast.expr, variables: Mapping[str, Number]) -> Number:
@@ -238,6 +292,9 @@ def _value(node: ast.expr, variables: Mapping[str, Number]) -> Number:
                 if len(parts) == 1 and function in ("min", "max")
                 else (_FUNCTIONS[function](*parts))
             )
+        case ast.IfExp(test=test, body=body, orelse=orelse):
+            chosen = body if _holds(test, lambda part: _value(part, variables)) else orelse
+            value = _value(chosen, variables)
         case _:
             raise AssertionError(f"unchecked node {node!r}")
     if isinstance(value, complex) or not abs(value) <= _LIMIT:

@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dse.domain.mapping import MappingBatch
+from dse.errors import SpecError
 from dse.mapspace.factorization import Factorizations, divisors, factorizations
 from dse.mapspace.space import Mapspace
 from dse.numeric import Floats, Ints
@@ -98,6 +99,11 @@ class Genome:
     """
 
     def __init__(self, spaces: Sequence[Mapspace], coding: Coding) -> None:
+        if any(space.arrays.least_parallel > 1 for space in spaces):
+            raise SpecError(
+                "a least parallelism (min_parallelism, or a constraint of type 'utilization') "
+                "cannot be held by vectors that stand for mappings; expected a mapper such as gamma"
+            )
         self.spaces = tuple(spaces)
         self.coding = coding
         self._one = spaces[0].empty_batch(1)
@@ -285,7 +291,9 @@ def _walk(space: Mapspace, d: int) -> _SlotWalk:
     parts = divisors(bound)
     # caps between two divisors are one and the same: fewer lattices to build
     caps = tuple(max(x for x in parts if x <= slot.cap) for slot in slots)
-    lattice = factorizations(bound, caps, tuple(slot.fixed for slot in slots))
+    lattice = factorizations(
+        bound, caps, tuple(slot.fixed for slot in slots), tuple(slot.least for slot in slots)
+    )
     return _SlotWalk(
         tuple((slot.level, slot.spatial) for slot in slots),
         tuple(not slot.fixed for slot in slots),

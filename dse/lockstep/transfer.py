@@ -56,9 +56,9 @@ def _fitting(
     x = space.arrays
     if made.permutation.shape[2] > 1:
         for s in range(len(x.order)):
-            listed = x.order[s, : x.free_start[s], None]
-            there = source.permutation[s, : x.free_start[s]]
-            if (there == listed).all():
+            places = np.arange(x.order.shape[1])
+            fixed = (places < x.free_start[s]) | (places >= len(places) - space.outermost(s))
+            if (source.permutation[s, fixed] == x.order[s, fixed, None]).all():
                 made.permutation[s] = source.permutation[s]
     if x.any_axis_free and _axes_agree(x.axis, source):
         made.spatial_permutation[...] = source.spatial_permutation

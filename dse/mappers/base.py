@@ -88,6 +88,10 @@ class Mapper(ABC, Generic[S]):
         metrics = self.evaluator.evaluate(architecture, problem, batch)
         if not np.isfinite(self.rank(metrics, problem, architecture)[0]):
             return self.objective.without_value
+        least = int(space.arrays.least_parallel)
+        if least > 1:
+            macs = architecture.compute.instances
+            return f"no valid mapping found that uses {least} of {macs} MACs, as constraints ask"
         return "no valid mapping found, though there are some: let the mapper draw more"
 
     @abstractmethod

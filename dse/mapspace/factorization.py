@@ -85,20 +85,24 @@ class Factorizations:
 
 
 @lru_cache(maxsize=8192)
-def factorizations(bound: int, caps: tuple[int, ...], fixed: tuple[int, ...]) -> Factorizations:
+def factorizations(
+    bound: int, caps: tuple[int, ...], fixed: tuple[int, ...], least: tuple[int, ...]
+) -> Factorizations:
     """Build the factorisations of ``bound`` over ``len(caps)`` slots.
 
     Args:
         bound: the number to split, at least 1.
         caps: largest factor of each slot.
         fixed: factor that a slot must take, 0 where it is free.
+        least: smallest factor of each slot.
     """
     slots = len(caps)
+    limits = tuple(zip(caps, fixed, least, strict=True))
     ways: list[dict[int, int]] = [{} for _ in range(slots + 1)]
     ways[slots] = {1: 1}
     for k in range(slots - 1, -1, -1):
         for left in divisors(bound):
-            total = sum(ways[k + 1].get(left // f, 0) for f in _choices(left, caps[k], fixed[k]))
+            total = sum(ways[k + 1].get(left // f, 0) for f in _choices(left, *limits[k]))
             if total:
                 ways[k][left] = total
     count = ways[0].get(bound, 0)
@@ -107,7 +111,7 @@ def factorizations(bound: int, caps: tuple[int, ...], fixed: tuple[int, ...]) ->
         nxt = {
             left // f
             for left in reached[k]
-            for f in _choices(left, caps[k], fixed[k])
+            for f in _choices(left, *limits[k])
             if left // f in ways[k + 1]
         }
         reached.append(sorted(nxt))
@@ -117,7 +121,7 @@ def factorizations(bound: int, caps: tuple[int, ...], fixed: tuple[int, ...]) ->
     first, factor, target, before = [0], [], [], []
     for k, left in number:
         passed = 0
-        for f in _choices(left, caps[k], fixed[k]) if k < slots else ():
+        for f in _choices(left, *limits[k]) if k < slots else ():
             rest = ways[k + 1].get(left // f, 0)
             if rest:
                 factor.append(f)
@@ -140,11 +144,11 @@ def factorizations(bound: int, caps: tuple[int, ...], fixed: tuple[int, ...]) ->
     return result
 
 
-def _choices(left: int, cap: int, fixed: int) -> tuple[int, ...]:
+def _choices(left: int, cap: int, fixed: int, least: int) -> tuple[int, ...]:
     """Factors that a slot may take of what is left."""
     if fixed:
-        return (fixed,) if left % fixed == 0 and fixed <= cap else ()
-    return tuple(d for d in divisors(left) if d <= cap)
+        return (fixed,) if left % fixed == 0 and least <= fixed <= cap else ()
+    return tuple(d for d in divisors(left) if least <= d <= cap)
 
 
 def _tabulate(f: Factorizations) -> npt.NDArray[np.int32]:

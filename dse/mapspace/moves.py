@@ -105,6 +105,16 @@ def set_factor(space: SpaceArrays, m: MappingArrays, d: int, k: int, b: int, val
 
 
 @inner
+def _parallel(m: MappingArrays, b: int) -> float:
+    """Product of all spatial factors."""
+    used = 1.0
+    for s in range(m.spatial.shape[0]):
+        for d in range(m.spatial.shape[1]):
+            used *= m.spatial[s, d, b]
+    return used
+
+
+@inner
 def _move_factor(space: SpaceArrays, m: MappingArrays, b: int, seed: int) -> None:
     """Move a prime factor of one dimension to another slot."""
     dimensions = space.slots.shape[0]
@@ -121,10 +131,13 @@ def _move_factor(space: SpaceArrays, m: MappingArrays, b: int, seed: int) -> Non
             continue
         prime = random_prime(here, uniform(seed, b, 11 + 4 * attempt))
         there = factor_at(space, m, d, to, b) * prime
-        if there <= space.slot_cap[d, to]:
+        if there <= space.slot_cap[d, to] and here // prime >= space.slot_least[d, k]:
             set_factor(space, m, d, k, b, here // prime)
             set_factor(space, m, d, to, b, there)
-            return
+            if space.least_parallel <= 1.0 or _parallel(m, b) >= space.least_parallel:
+                return
+            set_factor(space, m, d, k, b, here)
+            set_factor(space, m, d, to, b, there // prime)
 
 
 @inner
@@ -253,7 +266,10 @@ def _rounding_lattice(space: Mapspace, d: int) -> _Lattice:
     place = sorted(range(len(slots)), key=lambda k: (not slots[k].spatial, slots[k].level))
     bound = space.problem.bounds[space.problem.dimensions[d]]
     f = factorizations(
-        bound, tuple(slots[k].cap for k in place), tuple(slots[k].fixed for k in place)
+        bound,
+        tuple(slots[k].cap for k in place),
+        tuple(slots[k].fixed for k in place),
+        tuple(slots[k].least for k in place),
     )
     return _Lattice(np.array(place, np.int64), f.first, f.factor, f.target)
 

@@ -210,11 +210,17 @@ def _emit(
 
 @inner
 def within_fanout(space: SpaceArrays, x: Lanes) -> None:
-    """Clear ``ok`` where a level's X or Y product exceeds its own fan-out."""
+    """Clear ``ok`` where a level's X or Y product exceeds its fan-out, or all use too few MACs."""
     for s in range(space.fanout_x.shape[0]):
         width, height = x.width[s], x.height[s]
         for i in range(WIDTH):
             x.ok[i] &= (width[i] <= space.fanout_x[s]) & (height[i] <= space.fanout_y[s])
+    if space.least_parallel > 1.0:
+        for i in range(WIDTH):
+            used = 1.0
+            for s in range(space.fanout_x.shape[0]):
+                used *= x.width[s, i] * x.height[s, i]
+            x.ok[i] &= used >= space.least_parallel
 
 
 @compiled

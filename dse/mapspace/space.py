@@ -36,6 +36,7 @@ class SpaceArrays(NamedTuple):
     slot_level: npt.NDArray[np.int64]  # (D, K)
     slot_spatial: npt.NDArray[np.bool_]  # (D, K)
     slot_cap: npt.NDArray[np.int64]  # (D, K) largest factor
+    slot_least: npt.NDArray[np.int64]  # (D, K) smallest factor
     slot_fixed: npt.NDArray[np.bool_]  # (D, K)
     factorizations: npt.NDArray[np.float64]  # (D,) number of factorisations
     table_start: npt.NDArray[np.int64]  # (D,) start in ``table``, -1: walk the lattice
@@ -54,6 +55,7 @@ class SpaceArrays(NamedTuple):
     any_keep_free: bool
     fanout_x: npt.NDArray[np.float64]  # (L,)
     fanout_y: npt.NDArray[np.float64]  # (L,)
+    least_parallel: float  # least product of all spatial factors; at most 1: any will do
 
 
 @dataclass(frozen=True)
@@ -64,13 +66,14 @@ class Slot:
     spatial: bool
     cap: int
     fixed: int
+    least: int
 
 
 class Mapspace:
     """All mappings of a problem on an architecture that its constraints admit.
 
     A mapping of the space multiplies out to the problem's bounds, runs only allowed dimensions
-    in space, within each level's X and Y fan-out, and obeys fixed factors, permutations and
+    in space, within each level's X and Y fan-out, and obeys fixed factors, limits, permutations and
     keep/bypass. Whether tiles fit their buffers is the model's to say (the samplers ask it).
 
     Args:
@@ -108,6 +111,7 @@ class Mapspace:
         self.problem = problem
         self.architecture = architecture
         self.constraints = constraints
+        self._names = names
         self._levels = [constraints.get(name, _FREE) for name in names]
         for name, level in zip(names, self._levels, strict=True):
             _check_names(problem, name, level)
@@ -115,7 +119,10 @@ class Mapspace:
         self.slots = [self._slots_of(d) for d in problem.dimensions]
         self.factors: list[Factorizations] = [
             factorizations(
-                problem.bounds[d], tuple(x.cap for x in slots), tuple(x.fixed for x in slots)
+                problem.bounds[d],
+                tuple(x.cap for x in slots),
+                tuple(x.fixed for x in slots),
+                tuple(x.least for x in slots),
             )
             for d, slots in zip(problem.dimensions, self.slots, strict=True)
         ]
@@ -124,7 +131,7 @@ class Mapspace:
             None
             if not empty
             else f"dimension {empty[0]} = {problem.bounds[empty[0]]} cannot be split over the "
-            "levels under the constraints"
+            f"levels under the constraints{self._limits_on(empty[0])}"
         )
         self.arrays = self._arrays()
         self.spatial_order = self._spatial_orders()
@@ -147,6 +154,10 @@ class Mapspace:
         other = copy(self)
         other.architecture = architecture
         return other
+
+    def outermost(self, level: int) -> int:
+        """Return how many dimensions are fixed as the outermost loops of a level."""
+        return len(self._levels[level].temporal.suffix)
 
     def empty_batch(self, count: int) -> MappingBatch:
         """Return ``count`` mappings with all factors 1; what the space fixes is filled in."""
@@ -181,13 +192,34 @@ class Mapspace:
             np.bool_,
         )[:, :, None]
 
+    def _limits_on(self, dimension: str) -> str:
+        """Return the constraints on a dimension's factors, after a colon; empty: there are none."""
+        told = []
+        for level, (name, fanout) in enumerate(zip(self._names, self._fanouts, strict=True)):
+            own = self._levels[level]
+            for kind, loops in (("temporal", own.temporal), ("spatial", own.spatial)):
+                asked = dimension in loops.factors or dimension in loops.min_factors
+                if kind == "spatial" and max(fanout) == 1 and not asked:
+                    continue
+                barred = loops.dimensions is not None and dimension not in loops.dimensions
+                for sign, table in (
+                    ("=", {dimension: 1} if barred else {}),
+                    ("=", loops.factors),
+                    ("<=", loops.max_factors),
+                    (">=", loops.min_factors),
+                ):
+                    if dimension in table:
+                        told.append(f"{dimension}{sign}{table[dimension]} {kind} at {name}")
+        return f": {', '.join(told)}" if told else ""
+
     def _slots_of(self, dimension: str) -> list[Slot]:
         """Places that may hold a factor of the dimension, from the inside out."""
         slots = []
         for s, level in enumerate(self._levels):
             axes = self._axes(s, dimension)
             reach = max((self._fanouts[s][axis] for axis in axes), default=1)
-            if reach > 1 or dimension in level.spatial.factors:
+            asked = dimension in level.spatial.factors or dimension in level.spatial.min_factors
+            if reach > 1 or asked:
                 slots += self._slot(dimension, s, level.spatial, True, reach)
             slots += self._slot(dimension, s, level.temporal, False, _UNLIMITED)
         return slots
@@ -195,13 +227,14 @@ class Mapspace:
     def _slot(
         self, dimension: str, s: int, loops: LoopConstraint, spatial: bool, reach: int
     ) -> list[Slot]:
+        cap = min(reach, loops.max_factors.get(dimension, _UNLIMITED))
+        least = loops.min_factors.get(dimension, 1)
         if dimension in loops.factors:
             fixed = loops.factors[dimension] or self.problem.bounds[dimension]
-            return [Slot(s, spatial, reach, fixed)]
+            return [Slot(s, spatial, cap, fixed, least)]
         if loops.dimensions is not None and dimension not in loops.dimensions:
-            return []
-        cap = min(reach, loops.max_factors.get(dimension, _UNLIMITED))
-        return [Slot(s, spatial, cap, 0)] if cap > 1 else []
+            cap = 1
+        return [Slot(s, spatial, cap, 0, least)] if cap > 1 or least > 1 else []
 
     def _axes(self, s: int, dimension: str) -> tuple[int, ...]:
         """Axes (0: X, 1: Y) along which the dimension may run below level s."""
@@ -219,11 +252,13 @@ class Mapspace:
         slot_level = np.zeros((dimensions, widest), np.int64)
         slot_spatial = np.zeros((dimensions, widest), np.bool_)
         slot_cap = np.ones((dimensions, widest), np.int64)
+        slot_least = np.ones((dimensions, widest), np.int64)
         slot_fixed = np.ones((dimensions, widest), np.bool_)
         for d, slots in enumerate(self.slots):
             for k, slot in enumerate(slots):
                 slot_level[d, k], slot_spatial[d, k] = slot.level, slot.spatial
-                slot_cap[d, k], slot_fixed[d, k] = slot.cap, slot.fixed > 0
+                slot_cap[d, k], slot_least[d, k] = slot.cap, slot.least
+                slot_fixed[d, k] = slot.fixed > 0
         axis = np.ones((levels, dimensions), np.int8)
         for s in range(levels):
             for d, name in enumerate(problem.dimensions):
@@ -236,6 +271,7 @@ class Mapspace:
             slot_level=slot_level,
             slot_spatial=slot_spatial,
             slot_cap=slot_cap,
+            slot_least=slot_least,
             slot_fixed=slot_fixed,
             **_joined(tuple(self.factors)),
             order=order,
@@ -247,37 +283,50 @@ class Mapspace:
             any_keep_free=bool((keep == 2).any()),
             fanout_x=np.array([x for x, _ in self._fanouts], np.float64),
             fanout_y=np.array([y for _, y in self._fanouts], np.float64),
+            least_parallel=self._least_parallel(),
         )
+
+    def _least_parallel(self) -> float:
+        """Least product of all spatial factors that makes up the share of the MACs asked for."""
+        share = max((level.min_parallelism for level in self._levels), default=0.0)
+        macs = math.prod(x * y for x, y in self._fanouts)
+        # 0.1 of 30 MACs are 3, though 0.1 * 30 is a little more
+        return float(math.ceil(share * macs * (1 - 1e-12)))
 
     def _orders(
         self,
     ) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Loop order per level: listed dimensions, then free ones, then those without a slot."""
+        """Loop order per level: listed dimensions, free ones, those without a slot, the suffix."""
         names = self.problem.dimensions
         order = np.empty((len(self._levels), len(names)), np.int8)
         start = np.zeros(len(self._levels), np.int64)
         count = np.zeros(len(self._levels), np.int64)
         for s, level in enumerate(self._levels):
             listed = [names.index(d) for d in level.temporal.permutation or ()]
+            suffix = [names.index(d) for d in level.temporal.suffix]
             movable = [
                 d
                 for d in range(len(names))
                 if d not in listed
+                and d not in suffix
                 and any(x.level == s and not x.spatial for x in self.slots[d])
                 and self.problem.bounds[names[d]] > 1
             ]
-            rest = [d for d in range(len(names)) if d not in listed and d not in movable]
-            order[s] = [*listed, *movable, *rest]
+            placed = {*listed, *movable, *suffix}
+            rest = [d for d in range(len(names)) if d not in placed]
+            order[s] = [*listed, *movable, *rest, *suffix]
             start[s], count[s] = len(listed), len(movable)
         return order, start, count
 
     def _spatial_orders(self) -> npt.NDArray[np.int8]:
-        """Spatial loop order per level: X before Y, listed dimensions before the others."""
+        """Spatial loop order per level: X before Y, listed dimensions first, the suffix last."""
         names = self.problem.dimensions
         order = np.empty((len(self._levels), len(names)), np.int8)
         for s, level in enumerate(self._levels):
             listed = [names.index(d) for d in level.spatial.permutation or ()]
-            base = [*listed, *(d for d in range(len(names)) if d not in listed)]
+            suffix = [names.index(d) for d in level.spatial.suffix]
+            free = [d for d in range(len(names)) if d not in listed and d not in suffix]
+            base = [*listed, *free, *suffix]
             order[s] = sorted(base, key=lambda d, s=s: self.arrays.axis[s, d])  # type: ignore[misc]
         return order
 
@@ -380,7 +429,9 @@ def _check_names(problem: Problem, level: str, c: LevelConstraint) -> None:
             *(loops.dimensions or ()),
             *loops.factors,
             *loops.max_factors,
+            *loops.min_factors,
             *(loops.permutation or ()),
+            *loops.suffix,
         ):
             if name not in problem.dimensions:
                 raise SpecError(where + unknown_name("dimension", name, problem.dimensions))

@@ -35,6 +35,8 @@ def _move(space: SpaceArrays, m: MappingArrays, i: int, d: int, k: int, to: int,
     there = factor_at(space, m, d, to, i) * part
     if part < 2 or here % part != 0 or there > space.slot_cap[d, to]:
         return False
+    if here // part < space.slot_least[d, k]:
+        return False
     set_factor(space, m, d, k, i, here // part)
     set_factor(space, m, d, to, i, there)
     return True

@@ -207,7 +207,7 @@ def _constraint_names(template: ArchTemplate) -> frozenset[str]:
     names = {v.name for v in template.variables}
     for level in template.spec.storage:
         for loops in (level.constraints.temporal, level.constraints.spatial):
-            for factors in (loops.factors, loops.max_factors):
+            for factors in (loops.factors, loops.max_factors, loops.min_factors):
                 found |= names & factors.keys()
                 found |= {name for value in factors.values() for name in value.names}
             found |= names & set(_listed(loops))
@@ -215,5 +215,5 @@ def _constraint_names(template: ArchTemplate) -> frozenset[str]:
 
 
 def _listed(loops: object) -> Iterable[str]:
-    for key in ("dimensions", "permutation", "x", "y"):
+    for key in ("dimensions", "permutation", "suffix", "x", "y"):
         yield from getattr(loops, key, None) or ()

@@ -66,6 +66,11 @@ class Slots:
         for n, space in enumerate(spaces):
             if space.infeasible:
                 raise SpecError(space.infeasible)
+            if space.arrays.least_parallel > 1 or (space.arrays.slot_least > 1).any():
+                raise SpecError(
+                    "least factors (min_factors) and a least parallelism cannot be held by "
+                    "real-valued factors; expected a search without gradients"
+                )
             for d, name in enumerate(space.problem.dimensions):
                 left = space.problem.bounds[name]
                 open_slots = []

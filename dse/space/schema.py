@@ -119,7 +119,9 @@ class TemporalSpec(Strict):
     dimensions: Names | None = None
     factors: dict[str, Arithmetic] = {}
     max_factors: dict[str, Arithmetic] = {}
+    min_factors: dict[str, Arithmetic] = {}
     permutation: Names | None = None
+    suffix: Names = ()
 
     def arguments(self, resolve: Resolver) -> dict[str, Any]:
         """Return the arguments of a loop constraint for the variables' values."""
@@ -127,7 +129,9 @@ class TemporalSpec(Strict):
             "dimensions": resolve.names(self.dimensions),
             "factors": resolve.numbers(self.factors, least=0),
             "max_factors": resolve.numbers(self.max_factors, least=1),
+            "min_factors": resolve.numbers(self.min_factors, least=1),
             "permutation": resolve.names(self.permutation),
+            "suffix": resolve.names(self.suffix) or (),
         }
 
 
@@ -148,6 +152,7 @@ class ConstraintSpec(Strict):
     no_temporal_reuse: Names = ()
     no_multicast: Names = ()
     no_link_transfer: Names = ()
+    min_parallelism: float = Field(0.0, ge=0.0, le=1.0)
 
     @model_validator(mode="after")
     def _not_both(self) -> ConstraintSpec:
@@ -175,6 +180,7 @@ class ConstraintSpec(Strict):
             no_temporal_reuse=self.no_temporal_reuse,
             no_multicast=self.no_multicast,
             no_link_transfer=self.no_link_transfer,
+            min_parallelism=self.min_parallelism,
         )
 
 

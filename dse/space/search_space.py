@@ -97,8 +97,14 @@ class SearchSpace:
                 lists = (c.keep, c.bypass, c.no_temporal_reuse, c.no_multicast, c.no_link_transfer)
                 _known(self.template.name, level, layer.name, "tensor", tensors, *lists)
                 loops = (c.temporal, c.spatial)
-                used = (x for loop in loops for x in (loop.dimensions, loop.permutation))
-                keys = (tuple(x) for loop in loops for x in (loop.factors, loop.max_factors))
+                used = (
+                    x for loop in loops for x in (loop.dimensions, loop.permutation, loop.suffix)
+                )
+                keys = (
+                    tuple(x)
+                    for loop in loops
+                    for x in (loop.factors, loop.max_factors, loop.min_factors)
+                )
                 axes = (c.spatial.x, c.spatial.y)
                 named = (x for x in (*used, *keys, *axes) if x is not None)
                 _known(self.template.name, level, layer.name, "dimension", dimensions, *named)

@@ -312,7 +312,7 @@ class ArchTemplate:
         for spec in self._spec.storage:
             for kind in ("temporal", "spatial"):
                 loops = getattr(spec.constraints, kind)
-                for key in ("factors", "max_factors"):
+                for key in ("factors", "max_factors", "min_factors"):
                     for name, value in getattr(loops, key).items():
                         path = f"{spec.name}.constraints.{kind}.{key}.{name}"
                         yield path, value.names, value.source

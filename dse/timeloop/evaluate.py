@@ -45,7 +45,8 @@ def evaluate_files(
         InvalidMapping: the mapping does not fit; the message is Timeloop's own line.
     """
     check_version(timeloop_version)
-    return _evaluate(*read_entry(load_files(paths, values, include_path), timeloop_version))
+    root = load_files(paths, values, include_path)
+    return _evaluate(*read_entry(root, timeloop_version, for_model=True))
 
 
 def evaluate_text(
@@ -53,12 +54,12 @@ def evaluate_text(
 ) -> Evaluation:
     """Evaluate the mapping in a Timeloop input given as text. See `evaluate_files`."""
     check_version(timeloop_version)
-    return _evaluate(*read_entry(load_texts([(source, text)]), timeloop_version))
+    return _evaluate(*read_entry(load_texts([(source, text)]), timeloop_version, for_model=True))
 
 
 def evaluate_entry(root: Entry, timeloop_version: str = "4cf6d4c") -> Evaluation:
     """Evaluate the mapping in a loaded input. See `evaluate_files`."""
-    return _evaluate(*read_entry(root, timeloop_version))
+    return _evaluate(*read_entry(root, timeloop_version, for_model=True))
 
 
 def _evaluate(spec: TimeloopInput, fault: Fault | None) -> Evaluation:

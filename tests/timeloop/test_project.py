@@ -182,7 +182,7 @@ def test_convert_command(project, tmp_path, capsys):
         ("P=1, R=1", "P=1, Z=1", "unknown dimension 'Z'"),
         ("keep: [Inputs, Outputs]", "keep: [Input, Outputs]", "unknown data space 'Input'"),
         ("meshX: 4", "meshX: four", "expected an integer"),
-        ("factors: [P=1, R=1]", "factors: [P>=2]", "lower bounds"),
+        ("factors: [P=1, R=1]", "factors: [P>2]", "expected =, <= or >="),
         ("- !Container\n    name: column", "- !Contaner\n    name: column", "is not plain data"),
         ("    name: Buffer\n", "", "key 'name' is missing"),
         ("enabled: true", "sparse_optimizations: {a: 1}", "dense problems"),

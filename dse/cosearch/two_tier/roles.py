@@ -53,7 +53,7 @@ class Roles:
 def roles(space: Mapspace) -> Roles | None:
     """Return the roles in a two-tier space; None where it is not one."""
     found = _tensors(space)
-    if found is None:
+    if found is None or _asks_for_more(space):
         return None
     stationary, moving, output = found
     relevant = np.asarray((space.problem.projection > 0).any(axis=1))
@@ -87,6 +87,15 @@ def _tensors(space: Mapspace) -> tuple[int, int, int] | None:
     wanted[REGISTERS, stationary] = wanted[ACCUMULATOR, output] = 1
     wanted[SCRATCHPAD, [stationary, moving]] = wanted[MEMORY] = 1
     return (stationary, moving, output) if np.array_equal(keep, wanted) else None
+
+
+def _asks_for_more(space: Mapspace) -> bool:
+    """Whether constraints speak of least factors, outermost loops or a least parallelism."""
+    return any(
+        c.min_parallelism > 0
+        or any(loops.min_factors or loops.suffix for loops in (c.temporal, c.spatial))
+        for c in space.constraints.values()
+    )
 
 
 def _spatial(space: Mapspace) -> tuple[int, int] | None:

@@ -77,10 +77,12 @@ def _spatial_choices(
     for d, slot, bound in zip(shape.active, slots, shape.bounds, strict=True):
         axis = int(space.arrays.axis[s, d])
         places = (False, True) if axis == 2 else (axis == 1,)
-        here: list[tuple[int, bool]] = [(1, places[0])] if slot is None or not slot.fixed else []
+        unused = slot is None or not (slot.fixed or slot.least > 1)
+        here: list[tuple[int, bool]] = [(1, places[0])] if unused else []
         if slot is not None:
+            low = max(2, slot.least)
             values = (
-                [slot.fixed] if slot.fixed else [n for n in divisors(bound) if 1 < n <= slot.cap]
+                [slot.fixed] if slot.fixed else [n for n in divisors(bound) if low <= n <= slot.cap]
             )
             here += [(n, y) for n in values for y in places if n <= (fan_y if y else fan_x)]
         options.append(here)

@@ -57,24 +57,31 @@ class Orders:
 
 
 @lru_cache(maxsize=256)
-def orders(relevance: Relevance, listed: tuple[int, ...], free: tuple[int, ...]) -> Orders:
+def orders(
+    relevance: Relevance,
+    listed: tuple[int, ...],
+    free: tuple[int, ...],
+    suffix: tuple[int, ...],
+) -> Orders:
     """Find the representative orders of a level.
 
     Args:
         relevance: of all dimensions and tensors.
         listed: dimensions whose loops are innermost, in this order.
         free: dimensions whose loops may have any order outside them.
+        suffix: dimensions whose loops are outermost, in this order.
     """
     dimensions, tensors = len(relevance.row[0]), len(relevance.row)
     rows = 1 + max((w for per in relevance.window for w in per), default=-1)
     first = np.zeros((1 << dimensions, 1 << tensors, (1 << rows) + 1), np.int64)
     loops: list[tuple[int, ...]] = []
     spare: list[bool] = []
-    allowed = sum(1 << d for d in (*listed, *free))
+    allowed = sum(1 << d for d in (*listed, *free, *suffix))
     for mask in range(1 << dimensions):
         inner = tuple(d for d in listed if mask >> d & 1)
         outer = [d for d in free if mask >> d & 1]
-        all_ = [] if mask & ~allowed else [inner + p for p in permutations(outer)]
+        last = tuple(d for d in suffix if mask >> d & 1)
+        all_ = [] if mask & ~allowed else [inner + p + last for p in permutations(outer)]
         known = {p: _class_of(p, relevance) for p in all_}
         for stationary in range(1 << tensors):
             for moving in range(1 << rows):

@@ -66,7 +66,7 @@ def _sources(shape: MapspaceShape, s: int, *, spatial: bool) -> list[Flags]:
                 elif slot.fixed:
                     allowed[i, j] = n == slot.fixed
                 else:
-                    allowed[i, j] = n <= slot.cap
+                    allowed[i, j] = slot.least <= n <= slot.cap
         result.append(allowed)
     return result
 
@@ -199,7 +199,9 @@ def _temporal_stage(
     slotted = {i for i in index.values() if shape.slot(i, s, spatial=False)}
     listed = tuple(index[d] for d in order[:free_start] if d in index and index[d] in slotted)
     free = tuple(index[d] for d in order[free_start : free_start + free_count] if d in index)
-    table = orders(relevance, listed, free)
+    after = order[free_start + free_count :]
+    suffix = tuple(index[d] for d in after if d in index and index[d] in slotted)
+    table = orders(relevance, listed, free, suffix)
     most = int((table.first[:, :, 1:] - table.first[:, :, :-1]).max())
     outside = [u for u in spatial if u > s]
     return Stage(

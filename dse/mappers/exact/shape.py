@@ -30,7 +30,7 @@ class MapspaceShape:
         extent: ``(D, tiles)`` extents of every tile; the last dimension runs fastest.
 
     Raises:
-        TooLargeError: the space is beyond what can be laid out.
+        TooLargeError: the space is beyond what can be laid out, or asks for a least parallelism.
     """
 
     def __init__(self, space: Mapspace, architecture: Architecture, keep: Flags) -> None:
@@ -38,6 +38,8 @@ class MapspaceShape:
         self.keep = keep
         self.levels = len(architecture.levels)
         self.hardware = HardwareBatch.of(architecture).arrays
+        if space.arrays.least_parallel > 1:
+            raise TooLargeError("the constraints ask for a least parallelism")
         names, bounds = space.problem.dimensions, space.problem.bounds
         self.active = [d for d, name in enumerate(names) if bounds[name] > 1]
         self.bounds = [bounds[names[d]] for d in self.active]

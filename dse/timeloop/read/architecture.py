@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from dse.domain.architecture import AccessEnergy, Architecture, Compute, Network, StorageLevel
@@ -57,7 +57,8 @@ def read_architecture(
     areas = areas or {}
     levels: list[StorageLevel] = []
     fault = None
-    for component in storage:
+    for written in storage:
+        component = _as_read(written, known.LEVEL, timeloop_version)
         known.check_spelling(component.attributes, known.LEVEL)
         level, cluster_size = _read_level(component, energies, areas, timeloop_version)
         if level.cluster_size != cluster_size and fault is None:
@@ -66,6 +67,7 @@ def read_architecture(
             )
             fault = Fault(len(levels), error)
         levels.append(level)
+    compute = _as_read(compute, known.COMPUTE, timeloop_version)
     known.check_spelling(compute.attributes, known.COMPUTE)
     unit = _read_compute(compute, energies, areas, timeloop_version)
     name = entry.get("name")
@@ -74,6 +76,10 @@ def read_architecture(
         lambda: Architecture(name.text() if name is not None else "system", tuple(levels), unit),
     )
     return architecture, fault
+
+
+def _as_read(component: Component, keys: frozenset[str], timeloop_version: str) -> Component:
+    return replace(component, read=known.as_read(component.attributes, keys, timeloop_version))
 
 
 def _located(entry: Entry, build: Callable[[], _T]) -> _T:

@@ -8,14 +8,16 @@ unless they look like a misspelt key that would have changed the result.
 from __future__ import annotations
 
 import difflib
+import logging
 import math
 from collections.abc import Collection
 from typing import Any
 
 from dse.domain.architecture import AccessEnergy, Compute, Network, StorageLevel
 from dse.domain.attribute import Attribute, declared
-from dse.timeloop.yaml.nodes import Entry
+from dse.timeloop.yaml.nodes import Entry, Node
 
+_LOG = logging.getLogger(__name__)
 WIDTH = ("width", "memory_width", "data_storage_width")
 DEPTH = ("depth", "memory_depth", "data_storage_depth")
 
@@ -68,6 +70,51 @@ _IGNORED = frozenset(
         "adder_width",
     }
 )
+
+
+#: Keys that 4cf6d4c reads with hyphens: those that it turns into underscores before it parses, but
+#: for ``network-word-bits``, of which it turns a part, and one that it only knows so.
+_HYPHENS_4CF6D4C = {
+    *("tile-width", "router-energy", "energy-per-hop", "multiple-buffering", "cluster-area"),
+    *("wire-energy", "word-bits", "min-utilization", "network-type", "block-size", "cluster-size"),
+    *("vector-access-energy", "addr-gen-energy", "energy-per-ingress"),
+}
+#: Keys that 3.0.3 reads with hyphens; most of them with hyphens only.
+_HYPHENS_3_0_3 = {*_HYPHENS_4CF6D4C, "network-word-bits"}
+_UNDERSCORES_3_0_3 = {"block_size"}
+#: Keys that came after 3.0.3.
+_NEWER = {"power_gated_at", "per_dataspace_bandwidth_consumption_scale"}
+
+
+def as_read(attributes: Entry, known: frozenset[str], timeloop_version: str) -> Entry:
+    """Return the attributes without those whose spelling a version of Timeloop does not read.
+
+    Each of them is named in a warning: Timeloop itself says nothing.
+    """
+    table: dict[str, Node] = {}
+    for key, entry in attributes.pairs():
+        name = key.replace("-", "_")
+        if name in known and not _reads(key, timeloop_version):
+            other = key.replace("_", "-") if "_" in key else name
+            hint = f"; it reads '{other}'" if _reads(other, timeloop_version) else ""
+            _LOG.warning(
+                "%s: is ignored, as Timeloop %s does not read it%s",
+                entry.where, timeloop_version, hint,
+            )  # fmt: skip
+            continue
+        table[key] = entry.node
+    node = Node(table, attributes.node.source, attributes.node.line)
+    return Entry(node, attributes.path, attributes.variables)
+
+
+def _reads(key: str, timeloop_version: str) -> bool:
+    """Whether a version reads a key that it knows under one spelling or another."""
+    if timeloop_version == "4cf6d4c":
+        return key in _HYPHENS_4CF6D4C if "-" in key else key != "energy_per_ingress"
+    if "-" in key:
+        return key in _HYPHENS_3_0_3
+    hyphened = key.replace("_", "-")
+    return key not in _NEWER and (hyphened not in _HYPHENS_3_0_3 or key in _UNDERSCORES_3_0_3)
 
 
 def given(attributes: Entry, part: type, inferred: Collection[str] = ()) -> dict[str, Any]:

@@ -18,15 +18,19 @@ _UINT64 = 2**63 - 1
 
 @dataclass(frozen=True)
 class Component:
-    """A component of the tree and how many of it its ranges declare (None: not declared)."""
+    """A component of the tree and how many of it its ranges declare (None: not declared).
+
+    ``read`` are its attributes as a version of Timeloop reads them; None: as they are written.
+    """
 
     entry: Entry
     count: int | None
+    read: Entry | None = None
 
     @property
     def attributes(self) -> Entry:
         """The attributes, which the flat format puts beside the name."""
-        return self.entry.get("attributes") or self.entry
+        return self.read or self.entry.get("attributes") or self.entry
 
     @property
     def name(self) -> str:
@@ -48,8 +52,6 @@ def find_components(entry: Entry) -> tuple[list[Component], Component]:
         raise entry.refuse(
             "'nodes' is timeloopfe's input form; expected the flat form that timeloopfe writes"
         )
-    if entry.get("constraints") is not None:
-        raise entry.refuse("'constraints' inside the architecture are not supported")
     version = entry.get("version")
     if entry.get("storage") is not None and entry.get("subtree") is None:
         return _flat_components(entry)

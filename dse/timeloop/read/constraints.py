@@ -56,14 +56,20 @@ def _check_one(
     level = find_level(target, architecture, "target", "name")
     if kind == "spatial":
         check_spatial(constraint, architecture, level)
-    factors = (constraint.get("attributes") or constraint).get("factors")
-    if factors is None:
-        return
+    body = constraint.get("attributes") or constraint
     row = (mapping.spatial if kind == "spatial" else mapping.temporal)[level]
-    text = factors.text("expected a string such as 'P=4 Q<=2'").partition("#")[0]
-    for pattern, is_maximum in ((_FIXED, False), (_MAXIMUM, True)):
-        for name, digits in pattern.findall(text):
-            _check_factor(factors, problem, row, (name, digits), is_maximum)
+    factors, default = body.get("factors"), body.get("default_max_factor")
+    limited: set[str] = set()
+    if factors is not None:
+        text = factors.text("expected a string such as 'P=4 Q<=2'").partition("#")[0]
+        for pattern, is_maximum in ((_FIXED, False), (_MAXIMUM, True)):
+            for name, digits in pattern.findall(text):
+                _check_factor(factors, problem, row, (name, digits), is_maximum)
+        limited = {name for name, _ in _MAXIMUM.findall(text)}
+    if default is not None:
+        for name in problem.dimensions:
+            if name not in limited:
+                _check_factor(default, problem, row, (name, str(default.integer(1))), True)
 
 
 def _check_factor(

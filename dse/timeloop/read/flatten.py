@@ -3,32 +3,44 @@
 The result is what timeloopfe writes for Timeloop: one list of components from the outside in,
 each with the mesh that the containers around it add up to. A node with fan-out gets a storage
 level without storage in front of it, ``inter_NAME_spatial``, which holds the spatial loops; the
-constraints inside the nodes become ``architecture_constraints``.
+constraints inside the nodes, and those in lists that target them, become
+``architecture_constraints``.
 """
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 
 from dse.domain.expression import Expression, Number
 from dse.domain.problem import Problem
-from dse.errors import SpecError
+from dse.errors import SpecError, unknown_name
 from dse.timeloop.read.node_mapping import flat_mapping
+from dse.timeloop.read.node_rules import (
+    INSIDE,
+    NodeRules,
+    check_known,
+    check_rule,
+    keep_and_bypass,
+    kind_of,
+    name_list,
+    scalar,
+)
 from dse.timeloop.yaml.nodes import Entry, Node
 
-_LOG = logging.getLogger(__name__)
 _BRANCHES = {"!Hierarchical", "!Parallel", "!Pipelined"}
 _COMPONENTS = {"!Component", "!Compute", "!Storage", "!Network", ""}
 #: What timeloopfe assumes of storage.
 _STORAGE_DEFAULTS = {"reduction_supported": "true"}
 _DUMMY = {"width": "1", "depth": "1", "datawidth": "1", "technology": "-1", **_STORAGE_DEFAULTS}
 _COMPUTE = re.compile(r"mac|compute", re.IGNORECASE)
-_FACTOR = re.compile(r"([A-Za-z]+)\s*(<=|>=|=|<|>)?\s*([0-9]+)")
-#: Constraints that need a search of their own; without them, a search sees more mappings.
-_LEFT_OUT = ("maximize_dims", "maximize_dims_capacity", "rmw_first_update", "no_coalesce")
+_BRANCH_KEYS = {"nodes", "version"}
+_NODE_KEYS = {
+    *("name", "class", "subclass", "attributes", "spatial", "constraints", "enabled"),
+    *("sparse_optimizations", "required_actions", "area_scale", "energy_scale", "networks"),
+}
+#: Rules of one kind, in a node itself and in lists that target it.
+_Rules = dict[str, list[Entry]]
 
 
 def flatten(root: Entry, problem: Problem | None) -> Entry:
@@ -46,47 +58,83 @@ def flatten(root: Entry, problem: Problem | None) -> Entry:
     entry = root.get(key)
     if entry is None or not entry.is_map or entry.get("nodes") is None:
         return root
-    if any(root.get(k) is not None for k in ("architecture_constraints", "arch_constraints")):
-        raise entry.refuse("'nodes' hold their constraints; expected no others beside them")
-    flat = _Flattener(problem, root.variables or {})
+    lists = [key for key in root.mapping() if "constraints" in key]
+    flat = _Flattener(problem, root.variables or {}, _attached(root, lists))
     flat.branch(entry, parallel=False)
+    flat.check_targets()
+    targets = flat.rules.finish() if flat.rules is not None else []
     name = flat.name or "system"
-    table = dict(root.mapping())
+    table = {k: node for k, node in root.mapping().items() if k not in lists}
     table[key] = _map(
         entry,
-        version=_text(entry, "0.4"),
+        version=scalar(entry, "0.4"),
         subtree=_list(
             entry,
-            [_map(entry, name=_text(entry, name), local=_list(entry, flat.components))],
+            [_map(entry, name=scalar(entry, name), local=_list(entry, flat.components))],
         ),
     )
     mapping = root.get("mapping")
     if mapping is not None and mapping.node.value:
-        table["mapping"] = flat_mapping(mapping, flat.targets, flat.levels)
-    if flat.targets:
-        table["architecture_constraints"] = _map(entry, targets=_list(entry, flat.targets))
+        table["mapping"] = flat_mapping(mapping, targets, flat.levels)
+    if targets:
+        table["architecture_constraints"] = _map(entry, targets=_list(entry, targets))
     node = Node(table, root.node.source, root.node.line, size=root.node.size)
     return Entry(node, root.path, root.variables)
 
 
-@dataclass
+def _attached(root: Entry, lists: Sequence[str]) -> dict[str, _Rules]:
+    """Return the constraints in lists, by the node that they target and by kind.
+
+    timeloopfe takes any key with "constraints" in it for such a list.
+    """
+    found: dict[str, _Rules] = {}
+    for key in lists:
+        entry = root.get(key)
+        if entry is None:
+            continue
+        if entry.is_map:
+            check_known(entry, {"version", "targets"})
+            entry = entry.get("targets")
+        for rule in entry.items("expected a list of constraints") if entry is not None else ():
+            kind = kind_of(rule)
+            check_rule(rule, kind)
+            target = rule.need("target", "a node of the architecture").text()
+            found.setdefault(target, {}).setdefault(kind, []).append(rule)
+    return found
+
+
 class _Flattener:
     """Walks the nodes from the outside in."""
 
-    problem: Problem | None
-    variables: dict[str, Node]
-    name: str = ""
-    mesh_x: int = 1
-    mesh_y: int = 1
-    components: list[Node] = field(default_factory=list)
-    levels: set[str] = field(default_factory=set)
-    targets: list[Node] = field(default_factory=list)
-    inherited: dict[str, Node] = field(default_factory=dict)
+    def __init__(
+        self,
+        problem: Problem | None,
+        variables: dict[str, Node],
+        attached: dict[str, _Rules],
+    ) -> None:
+        self.problem = problem
+        self.variables = variables
+        self.attached = attached
+        self.rules = NodeRules(problem, self._integer) if problem is not None else None
+        self.name = ""
+        self.mesh_x = self.mesh_y = 1
+        self.components: list[Node] = []
+        self.levels: set[str] = set()
+        self.nodes: set[str] = set()
+        self.inherited: dict[str, Node] = {}
+
+    def check_targets(self) -> None:
+        """Refuse constraints in lists that target no node."""
+        for target, rules in self.attached.items():
+            if target not in self.nodes:
+                (first, *_), *_ = rules.values()
+                raise first.refuse(unknown_name("target", target, sorted(self.nodes)))
 
     def branch(self, entry: Entry, *, parallel: bool) -> None:
         """Take the nodes of a branch; those of a parallel one keep what their siblings do not."""
+        check_known(entry, _BRANCH_KEYS)
         children = entry.need("nodes", "a list of nodes").items()
-        kept = [set(_kept(child, self._tensors)) for child in children] if parallel else []
+        kept = [set(self._kept(child)) for child in children] if parallel else []
         if parallel and self.problem is not None:
             self._check_parallel(entry, kept)
         for index, child in enumerate(children):
@@ -111,6 +159,11 @@ class _Flattener:
         if not entry.is_map:
             raise entry.fail("expected a node: a map tagged !Component, !Container, ...")
         enabled = entry.get("enabled")
+        if tag not in _BRANCHES:
+            check_known(entry, _NODE_KEYS)
+        named = entry.get("name")
+        if named is not None:
+            self.nodes.add(named.text())
         if tag == "!Nothing" or (enabled is not None and not enabled.boolean()):
             return
         if tag in _BRANCHES:
@@ -131,11 +184,25 @@ class _Flattener:
         attributes = entry.get("attributes")
         if attributes is not None:
             self.inherited.update(self._values(attributes, {}))
-        self._fan_out(entry, name)
-        constraints = entry.get("constraints")
+        rules = self._rules(entry, name)
+        self._fan_out(entry, name, rules)
         for kind in ("temporal", "dataspace"):
-            if constraints is not None and constraints.get(kind) is not None:
-                raise constraints.refuse(f"a container has no '{kind}' constraints")
+            for rule in rules.get(kind, ()):
+                raise rule.refuse(f"a container has no '{kind}' constraints")
+
+    def _rules(self, entry: Entry, name: str) -> _Rules:
+        """Return the rules of a node: its own, then those in lists."""
+        found: _Rules = {}
+        constraints = entry.get("constraints")
+        if constraints is not None:
+            check_known(constraints, set(INSIDE))
+            for kind, rule in constraints.pairs():
+                if not rule.node.is_null:
+                    check_rule(rule, kind)
+                    found[kind] = [rule]
+        for kind, rules in self.attached.get(name, {}).items():
+            found[kind] = [*found.get(kind, []), *rules]
+        return found
 
     def _component(self, entry: Entry, bypassed: list[str], *, parallel: bool) -> None:
         name = entry.need("name", "the component's name").text()
@@ -145,150 +212,77 @@ class _Flattener:
         kind = entry.need("class", "the component's class").text()
         given = entry.get("attributes")
         own = self._values(given, self.inherited) if given is not None else {}
-        if self._fan_out(entry, name) and parallel:
+        rules = self._rules(entry, name)
+        if self._fan_out(entry, name, rules) and parallel:
             raise entry.refuse("a component with fan-out inside !Parallel is not supported")
         attributes = {**self.inherited, **own}
         if not _COMPUTE.search(kind):
             for key, text in _STORAGE_DEFAULTS.items():
-                attributes.setdefault(key, _text(entry, text))
+                attributes.setdefault(key, scalar(entry, text))
         self._place(entry, name, kind, attributes)
-        constraints = entry.get("constraints")
-        if constraints is not None:
-            self._constrain(name, constraints, bypassed)
+        if self.rules is not None:
+            own = rules.get("dataspace", [])
+            if bypassed and not own and not _COMPUTE.search(kind):
+                self.rules.add(entry, name, "bypass", bypass=name_list(entry, bypassed))
+            self.rules.dataspace(name, own, bypassed)
+            self.rules.loops(name, "temporal", rules.get("temporal", []), 1)
+            for kind in ("max_overbooked_proportion", "utilization"):
+                self.rules.share(name, kind, rules.get(kind, []))
 
-    def _fan_out(self, entry: Entry, name: str) -> bool:
+    def _fan_out(self, entry: Entry, name: str, rules: _Rules) -> bool:
         """Add a node's mesh, and the level that holds its spatial loops."""
         spatial = entry.get("spatial")
         if spatial is None:
             return False
+        check_known(spatial, {"meshX", "meshY"})
         x, y = (self._size(spatial, key) for key in ("meshX", "meshY"))
         if x * y == 1:
             return False
         level = f"inter_{name}_spatial"
-        dummy = {key: _text(spatial, text) for key, text in _DUMMY.items()}
+        dummy = {key: scalar(spatial, text) for key, text in _DUMMY.items()}
         self._place(entry, level, "dummy_storage", dummy)
-        if self.problem is not None:
-            constraints = entry.get("constraints")
-            loops = constraints.get("spatial") if constraints is not None else None
-            if loops is not None:
-                self._loops(level, "spatial", loops)
+        if self.rules is not None and self.problem is not None:
+            self.rules.loops(level, "spatial", rules.get("spatial", []), x * y)
             ones = ",".join(f"{d}=1" for d in self.problem.dimensions)
-            self._target(spatial, level, "temporal", factors=_text(spatial, ones))
-            self._target(spatial, level, "bypass", bypass=_names(spatial, self._tensors))
+            self.rules.add(spatial, level, "temporal", factors=scalar(spatial, ones))
+            self.rules.add(spatial, level, "bypass", bypass=name_list(spatial, self._tensors))
         self.mesh_x, self.mesh_y = self.mesh_x * x, self.mesh_y * y
         return True
 
     def _place(self, entry: Entry, name: str, kind: str, attributes: dict[str, Node]) -> None:
         meshes = {"meshX": self.mesh_x, "meshY": self.mesh_y}
-        placed = {**attributes, **{key: _text(entry, str(n)) for key, n in meshes.items()}}
+        placed = {**attributes, **{key: scalar(entry, str(n)) for key, n in meshes.items()}}
         count = self.mesh_x * self.mesh_y
         self.levels.add(name)
         self.components.append(
             _map(
                 entry,
-                name=_text(entry, f"{name}[1..{count}]"),
-                **{"class": _text(entry, kind)},
+                name=scalar(entry, f"{name}[1..{count}]"),
+                **{"class": scalar(entry, kind)},
                 attributes=Node(placed, entry.node.source, entry.node.line),
             )
         )
 
-    def _constrain(self, name: str, constraints: Entry, bypassed: list[str]) -> None:
-        if self.problem is None:
-            return
-        for kind, rule in constraints.pairs():
-            if rule.node.is_null:
-                continue
-            if kind == "dataspace":
-                keep, bypass = _keep_and_bypass(rule, self._tensors)
-                bypass += [t for t in bypassed if t not in bypass]
-                self._target(
-                    rule, name, "bypass", keep=_names(rule, keep), bypass=_names(rule, bypass)
-                )
-            elif kind == "temporal":
-                self._loops(name, kind, rule)
-            elif kind != "spatial":
-                raise rule.refuse("expected spatial, temporal or dataspace")
-
-    def _loops(self, level: str, kind: str, rule: Entry) -> None:
-        """Add the constraints on a level's temporal or spatial loops."""
-        assert self.problem is not None
-        made: dict[str, Node] = {}
-        factors = dict(self._factors(rule))
-        if factors:
-            made["factors"] = _text(rule, ",".join(f"{d}{v}" for d, v in factors.items()))
-        permutation = rule.get("permutation")
-        if permutation is not None:
-            letters = permutation.names() if permutation.is_list else list(permutation.text())
-            made["permutation"] = _text(permutation, "".join(x for x in letters if x.isalpha()))
-        split = rule.get("split")
-        if split is not None:
-            if split.text().isdecimal():
-                made["split"] = split.node
-            else:
-                _LOG.warning("%s = %s: is left out, expected a number", split.where, split.shown)
-        for key in ("no_reuse", "no_link_transfer", "no_temporal_reuse", "no_multicast"):
-            names = rule.get(key)
-            if names is not None:
-                made[key] = names.node
-        for key in _LEFT_OUT:
-            entry = rule.get(key)
-            if entry is not None:
-                _LOG.warning("%s: is left out, so that a search sees more mappings", entry.where)
-        if made:
-            self._target(rule, level, kind, **made)
-
-    def _factors(self, rule: Entry) -> Iterator[tuple[str, str]]:
-        """Yield dimension and relation (``=4``, ``<=4``) of all a constraint's factors."""
-        assert self.problem is not None
-        listed: set[str] = set()
-        for key in ("factors", "factors_only"):
-            entry = rule.get(key)
-            if entry is None:
-                continue
-            text = " ".join(entry.names()) if entry.is_list else entry.text()
-            for name, relation, number in _FACTOR.findall(text):
-                if name not in self.problem.dimensions:
-                    known = ", ".join(self.problem.dimensions)
-                    raise entry.fail(f"unknown dimension '{name}', expected one of {known}")
-                listed.add(name)
-                if relation in (">", ">="):
-                    raise entry.fail("lower bounds of factors are not supported")
-                least = {"<": f"<={int(number) - 1}"}.get(relation)
-                yield name, least or f"{relation or '='}{number}"
-        only = rule.get("factors_only")
-        if only is None and "factors_only" in rule.mapping():
-            only = rule
-        for d in self._forbidden(rule, all_others=only is not None):
-            if d not in listed:
-                yield d, "=1"
-
-    def _forbidden(self, rule: Entry, *, all_others: bool) -> Iterator[str]:
-        """Yield the dimensions that may not be iterated over at all."""
-        assert self.problem is not None
-        shape = self.problem.shape
-        uses = {
-            space.name: {term.dimension for row in space.projection for term in row}
-            for space in shape.data_spaces
-        }
-        not_over, over = (
-            rule.get("no_iteration_over_dataspaces"),
-            rule.get("must_iterate_over_dataspaces"),
-        )
-        barred = set().union(*(uses.get(t, set()) for t in not_over.names())) if not_over else set()
-        wanted = set().union(*(uses.get(t, set()) for t in over.names())) if over else None
-        for d in shape.dimensions:
-            if all_others or d in barred or (wanted is not None and d not in wanted):
-                yield d
-
-    def _target(self, place: Entry, level: str, kind: str, **content: Node) -> None:
-        rule = {"target": _text(place, level), "type": _text(place, kind), **content}
-        self.targets.append(Node(rule, place.node.source, place.node.line))
+    def _kept(self, entry: Entry) -> Iterator[str]:
+        """Yield the data spaces that a node or one inside it keeps."""
+        constraints = entry.get("constraints")
+        rule = constraints.get("dataspace") if constraints is not None else None
+        name = entry.get("name")
+        attached = self.attached.get(name.text(), {}) if name is not None else {}
+        for one in (*([rule] if rule is not None else []), *attached.get("dataspace", [])):
+            yield from keep_and_bypass(one, self._tensors)[0]
+        nodes = entry.get("nodes")
+        for child in nodes.items() if nodes is not None else []:
+            yield from self._kept(child)
 
     def _size(self, entry: Entry, key: str) -> int:
         found = entry.get(key)
         if found is None:
             return 1
-        return Entry(self._value(found, self.inherited), found.path).integer(1)
+        return self._integer(found, 1)
+
+    def _integer(self, entry: Entry, least: int) -> int:
+        return Entry(self._value(entry, self.inherited), entry.path).integer(least)
 
     def _values(self, attributes: Entry, around: dict[str, Node]) -> dict[str, Node]:
         """Return attributes with arithmetic worked out, over those around and before them."""
@@ -317,37 +311,6 @@ class _Flattener:
         return Node(text, node.source, node.line)
 
 
-def _kept(entry: Entry, tensors: Sequence[str]) -> Iterator[str]:
-    """Yield the data spaces that a node or one inside it keeps."""
-    constraints = entry.get("constraints")
-    rule = constraints.get("dataspace") if constraints is not None else None
-    if rule is not None:
-        yield from _keep_and_bypass(rule, tensors)[0]
-    nodes = entry.get("nodes")
-    for child in nodes.items() if nodes is not None else []:
-        yield from _kept(child, tensors)
-
-
-def _keep_and_bypass(rule: Entry, tensors: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Return the data spaces that a level must keep and must bypass."""
-    lists: dict[str, list[str] | None] = {}
-    for key in ("keep", "bypass", "keep_only", "bypass_only"):
-        entry = rule.get(key)
-        names = entry.names() if entry is not None else ([] if key in rule.mapping() else None)
-        lists[key] = list(tensors) if names and "*" in names else names
-        for name in lists[key] or ():
-            if tensors and name not in tensors:
-                assert entry is not None
-                raise entry.fail(f"unknown data space '{name}', expected {', '.join(tensors)}")
-    keep, bypass = lists["keep"] or [], lists["bypass"] or []
-    only, not_only = lists["keep_only"], lists["bypass_only"]
-    if only is not None:
-        keep, bypass = keep + only, bypass + [t for t in tensors if t not in only]
-    if not_only is not None:
-        keep, bypass = keep + [t for t in tensors if t not in not_only], bypass + not_only
-    return keep, bypass
-
-
 def _plain_number(text: object) -> Number | None:
     try:
         return int(str(text))
@@ -366,11 +329,3 @@ def _map(place: Entry, **content: Node) -> Node:
 
 def _list(place: Entry, items: Sequence[Node]) -> Node:
     return Node(list(items), place.node.source, place.node.line)
-
-
-def _text(place: Entry, text: str) -> Node:
-    return Node(text, place.node.source, place.node.line)
-
-
-def _names(place: Entry, names: Sequence[str]) -> Node:
-    return _list(place, [_text(place, name) for name in names])

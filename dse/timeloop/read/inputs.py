@@ -1,12 +1,12 @@
 """Reads complete Timeloop inputs, from one or many files or from text.
 
-Keys may be spelt with hyphens or underscores under every version, and mean the same. Timeloop is
-less kind: v3.0.3 ignores some keys with underscores, and 4cf6d4c ``network-word-bits``.
+Attributes count in the spellings that the version of Timeloop reads: with hyphens, underscores or
+both. Others are ignored, as Timeloop ignores them, with a warning.
 """
 
 from __future__ import annotations
 
-import difflib
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,14 +19,17 @@ from dse.timeloop.read.architecture import Fault, read_architecture
 from dse.timeloop.read.constraints import check_constraints
 from dse.timeloop.read.flatten import flatten
 from dse.timeloop.read.mapping import read_mapping
+from dse.timeloop.read.node_mapping import flat_mapping
 from dse.timeloop.read.problem import read_problem
 from dse.timeloop.read.tables import read_art, read_ert
+from dse.timeloop.read.unread import meant_by
 from dse.timeloop.yaml.io import load_files, load_texts
-from dse.timeloop.yaml.nodes import Entry
+from dse.timeloop.yaml.nodes import Entry, Node
 
 #: The versions of Timeloop that the reader knows; ``dosa`` reads files as 3.0.3 does.
 _VERSIONS = ("4cf6d4c", "3.0.3", "dosa")
 
+_LOG = logging.getLogger(__name__)
 _KEYS = frozenset(
     {
         "architecture",
@@ -44,9 +47,11 @@ _KEYS = frozenset(
         "mapper",
         "mapspace",
         "mapspace_constraints",
+        "extra_mapping_constraints",
         "components",
         "compound_components",
         "globals",
+        "dumped_by_timeloop_front_end",
     }
 )
 
@@ -104,11 +109,16 @@ def _sound(spec: TimeloopInput, fault: Fault | None) -> TimeloopInput:
 
 
 def read_entry(
-    root: Entry, timeloop_version: str, problem: Problem | None = None
+    root: Entry,
+    timeloop_version: str,
+    problem: Problem | None = None,
+    *,
+    for_model: bool = False,
 ) -> tuple[TimeloopInput, Fault | None]:
     """Read a loaded input; a fault is for the caller to raise, unless a rejection precedes it.
 
-    ``problem`` is what is mapped where the input does not say it.
+    ``problem`` is what is mapped where the input does not say it. ``for_model``: the input's
+    ``extra_mapping_constraints`` are part of the mapping, and are it where there is no other.
     """
     _check_keys(root)
     if problem is None:
@@ -126,16 +136,30 @@ def read_entry(
         read_art(art) if art is not None else None,
         timeloop_version,
     )
-    mapping_entry = root.get("mapping")
+    mapping_entry = _directives(root) if for_model else root.get("mapping")
     mapping = None
     # An empty list is timeloopfe's placeholder, but all there is to say of a single operation.
     if mapping_entry is not None and (mapping_entry.node.value or problem.macs == 1):
         mapping = read_mapping(mapping_entry, architecture, problem, timeloop_version)
-        constraints = root.get("arch_constraints", "architecture_constraints")
+        constraints = architecture_entry.get("constraints") or root.get(
+            "arch_constraints", "architecture_constraints"
+        )
         if constraints is not None:
             check_constraints(constraints, architecture, problem, mapping)
     source = root.node.source
     return TimeloopInput(architecture, problem, mapping, timeloop_version, source), fault
+
+
+def _directives(root: Entry) -> Entry | None:
+    """Return the mapping, with the constraints that are part of it."""
+    entry, extra = root.get("mapping"), root.get("extra_mapping_constraints")
+    if extra is None:
+        return entry
+    targets = extra.get("targets") if extra.is_map else extra
+    listed = targets.items() if targets is not None else []
+    if entry is None or not entry.node.value:
+        entry = Entry(Node([], extra.node.source, extra.node.line), extra.path)
+    return Entry(flat_mapping(entry, [x.node for x in listed], set()), entry.path, root.variables)
 
 
 def check_version(timeloop_version: str) -> None:
@@ -145,13 +169,17 @@ def check_version(timeloop_version: str) -> None:
 
 
 def _check_keys(root: Entry) -> None:
+    architecture = root.get("arch", "architecture")
+    nodes = architecture is not None and architecture.is_map and architecture.get("nodes")
     for key, entry in root.pairs():
         if key in ("sparse_optimizations", "layout") and not entry.node.is_null:
             raise entry.refuse("not supported: the model is of dense problems without layout")
-        if key not in _KEYS:
-            near = difflib.get_close_matches(key, sorted(_KEYS), n=1, cutoff=0.85)
-            if near:
-                raise entry.refuse(f"unknown key '{key[:80]}'; did you mean '{near[0]}'?")
+        # timeloopfe takes every key with "constraints" in it for a list of them
+        if key not in _KEYS and not (nodes and "constraints" in key):
+            meant = meant_by(key, _KEYS)
+            if meant is not None and key != "constraints":
+                raise entry.refuse(f"unknown key '{key[:80]}'; did you mean '{meant}'?")
+            _LOG.warning("%s: is ignored, as Timeloop does not read this key", entry.where)
     model = root.get("model")
     bypass = model.get("auto_bypass_on_failure") if model is not None and model.is_map else None
     if bypass is not None and bypass.boolean():

@@ -20,6 +20,7 @@ def constraint_rules(
     What Timeloop has no words for is not lost where it matters to a result: a dimension that may
     run along either axis is left to the mapper, which then picks one.
     """
+    least = max((c.min_parallelism for c in constraints.values()), default=0.0)
     rules: list[Rule] = []
     last = len(architecture.levels) - 1
     for s in range(last, -1, -1):
@@ -48,6 +49,9 @@ def constraint_rules(
                 spatial["no_link_transfer"] = list(level.no_link_transfer)
             if spatial:
                 rules.append({"target": name, "type": "spatial", **spatial})
+    if least > 0:
+        innermost = architecture.levels[0].name
+        rules.append({"target": innermost, "type": "utilization", "min": least})
     return rules
 
 
@@ -59,12 +63,16 @@ def _loops(loops: LoopConstraint, problem: Problem) -> Rule:
             words.append(f"{d}={loops.factors[d]}")
         elif loops.dimensions is not None and d not in loops.dimensions:
             words.append(f"{d}=1")
-        elif d in loops.max_factors:
+        if d in loops.max_factors:
             words.append(f"{d}<={loops.max_factors[d]}")
+        if loops.min_factors.get(d, 1) > 1:
+            words.append(f"{d}>={loops.min_factors[d]}")
     if words:
         rule["factors"] = " ".join(words)
-    if loops.permutation:
-        rule["permutation"] = "".join(loops.permutation)
+    if loops.permutation or loops.suffix:
+        rule["permutation"] = "".join(loops.permutation or ())
+        if loops.suffix:
+            rule["permutation"] += "_" + "".join(loops.suffix)
     return rule
 
 
@@ -80,7 +88,8 @@ def _spatial(loops: SpatialConstraint, problem: Problem) -> Rule:
     if (loops.x is None and loops.y is None) or set(along_x) & set(along_y):
         return rule
     listed = loops.permutation or ()
-    order = [*listed, *(d for d in problem.dimensions if d not in listed)]
+    free = (d for d in problem.dimensions if d not in listed and d not in loops.suffix)
+    order = [*listed, *free, *loops.suffix]
     first = [d for d in order if d in along_x]
     rule["permutation"] = "".join([*first, *(d for d in order if d not in first)])
     rule["split"] = len(first)

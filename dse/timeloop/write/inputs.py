@@ -214,11 +214,14 @@ def _level(level: StorageLevel) -> dict[str, Any]:
 
 
 def _size(level: StorageLevel) -> dict[str, int]:
-    """Return the size's key; entries have 32 bits, so larger buffers go by depth."""
+    """Return the size's key; numbers have 32 bits, so larger buffers go by sizeKB or depth."""
     if level.size_words is None:
         return {}
     if level.size_words <= _MOST_ENTRIES:
         return {"entries": level.size_words}
+    kilobytes, part = divmod(level.size_words * level.word_bits, 1024 * 8)
+    if not part and kilobytes <= _MOST_ENTRIES:
+        return {"sizeKB": kilobytes}
     depth, rest = divmod(level.size_words, level.block_size)
     if rest or depth > _MOST_ENTRIES:
         raise SpecError(

@@ -156,6 +156,8 @@ def _attach(nodes: list[_TreeNode], rules: list[Rule]) -> None:
     for rule in rules:
         content = dict(rule)
         kind, target = content.pop("type"), content.pop("target")
+        if kind == "utilization":
+            raise SpecError("a least parallelism has no place in timeloopfe's nodes")
         content.pop("no_multicast_no_reduction", None)
         content.pop("no_temporal_reuse", None)
         node = (spatial if kind == "spatial" else storage).get(target)

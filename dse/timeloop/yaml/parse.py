@@ -5,6 +5,7 @@ Nothing in a file is executed: tags other than the plain YAML types are refused.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,17 @@ import yaml
 from dse.errors import SpecError
 from dse.timeloop.yaml.nodes import Node
 
+_LOG = logging.getLogger(__name__)
+
 #: Deepest nesting accepted; Timeloop's own files stay below 30.
 MAX_DEPTH = 100
 #: Most nodes accepted over all files of one input, aliases counted as what they expand to.
 MAX_NODES = 300_000
 #: Largest input accepted, in bytes.
 MAX_BYTES = 64 * 2**20
+
+#: Most keys of a file that may be given twice: Timeloop reads the first, without a word.
+_MOST_TWICE = 20
 
 _PLAIN_TAGS = {f"tag:yaml.org,2002:{t}" for t in ("str", "int", "float", "bool", "null")}
 #: Tags of timeloopfe's input form; the nodes keep them.
@@ -109,6 +115,7 @@ class _Builder:
         self.budget = budget
         self.root: Node | None = None
         self._documents = 0
+        self._twice = 0
         self._count = 0
         self._stack: list[_OpenContainer] = []
         self._anchors: dict[str, Node | None] = {}
@@ -208,10 +215,18 @@ class _Builder:
                     )
                 (frame.merges if name == "<<" else frame.deep_merges).append(source)
         elif name in table:
-            raise SpecError(
-                f"{self.source}:{key.line}: key '{name[:80]}' is given twice (first in line "
-                f"{table[name].line}), expected it once"
-            )
+            # yaml-cpp keeps both, and finds the first
+            self._twice += 1
+            if self._twice > _MOST_TWICE:
+                raise SpecError(
+                    f"{self.source}:{key.line}: key '{name[:80]}' is given twice, as "
+                    f"{_MOST_TWICE} others are, expected each once"
+                )
+            _LOG.warning(
+                "%s:%d: key '%s' is given twice, the first time in line %d; that one counts, as it "
+                "does in Timeloop",
+                self.source, key.line, name[:80], table[name].line,
+            )  # fmt: skip
         else:
             table[name] = node
 

@@ -10,12 +10,12 @@ import json
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from dse.errors import SpecError, ToolError
+from dse.errors import SpecError, ToolError, unknown_name
 from dse.process.limits import Limits
 from dse.process.run import communicate
 from dse.timeloop.yaml import sandbox
@@ -41,6 +41,8 @@ def rendered(
     values: Mapping[str, object],
     roots: Sequence[Path],
     search: Sequence[Path],
+    *,
+    all_used: bool,
 ) -> list[Node]:
     """Return the nodes of templates, with what they include.
 
@@ -49,9 +51,11 @@ def rendered(
         values: the variables that the templates may use: plain data.
         roots: folders in which included files may lie.
         search: folders in which they are looked for at last.
+        all_used: whether every variable must be one that a template mentions.
 
     Raises:
-        SpecError: one cannot be rendered or parsed, is too much work, or includes what it may not.
+        SpecError: one cannot be rendered or parsed, is too much work, or includes what it may not;
+            or no template mentions a variable.
     """
     question = {
         "templates": [
@@ -65,12 +69,26 @@ def rendered(
     answer = _asked(question, str(templates[0][0]))
     if "error" in answer:
         raise SpecError(answer["error"].encode(errors="backslashreplace").decode())
+    if all_used:
+        check_used(values, answer["mentioned"])
     filler = _Filler()
     for entry in answer["included"]:
         filler.include(**entry)
     return [
         filler.node(path, text) for (path, _), text in zip(templates, answer["texts"], strict=True)
     ]
+
+
+def check_used(values: Iterable[str], mentioned: Collection[str]) -> None:
+    """Refuse variables that no template mentions.
+
+    Raises:
+        SpecError: naming the first, and the variable that was probably meant.
+    """
+    for name in values:
+        if name not in mentioned:
+            message = unknown_name("variable", name, mentioned)
+            raise SpecError(f"-D {name}: no template uses it: {message}")
 
 
 def _asked(question: dict[str, object], first: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ JSON and writes one::
 
     {"templates": [[path, source], ..], "values": {name: value, ..}, "roots": [folder, ..],
      "search": [folder, ..], "cpu_s": ..}
-    {"texts": [text, ..], "included": [{"parts": [[path, text], ..], "key": .., "name": ..,
+    {"texts": [text, ..], "mentioned": [name, ..], "included": [{"parts": [[path, text], ..], "key": .., "name": ..,
      "source": template, "joined": ..}, ..]}            or    {"error": line}
 
 A template may include other files by path, as in ``architecture: {{include('arch.yaml',
@@ -72,6 +72,7 @@ class Renderer:
         self._bytes = 0
         self._environment = _environment()
         self.included: list[dict[str, object]] = []
+        self.mentioned: set[str] = set()
 
     def text(self, path: Path, data: bytes) -> str:
         """Return a file's text, rendered if it is a template.
@@ -96,11 +97,16 @@ class Renderer:
             self._stack.pop()
 
     def _rendered(self, path: Path, data: bytes) -> str:
+        from jinja2.meta import find_undeclared_variables  # noqa: PLC0415 - as the rest of it
+
         try:
             code = self._environment.compile(data.decode(), None, str(path))
+            functions = self._functions(path)
             template = self._environment.template_class.from_code(
-                self._environment, code, {**self._environment.globals, **self._functions(path)}
+                self._environment, code, {**self._environment.globals, **functions}
             )
+            tree = self._environment.parse(data.decode())
+            self.mentioned |= find_undeclared_variables(tree) - functions.keys()
             text: str = template.render(self._values)
             self._count(path, len(text.encode()))
         except RenderingError:
@@ -255,7 +261,8 @@ def _answer(question: dict[str, Any]) -> dict[str, object]:
         texts = []
         for path, source in question["templates"]:
             texts.append(renderer.text(Path(path), source.encode(errors="surrogateescape")))
-        return {"texts": texts, "included": renderer.included}
+        mentioned = sorted(renderer.mentioned)
+        return {"texts": texts, "mentioned": mentioned, "included": renderer.included}
     except RenderingError as error:
         return {"error": str(error)}
     except Exception as error:
