@@ -139,7 +139,7 @@ def for_problem(constraints: Constraints, problem: Problem) -> Constraints:
     return {
         level: replace(
             c,
-            **{key: translate(getattr(c, key)) for key in _TENSOR_LISTS},
+            **{key: translate(getattr(c, key)) for key in _TENSOR_LISTS},  # type: ignore[arg-type]
             temporal=LoopConstraint(**loops(c.temporal)),  # type: ignore[arg-type]
             spatial=SpatialConstraint(
                 **loops(c.spatial),  # type: ignore[arg-type]

@@ -78,7 +78,8 @@ class Mapper(ABC, Generic[S]):
         space = self.space_of(problem, architecture)
         mapping = smallest(space)
         if mapping is None:
-            return f"no mapping: {space.infeasible}"
+            detail = space.infeasible or "the fan-outs and fixed factors leave none"
+            return f"no mapping: {detail}"
         batch = MappingBatch.of([mapping])
         violation = self.evaluator.explain(architecture, problem, batch, 0)
         if violation is not None:
@@ -89,10 +90,8 @@ class Mapper(ABC, Generic[S]):
             return self.objective.without_value
         least = int(space.arrays.least_parallel)
         if least > 1:
-            return (
-                f"no valid mapping found that uses {least} of {architecture.compute.instances} "
-                "MACs, as the constraints ask"
-            )
+            macs = architecture.compute.instances
+            return f"no valid mapping found that uses {least} of {macs} MACs, as constraints ask"
         return "no valid mapping found, though there are some: let the mapper draw more"
 
     @abstractmethod

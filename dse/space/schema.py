@@ -152,7 +152,7 @@ class ConstraintSpec(Strict):
     no_temporal_reuse: Names = ()
     no_multicast: Names = ()
     no_link_transfer: Names = ()
-    min_parallelism: float = Field(0.0, ge=0.0, le=1.0)
+    min_parallelism: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
 
     @model_validator(mode="after")
     def _not_both(self) -> ConstraintSpec:

@@ -71,7 +71,7 @@ class Specification(Map):
             if not found:
                 raise SpecError(f"{name}: no such files, expected Timeloop YAML files")
             paths += found
-        root = load_files(paths, jinja_parse_data, include_path).node
+        root = load_files(paths, jinja_parse_data, include_path, all_used=False).node
         return cls(tree_of(root), (root.source, root.line, ""))
 
     def entry(self) -> Entry:

@@ -218,6 +218,34 @@ def test_arithmetic(text, value):
 @pytest.mark.parametrize(
     "text",
     [
+        "4 if pe == 3 else 2",
+        "pe * 2 if 2 <= pe < 4 else pe - 1",
+        "1 if pe > 2 and not pe == 5 or pe < 1 else (7 if pe != 0 else 8)",
+        "max(1, (3 if pe else 4))",
+    ],
+)
+def test_conditionals_are_pythons(text):
+    expression = Expression(text)
+    assert expression.names == {"pe"}
+    values = [expression.value({"pe": pe}) for pe in range(7)]
+    assert values == [eval(text, {"pe": pe, "max": max}) for pe in range(7)]  # noqa: S307
+    assert expression.array({"pe": np.arange(7)}).tolist() == values
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "",
+            "pe pe",
+            "pe.real",
+            "pe[0]",
+            "lambda: 1",
+            "[1]",
+            "'a'",
+            "1 if pe is 2 else 3",
+            "pe == 2",
+        ),
         *("open('x')", "min()", "min(a=1)", "(min)(*[1])", "pe := 2", "1j", "True", "f(1)"),
         *("9" * 300, "(" * 150 + "1" + ")" * 150, "1 and 2", "not 1", "~1", "1 << 2", "..."),
     ],

@@ -221,10 +221,10 @@ class _Flattener:
                 attributes.setdefault(key, scalar(entry, text))
         self._place(entry, name, kind, attributes)
         if self.rules is not None:
-            own = rules.get("dataspace", [])
-            if bypassed and not own and not _COMPUTE.search(kind):
+            keeps = rules.get("dataspace", [])
+            if bypassed and not keeps and not _COMPUTE.search(kind):
                 self.rules.add(entry, name, "bypass", bypass=name_list(entry, bypassed))
-            self.rules.dataspace(name, own, bypassed)
+            self.rules.dataspace(name, keeps, bypassed)
             self.rules.loops(name, "temporal", rules.get("temporal", []), 1)
             for kind in ("max_overbooked_proportion", "utilization"):
                 self.rules.share(name, kind, rules.get(kind, []))

@@ -34,6 +34,16 @@ class _Loops:
     suffix: tuple[str, ...] = ()
     split: Entry | None = None
 
+    def constraint(self) -> LoopConstraint:
+        """Return them as a mapspace reads them; the split is left to who knows the axes."""
+        return LoopConstraint(
+            factors=self.fixed,
+            max_factors=self.most,
+            min_factors=self.least,
+            permutation=self.prefix or None,
+            suffix=self.suffix,
+        )
+
 
 class LevelRules:
     """The rules on one storage level.
@@ -211,8 +221,8 @@ class LevelRules:
         return LevelConstraint(
             keep=tuple(name for name, kept in self._kept.items() if kept),
             bypass=tuple(name for name, kept in self._kept.items() if not kept),
-            temporal=LoopConstraint(**_content(self._loops["temporal"])),
-            spatial=SpatialConstraint(**_content(space), x=x, y=y),
+            temporal=self._loops["temporal"].constraint(),
+            spatial=SpatialConstraint(**vars(space.constraint()), x=x, y=y),
             no_temporal_reuse=self._lists.get("no_temporal_reuse", ()),
             no_multicast=self._lists.get("no_multicast_no_reduction", ()),
             no_link_transfer=self._lists.get("no_link_transfer", ()),
@@ -252,13 +262,3 @@ class LevelRules:
             )
         rest = [d for d in middle if d not in able[:on_x]]
         return (*loops.prefix, *able[:on_x]), (*rest, *loops.suffix)
-
-
-def _content(loops: _Loops) -> dict[str, object]:
-    return {
-        "factors": loops.fixed,
-        "max_factors": loops.most,
-        "min_factors": loops.least,
-        "permutation": loops.prefix or None,
-        "suffix": loops.suffix,
-    }

@@ -68,10 +68,10 @@ def read_constraints(
             check_spatial(rule, architecture, level)
         _add(rules[level], rule, kind, timeloop_version)
     found = {}
-    for level, made in zip(architecture.levels, rules, strict=True):
+    for made in rules:
         constraint = made.constraint()
         if constraint != LevelConstraint():
-            found[level.name] = constraint
+            found[made.name] = constraint
     return found
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from dse.errors import SpecError
 from dse.timeloop.yaml.nodes import Entry, Node
 from dse.timeloop.yaml.parse import MAX_NODES, parse, read_bytes
-from dse.timeloop.yaml.render import rendered
+from dse.timeloop.yaml.render import check_used, rendered
 from dse.timeloop.yaml.sandbox import is_template
 
 #: Top-level keys that every file of a project may have: Accelergy's, which the model ignores.
@@ -21,6 +21,8 @@ def load_files(
     paths: Sequence[str | Path],
     values: Mapping[str, object] | None = None,
     include_path: Sequence[str | Path] = (),
+    *,
+    all_used: bool = True,
 ) -> Entry:
     """Read YAML files and merge them on their top-level keys.
 
@@ -29,13 +31,14 @@ def load_files(
         values: the variables that templates may use.
         include_path: folders outside of the project (see `project_of`) from which templates may
             include files; such files are looked for there at last.
+        all_used: whether every variable must be one that a template mentions.
 
     Raises:
         SpecError: a file is missing, unreadable, no YAML, empty or too large, includes what it may
-            not, or two files have the same top-level key, with something under it in both, or no
-            template uses one of the values.
+            not, or two files have the same top-level key, with something under it in both; or no
+            template mentions a variable.
     """
-    return _merged(_roots(_texts(paths, values, include_path)))
+    return _merged(_roots(_texts(paths, values, include_path, all_used=all_used)))
 
 
 def load_each(
@@ -48,7 +51,7 @@ def load_each(
 
     All other files are part of every tree. See `load_files`.
     """
-    roots = _roots(_texts(paths, values, include_path))
+    roots = _roots(_texts(paths, values, include_path, all_used=True))
     several = [root for root in roots if (found := root.table.get(key)) and found.value]
     if len(several) < 2:
         return [_merged(roots)]
@@ -59,6 +62,8 @@ def _texts(
     paths: Sequence[str | Path],
     values: Mapping[str, object] | None,
     include_path: Sequence[str | Path],
+    *,
+    all_used: bool,
 ) -> list[tuple[str, bytes | Node]]:
     """Return the files by name, templates rendered."""
     if not paths:
@@ -66,11 +71,13 @@ def _texts(
     files = [(path, read_bytes(path)) for path in map(Path, paths)]
     templates = [(path, data) for path, data in files if is_template(path, data)]
     nodes = {}
-    if templates or values:
+    if templates:
         search = [_folder(Path(folder)) for folder in include_path]
         roots = [*project_of([path for path, _ in files]), *search]
-        done = rendered(templates, values or {}, roots, search)
+        done = rendered(templates, values or {}, roots, search, all_used=all_used)
         nodes = {path: node for (path, _), node in zip(templates, done, strict=True)}
+    elif all_used:
+        check_used(values or (), ())
     return [(str(path), nodes.get(path, data)) for path, data in files]
 
 

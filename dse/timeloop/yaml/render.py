@@ -10,7 +10,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,8 @@ def rendered(
     values: Mapping[str, object],
     roots: Sequence[Path],
     search: Sequence[Path],
+    *,
+    all_used: bool,
 ) -> list[Node]:
     """Return the nodes of templates, with what they include.
 
@@ -49,14 +51,12 @@ def rendered(
         values: the variables that the templates may use: plain data.
         roots: folders in which included files may lie.
         search: folders in which they are looked for at last.
+        all_used: whether every variable must be one that a template mentions.
 
     Raises:
-        SpecError: one cannot be rendered or parsed, is too much work, or includes what it may not,
-            or none uses one of the values.
+        SpecError: one cannot be rendered or parsed, is too much work, or includes what it may not;
+            or no template mentions a variable.
     """
-    if not templates:
-        _check_used(values, ())
-        return []
     question = {
         "templates": [
             [str(path), data.decode(errors="surrogateescape")] for path, data in templates
@@ -69,7 +69,8 @@ def rendered(
     answer = _asked(question, str(templates[0][0]))
     if "error" in answer:
         raise SpecError(answer["error"].encode(errors="backslashreplace").decode())
-    _check_used(values, answer["mentioned"])
+    if all_used:
+        check_used(values, answer["mentioned"])
     filler = _Filler()
     for entry in answer["included"]:
         filler.include(**entry)
@@ -78,8 +79,12 @@ def rendered(
     ]
 
 
-def _check_used(values: Mapping[str, object], mentioned: Sequence[str]) -> None:
-    """Refuse variables that no template mentions."""
+def check_used(values: Iterable[str], mentioned: Collection[str]) -> None:
+    """Refuse variables that no template mentions.
+
+    Raises:
+        SpecError: naming the first, and the variable that was probably meant.
+    """
     for name in values:
         if name not in mentioned:
             message = unknown_name("variable", name, mentioned)

@@ -6,10 +6,8 @@ JSON and writes one::
 
     {"templates": [[path, source], ..], "values": {name: value, ..}, "roots": [folder, ..],
      "search": [folder, ..], "cpu_s": ..}
-    {"texts": [text, ..], "included": [{"parts": [[path, text], ..], "key": .., "name": ..,
-     "source": template, "joined": ..}, ..], "mentioned": [name, ..]}    or    {"error": line}
-
-``mentioned`` are the variables that the templates speak of, those of their own among them.
+    {"texts": [text, ..], "mentioned": [name, ..], "included": [{"parts": [[path, text], ..],
+     "key": .., "name": .., "source": template, "joined": ..}, ..]}      or    {"error": line}
 
 A template may include other files by path, as in ``architecture: {{include('arch.yaml',
 'architecture')}}``. What is included does not pass through the text: the call leaves a mark with
@@ -99,16 +97,16 @@ class Renderer:
             self._stack.pop()
 
     def _rendered(self, path: Path, data: bytes) -> str:
-        from jinja2.meta import find_undeclared_variables  # noqa: PLC0415 - as jinja2 itself
+        from jinja2.meta import find_undeclared_variables  # noqa: PLC0415 - as the rest of it
 
         try:
-            parsed = self._environment.parse(data.decode(), None, str(path))
+            code = self._environment.compile(data.decode(), None, str(path))
             functions = self._functions(path)
-            self.mentioned |= find_undeclared_variables(parsed) - functions.keys()
-            code = self._environment.compile(parsed, None, str(path))
             template = self._environment.template_class.from_code(
                 self._environment, code, {**self._environment.globals, **functions}
             )
+            tree = self._environment.parse(data.decode())
+            self.mentioned |= find_undeclared_variables(tree) - functions.keys()
             text: str = template.render(self._values)
             self._count(path, len(text.encode()))
         except RenderingError:
@@ -264,7 +262,7 @@ def _answer(question: dict[str, Any]) -> dict[str, object]:
         for path, source in question["templates"]:
             texts.append(renderer.text(Path(path), source.encode(errors="surrogateescape")))
         mentioned = sorted(renderer.mentioned)
-        return {"texts": texts, "included": renderer.included, "mentioned": mentioned}
+        return {"texts": texts, "mentioned": mentioned, "included": renderer.included}
     except RenderingError as error:
         return {"error": str(error)}
     except Exception as error:
