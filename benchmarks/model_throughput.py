@@ -10,8 +10,8 @@ perfect kernel needs), and, where they are installed (on PATH, or named by DSE_T
 DSE_TIMELOOP_MAPPER), timeloop-model and timeloop-mapper on the same problems in the same run, as
 ratios.
 
-``--imperfect`` measures the kernel of imperfect factors instead, on one thread: the same mappings of
-problems whose dimensions above 4 are one smaller, so that nearly all of these have a remainder.
+``--imperfect`` measures the kernel of imperfect factors instead, on one thread: the same mappings
+of problems whose dimensions above 4 are one smaller, so that nearly all of these have a remainder.
 """
 
 from __future__ import annotations

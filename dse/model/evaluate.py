@@ -205,9 +205,12 @@ def _with_networks(architecture: Architecture, problem: Problem, runs: list[_Run
         found = priced(service, architecture, problem, runs[turn].details)
         networks[service.name] = found
         level = stats.levels[architecture.levels[service.level].name]
-        for tensor, network in found.items():
+        for tensor, moved in found.items():
             instances = level.tensors[tensor].utilized_instances if service.per_instance else 1.0
-            energy_pj += network.total_pj * instances
+            energy_pj += moved.total_pj * instances
+    idle = NetworkStats(0.0, 0.0, 0.0, 0.0)
+    for network in architecture.networks:
+        networks.setdefault(network.name, dict.fromkeys(problem.tensors, idle))
     return replace(stats, energy_pj=energy_pj, networks=networks)
 
 
@@ -220,7 +223,7 @@ def _check_outermost(problem: Problem, mapping: Mapping, version: int) -> None:
     if not rules.averages_instances(version):
         return
     ends, (_, remainders) = mapping.temporal, mapping.remainders
-    levels, dimensions = ends.shape
+    dimensions = ends.shape[1]
     for s, d in np.argwhere((remainders != mapping.spatial) & (mapping.spatial > 1)):
         around = ends[s:, d].max() > 1 or mapping.spatial[s + 1 :, d].max(initial=1) > 1
         # a level without temporal loops counts as one over the last dimension

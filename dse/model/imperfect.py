@@ -23,7 +23,7 @@ from dse.model.course import (
 )
 from dse.model.kernel import finish, set_fanouts, tensor_energy
 from dse.model.loops import build_nest, copy_row, footprint
-from dse.model.moves import Moves, imperfect_traffic, new_moves
+from dse.model.moves import Moves, imperfect_traffic, is_plain, new_moves, set_terms
 from dse.model.traffic import set_vectors
 from dse.model.verdict import fits
 from dse.model.workspace import Scratch, new_scratch
@@ -55,23 +55,8 @@ def new_memory(
     return Memory(
         scratch,
         new_course(levels, dimensions, nodes),
-        new_moves(len(scratch.nest.bound), ranks, nodes, elements),
+        new_moves(len(scratch.nest.bound), dimensions, ranks, nodes, elements),
     )
-
-
-@inner
-def _is_plain(projection: Ints) -> bool:
-    """Whether every row ``(Q, D)`` is of one dimension, and every dimension in one row."""
-    for q in range(projection.shape[0]):
-        here = 0
-        for d in range(projection.shape[1]):
-            here += projection[q, d] != 0
-            for other in range(q):
-                if projection[q, d] != 0 and projection[other, d] != 0:
-                    return False
-        if here > 1:
-            return False
-    return True
 
 
 @inner
@@ -95,8 +80,11 @@ def _traffic(
     bt = b if m.no_temporal_reuse.shape[2] > 1 else 0
     bm = b if m.no_multicast.shape[2] > 1 else 0
     bl = b if m.no_link_transfer.shape[2] > 1 else 0
-    whole = ordinary and rules.zero_moves_are_free(version) and _is_plain(p.projection[t])
-    set_vectors(w.tile, w.nest, p.projection[t], w.nest.first[levels])
+    loops = w.nest.first[levels]
+    set_vectors(w.tile, w.nest, p.projection[t], loops)
+    set_terms(memory.moves, p.projection[t])
+    plain = is_plain(memory.moves, w.nest, loops)
+    whole = ordinary and plain and rules.zero_moves_are_free(version)
     for s in range(levels):
         if not imperfect_traffic(
             w.records,
@@ -104,7 +92,6 @@ def _traffic(
             c,
             w.tile,
             w.nest,
-            p.projection[t],
             s,
             hw.fanout_x[s, i],
             hw.fanout_y[s, i],

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from dse.jit import inner
 from dse.model import rules
 from dse.model.course import RUNS, Course, restore_ends, set_ends
-from dse.model.links import mark_linked, set_reach
+from dse.model.links import mark_linked, may_link, set_reach
 from dse.model.loops import Nest, copy_row
 from dse.model.multicast import (
     Grid,
@@ -55,8 +55,11 @@ class Deltas(NamedTuple):
 class Moves(NamedTuple):
     """Working memory for one tensor at one level."""
 
+    terms: Ints  # (1,) how many terms the tensor's rows have
+    term: Ints  # (Q D, 3) row, dimension and coefficient of each
     corner: Ints  # (M, Q) of a tile, relative to the sum of its loops' steps
     side: Ints  # (M, Q) sides of a tile
+    size: Ints  # (M,) its words
     entry: Ints  # (M,) leaf of the first tile inside a node
     exit: Ints  # (M,) leaf of the last one
     travel: Ints  # (M, Q) steps from the first one to the last one
@@ -90,12 +93,14 @@ def _new_state(variants: int, ranks: int) -> State:
     )
 
 
-def new_moves(loops: int, ranks: int, nodes: int, elements: int) -> Moves:
+def new_moves(loops: int, dimensions: int, ranks: int, nodes: int, elements: int) -> Moves:
     """Allocate memory for courses of ``nodes`` nodes and grids of ``elements`` children."""
     variants = 4 * nodes
     return Moves(
+        np.zeros(1, np.int64),
+        np.zeros((ranks * dimensions, 3), np.int64),
         *(np.zeros((nodes, ranks), np.int64) for _ in range(2)),
-        *(np.zeros(nodes, np.int64) for _ in range(2)),
+        *(np.zeros(nodes, np.int64) for _ in range(3)),
         np.zeros((nodes, ranks), np.int64),
         np.zeros(nodes, np.bool_),
         *(np.zeros(nodes, np.int64) for _ in range(2)),
@@ -114,12 +119,47 @@ def new_moves(loops: int, ranks: int, nodes: int, elements: int) -> Moves:
 
 
 @inner
-def _set_tiles(m: Moves, c: Course, nest: Nest, projection: Ints, s: int) -> None:
-    """Fill corner and sides of the tile that level s delivers, for each leaf."""
+def set_terms(m: Moves, projection: Ints) -> None:
+    """Note the terms of a tensor's rows, ``projection (Q, D)``."""
+    count = 0
+    for q in range(projection.shape[0]):
+        for d in range(projection.shape[1]):
+            if projection[q, d] != 0:
+                m.term[count, 0] = q
+                m.term[count, 1] = d
+                m.term[count, 2] = projection[q, d]
+                count += 1
+    m.terms[0] = count
+
+
+@inner
+def is_plain(m: Moves, nest: Nest, loops: int) -> bool:
+    """Whether every row is moved by one dimension, and every dimension moves one row."""
+    moved = np.int64(0)
+    for k in range(loops):
+        moved |= np.int64(1) << nest.dimension[k]
+    rows = dimensions = np.int64(0)
+    for i in range(m.terms[0]):
+        d = m.term[i, 1]
+        if (moved >> d) & 1 == 0:
+            continue
+        row, dimension = np.int64(1) << m.term[i, 0], np.int64(1) << d
+        if rows & row or dimensions & dimension:
+            return False
+        rows |= row
+        dimensions |= dimension
+    return True
+
+
+@inner
+def _set_tiles(m: Moves, c: Course, nest: Nest, s: int) -> None:
+    """Fill corner, sides and size of the tile that level s delivers, for each leaf."""
     place = nest.middle[s]
+    ranks = m.low.shape[0]
     for leaf in range(c.first[place], c.first[place] + c.nodes[place]):
         m.words[leaf] = 0
-        for q in range(projection.shape[0]):
+        m.size[leaf] = 1
+        for q in range(ranks):
             m.corner[leaf, q] = 0
             m.side[leaf, q] = 1
         if s == 0:
@@ -128,14 +168,15 @@ def _set_tiles(m: Moves, c: Course, nest: Nest, projection: Ints, s: int) -> Non
         for k in range(nest.first[s], place):
             if c.remainder[k] > 1:
                 bits &= ~(np.int64(1) << nest.dimension[k])
-        for d in range(projection.shape[1]):
+        for i in range(m.terms[0]):
+            q, d, coefficient = m.term[i, 0], m.term[i, 1], m.term[i, 2]
             last = (bits >> d) & 1 == 1
             extent = c.partial[s - 1, d] if last else nest.extent[s - 1, d]
-            for q in range(projection.shape[0]):
-                coefficient = projection[q, d]
-                m.side[leaf, q] += rules.stretch(coefficient, extent)
-                if coefficient < 0:
-                    m.corner[leaf, q] += coefficient * (extent - 1)
+            m.side[leaf, q] += rules.stretch(coefficient, extent)
+            if coefficient < 0:
+                m.corner[leaf, q] += coefficient * (extent - 1)
+        for q in range(ranks):
+            m.size[leaf] *= m.side[leaf, q]
 
 
 @inner
@@ -174,10 +215,8 @@ def _set_step(m: Moves, c: Course, vector: Ints, node: int, k: int, i: int) -> N
 
 
 @inner
-def _delta(m: Moves, linked: bool) -> int:
+def _delta(m: Moves) -> int:
     """Return the row of the delta ``low .. high`` of a tile with sides ``shift``; -1: no room."""
-    if not linked:
-        return 0
     d = m.deltas
     ranks = m.low.shape[0]
     for row in range(d.count[0]):
@@ -201,31 +240,33 @@ def _delta(m: Moves, linked: bool) -> int:
 @inner
 def _deliver_all(m: Moves, leaf: int, linked: bool) -> int:
     """Deliver the whole tile of a leaf; return its words, -1 without room."""
-    words = np.int64(1)
-    for q in range(m.low.shape[0]):
-        m.low[q] = m.high[q] = 0
-        m.shift[q] = m.side[leaf, q]
-        words *= m.side[leaf, q]
-    m.state.delta[0] = _delta(m, linked)
-    return words if m.state.delta[0] >= 0 else -1
+    if linked:
+        for q in range(m.low.shape[0]):
+            m.low[q] = m.high[q] = 0
+            m.shift[q] = m.side[leaf, q]
+        m.state.delta[0] = _delta(m)
+        if m.state.delta[0] < 0:
+            return -1
+    return m.size[leaf]
 
 
 @inner
 def _deliver_rest(m: Moves, before: int, leaf: int, linked: bool) -> int:
     """Deliver what the tile before it, ``step`` away, does not have of a leaf's tile."""
-    words = np.int64(1)
     kept = np.int64(1)
     for q in range(m.low.shape[0]):
         side = m.side[leaf, q]
         m.shift[q] = side
         m.low[q] = max(0, -m.step[q])
         m.high[q] = min(side, m.side[before, q] - m.step[q])
-        words *= side
         kept *= max(0, m.high[q] - m.low[q])
     if kept == 0:
         return _deliver_all(m, leaf, linked)
-    m.state.delta[0] = _delta(m, linked)
-    return words - kept if m.state.delta[0] >= 0 else -1
+    if linked:
+        m.state.delta[0] = _delta(m)
+        if m.state.delta[0] < 0:
+            return -1
+    return m.size[leaf] - kept
 
 
 @inner
@@ -307,6 +348,7 @@ def _walk(
     m.count[0] = 0
     m.deltas.count[0] = 0
     m.state.known[0] = False
+    m.state.delta[0] = 0
     if _deliver_all(m, m.entry[0], linked) < 0:
         return False
     m.stack[0] = _variant(m, 0)
@@ -409,17 +451,44 @@ def _slice_high(d: Deltas, row: int, cut: int, right: bool, q: int) -> int:
 
 
 @inner
-def _links_possible(m: Moves, c: Course, nest: Nest, tile: Tile, s: int) -> bool:
-    """Whether any tile moves no further than two children of level s can lie apart."""
+def _near(m: Moves, reach: Ints) -> bool:
+    """Whether ``step`` is no longer than two children can lie apart."""
+    for q in range(m.step.shape[0]):
+        if abs(m.step[q]) > reach[q]:
+            return False
+    return True
+
+
+@inner
+def _links_possible(
+    m: Moves, c: Course, nest: Nest, tile: Tile, s: int, grid_width: int, empty_if_still: bool
+) -> bool:
+    """Whether some tile that is delivered may be had from a neighbour.
+
+    ``empty_if_still``: nothing is delivered of a tile that stays where it is.
+    """
     set_reach(nest, tile.vector, s, tile.reach)
+    varying = np.int64(0)
+    for k in range(nest.first[s], nest.middle[s]):
+        varying |= np.int64(c.remainder[k] != c.end[k]) << nest.dimension[k]
     for k in range(nest.middle[s], nest.first[nest.middle.shape[0]]):
         for node in range(c.first[k + 1], c.first[k + 1] + c.nodes[k + 1]):
             for i in range(1, c.runs[node]):
                 _set_step(m, c, tile.vector, node, k, i)
-                near = True
+                if not _near(m, tile.reach):
+                    continue
+                before, now = m.exit[c.child[node, i - 1]], m.entry[c.child[node, i]]
+                still = True
                 for q in range(m.step.shape[0]):
-                    near &= abs(m.step[q]) <= tile.reach[q]
-                if near:
+                    still &= m.step[q] == 0
+                if still and empty_if_still and before == now:
+                    continue
+                if (c.last[before] ^ c.last[now]) & varying != 0:
+                    return True
+                set_ends(c, nest, s, c.last[now])
+                found = may_link(nest, tile.vector, s, grid_width, m.step, tile.reach, tile.total)
+                restore_ends(c, nest, s)
+                if found:
                     return True
     return False
 
@@ -445,10 +514,7 @@ def _link(
 
     ``step`` is how far its corner lies from that of leaf ``before``.
     """
-    near = True
-    for q in range(m.step.shape[0]):
-        near &= abs(m.step[q]) <= tile.reach[q]
-    if not near:
+    if not _near(m, tile.reach):
         return False
     set_ends(c, nest, s, c.last[before])
     count_before = nest.width[s] * nest.height[s]
@@ -496,7 +562,7 @@ def _count(
 ) -> None:
     """Count all deliveries: as records where links serve them, else in ``words`` of their leaf."""
     loops = nest.first[nest.middle.shape[0]]
-    m.words[m.entry[0]] += _tile(m, m.entry[0])
+    m.words[m.entry[0]] += m.size[m.entry[0]]
     m.times[0] = 1
     spatial = nest.middle[s] > nest.first[s]
     for k in range(loops - 1, nest.middle[s] - 1, -1):
@@ -528,14 +594,6 @@ def _count(
 
 
 @inner
-def _tile(m: Moves, leaf: int) -> int:
-    words = np.int64(1)
-    for q in range(m.low.shape[0]):
-        words *= m.side[leaf, q]
-    return words
-
-
-@inner
 def _count_whole(m: Moves, c: Course, nest: Nest, vector: Ints, s: int) -> None:
     """Count deliveries where tiles that move share nothing, and those that stay cost nothing.
 
@@ -557,11 +615,10 @@ def _count_whole(m: Moves, c: Course, nest: Nest, vector: Ints, s: int) -> None:
                 if relevant or m.moving[c.child[node, i - 1]]:
                     leaf = m.entry[c.child[node, i]]
                     often = c.scale[node, i] if scaled else c.weight[node, i]
-                    m.words[leaf] += _tile(m, leaf) * often * c.often[node]
+                    m.words[leaf] += m.size[leaf] * often * c.often[node]
             last = c.runs[node] - 1
             m.moving[node] = (relevant and last > 0) or m.moving[c.child[node, last]]
-    first = m.entry[0]
-    m.words[first] += _tile(m, first)
+    m.words[m.entry[0]] += m.size[m.entry[0]]
 
 
 @inner
@@ -612,7 +669,6 @@ def imperfect_traffic(
     c: Course,
     tile: Tile,
     nest: Nest,
-    projection: Ints,
     s: int,
     fanout_x: int,
     fanout_y: int,
@@ -627,7 +683,8 @@ def imperfect_traffic(
 ) -> bool:
     """Fill the records of one tensor at level s, as ``traffic.cell_traffic`` does.
 
-    ``whole``: tiles that move share nothing, see `_count_whole`. Returns False when a scratch array was too small.
+    ``whole``: tiles that move share nothing, see `_count_whole`. Returns False when a scratch array
+    was too small.
     """
     r.entries[s] = 0
     r.links[s] = 0.0
@@ -638,11 +695,12 @@ def imperfect_traffic(
     count = nest.width[s] * nest.height[s]
     if count > links.grid.key.shape[0] or grid_width > links.grid.key.shape[0]:
         return False
-    _set_tiles(m, c, nest, projection, s)
+    _set_tiles(m, c, nest, s)
     linked = False
     if count > 1 and not no_link_transfer:
         _set_ways(m, c, nest, tile.vector, s)
-        linked = _links_possible(m, c, nest, tile, s)
+        empty_if_still = rules.zero_moves_are_free(version) and not always_full
+        linked = _links_possible(m, c, nest, tile, s, grid_width, empty_if_still)
     if s == 0 and not linked:
         place = nest.middle[0]
         for leaf in range(c.first[place], c.first[place] + c.nodes[place]):
