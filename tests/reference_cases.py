@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import lzma
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,25 +17,43 @@ from dse.timeloop.evaluate import evaluate_text
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SUBSET = REPOSITORY / "tests" / "data" / "timeloop_cases.jsonl.gz"
+#: Imperfect factors; user-declared networks, coefficients of 0 and below, and densities.
+BEYOND = REPOSITORY / "tests" / "data" / "beyond_perfect_cases.jsonl.xz"
 
-_VERSIONS = {"3.0.3": "3.0.3", "head": "4cf6d4c"}
-_UTILIZATION_DIGITS = {"3.0.3": 2, "head": 4}
+_VERSIONS = {"3.0.3": "3.0.3", "head": "4cf6d4c", "4cf6d4c": "4cf6d4c"}
+_UTILIZATION_DIGITS = {"3.0.3": 2, "4cf6d4c": 4}
+#: What Timeloop says of networks beyond what the model does.
+_UNSAID = ("num_hops", "energy_per_hop", "multicast_factor")
 
 
-def reference_files() -> list[Path]:
+def reference_files(*kinds: str) -> list[Path]:
     """The full reference files beside the repository, or where DSE_REFERENCE says."""
     folder = Path(os.environ.get("DSE_REFERENCE", REPOSITORY.parent / "shared" / "reference"))
-    return sorted(folder.glob("timeloop-*.jsonl.gz"))
+    return sorted(path for kind in kinds for path in folder.glob(f"{kind}-*.jsonl.gz"))
 
 
 def read_cases(path: Path) -> Iterator[dict[str, Any]]:
-    with gzip.open(path, "rt", encoding="utf-8") as lines:
+    opened = lzma.open if path.suffix == ".xz" else gzip.open
+    with opened(path, "rt", encoding="utf-8") as lines:
         for line in lines:
             yield json.loads(line)
 
 
 def version_of(case: dict[str, Any]) -> str:
     return _VERSIONS[case["timeloop"]]
+
+
+def is_nonsense(case: dict[str, Any]) -> bool:
+    """Whether Timeloop's unsigned numbers wrap around, which the model refuses to repeat."""
+    if re.search(r"\b[A-Z]=([2-9]|[1-9][0-9]+),0\b", case["input"]):
+        return True
+    return any(
+        count >= 2**62
+        for level in case.get("levels", {}).values()
+        for tensor in level.values()
+        if isinstance(tensor, dict)
+        for count in tensor.values()
+    )
 
 
 def disagreements(case: dict[str, Any]) -> list[str]:
@@ -43,7 +63,7 @@ def disagreements(case: dict[str, Any]) -> list[str]:
         stats = evaluate_text(case["input"], version_of(case), source="case.yaml").stats
     except SpecError as error:
         text = str(error)
-        if case["status"] != "error":
+        if case["status"] != "error" and not is_nonsense(case):
             return [f"status {case['status']}, got error: {text}"]
         if not text.startswith("case.yaml"):
             return [f"the error names no file: {text}"]
@@ -60,10 +80,11 @@ def disagreements(case: dict[str, Any]) -> list[str]:
 
 
 def _totals(case: dict[str, Any], stats: Stats) -> Iterator[str]:
-    if stats.cycles != case["cycles"]:
-        yield f"cycles {case['cycles']}, got {stats.cycles}"
+    for name in ("cycles", "computes"):
+        if name in case and getattr(stats, name) != case[name]:
+            yield f"{name} {case[name]}, got {getattr(stats, name)}"
     printed = (
-        ("utilization", stats.utilization, _UTILIZATION_DIGITS[case["timeloop"]]),
+        ("utilization", stats.utilization, _UTILIZATION_DIGITS[version_of(case)]),
         ("energy_uj", stats.energy_uj, 2),
         ("energy_pj_per_compute", stats.energy_pj_per_compute, 5),
     )
@@ -94,10 +115,16 @@ def _networks(case: dict[str, Any], stats: Stats) -> Iterator[str]:
     if set(case["networks"]) != set(stats.networks):
         yield f"networks {list(case['networks'])}, got {list(stats.networks)}"
         return
-    fields = {"energy": "energy_pj", "link_transfer_energy": "link_transfer_energy_pj"}
+    fields = {
+        "energy": "energy_pj",
+        "link_transfer_energy": "link_transfer_energy_pj",
+        "spatial_reduction_energy": "reduction_energy_pj",
+    }
     for name, tensors in case["networks"].items():
         for tensor, expected in tensors.items():
             for key, number in expected.items():
+                if key in _UNSAID:
+                    continue
                 got = getattr(stats.networks[name][tensor], fields.get(key, key))
                 yield from _compare(f"{name}.{tensor}.{key}", number, got)
 

@@ -161,7 +161,7 @@ def _binary(given: str | None) -> _BackEnd:
     return _BackEnd(
         "timeloop-model",
         binaries.version(binary),
-        lambda *case: runner.stats(runner.text(*case), case[1]),
+        lambda *case: runner.stats(runner.text(*case), case[1], perfect=case[2].is_perfect),
     )
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dse.domain.attribute import actions, attribute, check, declared, keys, price
+from dse.domain.networks import DeclaredNetwork
 from dse.errors import SpecError
 
 if TYPE_CHECKING:
@@ -167,6 +168,9 @@ class StorageLevel:
     energy: AccessEnergy = field(default_factory=AccessEnergy)
     area_um2: float = price(0.0, "area of one instance", "um^2")
     network: Network = field(default_factory=Network)
+    #: names of declared networks that stand in for the inferred one
+    read_network: str | None = None
+    update_network: str | None = None
 
     def __post_init__(self) -> None:
         where = f"level '{self.name}'"
@@ -257,9 +261,11 @@ class Architecture:
         constraints: what the hardware lets mappings do, by level name; None where it is not
             known. They may depend on design variables (which dimensions run in parallel), so
             they belong to the hardware.
+        networks: those that levels name in place of the inferred ones.
 
     Raises:
-        SpecError: no level, two of one name, or a mesh that its outer level does not divide.
+        SpecError: no level, two of one name, a mesh that its outer level does not divide, or a
+            network that is not declared.
     """
 
     name: str
@@ -267,6 +273,7 @@ class Architecture:
     compute: Compute
     technology: Technology | None = None
     constraints: Constraints | None = field(default=None, compare=False)
+    networks: tuple[DeclaredNetwork, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.levels:
@@ -285,6 +292,11 @@ class Architecture:
                         f"{axis} {below} of '{inner.name}' below it"
                     )
             inner = level
+        declared = {network.name for network in self.networks}
+        for level in self.levels:
+            for name in (level.read_network, level.update_network):
+                if name is not None and name not in declared:
+                    raise SpecError(f"level '{level.name}': ERROR: network {name} not found.")
 
     def level(self, name: str) -> StorageLevel:
         """Return the level of that name; KeyError when there is none."""
@@ -309,27 +321,34 @@ class Architecture:
         parts: list[StorageLevel | Compute] = [*self.levels, self.compute]
         return sum(x.area_um2 * x.instances for x in parts)
 
-    def hop_energies_pj(self) -> list[float]:
-        """Energy of one hop on the network below each level, from wire energy and tile width.
+    def tile_widths_um(self) -> list[float]:
+        """Length of one hop on the network below each level.
 
         The tile is the sub-tree under one instance of the inner level (Timeloop's
         ``A_{s+1} = area[s] + A_s * floor(instances[s-1] / instances[s])``).
         """
-        energies = []
+        widths = []
         sub_tree = self.compute.area_um2
         inner: StorageLevel | Compute = self.compute
         for level in self.levels:
+            widths.append(math.sqrt(sub_tree))
+            sub_tree = level.area_um2 + sub_tree * (inner.instances // level.instances)
+            inner = level
+        return widths
+
+    def hop_energies_pj(self) -> list[float]:
+        """Energy of one hop on the network below each level, from wire energy and tile width."""
+        energies = []
+        for level, tile_width in zip(self.levels, self.tile_widths_um(), strict=True):
             net = level.network
             if net.hop_energy_pj is not None:
                 energies.append(net.hop_energy_pj)
             elif net.wire_energy_pj != 0:
-                width_um = math.sqrt(sub_tree) if net.tile_width_um is None else net.tile_width_um
+                width_um = tile_width if net.tile_width_um is None else net.tile_width_um
                 bits = level.word_bits if net.word_bits is None else net.word_bits
                 energies.append(bits * (width_um / 1000.0) * net.wire_energy_pj)
             else:
                 energies.append(0.0)
-            sub_tree = level.area_um2 + sub_tree * (inner.instances // level.instances)
-            inner = level
         return energies
 
     def with_levels(self, **changes: StorageLevel) -> Architecture:
@@ -375,6 +394,7 @@ class HardwareBatch:
 
     Raises:
         ValueError: no architectures, or their level names differ.
+        SpecError: an architecture declares networks, which the model takes one mapping at a time.
     """
 
     architectures: tuple[Architecture, ...]
@@ -384,6 +404,12 @@ class HardwareBatch:
     def __post_init__(self) -> None:
         if not self.architectures:
             raise ValueError("HardwareBatch: no architectures")
+        for architecture in self.architectures:
+            if architecture.networks:
+                raise SpecError(
+                    f"network '{architecture.networks[0].name}': user-declared networks are "
+                    "modelled for single mappings only"
+                )
         names = {tuple(x.name for x in a.levels) for a in self.architectures}
         if len(names) != 1:
             raise ValueError(f"HardwareBatch: architectures differ in their levels: {names}")

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dse.errors import SpecError
 from dse.numeric import Flags
 
 Factors = npt.NDArray[np.int32]
@@ -35,6 +36,12 @@ class Mapping:
         no_temporal_reuse: ``(L, T)`` every new iteration refetches the whole tile.
         no_multicast: ``(L, T)`` children never share one transfer (nor one reduction).
         no_link_transfer: ``(L, T)`` children never pass data to a grid neighbour.
+        temporal_remainder: ``(L, D)`` what the loops run in their last iteration all around, of
+            imperfect factors; None where all factors are perfect.
+        spatial_remainder: the same of the spatial factors; None along with the other.
+
+    Raises:
+        ValueError: one of the remainders is missing.
     """
 
     temporal: Factors
@@ -46,6 +53,30 @@ class Mapping:
     no_temporal_reuse: Flags
     no_multicast: Flags
     no_link_transfer: Flags
+    temporal_remainder: Factors | None = None
+    spatial_remainder: Factors | None = None
+
+    def __post_init__(self) -> None:
+        temporal, spatial = self.temporal_remainder, self.spatial_remainder
+        if temporal is None and spatial is None:
+            return
+        if temporal is None or spatial is None:
+            raise ValueError("Mapping: one of the remainders is missing")
+        if np.array_equal(temporal, self.temporal) and np.array_equal(spatial, self.spatial):
+            object.__setattr__(self, "temporal_remainder", None)
+            object.__setattr__(self, "spatial_remainder", None)
+
+    @property
+    def is_perfect(self) -> bool:
+        """Whether every loop runs as often in all its iterations."""
+        return self.temporal_remainder is None
+
+    @property
+    def remainders(self) -> tuple[Factors, Factors]:
+        """Temporal and spatial remainders, ``(L, D)``; those of perfect factors are the factors."""
+        if self.temporal_remainder is None or self.spatial_remainder is None:
+            return self.temporal, self.spatial
+        return self.temporal_remainder, self.spatial_remainder
 
     @classmethod
     def trivial(cls, levels: int, dimensions: int, tensors: int) -> Mapping:
@@ -132,9 +163,18 @@ class MappingBatch:
 
     @classmethod
     def of(cls, mappings: Sequence[Mapping]) -> MappingBatch:
-        """Stack single mappings of equal L, D and T."""
+        """Stack single mappings of equal L, D and T.
+
+        Raises:
+            SpecError: a mapping has imperfect factors, which batches do not hold.
+        """
         if not mappings:
             raise ValueError("MappingBatch.of: no mappings")
+        if not all(m.is_perfect for m in mappings):
+            raise SpecError(
+                "mapping: has imperfect factors, which only the native model evaluates, and one "
+                "mapping at a time"
+            )
         return cls(
             **{
                 f.name: np.stack([getattr(m, f.name) for m in mappings], axis=-1)
@@ -169,3 +209,27 @@ class MappingBatch:
 
 def _pick(array: npt.NDArray[Any], index: int) -> npt.NDArray[Any]:
     return array[..., 0] if array.shape[-1] == 1 else array[..., index]
+
+
+def least_remainders(
+    temporal: Factors, spatial: Factors, sizes: npt.NDArray[np.int64]
+) -> tuple[Factors, Factors]:
+    """Return the remainders with which factors of at least a problem's size are exactly that.
+
+    Args:
+        temporal: ``(L, D, ...)`` factors; together with the others at least the sizes.
+        spatial: ``(L, D, ...)``.
+        sizes: ``(D,)`` bounds of the problem.
+
+    Returns:
+        Temporal and spatial remainders, of the shapes of the factors.
+    """
+    remainders = np.empty_like(temporal), np.empty_like(spatial)
+    left = np.broadcast_to(
+        sizes.reshape(-1, *(1,) * (temporal.ndim - 2)), temporal.shape[1:]
+    ).copy()
+    for s in range(len(temporal)):
+        for found, factors in zip(remainders[::-1], (spatial, temporal), strict=True):
+            found[s] = (left - 1) % factors[s] + 1
+            left = -(-left // factors[s])
+    return remainders

@@ -96,7 +96,8 @@ class Problem:
     """A shape with sizes: the bound of every dimension, the value of every coefficient.
 
     Raises:
-        SpecError: a bound or coefficient is missing, unknown, below 1 or above :data:`LARGEST`.
+        SpecError: a bound or coefficient is missing, unknown, no integer or beyond :data:`LARGEST`;
+            a bound is below 1.
     """
 
     shape: Shape
@@ -117,10 +118,15 @@ class Problem:
             )
         object.__setattr__(self, "bounds", {d: self.bounds[d] for d in self.shape.dimensions})
         object.__setattr__(self, "coefficients", {**self.shape.coefficients, **self.coefficients})
-        for name, value in (*self.bounds.items(), *self.coefficients.items()):
+        for name, value in self.bounds.items():
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise SpecError(f"problem: {name} = {value!r}, expected an integer of at least 1")
             if value > LARGEST:
+                raise SpecError(f"problem: {name} = {value}, expected at most {LARGEST}")
+        for name, value in self.coefficients.items():
+            if isinstance(value, bool) or not isinstance(value, int):
+                raise SpecError(f"problem: {name} = {value!r}, expected an integer")
+            if abs(value) > LARGEST:
                 raise SpecError(f"problem: {name} = {value}, expected at most {LARGEST}")
         if any(self.tensor_size(t) >= 2**62 for t in range(len(self.shape.data_spaces))):
             raise SpecError("problem: a data space has more than 2^62 elements")
@@ -173,7 +179,7 @@ class Problem:
         size = 1
         for row in self.shape.data_spaces[t].projection:
             size *= 1 + sum(
-                (1 if x.coefficient is None else self.coefficients[x.coefficient])
+                abs(1 if x.coefficient is None else self.coefficients[x.coefficient])
                 * (self.bounds[x.dimension] - 1)
                 for x in row
             )

@@ -60,4 +60,4 @@ class TimeloopEvaluator(OneByOneEvaluator[TimeloopSettings]):
         """
         text = self._runner.text(architecture, problem, mapping)
         with self.slots:
-            return self._runner.stats(text, problem)
+            return self._runner.stats(text, problem, perfect=mapping.is_perfect)

@@ -43,6 +43,8 @@ OVER_INSTANCES, OVER_X, OVER_Y, KEPT_NOWHERE, NEGATIVE_READS = 1, 2, 3, 4, 5
 MORE_SCRATCH = 6
 #: As NEGATIVE_READS: a mapping on which Timeloop gives no number.
 TOO_MANY_CYCLES = 7
+#: Of imperfect factors: Timeloop's unsigned count of an output's fills wraps around.
+NEGATIVE_FILLS = 8
 
 #: Timeloop's own count of cycles, of 64 bits without sign, holds what is below this.
 CYCLES_LIMIT = 2.0**64
@@ -97,12 +99,16 @@ class Details(NamedTuple):
     """Everything about each mapping; rows are named by this module's constants.
 
     ``tensor (10, L, T, B)``, ``level (3, L, B)``, ``network (4, L, T, B)``, ``verdict (7, B)``.
+    Where R > 0 also the access records, ``entries (L, T, B)`` of them: multicast factor and
+    accesses, ``records (2, L, T, R, B)``; if there are more than R, those beyond are missing.
     """
 
     tensor: npt.NDArray[np.float64]
     level: npt.NDArray[np.float64]
     network: npt.NDArray[np.float64]
     verdict: npt.NDArray[np.int64]
+    entries: npt.NDArray[np.int64]
+    records: npt.NDArray[np.float64]
 
 
 def problem_arrays(problem: Problem) -> ProblemArrays:
@@ -170,11 +176,13 @@ def new_totals(count: int) -> Totals:
     )
 
 
-def new_details(levels: int, tensors: int, count: int) -> Details:
-    """Allocate details of ``count`` mappings (0: none wanted)."""
+def new_details(levels: int, tensors: int, count: int, records: int = 0) -> Details:
+    """Allocate details of ``count`` mappings (0: none wanted), with so many records each."""
     return Details(
         np.zeros((10, levels, tensors, count)),
         np.zeros((3, levels, count)),
         np.zeros((4, levels, tensors, count)),
         np.full((7, count), FITS, np.int64),
+        np.zeros((levels, tensors, count), np.int64),
+        np.zeros((2, levels, tensors, records, count)),
     )

@@ -167,8 +167,8 @@ def has_closed_form(hardware: HardwareBatch, problem: Problem, mappings: Mapping
 
 
 def _simple(problem: Problem) -> npt.NDArray[np.bool_]:
-    """Which tensors ``(T,)`` have one dimension with coefficient 1 in every row."""
-    c = problem.projection
+    """Which tensors ``(T,)`` have one dimension with coefficient 1 or -1 in every row."""
+    c = np.abs(problem.projection)
     result: npt.NDArray[np.bool_] = (((c > 0).sum(axis=2) <= 1) & (c.sum(axis=2) <= 1)).all(axis=1)
     return result
 
@@ -176,7 +176,7 @@ def _simple(problem: Problem) -> npt.NDArray[np.bool_]:
 def make_plan(problem: Problem, keep: npt.NDArray[np.bool_], version: int) -> Plan:
     """Build the fast path's plan for one keep/bypass pattern ``(L, T)``."""
     c = problem.projection
-    hit = c > 0
+    hit = c != 0
     shared = hit & (hit.sum(axis=2, keepdims=True) > 1)
     levels = keep.shape[0]
     backing = np.where(keep.any(axis=0), levels - 1 - keep[::-1].argmax(axis=0), -1)

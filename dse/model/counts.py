@@ -89,10 +89,10 @@ def network_energy(
         ingress += words
         if words > 0.0:
             hops = r.hops[s, e] / words
-            routers += math.trunc((1.0 + math.floor(hops)) * words)
+            routers = float(math.trunc(routers + (1.0 + math.floor(hops)) * words))
             wires += hops * words
         if read_write:
-            reductions += math.trunc((r.multicast[s, e] - 1) * words)
+            reductions = float(math.trunc(reductions + (r.multicast[s, e] - 1) * words))
     energy = wires * hw.hop_pj[s, i] + routers * hw.router_pj[s, i] + hw.ingress_pj[s, i] * ingress
     link_energy = r.links[s] * (hw.hop_pj[s, i] + 2.0 * hw.router_pj[s, i])
     out[a.LINKS] = r.links[s]
@@ -112,7 +112,6 @@ def level_energy(
     kept: bool,
     backing: int,
     read_write: bool,
-    used: int,
     iterations: int,
     version: int,
     out: Floats,
@@ -121,6 +120,7 @@ def level_energy(
 
     Adds the accesses per cycle to ``load`` and returns the energy of all instances.
     """
+    used, replicas = float(w.expansion[s]), float(w.replicas[s])
     reads = fills = updates = reductions = 0.0
     content, peer, share, part = w.content[s], w.peer[s], w.share[s], w.partition[s]
     if kept:
@@ -132,33 +132,35 @@ def level_energy(
             reductions = reads
             elided = part if rules.elides(s == backing, version) else 0
             fills = rules.rounded(share + peer - elided)
+            if fills < 0 and w.verdict[a.V_EXPANSION] != a.NEGATIVE_READS:
+                w.verdict[a.V_LEVEL], w.verdict[a.V_EXPANSION] = s, a.NEGATIVE_FILLS
         else:
             reads = rules.rounded(content + peer)
             fills = float(rules.cut_off(share + peer))
-    w.load[s, 0] += reads / iterations
-    w.load[s, 1] += (fills + updates) / iterations
+    w.load[s, 0] += rules.words_per_cycle(reads, used, replicas, iterations)
+    w.load[s, 1] += rules.words_per_cycle(fills + updates, used, replicas, iterations)
     block = hw.block_size[s, i]
     available = rules.clusters(hw.instances[s, i], hw.cluster_size[s, i])
-    clusters = rules.used_clusters(used, available)
+    clusters = float(rules.used_clusters(w.expansion[s], available))
     cluster_pj = (
         rules.access_pj(reads, block, hw.read_pj[s, i])
         + rules.access_pj(fills, block, hw.fill_pj[s, i])
         + rules.access_pj(updates, block, hw.update_pj[s, i])
     )
-    instance_pj = rules.instance_pj(cluster_pj, float(used), float(clusters))
+    instance_pj = rules.instance_pj(cluster_pj, used, clusters)
     addresses = rules.addresses(read_write, reads, fills, updates)
     out[a.READS] = reads
     out[a.FILLS] = fills
     out[a.UPDATES] = updates
     out[a.CAPACITY] = w.size[t, s]
     out[a.PARTITION] = part
-    out[a.INSTANCES] = used
+    out[a.INSTANCES] = replicas
     out[a.CLUSTERS] = clusters
     out[a.ENERGY] = instance_pj
     out[a.REDUCTIONS] = reductions
     out[a.ADDRESSES] = addresses
     address_pj = rules.address_pj(addresses, hw.address_generation_pj[s, i], clusters)
-    return instance_pj * used + address_pj
+    return instance_pj * replicas + address_pj
 
 
 @inner

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 import numpy.typing as npt
 
@@ -10,7 +12,10 @@ from dse.domain.mapping import Mapping, MappingBatch
 from dse.domain.problem import Problem
 from dse.errors import InvalidMapping, SpecError
 from dse.model import arrays as a
+from dse.model import rules
+from dse.model.imperfect import Remainders, evaluate_imperfect_range, new_memory
 from dse.model.kernel import evaluate_range
+from dse.model.networks import priced, services, with_inferred
 from dse.model.stats import LevelStats, NetworkStats, Stats, TensorStats
 from dse.model.workspace import new_scratch
 
@@ -26,6 +31,7 @@ def evaluate_exact(
     version: int,
     *,
     details: bool = False,
+    records: int = 0,
 ) -> tuple[a.Totals, a.Details]:
     """Run the exact kernel over a batch on this thread.
 
@@ -36,12 +42,13 @@ def evaluate_exact(
         hardware_index: ``(B,)`` int32.
         version: a value of :data:`dse.model.arrays.TIMELOOP_VERSIONS`.
         details: also fill the details (else they have a batch axis of 0).
+        records: so many access records with them.
     """
     levels, dimensions, count = mappings.temporal.shape
     tensors = len(problem.tensors)
     p, m = a.problem_arrays(problem), a.mapping_arrays(mappings)
     totals = a.new_totals(count)
-    report = a.new_details(levels, tensors, count if details else 0)
+    report = a.new_details(levels, tensors, count if details else 0, records)
     elements, entries, done = 256, 32, 0
     while done < count:
         if elements > _MAX_ELEMENTS:
@@ -62,6 +69,60 @@ def evaluate_exact(
     return totals, report
 
 
+def evaluate_imperfect(
+    hardware: HardwareBatch,
+    problem: Problem,
+    mappings: MappingBatch,
+    remainders: Remainders,
+    hardware_index: npt.NDArray[np.int32],
+    version: int,
+    *,
+    details: bool = False,
+    records: int = 0,
+) -> tuple[a.Totals, a.Details, npt.NDArray[np.float64]]:
+    """Run the kernel of imperfect factors over a batch on this thread.
+
+    Args:
+        hardware: H architectures.
+        problem: the problem of all B mappings.
+        mappings: B mappings; factors are the loops' ends.
+        remainders: of their factors.
+        hardware_index: ``(B,)`` int32.
+        version: a value of :data:`dse.model.arrays.TIMELOOP_VERSIONS`.
+        details: also fill the details (else they have a batch axis of 0).
+        records: so many access records with them.
+
+    Returns:
+        Totals, details, and the operations that Timeloop counts, ``(B,)``.
+
+    Raises:
+        SpecError: counts could leave the 62 bits in which they are exact.
+    """
+    levels, dimensions, count = mappings.temporal.shape
+    tensors = len(problem.tensors)
+    p, m = a.problem_arrays(problem), a.mapping_arrays(mappings)
+    ends = mappings.temporal.astype(float) * mappings.spatial
+    iterations = ends.prod(axis=(0, 1)).max(initial=0.0)
+    if iterations / problem.macs * a.magnitude(problem) >= 2.0**62:
+        raise SpecError("mapping: factors too large, word counts could exceed 2^62")
+    totals = a.new_totals(count)
+    report = a.new_details(levels, tensors, count if details else 0, records)
+    operations = np.full(count, np.nan)
+    elements, entries, nodes, done = 256, 32, 512, 0
+    while done < count:
+        if elements > _MAX_ELEMENTS:
+            raise SpecError("mapping: too many imperfect factors and children to follow them all")
+        memory = new_memory(
+            levels, dimensions, tensors, p.projection.shape[1], elements, entries, nodes
+        )
+        done = evaluate_imperfect_range(
+            *(memory, p, m, remainders, hardware.arrays, hardware_index, done, count, version),
+            *(totals, report, operations),
+        )
+        elements, entries, nodes = elements * 8, entries * 4, nodes * 4
+    return totals, report, operations
+
+
 def evaluate_one(
     architecture: Architecture,
     problem: Problem,
@@ -76,19 +137,104 @@ def evaluate_one(
             one of the mappings on which Timeloop aborts or whose cycles it cannot count.
     """
     version = a.version_number(timeloop_version)
-    totals, details = evaluate_exact(
-        HardwareBatch.of(architecture),
-        problem,
-        MappingBatch.of([mapping]),
-        np.zeros(1, np.int32),
-        version,
-        details=True,
-    )
-    if details.verdict[a.V_EXPANSION, 0] in (a.NEGATIVE_READS, a.TOO_MANY_CYCLES):
-        raise SpecError(rejection(architecture, details.verdict[:, 0]))
-    if not totals.valid[0]:
-        raise InvalidMapping(rejection(architecture, details.verdict[:, 0]))
-    return _stats(architecture, problem, totals, details, version)
+    if not mapping.is_perfect:
+        _check_outermost(problem, mapping, version)
+    if not architecture.networks:
+        return _stats(architecture, problem, _Run.of(architecture, problem, mapping, version))
+    records = 64
+    while True:
+        # below a level, one inferred network stands for one of up to two; then for none
+        turns = [with_inferred(architecture, turn) for turn in (0, 1, 2)]
+        runs = [_Run.of(turn, problem, mapping, version, records) for turn in turns]
+        records = int(runs[0].details.entries.max())
+        if records <= runs[0].details.records.shape[3]:
+            return _with_networks(architecture, problem, runs)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What the kernel says of one mapping."""
+
+    totals: a.Totals
+    details: a.Details
+    computes: int
+    version: int
+
+    @classmethod
+    def of(
+        cls,
+        architecture: Architecture,
+        problem: Problem,
+        mapping: Mapping,
+        version: int,
+        records: int = 0,
+    ) -> _Run:
+        """Run it; raises as `evaluate_one` does."""
+        hardware, first = HardwareBatch.of(architecture), np.zeros(1, np.int32)
+        ends = MappingBatch.of([replace(mapping, temporal_remainder=None, spatial_remainder=None)])
+        if mapping.is_perfect:
+            totals, details = evaluate_exact(
+                *(hardware, problem, ends, first, version), details=True, records=records
+            )
+            computes = problem.macs
+        else:
+            remainders = Remainders(*(x[:, :, None] for x in mapping.remainders))
+            totals, details, operations = evaluate_imperfect(
+                *(hardware, problem, ends, remainders, first, version),
+                details=True,
+                records=records,
+            )
+            computes = int(np.nan_to_num(operations[0]))
+        numberless = (a.NEGATIVE_READS, a.TOO_MANY_CYCLES, a.NEGATIVE_FILLS)
+        if details.verdict[a.V_EXPANSION, 0] in numberless:
+            raise SpecError(rejection(architecture, details.verdict[:, 0]))
+        if not totals.valid[0]:
+            raise InvalidMapping(rejection(architecture, details.verdict[:, 0]))
+        return cls(totals, details, computes, version)
+
+
+def _with_networks(architecture: Architecture, problem: Problem, runs: list[_Run]) -> Stats:
+    """Return the answer of the last run, which has no networks, with those of the others."""
+    stats = _stats(architecture, problem, runs[-1])
+    networks: dict[str, dict[str, NetworkStats]] = {}
+    energy_pj = stats.energy_pj
+    turns: dict[int, int] = {}
+    for service in services(architecture):
+        turn = turns.get(service.level, 0)
+        turns[service.level] = turn + 1
+        found = priced(service, architecture, problem, runs[turn].details)
+        networks[service.name] = found
+        level = stats.levels[architecture.levels[service.level].name]
+        for tensor, moved in found.items():
+            instances = level.tensors[tensor].utilized_instances if service.per_instance else 1.0
+            energy_pj += moved.total_pj * instances
+    idle = NetworkStats(0.0, 0.0, 0.0, 0.0)
+    for network in architecture.networks:
+        networks.setdefault(network.name, dict.fromkeys(problem.tensors, idle))
+    return replace(stats, energy_pj=energy_pj, networks=networks)
+
+
+def _check_outermost(problem: Problem, mapping: Mapping, version: int) -> None:
+    """Refuse spatial loops with a remainder but no loop around, on which 4cf6d4c exits.
+
+    Raises:
+        SpecError: with Timeloop's line.
+    """
+    if not rules.averages_instances(version):
+        return
+    ends, (_, remainders) = mapping.temporal, mapping.remainders
+    dimensions = ends.shape[1]
+    for s, d in np.argwhere((remainders != mapping.spatial) & (mapping.spatial > 1)):
+        around = ends[s:, d].max() > 1 or mapping.spatial[s + 1 :, d].max(initial=1) > 1
+        # a level without temporal loops counts as one over the last dimension
+        trivial = d == dimensions - 1 and (ends[s:] == 1).all(axis=1).any()
+        if not around and not trivial:
+            name = problem.dimensions[d]
+            raise SpecError(
+                f"mapping: spatial factor {name}={mapping.spatial[s, d]},{remainders[s, d]} has no "
+                f"loop of {name} around it\nOutermost loop of dimension {d} was imperfectly "
+                "factorized. Need more loop levels to factorize this loop..."
+            )
 
 
 def rejection(architecture: Architecture, verdict: npt.NDArray[np.int64]) -> str:
@@ -113,6 +259,8 @@ def rejection(architecture: Architecture, verdict: npt.NDArray[np.int64]) -> str
         reason = "an output's partition exceeds its accesses (Timeloop aborts on this mapping)"
     elif kind == a.TOO_MANY_CYCLES:
         reason = "its bandwidth makes for 2^64 cycles or more, beyond what Timeloop counts"
+    elif kind == a.NEGATIVE_FILLS:
+        reason = "an output's partition exceeds its fills (Timeloop's count wraps around to 2^64)"
     elif kind == a.OVER_INSTANCES and arithmetic:
         reason += f"mapped max Arithmetic instances {demand} exceeds hardware instances {bound}"
     elif kind == a.OVER_INSTANCES:
@@ -127,13 +275,8 @@ def rejection(architecture: Architecture, verdict: npt.NDArray[np.int64]) -> str
     return f"ERROR: couldn't map level {name}: {reason}"
 
 
-def _stats(
-    architecture: Architecture,
-    problem: Problem,
-    totals: a.Totals,
-    details: a.Details,
-    version: int,
-) -> Stats:
+def _stats(architecture: Architecture, problem: Problem, run: _Run) -> Stats:
+    totals, details, computes = run.totals, run.details, run.computes
     levels: dict[str, LevelStats] = {}
     networks: dict[str, dict[str, NetworkStats]] = {}
     inner = architecture.compute.name
@@ -144,7 +287,7 @@ def _stats(
             cycles=int(details.level[a.CYCLES, s, 0]),
             slowdown=float(details.level[a.SLOWDOWN, s, 0]),
             area_um2=level.area_um2 * level.instances,
-            leak_energy_pj=float(details.level[a.LEAK, s, 0]) if version == a.HEAD else 0.0,
+            leak_energy_pj=float(details.level[a.LEAK, s, 0]) if run.version == a.HEAD else 0.0,
             tensors={
                 name: TensorStats(
                     reads=float(rows[a.READS, t]),
@@ -176,8 +319,8 @@ def _stats(
         energy_pj=float(totals.energy_pj[0]),
         area_um2=architecture.area_um2,
         utilization=float(totals.utilization[0]),
-        computes=problem.macs,
-        compute_energy_pj=problem.macs * architecture.compute.energy_pj,
+        computes=computes,
+        compute_energy_pj=computes * architecture.compute.energy_pj,
         levels=levels,
         networks=networks,
     )

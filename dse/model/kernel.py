@@ -28,6 +28,60 @@ from dse.model.workspace import Scratch
 
 
 @inner
+def set_fanouts(w: Scratch) -> int:
+    """Set the logical fan-outs and expansions of all levels; return that of the MACs."""
+    used = np.int64(1)
+    for s in range(w.fan.shape[0] - 1, -1, -1):
+        w.expansion[s] = used
+        w.fan[s] = w.nest.width[s] * w.nest.height[s]
+        used *= w.fan[s]
+    return used
+
+
+@inner
+def tensor_energy(
+    w: Scratch,
+    p: ProblemArrays,
+    b: int,
+    t: int,
+    keep: npt.NDArray[np.bool_],
+    hw: HardwareArrays,
+    i: int,
+    iterations: int,
+    version: int,
+    details: Details,
+    energy: float,
+) -> float:
+    """From the records of one tensor to its counts at every level (sections 7 and 10).
+
+    Returns ``energy`` and that of all its accesses.
+    """
+    levels, out = keep.shape[0], w.row
+    want = details.verdict.shape[1] > 0
+    share_and_partition(w, t)
+    backing = hand_outwards(w, t, keep)
+    w.peer[levels - 1] = 0.0
+    for s in range(levels - 1, 0, -1):
+        w.peer[s - 1] = w.records.links[s] / w.replicas[s - 1]
+    for s in range(levels - 1, -1, -1):
+        energy += level_energy(
+            w, hw, i, s, t, keep[s, t], backing, p.read_write[t], iterations, version, out
+        )
+        if want:
+            copy_row(details.tensor[:, s, t, b], out)
+        energy += network_energy(w, hw, i, s, p.read_write[t], w.replicas[s], out[:4])
+        if want:
+            copy_row(details.network[:, s, t, b], out)
+        room = details.records.shape[3]
+        if room > 0:
+            details.entries[s, t, b] = w.records.entries[s]
+            for e in range(min(room, w.records.entries[s])):
+                details.records[0, s, t, e, b] = w.records.multicast[s, e]
+                details.records[1, s, t, e, b] = w.records.accesses[s, e]
+    return energy
+
+
+@inner
 def _storage_energy(
     w: Scratch,
     p: ProblemArrays,
@@ -46,10 +100,9 @@ def _storage_energy(
     aborts.
     """
     levels, tensors = keep.shape
-    nest, tile, r, out = w.nest, w.tile, w.records, w.row
+    nest, tile, r = w.nest, w.tile, w.records
     energy = 0.0
     w.load[:] = 0.0
-    want = details.verdict.shape[1] > 0
     bt = b if m.no_temporal_reuse.shape[2] > 1 else 0
     bm = b if m.no_multicast.shape[2] > 1 else 0
     bl = b if m.no_link_transfer.shape[2] > 1 else 0
@@ -79,36 +132,46 @@ def _storage_energy(
             ):
                 w.verdict[a.V_EXPANSION] = a.MORE_SCRATCH
                 return 0.0
-        share_and_partition(w, t)
-        backing = hand_outwards(w, t, keep)
-        used = np.int64(1)
-        w.peer[levels - 1] = 0.0
-        for s in range(levels - 1, 0, -1):
-            used *= w.fan[s]
-            w.peer[s - 1] = r.links[s] / used
-        used = np.int64(1)
-        for s in range(levels - 1, -1, -1):
-            energy += level_energy(
-                w,
-                hw,
-                i,
-                s,
-                t,
-                keep[s, t],
-                backing,
-                p.read_write[t],
-                used,
-                iterations,
-                version,
-                out,
-            )
-            if want:
-                copy_row(details.tensor[:, s, t, b], out)
-            energy += network_energy(w, hw, i, s, p.read_write[t], used, out[:4])
-            if want:
-                copy_row(details.network[:, s, t, b], out)
-            used *= w.fan[s]
+        energy = tensor_energy(w, p, b, t, keep, hw, i, iterations, version, details, energy)
     return energy
+
+
+@inner
+def finish(
+    w: Scratch,
+    hw: HardwareArrays,
+    i: int,
+    b: int,
+    iterations: int,
+    computes: float,
+    energy: float,
+    version: int,
+    totals: Totals,
+    details: Details,
+) -> None:
+    """From accesses to cycles, and from the storage's energy to the total (sections 9, 10)."""
+    want = details.verdict.shape[1] > 0
+    levels = w.fan.shape[0]
+    cycles = float(iterations)
+    latency = np.int64(0)
+    for s in range(levels):
+        slow = slowdown(w, hw, i, s)
+        level_cycles = rules.slowed(iterations, slow)
+        cycles = max(cycles, level_cycles)
+        latency += hw.latency_cycles[s, i]
+        if want:
+            details.level[a.CYCLES, s, b] = level_cycles
+            details.level[a.SLOWDOWN, s, b] = slow
+    if rules.leaks(version):
+        for s in range(levels - 1, -1, -1):
+            leak = rules.leakage(hw.leak_pj[s, i], cycles, w.replicas[s])
+            energy += leak
+            if want:
+                details.level[a.LEAK, s, b] = leak
+    cycles += latency
+    totals.cycles[b] = cycles
+    totals.energy_pj[b] = energy + computes * hw.mac_pj[i]
+    totals.utilization[b] = rules.utilization(computes, hw.mac_instances[i], cycles)
 
 
 @inner
@@ -124,20 +187,17 @@ def _evaluate_one(
     details: Details,
 ) -> bool:
     """Evaluate mapping b on hardware i; False when scratch was too small."""
-    levels = m.temporal.shape[0]
     want = details.verdict.shape[1] > 0
     keep = m.keep[:, :, b if m.keep.shape[2] > 1 else 0]
     iterations = build_nest(w.nest, m, b, w.stride)
     set_sizes(w, p)
+    macs = iterations * set_fanouts(w)
+    copy_row(w.replicas, w.expansion)
     totals.valid[b] = fits(w, hw, i, keep)
     if want:
         copy_row(details.verdict[:, b], w.verdict)
     if not totals.valid[b]:
         return True
-    macs = np.int64(iterations)
-    for s in range(levels):
-        w.fan[s] = w.nest.width[s] * w.nest.height[s]
-        macs *= w.fan[s]
     energy = _storage_energy(w, p, m, b, keep, hw, i, iterations, version, details)
     if w.verdict[a.V_EXPANSION] == a.MORE_SCRATCH:
         return False
@@ -146,28 +206,7 @@ def _evaluate_one(
         if want:
             copy_row(details.verdict[:, b], w.verdict)
         return True
-    cycles = float(iterations)
-    latency = np.int64(0)
-    for s in range(levels):
-        slow = slowdown(w, hw, i, s)
-        level_cycles = rules.slowed(iterations, slow)
-        cycles = max(cycles, level_cycles)
-        latency += hw.latency_cycles[s, i]
-        if want:
-            details.level[a.CYCLES, s, b] = level_cycles
-            details.level[a.SLOWDOWN, s, b] = slow
-    if rules.leaks(version):
-        used = np.int64(1)
-        for s in range(levels - 1, -1, -1):
-            leak = rules.leakage(hw.leak_pj[s, i], cycles, used)
-            energy += leak
-            if want:
-                details.level[a.LEAK, s, b] = leak
-            used *= w.fan[s]
-    cycles += latency
-    totals.cycles[b] = cycles
-    totals.energy_pj[b] = energy + macs * hw.mac_pj[i]
-    totals.utilization[b] = rules.utilization(macs, hw.mac_instances[i], cycles)
+    finish(w, hw, i, b, iterations, macs, energy, version, totals, details)
     return True
 
 

@@ -94,8 +94,20 @@ def may_link(
 
 
 @inner
-def mark_linked(grid: Grid, count: int, grid_width: int, grid_height: int, u: Ints) -> int:
-    """Mark the children that some grid neighbour serves by a move of u; return how many."""
+def mark_linked(
+    grid: Grid,
+    before: Ints,
+    count_before: int,
+    count: int,
+    grid_width: int,
+    grid_height: int,
+    u: Ints,
+) -> int:
+    """Mark the children that some grid neighbour serves by a move of u; return how many.
+
+    ``before (E, Q)`` are the offsets that the ``count_before`` children had in the invocation
+    before, those of ``grid`` where it had the same children.
+    """
     linked = 0
     for i in range(count):
         column, row = i % grid_width, i // grid_width
@@ -113,10 +125,10 @@ def mark_linked(grid: Grid, count: int, grid_width: int, grid_height: int, u: In
             else:
                 inside = row < grid_height - 1
                 other = i + grid_width
-            if inside and other < count:
+            if inside and other < count_before:
                 same = True
                 for q in range(u.shape[0]):
-                    same &= grid.offset[other, q] - grid.offset[i, q] == u[q]
+                    same &= before[other, q] - grid.offset[i, q] == u[q]
                 found |= same
         grid.linked[i] = found
         linked += found

@@ -71,6 +71,47 @@ def later_delta(version: int, still: bool, repeats: bool, partial: Real, full: R
     return partial if repeats else full
 
 
+# Imperfect factors (section 14)
+
+
+@inlined
+def runs_last(version: int, anywhere: bool, inside: bool) -> bool:
+    """Whether a loop's last iteration is run on its own (section 14.3).
+
+    ``anywhere``: some loop of the nest is imperfect; ``inside``: one of this loop's dimension
+    inside of it is, and its remainder is what runs at the end.
+    """
+    return inside if version == HEAD else anywhere
+
+
+@inlined
+def runs_second_last(version: int, last: bool, imperfect: bool) -> bool:
+    """Whether the one before is, too; ``imperfect``: the loop itself is (section 14.3)."""
+    return last and (imperfect or version != HEAD)
+
+
+@inlined
+def centre_move(corner_move: int, growth: int) -> int:
+    """How far a tile's centre moves, half a word rounded away from zero (section 14.4).
+
+    ``growth`` is how much longer the tile is than the one before.
+    """
+    twice = 2 * corner_move + growth
+    return (twice + 1) // 2 if twice >= 0 else -((1 - twice) // 2)
+
+
+@inlined
+def averages_instances(version: int) -> bool:
+    """Whether instances that idle at times count in part (section 14.6)."""
+    return version == HEAD
+
+
+@inlined
+def words_per_cycle(words: float, expansion: float, used: float, iterations: float) -> float:
+    """Words of one instance per iteration, where ``used`` of ``expansion`` work (section 14.6)."""
+    return math.ceil(words / (expansion / used)) / iterations
+
+
 # Who shares a transfer (section 5), and with whom (section 6)
 
 

@@ -40,19 +40,30 @@ class LevelStats:
 
 @dataclass(frozen=True)
 class NetworkStats:
-    """One tensor on the network below one instance of a level."""
+    """One tensor on the network below one instance of a level.
+
+    Declared networks of the kind ``ReductionTree`` alone have a ``reduction_energy_pj``.
+    """
 
     link_transfers: float
     spatial_reductions: float
     energy_pj: float
     link_transfer_energy_pj: float
+    reduction_energy_pj: float = 0.0
+
+    @property
+    def total_pj(self) -> float:
+        """All of it."""
+        return self.energy_pj + self.link_transfer_energy_pj + self.reduction_energy_pj
 
 
 @dataclass(frozen=True)
 class Stats:
     """The answer of the model for one architecture, problem and mapping.
 
-    ``utilization`` is a fraction. ``networks`` is keyed ``<outer> <==> <inner>``, then by tensor.
+    ``utilization`` is a fraction. ``networks`` is keyed ``<outer> <==> <inner>``, declared ones by
+    their names, then by tensor. ``computes`` are those that Timeloop counts, which for imperfect
+    factors may be others than the problem's.
     """
 
     cycles: int

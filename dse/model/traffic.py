@@ -150,7 +150,7 @@ def _link_event(
     if not links.placed[0]:
         place_children(nest, tile.vector, s, links.grid)
         links.placed[0] = True
-    linked = mark_linked(links.grid, count, grid_width, grid_height, u)
+    linked = mark_linked(links.grid, links.grid.offset, count, count, grid_width, grid_height, u)
     if linked == 0:
         return False
     group_children(links.grid, count, grid_width, grid_height, no_multicast, want_hops, links.left)

@@ -26,12 +26,14 @@ def set_sizes(w: Scratch, p: ProblemArrays) -> None:
 
 
 @inner
-def _expansion(used_x: int, used_y: int, instances: int, mesh_x: int, mesh_y: int, v: Ints) -> bool:
+def _expansion(
+    used: int, used_x: int, used_y: int, instances: int, mesh_x: int, mesh_y: int, v: Ints
+) -> bool:
     """Check instances, then X, then Y (section 8); fill the verdict; True when it fits."""
     if rules.fits_mesh(used_x, used_y, instances, mesh_x, mesh_y):
         return True
-    if used_x * used_y > instances:
-        v[a.V_EXPANSION], v[a.V_DEMAND], v[a.V_BOUND] = a.OVER_INSTANCES, used_x * used_y, instances
+    if used > instances:
+        v[a.V_EXPANSION], v[a.V_DEMAND], v[a.V_BOUND] = a.OVER_INSTANCES, used, instances
     elif used_x > mesh_x:
         v[a.V_EXPANSION], v[a.V_DEMAND], v[a.V_BOUND] = a.OVER_X, used_x, mesh_x
     else:
@@ -41,7 +43,10 @@ def _expansion(used_x: int, used_y: int, instances: int, mesh_x: int, mesh_y: in
 
 @inner
 def fits(w: Scratch, hw: HardwareArrays, i: int, keep: npt.NDArray[np.bool_]) -> bool:
-    """Timeloop's rejection rules in its order (section 8); ``keep (L, T)``."""
+    """Timeloop's rejection rules in its order (section 8); ``keep (L, T)``.
+
+    The nest, the sizes and ``replicas`` are set.
+    """
     v = w.verdict
     v[:] = 0
     v[a.V_LEVEL] = a.ARITHMETIC
@@ -57,7 +62,7 @@ def fits(w: Scratch, hw: HardwareArrays, i: int, keep: npt.NDArray[np.bool_]) ->
     for s in range(levels):
         x *= w.nest.width[s]
         y *= w.nest.height[s]
-    if not _expansion(x, y, hw.mac_instances[i], hw.mac_mesh_x[i], hw.mac_mesh_y[i], v):
+    if not _expansion(x * y, x, y, hw.mac_instances[i], hw.mac_mesh_x[i], hw.mac_mesh_y[i], v):
         return False
     for s in range(levels):
         v[a.V_LEVEL] = s
@@ -77,7 +82,10 @@ def fits(w: Scratch, hw: HardwareArrays, i: int, keep: npt.NDArray[np.bool_]) ->
             elif float(used) < rules.least_words(float(usable), hw.min_utilization[s, i]):
                 v[a.V_CAPACITY] = a.TOO_SMALL
                 fits = False
-        fits &= _expansion(x, y, hw.instances[s, i], hw.mesh_x[s, i], hw.mesh_y[s, i], v)
+        used_instances = w.replicas[s]
+        fits &= _expansion(
+            used_instances, x, y, hw.instances[s, i], hw.mesh_x[s, i], hw.mesh_y[s, i], v
+        )
         if not fits:
             return False
     v[a.V_LEVEL] = a.FITS

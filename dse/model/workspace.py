@@ -28,6 +28,8 @@ class Scratch(NamedTuple):
     size: Ints  # (T, L) tile sizes
     spatial_size: Ints  # (T, L) tile sizes up to the outermost spatial loop
     fan: Ints  # (L,) logical fan-out
+    expansion: Ints  # (L,) product of the fan-outs of all levels further out
+    replicas: Ints  # (L,) instances that work; fewer where factors are imperfect
     share: Floats  # (L,) words the parent level delivers to one instance
     partition: Ints  # (L,)
     content: Floats  # (L,) content accesses
@@ -56,7 +58,7 @@ def new_scratch(
         np.empty(dimensions, np.int64),
         np.empty((tensors, levels), np.int64),
         np.empty((tensors, levels), np.int64),
-        np.empty(levels, np.int64),
+        *(np.empty(levels, np.int64) for _ in range(3)),
         np.empty(levels),
         np.empty(levels, np.int64),
         np.empty(levels),

@@ -206,6 +206,8 @@ def _layer(
         if key in bounds:
             bounds[key] = value
         elif key in shape.coefficients:
+            if not isinstance(value, int) or value < 1:
+                raise SpecError(f"{key} = {value!r}, expected an integer of at least 1")
             coefficients[key] = value
         else:
             known = {*_RESERVED, *shape.dimensions, *shape.coefficients}

@@ -74,6 +74,8 @@ def _evaluate(spec: TimeloopInput, fault: Fault | None) -> Evaluation:
         if fault is not None and not _precedes(rejection, fault, spec):
             raise fault.error from rejection
         raise
+    except SpecError as error:
+        raise SpecError(f"{spec.source}: {error}") from error
     if fault is not None:
         raise fault.error
     return Evaluation(spec, spec.mapping, stats)

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from strategies import cases, reordered
 
 from dse.domain.architecture import AccessEnergy, StorageLevel
-from dse.domain.mapping import Mapping
+from dse.domain.mapping import Mapping, MappingBatch
 from dse.domain.problem import Problem
 from dse.model import evaluate_one
 
@@ -224,7 +224,7 @@ def test_a_level_that_only_passes_data_on_changes_nothing(version, case, data):
     wider = Mapping(
         **{
             f.name: np.insert(getattr(mapping, f.name), place, getattr(empty, f.name)[0], axis=0)
-            for f in fields(Mapping)
+            for f in fields(MappingBatch)
         }
     )
     # The ghost's tile is that of the level below it, so it must be refetched as often.

@@ -38,7 +38,7 @@ VERSIONS = ("4cf6d4c", "3.0.3")
 
 def visible(mapping: Mapping, architecture: Architecture) -> Mapping:
     """The mapping without what no file says: spatial details of levels without fan-out."""
-    fields = {k: v.copy() for k, v in vars(mapping).items()}
+    fields = {k: v if v is None else v.copy() for k, v in vars(mapping).items()}
     trivial = Mapping.trivial(*mapping.temporal.shape, mapping.keep.shape[1])
     for s in range(len(architecture.levels)):
         if architecture.fanout(s) == (1, 1):

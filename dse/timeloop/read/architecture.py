@@ -12,6 +12,7 @@ from dse.errors import SpecError
 from dse.timeloop import pat
 from dse.timeloop.read import attributes as known
 from dse.timeloop.read.component_tree import Component, find_components, mesh, strip_range
+from dse.timeloop.read.networks import connect, read_networks
 from dse.timeloop.read.tables import EnergyTable
 from dse.timeloop.yaml.nodes import Entry
 
@@ -52,7 +53,7 @@ def read_architecture(
     Raises:
         SpecError: naming file, key path and value.
     """
-    storage, compute = find_components(entry)
+    storage, compute, networks = find_components(entry)
     energies = energies or EnergyTable()
     areas = areas or {}
     levels: list[StorageLevel] = []
@@ -71,9 +72,17 @@ def read_architecture(
     known.check_spelling(compute.attributes, known.COMPUTE)
     unit = _read_compute(compute, energies, areas, timeloop_version)
     name = entry.get("name")
+    declared = read_networks(networks, energies)
+    for s, ends in enumerate(connect(storage, compute, declared, timeloop_version)):
+        levels[s] = replace(levels[s], read_network=ends[0], update_network=ends[1])
     architecture = _located(
         entry,
-        lambda: Architecture(name.text() if name is not None else "system", tuple(levels), unit),
+        lambda: Architecture(
+            name.text() if name is not None else "system",
+            tuple(levels),
+            unit,
+            networks=tuple(declared.values()),
+        ),
     )
     return architecture, fault
 
@@ -158,10 +167,6 @@ def _read_level(
 
 
 def _refuse_unsupported(attributes: Entry) -> None:
-    for key in ("network_read", "network_fill", "network_drain", "network_update"):
-        entry = attributes.get(key)
-        if entry is not None:
-            raise entry.fail("user-declared networks are not supported")
     network_type = attributes.get("network_type")
     if network_type is not None and network_type.text() not in ("1:1", "1:N"):
         raise network_type.fail("expected 1:1 or 1:N (distributed multicast is not supported)")
@@ -257,10 +262,6 @@ def _read_compute(
     timeloop_version: str,
 ) -> Compute:
     attributes = component.attributes
-    for key in ("network_operand", "network_result"):
-        entry = attributes.get(key)
-        if entry is not None:
-            raise entry.fail("user-declared networks are not supported")
     name_entry = component.entry.get("name")
     name = strip_range(name_entry.text()) if name_entry is not None else "__ARITH__"
     instances, mesh_x, mesh_y = mesh(attributes, component.count)

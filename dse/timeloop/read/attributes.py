@@ -40,9 +40,28 @@ LEVEL = frozenset(
         "cluster_area",
         "power_gated_at",
         "allow_overbooking",
+        "network_read",
+        "network_fill",
+        "network_drain",
+        "network_update",
     }
 )
-COMPUTE = frozenset({*_keys(Compute), "energy", "area"})
+COMPUTE = frozenset({*_keys(Compute), "energy", "area", "network_operand", "network_result"})
+NETWORK = frozenset(
+    {
+        *_keys(Network),
+        "network_type",
+        "word_bits",
+        "word_width",
+        "datawidth",
+        "fill_latency",
+        "drain_latency",
+        "adder_energy",
+        "action_name",
+        "multicast_factor_argument",
+        "per_datatype_ERT",
+    }
+)
 
 #: Keys in use that Timeloop does not read for dense models, though they look like ones it does.
 _IGNORED = frozenset(

@@ -11,7 +11,8 @@ from dse.timeloop.yaml.nodes import Entry
 BUFFER_CLASSES = ("DRAM", "SRAM", "regfile", "smartbuffer", "storage")
 #: ... and one of these, compute.
 COMPUTE_CLASSES = ("mac", "intmac", "fpmac", "compute")
-_NETWORK_CLASSES = ("XY_NoC", "Legacy", "ReductionTree", "SimpleMulticast")
+#: ... and these, networks that levels name.
+NETWORK_CLASSES = ("XY_NoC", "Legacy", "ReductionTree", "SimpleMulticast")
 _RANGE = re.compile(r"\[([0-9]+)\.\.([0-9]+)\]")
 _UINT64 = 2**63 - 1
 
@@ -44,8 +45,8 @@ class Component:
         return entry.text() if entry is not None else ""
 
 
-def find_components(entry: Entry) -> tuple[list[Component], Component]:
-    """Return the storage components from the inside out, and the compute component."""
+def find_components(entry: Entry) -> tuple[list[Component], Component, list[Component]]:
+    """Return the storage components from the inside out, the compute component, and networks."""
     if not entry.is_map:
         raise entry.fail("expected a map with version and subtree")
     if entry.get("nodes") is not None:
@@ -62,16 +63,17 @@ def find_components(entry: Entry) -> tuple[list[Component], Component]:
     return _tree_components(entry)
 
 
-def _flat_components(entry: Entry) -> tuple[list[Component], Component]:
+def _flat_components(entry: Entry) -> tuple[list[Component], Component, list[Component]]:
     storage = entry.need("storage", "a list of storage levels, innermost first").items()
     arithmetic = entry.need("arithmetic", "the compute level")
     if not storage:
         raise entry.refuse("'storage' is empty, expected at least one level")
-    return [Component(s, None) for s in storage], Component(arithmetic, None)
+    return [Component(s, None) for s in storage], Component(arithmetic, None), []
 
 
-def _tree_components(entry: Entry) -> tuple[list[Component], Component]:
+def _tree_components(entry: Entry) -> tuple[list[Component], Component, list[Component]]:
     storage: list[Component] = []
+    networks: list[Component] = []
     compute: list[Component] = []
     count = 1
     node = entry
@@ -91,8 +93,8 @@ def _tree_components(entry: Entry) -> tuple[list[Component], Component]:
                 storage.append(component)
             elif any(c in kind for c in COMPUTE_CLASSES):
                 compute.append(component)
-            elif any(c in kind for c in _NETWORK_CLASSES):
-                raise item.refuse(f"networks of class '{kind[:80]}' are not supported")
+            elif any(c in kind for c in NETWORK_CLASSES):
+                networks.append(component)
     if not storage:
         raise entry.refuse(
             "no storage level found; expected components whose class contains one of "
@@ -105,7 +107,7 @@ def _tree_components(entry: Entry) -> tuple[list[Component], Component]:
         )
     if len(compute) > 1:
         raise compute[1].entry.refuse("a second compute component, expected one")
-    return storage[::-1], compute[0]
+    return storage[::-1], compute[0], networks
 
 
 def _range_size(name: Entry | None) -> int:

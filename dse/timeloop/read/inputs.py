@@ -122,7 +122,7 @@ def read_entry(
     """
     _check_keys(root)
     if problem is None:
-        problem = read_problem(root.need("problem", "the workload"))
+        problem = read_problem(root.need("problem", "the workload"), timeloop_version)
     root = flatten(root, problem)
     architecture_entry = root.get("arch", "architecture")
     if architecture_entry is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 
@@ -52,11 +53,11 @@ def read_mapping(
     return reader.mapping()
 
 
-def _parse_factors(entry: Entry, problem: Problem) -> dict[str, int]:
-    """Return the factors that a ``factors`` string names; 0 means the whole bound."""
+def _parse_factors(entry: Entry, problem: Problem) -> dict[str, tuple[int, int]]:
+    """Return factor and remainder that a ``factors`` string names; 0 means the whole bound."""
     text = entry.text("expected a string such as 'P=4 Q=2'").partition("#")[0]
     factors = {}
-    for name, number, _, residual in _FACTOR.findall(text):
+    for name, number, _, remainder in _FACTOR.findall(text):
         if name not in problem.bounds:
             raise entry.fail(
                 f"unknown dimension '{name[:80]}', expected one of "
@@ -64,9 +65,7 @@ def _parse_factors(entry: Entry, problem: Problem) -> dict[str, int]:
                 f"dimension {name[:500]} not found in problem shape."
             )
         factor = _int32(entry, number) or problem.bounds[name]
-        if residual and _int32(entry, residual) != factor:
-            raise entry.fail(f"{name}={number},{residual}: imperfect factors are not supported")
-        factors[name] = factor
+        factors[name] = factor, _int32(entry, remainder) if remainder else factor
     return factors
 
 
@@ -129,9 +128,9 @@ class _Reader:
         self.is_head = version == "4cf6d4c"
         levels, dims = len(architecture.levels), len(problem.dimensions)
         self.state = Mapping.trivial(levels, dims, len(problem.tensors))
-        # Products are checked on exact integers; the arrays hold 32 bits.
-        self.temporal = [[1] * dims for _ in range(levels)]
-        self.spatial = [[1] * dims for _ in range(levels)]
+        # factor and remainder of each loop; products are checked on exact integers
+        self.temporal = [[(1, 1)] * dims for _ in range(levels)]
+        self.spatial = [[(1, 1)] * dims for _ in range(levels)]
 
     def apply(self, directive: Entry) -> None:
         if not directive.is_map:
@@ -159,7 +158,7 @@ class _Reader:
     def _apply_loops(self, directive: Entry, level: int, *, spatial: bool) -> None:
         factors_entry = directive.get("factors")
         factors = _parse_factors(factors_entry, self.problem) if factors_entry is not None else {}
-        row = [factors.get(d, 1) for d in self.problem.dimensions]
+        row = [factors.get(d, (1, 1)) for d in self.problem.dimensions]
         permutation = directive.get("permutation")
         order = (
             _parse_permutation(permutation, self.problem)
@@ -230,25 +229,49 @@ class _Reader:
         """Refuse factors that do not multiply to the bounds; all of Timeloop's lines are shown."""
         lines = []
         for d, (name, bound) in enumerate(self.problem.bounds.items()):
-            product = 1
-            for row in (*self.temporal, *self.spatial):
-                product *= row[d]
-            if product != bound:
+            # the last iteration, counted from the outermost loop inwards
+            last = 0
+            for s in reversed(range(len(self.temporal))):
+                for factor, remainder in (self.temporal[s][d], self.spatial[s][d]):
+                    last = last * factor + remainder - 1
+            if last + 1 != bound:
                 lines.append(
                     f"ERROR: parsing mapping: product of all factors of dimension {name} is "
-                    f"{product}, which is not equal to the dimension size of the workload {bound}."
+                    f"{last + 1}, which is not equal to the dimension size of the workload {bound}."
                 )
         if lines:
             raise SpecError(
                 f"{entry.where}: factors do not multiply to the problem's bounds\n"
                 + "\n".join(lines)
             )
+        self._check_remainders(entry)
+
+    def _check_remainders(self, entry: Entry) -> None:
+        """Refuse remainders that mean nothing; Timeloop aborts on them or counts nonsense."""
+        for kind, rows in (("temporal", self.temporal), ("spatial", self.spatial)):
+            for level, row in zip(self.architecture.levels, rows, strict=True):
+                for name, (factor, remainder) in zip(self.problem.dimensions, row, strict=True):
+                    given = f"{kind} factor {name}={factor},{remainder} at '{level.name}'"
+                    if factor == 1:
+                        continue  # no loop; its remainder counts in the product only
+                    if remainder < 1:
+                        raise entry.refuse(f"{given}: expected a remainder of at least 1")
+                    if kind == "spatial" and remainder > factor:
+                        raise entry.refuse(
+                            f"{given}: expected a remainder of at most the factor, as there are no "
+                            "more instances (Timeloop aborts)"
+                        )
 
     def mapping(self) -> Mapping:
         """Return the mapping that the directives have built."""
-        self.state.temporal[:] = self.temporal
-        self.state.spatial[:] = self.spatial
-        return self.state
+        temporal, spatial = (np.array(x, np.int32) for x in (self.temporal, self.spatial))
+        return replace(
+            self.state,
+            temporal=temporal[:, :, 0].copy(),
+            spatial=spatial[:, :, 0].copy(),
+            temporal_remainder=temporal[:, :, 1].copy(),
+            spatial_remainder=spatial[:, :, 1].copy(),
+        )
 
 
 def _listed(names: Iterable[str]) -> str:

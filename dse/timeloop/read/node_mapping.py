@@ -12,7 +12,7 @@ import re
 from dse.timeloop.yaml.nodes import Entry, Node
 
 _KINDS = {"dataspace": "bypass", "datatype": "bypass"}
-_EXACT = re.compile(r"([A-Za-z]+)\s*=?\s*([0-9]+)")
+_EXACT = re.compile(r"([A-Za-z]+)\s*=?\s*([0-9]+(?:,[0-9]+)?)")
 _LISTS = ("keep", "bypass", "no_reuse", "no_link_transfer", "no_temporal_reuse", "no_multicast")
 _RULES = (*_LISTS, "permutation", "split")
 
@@ -76,9 +76,14 @@ def _factors(node: Node | None, *, exact: bool = False) -> list[tuple[str, str]]
     """Return dimension and factor; with ``exact``, upper bounds are passed over."""
     if node is None:
         return []
-    words = (
-        [str(x.value) for x in node.value] if isinstance(node.value, list) else [str(node.value)]
-    )
+    words = [str(node.value)]
+    if isinstance(node.value, list):
+        words = [str(x.value) for x in node.value]
+        for item, word in zip(node.value, words, strict=True):
+            if word.isdecimal():
+                raise Entry(item).fail(
+                    "expected a dimension's factor, with a remainder in quotes: 'P=4,2'"
+                )
     text = " ".join(words).partition("#")[0]
     if exact:
         text = re.sub(r"[A-Za-z]+\s*<=\s*[0-9]+", " ", text)

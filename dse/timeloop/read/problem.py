@@ -12,6 +12,9 @@ from dse.timeloop.yaml.nodes import Entry
 _LOG = logging.getLogger(__name__)
 _M, _N, _K = (Term("M"),), (Term("N"),), (Term("K"),)
 
+#: Density distributions; 3.0.3 knows the one of two words with a hyphen only.
+_DISTRIBUTIONS = ("fixed", "fixed_structured", "hypergeometric", "banded", "diagonal")
+
 #: Shapes by the names of Timeloop's own shape files, and the project's own beside them. Timeloop
 #: calls "gemm" what adds a third operand; the plain product is "gemm-ABZ" there.
 _NAMED_SHAPES = {
@@ -30,8 +33,11 @@ _NAMED_SHAPES = {
 }
 
 
-def read_problem(entry: Entry) -> Problem:
+def read_problem(entry: Entry, timeloop_version: str) -> Problem:
     """Read the ``problem`` of a Timeloop input.
+
+    Densities change nothing: the model is of dense problems, as Timeloop's without
+    ``sparse_optimizations``.
 
     Raises:
         SpecError: naming file, key and value.
@@ -46,7 +52,7 @@ def read_problem(entry: Entry) -> Problem:
     else:
         shape = _read_shape(shape_entry)
     instance = entry.get("instance") or entry
-    _check_dense(instance)
+    _check_densities(instance, timeloop_version)
     bounds = {}
     for dimension in shape.dimensions:
         bound = instance.get(dimension)
@@ -57,7 +63,7 @@ def read_problem(entry: Entry) -> Problem:
     for name in shape.coefficients:
         value = instance.get(name)
         if value is not None:
-            coefficients[name] = value.integer(1, LARGEST)
+            coefficients[name] = value.integer(-LARGEST, LARGEST)
     _check_spelling(instance, shape)
     try:
         return Problem(shape, bounds, coefficients)
@@ -92,7 +98,7 @@ def _read_shape(entry: Entry) -> Shape:
         name = item.need("name", "the coefficient's name").text()
         if name in coefficients:
             raise item.refuse(f"coefficient '{name[:80]}' is declared twice")
-        coefficients[name] = item.need("default", "an integer").integer(1, LARGEST)
+        coefficients[name] = item.need("default", "an integer").integer(-LARGEST, LARGEST)
     spaces = entry.need("data_spaces", "a list of data spaces").items()
     try:
         return Shape(
@@ -133,16 +139,38 @@ def _term(entry: Entry) -> Term:
     return Term(names[0], names[1] if len(names) == 2 else None)
 
 
-def _check_dense(instance: Entry) -> None:
-    """Refuse densities below 1: sparse models are out of scope."""
+def _check_densities(instance: Entry, timeloop_version: str) -> None:
+    """Check densities as Timeloop does, and say that they have no effect."""
     common = instance.get("commonDensity")
     densities = instance.get("densities")
+    # Timeloop passes over the others where there is a common one
     entries = [common] if common is not None else []
-    if densities is not None:
-        entries += [entry for _, entry in densities.pairs()]
-    for entry in entries:
-        if not entry.is_scalar or entry.number() != 1.0:
-            raise entry.fail("expected density 1; sparse problems are not supported")
+    if common is None and densities is not None:
+        entries = [entry for _, entry in densities.pairs()]
+    if sum(not _is_dense(entry, timeloop_version) for entry in entries):
+        place = common if common is not None else densities
+        assert place is not None
+        _LOG.warning("%s: no effect without sparse_optimizations, the model is dense", place.where)
+
+
+def _is_dense(entry: Entry, timeloop_version: str) -> bool:
+    """Read one density; whether it is 1."""
+    number: Entry | None = entry
+    if entry.is_map:
+        kind = entry.need("distribution", f"one of {', '.join(_DISTRIBUTIONS)}")
+        name = kind.text()
+        strange = timeloop_version != "4cf6d4c" and "_" in name
+        if strange or name.replace("-", "_") not in _DISTRIBUTIONS:
+            raise kind.fail(
+                f"expected one of {', '.join(_DISTRIBUTIONS)}"
+                f"\nERROR: unrecognized density distribution type: {name[:500]}"
+            )
+        number = entry.get("density")
+    if number is None:
+        return False
+    if number.number(0.0) > 1.0:
+        raise number.fail("expected a density of at most 1")
+    return number.number() == 1.0
 
 
 def _check_spelling(instance: Entry, shape: Shape) -> None:

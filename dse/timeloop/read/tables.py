@@ -10,6 +10,9 @@ import numpy as np
 from dse.domain.attribute import declared
 from dse.timeloop.yaml.nodes import Entry
 
+#: Arguments of an action, as text, and its pJ.
+Variant = tuple[dict[str, str], float]
+
 
 @dataclass(frozen=True)
 class EnergyTable:
@@ -18,10 +21,13 @@ class EnergyTable:
     Attributes:
         components: pJ by action; of several argument variants the largest.
         wire_pj: energy of a component called ``wire`` per bit and mm, if there is one.
+        variants: of each component and action all variants, arguments and pJ; of several tables
+            for one component the last one's.
     """
 
     components: dict[str, list[dict[str, float]]] = field(default_factory=dict)
     wire_pj: float = 0.0
+    variants: dict[str, dict[str, list[Variant]]] = field(default_factory=dict)
 
     def find(self, component: str, actions: Sequence[str]) -> float | None:
         """Return the energy of the first action that is there, in pJ; None when none is.
@@ -90,6 +96,7 @@ def read_ert(entry: Entry) -> EnergyTable:
     else:
         raise version.fail("expected version 0.2, 0.3 or 0.4")
     components: dict[str, list[dict[str, float]]] = {}
+    variants: dict[str, dict[str, list[Variant]]] = {}
     wire_pj = 0.0
     for path, by_name in actions.items():
         energies = {name: _largest(variants) for name, variants in by_name.items()}
@@ -101,7 +108,18 @@ def read_ert(entry: Entry) -> EnergyTable:
             wire_pj = float(np.float32(energies["transfer_random"])) or wire_pj
         else:
             components.setdefault(name, []).append(energies)
-    return EnergyTable(components, wire_pj)
+            variants[name] = {x: [_variant(v) for v in found] for x, found in by_name.items()}
+    return EnergyTable(components, wire_pj, variants)
+
+
+def _variant(entry: Entry) -> Variant:
+    arguments, energy = entry.get("arguments"), entry.get("energy")
+    given = {
+        name: value.text()
+        for name, value in (arguments.pairs() if arguments is not None else ())
+        if value.is_scalar
+    }
+    return given, energy.number(0.0) if energy is not None else 0.0
 
 
 def _largest(variants: list[Entry]) -> float:

@@ -74,7 +74,12 @@ def layer_stem(name: str) -> str:
 
 
 def architecture_yaml(architecture: Architecture) -> str:
-    """Return ``architecture`` as a tree of version 0.4."""
+    """Return ``architecture`` as a tree of version 0.4.
+
+    Raises:
+        SpecError: a component has a name that Timeloop cannot read, or networks are declared.
+    """
+    refuse_networks(architecture)
     names = [*(level.name for level in architecture.levels), architecture.compute.name]
     for name in names:
         if not _NAME.match(name) or name in ("wire", "Wire"):
@@ -90,6 +95,14 @@ def architecture_yaml(architecture: Architecture) -> str:
         "subtree": [{"name": _ROOT, "local": local}],
     }
     return _dump({"architecture": tree})
+
+
+def refuse_networks(architecture: Architecture) -> None:
+    """Refuse declared networks: no file is written that leaves them out."""
+    if architecture.networks:
+        raise SpecError(
+            f"network '{architecture.networks[0].name}': user-declared networks are not written"
+        )
 
 
 def ert_yaml(architecture: Architecture) -> str:
@@ -174,7 +187,7 @@ def mapping_directives(
         temporal: dict[str, Any] = {
             "target": name,
             "type": "temporal",
-            "factors": _factors(problem, mapping.temporal[s]),
+            "factors": " ".join(factor_texts(problem, mapping, s)),
             "permutation": _order(problem, mapping.permutation[s]),
         }
         if mapping.no_temporal_reuse[s].any():
@@ -182,7 +195,7 @@ def mapping_directives(
         directives.append(temporal)
         if math.prod(architecture.fanout(s)) > 1:
             directives.append(_spatial(name, mapping, problem, s))
-        elif (mapping.spatial[s] > 1).any():
+        elif (mapping.spatial[s] > 1).any() or (mapping.remainders[1][s] != 1).any():
             raise SpecError(f"level '{name}': spatial factors, but the level has no fan-out")
     return directives
 
@@ -191,7 +204,7 @@ def _spatial(name: str, mapping: Mapping, problem: Problem, s: int) -> dict[str,
     directive: dict[str, Any] = {
         "target": name,
         "type": "spatial",
-        "factors": _factors(problem, mapping.spatial[s]),
+        "factors": " ".join(factor_texts(problem, mapping, s, spatial=True)),
         "permutation": _order(problem, mapping.spatial_permutation[s]),
         "split": int(mapping.split[s]),
     }
@@ -262,8 +275,16 @@ def _chosen(names: Sequence[str], flags: np.ndarray[Any, np.dtype[np.bool_]]) ->
     return [name for name, flag in zip(names, flags, strict=True) if flag]
 
 
-def _factors(problem: Problem, row: np.ndarray[Any, np.dtype[np.int32]]) -> str:
-    return " ".join(f"{d}={f}" for d, f in zip(problem.dimensions, row.tolist(), strict=True))
+def factor_texts(problem: Problem, mapping: Mapping, s: int, *, spatial: bool = False) -> list[str]:
+    """Return the factors of level s, ``P=4``, or ``P=4,2`` where there is a remainder."""
+    ends = mapping.spatial if spatial else mapping.temporal
+    remainders = mapping.remainders[1 if spatial else 0]
+    return [
+        f"{name}={end}" if end == remainder else f"{name}={end},{remainder}"
+        for name, end, remainder in zip(
+            problem.dimensions, ends[s].tolist(), remainders[s].tolist(), strict=True
+        )
+    ]
 
 
 def _order(problem: Problem, row: np.ndarray[Any, np.dtype[np.int8]]) -> str:

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from dse.domain.architecture import StorageLevel
+from dse.model.networks import Service, services
 from dse.model.stats import LevelStats, TensorStats
 from dse.timeloop.evaluate import Evaluation
 
@@ -89,12 +90,13 @@ def energies_pj(evaluation: Evaluation) -> Iterator[tuple[str, float]]:
         tensors = found.tensors.values()
         accesses = sum(t.energy_pj * t.utilized_instances + _addresses(t, level) for t in tensors)
         yield level.name, accesses + found.leak_energy_pj
-    for level, (name, networks) in zip(architecture.levels, stats.networks.items(), strict=True):
+    for service in services(architecture):
         total = 0.0
-        for tensor, network in networks.items():
-            instances = stats.levels[level.name].tensors[tensor].utilized_instances
-            total += (network.energy_pj + network.link_transfer_energy_pj) * instances
-        yield name, total
+        for tensor, network in stats.networks[service.name].items():
+            level = stats.levels[architecture.levels[service.level].name]
+            instances = level.tensors[tensor].utilized_instances if service.per_instance else 1.0
+            total += network.total_pj * instances
+        yield service.name, total
 
 
 def _addresses(tensor: TensorStats, level: StorageLevel) -> float:
@@ -119,9 +121,9 @@ def stats_text(evaluation: Evaluation) -> str:
         lines += _tensor_lines(found, level, stats.cycles)
         lines.append("")
     lines += ["Networks", "--------"]
-    for number, (name, level) in enumerate(zip(stats.networks, architecture.levels, strict=True)):
-        lines += [f"Network {number}", "---------", name, "", "    STATS", "    -----"]
-        lines += _network_lines(evaluation, name, level)
+    for number, service in enumerate(services(architecture)):
+        lines += [f"Network {number}", "---------", service.name, "", "    STATS", "    -----"]
+        lines += _network_lines(evaluation, service)
         lines.append("")
     return "\n".join([*lines, "", *_summary_lines(evaluation)]) + "\n"
 
@@ -137,7 +139,7 @@ def _compute_lines(evaluation: Evaluation) -> list[str]:
     found = [
         ("Utilized instances", busy),
         ("Computes (total)", stats.computes),
-        ("Cycles", stats.computes // busy),
+        ("Cycles", evaluation.mapping.temporal.prod(dtype=int)),
         ("Energy (total)", f"{stats.compute_energy_pj:.2f} pJ"),
         ("Area (total)", f"{compute.area_um2 * compute.instances:.2f} um^2"),
     ]
@@ -215,11 +217,12 @@ def _tensor_lines(found: LevelStats, level: StorageLevel, cycles: int) -> list[s
     return lines
 
 
-def _network_lines(evaluation: Evaluation, name: str, level: StorageLevel) -> list[str]:
+def _network_lines(evaluation: Evaluation, service: Service) -> list[str]:
     lines = []
-    for tensor, network in evaluation.stats.networks[name].items():
+    level = evaluation.input.architecture.levels[service.level]
+    for tensor, network in evaluation.stats.networks[service.name].items():
         found = evaluation.stats.levels[level.name].tensors[tensor]
-        instances = found.utilized_instances
+        instances = found.utilized_instances if service.per_instance else 1.0
         lines.append(f"    {tensor}:")
         lines += _rows(
             [
@@ -239,6 +242,9 @@ def _network_lines(evaluation: Evaluation, name: str, level: StorageLevel) -> li
             8,
             40,
         )
+        if network.reduction_energy_pj:
+            total = f"{network.reduction_energy_pj * instances:.2f} pJ"
+            lines += _rows([("Spatial reduction energy (total)", total)], 8, 40)
     return lines
 
 
@@ -297,15 +303,21 @@ def map_text(evaluation: Evaluation) -> str:
 def _loops(evaluation: Evaluation, s: int) -> Iterator[str]:
     """Yield the loops of one level, outermost first, those of one iteration left out."""
     mapping, dimensions = evaluation.mapping, evaluation.input.problem.dimensions
+    temporal, spatial = mapping.remainders
+
+    def loop(d: int, end: int, remainder: int) -> str:
+        bound = f"{end}" if end == remainder else f"{end},{remainder}"
+        return f"for {dimensions[d]} in [0:{bound})"
+
     for d in mapping.permutation[s][::-1]:
         if mapping.temporal[s, d] > 1:
-            yield f"for {dimensions[d]} in [0:{mapping.temporal[s, d]})"
+            yield loop(d, mapping.temporal[s, d], temporal[s, d])
     order = mapping.spatial_permutation[s]
     for place in reversed(range(len(order))):
         d = order[place]
         if mapping.spatial[s, d] > 1:
             axis = "X" if place < mapping.split[s] else "Y"
-            yield f"for {dimensions[d]} in [0:{mapping.spatial[s, d]}) (Spatial-{axis})"
+            yield f"{loop(d, mapping.spatial[s, d], spatial[s, d])} (Spatial-{axis})"
 
 
 def _rows(pairs: list[tuple[str, Any]], indent: int, width: int) -> list[str]:

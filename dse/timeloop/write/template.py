@@ -24,7 +24,7 @@ from dse.errors import SpecError
 from dse.timeloop.read.component_tree import COMPUTE_CLASSES
 from dse.timeloop.write.attributes import node_keys
 from dse.timeloop.write.constraints import Rule, constraint_rules
-from dse.timeloop.write.inputs import storage_class
+from dse.timeloop.write.inputs import factor_texts, refuse_networks, storage_class
 
 _DUMMY = "dummy_storage"
 _INTER = re.compile(r"inter_(.+)_spatial\Z")
@@ -47,6 +47,7 @@ def template_yaml(
     constraints: MappingOf[str, LevelConstraint] | None = None,
 ) -> str:
     """Return ``architecture`` as nodes, with the constraints inside where there are any."""
+    refuse_networks(architecture)
     nodes = _nodes(architecture)
     if problem is not None and constraints:
         _attach(nodes, constraint_rules(constraints, architecture, problem))
@@ -73,7 +74,7 @@ def template_mapping_yaml(mapping: Mapping, architecture: Architecture, problem:
                 {
                     "target": homes[level.name],
                     "type": "spatial",
-                    "factors": _factors(problem, mapping.spatial[s]),
+                    "factors": factor_texts(problem, mapping, s, spatial=True),
                     "permutation": [problem.dimensions[d] for d in mapping.spatial_permutation[s]],
                     "split": int(mapping.split[s]),
                     **_flags(problem, mapping.no_multicast[s], "no_reuse"),
@@ -89,7 +90,7 @@ def template_mapping_yaml(mapping: Mapping, architecture: Architecture, problem:
             {
                 "target": level.name,
                 "type": "temporal",
-                "factors": _factors(problem, mapping.temporal[s]),
+                "factors": factor_texts(problem, mapping, s),
                 "permutation": [problem.dimensions[d] for d in mapping.permutation[s]],
                 **_flags(problem, mapping.no_temporal_reuse[s], "no_reuse"),
             }
@@ -189,10 +190,6 @@ def _component(component: StorageLevel | Compute) -> dict[str, Any]:
         attributes |= node_keys(part)
     attributes["reduction_supported"] = component.can_reduce
     return {"name": component.name, "class": storage_class(component), "attributes": attributes}
-
-
-def _factors(problem: Problem, row: np.ndarray[Any, np.dtype[np.int32]]) -> list[str]:
-    return [f"{d}={f}" for d, f in zip(problem.dimensions, row.tolist(), strict=True)]
 
 
 def _flags(

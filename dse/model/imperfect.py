@@ -1,0 +1,188 @@
+"""The exact model of mappings with imperfect factors, one after the other (section 14)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from dse.domain.architecture import HardwareArrays
+from dse.jit import compiled, inner
+from dse.model import arrays as a
+from dse.model import rules
+from dse.model.arrays import Details, MappingArrays, ProblemArrays, Totals
+from dse.model.course import (
+    Course,
+    computes,
+    new_course,
+    set_course,
+    set_extents,
+    set_remainders,
+    set_replicas,
+)
+from dse.model.kernel import finish, set_fanouts, tensor_energy
+from dse.model.loops import build_nest, copy_row, footprint
+from dse.model.moves import Moves, imperfect_traffic, is_plain, new_moves, set_terms
+from dse.model.traffic import set_vectors
+from dse.model.verdict import fits
+from dse.model.workspace import Scratch, new_scratch
+
+Factors = npt.NDArray[np.int32]
+Ints = npt.NDArray[np.int64]
+
+
+class Remainders(NamedTuple):
+    """Of the factors of B mappings, ``temporal (L, D, B)`` and ``spatial (L, D, B)``."""
+
+    temporal: Factors
+    spatial: Factors
+
+
+class Memory(NamedTuple):
+    """All working memory of this kernel."""
+
+    scratch: Scratch
+    course: Course
+    moves: Moves
+
+
+def new_memory(
+    levels: int, dimensions: int, tensors: int, ranks: int, elements: int, entries: int, nodes: int
+) -> Memory:
+    """Allocate memory for grids of ``elements``, ``entries`` records and ``nodes`` nodes."""
+    scratch = new_scratch(levels, dimensions, tensors, ranks, elements, entries)
+    return Memory(
+        scratch,
+        new_course(levels, dimensions, nodes),
+        new_moves(len(scratch.nest.bound), dimensions, ranks, nodes, elements),
+    )
+
+
+@inner
+def _traffic(
+    memory: Memory,
+    p: ProblemArrays,
+    m: MappingArrays,
+    b: int,
+    t: int,
+    hw: HardwareArrays,
+    i: int,
+    ordinary: bool,
+    version: int,
+) -> bool:
+    """Fill the records of one tensor at every level; False when scratch was too small.
+
+    ``ordinary``: no remainder is above its end.
+    """
+    w, c = memory.scratch, memory.course
+    levels = w.fan.shape[0]
+    bt = b if m.no_temporal_reuse.shape[2] > 1 else 0
+    bm = b if m.no_multicast.shape[2] > 1 else 0
+    bl = b if m.no_link_transfer.shape[2] > 1 else 0
+    loops = w.nest.first[levels]
+    set_vectors(w.tile, w.nest, p.projection[t], loops)
+    set_terms(memory.moves, p.projection[t])
+    plain = is_plain(memory.moves, w.nest, loops)
+    whole = ordinary and plain and rules.zero_moves_are_free(version)
+    for s in range(levels):
+        if not imperfect_traffic(
+            w.records,
+            memory.moves,
+            c,
+            w.tile,
+            w.nest,
+            s,
+            hw.fanout_x[s, i],
+            hw.fanout_y[s, i],
+            s > 0 and m.no_temporal_reuse[s - 1, t, bt],
+            m.no_multicast[s, t, bm],
+            m.no_link_transfer[s, t, bl],
+            hw.hop_pj[s, i] != 0.0 or hw.router_pj[s, i] != 0.0,
+            whole,
+            version,
+            w.links,
+            w.other,
+        ):
+            return False
+    return True
+
+
+@inner
+def _set_sizes(w: Scratch, c: Course, p: ProblemArrays) -> None:
+    """Largest tile of every tensor at every level (section 14.4)."""
+    for t in range(w.size.shape[0]):
+        for s in range(w.size.shape[1]):
+            w.size[t, s] = footprint(p.projection[t], c.largest[s])
+            w.spatial_size[t, s] = footprint(p.projection[t], c.spatial_largest[s])
+
+
+@inner
+def _evaluate_one(
+    memory: Memory,
+    p: ProblemArrays,
+    m: MappingArrays,
+    remainders: Remainders,
+    b: int,
+    hw: HardwareArrays,
+    i: int,
+    version: int,
+    totals: Totals,
+    details: Details,
+    operations: npt.NDArray[np.float64],
+) -> bool:
+    """Evaluate mapping b on hardware i; False when scratch was too small."""
+    w, c = memory.scratch, memory.course
+    want = details.verdict.shape[1] > 0
+    keep = m.keep[:, :, b if m.keep.shape[2] > 1 else 0]
+    iterations = build_nest(w.nest, m, b, w.stride)
+    ordinary = set_remainders(c, w.nest, remainders.temporal, remainders.spatial, b)
+    set_extents(c, w.nest)
+    _set_sizes(w, c, p)
+    set_fanouts(w)
+    used = set_replicas(c, w.nest, version, w.replicas, w.stride)
+    totals.valid[b] = fits(w, hw, i, keep)
+    if totals.valid[b]:
+        if not set_course(c, w.nest, version):
+            return False
+        operations[b] = computes(c, w.nest, used)
+        energy = 0.0
+        w.load[:] = 0.0
+        for t in range(keep.shape[1]):
+            if not _traffic(memory, p, m, b, t, hw, i, ordinary, version):
+                return False
+            energy = tensor_energy(w, p, b, t, keep, hw, i, iterations, version, details, energy)
+        wrong = w.verdict[a.V_EXPANSION]
+        totals.valid[b] = wrong not in (a.NEGATIVE_READS, a.NEGATIVE_FILLS)
+        if totals.valid[b]:
+            finish(w, hw, i, b, iterations, operations[b], energy, version, totals, details)
+    if want:
+        copy_row(details.verdict[:, b], w.verdict)
+    return True
+
+
+@compiled
+def evaluate_imperfect_range(
+    memory: Memory,
+    p: ProblemArrays,
+    m: MappingArrays,
+    remainders: Remainders,
+    hw: HardwareArrays,
+    hardware_index: npt.NDArray[np.int32],
+    start: int,
+    stop: int,
+    version: int,
+    totals: Totals,
+    details: Details,
+    operations: npt.NDArray[np.float64],
+) -> int:
+    """Evaluate mappings ``start .. stop``; return the first that needs more scratch, or stop.
+
+    ``operations (B,)`` takes the computes that Timeloop counts.
+    """
+    for b in range(start, stop):
+        if not _evaluate_one(
+            memory, p, m, remainders, b, hw, hardware_index[b], version, totals, details, operations
+        ):
+            return b
+    return stop
