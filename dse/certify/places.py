@@ -69,6 +69,11 @@ class Places:
         self._levels = [given.get(level.name, _FREE) for level in architecture.levels]
         if any(level.min_parallelism > 0 for level in self._levels):
             raise NotCoveredError("the constraints ask for a least parallelism")
+        if self._levels[-1].bypass and self._levels[-1].onchip == "whole":
+            raise NotCoveredError(
+                f"{self._levels[-1].bypass[0]} bypasses {architecture.levels[-1].name}, and is to "
+                "be held on chip as a whole"
+            )
         names = list(problem.dimensions)
         self.places = tuple(tuple(self._places_of(name)) for name in names)
         self.listed = tuple(

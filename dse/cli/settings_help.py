@@ -8,7 +8,7 @@ from typing import Any
 
 from dse.cli.columns import two_columns, wrapped
 from dse.plugins import GROUPS, plugin, plugins
-from dse.runner.config import DEFAULT_PLUGINS, RunConfig
+from dse.runner.config import DEFAULT_PLUGINS, MapspaceConfig, RunConfig
 
 
 def settings_help(arguments: Sequence[str], skip: Sequence[str] = ()) -> str:
@@ -22,7 +22,8 @@ def settings_help(arguments: Sequence[str], skip: Sequence[str] = ()) -> str:
         if kind in GROUPS and equals:
             chosen[kind] = name
     lines = ["", "settings:"]
-    lines += _rows("", RunConfig, skip=set(GROUPS))
+    lines += _rows("", RunConfig, skip={*GROUPS, "mapspace"})
+    lines += _rows("mapspace.", MapspaceConfig)
     for kind in (kind for kind in GROUPS if kind not in skip):
         item = plugin(kind, chosen[kind])
         choices = " ".join(plugins(kind))

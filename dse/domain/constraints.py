@@ -7,11 +7,14 @@ factors are fixed, and which permutations are. What is not constrained is free.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from dse.domain.problem import SHAPES, Problem
-from dse.errors import SpecError
+from dse.errors import SpecError, unknown_name
+
+#: What a tensor that bypasses the outermost level asks of the next one; see `LevelConstraint`.
+ONCHIP = ("whole", "timeloop")
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,9 @@ class LevelConstraint:
     (the outermost level keeps it). The three ``no_`` directives name tensors too.
     ``min_parallelism`` is the least share of all MACs, in 0..1, that the spatial factors of all
     levels together must use; it speaks of the whole mapping, whichever level it stands at.
+    ``onchip``, of the outermost level, says what a tensor that bypasses it asks of the next level
+    inside that keeps it: ``whole``, to hold all of the tensor, as there is nowhere else for it to
+    be; ``timeloop``, no more than Timeloop does, which is any tile.
     """
 
     keep: tuple[str, ...] = ()
@@ -75,8 +81,11 @@ class LevelConstraint:
     no_multicast: tuple[str, ...] = ()
     no_link_transfer: tuple[str, ...] = ()
     min_parallelism: float = 0.0
+    onchip: str = "whole"
 
     def __post_init__(self) -> None:
+        if self.onchip not in ONCHIP:
+            raise SpecError("constraint: " + unknown_name("onchip", self.onchip, ONCHIP))
         both = set(self.keep) & set(self.bypass)
         if both:
             raise SpecError(f"constraint: tensor '{min(both)}' is both kept and bypassed")
@@ -157,3 +166,57 @@ _TENSOR_LISTS = ("keep", "bypass", "no_temporal_reuse", "no_multicast", "no_link
 def _speaks_of_convolutions(constraints: Constraints) -> bool:
     named = {t for c in constraints.values() for key in _TENSOR_LISTS for t in getattr(c, key)}
     return bool(named) and named <= {"Weights", "Inputs", "Outputs"}
+
+
+def held_on_chip(
+    constraints: Constraints, problem: Problem, levels: Sequence[str]
+) -> tuple[Constraints, str | None]:
+    """Return the constraints with what `LevelConstraint.onchip` asks for made explicit.
+
+    A tensor that bypasses the outermost level is kept at the next level inside that may keep it,
+    and no level outside that one has temporal loops over the tensor's dimensions.
+
+    Args:
+        constraints: in the words of the problem.
+        problem: the problem.
+        levels: names of the storage levels, from the inside out.
+
+    Returns:
+        The constraints, and why they leave no mapping; None: they leave some.
+    """
+    outermost = constraints.get(levels[-1], LevelConstraint())
+    if outermost.onchip != "whole" or not outermost.bypass:
+        return constraints, None
+    found = dict(constraints)
+    for tensor in outermost.bypass:
+        holders = [n for n in levels[-2::-1] if tensor not in _of(found, n).bypass]
+        if not holders:
+            continue  # kept nowhere, which the model refuses
+        holder = holders[0]
+        dimensions = _dimensions_of(tensor, problem)
+        rules = _of(found, holder)
+        if tensor not in rules.keep:
+            found[holder] = replace(rules, keep=(*rules.keep, tensor))
+        for name in levels[levels.index(holder) + 1 :]:
+            rules = _of(found, name)
+            for dimension in dimensions:
+                given = rules.temporal.factors.get(dimension, 1) or problem.bounds[dimension]
+                least = rules.temporal.min_factors.get(dimension, 1)
+                if max(given, least) > 1:
+                    return found, (
+                        f"{tensor} bypasses {levels[-1]}, so {holder} has to hold all of it, but "
+                        f"{name} has a temporal factor of {dimension}"
+                    )
+            ones = dict.fromkeys(dimensions, 1)
+            loops = replace(rules.temporal, factors={**rules.temporal.factors, **ones})
+            found[name] = replace(rules, temporal=loops)
+    return found, None
+
+
+def _dimensions_of(tensor: str, problem: Problem) -> list[str]:
+    space = next(space for space in problem.shape.data_spaces if space.name == tensor)
+    return sorted({term.dimension for row in space.projection for term in row})
+
+
+def _of(constraints: Constraints, level: str) -> LevelConstraint:
+    return constraints.get(level, LevelConstraint())

@@ -17,6 +17,7 @@ from dse.domain.constraints import (
     LevelConstraint,
     LoopConstraint,
     for_problem,
+    held_on_chip,
 )
 from dse.domain.mapping import MappingBatch
 from dse.domain.problem import Problem
@@ -108,13 +109,14 @@ class Mapspace:
         for name in constraints:
             if name not in names:
                 raise SpecError("constraints: " + unknown_name("storage level", name, names))
+        for name, level in constraints.items():
+            _check_names(problem, name, level)
+        constraints, self.infeasible = held_on_chip(constraints, problem, names)
         self.problem = problem
         self.architecture = architecture
         self.constraints = constraints
         self._names = names
         self._levels = [constraints.get(name, _FREE) for name in names]
-        for name, level in zip(names, self._levels, strict=True):
-            _check_names(problem, name, level)
         self._fanouts = [architecture.fanout(s) for s in range(len(names))]
         self.slots = [self._slots_of(d) for d in problem.dimensions]
         self.factors: list[Factorizations] = [
@@ -127,12 +129,11 @@ class Mapspace:
             for d, slots in zip(problem.dimensions, self.slots, strict=True)
         ]
         empty = [d for d, f in zip(problem.dimensions, self.factors, strict=True) if not f.count]
-        self.infeasible = (
-            None
-            if not empty
-            else f"dimension {empty[0]} = {problem.bounds[empty[0]]} cannot be split over the "
-            f"levels under the constraints{self._limits_on(empty[0])}"
-        )
+        if empty and not self.infeasible:
+            self.infeasible = (
+                f"dimension {empty[0]} = {problem.bounds[empty[0]]} cannot be split over the "
+                f"levels under the constraints{self._limits_on(empty[0])}"
+            )
         self.arrays = self._arrays()
         self.spatial_order = self._spatial_orders()
         self.directives = [self._directive(key) for key in _DIRECTIVES]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -18,6 +18,17 @@ from dse.settings import setting
 
 #: The plug-in that a run uses of each kind, unless told otherwise.
 DEFAULT_PLUGINS = {"optimizer": "random", "mapper": "random", "evaluator": "native"}
+
+
+@dataclass
+class MapspaceConfig:
+    """Which mappings are searched, besides what the template's constraints say."""
+
+    onchip: str | None = setting(
+        None,
+        "what a tensor that bypasses the outermost level asks of the next: whole, all of it has "
+        "to fit; timeloop, any tile will do; null: the template's own rule, mostly whole",
+    )
 
 
 @dataclass
@@ -33,6 +44,9 @@ class RunConfig:
     variables: dict[str, Any] = setting({}, "fixed template variables, as variables.NAME=VALUE")
     parameters: dict[str, int] = setting(
         {}, "parameters of the workload (a context length), as parameters.NAME=VALUE"
+    )
+    mapspace: MapspaceConfig = field(
+        default_factory=MapspaceConfig, metadata={"help": "which mappings are searched"}
     )
     objective: str = setting(
         "edp",
@@ -64,11 +78,8 @@ class ResolvedConfig:
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as plain data, defaults included; :func:`resolve` reads it back."""
-        plain = {
-            f.name: getattr(self.run, f.name)
-            for f in dataclasses.fields(RunConfig)
-            if f.name not in GROUPS
-        }
+        whole = dataclasses.asdict(self.run)
+        plain = {key: value for key, value in whole.items() if key not in GROUPS}
         groups = {
             kind: {"name": self.plugins[kind].name, **dataclasses.asdict(self.settings[kind])}
             for kind in GROUPS
@@ -130,6 +141,7 @@ def _is_frozen(settings_type: type[Any]) -> bool:
 def known_keys(chosen: Mapping[str, str]) -> list[str]:
     """Return all settings as dotted keys, for these plug-ins by kind."""
     keys = [f.name for f in dataclasses.fields(RunConfig)]
+    keys += [f"mapspace.{f.name}" for f in dataclasses.fields(MapspaceConfig)]
     for kind in GROUPS:
         options = plugins(kind).get(chosen.get(kind, DEFAULT_PLUGINS[kind]))
         if options is not None:

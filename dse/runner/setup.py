@@ -128,6 +128,8 @@ def space_of(config: ResolvedConfig, template: ArchTemplate, workload: Workload)
             f"objective = {goal.name}: the mean over several networks is geometric, which needs a "
             "named objective"
         )
+    if config.run.mapspace.onchip is not None:
+        template = template.held_on_chip(config.run.mapspace.onchip)
     return SearchSpace(
         template,
         workload,

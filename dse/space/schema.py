@@ -153,6 +153,7 @@ class ConstraintSpec(Strict):
     no_multicast: Names = ()
     no_link_transfer: Names = ()
     min_parallelism: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
+    onchip: Literal["whole", "timeloop"] = "whole"
 
     @model_validator(mode="after")
     def _not_both(self) -> ConstraintSpec:
@@ -181,6 +182,7 @@ class ConstraintSpec(Strict):
             no_multicast=self.no_multicast,
             no_link_transfer=self.no_link_transfer,
             min_parallelism=self.min_parallelism,
+            onchip=self.onchip,
         )
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from dse.domain.architecture import AccessEnergy, Architecture, Compute, Network, StorageLevel
 from dse.domain.attribute import declared
-from dse.domain.constraints import Constraints
+from dse.domain.constraints import ONCHIP, Constraints
 from dse.domain.expression import Expression, Number
 from dse.domain.technology import Technology
 from dse.errors import SpecError, unknown_name
@@ -139,6 +139,24 @@ class ArchTemplate:
             least[name] = whole if given is None else min(whole, given)
         spec = self._spec.model_copy(update={"budget": budget.model_copy(update=least)})
         return replace(self, _spec=spec)
+
+    def held_on_chip(self, rule: str) -> ArchTemplate:
+        """Return the template under another rule for what bypasses the outermost level.
+
+        Args:
+            rule: see `dse.domain.constraints.LevelConstraint`.
+
+        Raises:
+            SpecError: there is no such rule.
+        """
+        if rule not in ONCHIP:
+            raise SpecError(f"mapspace.onchip: {unknown_name('rule', rule, ONCHIP)}")
+        outermost, *others = self._spec.storage
+        own = outermost.constraints.model_copy(update={"onchip": rule})
+        storage = (outermost.model_copy(update={"constraints": own}), *others)
+        changed = replace(self, _spec=self._spec.model_copy(update={"storage": storage}))
+        first = {v.name: v.minimum for v in self.variables}
+        return replace(changed, constraints=changed._constraints(first))
 
     def check(self, values: Mapping[str, object]) -> Values:
         """Return checked values of the named variables, in the template's order.
