@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import base64
 import contextlib
+import gc
 import hashlib
 import io
 import json
@@ -24,6 +25,7 @@ import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
+from importlib import import_module
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # as in the tests: helpers by their name
@@ -71,6 +73,11 @@ def _warm(place: Path, *, short: bool) -> dict[str, dict[str, bytes]]:
     """Run every search once; return the run folders that cases start from."""
     import timeloop_texts
 
+    from dse.cli import COMMANDS
+
+    for module, _ in COMMANDS.values():
+        import_module(module)
+
     place.mkdir()
     os.environ["DSE_KNOWN_OPTIMA"] = str(place / "known_optima.json")
     before = Path.cwd()
@@ -83,6 +90,12 @@ def _warm(place: Path, *, short: bool) -> dict[str, dict[str, bytes]]:
         _quietly(["model", "all.yaml"])
         _quietly([*RUN, *OPTIMIZERS["random"], "folder=done"])
         _quietly([*MAP, "folder=map"])
+        shutil.copytree("done", "again")
+        template = "{{ include('all.yaml') }}\n"
+        Path("top.yaml.j2").write_text(template, encoding="utf-8")
+        _quietly(["convert", "top.yaml.j2", "--to", "v0.4"])
+        _quietly(["compare", "done", "again"])
+        _quietly(["show", "gemmini"])
         folders = {"done": _contents(Path("done"))}
         half = dict(folders["done"])
         del half["result.json"]  # as if killed before the end; resume goes on from the checkpoint
@@ -195,6 +208,8 @@ def main() -> int:
         sys.stderr.write(
             f"warm after {time.monotonic() - start:.0f} s; {', '.join(corpus.kinds)}\n"
         )
+        gc.collect()
+        gc.freeze()  # so that forks share what is loaded
         start = time.monotonic()
         while time.monotonic() - start < 60 * given.minutes and tally.inputs != given.inputs:
             case = corpus.case(tally.inputs, given.only)
