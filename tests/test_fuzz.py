@@ -50,6 +50,10 @@ def takes_memory(argv):
     return len(bytearray(4 << 30)) * 0
 
 
+def holds_memory(argv):
+    return len(b"x" * (480 << 20)) * 0
+
+
 def answers_nan(argv):
     sys.stdout.write('{"x": NaN}\n')
     return 0
@@ -72,6 +76,7 @@ def is_good(argv):
         (writes_outside, "file outside"),
         (leaves_temporary, "left in TMPDIR"),
         (takes_memory, "traceback MemoryError"),
+        (holds_memory, "memory"),
         (answers_nan, "no JSON"),
         (lambda argv: 7, "exit code 7"),
         (lambda argv: 2, "no error text"),
@@ -101,4 +106,4 @@ def test_a_short_run_finds_no_fault(tmp_path):
         check=False,
     )
     assert found.returncode == 0, found.stdout + found.stderr
-    assert found.stdout.startswith("80 inputs")
+    assert found.stdout.startswith("80 inputs\n")

@@ -47,7 +47,9 @@ def _parser() -> argparse.ArgumentParser:
     result.add_argument("--faults", type=Path, metavar="DIR", help="where to write cases")
     result.add_argument("--replay", type=Path, metavar="CASE", help="run one written case again")
     result.add_argument("--seconds", type=float, default=20, help="CPU time before a hang (20)")
-    result.add_argument("--memory", type=int, default=1000, metavar="MB", help="above dse's own")
+    result.add_argument(
+        "--memory", type=int, default=1000, metavar="MB", help="most that one may hold (1000)"
+    )
     result.add_argument("--short", action="store_true", help="warm up random search only")
     return result
 
@@ -150,8 +152,8 @@ class _Tally:
         self.kinds: Counter[str] = Counter()
         self.commands: dict[str, Counter[str]] = defaultdict(Counter)
         self.faults: dict[str, tuple[int, Fault, Case]] = {}
-        self.slowest = 0.0
-        self.peak_mb = 0.0
+        self.slowest = (0.0, "")
+        self.peak_mb = (0.0, "")
 
     def add(self, case: Case, answer: Answer) -> list[Fault]:
         """Count an answer; return its faults that are new."""
@@ -159,8 +161,8 @@ class _Tally:
         self.kinds[case.kind] += 1
         code = "killed" if answer.code is None else str(answer.code)
         self.commands[case.command][code] += 1
-        self.slowest = max(self.slowest, answer.seconds)
-        self.peak_mb = max(self.peak_mb, answer.peak_mb)
+        self.slowest = max(self.slowest, (answer.seconds, case.seed))
+        self.peak_mb = max(self.peak_mb, (answer.peak_mb, case.seed))
         new = [fault for fault in answer.faults if fault.key not in self.faults]
         for fault in answer.faults:
             count, *first = self.faults.get(fault.key, (0, fault, case))
@@ -171,7 +173,9 @@ class _Tally:
         known = sorted(self.commands.items(), key=lambda item: -item[1].total())
         kinds = "  ".join(f"{kind} {n}" for kind, n in sorted(self.kinds.items()))
         lines = [
-            f"{self.inputs:,} inputs, slowest {self.slowest:.1f} s, peak {self.peak_mb:.0f} MB",
+            f"{self.inputs:,} inputs",
+            "slowest   {:.1f} s  [{}]".format(*self.slowest),
+            "largest   {:.0f} MB  [{}]".format(*self.peak_mb),
             f"kinds     {kinds}",
             "commands  (exit code x times)",
         ]
