@@ -1,6 +1,7 @@
 """Fuzzes every command with malformed input, and reports what is not handled.
 
-    python -m tests.fuzz --minutes 10 [--seed N] [--inputs N] [--only KIND] [--faults DIR]
+    python -m tests.fuzz --minutes 10 [--seed N] [--inputs N] [--only KIND] [--skip KIND]
+                          [--faults DIR]
     python -m tests.fuzz --replay DIR/CASE
 
 Faults: a traceback, a hang, an exit code that is not documented, a death by signal, a code other
@@ -44,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     result.add_argument("--inputs", type=int, metavar="N", help="stop after N inputs")
     result.add_argument("--seed", type=int, default=0)
     result.add_argument("--only", metavar="KIND", help="inputs of one kind")
+    result.add_argument("--skip", metavar="KIND", help="inputs of all kinds but one")
     result.add_argument("--faults", type=Path, metavar="DIR", help="where to write cases")
     result.add_argument("--replay", type=Path, metavar="CASE", help="run one written case again")
     result.add_argument("--seconds", type=float, default=20, help="CPU time before a hang (20)")
@@ -200,9 +202,11 @@ def main() -> int:
         folders = _warm(root / "warm", short=given.short)
         box = Sandbox(root, given.seconds, given.memory)
         corpus = Corpus(given.seed, root, folders)
-        if given.only and given.only not in corpus.kinds:
-            sys.stderr.write(f"--only {given.only}: expected one of {', '.join(corpus.kinds)}\n")
-            return 2
+        for option, kind in (("--only", given.only), ("--skip", given.skip)):
+            if kind and kind not in corpus.kinds:
+                sys.stderr.write(f"{option} {kind}: expected one of {', '.join(corpus.kinds)}\n")
+                return 2
+        corpus.kinds.pop(given.skip, None)
         if given.replay:
             answer = box.run(_replayed(given.replay))
             sys.stdout.write(answer.out)
