@@ -126,7 +126,7 @@ def _checked(word: str, sweep: bool) -> str:
         raise SpecError(f"'{word}' has several values: -m runs one after the other")
     if key in GROUPS:
         for value in _values(override):
-            if value not in plugins(key):
+            if not isinstance(value, str) or value not in plugins(key):
                 raise SpecError(unknown_name(key, str(value), plugins(key)))
         return word
     if key.startswith(("variables.", "parameters.")):

@@ -213,3 +213,10 @@ def test_so_many_values_take_no_memory(capsys, optimizer, variable):
         assert "values, expected at most 1,048,576" in err
     else:
         assert code in (0, 3)
+
+
+@pytest.mark.parametrize("word", ["~optimizer=[[]]", "~optimizer=[{}]", "optimizer={a:1}"])
+def test_a_choice_that_is_no_name_is_refused(capsys, word):
+    code, err = _run(capsys, word)
+    assert code == 2
+    assert err.startswith("error: ")
