@@ -2,8 +2,8 @@
 
     python benchmarks/public_files.py --sets SETS.jsonl.gz [--root DIR] [--search]
 
-A line of SETS is a JSON object: ``id``, ``repo``, ``name``, ``kind`` (``model``: a mapping is given,
-``mapper``: one is to be found), ``files`` (each a ``path``, and its ``text``; without text it is
+A line of SETS is a JSON object: ``id``, ``repo``, ``name``, ``kind`` (``model``: a mapping is
+given, ``mapper``: one is to be found), ``files`` (each a ``path``, and its ``text``; without text it is
 read below ``--root``, where a clone of the repository lies), ``defs`` (variables of jinja2
 templates), and ``answers`` by version of Timeloop, where they are known.
 
@@ -32,7 +32,7 @@ from dse.timeloop.mapper_run import tasks
 
 #: What Timeloop prints has two decimals, of energies in uJ.
 _PRINTED_UJ = 0.005
-_SPARSE = re.compile(r"^sparse_optimizations:\s*\S|^sparse_optimizations:\s*\n\s+\S", re.MULTILINE)
+_SPARSE = re.compile(r"^\s*sparse_optimizations:\s*(\n\s*)?[^\s\[{]", re.MULTILINE)
 #: What a number in a message becomes, so that messages of a kind count as one.
 _DETAIL = re.compile(r"'[^']*'|\"[^\"]*\"|[0-9][0-9.,e+-]*")
 _PLACE = re.compile(r"^\S*?:\d+: ?(\S+? = .*?: |\S+?: )?")
@@ -51,7 +51,8 @@ def main() -> int:
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)
     began = time.monotonic()
-    rows = [json.loads(line) for line in gzip.open(arguments.sets)]
+    with gzip.open(arguments.sets) as lines:
+        rows = [json.loads(line) for line in lines]
     if arguments.recorded:
         rows = [row for row in rows if row.get("answers")]
     found = []
