@@ -3,8 +3,8 @@
     python benchmarks/public_files.py --sets SETS.jsonl.gz [--root DIR] [--search]
 
 A line of SETS is a JSON object: ``id``, ``repo``, ``name``, ``kind`` (``model``: a mapping is
-given, ``mapper``: one is to be found), ``files`` (each a ``path``, and its ``text``; without text it is
-read below ``--root``, where a clone of the repository lies), ``defs`` (variables of jinja2
+given, ``mapper``: one is to be found), ``files`` (each a ``path``, and its ``text``; without text
+it is read below ``--root``, where a clone of the repository lies), ``defs`` (variables of jinja2
 templates), and ``answers`` by version of Timeloop, where they are known.
 
 Every set is read, and then modelled, or mapped with --search and what was found modelled. Each set
