@@ -1,4 +1,4 @@
-"""Small inputs on which people got stuck, where they lie beside the checkout: each ends as it should.
+"""Small inputs on which people got stuck, where they lie beside the checkout: each ends rightly.
 
 What each expects stands in its README; a number is what the real binary said.
 """
