@@ -101,13 +101,17 @@ def _cached(dispatcher: Any) -> Any:  # noqa: ANN401
     """
     options: Any = getattr(getattr(dispatcher, "targetdescr", None), "options", None)
     file: Any = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
-    if not hasattr(options, "_nrt") or (OPTIONS["cache"] and not hasattr(file, "_source_stamp")):
+    known = all(hasattr(file, name) for name in ("_source_stamp", "_version"))
+    if not hasattr(options, "_nrt") or (OPTIONS["cache"] and not known):
         raise ToolError(
             f"numba {numba.__version__} is not built as dse expects; "
             f"install 'numba<{NEWEST_NUMBA[0]}.{NEWEST_NUMBA[1] + 1}'"
         )
     if OPTIONS["cache"]:
         file._source_stamp = _stamp(dispatcher.py_func.__module__, file._source_stamp)
+        # The version is looked at before anything else is read: what other sources left in the
+        # cache may name classes that are no more.
+        file._version = (file._version, file._source_stamp)
     return dispatcher
 
 

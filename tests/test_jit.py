@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import numba
 import pytest
 from compiled_sources import ROOT, compiling_files, made_of
+from numba.core.caching import IndexDataCacheFile
 from numba.core.dispatcher import Dispatcher
 
 from dse import jit
@@ -151,7 +152,8 @@ def test_with_a_newer_numba_nothing_is_kept_and_that_is_said(tmp_path):
 @pytest.mark.parametrize(
     ("options", "cache"),
     [
-        ({}, {"_cache_file": SimpleNamespace(_source_stamp=(0.0, 0))}),
+        ({}, {"_cache_file": SimpleNamespace(_source_stamp=(0.0, 0), _version="")}),
+        ({"_nrt": False}, {"_cache_file": SimpleNamespace(_source_stamp=(0.0, 0))}),
         ({"_nrt": None}, {"_cache_file": SimpleNamespace()}),
         ({"_nrt": None}, {}),
     ],
@@ -172,3 +174,21 @@ def test_the_installer_takes_no_newer_numba_than_is_known():
     needed = setup["options"]["install_requires"].split()
     major, minor = jit.NEWEST_NUMBA
     assert f"numba>=0.61,<{major}.{minor + 1}" in needed
+
+
+def test_a_cache_of_other_sources_is_not_even_read(tmp_path, monkeypatch):
+    """It may hold classes that are no more, which would be an error of unpickling."""
+    file = IndexDataCacheFile(str(tmp_path), "function", (1.0, 2))
+    made = SimpleNamespace(
+        targetdescr=SimpleNamespace(options=SimpleNamespace(_nrt=False)),
+        _cache=SimpleNamespace(_cache_file=file),
+        py_func=SimpleNamespace(__module__="dse.model.kernel"),
+    )
+    monkeypatch.setitem(jit.OPTIONS, "cache", True)
+    jit._cached(made)
+    monkeypatch.setattr(IndexDataCacheFile, "_dump", lambda _, __: b"no pickle at all")
+    file._save_index({})
+    later = IndexDataCacheFile(str(tmp_path), "function", (1.0, 2))
+    later._source_stamp = ("other",)
+    later._version = (later._version, later._source_stamp)
+    assert later._load_index() == {}
