@@ -265,13 +265,15 @@ def _constraint(rules: LevelConstraint) -> dict[str, Any]:
         loops = _loops(getattr(rules, key))
         if loops:
             found[key] = loops
+    if rules.min_parallelism:
+        found["min_parallelism"] = rules.min_parallelism
     return found
 
 
 def _loops(rules: LoopConstraint) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in vars(rules).items():
-        if isinstance(value, tuple):
+        if isinstance(value, tuple) and (value or name != "suffix"):
             found[name] = list(value)
         elif value:
             found[name] = dict(value) if isinstance(value, Mapping) else value

@@ -72,7 +72,9 @@ def read_entry_project(
     spec, fault = read_entry(root, timeloop_version, problem)
     if fault is not None:
         raise fault.error
-    constraints = read_constraints(flatten(root, spec.problem), spec.architecture, spec.problem)
+    constraints = read_constraints(
+        flatten(root, spec.problem), spec.architecture, spec.problem, timeloop_version
+    )
     return Project(spec.architecture, spec.problem, spec.mapping, constraints)
 
 

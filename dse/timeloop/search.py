@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from dse.domain.architecture import AccessEnergy, Architecture, HardwareBatch, StorageLevel
+from dse.domain.fixed_factors import fitted
 from dse.errors import NothingFeasible
 from dse.goals.certificate import Certificate
 from dse.goals.metrics import Metrics
@@ -82,6 +83,8 @@ def search(
     """
     from dse.model import evaluate_one  # noqa: PLC0415 - compiled code
 
+    fit = fitted(project.problem, project.constraints, project.architecture)
+    project = replace(project, problem=fit.problem, constraints=dict(fit.constraints))
     searched = _searched(project.architecture, metrics[0])
     second = metrics[1] if len(metrics) > 1 and metrics[1] in _UNITS else None
     if second == "energy" and searched is not project.architecture:
@@ -111,7 +114,8 @@ def search(
     told = tuple((m, metric_value(evaluation, m), _UNITS.get(m, "accesses")) for m in metrics)
     if certificate is not None:
         certificate = certificate.found(told[0][1])
-    return BestMapping(evaluation, told, certificate, tuple(_notes(metrics, second)))
+    notes = (*fit.changes, *_notes(metrics, second))
+    return BestMapping(evaluation, told, certificate, notes)
 
 
 def metric_value(evaluation: Evaluation, metric: str) -> float:

@@ -1,4 +1,4 @@
-"""What is said where no mapping of a layer was found."""
+"""What a mapper says where it found no mapping."""
 
 import pytest
 
@@ -24,7 +24,7 @@ PROBLEM = Problem(SHAPES["gemm"], {"M": 4, "N": 6, "K": 4})
             LevelConstraint(keep=("A", "B"), temporal=LoopConstraint(factors={"K": 4, "N": 6})),
             "even with the smallest tiles, couldn't map level buffer: mapped tile size",
         ),
-        (LevelConstraint(min_parallelism=0.75), "that uses 6 of 8 MACs, as the constraints ask"),
+        (LevelConstraint(min_parallelism=0.75), "that uses 6 of 8 MACs, as constraints ask"),
         (LevelConstraint(), "though there are some: let the mapper draw more"),
     ],
 )

@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from dse.domain.constraints import LevelConstraint
+from dse.domain.fixed_factors import fitted
 from dse.errors import SpecError
-from dse.mapspace.fixed_factors import fitted
 from dse.mapspace.space import Mapspace
 from dse.timeloop.evaluate import evaluate_text
 from dse.timeloop.read.flatten import flatten

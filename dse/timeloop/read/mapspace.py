@@ -53,7 +53,7 @@ def read_constraints(
     """Return the constraints of an input by storage level; several on one level add up.
 
     Fixed factors that do not divide their bound are left as they are:
-    :func:`dse.mapspace.fixed_factors.fitted` makes them and the problem fit.
+    :func:`dse.domain.fixed_factors.fitted` makes them and the problem fit.
 
     Raises:
         SpecError: a constraint names an unknown level, dimension or data space, contradicts
