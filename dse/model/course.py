@@ -38,7 +38,7 @@ class Course(NamedTuple):
     nodes: Ints  # (N + 1,)
     last: Ints  # (M,) bits of the dimensions that are at their last iteration
     runs: Ints  # (M,) how many iterations are run
-    index: Ints  # (M, RUNS) which ones
+    at: Ints  # (M, RUNS) which ones
     weight: Ints  # (M, RUNS) how many iterations one stands for, for the loops inside
     scale: Ints  # (M, RUNS) the same for a tile boundary right inside
     child: Ints  # (M, RUNS) node inside the loop
@@ -52,14 +52,15 @@ class Course(NamedTuple):
 def new_course(levels: int, dimensions: int, nodes: int) -> Course:
     """Allocate a course of at most ``nodes`` nodes."""
     loops = 2 * levels * dimensions + 1
-    return Course(
+    arrays: list[Ints] = [
         *(np.empty(loops, np.int64) for _ in range(2)),
         *(np.empty(loops + 1, np.int64) for _ in range(3)),
         *(np.empty(nodes, np.int64) for _ in range(2)),
         *(np.empty((nodes, RUNS), np.int64) for _ in range(4)),
         np.empty(nodes, np.int64),
         *(np.empty((levels, dimensions), np.int64) for _ in range(4)),
-    )
+    ]
+    return Course(*arrays)
 
 
 @inner
@@ -82,7 +83,7 @@ def set_remainders(c: Course, nest: Nest, temporal: Factors, spatial: Factors, b
 @inner
 def _run(c: Course, node: int, index: int, weight: int, scale: int) -> None:
     i = c.runs[node]
-    c.index[node, i] = index
+    c.at[node, i] = index
     c.weight[node, i] = weight
     c.scale[node, i] = scale
     c.runs[node] = i + 1
@@ -156,7 +157,7 @@ def set_course(c: Course, nest: Nest, version: int) -> bool:
                     _set_runs(c, node, count, run_last, run_second_last)
                 for i in range(c.runs[node]):
                     inner_bits = bits & c.inside[k]
-                    if last and c.index[node, i] < count - 1:
+                    if last and c.at[node, i] < count - 1:
                         inner_bits &= ~(np.int64(1) << d)
                     child = _child(c, k, inner_bits)
                     if child < 0:

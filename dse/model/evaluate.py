@@ -61,12 +61,17 @@ def evaluate_exact(
             scratch, p, m, hardware.arrays, hardware_index, done, count, version, totals, report
         )
         elements, entries = elements * 8, entries * 4
-    if details:
+    _refuse_overflow(totals, report)
+    return totals, report
+
+
+def _refuse_overflow(totals: a.Totals, report: a.Details) -> None:
+    """Reject mappings of too many cycles, and say so in the details where there are any."""
+    if report.verdict.shape[1]:
         over = totals.valid & ~(totals.cycles < a.CYCLES_LIMIT)
         report.verdict[a.V_LEVEL, over] = report.level[a.CYCLES][:, over].argmax(axis=0)
         report.verdict[a.V_EXPANSION, over] = a.TOO_MANY_CYCLES
     a.refuse_overflow(totals)
-    return totals, report
 
 
 def evaluate_imperfect(
@@ -120,6 +125,7 @@ def evaluate_imperfect(
             *(totals, report, operations),
         )
         elements, entries, nodes = elements * 8, entries * 4, nodes * 4
+    _refuse_overflow(totals, report)
     return totals, report, operations
 
 

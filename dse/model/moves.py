@@ -7,7 +7,7 @@ So each node is walked through once per variant, and then counted as often as it
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -46,7 +46,7 @@ class Deltas(NamedTuple):
     A delta is a tile without the box ``low .. high`` inside it, relative to the tile's corner.
     """
 
-    count: Ints  # (1,)
+    used: Ints  # (1,)
     side: Ints  # (E, Q) sides of the tile
     low: Ints  # (E, Q)
     high: Ints  # (E, Q)
@@ -66,7 +66,7 @@ class Moves(NamedTuple):
     moving: Flags  # (M,) whether there are any
     words: Ints  # (M,) words delivered to one child in the state of that leaf
     head: Ints  # (M,) first variant of a node, -1: none
-    count: Ints  # (1,) variants in use
+    used: Ints  # (1,) variants in use
     node: Ints  # (V,) node of a variant
     next: Ints  # (V,) next variant of that node
     before: State  # (V, ...) after its first tile
@@ -96,7 +96,7 @@ def _new_state(variants: int, ranks: int) -> State:
 def new_moves(loops: int, dimensions: int, ranks: int, nodes: int, elements: int) -> Moves:
     """Allocate memory for courses of ``nodes`` nodes and grids of ``elements`` children."""
     variants = 4 * nodes
-    return Moves(
+    arrays: list[Any] = [
         np.zeros(1, np.int64),
         np.zeros((ranks * dimensions, 3), np.int64),
         *(np.zeros((nodes, ranks), np.int64) for _ in range(2)),
@@ -115,7 +115,8 @@ def new_moves(loops: int, dimensions: int, ranks: int, nodes: int, elements: int
         Deltas(np.zeros(1, np.int64), *(np.zeros((variants, ranks), np.int64) for _ in range(3))),
         *(np.zeros(ranks, np.int64) for _ in range(4)),
         new_grid(elements, ranks),
-    )
+    ]
+    return Moves(*arrays)
 
 
 @inner
@@ -134,7 +135,7 @@ def set_terms(m: Moves, projection: Ints) -> None:
 
 @inner
 def is_plain(m: Moves, nest: Nest, loops: int) -> bool:
-    """Whether every row is moved by one dimension, and every dimension moves one row."""
+    """Whether every row is moved by one dimension, forwards, and every dimension moves one row."""
     moved = np.int64(0)
     for k in range(loops):
         moved |= np.int64(1) << nest.dimension[k]
@@ -144,7 +145,7 @@ def is_plain(m: Moves, nest: Nest, loops: int) -> bool:
         if (moved >> d) & 1 == 0:
             continue
         row, dimension = np.int64(1) << m.term[i, 0], np.int64(1) << d
-        if rows & row or dimensions & dimension:
+        if rows & row or dimensions & dimension or m.term[i, 2] < 0:
             return False
         rows |= row
         dimensions |= dimension
@@ -197,14 +198,14 @@ def _set_ways(m: Moves, c: Course, nest: Nest, vector: Ints, s: int) -> None:
             m.entry[node] = m.entry[c.child[node, 0]]
             m.exit[node] = m.exit[child]
             for q in range(ranks):
-                m.travel[node, q] = c.index[node, i] * vector[k, q] + m.travel[child, q]
+                m.travel[node, q] = c.at[node, i] * vector[k, q] + m.travel[child, q]
 
 
 @inner
 def _set_step(m: Moves, c: Course, vector: Ints, node: int, k: int, i: int) -> None:
     """Set ``step`` to how far corners move from run i - 1 of a node's loop k to run i."""
     before, now = c.child[node, i - 1], c.child[node, i]
-    steps = c.index[node, i] - c.index[node, i - 1]
+    steps = c.at[node, i] - c.at[node, i - 1]
     for q in range(vector.shape[1]):
         m.step[q] = (
             steps * vector[k, q]
@@ -219,7 +220,7 @@ def _delta(m: Moves) -> int:
     """Return the row of the delta ``low .. high`` of a tile with sides ``shift``; -1: no room."""
     d = m.deltas
     ranks = m.low.shape[0]
-    for row in range(d.count[0]):
+    for row in range(d.used[0]):
         same = True
         for q in range(ranks):
             same &= d.side[row, q] == m.shift[q]
@@ -227,13 +228,13 @@ def _delta(m: Moves) -> int:
             same &= d.high[row, q] == m.high[q]
         if same:
             return row
-    row = d.count[0]
+    row = d.used[0]
     if row >= d.side.shape[0]:
         return -1
     copy_row(d.side[row], m.shift)
     copy_row(d.low[row], m.low)
     copy_row(d.high[row], m.high)
-    d.count[0] = row + 1
+    d.used[0] = row + 1
     return row
 
 
@@ -319,10 +320,10 @@ def _variant(m: Moves, node: int) -> int:
         if same:
             return v
         v = m.next[v]
-    v = m.count[0]
+    v = m.used[0]
     if v >= m.node.shape[0]:
         return -1
-    m.count[0] = v + 1
+    m.used[0] = v + 1
     m.node[v] = node
     m.next[v] = m.head[node]
     m.head[node] = v
@@ -345,8 +346,8 @@ def _walk(
 ) -> bool:
     """Walk through the outermost node, and whatever it meets inside, once per variant."""
     innermost, loops = nest.middle[s], nest.first[nest.middle.shape[0]]
-    m.count[0] = 0
-    m.deltas.count[0] = 0
+    m.used[0] = 0
+    m.deltas.used[0] = 0
     m.state.known[0] = False
     m.state.delta[0] = 0
     if _deliver_all(m, m.entry[0], linked) < 0:
@@ -451,6 +452,15 @@ def _slice_high(d: Deltas, row: int, cut: int, right: bool, q: int) -> int:
 
 
 @inner
+def _varying(c: Course, nest: Nest, s: int) -> int:
+    """Return the bits of the dimensions of which level s has fewer children at the end."""
+    bits = np.int64(0)
+    for k in range(nest.first[s], nest.middle[s]):
+        bits |= np.int64(c.remainder[k] != c.end[k]) << nest.dimension[k]
+    return bits
+
+
+@inner
 def _near(m: Moves, reach: Ints) -> bool:
     """Whether ``step`` is no longer than two children can lie apart."""
     for q in range(m.step.shape[0]):
@@ -468,9 +478,7 @@ def _links_possible(
     ``empty_if_still``: nothing is delivered of a tile that stays where it is.
     """
     set_reach(nest, tile.vector, s, tile.reach)
-    varying = np.int64(0)
-    for k in range(nest.first[s], nest.middle[s]):
-        varying |= np.int64(c.remainder[k] != c.end[k]) << nest.dimension[k]
+    varying = _varying(c, nest, s)
     for k in range(nest.middle[s], nest.first[nest.middle.shape[0]]):
         for node in range(c.first[k + 1], c.first[k + 1] + c.nodes[k + 1]):
             for i in range(1, c.runs[node]):
@@ -480,8 +488,8 @@ def _links_possible(
                 before, now = m.exit[c.child[node, i - 1]], m.entry[c.child[node, i]]
                 still = True
                 for q in range(m.step.shape[0]):
-                    still &= m.step[q] == 0
-                if still and empty_if_still and before == now:
+                    still &= m.step[q] == 0 and m.side[before, q] == m.side[now, q]
+                if still and empty_if_still:
                     continue
                 if (c.last[before] ^ c.last[now]) & varying != 0:
                     return True
@@ -515,6 +523,10 @@ def _link(
     ``step`` is how far its corner lies from that of leaf ``before``.
     """
     if not _near(m, tile.reach):
+        return False
+    set_ends(c, nest, s, c.last[leaf])
+    same = (c.last[before] ^ c.last[leaf]) & _varying(c, nest, s) == 0
+    if same and not may_link(nest, tile.vector, s, grid_width, m.step, tile.reach, tile.total):
         return False
     set_ends(c, nest, s, c.last[before])
     count_before = nest.width[s] * nest.height[s]
@@ -639,6 +651,12 @@ def _record_leaves(
     """Record the words of all leaves with the children that exist there; False: no room."""
     place = nest.middle[s]
     capacity = r.multicast.shape[1]
+    if _varying(c, nest, s) == 0:
+        # the same children everywhere
+        first = c.first[place]
+        for leaf in range(first + 1, first + c.nodes[place]):
+            m.words[first] += m.words[leaf]
+            m.words[leaf] = 0
     for leaf in range(c.first[place], c.first[place] + c.nodes[place]):
         if m.words[leaf] == 0:
             continue
@@ -696,8 +714,10 @@ def imperfect_traffic(
     if count > links.grid.key.shape[0] or grid_width > links.grid.key.shape[0]:
         return False
     _set_tiles(m, c, nest, s)
+    # tiles of plain tensors that move at all move further than two children can lie apart
+    apart = whole and not always_full
     linked = False
-    if count > 1 and not no_link_transfer:
+    if count > 1 and not no_link_transfer and not apart:
         _set_ways(m, c, nest, tile.vector, s)
         empty_if_still = rules.zero_moves_are_free(version) and not always_full
         linked = _links_possible(m, c, nest, tile, s, grid_width, empty_if_still)
@@ -705,7 +725,7 @@ def imperfect_traffic(
         place = nest.middle[0]
         for leaf in range(c.first[place], c.first[place] + c.nodes[place]):
             m.words[leaf] = c.often[leaf]
-    elif whole and not linked and not always_full:
+    elif apart:
         _count_whole(m, c, nest, tile.vector, s)
     else:
         if count == 1 or no_link_transfer:

@@ -93,7 +93,7 @@ def workload_source(name: str, paths: Sequence[Path]) -> Converted:
     layers: dict[Problem, tuple[str, int]] = {}
     for path in paths:
         root = load_files([path])
-        problem = read_problem(root.need("problem", "the workload"))
+        problem = read_problem(root.need("problem", "the workload"), "4cf6d4c")
         first, count = layers.get(problem, (path.stem.removesuffix(".yaml"), 0))
         layers[problem] = (first, count + 1)
     made = [Layer(label, problem, count) for problem, (label, count) in layers.items()]

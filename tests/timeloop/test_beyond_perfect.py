@@ -7,6 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from timeloop_files import ARCH as ARCH_1D
+from timeloop_files import PROBLEM as PROBLEM_1D
 
 from dse.domain.mapping import least_remainders
 from dse.errors import SpecError
@@ -222,3 +224,36 @@ def test_factors_of_a_padded_problem_are_the_problem_with_remainders():
     found = replace(spec.mapping, temporal_remainder=temporal, spatial_remainder=spatial)
     text = mapping_yaml(found, spec.architecture, spec.problem)
     assert np.array_equal(read_text(PLAIN + PROBLEM + text).mapping.remainders[0], temporal)
+
+
+SMALL_MAP = """\
+mapping:
+- {target: DRAM, type: temporal, factors: 'R=1 P=4', permutation: RP}
+- {target: Buf, type: temporal, factors: 'R=3 P=4', permutation: RP}
+"""
+BACKWARDS = (
+    (PROBLEM_1D % 16)
+    .replace("[[R], [P]]", "[[R], [P, s]]")
+    .replace("dimensions: [R, P]", "dimensions: [R, P]\n    coefficients: [{name: s, default: 1}]")
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("problem", "fj_per_compute"),
+    [
+        (BACKWARDS.replace("P: 16", "P: 16, s: -1"), 102256.97),
+        (BACKWARDS.replace("P: 16", "P: 16, s: 0"), 68770.82),
+        ((PROBLEM_1D % 16).replace("P: 16", "P: 16, densities: {W: 0.5}"), 102256.97),
+    ],
+)
+def test_what_4cf6d4c_said_of_a_window(problem, fj_per_compute):
+    stats = evaluate_text(ARCH_1D + problem + SMALL_MAP).stats
+    assert stats.cycles == 48
+    assert stats.energy_pj_per_compute * 1000 == pytest.approx(fj_per_compute, abs=0.006)
+
+
+def test_factors_with_remainders_that_do_not_multiply_are_refused_in_timeloops_words():
+    wrong = SMALL_MAP.replace("P=4'", "P=4,1'", 1).replace("R=3 P=4'", "R=3 P=5,1'")
+    with pytest.raises(SpecError, match="product of all factors of dimension P is 1, which is not"):
+        read_text(ARCH_1D + PROBLEM_1D % 16 + wrong)

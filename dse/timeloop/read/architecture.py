@@ -72,7 +72,7 @@ def read_architecture(
     known.check_spelling(compute.attributes, known.COMPUTE)
     unit = _read_compute(compute, energies, areas, timeloop_version)
     name = entry.get("name")
-    declared = read_networks(networks, energies)
+    declared = read_networks(networks, energies, timeloop_version)
     for s, ends in enumerate(connect(storage, compute, declared, timeloop_version)):
         levels[s] = replace(levels[s], read_network=ends[0], update_network=ends[1])
     architecture = _located(

@@ -96,7 +96,7 @@ _IGNORED = frozenset(
 _HYPHENS_4CF6D4C = {
     *("tile-width", "router-energy", "energy-per-hop", "multiple-buffering", "cluster-area"),
     *("wire-energy", "word-bits", "min-utilization", "network-type", "block-size", "cluster-size"),
-    *("vector-access-energy", "addr-gen-energy", "energy-per-ingress"),
+    *("vector-access-energy", "addr-gen-energy", "energy-per-ingress", "adder-energy"),
 }
 #: Keys that 3.0.3 reads with hyphens; most of them with hyphens only.
 _HYPHENS_3_0_3 = {*_HYPHENS_4CF6D4C, "network-word-bits"}

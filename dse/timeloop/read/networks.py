@@ -20,7 +20,9 @@ _KINDS: dict[str, NetworkKind] = {
 }
 
 
-def read_networks(components: list[Component], energies: EnergyTable) -> dict[str, DeclaredNetwork]:
+def read_networks(
+    components: list[Component], energies: EnergyTable, timeloop_version: str
+) -> dict[str, DeclaredNetwork]:
     """Read the declared networks, by name.
 
     Raises:
@@ -35,13 +37,15 @@ def read_networks(components: list[Component], energies: EnergyTable) -> dict[st
             )
         # unlike those of levels, names of networks keep their ranges
         name = component.entry.need("name", "the network's name").text()
-        found[name] = _read(component, name, energies)
+        found[name] = _read(component, name, energies, timeloop_version)
     return found
 
 
-def _read(component: Component, name: str, energies: EnergyTable) -> DeclaredNetwork:
-    attributes = component.attributes
-    known.check_spelling(attributes, known.NETWORK)
+def _read(
+    component: Component, name: str, energies: EnergyTable, timeloop_version: str
+) -> DeclaredNetwork:
+    known.check_spelling(component.attributes, known.NETWORK)
+    attributes = known.as_read(component.attributes, known.NETWORK, timeloop_version)
     kind = _KINDS[component.kind]
     word_bits = attributes.get("network_word_bits") or attributes.get(
         "word_bits", "word_width", "datawidth"

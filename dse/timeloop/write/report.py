@@ -93,8 +93,8 @@ def energies_pj(evaluation: Evaluation) -> Iterator[tuple[str, float]]:
     for service in services(architecture):
         total = 0.0
         for tensor, network in stats.networks[service.name].items():
-            level = stats.levels[architecture.levels[service.level].name]
-            instances = level.tensors[tensor].utilized_instances if service.per_instance else 1.0
+            found = stats.levels[architecture.levels[service.level].name]
+            instances = found.tensors[tensor].utilized_instances if service.per_instance else 1.0
             total += network.total_pj * instances
         yield service.name, total
 
