@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dse.cli.columns import table
+from dse.cli.energy import EnergyChoice, add_energy, strictly
 from dse.cli.mapped import progress_told, proof_text, tensor_table
 from dse.cli.model import add_template_options, values_of, write_files
 from dse.errors import NothingFeasible, SpecError, unknown_name
@@ -74,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     result.add_argument("--json", action="store_true", help="write JSON to stdout")
     result.add_argument("-q", "--quiet", action="store_true", help="no progress, no notes")
+    add_energy(result)
     add_template_options(result)
     return result
 
@@ -89,7 +91,9 @@ def main(argv: Sequence[str]) -> int:
     settings = _settings([word for word in arguments.words if word not in files])
     from dse.timeloop.mapper_run import tasks  # noqa: PLC0415 - loads the reader and the mappers
 
-    todo = tasks(files, values_of(arguments), settings, arguments.include_path)
+    energy = EnergyChoice(arguments.energy, quiet=arguments.quiet)
+    with strictly(arguments.strict):
+        todo = tasks(files, values_of(arguments), settings, arguments.include_path, energy)
     results: list[tuple[MapperTask, BestMapping | NothingFeasible]] = []
     with progress_told(arguments.quiet):
         for task in todo:

@@ -13,6 +13,7 @@ from dse.settings import setting
 from dse.timeloop.convert import Project, read_entry_project
 from dse.timeloop.read.inputs import check_version
 from dse.timeloop.read.mapper import MapperDirectives, metrics_of, read_mapper
+from dse.timeloop.read.tables import TablesOf
 from dse.timeloop.search import BestMapping, MapperBudget, search
 from dse.timeloop.yaml.io import load_each
 
@@ -79,6 +80,7 @@ def tasks(
     values: Mapping[str, object] | None = None,
     settings: Mapping[str, Any] | None = None,
     include_path: Sequence[str | Path] = (),
+    tables_of: TablesOf | None = None,
 ) -> list[MapperTask]:
     """Read Timeloop's files; several files with a ``problem`` make as many tasks.
 
@@ -87,6 +89,7 @@ def tasks(
         values: variables of templates.
         settings: those of `MapperSettings`.
         include_path: folders from which templates may include files beside the project's own.
+        tables_of: makes the ERT and ART (`dse.components.native_accelergy.prices`).
 
     Raises:
         SpecError: naming file, key and value, and what was expected.
@@ -96,7 +99,7 @@ def tasks(
     roots = load_each(paths, values, include_path)
     found = []
     for root in roots:
-        project = read_entry_project(root, given.timeloop_version)
+        project = read_entry_project(root, given.timeloop_version, tables_of=tables_of)
         asked = read_mapper(root, len(project.architecture.levels))
         source = root.need("problem", "the workload").node.source
         found.append(task(Path(source).stem, project, asked, given))

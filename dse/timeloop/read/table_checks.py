@@ -35,7 +35,7 @@ def check_tables(
         architecture: in the flat form.
         timeloop_version: decides which actions price what.
     """
-    storage, compute = find_components(architecture)
+    storage, compute, _ = find_components(architecture)
     spare = [name for name in energies.components if name not in _names(architecture)]
     wanted: list[tuple[Component, type]] = [(c, AccessEnergy) for c in storage]
     if compute.entry.get("name") is not None:
@@ -86,7 +86,7 @@ def _instead(name: str, spare: Sequence[str]) -> str:
 def _names(architecture: Entry) -> set[str]:
     """Return the names of all components, also of those that Timeloop's model does not have."""
     if architecture.get("storage") is not None and architecture.get("subtree") is None:
-        storage, compute = find_components(architecture)
+        storage, compute, _ = find_components(architecture)
         found = [*storage, compute]
         return {c.name for c in found if c.entry.get("name") is not None}
     return set(_local_names(architecture))
