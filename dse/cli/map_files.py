@@ -148,7 +148,7 @@ def _written(
         folder = None
         if output is not None and not isinstance(found, NothingFeasible):
             folder = output / task.name if len(results) > 1 else output
-            write_files(folder, mapper_files(found.evaluation, task.directives.out_prefix))
+            write_files(folder, mapper_files(found, task.directives.out_prefix))
         folders.append(folder)
     return folders
 

@@ -39,12 +39,15 @@ class BestMapping:
         metrics: what was minimised, with the mapping's value and its unit, in order.
         certificate: what the mapper proved of the first metric; None where it proves nothing.
         notes: lines on what the search did not take into account.
+        padded: whether the problem that was mapped has larger bounds than the project's, as fixed
+            factors ask for.
     """
 
     evaluation: Evaluation
     metrics: tuple[tuple[str, float, str], ...]
     certificate: Certificate | None
     notes: tuple[str, ...] = ()
+    padded: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,7 @@ def search(
     from dse.model import evaluate_one  # noqa: PLC0415 - compiled code
 
     fit = fitted(project.problem, project.constraints, project.architecture)
+    padded = fit.problem != project.problem
     project = replace(project, problem=fit.problem, constraints=dict(fit.constraints))
     searched = _searched(project.architecture, metrics[0])
     second = metrics[1] if len(metrics) > 1 and metrics[1] in _UNITS else None
@@ -115,7 +119,7 @@ def search(
     if certificate is not None:
         certificate = certificate.found(told[0][1])
     notes = (*fit.changes, *_notes(metrics, second))
-    return BestMapping(evaluation, told, certificate, notes)
+    return BestMapping(evaluation, told, certificate, notes, padded)
 
 
 def metric_value(evaluation: Evaluation, metric: str) -> float:

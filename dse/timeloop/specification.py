@@ -208,7 +208,7 @@ def call_mapper(
     asked = read_mapper(entry, len(project.architecture.levels))
     found = task("specification", project, asked, given).run()
     if output_dir is not None:
-        _write(specification, Path(output_dir), mapper_files(found.evaluation, asked.out_prefix))
+        _write(specification, Path(output_dir), mapper_files(found, asked.out_prefix))
     return _output(specification, found.evaluation, found.certificate)
 
 

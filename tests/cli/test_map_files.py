@@ -41,19 +41,31 @@ def test_several_problems_are_a_table(tmp_path, capsys):
 
 def test_a_problem_without_mapping_is_told_beside_the_others(tmp_path, capsys):
     files = timeloop_files.write(tmp_path)
-    wrong = timeloop_files.PROBLEM % 7
-    (tmp_path / "seven.yaml").write_text(wrong)
+    wrong = timeloop_files.PROBLEM % 17
+    (tmp_path / "large.yaml").write_text(wrong)
     (tmp_path / "c.yaml").write_text(
-        "mapspace_constraints: {targets: [{target: DRAM, type: temporal, factors: P=4},"
-        " {target: Buf, type: temporal, factors: P=4}]}"
+        "mapspace_constraints: {targets: [{target: DRAM, type: temporal, factors: P=1},"
+        " {target: Buf, type: temporal, factors: P<=16}]}"
     )
-    argv = ["map", *files, str(tmp_path / "seven.yaml"), str(tmp_path / "c.yaml"), *SEARCH]
+    argv = ["map", *files, str(tmp_path / "large.yaml"), str(tmp_path / "c.yaml"), *SEARCH]
     assert main([*argv, "--json"]) == 3
     told = capsys.readouterr()
     found = json.loads(told.out)
     assert "stats" in found[0]
-    assert "P = 7 cannot be split" in found[1]["error"]
-    assert "error: seven: " in told.err
+    assert "P = 17 cannot be split" in found[1]["error"]
+    assert "error: large: " in told.err
+
+
+def test_a_problem_padded_to_fixed_factors_is_written_with_its_mapping(tmp_path, capsys):
+    arch, prob, mapper = timeloop_files.write(tmp_path, size=14)
+    rules = tmp_path / "c.yaml"
+    rules.write_text("mapspace_constraints: [{target: Buf, type: temporal, factors: P=4}]")
+    out = tmp_path / "out"
+    assert main(["map", arch, prob, mapper, str(rules), *SEARCH, "-o", str(out)]) == 0
+    capsys.readouterr()
+    written = [str(out / f"timeloop-mapper.{x}.yaml") for x in ("problem", "map")]
+    assert main(["model", arch, *written, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["computes"] == 3 * 16
 
 
 def test_notes_go_to_stderr_and_can_be_silenced(tmp_path, capsys):

@@ -5,16 +5,21 @@ from __future__ import annotations
 import json
 
 from dse.timeloop.evaluate import Evaluation
-from dse.timeloop.write.inputs import art_yaml, ert_yaml
+from dse.timeloop.search import BestMapping
+from dse.timeloop.write.inputs import art_yaml, ert_yaml, problem_yaml
 from dse.timeloop.write.mapper import map_yaml
 from dse.timeloop.write.report import map_text, stats_json, stats_text
 
 
-def mapper_files(evaluation: Evaluation, prefix: str = "timeloop-mapper") -> dict[str, str]:
-    """Return the files of a search's result, each name begun with ``prefix``."""
-    spec = evaluation.input
-    mapping = map_yaml(evaluation.mapping, spec.architecture, spec.problem)
-    return {f"{prefix}.map.yaml": mapping, **_of_both(evaluation, prefix)}
+def mapper_files(found: BestMapping, prefix: str = "timeloop-mapper") -> dict[str, str]:
+    """Return the files of a search's result, each name begun with ``prefix``.
+
+    Of a padded problem, that is one of them: the mapping is one of it, and of no other.
+    """
+    spec = found.evaluation.input
+    mapping = map_yaml(found.evaluation.mapping, spec.architecture, spec.problem)
+    problem = {f"{prefix}.problem.yaml": problem_yaml(spec.problem)} if found.padded else {}
+    return {f"{prefix}.map.yaml": mapping, **problem, **_of_both(found.evaluation, prefix)}
 
 
 def model_files(evaluation: Evaluation, prefix: str = "timeloop-model") -> dict[str, str]:
