@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dse.domain.architecture import HardwareArrays
-from dse.jit import inner
+from dse.jit import inlined, inner
 from dse.model import arrays as a
 from dse.model import rules
 from dse.model.workspace import Scratch
@@ -72,7 +72,7 @@ def hand_outwards(w: Scratch, t: int, keep: npt.NDArray[np.bool_]) -> int:
     return top
 
 
-@inner
+@inlined
 def network_energy(
     w: Scratch, hw: HardwareArrays, i: int, s: int, read_write: bool, used: int, out: Floats
 ) -> float:
@@ -102,7 +102,7 @@ def network_energy(
     return (energy + link_energy) * used
 
 
-@inner
+@inlined
 def level_energy(
     w: Scratch,
     hw: HardwareArrays,
