@@ -16,7 +16,7 @@ from dse.model.workspace import Scratch
 Floats = npt.NDArray[np.float64]
 
 
-@inner
+@inlined
 def share_and_partition(w: Scratch, t: int) -> None:
     """Partition sizes, parent shares and content accesses before bypassing (section 7, 1-2)."""
     r = w.records
@@ -39,7 +39,7 @@ def share_and_partition(w: Scratch, t: int) -> None:
             w.share[s - 1] = shared
 
 
-@inner
+@inlined
 def hand_outwards(w: Scratch, t: int, keep: npt.NDArray[np.bool_]) -> int:
     """Hand bypassed levels' accesses outwards (section 7, 3-4); return the backing store."""
     r = w.records

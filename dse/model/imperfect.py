@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dse.domain.architecture import HardwareArrays
-from dse.jit import compiled, inner
+from dse.jit import compiled, inlined, inner
 from dse.model import arrays as a
 from dse.model import rules
 from dse.model.arrays import Details, MappingArrays, ProblemArrays, Totals
@@ -59,7 +59,7 @@ def new_memory(
     )
 
 
-@inner
+@inlined
 def _traffic(
     memory: Memory,
     p: ProblemArrays,

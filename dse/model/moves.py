@@ -32,7 +32,7 @@ Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
 
-class Remembered(NamedTuple):
+class LastTile(NamedTuple):
     """What a level remembers of the tile that it delivered last, for several walks; scratch."""
 
     known: Flags  # (V,) whether there is a translation to compare the next one with
@@ -69,14 +69,14 @@ class Deliveries(NamedTuple):
     used: Ints  # (1,) variants in use
     node: Ints  # (V,) node of a variant
     next: Ints  # (V,) next variant of that node
-    before: Remembered  # (V, ...) after its first tile
-    after: Remembered  # (V, ...) after its last one
+    before: LastTile  # (V, ...) after its first tile
+    after: LastTile  # (V, ...) after its last one
     child: Ints  # (V, RUNS) variant of the node inside
     delivered: Ints  # (V, RUNS) words of the first tile inside
     done: Ints  # (V,) runs that are walked through
     times: Ints  # (V,) how often the variant occurs
     stack: Ints  # (N,)
-    state: Remembered  # (1, ...) the state at hand
+    state: LastTile  # (1, ...) the state at hand
     deltas: Deltas
     step: Ints  # (Q,)
     shift: Ints  # (Q,)
@@ -85,8 +85,8 @@ class Deliveries(NamedTuple):
     previous: Grid  # the children's offsets in the invocation before
 
 
-def _new_state(variants: int, ranks: int) -> Remembered:
-    return Remembered(
+def _new_state(variants: int, ranks: int) -> LastTile:
+    return LastTile(
         np.zeros(variants, np.bool_),
         np.zeros((variants, ranks), np.int64),
         np.zeros(variants, np.int64),
@@ -302,7 +302,7 @@ def _deliver(
 
 
 @inlined
-def _copy_state(to: Remembered, i: int, source: Remembered, j: int) -> None:
+def _copy_state(to: LastTile, i: int, source: LastTile, j: int) -> None:
     to.known[i] = source.known[j]
     to.delta[i] = source.delta[j]
     copy_row(to.translation[i], source.translation[j])
@@ -333,7 +333,7 @@ def _variant(m: Deliveries, node: int) -> int:
     return v
 
 
-@inner
+@inlined
 def _walk(
     m: Deliveries,
     c: LoopCourse,
@@ -469,7 +469,7 @@ def _near(m: Deliveries, reach: Ints) -> bool:
     return True
 
 
-@inner
+@inlined
 def _links_possible(
     m: Deliveries,
     c: LoopCourse,
@@ -563,7 +563,7 @@ def _link(
     return saved
 
 
-@inner
+@inlined
 def _count(
     r: Records,
     m: Deliveries,
@@ -686,7 +686,7 @@ def _record_leaves(
     return links.left.size[0] <= capacity and r.entries[s] <= capacity
 
 
-@inner
+@inlined
 def imperfect_traffic(
     r: Records,
     m: Deliveries,
