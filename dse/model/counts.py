@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dse.domain.architecture import HardwareArrays
-from dse.jit import inner
+from dse.jit import inlined, inner
 from dse.model import arrays as a
 from dse.model import rules
 from dse.model.workspace import Scratch
@@ -16,7 +16,7 @@ from dse.model.workspace import Scratch
 Floats = npt.NDArray[np.float64]
 
 
-@inner
+@inlined
 def share_and_partition(w: Scratch, t: int) -> None:
     """Partition sizes, parent shares and content accesses before bypassing (section 7, 1-2)."""
     r = w.records
@@ -39,7 +39,7 @@ def share_and_partition(w: Scratch, t: int) -> None:
             w.share[s - 1] = shared
 
 
-@inner
+@inlined
 def hand_outwards(w: Scratch, t: int, keep: npt.NDArray[np.bool_]) -> int:
     """Hand bypassed levels' accesses outwards (section 7, 3-4); return the backing store."""
     r = w.records
@@ -72,7 +72,7 @@ def hand_outwards(w: Scratch, t: int, keep: npt.NDArray[np.bool_]) -> int:
     return top
 
 
-@inner
+@inlined
 def network_energy(
     w: Scratch, hw: HardwareArrays, i: int, s: int, read_write: bool, used: int, out: Floats
 ) -> float:
@@ -102,7 +102,7 @@ def network_energy(
     return (energy + link_energy) * used
 
 
-@inner
+@inlined
 def level_energy(
     w: Scratch,
     hw: HardwareArrays,

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from dse.jit import inner
+from dse.jit import inlined, inner
 from dse.model import rules
 from dse.model.loops import Nest
 
@@ -24,7 +24,7 @@ Factors = npt.NDArray[np.int32]
 RUNS = 4
 
 
-class Course(NamedTuple):
+class LoopCourse(NamedTuple):
     """The iterations that are run of all temporal loops; scratch, reused.
 
     Place x of the nest lies inside of loop x and outside of loop x - 1. The nodes of place x are
@@ -49,7 +49,7 @@ class Course(NamedTuple):
     spatial_largest: Ints  # (L, D)
 
 
-def new_course(levels: int, dimensions: int, nodes: int) -> Course:
+def new_course(levels: int, dimensions: int, nodes: int) -> LoopCourse:
     """Allocate a course of at most ``nodes`` nodes."""
     loops = 2 * levels * dimensions + 1
     arrays: list[Ints] = [
@@ -60,11 +60,11 @@ def new_course(levels: int, dimensions: int, nodes: int) -> Course:
         np.empty(nodes, np.int64),
         *(np.empty((levels, dimensions), np.int64) for _ in range(4)),
     ]
-    return Course(*arrays)
+    return LoopCourse(*arrays)
 
 
-@inner
-def set_remainders(c: Course, nest: Nest, temporal: Factors, spatial: Factors, b: int) -> bool:
+@inlined
+def set_remainders(c: LoopCourse, nest: Nest, temporal: Factors, spatial: Factors, b: int) -> bool:
     """Note the remainders ``(L, D, B)`` of mapping b's loops; whether none is above its end."""
     levels = nest.middle.shape[0]
     ordinary = True
@@ -80,8 +80,8 @@ def set_remainders(c: Course, nest: Nest, temporal: Factors, spatial: Factors, b
     return ordinary
 
 
-@inner
-def _run(c: Course, node: int, index: int, weight: int, scale: int) -> None:
+@inlined
+def _run(c: LoopCourse, node: int, index: int, weight: int, scale: int) -> None:
     i = c.runs[node]
     c.at[node, i] = index
     c.weight[node, i] = weight
@@ -89,8 +89,8 @@ def _run(c: Course, node: int, index: int, weight: int, scale: int) -> None:
     c.runs[node] = i + 1
 
 
-@inner
-def _set_runs(c: Course, node: int, count: int, run_last: bool, run_second_last: bool) -> None:
+@inlined
+def _set_runs(c: LoopCourse, node: int, count: int, run_last: bool, run_second_last: bool) -> None:
     """Choose the iterations of a temporal loop of ``count`` that are run (section 14.3)."""
     c.runs[node] = 0
     _run(c, node, 0, 1, 1)
@@ -109,8 +109,8 @@ def _set_runs(c: Course, node: int, count: int, run_last: bool, run_second_last:
         _run(c, node, count - 1, 1, 0 if thrown_away else 1)
 
 
-@inner
-def _child(c: Course, place: int, bits: int) -> int:
+@inlined
+def _child(c: LoopCourse, place: int, bits: int) -> int:
     """Return the node of that place and those flags, a new one if need be; -1: no room."""
     start = c.first[place]
     for node in range(start, start + c.nodes[place]):
@@ -126,7 +126,7 @@ def _child(c: Course, place: int, bits: int) -> int:
 
 
 @inner
-def set_course(c: Course, nest: Nest, version: int) -> bool:
+def set_course(c: LoopCourse, nest: Nest, version: int) -> bool:
     """Fill the nodes from the outermost place to the tiles of the MACs; False: no room."""
     levels = nest.middle.shape[0]
     loops = nest.first[levels]
@@ -167,8 +167,8 @@ def set_course(c: Course, nest: Nest, version: int) -> bool:
     return True
 
 
-@inner
-def set_ends(c: Course, nest: Nest, s: int, bits: int) -> None:
+@inlined
+def set_ends(c: LoopCourse, nest: Nest, s: int, bits: int) -> None:
     """Give level s the spatial loops that exist where the dimensions in ``bits`` are last."""
     nest.width[s] = 1
     nest.height[s] = 1
@@ -182,14 +182,14 @@ def set_ends(c: Course, nest: Nest, s: int, bits: int) -> None:
             nest.height[s] *= n
 
 
-@inner
-def restore_ends(c: Course, nest: Nest, s: int) -> None:
+@inlined
+def restore_ends(c: LoopCourse, nest: Nest, s: int) -> None:
     """Give level s all its spatial loops again."""
     set_ends(c, nest, s, 0)
 
 
 @inner
-def set_extents(c: Course, nest: Nest) -> None:
+def set_extents(c: LoopCourse, nest: Nest) -> None:
     """Fill the extents of partial and of largest tiles (section 14.2)."""
     levels, dimensions = nest.extent.shape
     for d in range(dimensions):
@@ -219,7 +219,7 @@ def set_extents(c: Course, nest: Nest) -> None:
                     never_last = True
 
 
-@inner
+@inlined
 def _larger(partial: int, full: int, always_last: bool, never_last: bool) -> int:
     if always_last:
         return partial
@@ -229,7 +229,7 @@ def _larger(partial: int, full: int, always_last: bool, never_last: bool) -> int
 
 
 @inner
-def set_replicas(c: Course, nest: Nest, version: int, replicas: Ints, size: Ints) -> float:
+def set_replicas(c: LoopCourse, nest: Nest, version: int, replicas: Ints, size: Ints) -> float:
     """Set how many instances of each level work, ``replicas (L,)`` (section 14.6).
 
     ``size (D,)`` is scratch. Returns the innermost level's number before it is cut off.
@@ -252,7 +252,7 @@ def set_replicas(c: Course, nest: Nest, version: int, replicas: Ints, size: Ints
 
 
 @inner
-def computes(c: Course, nest: Nest, used: float) -> float:
+def computes(c: LoopCourse, nest: Nest, used: float) -> float:
     """Return the operations that Timeloop counts, at ``used`` instances (section 14.6)."""
     place = nest.middle[0]
     elements = np.int64(1)

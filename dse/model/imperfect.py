@@ -8,12 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from dse.domain.architecture import HardwareArrays
-from dse.jit import compiled, inner
+from dse.jit import compiled, inlined, inner
 from dse.model import arrays as a
 from dse.model import rules
 from dse.model.arrays import Details, MappingArrays, ProblemArrays, Totals
 from dse.model.course import (
-    Course,
+    LoopCourse,
     computes,
     new_course,
     set_course,
@@ -23,7 +23,7 @@ from dse.model.course import (
 )
 from dse.model.kernel import finish, set_fanouts, tensor_energy
 from dse.model.loops import build_nest, copy_row, footprint
-from dse.model.moves import Moves, imperfect_traffic, is_plain, new_moves, set_terms
+from dse.model.moves import Deliveries, imperfect_traffic, is_plain, new_moves, set_terms
 from dse.model.traffic import set_vectors
 from dse.model.verdict import fits
 from dse.model.workspace import Scratch, new_scratch
@@ -43,8 +43,8 @@ class Memory(NamedTuple):
     """All working memory of this kernel."""
 
     scratch: Scratch
-    course: Course
-    moves: Moves
+    course: LoopCourse
+    moves: Deliveries
 
 
 def new_memory(
@@ -59,7 +59,7 @@ def new_memory(
     )
 
 
-@inner
+@inlined
 def _traffic(
     memory: Memory,
     p: ProblemArrays,
@@ -109,7 +109,7 @@ def _traffic(
 
 
 @inner
-def _set_sizes(w: Scratch, c: Course, p: ProblemArrays) -> None:
+def _set_sizes(w: Scratch, c: LoopCourse, p: ProblemArrays) -> None:
     """Largest tile of every tensor at every level (section 14.4)."""
     for t in range(w.size.shape[0]):
         for s in range(w.size.shape[1]):

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dse.domain.architecture import HardwareArrays
-from dse.jit import compiled, inner
+from dse.jit import compiled, inlined, inner
 from dse.model import arrays as a
 from dse.model import rules
 from dse.model.arrays import Details, MappingArrays, ProblemArrays, Totals
@@ -27,7 +27,7 @@ from dse.model.verdict import fits, set_sizes
 from dse.model.workspace import Scratch
 
 
-@inner
+@inlined
 def set_fanouts(w: Scratch) -> int:
     """Set the logical fan-outs and expansions of all levels; return that of the MACs."""
     used = np.int64(1)
@@ -38,7 +38,7 @@ def set_fanouts(w: Scratch) -> int:
     return used
 
 
-@inner
+@inlined
 def tensor_energy(
     w: Scratch,
     p: ProblemArrays,
@@ -136,7 +136,7 @@ def _storage_energy(
     return energy
 
 
-@inner
+@inlined
 def finish(
     w: Scratch,
     hw: HardwareArrays,

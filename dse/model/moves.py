@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from dse.jit import inner
+from dse.jit import inlined, inner
 from dse.model import rules
-from dse.model.course import RUNS, Course, restore_ends, set_ends
+from dse.model.course import RUNS, LoopCourse, restore_ends, set_ends
 from dse.model.links import mark_linked, may_link, set_reach
 from dse.model.loops import Nest, copy_row
 from dse.model.multicast import (
@@ -32,7 +32,7 @@ Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
 
-class State(NamedTuple):
+class LastTile(NamedTuple):
     """What a level remembers of the tile that it delivered last, for several walks; scratch."""
 
     known: Flags  # (V,) whether there is a translation to compare the next one with
@@ -52,7 +52,7 @@ class Deltas(NamedTuple):
     high: Ints  # (E, Q)
 
 
-class Moves(NamedTuple):
+class Deliveries(NamedTuple):
     """Working memory for one tensor at one level."""
 
     terms: Ints  # (1,) how many terms the tensor's rows have
@@ -69,14 +69,14 @@ class Moves(NamedTuple):
     used: Ints  # (1,) variants in use
     node: Ints  # (V,) node of a variant
     next: Ints  # (V,) next variant of that node
-    before: State  # (V, ...) after its first tile
-    after: State  # (V, ...) after its last one
+    before: LastTile  # (V, ...) after its first tile
+    after: LastTile  # (V, ...) after its last one
     child: Ints  # (V, RUNS) variant of the node inside
     delivered: Ints  # (V, RUNS) words of the first tile inside
     done: Ints  # (V,) runs that are walked through
     times: Ints  # (V,) how often the variant occurs
     stack: Ints  # (N,)
-    state: State  # (1, ...) the state at hand
+    state: LastTile  # (1, ...) the state at hand
     deltas: Deltas
     step: Ints  # (Q,)
     shift: Ints  # (Q,)
@@ -85,15 +85,15 @@ class Moves(NamedTuple):
     previous: Grid  # the children's offsets in the invocation before
 
 
-def _new_state(variants: int, ranks: int) -> State:
-    return State(
+def _new_state(variants: int, ranks: int) -> LastTile:
+    return LastTile(
         np.zeros(variants, np.bool_),
         np.zeros((variants, ranks), np.int64),
         np.zeros(variants, np.int64),
     )
 
 
-def new_moves(loops: int, dimensions: int, ranks: int, nodes: int, elements: int) -> Moves:
+def new_moves(loops: int, dimensions: int, ranks: int, nodes: int, elements: int) -> Deliveries:
     """Allocate memory for courses of ``nodes`` nodes and grids of ``elements`` children."""
     variants = 4 * nodes
     arrays: list[Any] = [
@@ -116,11 +116,11 @@ def new_moves(loops: int, dimensions: int, ranks: int, nodes: int, elements: int
         *(np.zeros(ranks, np.int64) for _ in range(4)),
         new_grid(elements, ranks),
     ]
-    return Moves(*arrays)
+    return Deliveries(*arrays)
 
 
 @inner
-def set_terms(m: Moves, projection: Ints) -> None:
+def set_terms(m: Deliveries, projection: Ints) -> None:
     """Note the terms of a tensor's rows, ``projection (Q, D)``."""
     count = 0
     for q in range(projection.shape[0]):
@@ -134,7 +134,7 @@ def set_terms(m: Moves, projection: Ints) -> None:
 
 
 @inner
-def is_plain(m: Moves, nest: Nest, loops: int) -> bool:
+def is_plain(m: Deliveries, nest: Nest, loops: int) -> bool:
     """Whether every row is moved by one dimension, forwards, and every dimension moves one row."""
     moved = np.int64(0)
     for k in range(loops):
@@ -152,8 +152,8 @@ def is_plain(m: Moves, nest: Nest, loops: int) -> bool:
     return True
 
 
-@inner
-def _set_tiles(m: Moves, c: Course, nest: Nest, s: int) -> None:
+@inlined
+def _set_tiles(m: Deliveries, c: LoopCourse, nest: Nest, s: int) -> None:
     """Fill corner, sides and size of the tile that level s delivers, for each leaf."""
     place = nest.middle[s]
     ranks = m.low.shape[0]
@@ -180,8 +180,8 @@ def _set_tiles(m: Moves, c: Course, nest: Nest, s: int) -> None:
             m.size[leaf] *= m.side[leaf, q]
 
 
-@inner
-def _set_ways(m: Moves, c: Course, nest: Nest, vector: Ints, s: int) -> None:
+@inlined
+def _set_ways(m: Deliveries, c: LoopCourse, nest: Nest, vector: Ints, s: int) -> None:
     """Fill where the first and the last tile inside each node lie."""
     place = nest.middle[s]
     ranks = vector.shape[1]
@@ -201,8 +201,8 @@ def _set_ways(m: Moves, c: Course, nest: Nest, vector: Ints, s: int) -> None:
                 m.travel[node, q] = c.at[node, i] * vector[k, q] + m.travel[child, q]
 
 
-@inner
-def _set_step(m: Moves, c: Course, vector: Ints, node: int, k: int, i: int) -> None:
+@inlined
+def _set_step(m: Deliveries, c: LoopCourse, vector: Ints, node: int, k: int, i: int) -> None:
     """Set ``step`` to how far corners move from run i - 1 of a node's loop k to run i."""
     before, now = c.child[node, i - 1], c.child[node, i]
     steps = c.at[node, i] - c.at[node, i - 1]
@@ -215,8 +215,8 @@ def _set_step(m: Moves, c: Course, vector: Ints, node: int, k: int, i: int) -> N
         )
 
 
-@inner
-def _delta(m: Moves) -> int:
+@inlined
+def _delta(m: Deliveries) -> int:
     """Return the row of the delta ``low .. high`` of a tile with sides ``shift``; -1: no room."""
     d = m.deltas
     ranks = m.low.shape[0]
@@ -238,8 +238,8 @@ def _delta(m: Moves) -> int:
     return row
 
 
-@inner
-def _deliver_all(m: Moves, leaf: int, linked: bool) -> int:
+@inlined
+def _deliver_all(m: Deliveries, leaf: int, linked: bool) -> int:
     """Deliver the whole tile of a leaf; return its words, -1 without room."""
     if linked:
         for q in range(m.low.shape[0]):
@@ -251,8 +251,8 @@ def _deliver_all(m: Moves, leaf: int, linked: bool) -> int:
     return m.size[leaf]
 
 
-@inner
-def _deliver_rest(m: Moves, before: int, leaf: int, linked: bool) -> int:
+@inlined
+def _deliver_rest(m: Deliveries, before: int, leaf: int, linked: bool) -> int:
     """Deliver what the tile before it, ``step`` away, does not have of a leaf's tile."""
     kept = np.int64(1)
     for q in range(m.low.shape[0]):
@@ -270,9 +270,9 @@ def _deliver_rest(m: Moves, before: int, leaf: int, linked: bool) -> int:
     return m.size[leaf] - kept
 
 
-@inner
+@inlined
 def _deliver(
-    m: Moves, before: int, leaf: int, always_full: bool, linked: bool, version: int
+    m: Deliveries, before: int, leaf: int, always_full: bool, linked: bool, version: int
 ) -> int:
     """Deliver the tile of a leaf after that of leaf ``before``; return words, -1 without room.
 
@@ -301,15 +301,15 @@ def _deliver(
     return _deliver_all(m, leaf, linked)
 
 
-@inner
-def _copy_state(to: State, i: int, source: State, j: int) -> None:
+@inlined
+def _copy_state(to: LastTile, i: int, source: LastTile, j: int) -> None:
     to.known[i] = source.known[j]
     to.delta[i] = source.delta[j]
     copy_row(to.translation[i], source.translation[j])
 
 
-@inner
-def _variant(m: Moves, node: int) -> int:
+@inlined
+def _variant(m: Deliveries, node: int) -> int:
     """Return the node's variant of the state at hand, a new one if need be; -1: no room."""
     v = m.head[node]
     while v >= 0:
@@ -333,10 +333,10 @@ def _variant(m: Moves, node: int) -> int:
     return v
 
 
-@inner
+@inlined
 def _walk(
-    m: Moves,
-    c: Course,
+    m: Deliveries,
+    c: LoopCourse,
     nest: Nest,
     vector: Ints,
     s: int,
@@ -451,8 +451,8 @@ def _slice_high(d: Deltas, row: int, cut: int, right: bool, q: int) -> int:
     return d.side[row, q] if right else d.low[row, q]
 
 
-@inner
-def _varying(c: Course, nest: Nest, s: int) -> int:
+@inlined
+def _varying(c: LoopCourse, nest: Nest, s: int) -> int:
     """Return the bits of the dimensions of which level s has fewer children at the end."""
     bits = np.int64(0)
     for k in range(nest.first[s], nest.middle[s]):
@@ -460,8 +460,8 @@ def _varying(c: Course, nest: Nest, s: int) -> int:
     return bits
 
 
-@inner
-def _near(m: Moves, reach: Ints) -> bool:
+@inlined
+def _near(m: Deliveries, reach: Ints) -> bool:
     """Whether ``step`` is no longer than two children can lie apart."""
     for q in range(m.step.shape[0]):
         if abs(m.step[q]) > reach[q]:
@@ -469,9 +469,15 @@ def _near(m: Moves, reach: Ints) -> bool:
     return True
 
 
-@inner
+@inlined
 def _links_possible(
-    m: Moves, c: Course, nest: Nest, tile: Tile, s: int, grid_width: int, empty_if_still: bool
+    m: Deliveries,
+    c: LoopCourse,
+    nest: Nest,
+    tile: Tile,
+    s: int,
+    grid_width: int,
+    empty_if_still: bool,
 ) -> bool:
     """Whether some tile that is delivered may be had from a neighbour.
 
@@ -504,8 +510,8 @@ def _links_possible(
 @inner
 def _link(
     r: Records,
-    m: Moves,
-    c: Course,
+    m: Deliveries,
+    c: LoopCourse,
     nest: Nest,
     tile: Tile,
     s: int,
@@ -557,11 +563,11 @@ def _link(
     return saved
 
 
-@inner
+@inlined
 def _count(
     r: Records,
-    m: Moves,
-    c: Course,
+    m: Deliveries,
+    c: LoopCourse,
     nest: Nest,
     tile: Tile,
     s: int,
@@ -605,8 +611,8 @@ def _count(
                 v = m.next[v]
 
 
-@inner
-def _count_whole(m: Moves, c: Course, nest: Nest, vector: Ints, s: int) -> None:
+@inlined
+def _count_whole(m: Deliveries, c: LoopCourse, nest: Nest, vector: Ints, s: int) -> None:
     """Count deliveries where tiles that move share nothing, and those that stay cost nothing.
 
     So it is with rows of one dimension under 4cf6d4c, and no state is to be followed.
@@ -633,11 +639,11 @@ def _count_whole(m: Moves, c: Course, nest: Nest, vector: Ints, s: int) -> None:
     m.words[m.entry[0]] += m.size[m.entry[0]]
 
 
-@inner
+@inlined
 def _record_leaves(
     r: Records,
-    m: Moves,
-    c: Course,
+    m: Deliveries,
+    c: LoopCourse,
     nest: Nest,
     tile: Tile,
     s: int,
@@ -680,11 +686,11 @@ def _record_leaves(
     return links.left.size[0] <= capacity and r.entries[s] <= capacity
 
 
-@inner
+@inlined
 def imperfect_traffic(
     r: Records,
-    m: Moves,
-    c: Course,
+    m: Deliveries,
+    c: LoopCourse,
     tile: Tile,
     nest: Nest,
     s: int,

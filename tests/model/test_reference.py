@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from reference_cases import BEYOND, SUBSET, disagreements, read_cases, reference_files
 
+#: A SimpleMulticast network that carries updates, too: Timeloop takes it for a mesh in memory.
+UNDEFINED = ("netbad-21-13",)
 FILES = reference_files("timeloop", "imperfect", "misc")
 
 
@@ -38,7 +40,7 @@ def test_every_reference_case_agrees_with_timeloop(path: Path):
     wrong = {}
     count = 0
     for case in read_cases(path):
-        if case["class"] == "mn":
+        if case["class"] == "mn" or case["id"] in UNDEFINED:
             continue  # distributed multicast is refused
         count += 1
         found = disagreements(case)

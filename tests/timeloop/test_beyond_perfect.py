@@ -71,7 +71,8 @@ def test_converted_files_say_the_same(tmp_path, form):
         paths[-1].write_text(text)
     again = evaluate_files(paths)
     first = evaluate_files([tmp_path / "in.yaml"])
-    assert again.mapping.remainders[1].max() == 4
+    assert not again.mapping.is_perfect
+    assert again.mapping == first.mapping
     assert again.stats.cycles == first.stats.cycles
     assert again.stats.computes == first.stats.computes
     assert again.stats.levels["Buffer"].tensors == first.stats.levels["Buffer"].tensors
