@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from dse.cli.energy import EnergyChoice, add_energy, strictly
 from dse.cli.model import add_template_options, values_of, write_files
 
 _EPILOG = """\
@@ -18,7 +19,7 @@ formats:
 The files may be of any version, nodes of timeloopfe, or its jinja2 templates.
 Written are arch.yaml, ERT.yaml, ART.yaml, problem.yaml, and mapping.yaml and
 constraints.yaml where there are; energies and areas are those of the files' ERT
-and ART, or Timeloop's built-in ones.
+and ART, or what --energy says.
 """
 
 
@@ -37,6 +38,7 @@ def _parser() -> argparse.ArgumentParser:
         "-o", "--output", type=Path, metavar="DIR", help="folder to write to (default: stdout)"
     )
     result.add_argument("--timeloop-version", default="4cf6d4c", metavar="V")
+    add_energy(result)
     add_template_options(result)
     return result
 
@@ -50,12 +52,15 @@ def main(argv: Sequence[str]) -> int:
     arguments = _parser().parse_intermixed_args(argv)
     from dse.timeloop.convert import read_project, written  # noqa: PLC0415
 
-    project = read_project(
-        arguments.files,
-        arguments.timeloop_version,
-        values_of(arguments),
-        arguments.include_path,
-    )
+    energy = EnergyChoice(arguments.energy)
+    with strictly(arguments.strict):
+        project = read_project(
+            arguments.files,
+            arguments.timeloop_version,
+            values_of(arguments),
+            arguments.include_path,
+            energy,
+        )
     texts = written(project, arguments.to)
     if arguments.output is None:
         for name, text in sorted(texts.items()):

@@ -8,12 +8,14 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from dse.cli.energy import EnergyChoice, add_energy, strictly
 from dse.errors import InvalidMapping, SpecError
 
 _EPILOG = """\
 The files hold architecture, problem and mapping, and ERT and ART where there
-are (without an ERT the energies are Timeloop's built-in ones); they are merged
-on their top-level keys.
+are; they are merged on their top-level keys. Without an ERT, energies are those
+built into Timeloop, or with --energy table those of each component, compound
+ones too, by class, attributes, technology and clock.
 
 exit codes: 0 good, 2 usage or input error, 3 the mapping is rejected (with
 Timeloop's line on stderr)
@@ -36,7 +38,7 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         metavar="DIR",
         help="also write timeloop-model.stats.txt, .map.txt, .ERT.yaml and .ART.yaml, and "
-        "stats.json there",
+        "stats.json there (with --energy table also who estimated what)",
     )
     result.add_argument(
         "--json", action="store_true", help="write JSON to stdout instead of the summary"
@@ -47,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="V",
         help="4cf6d4c (default), 3.0.3, or dosa (before commit 59fdc83)",
     )
+    add_energy(result)
     add_template_options(result)
     return result
 
@@ -96,18 +99,25 @@ def main(argv: Sequence[str]) -> int:
     from dse.timeloop.write.mapper_files import model_files  # noqa: PLC0415
     from dse.timeloop.write.report import stats_json, summary_text  # noqa: PLC0415
 
+    energy = EnergyChoice(arguments.energy)
     try:
-        evaluation = evaluate_files(
-            arguments.files,
-            arguments.timeloop_version,
-            values_of(arguments),
-            arguments.include_path,
-        )
+        with strictly(arguments.strict):
+            evaluation = evaluate_files(
+                arguments.files,
+                arguments.timeloop_version,
+                values_of(arguments),
+                arguments.include_path,
+                energy,
+            )
     except InvalidMapping as rejection:
         sys.stderr.write(f"{rejection}\n")
         return rejection.exit_code
     if arguments.output is not None:
-        write_files(arguments.output, model_files(evaluation))
+        texts = model_files(evaluation)
+        if energy.tables is not None:
+            made = energy.tables.files().items()
+            texts = {**texts, **{f"timeloop-model.{name}": text for name, text in made}}
+        write_files(arguments.output, texts)
     if arguments.json:
         sys.stdout.write(json.dumps(stats_json(evaluation), indent=2, allow_nan=False) + "\n")
     else:

@@ -89,33 +89,55 @@ _FP64_MULTIPLIER: _ByClock = {
     10: LogicPrice(86.57, 3.70, 5420),
 }
 
+#: of 32 bits
+_COUNTER: _ByClock = {
+    0.5: LogicPrice(0.2751, 2.2e-4, 584),
+    1: LogicPrice(0.2507, 3.2e-4, 495.5),
+    2: LogicPrice(0.2146, 1.9e-4, 259),
+    5: LogicPrice(0.2063, 4.1e-4, 250.5),
+    10: LogicPrice(0.2068, 6.4e-4, 214.5),
+}
+#: of one bit
+_BITWISE: _ByClock = {
+    1: LogicPrice(0.0181, 0.001, 50.4),
+    2: LogicPrice(0.0180, 0.001, 50.4),
+    5: LogicPrice(0.0180, 0.003, 50.4),
+    10: LogicPrice(0.0180, 0.006, 50.4),
+}
+#: from one input to four outputs of 32 bits
+_CROSSBAR: _ByClock = {
+    2: LogicPrice(0.6804, 3.2e-4, 569.5),
+    5: LogicPrice(0.6822, 8e-4, 569.5),
+    10: LogicPrice(0.6811, 1.6e-3, 569.5),
+}
+
 #: pF of a wire per um, a fifth of it switched at 1 V
 _WIRE_PF_PER_UM = 1.627e-3
 _WIRE_ACTIVITY = 0.2
 
 
-def int_adder(bits: int, technology: Technology) -> LogicPrice:
+def int_adder(bits: float, technology: Technology) -> LogicPrice:
     """Price of an integer adder."""
     return _priced(_INT_ADDER, technology).times(_width(bits) / 32)
 
 
-def _int_multiplier(bits: int, technology: Technology) -> LogicPrice:
+def int_multiplier(bits: float, technology: Technology) -> LogicPrice:
     """Price of an integer multiplier of two words of ``bits``."""
     return _priced(_INT_MULTIPLIER, technology).times((_width(bits) / 32) ** 2)
 
 
-def int_mac(bits: int, technology: Technology) -> LogicPrice:
+def int_mac(bits: float, technology: Technology) -> LogicPrice:
     """Price of an integer multiply-accumulate; the adder is as wide as the multiplier."""
-    return _int_multiplier(bits, technology).plus(int_adder(bits, technology))
+    return int_multiplier(bits, technology).plus(int_adder(bits, technology))
 
 
-def fp_adder(bits: int, technology: Technology) -> LogicPrice:
+def fp_adder(bits: float, technology: Technology) -> LogicPrice:
     """Price of a floating-point adder of ``bits`` of exponent and mantissa."""
     rows, widest = (_FP32_ADDER, 32) if _width(bits) <= 32 else (_FP64_ADDER, 64)
     return _priced(rows, technology).times(bits / widest)
 
 
-def _fp_multiplier(bits: int, technology: Technology) -> LogicPrice:
+def fp_multiplier(bits: float, technology: Technology) -> LogicPrice:
     """Price of a floating-point multiplier of ``bits`` of exponent and mantissa."""
     rows, widest = (_FP32_MULTIPLIER, 32) if _width(bits) <= 32 else (_FP64_MULTIPLIER, 64)
     return _priced(rows, technology).times((bits / widest) ** 2)
@@ -128,12 +150,33 @@ def fp_mac(word_bits: int, technology: Technology) -> LogicPrice:
     whole, as the tables do.
     """
     bits = word_bits if word_bits in (32, 64) else _width(word_bits) - 1
-    return _fp_multiplier(bits, technology).plus(fp_adder(bits, technology))
+    return fp_multiplier(bits, technology).plus(fp_adder(bits, technology))
 
 
-def register(bits: int, technology: Technology) -> LogicPrice:
+def register(bits: float, technology: Technology) -> LogicPrice:
     """Price of a register; the energy is that of one access."""
     return _priced(_REGISTER_BIT, technology).times(_width(bits))
+
+
+def comparator(bits: float, technology: Technology) -> LogicPrice:
+    """Price of a comparator of two words of ``bits``."""
+    return _priced(_COMPARATOR, technology).times(_width(bits) / 32)
+
+
+def counter(bits: float, technology: Technology) -> LogicPrice:
+    """Price of a counter."""
+    return _priced(_COUNTER, technology).times(_width(bits) / 32)
+
+
+def bitwise(bits: float, technology: Technology) -> LogicPrice:
+    """Price of gates that combine two words bit by bit."""
+    return _priced(_BITWISE, technology).times(_width(bits))
+
+
+def crossbar(inputs: float, outputs: float, bits: float, technology: Technology) -> LogicPrice:
+    """Price of a crossbar of words of ``bits``."""
+    share = _width(inputs) * _width(outputs) / 4 * _width(bits) / 32
+    return _priced(_CROSSBAR, technology).times(share)
 
 
 def register_file(bits: int, depth: int, technology: Technology) -> LogicPrice:
@@ -164,7 +207,7 @@ def _priced(rows: _ByClock, technology: Technology) -> LogicPrice:
     return LogicPrice(row.energy_pj * energy, row.leak_pj * slower * energy, row.area_um2 * area)
 
 
-def _width(bits: int) -> int:
-    if bits < 1:
-        raise SpecError(f"a width of {bits} bits, expected at least 1")
+def _width(bits: float) -> float:
+    if not bits > 0:
+        raise SpecError(f"a width of {bits} bits, expected more than 0")
     return bits

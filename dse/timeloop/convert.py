@@ -18,6 +18,7 @@ from dse.errors import SpecError, unknown_name
 from dse.timeloop.read.flatten import flatten
 from dse.timeloop.read.inputs import check_version, read_entry
 from dse.timeloop.read.mapspace import read_constraints
+from dse.timeloop.read.tables import TablesOf
 from dse.timeloop.write.constraints import constraint_rules
 from dse.timeloop.write.inputs import (
     architecture_yaml,
@@ -49,27 +50,34 @@ def read_project(
     timeloop_version: str = "4cf6d4c",
     values: dict[str, object] | None = None,
     include_path: Sequence[str | Path] = (),
+    tables_of: TablesOf | None = None,
 ) -> Project:
     """Read Timeloop files with their constraints.
 
     ``values`` are the variables of files that are jinja2 templates, ``include_path`` folders
     outside of the project from which they may include others.
 
+    ``tables_of`` makes the ERT and ART (:func:`dse.components.native_accelergy.prices`).
+
     Raises:
         SpecError: naming file, key and value, and what was expected.
     """
     check_version(timeloop_version)
-    return read_entry_project(load_files(paths, values, include_path), timeloop_version)
+    root = load_files(paths, values, include_path)
+    return read_entry_project(root, timeloop_version, tables_of=tables_of)
 
 
 def read_entry_project(
-    root: Entry, timeloop_version: str, problem: Problem | None = None
+    root: Entry,
+    timeloop_version: str,
+    problem: Problem | None = None,
+    tables_of: TablesOf | None = None,
 ) -> Project:
     """Read a loaded input with its constraints; ``problem`` is that of an input without one.
 
     See `read_project`.
     """
-    spec, fault = read_entry(root, timeloop_version, problem)
+    spec, fault = read_entry(root, timeloop_version, problem, tables_of=tables_of)
     if fault is not None:
         raise fault.error
     constraints = read_constraints(flatten(root, spec.problem), spec.architecture, spec.problem)

@@ -12,6 +12,7 @@ from dse.errors import InvalidMapping, SpecError
 from dse.model.stats import Stats
 from dse.timeloop.read.architecture import Fault
 from dse.timeloop.read.inputs import TimeloopInput, check_version, read_entry
+from dse.timeloop.read.tables import TablesOf
 from dse.timeloop.yaml.io import load_files, load_texts
 from dse.timeloop.yaml.nodes import Entry
 
@@ -34,11 +35,13 @@ def evaluate_files(
     timeloop_version: str = "4cf6d4c",
     values: dict[str, object] | None = None,
     include_path: Sequence[str | Path] = (),
+    tables_of: TablesOf | None = None,
 ) -> Evaluation:
     """Evaluate the mapping in Timeloop's input files.
 
     ``values`` are the variables of files that are jinja2 templates, ``include_path`` folders
-    outside of the project from which they may include others.
+    outside of the project from which they may include others; ``tables_of`` makes the ERT and
+    ART, such as :func:`dse.components.native_accelergy.prices`.
 
     Raises:
         SpecError: the input is not what Timeloop accepts.
@@ -46,7 +49,7 @@ def evaluate_files(
     """
     check_version(timeloop_version)
     root = load_files(paths, values, include_path)
-    return _evaluate(*read_entry(root, timeloop_version, for_model=True))
+    return _evaluate(*read_entry(root, timeloop_version, for_model=True, tables_of=tables_of))
 
 
 def evaluate_text(

@@ -35,9 +35,11 @@ _STORAGE_DEFAULTS = {"reduction_supported": "true"}
 _DUMMY = {"width": "1", "depth": "1", "datawidth": "1", "technology": "-1", **_STORAGE_DEFAULTS}
 _COMPUTE = re.compile(r"mac|compute", re.IGNORECASE)
 _BRANCH_KEYS = {"nodes", "version"}
+#: Keys of a component that are Accelergy's, beside its class and attributes.
+_ACCELERGY = ("subclass", "required_actions", "area_scale", "energy_scale")
 _NODE_KEYS = {
-    *("name", "class", "subclass", "attributes", "spatial", "constraints", "enabled"),
-    *("sparse_optimizations", "required_actions", "area_scale", "energy_scale", "networks"),
+    *("name", "class", "attributes", "spatial", "constraints", "enabled"),
+    *("sparse_optimizations", "networks", *_ACCELERGY),
 }
 #: Rules of one kind, in a node itself and in lists that target it.
 _Rules = dict[str, list[Entry]]
@@ -219,7 +221,8 @@ class _Flattener:
         if not _COMPUTE.search(kind):
             for key, text in _STORAGE_DEFAULTS.items():
                 attributes.setdefault(key, scalar(entry, text))
-        self._place(entry, name, kind, attributes)
+        more = {key: node for key, node in entry.mapping().items() if key in _ACCELERGY}
+        self._place(entry, name, kind, attributes, more)
         if self.rules is not None:
             keeps = rules.get("dataspace", [])
             if bypassed and not keeps and not _COMPUTE.search(kind):
@@ -249,7 +252,14 @@ class _Flattener:
         self.mesh_x, self.mesh_y = self.mesh_x * x, self.mesh_y * y
         return True
 
-    def _place(self, entry: Entry, name: str, kind: str, attributes: dict[str, Node]) -> None:
+    def _place(
+        self,
+        entry: Entry,
+        name: str,
+        kind: str,
+        attributes: dict[str, Node],
+        more: dict[str, Node] | None = None,
+    ) -> None:
         meshes = {"meshX": self.mesh_x, "meshY": self.mesh_y}
         placed = {**attributes, **{key: scalar(entry, str(n)) for key, n in meshes.items()}}
         count = self.mesh_x * self.mesh_y
@@ -260,6 +270,7 @@ class _Flattener:
                 name=scalar(entry, f"{name}[1..{count}]"),
                 **{"class": scalar(entry, kind)},
                 attributes=Node(placed, entry.node.source, entry.node.line),
+                **(more or {}),
             )
         )
 

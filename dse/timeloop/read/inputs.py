@@ -21,7 +21,8 @@ from dse.timeloop.read.flatten import flatten
 from dse.timeloop.read.mapping import read_mapping
 from dse.timeloop.read.node_mapping import flat_mapping
 from dse.timeloop.read.problem import read_problem
-from dse.timeloop.read.tables import read_art, read_ert
+from dse.timeloop.read.table_checks import SUMMARIES, check_tables, warn_of_summaries
+from dse.timeloop.read.tables import TablesOf, read_art, read_ert
 from dse.timeloop.read.unread import meant_by
 from dse.timeloop.yaml.io import load_files, load_texts
 from dse.timeloop.yaml.nodes import Entry, Node
@@ -114,11 +115,14 @@ def read_entry(
     problem: Problem | None = None,
     *,
     for_model: bool = False,
+    tables_of: TablesOf | None = None,
 ) -> tuple[TimeloopInput, Fault | None]:
     """Read a loaded input; a fault is for the caller to raise, unless a rejection precedes it.
 
     ``problem`` is what is mapped where the input does not say it. ``for_model``: the input's
     ``extra_mapping_constraints`` are part of the mapping, and are it where there is no other.
+    ``tables_of`` makes the ERT and ART; without it, or where it makes none, those of the files
+    hold, or Timeloop's built-in energies.
     """
     _check_keys(root)
     if problem is None:
@@ -128,14 +132,16 @@ def read_entry(
     if architecture_entry is None:
         raise root.refuse("key 'architecture' is missing, expected the hardware")
     ert, art = root.get("ERT"), root.get("ART")
+    warn_of_summaries(root)
     if art is not None and ert is None:
         raise art.refuse("an ART without an ERT; Timeloop reads areas only along with energies")
-    architecture, fault = read_architecture(
-        architecture_entry,
-        read_ert(ert) if ert is not None else None,
-        read_art(art) if art is not None else None,
-        timeloop_version,
-    )
+    energies = read_ert(ert) if ert is not None else None
+    areas = read_art(art) if art is not None else None
+    if tables_of is not None and (made := tables_of(root)) is not None:
+        energies, areas = made.energies(), made.areas()
+    architecture, fault = read_architecture(architecture_entry, energies, areas, timeloop_version)
+    if energies is not None:
+        check_tables(ert or architecture_entry, energies, architecture_entry, timeloop_version)
     mapping_entry = _directives(root) if for_model else root.get("mapping")
     mapping = None
     # An empty list is timeloopfe's placeholder, but all there is to say of a single operation.
@@ -174,6 +180,8 @@ def _check_keys(root: Entry) -> None:
     for key, entry in root.pairs():
         if key in ("sparse_optimizations", "layout") and not entry.node.is_null:
             raise entry.refuse("not supported: the model is of dense problems without layout")
+        if key in SUMMARIES:
+            continue
         # timeloopfe takes every key with "constraints" in it for a list of them
         if key not in _KEYS and not (nodes and "constraints" in key):
             meant = meant_by(key, _KEYS)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
@@ -55,6 +56,22 @@ class EnergyTable:
             for item in declared(part)
             if item.actions is not None
         }
+
+
+class PricedTables(Protocol):
+    """An ERT and an ART that were made instead of read."""
+
+    def energies(self) -> EnergyTable:
+        """Return the energies."""
+        ...
+
+    def areas(self) -> dict[str, float]:
+        """Return um^2 per instance by component name."""
+        ...
+
+
+#: Makes the ERT and ART of a whole input; None leaves the files' own, or the built-in energies.
+TablesOf = Callable[[Entry], PricedTables | None]
 
 
 def _component_name(path: str) -> str:

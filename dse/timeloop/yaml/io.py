@@ -13,7 +13,7 @@ from dse.timeloop.yaml.parse import MAX_NODES, parse, read_bytes
 from dse.timeloop.yaml.render import check_used, rendered
 from dse.timeloop.yaml.sandbox import is_template
 
-#: Top-level keys that every file of a project may have: Accelergy's, which the model ignores.
+#: Top-level keys that every file of a project may have: Accelergy's.
 _REPEATABLE = {"components", "compound_components", "globals"}
 
 
@@ -138,7 +138,10 @@ def _merged(roots: Sequence[_Root]) -> Entry:
     for root in roots:
         for key, node in root.table.items():
             # timeloopfe writes empty placeholders, as in "mapping: []"; they give way.
-            if key in merged and (not node.value or key in _REPEATABLE):
+            if key in merged and not node.value:
+                continue
+            if key in merged and key in _REPEATABLE:
+                merged[key] = _joined(merged[key], node)
                 continue
             if key in merged and merged[key].value:
                 raise SpecError(
@@ -152,3 +155,20 @@ def _merged(roots: Sequence[_Root]) -> Entry:
     return Entry(
         Node(merged, first.source, first.line), "", table if isinstance(table, dict) else None
     )
+
+
+def _joined(first: Node, second: Node) -> Node:
+    """Return two files' classes of components in one list; of anything else the first."""
+    if not first.value:
+        return second
+    if not isinstance(first.value, dict) or not isinstance(second.value, dict):
+        return first
+    listed: list[Node] = []
+    for table in (first.value, second.value):
+        classes = table.get("classes")
+        if classes is not None and isinstance(classes.value, list):
+            listed += classes.value
+    size = first.size + second.size
+    together = Node(listed, first.source, first.line, size=size)
+    joined = {**second.value, **first.value, "classes": together}
+    return Node(joined, first.source, first.line, size=size)
