@@ -34,18 +34,17 @@ def add_energy(parser: argparse.ArgumentParser) -> None:
 class EnergyChoice:
     """What ``--energy`` says: prices inputs without an ERT, and says so on stderr.
 
-    ``tables`` are the last ones made; ``quiet`` says nothing.
+    ``tables`` are the last ones made.
 
     Raises:
         SpecError: the name is unknown.
     """
 
-    def __init__(self, name: str | None, *, quiet: bool = False) -> None:
+    def __init__(self, name: str | None) -> None:
         kind, _, rest = (name or "").partition(":")
         if name is not None and kind not in CHOICES:
             raise SpecError(unknown_name("--energy", kind, CHOICES))
         self._name = name and kind
-        self._quiet = quiet
         self._defaults = _node_and_clock(rest, kind) if rest else {}
         self.tables: ReferenceTables | None = None
 
@@ -60,16 +59,12 @@ class EnergyChoice:
             return None
         if self._name == "table":
             self.tables = prices(root, self._defaults)
-            self._say(f"table, {self.tables.summary()}")
+            sys.stderr.write(f"energy: table, {self.tables.summary()}\n")
             return self.tables
         kinds = compound_kinds(root) if self._name is None else []
         without = f"; not of {', '.join(kinds)}: --energy table prices compounds" if kinds else ""
-        self._say(f"pat, built into Timeloop, as the files have no ERT{without}")
+        sys.stderr.write(f"energy: pat, built into Timeloop, as the files have no ERT{without}\n")
         return None
-
-    def _say(self, what: str) -> None:
-        if not self._quiet:
-            sys.stderr.write(f"energy: {what}\n")
 
 
 def _node_and_clock(text: str, kind: str) -> dict[str, Value]:

@@ -71,8 +71,9 @@ def prices(root: Entry, defaults: Mapping[str, Value] | None = None) -> Referenc
         root: the input.
         defaults: ``technology`` and ``global_cycle_seconds`` of components that have none.
 
-    Components that are neither storage, nor compute, nor the wire do not enter Timeloop's model:
-    one that has no price is left out, with a warning.
+    Components that are neither storage, nor compute, nor the wire hardly enter Timeloop's model
+    (declared networks do, by attributes of their own): one that has no price is left out, with a
+    warning.
 
     Raises:
         SpecError: an unknown class or action, naming the nearest; a missing attribute; or a
@@ -92,7 +93,7 @@ def prices(root: Entry, defaults: Mapping[str, Value] | None = None) -> Referenc
         except SpecError as error:
             if _is_modelled(component):
                 raise
-            _LOG.warning("%s; Timeloop does not ask for it, and it has no price", error)
+            _LOG.warning("%s; it is left out, without a price", error)
     return ReferenceTables(tuple(tables))
 
 
