@@ -34,17 +34,18 @@ def add_energy(parser: argparse.ArgumentParser) -> None:
 class EnergyChoice:
     """What ``--energy`` says: prices inputs without an ERT, and says so on stderr.
 
-    ``tables`` are the last ones made.
+    ``tables`` are the last ones made; ``quiet`` says nothing.
 
     Raises:
         SpecError: the name is unknown.
     """
 
-    def __init__(self, name: str | None) -> None:
+    def __init__(self, name: str | None, *, quiet: bool = False) -> None:
         kind, _, rest = (name or "").partition(":")
         if name is not None and kind not in CHOICES:
             raise SpecError(unknown_name("--energy", kind, CHOICES))
         self._name = name and kind
+        self._quiet = quiet
         self._defaults = _node_and_clock(rest, kind) if rest else {}
         self.tables: ReferenceTables | None = None
 
@@ -59,12 +60,16 @@ class EnergyChoice:
             return None
         if self._name == "table":
             self.tables = prices(root, self._defaults)
-            sys.stderr.write(f"energy: table, {self.tables.summary()}\n")
+            self._say(f"table, {self.tables.summary()}")
             return self.tables
         kinds = compound_kinds(root) if self._name is None else []
         without = f"; not of {', '.join(kinds)}: --energy table prices compounds" if kinds else ""
-        sys.stderr.write(f"energy: pat, built into Timeloop, as the files have no ERT{without}\n")
+        self._say(f"pat, built into Timeloop, as the files have no ERT{without}")
         return None
+
+    def _say(self, what: str) -> None:
+        if not self._quiet:
+            sys.stderr.write(f"energy: {what}\n")
 
 
 def _node_and_clock(text: str, kind: str) -> dict[str, Value]:

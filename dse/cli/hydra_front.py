@@ -121,6 +121,8 @@ def _checked(word: str, sweep: bool) -> str:
         raise SpecError(f"'{word}' is not a setting, expected SETTING=VALUE{detail}") from error
     key = override.key_or_group
     if key.partition(".")[0].partition("/")[0] == "hydra":
+        if "/" in key and any(not isinstance(value, str) for value in _values(override)):
+            raise SpecError(f"'{word}': expected the name of a choice")
         return word
     if override.is_sweep_override() and not sweep:
         raise SpecError(f"'{word}' has several values: -m runs one after the other")

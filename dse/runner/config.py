@@ -106,6 +106,8 @@ def resolve(given: Mapping[str, Any]) -> ResolvedConfig:
         chosen = given.get(kind) or DEFAULT_PLUGINS[kind]
         if kind == "mapper" and not given.get(kind):
             chosen = _own_mapper(found["optimizer"], settings["optimizer"])
+        if not isinstance(chosen, str | Mapping):
+            raise SpecError(f"{kind} = {chosen!r}: expected a name, or 'name' with settings")
         options = {"name": chosen} if isinstance(chosen, str) else dict(chosen)
         found[kind] = plugin(kind, str(options.pop("name", DEFAULT_PLUGINS[kind])))
         settings[kind] = typed(found[kind].settings_type, options, f"{kind}.")
