@@ -13,6 +13,7 @@ from dse.domain.mapping import Mapping
 from dse.domain.problem import Problem
 from dse.errors import SpecError
 from dse.timeloop.read.attributes import check_spelling
+from dse.timeloop.yaml.libconfig import NUMBER
 from dse.timeloop.yaml.nodes import Entry
 
 _FACTOR = re.compile(r"([A-Za-z]+)[ \t\n\r\f\v]*=*[ \t\n\r\f\v]*([0-9]+)(,([0-9]+))?", re.ASCII)
@@ -85,7 +86,10 @@ def _parse_permutation(entry: Entry, problem: Problem) -> list[int]:
 
 
 def find_level(entry: Entry, architecture: Architecture, *keys: str) -> int:
-    """Return the storage level that a directive's ``target`` names."""
+    """Return the storage level that a directive's ``target`` names.
+
+    libconfig's numbers are no text, and Timeloop takes one for the level's number.
+    """
     target = entry.get(*(keys or ("target",)))
     if target is None:
         raise entry.refuse("key 'target' is missing, expected a storage level")
@@ -93,6 +97,8 @@ def find_level(entry: Entry, architecture: Architecture, *keys: str) -> int:
     names = [level.name for level in architecture.levels]
     if name in names:
         return names.index(name)
+    if target.node.tag == NUMBER:
+        return target.integer(0, len(names) - 1)
     raise target.fail(
         f"expected one of {', '.join(names)}\nERROR: target storage level not found: {name[:500]}"
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dse.errors import SpecError
+from dse.timeloop.yaml.libconfig import LIBCONFIG, parse_libconfig
 from dse.timeloop.yaml.nodes import Entry, Node
 from dse.timeloop.yaml.parse import MAX_NODES, parse, read_bytes
 from dse.timeloop.yaml.render import check_used, rendered
@@ -69,7 +70,9 @@ def _texts(
     if not paths:
         raise SpecError("no input files: expected Timeloop YAML files")
     files = [(path, read_bytes(path)) for path in map(Path, paths)]
-    templates = [(path, data) for path, data in files if is_template(path, data)]
+    templates = [
+        (path, data) for path, data in files if path.suffix != LIBCONFIG and is_template(path, data)
+    ]
     nodes = {}
     if templates:
         search = [_folder(Path(folder)) for folder in include_path]
@@ -119,9 +122,10 @@ def _roots(texts: Sequence[tuple[str, str | bytes | Node]]) -> list[_Root]:
     roots: list[_Root] = []
     budget = MAX_NODES
     for source, text in texts:
-        node = text if isinstance(text, Node) else parse(source, text, budget)
+        read = parse_libconfig if source.endswith(LIBCONFIG) else parse
+        node = text if isinstance(text, Node) else read(source, text, budget)
         if node is None:
-            raise SpecError(f"{source}: the file is empty, expected Timeloop YAML")
+            raise SpecError(f"{source}: the file is empty, expected Timeloop's input")
         if not isinstance(node.value, dict):
             raise Entry(node).fail("expected a map with keys such as architecture or problem")
         budget -= node.size

@@ -47,7 +47,6 @@ def read_bytes(path: Path) -> bytes:
     """Return a file's content; SpecError when it is missing, too large or cannot be read."""
     if path.is_dir():
         raise SpecError(f"{path}: is a directory, expected a YAML file")
-    refuse_libconfig(path)
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
@@ -62,9 +61,9 @@ def read_bytes(path: Path) -> bytes:
 
 
 def refuse_libconfig(path: Path) -> None:
-    """Raise SpecError for a file whose name says that it is no YAML."""
+    """Raise SpecError for a file to include whose name says that it is no YAML."""
     if path.suffix == ".cfg":
-        raise SpecError(f"{path}: libconfig files are not supported, expected YAML")
+        raise SpecError(f"{path}: is libconfig, which templates cannot include, expected YAML")
 
 
 def parse(source: str, text: str | bytes, budget: int = MAX_NODES) -> Node | None:
