@@ -14,7 +14,7 @@ from dse.errors import DseError, SpecError, unknown_name
 #: Sub-command -> the module whose ``main(argv) -> int`` runs it, and one line of help.
 COMMANDS = {
     "run": ("dse.cli.run", "search hardware and mappings for a workload"),
-    "map": ("dse.cli.map", "search the best mapping of one layer on fixed hardware"),
+    "map": ("dse.cli.map", "search the best mapping of a layer, or of Timeloop's files"),
     "model": ("dse.cli.model", "evaluate Timeloop input files, as timeloop-model does"),
     "validate": ("dse.cli.validate", "compare the native model with a real timeloop-model"),
     "certify": ("dse.cli.certify", "check the proof of a run with optimizer=optimal"),
@@ -40,6 +40,7 @@ examples:
   python -m dse run -m seed=0,1,2 workload=resnet50,vgg16  a run for each of six
   python -m dse run resume=runs/20261120-155903_random_resnet50_s0
   python -m dse map arch=eyeriss layer=vgg16/conv1_1 mapper=gamma samples=9000
+  python -m dse map arch.yaml problem.yaml constraints.yaml mapper.yaml -o out/
   python -m dse model arch.yaml problem.yaml mapping.yaml -o out/
   python -m dse certify runs/20261120-155903_optimal_resnet50_s0
   python -m dse list workloads

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from dse.domain.mapping import Mapping
 from dse.errors import InvalidMapping, SpecError
@@ -15,6 +18,8 @@ from dse.timeloop.read.inputs import TimeloopInput, check_version, read_entry
 from dse.timeloop.read.tables import TablesOf
 from dse.timeloop.yaml.io import load_files, load_texts
 from dse.timeloop.yaml.nodes import Entry
+
+_LOG = logging.getLogger(__name__)
 
 #: Most elements below one instance of a level. Transfers between neighbours are found by listing
 #: the elements; this bounds memory to about 1 GB. No accelerator comes near.
@@ -81,7 +86,28 @@ def _evaluate(spec: TimeloopInput, fault: Fault | None) -> Evaluation:
         raise SpecError(f"{spec.source}: {error}") from error
     if fault is not None:
         raise fault.error
-    return Evaluation(spec, spec.mapping, stats)
+    found = Evaluation(spec, spec.mapping, stats)
+    _warn_of_partial_tiles(found)
+    return found
+
+
+def _warn_of_partial_tiles(found: Evaluation) -> None:
+    """Say where a tensor that bypasses the outermost level is nowhere as a whole."""
+    spec, mapping = found.input, found.mapping
+    levels = [level.name for level in spec.architecture.levels]
+    for t, tensor in enumerate(spec.problem.tensors):
+        holders = np.flatnonzero(mapping.keep[:, t])
+        if mapping.keep[-1, t] or not len(holders):
+            continue
+        holder = int(holders[-1])
+        moves = spec.problem.projection[t].any(axis=0)
+        if (mapping.temporal[holder + 1 :, moves] > 1).any():
+            words = found.stats.levels[levels[holder]].tensors[tensor].utilized_capacity
+            _LOG.warning(
+                "%s: '%s' bypasses %s, and %s holds tiles of %s words, not all of it: as in "
+                "Timeloop, the rest comes from nowhere, at no cost",
+                *(spec.source, tensor, levels[-1], levels[holder], f"{words:,}"),
+            )
 
 
 def _check_size(spec: TimeloopInput, mapping: Mapping) -> None:

@@ -127,3 +127,17 @@ def test_mistakes_are_named(files, tmp_path):
         tl.call_mapper(spec, sampels=1)
     with pytest.raises(AttributeError, match="no attribute 'Spec'"):
         _ = tl.Spec
+
+
+def test_a_tensor_that_is_nowhere_as_a_whole_is_warned_of(files, caplog):
+    spec = tl.Specification.from_yaml_files(*files)
+    tl.call_model(spec)
+    assert not caplog.records
+    spec.mapping.append({"target": "DRAM", "type": "bypass", "keep": ["W", "O"], "bypass": ["I"]})
+    tl.call_model(spec)
+    assert "'I' bypasses DRAM, and Buf holds tiles of 10 words, not all of it" in caplog.text
+    caplog.clear()
+    spec.mapping[0].factors = "R=1 P=1"
+    spec.mapping[1].factors = "R=3 P=16"
+    tl.call_model(spec)
+    assert not caplog.records
