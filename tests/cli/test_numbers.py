@@ -150,7 +150,7 @@ def test_a_buffer_of_too_many_usable_words_is_refused(capsys):
     ("layer", "expected"),
     [
         ("{name: a, K: 2147483648}", "K = 2147483648, expected at most 2147483647"),
-        ("{name: a, shape: {x: 1}, K: 8}", "shape = {'x': 1}, expected the name of a built-in"),
+        ("{name: a, shape: {x: 1}, K: 8}", "shape = {'x': 1}, expected the name of a shape"),
     ],
 )
 def test_layers_are_refused_by_run_and_map(capsys, layer, expected):
