@@ -75,8 +75,7 @@ def test_a_large_buffer_is_modelled_and_converted(tmp_path, capsys):
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_is_not_possible_is_refused_in_a_line(name, capsys):
     assert main(["model", *files(name, mapping=True)]) == 2
-    told = capsys.readouterr().err
-    assert told.startswith("error: ")
+    told = capsys.readouterr().err.partition("error: ")[2]
     assert REFUSED[name] in told
 
 

@@ -34,6 +34,13 @@ ATTRIBUTES = [
     for part in PARTS.values()
     for item in declared(part)
 ]
+#: What 4cf6d4c finds with hyphens, too; it ignores others in silence.
+HYPHENS = {
+    *("tile-width", "router-energy", "energy-per-hop", "multiple-buffering", "wire-energy"),
+    *("word-bits", "min-utilization", "block-size", "cluster-size", "addr-gen-energy"),
+    "energy-per-ingress",
+}
+HYPHENS_ONLY = "energy_per_ingress"
 #: Follows from the mesh.
 DERIVED = "instances"
 DOCS = Path(__file__).parents[2] / "docs"
@@ -108,7 +115,8 @@ def test_all_that_describes_hardware_is_declared():
     names = {part: {x.name for x in declared(part)} for part in PARTS.values()}
     left = {part.__name__: {f.name for f in fields(part)} - names[part] for part in PARTS.values()}
     assert left == {
-        "StorageLevel": {"name", "kind", "energy", "network"},
+        # which declared networks serve it, by name
+        "StorageLevel": {"name", "kind", "energy", "network", "read_network", "update_network"},
         "AccessEnergy": set(),
         "Network": set(),
         "Compute": {"name", "kind"},
@@ -147,7 +155,8 @@ def test_every_spelling_is_read(part, item):
         for spelling in {key, key.replace("_", "-")}:
             attributes[spelling] = given
             found = read_text(yaml.safe_dump(tree) + PROBLEM).architecture
-            assert value(found, part, item) == another(item)
+            known = spelling in HYPHENS or ("-" not in spelling and spelling != HYPHENS_ONLY)
+            assert value(found, part, item) == (another(item) if known else item.default)
             del attributes[spelling]
 
 

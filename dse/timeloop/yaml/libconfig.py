@@ -46,7 +46,7 @@ def parse_libconfig(source: str, text: str | bytes, budget: int = MAX_NODES) -> 
         decoded = text.decode() if isinstance(text, bytes) else text
     except UnicodeError as error:
         raise SpecError(f"{source}: not UTF-8 text ({error}), expected libconfig") from error
-    reader = _Reader(source, _tokens(source, decoded), budget)
+    reader = _SettingReader(source, _tokens(source, decoded), budget)
     root = reader.group("")
     return root if root.value else None
 
@@ -74,7 +74,7 @@ def _tokens(source: str, text: str) -> list[_Token]:
     return found
 
 
-class _Reader:
+class _SettingReader:
     """Reads tokens from the left."""
 
     def __init__(self, source: str, tokens: list[_Token], budget: int) -> None:
