@@ -235,7 +235,7 @@ def test_too_large_a_space_has_no_bound_and_still_a_mapping(monkeypatch):
 def test_orders_of_a_matrix_product_leave_one_for_each_tensor_at_rest():
     """Of six orders of M, N, K three remain: each keeps one tensor where it is."""
     relevance = Relevance(((0, -1, 1), (-1, 0, 1), (0, 1, -1)), ((-1, -1),) * 3, head=True)
-    found = orders(relevance, (), (0, 1, 2))
+    found = orders(relevance, (), (0, 1, 2), ())
     begin, end = found.first[7, 7, :2]
     assert end - begin == 3
     assert len({int(order[0]) for order in found.loops[begin:end]}) == 3
