@@ -56,7 +56,7 @@ def takes_memory(argv):
 
 
 def holds_memory(argv):
-    return len(b"x" * (480 << 20)) * 0
+    return len(b"x" * (440 << 20)) * 0
 
 
 def answers_nan(argv):
