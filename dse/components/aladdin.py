@@ -26,12 +26,19 @@ _MAC_8_BIT_PJ = 0.5608
 
 def int_mac(word_bits: int) -> AladdinPrice:
     """Price of an integer multiply-accumulate unit; 8 bit: 0.5608 pJ, 332.25 um^2."""
-    share = word_bits / 32
-    energy_pj = _ADDER_32.energy_pj * share + _MULTIPLIER_32.energy_pj * share**2
-    area_um2 = _ADDER_32.area_um2 * share + _MULTIPLIER_32.area_um2 * share**2
+    share = _bits(word_bits) / 32
+    square = share * share  # infinite where it overflows, which a power is not
+    energy_pj = _ADDER_32.energy_pj * share + _MULTIPLIER_32.energy_pj * square
+    area_um2 = _ADDER_32.area_um2 * share + _MULTIPLIER_32.area_um2 * square
     return AladdinPrice(_MAC_8_BIT_PJ if word_bits == 8 else energy_pj, area_um2)
 
 
 def register(word_bits: int) -> AladdinPrice:
     """Price of a register of that width; the energy is that of one access."""
-    return AladdinPrice(_REGISTER_BIT.energy_pj * word_bits, _REGISTER_BIT.area_um2 * word_bits)
+    bits = _bits(word_bits)
+    return AladdinPrice(_REGISTER_BIT.energy_pj * bits, _REGISTER_BIT.area_um2 * bits)
+
+
+def _bits(word_bits: int) -> float:
+    """Return a width as a float; those beyond any price are one that is, too."""
+    return float(min(word_bits, 2**1000))

@@ -134,3 +134,9 @@ def test_pricing_changes_nothing_else():
 def test_unknown_chain():
     with pytest.raises(SpecError, match="did you mean 'dosa'"):
         energy_chain("dos")
+
+
+@pytest.mark.parametrize("bits", [2**600, 2**2000])
+def test_words_beyond_any_price_are_refused(bits):
+    with pytest.raises(SpecError, match="energy_pj = .*, expected 0 to 1e100"):
+        energy_chain("dosa").price_compute(Compute(word_bits=bits), None)
