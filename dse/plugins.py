@@ -129,6 +129,23 @@ def _is_own(point: EntryPoint) -> bool:
     return _distribution(point) == _DISTRIBUTION
 
 
+def chosen(kind: str, given: object, default: str) -> tuple[Plugin, dict[str, Any]]:
+    """Return the plug-in that a setting names, and the settings that it brings along.
+
+    Args:
+        kind: of plug-in.
+        given: a name, or a mapping of ``name`` and settings.
+        default: the name where the mapping has none.
+
+    Raises:
+        SpecError: it is neither, or there is no such plug-in.
+    """
+    if not isinstance(given, str | Mapping):
+        raise SpecError(f"{kind} = {given!r}: expected a name, or 'name' with settings")
+    options = {"name": given} if isinstance(given, str) else dict(given)
+    return plugin(kind, str(options.pop("name", default))), options
+
+
 def typed(schema: type[Any], given: Mapping[str, Any], prefix: str) -> Any:  # noqa: ANN401
     """Return an instance of a dataclass of settings with these values, converted and checked.
 

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 from dse.cli.columns import table
 from dse.cli.energy import EnergyChoice, add_energy, strictly
 from dse.cli.mapped import progress_told, proof_text, tensor_table
-from dse.cli.model import add_template_options, values_of, write_files
+from dse.cli.model import add_template_options, values_of
+from dse.disk import write_files
 from dse.errors import NothingFeasible, SpecError, unknown_name
+from dse.timeloop.yaml.parse import SUFFIXES
 
 if TYPE_CHECKING:
     from dse.timeloop.mapper_run import MapperTask
@@ -40,7 +42,6 @@ settings:
 exit codes: 0 good, 2 usage or input error, 3 no mapping for a problem
 """
 _SETTINGS = ("mapper", "objective", "samples", "seed", "n_jobs", "timeloop_version")
-_SUFFIXES = (".yaml", ".yml", ".jinja2", ".j2", ".jinja", ".cfg")
 
 
 def names_files(arguments: Sequence[str]) -> bool:
@@ -52,7 +53,7 @@ def names_files(arguments: Sequence[str]) -> bool:
 
 
 def _is_file(word: str) -> bool:
-    return "=" not in word and (word.endswith(_SUFFIXES) or Path(word).is_file())
+    return "=" not in word and (word.endswith(SUFFIXES) or Path(word).is_file())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -162,10 +163,16 @@ def _as_dict(task: MapperTask, found: BestMapping | NothingFeasible) -> dict[str
     return {
         **head,
         "metrics": [{"name": n, "value": v, "unit": u} for n, v, u in found.metrics],
-        **({"certificate": found.certificate.as_dict()} if found.certificate else {}),
+        "certificate": _certificate(found),
         "notes": [*task.directives.notes, *found.notes],
         "stats": stats_json(found.evaluation),
     }
+
+
+def _certificate(found: BestMapping) -> dict[str, Any] | None:
+    """Return the proof, which is of the first metric alone; None: the mapper proves nothing."""
+    proof = found.certificate
+    return None if proof is None else {"metric": found.metrics[0][0], **proof.as_dict()}
 
 
 def _text(task: MapperTask, found: BestMapping | NothingFeasible, folder: Path | None) -> str:
@@ -181,7 +188,8 @@ def _text(task: MapperTask, found: BestMapping | NothingFeasible, folder: Path |
         f"search       {task.text()}",
     ]
     if found.certificate is not None:
-        lines.append(f"proof        {proof_text(found.certificate)}")
+        of = f"of {found.metrics[0][0]}, " if len(found.metrics) > 1 else ""
+        lines.append(f"proof        {of}{proof_text(found.certificate)}")
     lines += [f"note         {note}" for note in found.notes]
     if folder is not None:
         lines.append(f"folder       {folder}")

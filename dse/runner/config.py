@@ -13,7 +13,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from dse.errors import SpecError, unknown_name
-from dse.plugins import GROUPS, Plugin, plugin, plugins, typed
+from dse.plugins import GROUPS, Plugin, chosen, plugins, typed
 from dse.settings import setting
 
 #: The plug-in that a run uses of each kind, unless told otherwise.
@@ -103,13 +103,10 @@ def resolve(given: Mapping[str, Any]) -> ResolvedConfig:
     found: dict[str, Plugin] = {}
     settings: dict[str, Any] = {}
     for kind in GROUPS:
-        chosen = given.get(kind) or DEFAULT_PLUGINS[kind]
+        named = given.get(kind) or DEFAULT_PLUGINS[kind]
         if kind == "mapper" and not given.get(kind):
-            chosen = _own_mapper(found["optimizer"], settings["optimizer"])
-        if not isinstance(chosen, str | Mapping):
-            raise SpecError(f"{kind} = {chosen!r}: expected a name, or 'name' with settings")
-        options = {"name": chosen} if isinstance(chosen, str) else dict(chosen)
-        found[kind] = plugin(kind, str(options.pop("name", DEFAULT_PLUGINS[kind])))
+            named = _own_mapper(found["optimizer"], settings["optimizer"])
+        found[kind], options = chosen(kind, named, DEFAULT_PLUGINS[kind])
         settings[kind] = typed(found[kind].settings_type, options, f"{kind}.")
     plain = {key: value for key, value in given.items() if key not in GROUPS}
     return ResolvedConfig(typed(RunConfig, plain, ""), found, settings)

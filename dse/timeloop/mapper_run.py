@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dse.errors import SpecError
-from dse.plugins import plugin, typed
+from dse.plugins import chosen, typed
 from dse.settings import setting
 from dse.timeloop.convert import Project, read_entry_project
 from dse.timeloop.read.inputs import check_version
@@ -40,7 +40,7 @@ class MapperTask:
     """One problem to map.
 
     Attributes:
-        name: the problem's: its file without suffix.
+        name: the problem's: its file without suffix, and a number where several have that.
         project: architecture, problem and constraints.
         directives: what the mapper block and the settings ask for.
         effort: how it is searched.
@@ -97,12 +97,15 @@ def tasks(
     given: MapperSettings = typed(MapperSettings, settings or {}, "")
     check_version(given.timeloop_version)
     roots = load_each(paths, values, include_path)
-    found = []
+    found: list[MapperTask] = []
     for root in roots:
         project = read_entry_project(root, given.timeloop_version, tables_of=tables_of)
         asked = read_mapper(root, len(project.architecture.levels))
         source = root.need("problem", "the workload").node.source
-        found.append(task(Path(source).stem, project, asked, given))
+        name = Path(source).stem
+        # each has a folder of its own
+        twice = sum(one.name == name or one.name.startswith(f"{name}~") for one in found)
+        found.append(task(f"{name}~{twice + 1}" if twice else name, project, asked, given))
     return found
 
 
@@ -122,10 +125,8 @@ def task(
     if not 0 <= given.seed < 2**63:
         raise SpecError(f"seed = {given.seed}, expected 0 to 2^63 - 1")
     threads = given.n_jobs if given.n_jobs is not None else directives.threads or 0
-    options = {"name": given.mapper} if isinstance(given.mapper, str) else dict(given.mapper or {})
-    mapper = plugin("mapper", str(options.pop("name", _MAPPER)))
-    if mapper.name == _MAPPER:
-        options = {**_LIMITS, **options}
-    chosen = typed(mapper.settings_type, options, "mapper.")
-    effort = MapperBudget(mapper.name, chosen, samples, given.seed, threads)
+    mapper, options = chosen("mapper", given.mapper or _MAPPER, _MAPPER)
+    limits = _LIMITS if mapper.name == _MAPPER else {}
+    settings = typed(mapper.settings_type, {**limits, **options}, "mapper.")
+    effort = MapperBudget(mapper.name, settings, samples, given.seed, threads)
     return MapperTask(name, project, directives, effort, given.timeloop_version)

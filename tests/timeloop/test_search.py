@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import timeloop_files
 
-from dse.domain.architecture import HardwareBatch
 from dse.errors import NothingFeasible, SpecError
 from dse.mapspace.enumeration import enumerate_valid
 from dse.mapspace.space import Mapspace
@@ -119,10 +118,33 @@ def test_wrong_settings_are_refused(tmp_path, settings, told):
         tasks(timeloop_files.write(tmp_path), settings=settings)
 
 
-def test_hardware_of_one_is_what_the_accesses_are_counted_on(tmp_path):
+def test_accesses_are_counted_and_the_prices_are_the_hardwares_own(tmp_path):
     (task,) = tasks(timeloop_files.write(tmp_path), settings={**EVERY, "objective": "accesses-1"})
     found = task.run()
-    assert HardwareBatch.of(found.evaluation.input.architecture).architectures[0].levels[
-        1
-    ].energy.read_pj == pytest.approx(found.evaluation.input.architecture.levels[1].energy.read_pj)
-    assert found.metrics[0][1] == 3 + 18 + 16
+    assert found.evaluation.input.architecture == task.project.architecture
+    assert found.metrics == (("accesses-1", 3.0 + 18.0 + 16.0, "accesses"),)
+
+
+def test_problems_of_one_name_are_told_apart(tmp_path):
+    files = timeloop_files.write(tmp_path)
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "prob.yaml").write_text(timeloop_files.PROBLEM % 4)
+        files.append(str(tmp_path / folder / "prob.yaml"))
+    assert [task.name for task in tasks(files, settings=EVERY)] == ["prob", "prob~2", "prob~3"]
+
+
+@pytest.mark.slow
+def test_a_proof_is_of_the_mapping_that_is_returned(tmp_path):
+    files = timeloop_files.write(tmp_path, size=6, constraints=timeloop_files.KEEP)
+    settings = {"mapper": "optimal", "samples": 2000, "objective": "delay, energy"}
+    (task,) = tasks(files, settings=settings)
+    found = task.run()
+    assert found.certificate.value == found.metrics[0][1] == found.evaluation.stats.cycles
+    assert found.certificate.optimal
+
+
+@pytest.mark.parametrize("mapper", [3, [["x"]], ["optimal"]])
+def test_a_mapper_that_is_no_name_is_refused(tmp_path, mapper):
+    with pytest.raises(SpecError, match="mapper = .*: expected a name"):
+        tasks(timeloop_files.write(tmp_path), settings={"mapper": mapper})
