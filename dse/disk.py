@@ -11,6 +11,7 @@ import contextlib
 import errno
 import os
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO
 
@@ -121,3 +122,17 @@ def read_file(path: Path, most: int) -> bytes:
 def not_written(path: Path, error: OSError) -> DseError:
     """Return the error of a file that cannot be written."""
     return DseError(f"{path}: cannot be written ({error.strerror or error})")
+
+
+def write_files(folder: Path, texts: Mapping[str, str]) -> None:
+    """Write texts by file name into a folder, which is made where it is missing.
+
+    Raises:
+        SpecError: it cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in texts.items():
+            (folder / name).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise SpecError(f"{folder}: cannot be written: {error.strerror or error}") from error

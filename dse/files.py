@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import yaml
@@ -32,6 +33,21 @@ class Source(Protocol):
 
     def read_bytes(self) -> bytes:
         """Return the content; OSError where it cannot be read."""
+
+
+@dataclass(frozen=True)
+class TextSource:
+    """Text put together, in the place of a file; see `Source`."""
+
+    name: str
+    text: str
+
+    def read_bytes(self) -> bytes:
+        """Return the text in UTF-8."""
+        return self.text.encode()
+
+    def __str__(self) -> str:
+        return self.name
 
 
 def read_yaml(path: Source) -> Any:  # noqa: ANN401

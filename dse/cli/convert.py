@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dse.cli.energy import EnergyChoice, add_energy, strictly
-from dse.cli.model import add_template_options, values_of, write_files
+from dse.cli.model import add_template_options, values_of
+from dse.disk import write_files
 
 _EPILOG = """\
 formats:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from dse.cli.energy import EnergyChoice, add_energy, strictly
+from dse.disk import write_files
 from dse.errors import InvalidMapping, SpecError
 
 _EPILOG = """\
@@ -123,17 +124,3 @@ def main(argv: Sequence[str]) -> int:
     else:
         sys.stdout.write(summary_text(evaluation))
     return 0
-
-
-def write_files(folder: Path, texts: Mapping[str, str]) -> None:
-    """Write texts by file name into a folder, which is made where it is missing.
-
-    Raises:
-        SpecError: it cannot be written.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, text in texts.items():
-            (folder / name).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise SpecError(f"{folder}: cannot be written: {error.strerror or error}") from error

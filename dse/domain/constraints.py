@@ -188,12 +188,13 @@ def held_on_chip(
     if outermost.onchip != "whole" or not outermost.bypass:
         return constraints, None
     found = dict(constraints)
+    moved_by = {space.name: space.dimensions for space in problem.shape.data_spaces}
     for tensor in outermost.bypass:
         holders = [n for n in levels[-2::-1] if tensor not in _of(found, n).bypass]
         if not holders:
             continue  # kept nowhere, which the model refuses
         holder = holders[0]
-        dimensions = _dimensions_of(tensor, problem)
+        dimensions = sorted(moved_by[tensor])
         rules = _of(found, holder)
         if tensor not in rules.keep:
             found[holder] = replace(rules, keep=(*rules.keep, tensor))
@@ -211,11 +212,6 @@ def held_on_chip(
             loops = replace(rules.temporal, factors={**rules.temporal.factors, **ones})
             found[name] = replace(rules, temporal=loops)
     return found, None
-
-
-def _dimensions_of(tensor: str, problem: Problem) -> list[str]:
-    space = next(space for space in problem.shape.data_spaces if space.name == tensor)
-    return sorted({term.dimension for row in space.projection for term in row})
 
 
 def _of(constraints: Constraints, level: str) -> LevelConstraint:

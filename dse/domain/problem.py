@@ -41,6 +41,11 @@ class DataSpace:
     projection: tuple[tuple[Term, ...], ...]
     read_write: bool = False
 
+    @property
+    def dimensions(self) -> frozenset[str]:
+        """The dimensions that move it."""
+        return frozenset(term.dimension for row in self.projection for term in row)
+
 
 @dataclass(frozen=True)
 class Shape:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from dse.domain.problem import Workload
 from dse.errors import SpecError
-from dse.files import Source
-from dse.runner.config import ResolvedConfig
+from dse.files import Source, TextSource
+from dse.runner.config import ResolvedConfig, RunConfig
 from dse.space import catalog
 from dse.space.template import ArchTemplate
-from dse.space.timeloop_files import Converted, template_files, template_source
+from dse.space.timeloop_template import template_files, template_source
 from dse.space.workload import read_workload
 
 _YAML = (".yaml", ".yml")
@@ -52,8 +52,8 @@ def read_inputs(config: ResolvedConfig, workload: str | None = None) -> InputFil
     network = read_workload(workload_file, config.run.parameters)
     run = config.run
     rules = run.constraints if run.constraints and run.constraints.endswith(_YAML) else None
-    template_file = _timeloop(config, network, rules)
-    if template_file is None:
+    converted = _timeloop(run, network, rules)
+    if converted is None:
         if rules:
             raise SpecError(
                 f"constraints = {rules}: a file of constraints goes with Timeloop's architecture "
@@ -61,18 +61,16 @@ def read_inputs(config: ResolvedConfig, workload: str | None = None) -> InputFil
             )
         found = catalog.find("arch", run.arch)
         return InputFiles(config, ArchTemplate.read(found), network, found, workload_file)
-    run = replace(
-        run,
-        variables=dict(template_file.variables),
-        constraints=None if rules else run.constraints,
-    )
+    template_file, variables = converted
+    run = replace(run, variables=variables, constraints=None if rules else run.constraints)
     template = ArchTemplate.read(template_file)
     return InputFiles(replace(config, run=run), template, network, template_file, workload_file)
 
 
-def _timeloop(config: ResolvedConfig, network: Workload, rules: str | None) -> Converted | None:
+def _timeloop(
+    run: RunConfig, network: Workload, rules: str | None
+) -> tuple[TextSource, dict[str, Any]] | None:
     """Return the template made of Timeloop's files; None: the architecture is not Timeloop's."""
-    run = config.run
     if not any(sign in run.arch for sign in "/.+"):
         return None
     paths = template_files(run.arch)
@@ -83,8 +81,5 @@ def _timeloop(config: ResolvedConfig, network: Workload, rules: str | None) -> C
         raise SpecError(f"arch = {run.arch}: there is no file {missing[0]}")
     if rules:
         paths.append(Path(rules).expanduser())
-    variables = run.variables
-    if not isinstance(variables, Mapping):
-        raise SpecError(f"variables = {variables!r}: expected variables.COMPONENT.ATTRIBUTE=VALUE")
     problem = network.layers[0].problem
-    return template_source(run.arch, paths, problem, variables, run.timeloop_version)
+    return template_source(run.arch, paths, problem, run.variables, run.timeloop_version)

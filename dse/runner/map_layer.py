@@ -89,10 +89,10 @@ def map_layer(given: Mapping[str, Any], layer: str) -> MappedLayer:
     if not name or not chosen_name:
         raise SpecError(f"layer={layer}: expected WORKLOAD/LAYER, as in layer=vgg16/conv1_1")
     config = resolve({**given, "workload": name})
-    if config.run.constraints and not config.run.constraints.endswith(".yaml"):
-        raise SpecError("constraints: they are for designs; a mapping has none")
     inputs = read_inputs(config, name)
     config, template, network = inputs.config, inputs.template, inputs.workload
+    if config.run.constraints:
+        raise SpecError("constraints: they are for designs; a mapping has none")
     chosen = _layer(network, chosen_name)
     values = _values(template, config)
     config = replace(config, run=replace(config.run, variables=dict(values)))

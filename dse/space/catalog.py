@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dse.errors import SpecError, unknown_name
-from dse.files import Source
+from dse.files import Source, TextSource
 
 if TYPE_CHECKING:
     from dse.domain.problem import Workload
@@ -26,23 +25,6 @@ def names(kind: str) -> list[str]:
     return sorted(name.removesuffix(".yaml") for name in found)
 
 
-@dataclass(frozen=True)
-class _Networks:
-    """Several workload files as one, put together when read."""
-
-    name: str
-    parts: tuple[Source, ...]
-
-    def read_bytes(self) -> bytes:
-        """Return the content of all, as one file."""
-        from dse.space.workload import networks_text  # noqa: PLC0415
-
-        return networks_text(self.parts)
-
-    def __str__(self) -> str:
-        return self.name
-
-
 def find_workload(name: str) -> Source:
     """Return the file of a workload; of several, where names or paths are joined by ``+``.
 
@@ -52,7 +34,7 @@ def find_workload(name: str) -> Source:
         SpecError: there is no such file; the message lists the choices.
     """
     if "/" in name or "." in name:
-        from dse.space.timeloop_files import workload_files, workload_source  # noqa: PLC0415
+        from dse.space.timeloop_workload import workload_files, workload_source  # noqa: PLC0415
 
         problems = workload_files(name)
         if problems is not None:
@@ -60,7 +42,9 @@ def find_workload(name: str) -> Source:
     parts = name.split("+")
     if len(parts) == 1 or Path(name).expanduser().is_file():
         return find("workload", name)
-    return _Networks(name, tuple(find("workload", part) for part in parts))
+    from dse.space.workload import networks_text  # noqa: PLC0415
+
+    return TextSource(name, networks_text([find("workload", part) for part in parts]))
 
 
 def find(kind: str, name: str) -> Path | Traversable:

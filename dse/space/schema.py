@@ -255,7 +255,7 @@ class ComputeSpec(_PartSpec):
 
 
 #: What energy chains fill in: a template gives it with ``energy: template`` only.
-_PRICES = frozenset(
+CHAIN_PRICES = frozenset(
     x.template
     for part in (StorageLevel, AccessEnergy, Compute)
     for x in declared(part)
@@ -319,7 +319,7 @@ class TemplateSpec(Strict):
             raise ValueError("energy = table needs 'technology: {node_nm: .., clock_ns: ..}'")
         if self.energy != "template":
             for part in (*self.storage, self.compute):
-                given = sorted(part.model_fields_set & _PRICES)
+                given = sorted(part.model_fields_set & CHAIN_PRICES)
                 if given:
                     raise ValueError(
                         f"{part.name}.{given[0]}: the energy chain '{self.energy}' prices it; "

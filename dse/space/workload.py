@@ -83,7 +83,7 @@ class NetworksSpec(Strict):
     networks: Annotated[tuple[dict[str, Any], ...], Field(min_length=1, max_length=100)]
 
 
-def networks_text(networks: Sequence[Source]) -> bytes:
+def networks_text(networks: Sequence[Source]) -> str:
     """Return the content of a file that holds several networks' files.
 
     Raises:
@@ -91,7 +91,7 @@ def networks_text(networks: Sequence[Source]) -> bytes:
     """
     content = {"networks": [read_yaml(network) for network in networks]}
     text: str = yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=120)
-    return text.encode()
+    return text
 
 
 def read_workload(path: Source, parameters: Mapping[str, object] | None = None) -> Workload:

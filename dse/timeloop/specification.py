@@ -21,6 +21,7 @@ from typing import Any, Self
 
 import yaml
 
+from dse.disk import write_files
 from dse.domain.architecture import Compute, StorageLevel
 from dse.errors import SpecError
 from dse.goals.certificate import Certificate
@@ -177,7 +178,8 @@ def call_model(
         timeloop_version: whose rules.
 
     Raises:
-        SpecError: the specification is not what Timeloop accepts.
+        SpecError: the specification is not what Timeloop accepts, or the folder cannot be
+            written.
         InvalidMapping: the mapping does not fit.
     """
     check_version(timeloop_version)
@@ -213,9 +215,7 @@ def call_mapper(
 
 
 def _write(specification: Specification, folder: Path, texts: dict[str, str]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, text in {"parsed-processed-input.yaml": _text(specification), **texts}.items():
-        (folder / name).write_text(text, encoding="utf-8")
+    write_files(folder, {"parsed-processed-input.yaml": _text(specification), **texts})
 
 
 def _text(specification: Specification) -> str:

@@ -1,23 +1,25 @@
 """Timeloop's architectures and problems as templates and workloads."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 import timeloop_files
 import yaml
 
 from dse.components.chain import energy_chain
+from dse.domain.constraints import LevelConstraint, LoopConstraint, SpatialConstraint
 from dse.domain.problem import SHAPES, Layer, Problem
 from dse.errors import SpecError
+from dse.space.rules import Resolver
+from dse.space.schema import ConstraintSpec
 from dse.space.template import ArchTemplate
-from dse.space.timeloop_files import (
+from dse.space.timeloop_template import (
+    constraint_content,
     template_content,
     template_files,
     template_source,
-    workload_files,
-    workload_source,
-    workload_text,
 )
+from dse.space.timeloop_workload import workload_files, workload_source, workload_text
 from dse.space.workload import parse_workload, read_workload
 from dse.timeloop.convert import read_project
 
@@ -60,14 +62,14 @@ def test_freed_attributes_are_variables(tmp_path):
         "Buf": {"depth": [64, 16, 16], "read_bandwidth": 2},
         "MAC": {"meshX": {"min": 1, "max": 4}},
     }
-    source = template_source(arch, template_files(arch), problem, freed, "4cf6d4c")
+    source, fixed = template_source(arch, template_files(arch), problem, freed, "4cf6d4c")
     template = ArchTemplate.read(source)
     assert {v.name: v.maximum for v in template.variables} == {
         "Buf_depth": 64,
         "Buf_read_bandwidth": 2,
         "MAC_meshX": 4,
     }
-    assert source.variables == {"Buf_read_bandwidth": 2}
+    assert fixed == {"Buf_read_bandwidth": 2}
     made = template.tree({"Buf_depth": 16, "Buf_read_bandwidth": 2, "MAC_meshX": 3})
     assert made.levels[0].size_words == 16
     assert made.levels[0].read_bandwidth == 2
@@ -144,3 +146,68 @@ def test_prices_beside_another_chain_are_refused(tmp_path):
     content = template_content("made", read_project([*files, tmp_path / "ERT.yaml"]))
     with pytest.raises(SpecError, match="DRAM.fill_pj: the energy chain 'pat' prices it"):
         ArchTemplate.parse({**content, "energy": "pat"}, "made")
+
+
+NETWORK = """
+architecture:
+  version: 0.4
+  subtree:
+  - name: system
+    local:
+    - {name: DRAM, class: DRAM, attributes: {word_bits: 8, width: 64, network_read: NoC}}
+    - {name: NoC, class: Legacy, attributes: {datawidth: 8}}
+    subtree:
+    - name: PE
+      local:
+      - name: Buf
+        class: SRAM
+        attributes: {depth: 64, width: 8, word_bits: 8, network_fill: NoC}
+      - {name: MAC, class: intmac, attributes: {datawidth: 8, word_bits: 8}}
+"""
+
+
+def test_declared_networks_are_not_lost_without_a_word(tmp_path):
+    _, prob, _ = timeloop_files.write(tmp_path)
+    (tmp_path / "net.yaml").write_text(NETWORK)
+    problem = read_project([tmp_path / "arch.yaml", prob]).problem
+    arch = str(tmp_path / "net.yaml")
+    with pytest.raises(SpecError, match="network 'NoC' is declared: .* nothing is searched"):
+        template_source(arch, template_files(arch), problem, {}, "4cf6d4c")
+
+
+def test_a_whole_input_is_an_architecture_for_any_workload(tmp_path):
+    arch, prob, _ = timeloop_files.write(tmp_path)
+    mapping = "mapping:\n- {target: DRAM, type: temporal, factors: P=16 R=3}\n"
+    (tmp_path / "all.yaml").write_text(timeloop_files.ARCH + timeloop_files.PROBLEM % 16 + mapping)
+    other = read_project([arch, prob]).problem
+    name = str(tmp_path / "all.yaml")
+    larger = Problem(other.shape, {"R": 5, "P": 30})
+    source, _ = template_source(name, template_files(name), larger, {}, "4cf6d4c")
+    assert [x.name for x in ArchTemplate.read(source).build({}).levels] == ["Buf", "DRAM"]
+
+
+def test_libconfig_is_told_by_its_keys(tmp_path):
+    (tmp_path / "old.cfg").write_text("arch = { };\n")
+    (tmp_path / "prob.cfg").write_text("problem : { };\n")
+    assert template_files(str(tmp_path)) == [tmp_path / "old.cfg"]
+    assert workload_files(str(tmp_path)) == [tmp_path / "prob.cfg"]
+
+
+def test_all_that_constrains_goes_through_the_template():
+    rules = LevelConstraint(
+        keep=("W",),
+        bypass=("O",),
+        temporal=LoopConstraint(("R",), {"P": 2}, {"R": 3}, {"R": 1}, ("P",), ("R",)),
+        spatial=SpatialConstraint(x=("P",), y=()),
+        no_temporal_reuse=("W",),
+        no_multicast=("I",),
+        no_link_transfer=("O",),
+        min_parallelism=0.5,
+        onchip="timeloop",
+    )
+    left = [f.name for f in fields(rules) if getattr(rules, f.name) == f.default]
+    assert left == []
+    assert constraint_content(LevelConstraint()) == {}
+    content = yaml.safe_load(yaml.safe_dump(constraint_content(rules)))
+    spec = ConstraintSpec.model_validate(content)
+    assert spec.build(Resolver({}, {})) == rules

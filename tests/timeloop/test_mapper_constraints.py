@@ -4,6 +4,7 @@ import logging
 import re
 
 import pytest
+import timeloop_files
 import yaml
 
 from dse.domain.constraints import LevelConstraint
@@ -17,28 +18,7 @@ from dse.timeloop.read.mapspace import read_constraints
 from dse.timeloop.write.constraints import constraint_rules
 from dse.timeloop.yaml.io import load_texts
 
-BASE = """\
-architecture:
-  version: 0.4
-  subtree:
-  - name: system
-    local:
-    - {name: DRAM, class: DRAM, attributes: {word_bits: 8, width: 64}}
-    subtree:
-    - name: PE
-      local:
-      - {name: Buf, class: SRAM, attributes: {depth: 64, width: 8, word_bits: 8}}
-      - {name: MAC, class: intmac, attributes: {datawidth: 8, word_bits: 8}}
-problem:
-  shape:
-    name: conv1d
-    dimensions: [R, P]
-    data_spaces:
-    - {name: W, projection: [[[R]]]}
-    - {name: I, projection: [[[R], [P]]]}
-    - {name: O, projection: [[[P]]], read_write: True}
-  instance: {R: 3, P: 16}
-"""
+BASE = timeloop_files.ARCH + timeloop_files.PROBLEM % 16
 GRID = """\
 architecture:
   version: 0.4

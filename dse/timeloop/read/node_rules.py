@@ -186,16 +186,17 @@ class NodeRules:
     def _forbidden(self, rule: Entry, *, all_others: bool) -> Iterator[str]:
         """Yield the dimensions that may not be iterated over at all."""
         shape = self._problem.shape
-        uses = {
-            space.name: {term.dimension for row in space.projection for term in row}
-            for space in shape.data_spaces
-        }
+        uses = {space.name: space.dimensions for space in shape.data_spaces}
 
-        def used(key: str) -> set[str] | None:
+        def used(key: str) -> frozenset[str] | None:
             entry = rule.get(key)
-            return None if entry is None else set().union(*(uses[t] for t in self._tensors(entry)))
+            return (
+                None
+                if entry is None
+                else frozenset().union(*(uses[t] for t in self._tensors(entry)))
+            )
 
-        barred = used("no_iteration_over_dataspaces") or set()
+        barred = used("no_iteration_over_dataspaces") or frozenset()
         wanted = used("must_iterate_over_dataspaces")
         for d in shape.dimensions:
             if all_others or d in barred or (wanted is not None and d not in wanted):

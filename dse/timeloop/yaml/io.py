@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from dse.errors import SpecError
-from dse.timeloop.yaml.libconfig import LIBCONFIG, parse_libconfig
+from dse.timeloop.yaml.libconfig import parse_libconfig
 from dse.timeloop.yaml.nodes import Entry, Node
-from dse.timeloop.yaml.parse import MAX_NODES, parse, read_bytes
+from dse.timeloop.yaml.parse import LIBCONFIG, MAX_NODES, SUFFIXES, parse, read_bytes
 from dse.timeloop.yaml.render import check_used, rendered
 from dse.timeloop.yaml.sandbox import is_template
 
 #: Top-level keys that every file of a project may have: Accelergy's.
 _REPEATABLE = {"components", "compound_components", "globals"}
+
+
+def inputs_of(folder: Path) -> list[Path]:
+    """Return the files of a folder whose names say that Timeloop may read them, sorted."""
+    return sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES)
+
+
+def holds(path: Path, *keys: str) -> bool:
+    """Whether an input file has one of these keys at its top; templates of jinja2 count as text."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeError):
+        return False
+    return any(re.search(rf"^['\"]?{key}['\"]?\s*[:=]", text, re.MULTILINE) for key in keys)
 
 
 def load_files(

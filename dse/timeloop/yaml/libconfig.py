@@ -13,8 +13,6 @@ from dse.errors import SpecError
 from dse.timeloop.yaml.nodes import Node
 from dse.timeloop.yaml.parse import MAX_DEPTH, MAX_NODES
 
-#: Suffix of the files.
-LIBCONFIG = ".cfg"
 #: Tag of the nodes that are numbers, which libconfig tells from text.
 NUMBER = "!number"
 _TOKEN = re.compile(

@@ -109,6 +109,13 @@ class Entry:
                     return self._child(node, f".{key}" if self.path else key)
         return None
 
+    def without(self, *names: str) -> Entry:
+        """Return the mapping without these keys."""
+        table = {key: node for key, node in self.mapping().items() if key not in names}
+        size = 1 + sum(node.size for node in table.values())
+        node = Node(table, self.node.source, self.node.line, size=size, tag=self.node.tag)
+        return Entry(node, self.path, self.variables)
+
     def need(self, name: str, expected: str) -> Entry:
         """Return the entry of a key that must be there."""
         found = self.get(name)

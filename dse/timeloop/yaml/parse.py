@@ -14,9 +14,13 @@ import yaml
 
 from dse.errors import SpecError
 from dse.timeloop.yaml.nodes import Node
+from dse.timeloop.yaml.sandbox import SUFFIXES as TEMPLATES
 
 _LOG = logging.getLogger(__name__)
 
+#: Suffix of files in libconfig, and of all input files.
+LIBCONFIG = ".cfg"
+SUFFIXES = (".yaml", ".yml", *TEMPLATES, LIBCONFIG)
 #: Deepest nesting accepted; Timeloop's own files stay below 30.
 MAX_DEPTH = 100
 #: Most nodes accepted over all files of one input, aliases counted as what they expand to.
@@ -62,7 +66,7 @@ def read_bytes(path: Path) -> bytes:
 
 def refuse_libconfig(path: Path) -> None:
     """Raise SpecError for a file to include whose name says that it is no YAML."""
-    if path.suffix == ".cfg":
+    if path.suffix == LIBCONFIG:
         raise SpecError(f"{path}: is libconfig, which templates cannot include, expected YAML")
 
 

@@ -1,0 +1,94 @@
+"""Timeloop's problem files as workload files of our own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dse.domain.problem import SHAPES, Layer, Problem, Shape
+from dse.errors import SpecError
+from dse.files import TextSource
+from dse.space.timeloop_template import NO_NAME
+from dse.timeloop.read.problem import read_problem
+from dse.timeloop.yaml.io import holds, inputs_of, load_files
+
+
+def workload_files(name: str) -> list[Path] | None:
+    """Return the problem files that a path names: itself, or those of a folder; None: it is none.
+
+    Raises:
+        SpecError: a folder has no problem files.
+    """
+    path = Path(name).expanduser()
+    if path.is_dir():
+        found = [p for p in inputs_of(path) if holds(p, "problem")]
+        if not found:
+            raise SpecError(f"workload '{name}': no file of this folder has the key 'problem'")
+        return found
+    return [path] if path.is_file() and holds(path, "problem") else None
+
+
+def workload_source(name: str, paths: Sequence[Path]) -> TextSource:
+    """Return problem files as one workload, each a layer named as its file.
+
+    Equal problems are one layer with their count.
+
+    Raises:
+        SpecError: a problem is wrong, or cannot be a layer.
+    """
+    layers: dict[Problem, tuple[str, int]] = {}
+    for path in paths:
+        root = load_files([path])
+        problem = read_problem(root.need("problem", "the workload"), "4cf6d4c")
+        first, count = layers.get(problem, (path.stem.removesuffix(".yaml"), 0))
+        layers[problem] = (first, count + 1)
+    made = [Layer(label, problem, count) for problem, (label, count) in layers.items()]
+    label = NO_NAME.sub("_", Path(name).expanduser().resolve().stem) or "problem"
+    return TextSource(name, workload_text(label, made))
+
+
+def workload_text(name: str, layers: Sequence[Layer]) -> str:
+    """Return a workload file with these layers."""
+    shapes: dict[str, Shape] = {}
+    rows = []
+    for layer in layers:
+        shape = layer.problem.shape
+        label = shape.name or "shape"
+        if shapes.get(label, shape) != shape:
+            label += f"-{len(shapes)}"
+        if SHAPES.get(label, shape) != shape:
+            label += "-own"
+        shapes[label] = shape
+        given = layer.problem.coefficients
+        changed = {k: v for k, v in given.items() if v != shape.coefficients[k]}
+        count = {"count": layer.count} if layer.count > 1 else {}
+        rows.append(
+            {"name": layer.name, "shape": label, **layer.problem.bounds, **changed, **count}
+        )
+    own = [_shape(label, shape) for label, shape in shapes.items() if label not in SHAPES]
+    content = {"name": name, **({"shapes": own} if own else {}), "layers": rows}
+    text: str = yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=100)
+    return text
+
+
+def _shape(name: str, shape: Shape) -> dict[str, Any]:
+    return {
+        "name": name,
+        "dimensions": list(shape.dimensions),
+        **({"coefficients": dict(shape.coefficients)} if shape.coefficients else {}),
+        "data_spaces": {
+            space.name: {
+                "projection": ", ".join(
+                    " + ".join(
+                        t.dimension + (f"*{t.coefficient}" if t.coefficient else "") for t in row
+                    )
+                    for row in space.projection
+                ),
+                **({"read_write": True} if space.read_write else {}),
+            }
+            for space in shape.data_spaces
+        },
+    }
