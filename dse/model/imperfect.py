@@ -21,9 +21,10 @@ from dse.model.course import (
     set_remainders,
     set_replicas,
 )
+from dse.model.deliveries import Deliveries, is_plain, new_moves, set_terms
 from dse.model.kernel import finish, set_fanouts, tensor_energy
 from dse.model.loops import build_nest, copy_row, footprint
-from dse.model.moves import Deliveries, imperfect_traffic, is_plain, new_moves, set_terms
+from dse.model.moves import imperfect_traffic
 from dse.model.traffic import set_vectors
 from dse.model.verdict import fits
 from dse.model.workspace import Scratch, new_scratch

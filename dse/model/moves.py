@@ -7,22 +7,20 @@ So each node is walked through once per variant, and then counted as often as it
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
-
 import numpy as np
 import numpy.typing as npt
 
-from dse.jit import inlined, inner
+from dse.jit import inlined
 from dse.model import rules
-from dse.model.course import RUNS, LoopCourse, restore_ends, set_ends
-from dse.model.links import mark_linked, may_link, set_reach
+from dse.model.course import LoopCourse, restore_ends, set_ends
+from dse.model.deliveries import Deliveries, LastTile, set_step, set_tiles, set_ways
+from dse.model.deltas import same_delta
 from dse.model.loops import Nest, copy_row
+from dse.model.moved_links import link_moved, links_possible, varying
 from dse.model.multicast import (
-    Grid,
     Histogram,
     closed_histogram,
     group_children,
-    new_grid,
     place_children,
 )
 from dse.model.records import Records, record, record_histogram
@@ -30,189 +28,6 @@ from dse.model.traffic import Links, Tile
 
 Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
-
-
-class LastTile(NamedTuple):
-    """What a level remembers of the tile that it delivered last, for several walks; scratch."""
-
-    known: Flags  # (V,) whether there is a translation to compare the next one with
-    translation: Ints  # (V, Q)
-    delta: Ints  # (V,) the row of ``Deltas`` that was delivered
-
-
-class Deltas(NamedTuple):
-    """Parts of tiles that were delivered, each once; scratch.
-
-    A delta is a tile without the box ``low .. high`` inside it, relative to the tile's corner.
-    """
-
-    used: Ints  # (1,)
-    side: Ints  # (E, Q) sides of the tile
-    low: Ints  # (E, Q)
-    high: Ints  # (E, Q)
-
-
-class Deliveries(NamedTuple):
-    """Working memory for one tensor at one level."""
-
-    terms: Ints  # (1,) how many terms the tensor's rows have
-    term: Ints  # (Q D, 3) row, dimension and coefficient of each
-    corner: Ints  # (M, Q) of a tile, relative to the sum of its loops' steps
-    side: Ints  # (M, Q) sides of a tile
-    size: Ints  # (M,) its words
-    entry: Ints  # (M,) leaf of the first tile inside a node
-    exit: Ints  # (M,) leaf of the last one
-    travel: Ints  # (M, Q) steps from the first one to the last one
-    moving: Flags  # (M,) whether there are any
-    words: Ints  # (M,) words delivered to one child in the state of that leaf
-    head: Ints  # (M,) first variant of a node, -1: none
-    used: Ints  # (1,) variants in use
-    node: Ints  # (V,) node of a variant
-    next: Ints  # (V,) next variant of that node
-    before: LastTile  # (V, ...) after its first tile
-    after: LastTile  # (V, ...) after its last one
-    child: Ints  # (V, RUNS) variant of the node inside
-    delivered: Ints  # (V, RUNS) words of the first tile inside
-    done: Ints  # (V,) runs that are walked through
-    times: Ints  # (V,) how often the variant occurs
-    stack: Ints  # (N,)
-    state: LastTile  # (1, ...) the state at hand
-    deltas: Deltas
-    step: Ints  # (Q,)
-    shift: Ints  # (Q,)
-    low: Ints  # (Q,)
-    high: Ints  # (Q,)
-    previous: Grid  # the children's offsets in the invocation before
-
-
-def _new_state(variants: int, ranks: int) -> LastTile:
-    return LastTile(
-        np.zeros(variants, np.bool_),
-        np.zeros((variants, ranks), np.int64),
-        np.zeros(variants, np.int64),
-    )
-
-
-def new_moves(loops: int, dimensions: int, ranks: int, nodes: int, elements: int) -> Deliveries:
-    """Allocate memory for courses of ``nodes`` nodes and grids of ``elements`` children."""
-    variants = 4 * nodes
-    arrays: list[Any] = [
-        np.zeros(1, np.int64),
-        np.zeros((ranks * dimensions, 3), np.int64),
-        *(np.zeros((nodes, ranks), np.int64) for _ in range(2)),
-        *(np.zeros(nodes, np.int64) for _ in range(3)),
-        np.zeros((nodes, ranks), np.int64),
-        np.zeros(nodes, np.bool_),
-        *(np.zeros(nodes, np.int64) for _ in range(2)),
-        np.zeros(1, np.int64),
-        *(np.zeros(variants, np.int64) for _ in range(2)),
-        _new_state(variants, ranks),
-        _new_state(variants, ranks),
-        *(np.zeros((variants, RUNS), np.int64) for _ in range(2)),
-        *(np.zeros(variants, np.int64) for _ in range(2)),
-        np.zeros(loops + 1, np.int64),
-        _new_state(1, ranks),
-        Deltas(np.zeros(1, np.int64), *(np.zeros((variants, ranks), np.int64) for _ in range(3))),
-        *(np.zeros(ranks, np.int64) for _ in range(4)),
-        new_grid(elements, ranks),
-    ]
-    return Deliveries(*arrays)
-
-
-@inner
-def set_terms(m: Deliveries, projection: Ints) -> None:
-    """Note the terms of a tensor's rows, ``projection (Q, D)``."""
-    count = 0
-    for q in range(projection.shape[0]):
-        for d in range(projection.shape[1]):
-            if projection[q, d] != 0:
-                m.term[count, 0] = q
-                m.term[count, 1] = d
-                m.term[count, 2] = projection[q, d]
-                count += 1
-    m.terms[0] = count
-
-
-@inner
-def is_plain(m: Deliveries, nest: Nest, loops: int) -> bool:
-    """Whether every row is moved by one dimension, forwards, and every dimension moves one row."""
-    moved = np.int64(0)
-    for k in range(loops):
-        moved |= np.int64(1) << nest.dimension[k]
-    rows = dimensions = np.int64(0)
-    for i in range(m.terms[0]):
-        d = m.term[i, 1]
-        if (moved >> d) & 1 == 0:
-            continue
-        row, dimension = np.int64(1) << m.term[i, 0], np.int64(1) << d
-        if rows & row or dimensions & dimension or m.term[i, 2] < 0:
-            return False
-        rows |= row
-        dimensions |= dimension
-    return True
-
-
-@inlined
-def _set_tiles(m: Deliveries, c: LoopCourse, nest: Nest, s: int) -> None:
-    """Fill corner, sides and size of the tile that level s delivers, for each leaf."""
-    place = nest.middle[s]
-    ranks = m.low.shape[0]
-    for leaf in range(c.first[place], c.first[place] + c.nodes[place]):
-        m.words[leaf] = 0
-        m.size[leaf] = 1
-        for q in range(ranks):
-            m.corner[leaf, q] = 0
-            m.side[leaf, q] = 1
-        if s == 0:
-            continue
-        bits = c.last[leaf]
-        for k in range(nest.first[s], place):
-            if c.remainder[k] > 1:
-                bits &= ~(np.int64(1) << nest.dimension[k])
-        for i in range(m.terms[0]):
-            q, d, coefficient = m.term[i, 0], m.term[i, 1], m.term[i, 2]
-            last = (bits >> d) & 1 == 1
-            extent = c.partial[s - 1, d] if last else nest.extent[s - 1, d]
-            m.side[leaf, q] += rules.stretch(coefficient, extent)
-            if coefficient < 0:
-                m.corner[leaf, q] += coefficient * (extent - 1)
-        for q in range(ranks):
-            m.size[leaf] *= m.side[leaf, q]
-
-
-@inlined
-def _set_ways(m: Deliveries, c: LoopCourse, nest: Nest, vector: Ints, s: int) -> None:
-    """Fill where the first and the last tile inside each node lie."""
-    place = nest.middle[s]
-    ranks = vector.shape[1]
-    for leaf in range(c.first[place], c.first[place] + c.nodes[place]):
-        m.entry[leaf] = m.exit[leaf] = leaf
-        m.head[leaf] = -1
-        for q in range(ranks):
-            m.travel[leaf, q] = 0
-    for k in range(place, nest.first[nest.middle.shape[0]]):
-        for node in range(c.first[k + 1], c.first[k + 1] + c.nodes[k + 1]):
-            i = c.runs[node] - 1
-            child = c.child[node, i]
-            m.head[node] = -1
-            m.entry[node] = m.entry[c.child[node, 0]]
-            m.exit[node] = m.exit[child]
-            for q in range(ranks):
-                m.travel[node, q] = c.at[node, i] * vector[k, q] + m.travel[child, q]
-
-
-@inlined
-def _set_step(m: Deliveries, c: LoopCourse, vector: Ints, node: int, k: int, i: int) -> None:
-    """Set ``step`` to how far corners move from run i - 1 of a node's loop k to run i."""
-    before, now = c.child[node, i - 1], c.child[node, i]
-    steps = c.at[node, i] - c.at[node, i - 1]
-    for q in range(vector.shape[1]):
-        m.step[q] = (
-            steps * vector[k, q]
-            - m.travel[before, q]
-            + m.corner[m.entry[now], q]
-            - m.corner[m.exit[before], q]
-        )
 
 
 @inlined
@@ -372,7 +187,7 @@ def _walk(
             _copy_state(m.state, 0, m.before, v)
         else:
             _copy_state(m.state, 0, m.after, m.child[v, i - 1])
-            _set_step(m, c, vector, node, k, i)
+            set_step(m, c, vector, node, k, i)
             words = _deliver(
                 m, m.exit[c.child[node, i - 1]], m.entry[child], always_full, linked, version
             )
@@ -388,179 +203,6 @@ def _walk(
             depth += 1
             m.stack[depth] = inside
     return True
-
-
-@inner
-def _same_delta(d: Deltas, a: int, b: int) -> bool:
-    """Whether two deltas are the same set but for where they lie (section 14.5).
-
-    Timeloop keeps a delta as slices: along each row the left one, the right one, then the rest.
-    """
-    if a == b:
-        return True
-    ranks = d.side.shape[1]
-    qa = qb = np.int64(0)
-    # both start from a whole tile; slices that are empty do not exist
-    right_a = right_b = False
-    while True:
-        while qa < ranks and not _exists(d, a, qa, right_a):
-            qa, right_a = qa + right_a, not right_a
-        while qb < ranks and not _exists(d, b, qb, right_b):
-            qb, right_b = qb + right_b, not right_b
-        if ranks in (qa, qb):
-            return qa == ranks and qb == ranks
-        for q in range(ranks):
-            if _slice_low(d, a, qa, right_a, q) != _slice_low(d, b, qb, right_b, q):
-                return False
-            if _slice_high(d, a, qa, right_a, q) != _slice_high(d, b, qb, right_b, q):
-                return False
-        qa, right_a = qa + right_a, not right_a
-        qb, right_b = qb + right_b, not right_b
-
-
-@inner
-def _whole(d: Deltas, row: int) -> bool:
-    for q in range(d.side.shape[1]):
-        if d.high[row, q] <= d.low[row, q]:
-            return True
-    return False
-
-
-@inner
-def _exists(d: Deltas, row: int, q: int, right: bool) -> bool:
-    if _whole(d, row):
-        return q == 0 and not right
-    return d.high[row, q] < d.side[row, q] if right else d.low[row, q] > 0
-
-
-@inner
-def _slice_low(d: Deltas, row: int, cut: int, right: bool, q: int) -> int:
-    if _whole(d, row) or q > cut:
-        return 0
-    if q < cut:
-        return d.low[row, q]
-    return d.high[row, q] if right else 0
-
-
-@inner
-def _slice_high(d: Deltas, row: int, cut: int, right: bool, q: int) -> int:
-    if _whole(d, row) or q > cut:
-        return d.side[row, q]
-    if q < cut:
-        return d.high[row, q]
-    return d.side[row, q] if right else d.low[row, q]
-
-
-@inlined
-def _varying(c: LoopCourse, nest: Nest, s: int) -> int:
-    """Return the bits of the dimensions of which level s has fewer children at the end."""
-    bits = np.int64(0)
-    for k in range(nest.first[s], nest.middle[s]):
-        bits |= np.int64(c.remainder[k] != c.end[k]) << nest.dimension[k]
-    return bits
-
-
-@inlined
-def _near(m: Deliveries, reach: Ints) -> bool:
-    """Whether ``step`` is no longer than two children can lie apart."""
-    for q in range(m.step.shape[0]):
-        if abs(m.step[q]) > reach[q]:
-            return False
-    return True
-
-
-@inlined
-def _links_possible(
-    m: Deliveries,
-    c: LoopCourse,
-    nest: Nest,
-    tile: Tile,
-    s: int,
-    grid_width: int,
-    empty_if_still: bool,
-) -> bool:
-    """Whether some tile that is delivered may be had from a neighbour.
-
-    ``empty_if_still``: nothing is delivered of a tile that stays where it is.
-    """
-    set_reach(nest, tile.vector, s, tile.reach)
-    varying = _varying(c, nest, s)
-    for k in range(nest.middle[s], nest.first[nest.middle.shape[0]]):
-        for node in range(c.first[k + 1], c.first[k + 1] + c.nodes[k + 1]):
-            for i in range(1, c.runs[node]):
-                _set_step(m, c, tile.vector, node, k, i)
-                if not _near(m, tile.reach):
-                    continue
-                before, now = m.exit[c.child[node, i - 1]], m.entry[c.child[node, i]]
-                still = True
-                for q in range(m.step.shape[0]):
-                    still &= m.step[q] == 0 and m.side[before, q] == m.side[now, q]
-                if still and empty_if_still:
-                    continue
-                if (c.last[before] ^ c.last[now]) & varying != 0:
-                    return True
-                set_ends(c, nest, s, c.last[now])
-                found = may_link(nest, tile.vector, s, grid_width, m.step, tile.reach, tile.total)
-                restore_ends(c, nest, s)
-                if found:
-                    return True
-    return False
-
-
-@inner
-def _link(
-    r: Records,
-    m: Deliveries,
-    c: LoopCourse,
-    nest: Nest,
-    tile: Tile,
-    s: int,
-    links: Links,
-    grid_width: int,
-    grid_height: int,
-    no_multicast: bool,
-    want_hops: bool,
-    before: int,
-    leaf: int,
-    words: int,
-) -> bool:
-    """Serve the tile of a leaf, ``words`` in all, by link transfers where that saves accesses.
-
-    ``step`` is how far its corner lies from that of leaf ``before``.
-    """
-    if not _near(m, tile.reach):
-        return False
-    set_ends(c, nest, s, c.last[leaf])
-    same = (c.last[before] ^ c.last[leaf]) & _varying(c, nest, s) == 0
-    if same and not may_link(nest, tile.vector, s, grid_width, m.step, tile.reach, tile.total):
-        return False
-    set_ends(c, nest, s, c.last[before])
-    count_before = nest.width[s] * nest.height[s]
-    place_children(nest, tile.vector, s, m.previous)
-    set_ends(c, nest, s, c.last[leaf])
-    count = nest.width[s] * nest.height[s]
-    place_children(nest, tile.vector, s, links.grid)
-    linked = mark_linked(
-        links.grid, m.previous.offset, count_before, count, grid_width, grid_height, m.step
-    )
-    saved = False
-    if linked > 0:
-        group_children(
-            links.grid, count, grid_width, grid_height, no_multicast, want_hops, links.left
-        )
-        after = np.int64(0)
-        for i in range(links.left.size[0]):
-            after += links.left.groups[i]
-        links.grid.linked[:count] = False
-        group_children(links.grid, count, grid_width, grid_height, no_multicast, False, links.plain)
-        plain = np.int64(0)
-        for i in range(links.plain.size[0]):
-            plain += links.plain.groups[i]
-        saved = after < plain
-    if saved:
-        record_histogram(r, s, links.left, words)
-        r.links[s] += float(linked) * float(words)
-    return saved
 
 
 @inlined
@@ -597,12 +239,12 @@ def _count(
                     if words == 0:
                         continue
                     leaf = m.entry[c.child[node, i]]
-                    if linked and _same_delta(
+                    if linked and same_delta(
                         m.deltas, m.after.delta[m.child[v, i - 1]], m.before.delta[m.child[v, i]]
                     ):
                         before = m.exit[c.child[node, i - 1]]
-                        _set_step(m, c, tile.vector, node, k, i)
-                        if _link(
+                        set_step(m, c, tile.vector, node, k, i)
+                        if link_moved(
                             r, m, c, nest, tile, s, links, grid_width, grid_height, no_multicast,
                             want_hops, before, leaf, words,
                         ):  # fmt: skip
@@ -657,7 +299,7 @@ def _record_leaves(
     """Record the words of all leaves with the children that exist there; False: no room."""
     place = nest.middle[s]
     capacity = r.multicast.shape[1]
-    if _varying(c, nest, s) == 0:
+    if varying(c, nest, s) == 0:
         # the same children everywhere
         first = c.first[place]
         for leaf in range(first + 1, first + c.nodes[place]):
@@ -719,14 +361,14 @@ def imperfect_traffic(
     count = nest.width[s] * nest.height[s]
     if count > links.grid.key.shape[0] or grid_width > links.grid.key.shape[0]:
         return False
-    _set_tiles(m, c, nest, s)
+    set_tiles(m, c, nest, s)
     # tiles of plain tensors that move at all move further than two children can lie apart
     apart = whole and not always_full
     linked = False
     if count > 1 and not no_link_transfer and not apart:
-        _set_ways(m, c, nest, tile.vector, s)
+        set_ways(m, c, nest, tile.vector, s)
         empty_if_still = rules.zero_moves_are_free(version) and not always_full
-        linked = _links_possible(m, c, nest, tile, s, grid_width, empty_if_still)
+        linked = links_possible(m, c, nest, tile, s, grid_width, empty_if_still)
     if s == 0 and not linked:
         place = nest.middle[0]
         for leaf in range(c.first[place], c.first[place] + c.nodes[place]):
@@ -735,7 +377,7 @@ def imperfect_traffic(
         _count_whole(m, c, nest, tile.vector, s)
     else:
         if count == 1 or no_link_transfer:
-            _set_ways(m, c, nest, tile.vector, s)
+            set_ways(m, c, nest, tile.vector, s)
         if not _walk(m, c, nest, tile.vector, s, always_full, linked, version):
             return False
         _count(

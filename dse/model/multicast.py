@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from dse.jit import inner
+from dse.jit import inlined, inner
 from dse.model import rules
 from dse.model.loops import Nest
 
@@ -61,6 +61,15 @@ def new_grid(elements: int, ranks: int) -> Grid:
         np.empty(elements, np.int64),
         np.empty(elements, np.int64),
     )
+
+
+@inlined
+def accesses(h: Histogram) -> int:
+    """Return how often the level above is accessed for a tile: once for each group."""
+    total = np.int64(0)
+    for i in range(h.size[0]):
+        total += h.groups[i]
+    return total
 
 
 @inner

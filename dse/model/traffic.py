@@ -14,6 +14,7 @@ from dse.model.loops import Nest, copy_row
 from dse.model.multicast import (
     Grid,
     Histogram,
+    accesses,
     closed_histogram,
     group_children,
     place_children,
@@ -154,13 +155,7 @@ def _link_event(
     if linked == 0:
         return False
     group_children(links.grid, count, grid_width, grid_height, no_multicast, want_hops, links.left)
-    before = np.int64(0)
-    for i in range(links.plain.size[0]):
-        before += links.plain.groups[i]
-    after = np.int64(0)
-    for i in range(links.left.size[0]):
-        after += links.left.groups[i]
-    if after >= before:
+    if accesses(links.left) >= accesses(links.plain):
         return False
     record_histogram(r, s, links.left, words)
     r.links[s] += float(linked) * float(words)
