@@ -52,7 +52,11 @@ def _parser() -> argparse.ArgumentParser:
     result.add_argument(
         "--memory", type=int, default=1000, metavar="MB", help="most that one may hold (1000)"
     )
-    result.add_argument("--short", action="store_true", help="warm up random search only")
+    result.add_argument(
+        "--short",
+        action="store_true",
+        help="warm up random search only: what compiles first may pass for a hang",
+    )
     return result
 
 

@@ -127,7 +127,9 @@ def tree(random: Random, content: Any) -> Any:
             case 5 if isinstance(holder, dict):
                 holder[str(last)[:-1] + random.choice("xs_")] = holder.pop(last)
             case 6 if isinstance(holder, dict):
-                holder[random.choice(("name", "a b", "", "x" * 3000, 7, True, None))] = other
+                holder[random.choice(("name", "a b", "", "x" * 3000, 7, True, None))] = (
+                    copy.deepcopy(other)
+                )
             case 7:
                 holder[last] = _deep(random, holder[last])
             case _ if isinstance(holder, list):

@@ -244,7 +244,9 @@ class Sandbox:
             found.append(Fault(f"no error text: {case.command}, code {answer.code}", ""))
         if answer.peak_mb > self._memory_mb:  # the limit on addresses leaves what numba reserves
             found.append(Fault(f"memory: {case.command}, {case.kind}", f"{answer.peak_mb:.0f} MB"))
-        if answer.code == 0 and "--json" in case.argv and not _is_json(answer.out):
+        # help is text, whatever stands beside it
+        asked = "--json" in case.argv and not {"-h", "--help", "help"} & set(case.argv)
+        if answer.code == 0 and asked and not _is_json(answer.out):
             found.append(Fault(f"no JSON on stdout: {case.command}", answer.out[:200]))
         return found
 
