@@ -16,7 +16,7 @@ import numpy as np
 from dse.domain.mapping import Mapping
 from dse.errors import SpecError, unknown_name
 from dse.goals.design import Design, DesignMetrics
-from dse.mapspace.space import MapspaceCache
+from dse.mapspace.cache import MapspaceCache
 from dse.relaxed.descent import Descent, DescentState, gumbel_mix, softmax_mix
 from dse.relaxed.network import Mix
 from dse.relaxed.start import first_mapping

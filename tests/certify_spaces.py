@@ -22,8 +22,8 @@ from dse.domain.problem import SHAPES, Layer, Problem, Workload
 from dse.errors import SpecError
 from dse.goals.limits import limits
 from dse.goals.objective import objective
+from dse.mapspace.cache import MapspaceCache
 from dse.mapspace.enumeration import enumerate_valid, tilings
-from dse.mapspace.space import MapspaceCache
 from dse.model.arrays import version_number
 from dse.model.evaluate import evaluate_exact
 from dse.space.search_space import SearchSpace

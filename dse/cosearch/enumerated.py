@@ -11,8 +11,8 @@ from dse.cosearch.layer_table import LayerRows, LayerTable
 from dse.domain.architecture import HardwareBatch
 from dse.domain.mapping import Mapping, MappingBatch
 from dse.domain.problem import Problem
+from dse.mapspace.cache import MapspaceCache
 from dse.mapspace.enumeration import LARGEST, enumerate_valid, tilings
-from dse.mapspace.space import MapspaceCache
 from dse.model import arrays as a
 from dse.model import rules
 from dse.model.evaluate import evaluate_exact

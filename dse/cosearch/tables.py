@@ -15,7 +15,8 @@ from dse.cosearch.two_tier.roles import ACCUMULATOR, SCRATCHPAD, Roles, plain_ha
 from dse.cosearch.two_tier.table import TwoTierTable
 from dse.domain.architecture import HardwareBatch
 from dse.errors import ProofError
-from dse.mapspace.space import Mapspace, MapspaceCache
+from dse.mapspace.cache import MapspaceCache
+from dse.mapspace.space import Mapspace
 from dse.model.arrays import cycles_are_exact
 from dse.numeric import Floats, Ints
 

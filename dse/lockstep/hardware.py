@@ -10,7 +10,8 @@ from dse.errors import SpecError
 from dse.goals.design import DesignMetrics, LayerMetrics
 from dse.mappers.gamma import STEPS
 from dse.mappers.ground import Ground
-from dse.mapspace.space import Mapspace, MapspaceCache
+from dse.mapspace.cache import MapspaceCache
+from dse.mapspace.space import Mapspace
 from dse.space.search_space import SearchSpace
 from dse.space.variable import Values
 from dse.study.design_evaluator import network_metrics

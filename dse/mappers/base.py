@@ -18,8 +18,8 @@ from dse.goals.certificate import Certificate
 from dse.goals.metric_names import Scale, operations
 from dse.goals.metrics import Metrics
 from dse.goals.objective import Objective
+from dse.mapspace.cache import MapspaceCache
 from dse.mapspace.smallest import smallest
-from dse.mapspace.space import MapspaceCache
 from dse.settings import NoSettings
 
 S = TypeVar("S")

@@ -13,9 +13,10 @@ from dse.domain.mapping import MappingBatch
 from dse.domain.problem import Problem
 from dse.errors import SpecError, unknown_name
 from dse.mapspace import breeding
+from dse.mapspace.cache import MapspaceCache
 from dse.mapspace.move_table import KINDS, MoveTable, move_table
 from dse.mapspace.sampling import hardware_arrays, sample_valid
-from dse.mapspace.space import Mapspace, MapspaceCache
+from dse.mapspace.space import Mapspace
 from dse.model import arrays as a
 from dse.model.batch import make_plan
 from dse.model.block import WIDTH, load_hardware, new_prices

@@ -10,12 +10,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dse.mapspace.cache import MapspaceCache
     from dse.mapspace.sampling import Sample, sample_any, sample_valid
-    from dse.mapspace.space import Mapspace, MapspaceCache
+    from dse.mapspace.space import Mapspace
 
 _LAZY = {
     "Mapspace": "space",
-    "MapspaceCache": "space",
+    "MapspaceCache": "cache",
     "Sample": "sampling",
     "sample_any": "sampling",
     "sample_valid": "sampling",

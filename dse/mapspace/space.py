@@ -26,8 +26,6 @@ from dse.mapspace.factorization import Factorizations, factorizations
 
 _FREE = LevelConstraint()
 _UNLIMITED = 1 << 62
-#: Mapspaces (some 10 KB each), and constraints' texts, that a cache keeps.
-_MOST_SPACES, _MOST_TEXTS = 4096, 256
 
 
 class SpaceArrays(NamedTuple):
@@ -340,54 +338,6 @@ class Mapspace:
                 if name in level.bypass:
                     keep[s, t] = 0
         return keep
-
-
-class MapspaceCache:
-    """Mapspaces, built once per problem, fan-outs and constraints; the latest ones are kept.
-
-    An architecture that brings its own constraints goes by those: they may depend on its design
-    variables.
-
-    Args:
-        constraints: by storage-level name, for architectures without their own.
-    """
-
-    def __init__(self, constraints: Constraints) -> None:
-        self._default = constraints
-        self._spaces: dict[tuple[Problem, tuple[tuple[int, int], ...], str], Mapspace] = {}
-        self._texts: dict[int, tuple[Constraints, str]] = {}
-
-    def __call__(self, problem: Problem, architecture: Architecture) -> Mapspace:
-        """Return the mapspace of a problem on an architecture; raises as Mapspace does."""
-        own = architecture.constraints
-        constraints = self._default if own is None else own
-        fanouts = tuple(architecture.fanout(s) for s in range(len(architecture.levels)))
-        key = (problem, fanouts, self._text(constraints))
-        known = self._spaces.get(key)
-        if known is None:
-            known = Mapspace(problem, architecture, constraints)
-            _drop_oldest(self._spaces, _MOST_SPACES)
-            self._spaces[key] = known
-        return known.on(architecture)
-
-    def _text(self, constraints: Constraints) -> str:
-        """Return the constraints as text: their value, that of equal ones too.
-
-        It is made once for each of the latest objects. They are kept alive for it: the id of an
-        object that is gone may be another's.
-        """
-        known = self._texts.get(id(constraints))
-        if known is None:
-            known = (constraints, repr(sorted(constraints.items())))
-            _drop_oldest(self._texts, _MOST_TEXTS)
-            self._texts[id(constraints)] = known
-        return known[1]
-
-
-def _drop_oldest(cache: dict[Any, Any], most: int) -> None:
-    """Make room for one more entry in a cache of so many."""
-    while len(cache) >= most:
-        del cache[next(iter(cache))]
 
 
 _DIRECTIVES = ("no_temporal_reuse", "no_multicast", "no_link_transfer")

@@ -50,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     result.add_argument("--replay", type=Path, metavar="CASE", help="run one written case again")
     result.add_argument("--seconds", type=float, default=20, help="CPU time before a hang (20)")
     result.add_argument(
-        "--memory", type=int, default=1000, metavar="MB", help="most that one may hold (1000)"
+        "--memory", type=int, default=1000, metavar="MB", help="most that one may take (1000)"
     )
     result.add_argument(
         "--short",
@@ -159,7 +159,7 @@ class _Tally:
         self.commands: dict[str, Counter[str]] = defaultdict(Counter)
         self.faults: dict[str, tuple[int, Fault, Case]] = {}
         self.slowest = (0.0, "")
-        self.peak_mb = (0.0, "")
+        self.taken_mb = (0.0, "")
 
     def add(self, case: Case, answer: Answer) -> list[Fault]:
         """Count an answer; return its faults that are new."""
@@ -168,7 +168,7 @@ class _Tally:
         code = "killed" if answer.code is None else str(answer.code)
         self.commands[case.command][code] += 1
         self.slowest = max(self.slowest, (answer.seconds, case.seed))
-        self.peak_mb = max(self.peak_mb, (answer.peak_mb, case.seed))
+        self.taken_mb = max(self.taken_mb, (answer.taken_mb, case.seed))
         new = [fault for fault in answer.faults if fault.key not in self.faults]
         for fault in answer.faults:
             count, *first = self.faults.get(fault.key, (0, fault, case))
@@ -181,7 +181,7 @@ class _Tally:
         lines = [
             f"{self.inputs:,} inputs",
             "slowest   {:.1f} s  [{}]".format(*self.slowest),
-            "largest   {:.0f} MB  [{}]".format(*self.peak_mb),
+            "largest   {:.0f} MB  [{}]".format(*self.taken_mb),
             f"kinds     {kinds}",
             "commands  (exit code x times)",
         ]

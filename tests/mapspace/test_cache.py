@@ -6,7 +6,7 @@ import tracemalloc
 from dse.domain.architecture import Architecture, Compute, StorageLevel
 from dse.domain.constraints import LevelConstraint
 from dse.domain.problem import SHAPES, Problem
-from dse.mapspace.space import MapspaceCache
+from dse.mapspace.cache import MapspaceCache
 
 PROBLEM = Problem(SHAPES["gemm"], {"M": 4, "N": 2, "K": 2})
 
