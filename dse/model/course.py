@@ -192,38 +192,45 @@ def restore_ends(c: LoopCourse, nest: Nest, s: int) -> None:
 def set_extents(c: LoopCourse, nest: Nest) -> None:
     """Fill the extents of partial and of largest tiles (section 14.2)."""
     levels, dimensions = nest.extent.shape
-    for d in range(dimensions):
-        side = np.int64(1)
-        for s in range(levels):
-            for k in range(nest.first[s], nest.first[s + 1]):
-                if k == nest.middle[s]:
-                    c.spatial_partial[s, d] = side
-                if nest.dimension[k] == d:
-                    side += nest.stride[k] * (c.remainder[k] - 1)
-            if nest.middle[s] == nest.first[s + 1]:
-                c.spatial_partial[s, d] = side
-            c.partial[s, d] = side
-        always_last = True
-        never_last = False
-        for s in range(levels - 1, -1, -1):
-            c.largest[s, d] = _larger(c.partial[s, d], nest.extent[s, d], always_last, never_last)
-            for k in range(nest.first[s + 1] - 1, nest.middle[s] - 1, -1):
-                if nest.dimension[k] == d:
-                    always_last &= c.remainder[k] == 1
-            c.spatial_largest[s, d] = _larger(
-                c.spatial_partial[s, d], nest.spatial_extent[s, d], always_last, never_last
+    for s in range(levels):
+        partial, spatial = c.partial[s], c.spatial_partial[s]
+        for d in range(dimensions):
+            partial[d] = c.partial[s - 1, d] if s > 0 else 1
+        for k in range(nest.first[s], nest.middle[s]):
+            partial[nest.dimension[k]] += nest.stride[k] * (c.remainder[k] - 1)
+        for d in range(dimensions):
+            spatial[d] = partial[d]
+        for k in range(nest.middle[s], nest.first[s + 1]):
+            partial[nest.dimension[k]] += nest.stride[k] * (c.remainder[k] - 1)
+    always_last = np.int64(-1)  # bits of dimensions
+    never_last = np.int64(0)
+    for s in range(levels - 1, -1, -1):
+        for d in range(dimensions):
+            c.largest[s, d] = _larger(
+                c.partial[s, d], nest.extent[s, d], always_last >> d, never_last >> d
             )
-            for k in range(nest.first[s], nest.middle[s]):
-                if nest.dimension[k] == d and c.remainder[k] > 1:
-                    always_last = False
-                    never_last = True
+        for k in range(nest.middle[s], nest.first[s + 1]):
+            if c.remainder[k] != 1:
+                always_last &= ~(np.int64(1) << nest.dimension[k])
+        for d in range(dimensions):
+            c.spatial_largest[s, d] = _larger(
+                c.spatial_partial[s, d],
+                nest.spatial_extent[s, d],
+                always_last >> d,
+                never_last >> d,
+            )
+        for k in range(nest.first[s], nest.middle[s]):
+            if c.remainder[k] > 1:
+                always_last &= ~(np.int64(1) << nest.dimension[k])
+                never_last |= np.int64(1) << nest.dimension[k]
 
 
 @inlined
-def _larger(partial: int, full: int, always_last: bool, never_last: bool) -> int:
-    if always_last:
+def _larger(partial: int, full: int, always_last: int, never_last: int) -> int:
+    """Return the larger extent among those that occur; the lowest bits say which do not."""
+    if always_last & 1:
         return partial
-    if never_last:
+    if never_last & 1:
         return full
     return max(partial, full)
 

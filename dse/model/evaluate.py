@@ -103,7 +103,7 @@ def evaluate_imperfect(
     Raises:
         SpecError: counts could leave the 62 bits in which they are exact.
     """
-    levels, dimensions, count = mappings.temporal.shape
+    levels, _, count = mappings.temporal.shape
     tensors = len(problem.tensors)
     p, m = a.problem_arrays(problem), a.mapping_arrays(mappings)
     ends = mappings.temporal.astype(float) * mappings.spatial
@@ -117,9 +117,7 @@ def evaluate_imperfect(
     while done < count:
         if elements > _MAX_ELEMENTS:
             raise SpecError("mapping: too many imperfect factors and children to follow them all")
-        memory = new_memory(
-            levels, dimensions, tensors, p.projection.shape[1], elements, entries, nodes
-        )
+        memory = new_memory(levels, p.projection, elements, entries, nodes)
         done = evaluate_imperfect_range(
             *(memory, p, m, remainders, hardware.arrays, hardware_index, done, count, version),
             *(totals, report, operations),

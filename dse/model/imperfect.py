@@ -21,10 +21,10 @@ from dse.model.course import (
     set_remainders,
     set_replicas,
 )
-from dse.model.deliveries import Deliveries, is_plain, new_moves, set_terms
+from dse.model.deliveries import Deliveries, is_plain, new_moves, set_terms, tile_words
 from dse.model.kernel import finish, set_fanouts, tensor_energy
-from dse.model.loops import build_nest, copy_row, footprint
-from dse.model.moves import imperfect_traffic
+from dse.model.loops import build_nest, copy_row
+from dse.model.moves import count_apart, imperfect_traffic
 from dse.model.traffic import set_vectors
 from dse.model.verdict import fits
 from dse.model.workspace import Scratch, new_scratch
@@ -46,18 +46,43 @@ class Memory(NamedTuple):
     scratch: Scratch
     course: LoopCourse
     moves: Deliveries
+    apart: Ints  # (L,) bits of the tensors whose tiles share nothing
 
 
-def new_memory(
-    levels: int, dimensions: int, tensors: int, ranks: int, elements: int, entries: int, nodes: int
-) -> Memory:
-    """Allocate memory for grids of ``elements``, ``entries`` records and ``nodes`` nodes."""
+def new_memory(levels: int, projection: Ints, elements: int, entries: int, nodes: int) -> Memory:
+    """Allocate memory for grids of ``elements``, ``entries`` records and ``nodes`` nodes.
+
+    ``projection (T, Q, D)``: of the problem whose mappings are evaluated.
+    """
+    tensors, ranks, dimensions = projection.shape
     scratch = new_scratch(levels, dimensions, tensors, ranks, elements, entries)
-    return Memory(
-        scratch,
-        new_course(levels, dimensions, nodes),
-        new_moves(len(scratch.nest.bound), dimensions, ranks, nodes, elements),
-    )
+    moves = new_moves(levels, len(scratch.nest.bound), projection, nodes, elements)
+    set_terms(moves, projection)
+    return Memory(scratch, new_course(levels, dimensions, nodes), moves, np.zeros(levels, np.int64))
+
+
+@inlined
+def _set_apart(memory: Memory, m: MappingArrays, b: int, ordinary: bool, version: int) -> None:
+    """Find the tensors and levels whose tiles share nothing, and count their deliveries.
+
+    ``ordinary``: no remainder is above its end. Tiles of plain tensors that move at all move
+    further than two children can lie apart, so that there are no links either.
+    """
+    nest = memory.scratch.nest
+    levels, tensors = nest.middle.shape[0], memory.moves.terms.shape[0]
+    bt = b if m.no_temporal_reuse.shape[2] > 1 else 0
+    plain = np.int64(0)
+    if ordinary and rules.zero_moves_are_free(version):
+        for t in range(tensors):
+            plain |= np.int64(is_plain(memory.moves, nest, t, nest.first[levels])) << t
+    memory.apart[0] = 0
+    for s in range(1, levels):
+        memory.apart[s] = plain
+        for t in range(tensors):
+            if m.no_temporal_reuse[s - 1, t, bt]:
+                memory.apart[s] &= ~(np.int64(1) << t)
+        if memory.apart[s] != 0:
+            count_apart(memory.moves, memory.course, nest, s, memory.apart[s])
 
 
 @inlined
@@ -69,13 +94,9 @@ def _traffic(
     t: int,
     hw: HardwareArrays,
     i: int,
-    ordinary: bool,
     version: int,
 ) -> bool:
-    """Fill the records of one tensor at every level; False when scratch was too small.
-
-    ``ordinary``: no remainder is above its end.
-    """
+    """Fill the records of one tensor at every level; False when scratch was too small."""
     w, c = memory.scratch, memory.course
     levels = w.fan.shape[0]
     bt = b if m.no_temporal_reuse.shape[2] > 1 else 0
@@ -83,9 +104,6 @@ def _traffic(
     bl = b if m.no_link_transfer.shape[2] > 1 else 0
     loops = w.nest.first[levels]
     set_vectors(w.tile, w.nest, p.projection[t], loops)
-    set_terms(memory.moves, p.projection[t])
-    plain = is_plain(memory.moves, w.nest, loops)
-    whole = ordinary and plain and rules.zero_moves_are_free(version)
     for s in range(levels):
         if not imperfect_traffic(
             w.records,
@@ -94,13 +112,14 @@ def _traffic(
             w.tile,
             w.nest,
             s,
+            t,
             hw.fanout_x[s, i],
             hw.fanout_y[s, i],
             s > 0 and m.no_temporal_reuse[s - 1, t, bt],
             m.no_multicast[s, t, bm],
             m.no_link_transfer[s, t, bl],
             hw.hop_pj[s, i] != 0.0 or hw.router_pj[s, i] != 0.0,
-            whole,
+            (memory.apart[s] >> t) & 1 == 1,
             version,
             w.links,
             w.other,
@@ -110,12 +129,12 @@ def _traffic(
 
 
 @inner
-def _set_sizes(w: Scratch, c: LoopCourse, p: ProblemArrays) -> None:
+def _set_sizes(w: Scratch, c: LoopCourse, m: Deliveries) -> None:
     """Largest tile of every tensor at every level (section 14.4)."""
     for t in range(w.size.shape[0]):
         for s in range(w.size.shape[1]):
-            w.size[t, s] = footprint(p.projection[t], c.largest[s])
-            w.spatial_size[t, s] = footprint(p.projection[t], c.spatial_largest[s])
+            w.size[t, s] = tile_words(m, t, c.largest[s])
+            w.spatial_size[t, s] = tile_words(m, t, c.spatial_largest[s])
 
 
 @inner
@@ -139,7 +158,7 @@ def _evaluate_one(
     iterations = build_nest(w.nest, m, b, w.stride)
     ordinary = set_remainders(c, w.nest, remainders.temporal, remainders.spatial, b)
     set_extents(c, w.nest)
-    _set_sizes(w, c, p)
+    _set_sizes(w, c, memory.moves)
     set_fanouts(w)
     used = set_replicas(c, w.nest, version, w.replicas, w.stride)
     totals.valid[b] = fits(w, hw, i, keep)
@@ -149,8 +168,9 @@ def _evaluate_one(
         operations[b] = computes(c, w.nest, used)
         energy = 0.0
         w.load[:] = 0.0
+        _set_apart(memory, m, b, ordinary, version)
         for t in range(keep.shape[1]):
-            if not _traffic(memory, p, m, b, t, hw, i, ordinary, version):
+            if not _traffic(memory, p, m, b, t, hw, i, version):
                 return False
             energy = tensor_energy(w, p, b, t, keep, hw, i, iterations, version, details, energy)
         wrong = w.verdict[a.V_EXPANSION]

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from dse.jit import inlined, inner
 from dse.model.course import LoopCourse, restore_ends, set_ends
-from dse.model.deliveries import Deliveries, set_step
+from dse.model.deliveries import Deliveries
 from dse.model.links import mark_linked, may_link, set_reach
 from dse.model.loops import Nest
 from dse.model.multicast import (
@@ -31,10 +31,10 @@ def varying(c: LoopCourse, nest: Nest, s: int) -> int:
 
 
 @inlined
-def _near(m: Deliveries, reach: Ints) -> bool:
-    """Whether ``step`` is no longer than two children can lie apart."""
-    for q in range(m.step.shape[0]):
-        if abs(m.step[q]) > reach[q]:
+def _near(step: Ints, reach: Ints) -> bool:
+    """Whether a step is no longer than two children can lie apart."""
+    for q in range(step.shape[0]):
+        if abs(step[q]) > reach[q]:
             return False
     return True
 
@@ -58,19 +58,19 @@ def links_possible(
     for k in range(nest.middle[s], nest.first[nest.middle.shape[0]]):
         for node in range(c.first[k + 1], c.first[k + 1] + c.nodes[k + 1]):
             for i in range(1, c.runs[node]):
-                set_step(m, c, tile.vector, node, k, i)
-                if not _near(m, tile.reach):
+                step = m.steps[node, i]
+                if not _near(step, tile.reach):
                     continue
                 before, now = m.exit[c.child[node, i - 1]], m.entry[c.child[node, i]]
                 still = True
-                for q in range(m.step.shape[0]):
-                    still &= m.step[q] == 0 and m.side[before, q] == m.side[now, q]
+                for q in range(step.shape[0]):
+                    still &= step[q] == 0 and m.side[before, q] == m.side[now, q]
                 if still and empty_if_still:
                     continue
                 if (c.last[before] ^ c.last[now]) & varies != 0:
                     return True
                 set_ends(c, nest, s, c.last[now])
-                found = may_link(nest, tile.vector, s, grid_width, m.step, tile.reach, tile.total)
+                found = may_link(nest, tile.vector, s, grid_width, step, tile.reach, tile.total)
                 restore_ends(c, nest, s)
                 if found:
                     return True
@@ -92,17 +92,18 @@ def link_moved(
     want_hops: bool,
     before: int,
     leaf: int,
+    step: Ints,
     words: int,
 ) -> bool:
     """Serve the tile of a leaf, ``words`` in all, by link transfers where that saves accesses.
 
-    ``step`` is how far its corner lies from that of leaf ``before``.
+    ``step (Q,)`` is how far its corner lies from that of leaf ``before``.
     """
-    if not _near(m, tile.reach):
+    if not _near(step, tile.reach):
         return False
     set_ends(c, nest, s, c.last[leaf])
     same = (c.last[before] ^ c.last[leaf]) & varying(c, nest, s) == 0
-    if same and not may_link(nest, tile.vector, s, grid_width, m.step, tile.reach, tile.total):
+    if same and not may_link(nest, tile.vector, s, grid_width, step, tile.reach, tile.total):
         return False
     set_ends(c, nest, s, c.last[before])
     count_before = nest.width[s] * nest.height[s]
@@ -111,7 +112,7 @@ def link_moved(
     count = nest.width[s] * nest.height[s]
     place_children(nest, tile.vector, s, links.grid)
     linked = mark_linked(
-        links.grid, m.previous.offset, count_before, count, grid_width, grid_height, m.step
+        links.grid, m.previous.offset, count_before, count, grid_width, grid_height, step
     )
     saved = False
     if linked > 0:

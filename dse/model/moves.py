@@ -13,7 +13,7 @@ import numpy.typing as npt
 from dse.jit import inlined
 from dse.model import rules
 from dse.model.course import LoopCourse, restore_ends, set_ends
-from dse.model.deliveries import Deliveries, LastTile, set_step, set_tiles, set_ways
+from dse.model.deliveries import Deliveries, LastTile, set_tile_words, set_tiles, set_ways
 from dse.model.deltas import same_delta
 from dse.model.loops import Nest, copy_row
 from dse.model.moved_links import link_moved, links_possible, varying
@@ -67,14 +67,14 @@ def _deliver_all(m: Deliveries, leaf: int, linked: bool) -> int:
 
 
 @inlined
-def _deliver_rest(m: Deliveries, before: int, leaf: int, linked: bool) -> int:
+def _deliver_rest(m: Deliveries, before: int, leaf: int, step: Ints, linked: bool) -> int:
     """Deliver what the tile before it, ``step`` away, does not have of a leaf's tile."""
     kept = np.int64(1)
     for q in range(m.low.shape[0]):
         side = m.side[leaf, q]
         m.shift[q] = side
-        m.low[q] = max(0, -m.step[q])
-        m.high[q] = min(side, m.side[before, q] - m.step[q])
+        m.low[q] = max(0, -step[q])
+        m.high[q] = min(side, m.side[before, q] - step[q])
         kept *= max(0, m.high[q] - m.low[q])
     if kept == 0:
         return _deliver_all(m, leaf, linked)
@@ -87,9 +87,9 @@ def _deliver_rest(m: Deliveries, before: int, leaf: int, linked: bool) -> int:
 
 @inlined
 def _deliver(
-    m: Deliveries, before: int, leaf: int, always_full: bool, linked: bool, version: int
+    m: Deliveries, before: int, leaf: int, step: Ints, always_full: bool, linked: bool, version: int
 ) -> int:
-    """Deliver the tile of a leaf after that of leaf ``before``; return words, -1 without room.
+    """Deliver the tile of a leaf, ``step`` from leaf ``before``; return words, -1 without room.
 
     Updates ``state`` by Timeloop's reset on a change of stride (section 14.4).
     """
@@ -97,21 +97,21 @@ def _deliver(
         return _deliver_all(m, leaf, linked)
     still = True
     repeats = True
-    for q in range(m.step.shape[0]):
-        move = rules.centre_move(m.step[q], m.side[leaf, q] - m.side[before, q])
+    for q in range(m.low.shape[0]):
+        move = rules.centre_move(step[q], m.side[leaf, q] - m.side[before, q])
         still &= move == 0
         repeats &= move == m.state.translation[0, q]
     if still and rules.zero_moves_are_free(version):
-        return _deliver_rest(m, before, leaf, linked)
+        return _deliver_rest(m, before, leaf, step, linked)
     if not m.state.known[0]:
         m.state.known[0] = True
-        for q in range(m.step.shape[0]):
+        for q in range(m.low.shape[0]):
             m.state.translation[0, q] = rules.centre_move(
-                m.step[q], m.side[leaf, q] - m.side[before, q]
+                step[q], m.side[leaf, q] - m.side[before, q]
             )
-        return _deliver_rest(m, before, leaf, linked)
+        return _deliver_rest(m, before, leaf, step, linked)
     if repeats:
-        return _deliver_rest(m, before, leaf, linked)
+        return _deliver_rest(m, before, leaf, step, linked)
     m.state.known[0] = False
     return _deliver_all(m, leaf, linked)
 
@@ -130,7 +130,7 @@ def _variant(m: Deliveries, node: int) -> int:
     while v >= 0:
         same = m.before.known[v] == m.state.known[0] and m.before.delta[v] == m.state.delta[0]
         if same and m.state.known[0]:
-            for q in range(m.step.shape[0]):
+            for q in range(m.low.shape[0]):
                 same &= m.before.translation[v, q] == m.state.translation[0, q]
         if same:
             return v
@@ -153,7 +153,6 @@ def _walk(
     m: Deliveries,
     c: LoopCourse,
     nest: Nest,
-    vector: Ints,
     s: int,
     always_full: bool,
     linked: bool,
@@ -187,10 +186,8 @@ def _walk(
             _copy_state(m.state, 0, m.before, v)
         else:
             _copy_state(m.state, 0, m.after, m.child[v, i - 1])
-            set_step(m, c, vector, node, k, i)
-            words = _deliver(
-                m, m.exit[c.child[node, i - 1]], m.entry[child], always_full, linked, version
-            )
+            before, leaf = m.exit[c.child[node, i - 1]], m.entry[child]
+            words = _deliver(m, before, leaf, m.steps[node, i], always_full, linked, version)
             if words < 0:
                 return False
             m.delivered[v, i] = words
@@ -243,10 +240,9 @@ def _count(
                         m.deltas, m.after.delta[m.child[v, i - 1]], m.before.delta[m.child[v, i]]
                     ):
                         before = m.exit[c.child[node, i - 1]]
-                        set_step(m, c, tile.vector, node, k, i)
                         if link_moved(
                             r, m, c, nest, tile, s, links, grid_width, grid_height, no_multicast,
-                            want_hops, before, leaf, words,
+                            want_hops, before, leaf, m.steps[node, i], words,
                         ):  # fmt: skip
                             continue
                     m.words[leaf] += words
@@ -254,31 +250,39 @@ def _count(
 
 
 @inlined
-def _count_whole(m: Deliveries, c: LoopCourse, nest: Nest, vector: Ints, s: int) -> None:
-    """Count deliveries where tiles that move share nothing, and those that stay cost nothing.
+def count_apart(m: Deliveries, c: LoopCourse, nest: Nest, s: int, tensors: int) -> None:
+    """Count the deliveries of level s, of ``tensors`` (bits), where tiles share nothing.
 
-    So it is with rows of one dimension under 4cf6d4c, and no state is to be followed.
+    So it is where tiles that move share nothing and those that stay cost nothing: with rows of one
+    dimension under 4cf6d4c. No state is to be followed.
     """
     place = nest.middle[s]
+    count = m.count[s]
     for leaf in range(c.first[place], c.first[place] + c.nodes[place]):
         m.entry[leaf] = leaf
-        m.moving[leaf] = False
+        m.moving[leaf] = 0
+        for t in range(count.shape[0]):
+            count[t, leaf] = 0
     spatial = nest.middle[s] > nest.first[s]
     for k in range(place, nest.first[nest.middle.shape[0]]):
-        relevant = False
-        for q in range(vector.shape[1]):
-            relevant |= vector[k, q] != 0
+        movers = m.movers[nest.dimension[k]] & tensors
         scaled = not spatial and k == place and k < nest.first[s + 1]
         for node in range(c.first[k + 1], c.first[k + 1] + c.nodes[k + 1]):
             m.entry[node] = m.entry[c.child[node, 0]]
-            for i in range(1, c.runs[node]):
-                if relevant or m.moving[c.child[node, i - 1]]:
-                    leaf = m.entry[c.child[node, i]]
-                    often = c.scale[node, i] if scaled else c.weight[node, i]
-                    m.words[leaf] += m.size[leaf] * often * c.often[node]
             last = c.runs[node] - 1
-            m.moving[node] = (relevant and last > 0) or m.moving[c.child[node, last]]
-    m.words[m.entry[0]] += m.size[m.entry[0]]
+            for i in range(1, last + 1):
+                moved = movers | m.moving[c.child[node, i - 1]]
+                if moved == 0:
+                    continue
+                often = (c.scale[node, i] if scaled else c.weight[node, i]) * c.often[node]
+                leaf = m.entry[c.child[node, i]]
+                for t in range(count.shape[0]):
+                    count[t, leaf] += often * ((moved >> t) & 1)
+            m.moving[node] = m.moving[c.child[node, last]]
+            if last > 0:
+                m.moving[node] |= movers
+    for t in range(count.shape[0]):
+        count[t, m.entry[0]] += 1
 
 
 @inlined
@@ -336,21 +340,22 @@ def imperfect_traffic(
     tile: Tile,
     nest: Nest,
     s: int,
+    t: int,
     fanout_x: int,
     fanout_y: int,
     no_temporal_reuse: bool,
     no_multicast: bool,
     no_link_transfer: bool,
     want_hops: bool,
-    whole: bool,
+    apart: bool,
     version: int,
     links: Links,
     other: Histogram,
 ) -> bool:
-    """Fill the records of one tensor at level s, as ``traffic.cell_traffic`` does.
+    """Fill the records of tensor t at level s, as ``traffic.cell_traffic`` does.
 
-    ``whole``: tiles that move share nothing, see `_count_whole`. Returns False when a scratch array
-    was too small.
+    ``apart``: tiles share nothing, and `count_apart` has counted them. Returns False when a scratch
+    array was too small.
     """
     r.entries[s] = 0
     r.links[s] = 0.0
@@ -361,9 +366,10 @@ def imperfect_traffic(
     count = nest.width[s] * nest.height[s]
     if count > links.grid.key.shape[0] or grid_width > links.grid.key.shape[0]:
         return False
-    set_tiles(m, c, nest, s)
-    # tiles of plain tensors that move at all move further than two children can lie apart
-    apart = whole and not always_full
+    if apart:
+        set_tile_words(m, c, nest, s, t)
+    else:
+        set_tiles(m, c, nest, s, t)
     linked = False
     if count > 1 and not no_link_transfer and not apart:
         set_ways(m, c, nest, tile.vector, s)
@@ -374,11 +380,13 @@ def imperfect_traffic(
         for leaf in range(c.first[place], c.first[place] + c.nodes[place]):
             m.words[leaf] = c.often[leaf]
     elif apart:
-        _count_whole(m, c, nest, tile.vector, s)
+        place = nest.middle[s]
+        for leaf in range(c.first[place], c.first[place] + c.nodes[place]):
+            m.words[leaf] = m.size[leaf] * m.count[s, t, leaf]
     else:
         if count == 1 or no_link_transfer:
             set_ways(m, c, nest, tile.vector, s)
-        if not _walk(m, c, nest, tile.vector, s, always_full, linked, version):
+        if not _walk(m, c, nest, s, always_full, linked, version):
             return False
         _count(
             r, m, c, nest, tile, s, links, grid_width, grid_height, linked, no_multicast, want_hops
