@@ -11,19 +11,26 @@ from dse.jit import inlined, inner
 from dse.model import rules
 from dse.model.course import RUNS, LoopCourse
 from dse.model.deltas import Deltas
-from dse.model.loops import Nest
+from dse.model.loops import Nest, copy_row
 from dse.model.multicast import Grid, new_grid
 
 Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
 
-class LastTile(NamedTuple):
-    """What a level remembers of the tile that it delivered last, for several walks; scratch."""
+#: Rows of a state: the translation that is remembered, and the part that was delivered last.
+TRANSLATION, DELTA = 0, 1
+#: A translation: none is remembered; that of a tile that stays where it is.
+NONE, STILL = -1, 0
 
-    known: Flags  # (V,) whether there is a translation to compare the next one with
-    translation: Ints  # (V, Q)
-    delta: Ints  # (V,) the row of ``Deltas`` that was delivered
+
+class Runs(NamedTuple):
+    """What happens from one run of a node's loop to the next one, ``(M, RUNS)`` each; scratch."""
+
+    step: Ints  # (M, RUNS, Q) how far corners move
+    translation: Ints  # how far centres do, a row of ``translations``
+    words: Ints  # words of the tile that the one before it does not have
+    delta: Ints  # the same as a row of ``Deltas``, where links are possible
 
 
 class Deliveries(NamedTuple):
@@ -40,33 +47,31 @@ class Deliveries(NamedTuple):
     moving: Ints  # (M,) bits of the tensors whose tiles move from there to there
     movers: Ints  # (D,) bits of the tensors that a dimension moves
     count: Ints  # (L, T, M) deliveries in the state of that leaf, where tiles share nothing
-    steps: Ints  # (M, RUNS, Q) how far corners move from the run before to this one
+    runs: Runs
+    translations: Ints  # (E, Q) translations, each once
+    translation_key: Ints  # (E,) a number that differs for most of them
+    translations_used: Ints  # (1,)
+    delta: Ints  # (M,) the whole tile of a leaf as a row of ``Deltas``, where links are possible
     words: Ints  # (M,) words delivered to one child in the state of that leaf
     head: Ints  # (M,) first variant of a node, -1: none
     used: Ints  # (1,) variants in use
     node: Ints  # (V,) node of a variant
     next: Ints  # (V,) next variant of that node
-    before: LastTile  # (V, ...) after its first tile
-    after: LastTile  # (V, ...) after its last one
+    before: Ints  # (V, 2) state after its first tile
+    after: Ints  # (V, 2) state after its last one
     child: Ints  # (V, RUNS) variant of the node inside
     delivered: Ints  # (V, RUNS) words of the first tile inside
     done: Ints  # (V,) runs that are walked through
     times: Ints  # (V,) how often the variant occurs
+    walked: Ints  # (1,) the level whose walk, without links, is the latest; -1: none
+    walked_full: Flags  # (1,) whether it delivered whole tiles only
     stack: Ints  # (N,)
-    state: LastTile  # (1, ...) the state at hand
+    state: Ints  # (2,) the state at hand
     deltas: Deltas
     shift: Ints  # (Q,)
     low: Ints  # (Q,)
     high: Ints  # (Q,)
     previous: Grid  # the children's offsets in the invocation before
-
-
-def _new_state(variants: int, ranks: int) -> LastTile:
-    return LastTile(
-        np.zeros(variants, np.bool_),
-        np.zeros((variants, ranks), np.int64),
-        np.zeros(variants, np.int64),
-    )
 
 
 def new_moves(levels: int, loops: int, projection: Ints, nodes: int, elements: int) -> Deliveries:
@@ -75,7 +80,7 @@ def new_moves(levels: int, loops: int, projection: Ints, nodes: int, elements: i
     ``projection (T, Q, D)``: of the problem.
     """
     tensors, ranks, dimensions = projection.shape
-    variants = 4 * nodes
+    variants = RUNS * nodes
     arrays: list[Any] = [
         np.zeros(tensors, np.int64),
         np.zeros((tensors, ranks * dimensions, 3), np.int64),
@@ -85,16 +90,24 @@ def new_moves(levels: int, loops: int, projection: Ints, nodes: int, elements: i
         np.zeros(nodes, np.int64),
         np.zeros(dimensions, np.int64),
         np.zeros((levels, tensors, nodes), np.int64),
-        np.zeros((nodes, RUNS, ranks), np.int64),
+        Runs(
+            np.zeros((nodes, RUNS, ranks), np.int64),
+            *(np.zeros((nodes, RUNS), np.int64) for _ in range(3)),
+        ),
+        np.zeros((variants, ranks), np.int64),
+        np.zeros(variants, np.int64),
+        np.zeros(1, np.int64),
+        np.zeros(nodes, np.int64),
         *(np.zeros(nodes, np.int64) for _ in range(2)),
         np.zeros(1, np.int64),
         *(np.zeros(variants, np.int64) for _ in range(2)),
-        _new_state(variants, ranks),
-        _new_state(variants, ranks),
+        *(np.zeros((variants, 2), np.int64) for _ in range(2)),
         *(np.zeros((variants, RUNS), np.int64) for _ in range(2)),
         *(np.zeros(variants, np.int64) for _ in range(2)),
+        np.full(1, -1),
+        np.zeros(1, np.bool_),
         np.zeros(loops + 1, np.int64),
-        _new_state(1, ranks),
+        np.zeros(2, np.int64),
         Deltas(np.zeros(1, np.int64), *(np.zeros((variants, ranks), np.int64) for _ in range(3))),
         *(np.zeros(ranks, np.int64) for _ in range(3)),
         new_grid(elements, ranks),
@@ -203,10 +216,49 @@ def set_tiles(m: Deliveries, c: LoopCourse, nest: Nest, s: int, t: int) -> None:
 
 
 @inlined
+def _translation(m: Deliveries, key: int) -> int:
+    """Return the row of the translation in ``shift``, a new one if need be."""
+    for row in range(m.translations_used[0]):
+        same = m.translation_key[row] == key
+        if same:
+            for q in range(m.shift.shape[0]):
+                same &= m.translations[row, q] == m.shift[q]
+        if same:
+            return row
+    row = m.translations_used[0]  # one for each run at most: there is room
+    m.translations_used[0] = row + 1
+    m.translation_key[row] = key
+    copy_row(m.translations[row], m.shift)
+    return row
+
+
+@inlined
+def _set_run(m: Deliveries, c: LoopCourse, vector: Ints, node: int, k: int, i: int) -> None:
+    """Fill what happens from run i - 1 of a node's loop k to run i."""
+    before, now = c.child[node, i - 1], c.child[node, i]
+    last, leaf = m.exit[before], m.entry[now]
+    count = c.at[node, i] - c.at[node, i - 1]
+    kept = np.int64(1)
+    key = np.int64(0)
+    for q in range(vector.shape[1]):
+        step = count * vector[k, q] - m.travel[before, q] + m.corner[leaf, q] - m.corner[last, q]
+        side, side_before = m.side[leaf, q], m.side[last, q]
+        m.runs.step[node, i, q] = step
+        m.shift[q] = rules.centre_move(step, side - side_before)
+        key = key * 1000003 + m.shift[q]
+        kept *= max(0, min(side, side_before - step) - max(0, -step))
+    m.runs.translation[node, i] = _translation(m, key)
+    m.runs.words[node, i] = m.size[leaf] - kept
+
+
+@inlined
 def set_ways(m: Deliveries, c: LoopCourse, nest: Nest, vector: Ints, s: int) -> None:
-    """Fill where the first and the last tile inside each node lie, and the steps between runs."""
+    """Fill where the first and the last tile inside each node lie, and what each run brings."""
     place = nest.middle[s]
     ranks = vector.shape[1]
+    m.translations[STILL, :] = 0
+    m.translation_key[STILL] = 0
+    m.translations_used[0] = 1
     for leaf in range(c.first[place], c.first[place] + c.nodes[place]):
         m.entry[leaf] = m.exit[leaf] = leaf
         m.head[leaf] = -1
@@ -214,20 +266,12 @@ def set_ways(m: Deliveries, c: LoopCourse, nest: Nest, vector: Ints, s: int) -> 
             m.travel[leaf, q] = 0
     for k in range(place, nest.first[nest.middle.shape[0]]):
         for node in range(c.first[k + 1], c.first[k + 1] + c.nodes[k + 1]):
-            i = c.runs[node] - 1
-            child = c.child[node, i]
+            last = c.runs[node] - 1
+            child = c.child[node, last]
             m.head[node] = -1
             m.entry[node] = m.entry[c.child[node, 0]]
             m.exit[node] = m.exit[child]
             for q in range(ranks):
-                m.travel[node, q] = c.at[node, i] * vector[k, q] + m.travel[child, q]
-            for j in range(1, c.runs[node]):
-                before, now = c.child[node, j - 1], c.child[node, j]
-                steps = c.at[node, j] - c.at[node, j - 1]
-                for q in range(ranks):
-                    m.steps[node, j, q] = (
-                        steps * vector[k, q]
-                        - m.travel[before, q]
-                        + m.corner[m.entry[now], q]
-                        - m.corner[m.exit[before], q]
-                    )
+                m.travel[node, q] = c.at[node, last] * vector[k, q] + m.travel[child, q]
+            for i in range(1, last + 1):
+                _set_run(m, c, vector, node, k, i)

@@ -58,7 +58,7 @@ def links_possible(
     for k in range(nest.middle[s], nest.first[nest.middle.shape[0]]):
         for node in range(c.first[k + 1], c.first[k + 1] + c.nodes[k + 1]):
             for i in range(1, c.runs[node]):
-                step = m.steps[node, i]
+                step = m.runs.step[node, i]
                 if not _near(step, tile.reach):
                     continue
                 before, now = m.exit[c.child[node, i - 1]], m.entry[c.child[node, i]]

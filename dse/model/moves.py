@@ -13,7 +13,16 @@ import numpy.typing as npt
 from dse.jit import inlined
 from dse.model import rules
 from dse.model.course import LoopCourse, restore_ends, set_ends
-from dse.model.deliveries import Deliveries, LastTile, set_tile_words, set_tiles, set_ways
+from dse.model.deliveries import (
+    DELTA,
+    NONE,
+    STILL,
+    TRANSLATION,
+    Deliveries,
+    set_tile_words,
+    set_tiles,
+    set_ways,
+)
 from dse.model.deltas import same_delta
 from dse.model.loops import Nest, copy_row
 from dse.model.moved_links import link_moved, links_possible, varying
@@ -27,7 +36,6 @@ from dse.model.records import Records, record, record_histogram
 from dse.model.traffic import Links, Tile
 
 Ints = npt.NDArray[np.int64]
-Flags = npt.NDArray[np.bool_]
 
 
 @inlined
@@ -54,73 +62,52 @@ def _delta(m: Deliveries) -> int:
 
 
 @inlined
-def _deliver_all(m: Deliveries, leaf: int, linked: bool) -> int:
-    """Deliver the whole tile of a leaf; return its words, -1 without room."""
-    if linked:
+def _set_deltas(m: Deliveries, c: LoopCourse, nest: Nest, s: int) -> bool:
+    """Fill which parts of tiles whole ones, and what is new in each run, are; False: no room."""
+    place = nest.middle[s]
+    m.deltas.used[0] = 0
+    for leaf in range(c.first[place], c.first[place] + c.nodes[place]):
         for q in range(m.low.shape[0]):
             m.low[q] = m.high[q] = 0
             m.shift[q] = m.side[leaf, q]
-        m.state.delta[0] = _delta(m)
-        if m.state.delta[0] < 0:
-            return -1
-    return m.size[leaf]
+        m.delta[leaf] = _delta(m)
+        if m.delta[leaf] < 0:
+            return False
+    for k in range(place, nest.first[nest.middle.shape[0]]):
+        for node in range(c.first[k + 1], c.first[k + 1] + c.nodes[k + 1]):
+            for i in range(1, c.runs[node]):
+                last, leaf = m.exit[c.child[node, i - 1]], m.entry[c.child[node, i]]
+                m.runs.delta[node, i] = m.delta[leaf]
+                if m.runs.words[node, i] == m.size[leaf]:
+                    continue
+                for q in range(m.low.shape[0]):
+                    step = m.runs.step[node, i, q]
+                    m.shift[q] = m.side[leaf, q]
+                    m.low[q] = max(0, -step)
+                    m.high[q] = min(m.side[leaf, q], m.side[last, q] - step)
+                m.runs.delta[node, i] = _delta(m)
+                if m.runs.delta[node, i] < 0:
+                    return False
+    return True
 
 
 @inlined
-def _deliver_rest(m: Deliveries, before: int, leaf: int, step: Ints, linked: bool) -> int:
-    """Deliver what the tile before it, ``step`` away, does not have of a leaf's tile."""
-    kept = np.int64(1)
-    for q in range(m.low.shape[0]):
-        side = m.side[leaf, q]
-        m.shift[q] = side
-        m.low[q] = max(0, -step[q])
-        m.high[q] = min(side, m.side[before, q] - step[q])
-        kept *= max(0, m.high[q] - m.low[q])
-    if kept == 0:
-        return _deliver_all(m, leaf, linked)
-    if linked:
-        m.state.delta[0] = _delta(m)
-        if m.state.delta[0] < 0:
-            return -1
-    return m.size[leaf] - kept
+def _is_whole(state: Ints, translation: int, always_full: bool, version: int) -> bool:
+    """Whether a tile is delivered as a whole, though the level has some of it (section 14.4).
 
-
-@inlined
-def _deliver(
-    m: Deliveries, before: int, leaf: int, step: Ints, always_full: bool, linked: bool, version: int
-) -> int:
-    """Deliver the tile of a leaf, ``step`` from leaf ``before``; return words, -1 without room.
-
-    Updates ``state`` by Timeloop's reset on a change of stride (section 14.4).
+    Updates ``state`` by Timeloop's reset on a change of stride.
     """
     if always_full:
-        return _deliver_all(m, leaf, linked)
-    still = True
-    repeats = True
-    for q in range(m.low.shape[0]):
-        move = rules.centre_move(step[q], m.side[leaf, q] - m.side[before, q])
-        still &= move == 0
-        repeats &= move == m.state.translation[0, q]
-    if still and rules.zero_moves_are_free(version):
-        return _deliver_rest(m, before, leaf, step, linked)
-    if not m.state.known[0]:
-        m.state.known[0] = True
-        for q in range(m.low.shape[0]):
-            m.state.translation[0, q] = rules.centre_move(
-                step[q], m.side[leaf, q] - m.side[before, q]
-            )
-        return _deliver_rest(m, before, leaf, step, linked)
-    if repeats:
-        return _deliver_rest(m, before, leaf, step, linked)
-    m.state.known[0] = False
-    return _deliver_all(m, leaf, linked)
-
-
-@inlined
-def _copy_state(to: LastTile, i: int, source: LastTile, j: int) -> None:
-    to.known[i] = source.known[j]
-    to.delta[i] = source.delta[j]
-    copy_row(to.translation[i], source.translation[j])
+        return True
+    if translation == STILL and rules.zero_moves_are_free(version):
+        return False
+    if state[TRANSLATION] == NONE:
+        state[TRANSLATION] = translation
+        return False
+    if state[TRANSLATION] == translation:
+        return False
+    state[TRANSLATION] = NONE
+    return True
 
 
 @inlined
@@ -128,11 +115,10 @@ def _variant(m: Deliveries, node: int) -> int:
     """Return the node's variant of the state at hand, a new one if need be; -1: no room."""
     v = m.head[node]
     while v >= 0:
-        same = m.before.known[v] == m.state.known[0] and m.before.delta[v] == m.state.delta[0]
-        if same and m.state.known[0]:
-            for q in range(m.low.shape[0]):
-                same &= m.before.translation[v, q] == m.state.translation[0, q]
-        if same:
+        if (
+            m.before[v, TRANSLATION] == m.state[TRANSLATION]
+            and m.before[v, DELTA] == m.state[DELTA]
+        ):
             return v
         v = m.next[v]
     v = m.used[0]
@@ -144,7 +130,7 @@ def _variant(m: Deliveries, node: int) -> int:
     m.head[node] = v
     m.done[v] = 0
     m.times[v] = 0
-    _copy_state(m.before, v, m.state, 0)
+    copy_row(m.before[v], m.state)
     return v
 
 
@@ -161,11 +147,8 @@ def _walk(
     """Walk through the outermost node, and whatever it meets inside, once per variant."""
     innermost, loops = nest.middle[s], nest.first[nest.middle.shape[0]]
     m.used[0] = 0
-    m.deltas.used[0] = 0
-    m.state.known[0] = False
-    m.state.delta[0] = 0
-    if _deliver_all(m, m.entry[0], linked) < 0:
-        return False
+    m.state[TRANSLATION] = NONE
+    m.state[DELTA] = m.delta[m.entry[0]] if linked else 0
     m.stack[0] = _variant(m, 0)
     depth = 0
     while depth >= 0:
@@ -175,22 +158,22 @@ def _walk(
         i = m.done[v]
         if k < innermost or (i > 0 and i == c.runs[node]):
             if k < innermost:
-                _copy_state(m.after, v, m.before, v)
+                copy_row(m.after[v], m.before[v])
                 m.done[v] = 1
             else:
-                _copy_state(m.after, v, m.after, m.child[v, i - 1])
+                copy_row(m.after[v], m.after[m.child[v, i - 1]])
             depth -= 1
             continue
         child = c.child[node, i]
         if i == 0:
-            _copy_state(m.state, 0, m.before, v)
+            copy_row(m.state, m.before[v])
         else:
-            _copy_state(m.state, 0, m.after, m.child[v, i - 1])
-            before, leaf = m.exit[c.child[node, i - 1]], m.entry[child]
-            words = _deliver(m, before, leaf, m.steps[node, i], always_full, linked, version)
-            if words < 0:
-                return False
-            m.delivered[v, i] = words
+            copy_row(m.state, m.after[m.child[v, i - 1]])
+            whole = _is_whole(m.state, m.runs.translation[node, i], always_full, version)
+            leaf = m.entry[child]
+            m.delivered[v, i] = m.size[leaf] if whole else m.runs.words[node, i]
+            if linked:
+                m.state[DELTA] = m.delta[leaf] if whole else m.runs.delta[node, i]
         inside = _variant(m, child)
         if inside < 0:
             return False
@@ -220,6 +203,8 @@ def _count(
     """Count all deliveries: as records where links serve them, else in ``words`` of their leaf."""
     loops = nest.first[nest.middle.shape[0]]
     m.words[m.entry[0]] += m.size[m.entry[0]]
+    for v in range(m.used[0]):
+        m.times[v] = 0
     m.times[0] = 1
     spatial = nest.middle[s] > nest.first[s]
     for k in range(loops - 1, nest.middle[s] - 1, -1):
@@ -237,16 +222,36 @@ def _count(
                         continue
                     leaf = m.entry[c.child[node, i]]
                     if linked and same_delta(
-                        m.deltas, m.after.delta[m.child[v, i - 1]], m.before.delta[m.child[v, i]]
+                        m.deltas, m.after[m.child[v, i - 1], DELTA], m.before[m.child[v, i], DELTA]
                     ):
                         before = m.exit[c.child[node, i - 1]]
                         if link_moved(
                             r, m, c, nest, tile, s, links, grid_width, grid_height, no_multicast,
-                            want_hops, before, leaf, m.steps[node, i], words,
+                            want_hops, before, leaf, m.runs.step[node, i], words,
                         ):  # fmt: skip
                             continue
                     m.words[leaf] += words
                 v = m.next[v]
+
+
+@inlined
+def _stands(m: Deliveries, c: LoopCourse, nest: Nest, s: int, t: int, always_full: bool) -> bool:
+    """Whether the walk through the level below is that of level s, too.
+
+    So it is where nothing moves between the two, and their tiles of tensor t are the same.
+    """
+    below = s - 1
+    if below < 1 or m.walked[0] != below or m.walked_full[0] != always_full:
+        return False
+    if nest.middle[s] != nest.middle[below]:
+        return False
+    for i in range(m.terms[t]):
+        d = m.term[t, i, 1]
+        if nest.extent[below, d] != nest.extent[below - 1, d]:
+            return False
+        if c.partial[below, d] != c.partial[below - 1, d]:
+            return False
+    return True
 
 
 @inlined
@@ -366,31 +371,38 @@ def imperfect_traffic(
     count = nest.width[s] * nest.height[s]
     if count > links.grid.key.shape[0] or grid_width > links.grid.key.shape[0]:
         return False
+    place = nest.middle[s]
+    start, stop = c.first[place], c.first[place] + c.nodes[place]
+    linked = False
     if apart:
         set_tile_words(m, c, nest, s, t)
+        for leaf in range(start, stop):
+            m.words[leaf] = m.size[leaf] * m.count[s, t, leaf]
+    elif _stands(m, c, nest, s, t, always_full):
+        for leaf in range(start, stop):
+            m.words[leaf] = 0
     else:
         set_tiles(m, c, nest, s, t)
-    linked = False
-    if count > 1 and not no_link_transfer and not apart:
-        set_ways(m, c, nest, tile.vector, s)
-        empty_if_still = rules.zero_moves_are_free(version) and not always_full
-        linked = links_possible(m, c, nest, tile, s, grid_width, empty_if_still)
-    if s == 0 and not linked:
-        place = nest.middle[0]
-        for leaf in range(c.first[place], c.first[place] + c.nodes[place]):
-            m.words[leaf] = c.often[leaf]
-    elif apart:
-        place = nest.middle[s]
-        for leaf in range(c.first[place], c.first[place] + c.nodes[place]):
-            m.words[leaf] = m.size[leaf] * m.count[s, t, leaf]
-    else:
-        if count == 1 or no_link_transfer:
+        may_be_linked = count > 1 and not no_link_transfer
+        if s > 0 or may_be_linked:
             set_ways(m, c, nest, tile.vector, s)
-        if not _walk(m, c, nest, s, always_full, linked, version):
+        if may_be_linked:
+            empty_if_still = rules.zero_moves_are_free(version) and not always_full
+            linked = links_possible(m, c, nest, tile, s, grid_width, empty_if_still)
+        if linked and not _set_deltas(m, c, nest, s):
             return False
+        if s > 0 or linked:
+            if not _walk(m, c, nest, s, always_full, linked, version):
+                return False
+        else:
+            for leaf in range(start, stop):
+                m.words[leaf] = c.often[leaf]
+    if not apart and (s > 0 or linked):
         _count(
             r, m, c, nest, tile, s, links, grid_width, grid_height, linked, no_multicast, want_hops
         )
+    m.walked[0] = -1 if apart or linked else s
+    m.walked_full[0] = always_full
     return _record_leaves(
         r, m, c, nest, tile, s, links, other, grid_width, grid_height, no_multicast, want_hops
     )
