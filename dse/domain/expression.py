@@ -17,33 +17,13 @@ from typing import Any
 
 import numpy as np
 
+from dse.domain.operators import BINARY, COMPARE, MAX_POWER, UNARY, parse
 from dse.errors import SpecError, unknown_name
 
 Number = int | float
 
 _LIMIT = 2.0**62
 _MAX_LENGTH = 200
-_BINARY: dict[type[ast.operator], Callable[[Number, Number], Number]] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.Div: operator.truediv,
-    ast.FloorDiv: operator.floordiv,
-    ast.Mod: operator.mod,
-    ast.Pow: operator.pow,
-}
-_UNARY: dict[type[ast.unaryop], Callable[[Number], Number]] = {
-    ast.UAdd: operator.pos,
-    ast.USub: operator.neg,
-}
-_COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
-    ast.Eq: operator.eq,
-    ast.NotEq: operator.ne,
-    ast.Lt: operator.lt,
-    ast.LtE: operator.le,
-    ast.Gt: operator.gt,
-    ast.GtE: operator.ge,
-}
 _FUNCTIONS: dict[str, Callable[..., Number]] = {
     "min": min,
     "max": max,
@@ -68,7 +48,7 @@ class Expression:
 
     def __post_init__(self) -> None:
         if isinstance(self.source, str):
-            tree = _parse(self.source)
+            tree = parse(self.source, "expression", _MAX_LENGTH)
         elif math.isfinite(self.source):
             tree = ast.Constant(self.source)
         else:
@@ -157,15 +137,6 @@ class _Inline(ast.NodeTransformer):
         return node if known is None else known._tree
 
 
-def _parse(source: str) -> ast.expr:
-    if len(source) > _MAX_LENGTH:
-        raise SpecError(f"expression of {len(source)} characters, expected at most {_MAX_LENGTH}")
-    try:
-        return ast.parse(source.strip(), mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise SpecError(f"'{source}' is not arithmetic") from error
-
-
 def _check(node: ast.expr, source: str, names: set[str]) -> None:
     """Raise SpecError unless the tree holds nothing but whitelisted nodes; collect names."""
     match node:
@@ -174,10 +145,10 @@ def _check(node: ast.expr, source: str, names: set[str]) -> None:
                 raise SpecError(f"'{source}': a number in it is too large")
         case ast.Name(id=name):
             names.add(name)
-        case ast.BinOp(left=left, op=op, right=right) if type(op) in _BINARY:
+        case ast.BinOp(left=left, op=op, right=right) if type(op) in BINARY:
             _check(left, source, names)
             _check(right, source, names)
-        case ast.UnaryOp(op=op, operand=operand) if type(op) in _UNARY:
+        case ast.UnaryOp(op=op, operand=operand) if type(op) in UNARY:
             _check(operand, source, names)
         case ast.Call(func=ast.Name(id=function), args=[_, *_] as arguments, keywords=[]) if (
             function in _FUNCTIONS
@@ -199,7 +170,7 @@ def _check_condition(node: ast.expr, source: str, names: set[str]) -> None:
     """Check what stands between ``if`` and ``else``."""
     match node:
         case ast.Compare(left=left, ops=ops, comparators=others) if all(
-            type(op) in _COMPARE for op in ops
+            type(op) in COMPARE for op in ops
         ):
             for part in (left, *others):
                 _check(part, source, names)
@@ -214,7 +185,7 @@ def _check_condition(node: ast.expr, source: str, names: set[str]) -> None:
 
 #: What stands for the rounding operators where nothing is rounded.
 _UNROUNDED: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
-    **_BINARY,
+    **BINARY,
     ast.FloorDiv: operator.truediv,
 }
 
@@ -222,7 +193,7 @@ _UNROUNDED: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
 def _array(
     node: ast.expr,
     variables: Mapping[str, Any],
-    binary: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = _BINARY,
+    binary: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = BINARY,
 ) -> Any:  # noqa: ANN401
     match node:
         case ast.Constant(value=int() | float() as number):
@@ -234,7 +205,7 @@ def _array(
                 _array(left, variables, binary), _array(right, variables, binary)
             )
         case ast.UnaryOp(op=sign, operand=operand):
-            return _UNARY[type(sign)](_array(operand, variables, binary))
+            return UNARY[type(sign)](_array(operand, variables, binary))
         case ast.Call(func=ast.Name(id=function), args=arguments):
             parts = [_array(argument, variables, binary) for argument in arguments]
             if binary is _UNROUNDED and function in ("floor", "ceil"):
@@ -260,7 +231,7 @@ def _holds(node: ast.expr, value: Callable[[ast.expr], Any]) -> Any:  # noqa: AN
         case ast.Compare(left=left, ops=ops, comparators=others):
             parts = [value(part) for part in (left, *others)]
             found = [
-                _COMPARE[type(op)](a, b) for op, a, b in zip(ops, parts, parts[1:], strict=False)
+                COMPARE[type(op)](a, b) for op, a, b in zip(ops, parts, parts[1:], strict=False)
             ]
             return reduce(np.logical_and, found)
         case ast.BoolOp(op=op, values=operands):
@@ -280,11 +251,11 @@ def _value(node: ast.expr, variables: Mapping[str, Number]) -> Number:
             return variables[name]
         case ast.BinOp(left=left, op=op, right=right):
             a, b = _value(left, variables), _value(right, variables)
-            if isinstance(op, ast.Pow) and (abs(b) > 64 or abs(a) > _LIMIT):
+            if isinstance(op, ast.Pow) and (abs(b) > MAX_POWER or abs(a) > _LIMIT):
                 raise OverflowError("too large")
-            value = _BINARY[type(op)](a, b)
+            value = BINARY[type(op)](a, b)
         case ast.UnaryOp(op=sign, operand=operand):
-            value = _UNARY[type(sign)](_value(operand, variables))
+            value = UNARY[type(sign)](_value(operand, variables))
         case ast.Call(func=ast.Name(id=function), args=arguments):
             parts = [_value(argument, variables) for argument in arguments]
             value = (

@@ -14,34 +14,14 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
+from dse.domain.operators import BINARY, COMPARE, MAX_POWER, UNARY, parse
 from dse.errors import SpecError, unknown_name
 
 Value = int | float | bool | str
 
 _MAX_LENGTH = 1000
-_MAX_POWER = 64
 _LARGEST = 1e100
-_BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.Div: operator.truediv,
-    ast.FloorDiv: operator.floordiv,
-    ast.Mod: operator.mod,
-}
-_UNARY: dict[type[ast.unaryop], Callable[[Any], Any]] = {
-    ast.UAdd: operator.pos,
-    ast.USub: operator.neg,
-    ast.Not: operator.not_,
-}
-_COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
-    ast.Eq: operator.eq,
-    ast.NotEq: operator.ne,
-    ast.Lt: operator.lt,
-    ast.LtE: operator.le,
-    ast.Gt: operator.gt,
-    ast.GtE: operator.ge,
-}
+_UNARY: dict[type[ast.unaryop], Callable[[Any], Any]] = {**UNARY, ast.Not: operator.not_}
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "abs": abs,
     "bool": bool,
@@ -81,12 +61,7 @@ def evaluate(text: str, names: Mapping[str, Value]) -> Value:
 
 @lru_cache(maxsize=4096)
 def _parsed(text: str) -> ast.expr:
-    if len(text) > _MAX_LENGTH:
-        raise SpecError(f"formula of {len(text)} characters, expected at most {_MAX_LENGTH}")
-    try:
-        return ast.parse(text.strip(), mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise SpecError(f"'{text}' is not arithmetic") from error
+    return parse(text, "formula", _MAX_LENGTH)
 
 
 def _value(node: ast.expr, names: Mapping[str, Value]) -> Value:
@@ -127,14 +102,14 @@ def _named(name: str, names: Mapping[str, Value]) -> Value:
 def _binary(op: ast.operator, left: Value, right: Value) -> Value:
     numbers = not isinstance(left, str) and not isinstance(right, str)
     if isinstance(op, ast.Pow):
-        if not numbers or abs(float(right)) > _MAX_POWER:
+        if not numbers or abs(float(right)) > MAX_POWER:
             raise ValueError(f"a power of {right!r}")
         return _checked(operator.pow(left, right))
-    if type(op) not in _BINARY:
+    if type(op) not in BINARY:
         raise ValueError("an operator that is not arithmetic")
     if not numbers and not isinstance(op, ast.Add):
         raise TypeError("a word among numbers")
-    return _checked(_BINARY[type(op)](left, right))
+    return _checked(BINARY[type(op)](left, right))
 
 
 def _either(parts: list[ast.expr], names: Mapping[str, Value], *, until: bool) -> Value:
@@ -149,9 +124,9 @@ def _either(parts: list[ast.expr], names: Mapping[str, Value], *, until: bool) -
 
 def _compared(left: Value, ops: list[ast.cmpop], others: list[Value]) -> bool:
     for op, right in zip(ops, others, strict=True):
-        if type(op) not in _COMPARE:
+        if type(op) not in COMPARE:
             raise ValueError("a comparison that is not known")
-        if not _COMPARE[type(op)](left, right):
+        if not COMPARE[type(op)](left, right):
             return False
         left = right
     return True
