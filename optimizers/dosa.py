@@ -69,6 +69,7 @@ class DosaSearch(Optimizer[DosaSettings]):
 
     settings_type = DosaSettings
     default_samples = 10_500
+    pads = False
 
     def __init__(
         self,

@@ -61,6 +61,7 @@ class Lockstep(Optimizer[LockstepSettings]):
 
     settings_type = LockstepSettings
     default_samples = 10_000
+    pads = False
 
     def __init__(
         self,

@@ -59,6 +59,7 @@ class OptimalSearch(Optimizer[OptimalSearchSettings]):
     settings_type = OptimalSearchSettings
     default_samples: ClassVar[int] = 100
     proves: ClassVar[bool] = True
+    pads: ClassVar[bool] = False
 
     def __init__(
         self,

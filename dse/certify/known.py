@@ -113,9 +113,12 @@ class Known:
 def key_of(space: SearchSpace) -> str | None:
     """Return the hash of what a search is; None where nothing can be known of it.
 
-    That is where prices depend on files outside the package, and with several networks.
+    That is where prices depend on files outside the package, with several networks, and where
+    layers may be padded.
     """
     if space.chain.name.partition(":")[0] in _FOREIGN or space.workload.networks:
+        return None
+    if space.padding.on:
         return None
     template = _plain(space.template.spec)
     layers = sorted([_problem(layer.problem), layer.count] for layer in space.workload)

@@ -114,6 +114,11 @@ def certify(
     """
     claim = Claim.read(folder)
     space = _space(folder)
+    if space.padding.on:
+        raise SpecError(
+            f"{folder}: mapspace.padding = {space.padding.text}: proofs over padded layers are not "
+            "checked, only those over the layers' own sizes"
+        )
     found = _certified(folder, space, claim, bound, report)
     replace_file(folder / CERTIFIED, (json.dumps(found.as_dict(), indent=2) + "\n").encode())
     return found, _entry(folder, space, found)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from dse.cli.columns import table
 from dse.cli.energy import EnergyChoice, add_energy, strictly
-from dse.cli.mapped import progress_told, proof_text, tensor_table
+from dse.cli.mapped import padded_text, progress_told, proof_text, tensor_table
 from dse.cli.model import add_template_options, values_of
 from dse.disk import write_files
 from dse.errors import NothingFeasible, SpecError, unknown_name
@@ -36,12 +36,15 @@ settings:
                       last_level_accesses, accesses-N
   samples=N           mappings to price (default: search_size, else 50000)
   seed=N  n_jobs=N  timeloop_version=4cf6d4c|3.0.3
+  mapspace.padding=X  off (default); auto or P%: the problem's dimensions may be
+                      padded to sizes that divide well, and what is mapped, and
+                      written with -o, is the padded problem
 
   python -m dse map arch.yaml prob.yaml constraints.yaml mapper.yaml -o out
 
 exit codes: 0 good, 2 usage or input error, 3 no mapping for a problem
 """
-_SETTINGS = ("mapper", "objective", "samples", "seed", "n_jobs", "timeloop_version")
+_SETTINGS = ("mapper", "objective", "samples", "seed", "n_jobs", "timeloop_version", "mapspace")
 
 
 def names_files(arguments: Sequence[str]) -> bool:
@@ -164,9 +167,20 @@ def _as_dict(task: MapperTask, found: BestMapping | NothingFeasible) -> dict[str
         **head,
         "metrics": [{"name": n, "value": v, "unit": u} for n, v, u in found.metrics],
         "certificate": _certificate(found),
+        **_padding(found),
         "notes": [*task.directives.notes, *found.notes],
         "stats": stats_json(found.evaluation),
     }
+
+
+def _padding(found: BestMapping) -> dict[str, Any]:
+    """Return what was padded, and the first metric without that."""
+    if not found.sizes:
+        return {}
+    without = found.unpadded
+    value = None if without is None else without.metrics[0][1]
+    proof = None if without is None else _certificate(without)
+    return {"padding": {"sizes": found.sizes, "unpadded": {"value": value, "certificate": proof}}}
 
 
 def _certificate(found: BestMapping) -> dict[str, Any] | None:
@@ -187,6 +201,13 @@ def _text(task: MapperTask, found: BestMapping | NothingFeasible, folder: Path |
         f"metrics      {metrics}",
         f"search       {task.text()}",
     ]
+    if found.sizes:
+        without = found.unpadded
+        reached = None if without is None else without.metrics[0][1]
+        proof = None if without is None else without.certificate
+        lines.append(
+            f"padded       {padded_text(found.sizes, found.metrics[0][1], reached, proof)}"
+        )
     if found.certificate is not None:
         of = f"of {found.metrics[0][0]}, " if len(found.metrics) > 1 else ""
         lines.append(f"proof        {of}{proof_text(found.certificate)}")

@@ -28,6 +28,15 @@ def proof_text(found: Certificate) -> str:
     )
 
 
+def padded_text(sizes: str, value: float, unpadded: float | None, proof: Certificate | None) -> str:
+    """Say what was padded, and what that buys against the best that is known without it."""
+    if unpadded is None:
+        return f"{sizes}; without, no mapping was found"
+    known = "proven optimum" if proof is not None and proof.optimal else "best found"
+    times = f"{unpadded / value:.4g} x less than" if 0 < value < unpadded else "against"
+    return f"{sizes}: {times} the {known} without, {unpadded:.6g}"
+
+
 @contextmanager
 def progress_told(quiet: bool) -> Iterator[None]:
     """Write what mappers say of their progress to stderr."""

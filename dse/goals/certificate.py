@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -41,6 +42,29 @@ class Certificate:
     def optimal(self) -> bool:
         """Whether nothing better exists, up to the last digits of float sums."""
         return self.gap is not None and self.gap <= OPTIMAL_WITHIN
+
+    @classmethod
+    def of_all(cls, proofs: Sequence[Certificate]) -> Certificate:
+        """Return what proofs of several problems, one after the other, prove of all together.
+
+        Each knew the best value of those before it. Problems that have no mapping at all bound
+        nothing; one of which nothing is known leaves nothing known of all.
+        """
+        if len(proofs) == 1:
+            return proofs[0]
+        some = [p for p in proofs if p.bound is not None or not p.complete]
+        if not some:
+            return proofs[0]
+        unknown = [p for p in some if p.bound is None]
+        bounds = [p.bound for p in some if p.bound is not None]
+        value = min(p.value for p in some)
+        return cls(
+            value,
+            None if unknown else min(value, *bounds),
+            (unknown or some)[0].assumed,
+            sum(p.nodes for p in proofs),
+            all(p.complete for p in proofs),
+        )
 
     def found(self, value: float) -> Certificate:
         """Return the certificate once a mapping of that value is known, too."""

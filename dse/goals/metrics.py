@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +30,24 @@ class Metrics:
 
     def __len__(self) -> int:
         return len(self.valid)
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Metrics]) -> Metrics:
+        """Join the metrics of several batches."""
+        columns = ([getattr(p, f.name) for p in parts] for f in fields(cls))
+        return cls(*(np.concatenate(column) for column in columns))
+
+    def take(self, index: npt.NDArray[np.intp]) -> Metrics:
+        """Return the metrics of the mappings at ``index``."""
+        return Metrics(*(getattr(self, f.name)[index] for f in fields(Metrics)))
+
+    def window(self, start: int, stop: int) -> Metrics:
+        """Return the metrics of the mappings ``start .. stop``."""
+        return Metrics(*(getattr(self, f.name)[start:stop] for f in fields(Metrics)))
+
+    def of_work(self, share: float | npt.NDArray[np.float64]) -> Metrics:
+        """Return them where only a share of the operations is work, the rest being padding."""
+        return replace(self, utilization=self.utilization * share)
 
     @property
     def edp(self) -> npt.NDArray[np.float64]:

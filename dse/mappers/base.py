@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, TypeVar
+from collections.abc import Sequence
+from copy import copy
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,17 +14,22 @@ import numpy.typing as npt
 from dse.domain.architecture import Architecture, HardwareBatch
 from dse.domain.constraints import Constraints
 from dse.domain.mapping import Mapping, MappingBatch
+from dse.domain.padding import Padding, mapped_problem
 from dse.domain.problem import Problem
 from dse.evaluators.base import Evaluator
 from dse.goals.certificate import Certificate
 from dse.goals.metric_names import Scale, operations
 from dse.goals.metrics import Metrics
 from dse.goals.objective import Objective
+from dse.mappers.best import Best
 from dse.mapspace.cache import MapspaceCache
+from dse.mapspace.padding import alternatives
 from dse.mapspace.smallest import smallest
 from dse.settings import NoSettings
 
 S = TypeVar("S")
+#: Samples that a problem is tried with, at least, where a budget is shared over several.
+LEAST_SAMPLES = 16
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,13 @@ class Mapped:
     mappings: tuple[Mapping | None, ...]
     metrics: Metrics
     certificates: tuple[Certificate | None, ...] = ()
+
+    @classmethod
+    def of(cls, best: Sequence[Best], proofs: Sequence[Certificate | None] = ()) -> Mapped:
+        """Return the best that H searches have seen, and what they proved of it."""
+        rows = zip(*(b.row for b in best), strict=True)
+        metrics = Metrics(*(np.array(column) for column in rows))
+        return cls(tuple(b.mapping for b in best), metrics, tuple(proofs))
 
 
 class Mapper(ABC, Generic[S]):
@@ -62,6 +76,14 @@ class Mapper(ABC, Generic[S]):
         self.space_of = MapspaceCache(constraints)
         self.objective = objective
         self.settings = settings
+        #: whose operations count, where problems are padded; None: those of the problem mapped
+        self.counted: Problem | None = None
+
+    def _counting(self, problem: Problem) -> Self:
+        """Return the mapper for paddings of a problem: operations that padding adds do no work."""
+        other = copy(self)
+        other.counted = problem
+        return other
 
     def rank(
         self, metrics: Metrics, problem: Problem, architecture: Architecture
@@ -70,7 +92,10 @@ class Mapper(ABC, Generic[S]):
         if self.objective.expression is None:
             return self.objective.rank(metrics)
         technology = architecture.technology
-        scale = Scale(operations(problem), technology.clock_ns if technology else None)
+        counted = self.counted or problem
+        scale = Scale(operations(counted), technology.clock_ns if technology else None)
+        if counted.macs != problem.macs:
+            metrics = metrics.of_work(counted.macs / problem.macs)
         return self.objective.rank(metrics, scale)
 
     def why_unmapped(self, problem: Problem, architecture: Architecture) -> str:
@@ -114,3 +139,109 @@ class Mapper(ABC, Generic[S]):
             dse.errors.SpecError: the constraints leave no mapping at all.
             dse.errors.ToolError: the evaluator's tool failed.
         """
+
+    def map_padded(
+        self,
+        hardware: HardwareBatch,
+        problem: Problem,
+        samples: npt.NDArray[np.int64],
+        seed: int,
+        padding: Padding,
+    ) -> Mapped:
+        """Find mappings of a problem or of its paddings; `mapped_problem` says which one is of.
+
+        Cycles, energy and traffic are those of the padded problem. The utilization is the share of
+        the MACs' time that does the problem's own operations: padding is no work.
+
+        Args:
+            hardware: H architectures of one structure.
+            problem: what to map.
+            samples: ``(H,)`` how many mappings may be evaluated on each, over all paddings.
+            seed: of all randomness.
+            padding: how far dimensions may grow.
+
+        Raises:
+            dse.errors.SpecError, dse.errors.ToolError: as :meth:`map`.
+        """
+        if not padding.on:
+            return self.map(hardware, problem, samples, seed)
+        choices = [
+            alternatives(self.space_of(problem, one), padding, self.objective.mapping_metric)
+            for one in hardware.architectures
+        ]
+        problems = [one.problems for one in choices]
+        found = self._counting(problem).map_any(hardware, problems, samples, seed)
+        work = [
+            1.0 if mapping is None else problem.macs / mapped_problem(problem, mapping).macs
+            for mapping in found.mappings
+        ]
+        proofs = tuple(
+            proof and replace(proof, assumed=f"{proof.assumed}; padding={padding.text}: {one.text}")
+            for proof, one in zip(found.certificates, choices, strict=False)
+        )
+        return Mapped(found.mappings, found.metrics.of_work(np.array(work)), proofs)
+
+    def map_any(
+        self,
+        hardware: HardwareBatch,
+        choices: Sequence[Sequence[Problem]],
+        samples: npt.NDArray[np.int64],
+        seed: int,
+    ) -> Mapped:
+        """Find the best mapping of any of several problems; the mapping says of which it is.
+
+        A quarter of the samples goes to the first problems in equal parts, to as many as get
+        :data:`LEAST_SAMPLES` each; the rest goes to the one that did best. Where there are too few
+        samples for two, all of them go to the first problem.
+
+        Args:
+            hardware: H architectures of one structure.
+            choices: by hardware, paddings of one problem, the most promising first.
+            samples: ``(H,)`` how many mappings may be evaluated on each, over all problems.
+            seed: of all randomness.
+
+        Raises:
+            dse.errors.SpecError, dse.errors.ToolError: as :meth:`map`.
+        """
+        if all(len(some) == 1 and some[0] == choices[0][0] for some in choices):
+            return self.map(hardware, choices[0][0], samples, seed)
+        best = [Best() for _ in choices]
+        leading = [some[0] for some in choices]
+        left = samples.copy()
+        shares: dict[Problem, dict[int, int]] = {}
+        for h, some in enumerate(choices):
+            tried = min(len(some), int(samples[h]) // 4 // LEAST_SAMPLES)
+            for problem in some[:tried] if tried > 1 else ():
+                shares.setdefault(problem, {})[h] = int(samples[h]) // 4 // tried
+        for problem, share in shares.items():
+            for h, value in self._offered(hardware, problem, share, seed, best):
+                left[h] -= share[h]
+                if value == best[h].value < np.inf:
+                    leading[h] = problem
+        rest: dict[Problem, dict[int, int]] = {}
+        for h, problem in enumerate(leading):
+            rest.setdefault(problem, {})[h] = int(left[h])
+        for problem, share in rest.items():
+            self._offered(hardware, problem, share, seed + 1, best)
+        return Mapped.of(best)
+
+    def _offered(
+        self,
+        hardware: HardwareBatch,
+        problem: Problem,
+        samples: dict[int, int],
+        seed: int,
+        best: list[Best],
+    ) -> list[tuple[int, float]]:
+        """Map a problem on some of the hardware; return the value there, and offer it."""
+        part = HardwareBatch(tuple(hardware.architectures[h] for h in samples))
+        found = self.map(part, problem, np.array(list(samples.values()), np.int64), seed)
+        values = []
+        for at, h in enumerate(samples):
+            one = found.metrics.window(at, at + 1)
+            value = self.rank(one, problem, part.architectures[at])
+            mapping = found.mappings[at]
+            if mapping is not None:
+                best[h].offer(MappingBatch.of([mapping]), one, value)
+            values.append((h, float(value[0])))
+        return values

@@ -16,7 +16,8 @@ from dse.evolution.genome import ENCODINGS, TILES, Coding
 from dse.evolution.strategy import COVARIANCES, Strategies
 from dse.goals.metrics import Metrics
 from dse.mappers.base import Mapped, Mapper
-from dse.mappers.search import Best, at_least
+from dse.mappers.best import Best
+from dse.mappers.search import at_least
 from dse.numeric import Floats, Indices
 from dse.settings import setting
 
@@ -89,10 +90,7 @@ class CmaMapper(Mapper[CmaSettings]):
         if spaces:
             population = PopulationSampler(hardware, problem, spaces, self._coding(), seed)
             self._search(population, problem, samples, best)
-        rows = zip(*(b.row for b in best), strict=True)
-        return Mapped(
-            tuple(b.mapping for b in best), Metrics(*(np.array(column) for column in rows))
-        )
+        return Mapped.of(best)
 
     def check(self) -> None:
         """Raise SpecError where a setting is out of range."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,15 +14,16 @@ import numpy.typing as npt
 from dse.domain.architecture import HardwareBatch
 from dse.domain.constraints import Constraints
 from dse.domain.mapping import MappingBatch
+from dse.domain.padding import mapped_problem
 from dse.domain.problem import Problem
 from dse.evaluators.base import Evaluator
 from dse.goals.certificate import Certificate
-from dse.goals.metrics import Metrics
 from dse.goals.objective import Objective
 from dse.mappers.base import Mapped, Mapper
+from dse.mappers.best import Best
 from dse.mappers.gamma import GammaMapper, GammaSettings
 from dse.mappers.hillclimb import HillclimbMapper, HillclimbSettings
-from dse.mappers.search import Best, at_least
+from dse.mappers.search import at_least
 from dse.settings import setting
 
 _LOG = logging.getLogger(__name__)
@@ -81,6 +83,20 @@ class OptimalMapper(Mapper[OptimalMapperSettings]):
         seed: int,
     ) -> Mapped:
         """See :meth:`dse.mappers.base.Mapper.map`."""
+        return self.map_any(hardware, [(problem,)] * len(hardware), samples, seed)
+
+    def map_any(
+        self,
+        hardware: HardwareBatch,
+        choices: Sequence[Sequence[Problem]],
+        samples: npt.NDArray[np.int64],
+        seed: int,
+    ) -> Mapped:
+        """See :meth:`dse.mappers.base.Mapper.map_any`: the proof is over all of the problems.
+
+        The heuristics share their samples over the problems as they do by themselves. Each problem
+        is then searched for what undercuts the best mapping of those before.
+        """
         s = self.settings
         at_least("gap", s.gap, 0.0)
         at_least("nodes", s.nodes, 1)
@@ -90,30 +106,26 @@ class OptimalMapper(Mapper[OptimalMapperSettings]):
         if s.time is not None:
             at_least("time", s.time, 0.0)
         best = [Best() for _ in range(len(hardware))]
-        spent = self._seed(hardware, problem, samples, seed, best)
+        spent = self._seed(hardware, choices, samples, seed, best)
         certificates: list[Certificate | None] = []
         for h in range(len(hardware)):
             if samples[h] <= 0:
                 certificates.append(None)
                 continue
             left = int(samples[h]) - int(spent[h])
-            certificate, left = self._prove(hardware, h, problem, best[h], left)
-            if not certificate.complete and left > 0:
-                rest = np.where(np.arange(len(hardware)) == h, left, 0).astype(np.int64)
-                self._heuristics(hardware, problem, rest, seed + 1, best)
+            search = _Search(self, hardware, h, best[h], left)
+            certificate = Certificate.of_all([search.prove(problem) for problem in choices[h]])
+            if not certificate.complete and search.samples > 0:
+                rest = np.where(np.arange(len(hardware)) == h, search.samples, 0).astype(np.int64)
+                self._heuristics(hardware, choices, rest, seed + 1, best)
                 certificate = certificate.found(best[h].value)
             certificates.append(certificate)
-        rows = zip(*(b.row for b in best), strict=True)
-        return Mapped(
-            tuple(b.mapping for b in best),
-            Metrics(*(np.array(column) for column in rows)),
-            tuple(certificates),
-        )
+        return Mapped.of(best, certificates)
 
     def _seed(
         self,
         hardware: HardwareBatch,
-        problem: Problem,
+        choices: Sequence[Sequence[Problem]],
         samples: npt.NDArray[np.int64],
         seed: int,
         best: list[Best],
@@ -122,13 +134,13 @@ class OptimalMapper(Mapper[OptimalMapperSettings]):
         # a third of the samples is left to confirm what the search finds
         budget = np.minimum(self.settings.seeding, samples - np.maximum(1, samples // 3))
         budget = np.maximum(0, budget).astype(np.int64)
-        self._heuristics(hardware, problem, budget, seed, best)
+        self._heuristics(hardware, choices, budget, seed, best)
         return budget
 
     def _heuristics(
         self,
         hardware: HardwareBatch,
-        problem: Problem,
+        choices: Sequence[Sequence[Problem]],
         budget: npt.NDArray[np.int64],
         seed: int,
         best: list[Best],
@@ -142,60 +154,73 @@ class OptimalMapper(Mapper[OptimalMapperSettings]):
         for mapper, share in zip(makers, shares, strict=True):
             if not share.any():
                 continue
-            found = mapper.map(hardware, problem, share, seed)
+            mapper.counted = self.counted
+            found = mapper.map_any(hardware, choices, share, seed)
             for h, mapping in enumerate(found.mappings):
                 if mapping is not None:
-                    one = Metrics(*(x[h : h + 1] for x in _columns(found.metrics)))
+                    one = found.metrics.window(h, h + 1)
+                    problem = mapped_problem(choices[h][0], mapping)
                     value = self.rank(one, problem, hardware.architectures[h])
                     best[h].offer(MappingBatch.of([mapping]), one, value)
 
-    def _prove(
-        self, hardware: HardwareBatch, h: int, problem: Problem, best: Best, samples: int
-    ) -> tuple[Certificate, int]:
-        """Return the proof and the samples that it left."""
+
+@dataclass(eq=False)
+class _Search:
+    """The exact search on one piece of hardware, over one problem after the other.
+
+    Attributes:
+        mapper: whose settings it obeys.
+        hardware, h: where.
+        best: the best mapping known, of any of the problems.
+        samples: what is left of the budget.
+        nodes: partial mappings that were looked at.
+    """
+
+    mapper: OptimalMapper
+    hardware: HardwareBatch
+    h: int
+    best: Best
+    samples: int
+    nodes: int = 0
+
+    def __post_init__(self) -> None:
+        self._began = time.monotonic()
+
+    def prove(self, problem: Problem) -> Certificate:
+        """Search what undercuts the best mapping; return what is proven of it for a problem."""
         from dse.mappers.exact.proof import prove  # noqa: PLC0415 - compiled code
 
-        s = self.settings
-        architecture = hardware.architectures[h]
-        began = time.monotonic()
-
-        left = [samples]
+        s = self.mapper.settings
+        architecture = self.hardware.architectures[self.h]
+        before = self.nodes
 
         def confirm(mappings: MappingBatch) -> float:
             """Price what the search found; return the best value known."""
-            left[0] -= len(mappings)
-            index = np.full(len(mappings), h, np.int32)
-            metrics = self.evaluator.evaluate(hardware, problem, mappings, index)
-            best.offer(mappings, metrics, self.rank(metrics, problem, architecture))
-            return best.value
+            self.samples -= len(mappings)
+            index = np.full(len(mappings), self.h, np.int32)
+            metrics = self.mapper.evaluator.evaluate(self.hardware, problem, mappings, index)
+            self.best.offer(mappings, metrics, self.mapper.rank(metrics, problem, architecture))
+            return self.best.value
 
         def late(tried: int) -> bool:
-            return tried > s.nodes or (s.time is not None and time.monotonic() - began > s.time)
+            spent = time.monotonic() - self._began
+            return before + tried > s.nodes or (s.time is not None and spent > s.time)
 
-        def tell(done: float, bound: float) -> None:
-            gap = 1.0 - bound / best.value if np.isfinite(best.value) else 1.0
-            spent = time.monotonic() - began
-            _LOG.info(
-                "optimal: best %.6g, bound %.6g, gap %.3g %%, %.0f %% of the stages in %.1f s, "
-                "about %.1f s to go",
-                best.value, bound, 100 * gap, 100 * done, spent, spent * (1 - done) / done,
-            )  # fmt: skip
-
-        space = self.space_of(problem, architecture)
         certificate = prove(
-            space, architecture, self.objective.mapping_metric or "front",
-            self.evaluator.timeloop_version,
-            gap=s.gap, threads=s.threads, best=best.value, samples=samples,
-            confirm=confirm, late=late, tell=tell, patterns=s.patterns,
+            self.mapper.space_of(problem, architecture), architecture,
+            self.mapper.objective.mapping_metric or "front",
+            self.mapper.evaluator.timeloop_version,
+            gap=s.gap, threads=s.threads, best=self.best.value, samples=self.samples,
+            confirm=confirm, late=late, tell=self._tell, patterns=s.patterns,
         )  # fmt: skip
-        return certificate, left[0]
+        self.nodes += certificate.nodes
+        return certificate
 
-
-def _columns(metrics: Metrics) -> tuple[npt.NDArray[Any], ...]:
-    return (
-        metrics.valid,
-        metrics.cycles,
-        metrics.energy_pj,
-        metrics.utilization,
-        metrics.area_um2,
-    )
+    def _tell(self, done: float, bound: float) -> None:
+        gap = 1.0 - bound / self.best.value if np.isfinite(self.best.value) else 1.0
+        spent = time.monotonic() - self._began
+        _LOG.info(
+            "optimal: best %.6g, bound %.6g, gap %.3g %%, %.0f %% of the stages in %.1f s, "
+            "about %.1f s to go",
+            self.best.value, bound, 100 * gap, 100 * done, spent, spent * (1 - done) / done,
+        )  # fmt: skip

@@ -4,42 +4,23 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, fields
 from typing import Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from dse.domain.architecture import HardwareBatch
-from dse.domain.mapping import Mapping, MappingBatch
+from dse.domain.mapping import MappingBatch
 from dse.domain.problem import Problem
 from dse.errors import SpecError
 from dse.goals.metrics import Metrics
 from dse.mappers.base import Mapped, Mapper
+from dse.mappers.best import Best
 from dse.numeric import Floats
 
 S = TypeVar("S")
 #: A search on one hardware: yields mappings to evaluate, and is sent their values, ``(B,)``.
 Course = Generator[MappingBatch, Floats, None]
-
-
-@dataclass
-class Best:
-    """The best mapping that one hardware has seen; ``row`` are its metrics."""
-
-    value: float = float("inf")
-    mapping: Mapping | None = None
-    row: tuple[float, ...] = (False, np.nan, np.nan, np.nan, np.nan)
-
-    def offer(self, mappings: MappingBatch, metrics: Metrics, value: Floats) -> None:
-        """Take over the best of these mappings when it is better; of equals the first stays."""
-        if not len(value):
-            return
-        first = int(np.argmin(value))
-        if value[first] < self.value:
-            self.value = float(value[first])
-            self.mapping = mappings[first]
-            self.row = tuple(getattr(metrics, f.name)[first] for f in fields(Metrics))
 
 
 class Search(Mapper[S], Generic[S]):
@@ -80,10 +61,7 @@ class Search(Mapper[S], Generic[S]):
                 left[h] -= len(value)
                 if left[h] > 0:
                     asked[h] = _send(courses[h], value)
-        rows = zip(*(b.row for b in best), strict=True)
-        return Mapped(
-            tuple(b.mapping for b in best), Metrics(*(np.array(column) for column in rows))
-        )
+        return Mapped.of(best)
 
     @abstractmethod
     def course(
@@ -109,7 +87,7 @@ class Search(Mapper[S], Generic[S]):
         metrics = self.evaluator.evaluate(hardware, problem, joint, index)
         at = 0
         for h, part in batches.items():
-            yield h, _window(metrics, at, at + len(part))
+            yield h, metrics.window(at, at + len(part))
             at += len(part)
 
 
@@ -118,10 +96,6 @@ def _send(course: Course, value: Floats) -> MappingBatch | None:
         return course.send(value)
     except StopIteration:
         return None
-
-
-def _window(metrics: Metrics, start: int, stop: int) -> Metrics:
-    return Metrics(*(getattr(metrics, f.name)[start:stop] for f in fields(Metrics)))
 
 
 def at_least(name: str, value: float, least: float) -> None:

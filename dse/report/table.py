@@ -15,6 +15,8 @@ from dse.report.front import print_front
 from dse.study.result import RunResult
 
 _WIDTH = 100
+#: Padded layers that are named.
+_MOST_PADDED = 6
 
 
 def result_text(
@@ -47,6 +49,7 @@ def result_text(
         ("area", f"{m.area_um2 / 1e6:.4f} mm^2" if m.area_um2 else "not priced by this chain"),
         ("total", _total(m)),
         *_mean(result),
+        *_padding(result),
         *_own_design(result),
         ("model", f"timeloop {settings['timeloop_version']}, energy chain {settings['energy']}"),
         (
@@ -72,6 +75,27 @@ def _edge(result: RunResult) -> list[tuple[str, str]]:
 
 def _total(m: DesignMetrics) -> str:
     return f"{m.cycles:,.0f} cycles  {m.energy_pj / 1e6:,.2f} uJ  EDP {m.edp / 1e12:.6g} J x cycle"
+
+
+def _padding(result: RunResult) -> list[tuple[str, str]]:
+    """Return what is padded, and what that buys: the same hardware without, mapped as hard."""
+    m = result.unpadded
+    if m is None:
+        return []
+    own = {layer.name: layer.problem.bounds for layer in result.workload}
+    said = [
+        f"{name} ({', '.join(f'{d} {own[name][d]} -> {n}' for d, n in sizes.items())})"
+        for name, sizes in result.padded.items()
+    ]
+    more = [f"and {len(said) - _MOST_PADDED} more"] if len(said) > _MOST_PADDED else []
+    without = m.reason
+    if m.valid:
+        without = f"{_total(m)}, {_edp(m) / _edp(result.metrics):.3g}x this one's"
+    count = f"{len(said)} of {len(result.workload)} layers"
+    return [
+        ("padded", f"{count}: {', '.join([*said[:_MOST_PADDED], *more])}"),
+        ("", f"without: {without}"),
+    ]
 
 
 def _own_design(result: RunResult) -> list[tuple[str, str]]:

@@ -29,6 +29,12 @@ class MapspaceConfig:
         "what a tensor that bypasses the outermost level asks of the next: whole, all of it has "
         "to fit; timeloop, any tile will do; null: the template's own rule, mostly whole",
     )
+    padding: str | None = setting(
+        None,
+        "whether dimensions may be padded to sizes that divide well: off; auto, to all useful "
+        "sizes; 10%, to those of up to so much more; null: the template's own, else off for "
+        "built-in templates and auto for others",
+    )
 
 
 @dataclass

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from dse.domain.padding import Padding
 from dse.domain.problem import Workload
 from dse.errors import SpecError
 from dse.files import Source, TextSource
@@ -59,12 +60,29 @@ def read_inputs(config: ResolvedConfig, workload: str | None = None) -> InputFil
                 f"constraints = {rules}: a file of constraints goes with Timeloop's architecture "
                 f"files, and arch = {run.arch} is a template, which has its own"
             )
-        found = catalog.find("arch", run.arch)
-        return InputFiles(config, ArchTemplate.read(found), network, found, workload_file)
-    template_file, variables = converted
-    run = replace(run, variables=variables, constraints=None if rules else run.constraints)
+        template_file: Source = catalog.find("arch", run.arch)
+    else:
+        template_file, variables = converted
+        run = replace(run, variables=variables, constraints=None if rules else run.constraints)
     template = ArchTemplate.read(template_file)
-    return InputFiles(replace(config, run=run), template, network, template_file, workload_file)
+    config = _with_padding(replace(config, run=run), template)
+    return InputFiles(config, template, network, template_file, workload_file)
+
+
+def _with_padding(config: ResolvedConfig, template: ArchTemplate) -> ResolvedConfig:
+    """Return the settings with the padding that they or the template ask for, or the default.
+
+    Built-in templates stand for published comparisons, which pad nothing, and optimizers that find
+    mappings by themselves cannot; both leave dimensions as they are unless told otherwise.
+    """
+    run = config.run
+    asked = run.mapspace.padding or template.spec.mapspace.padding
+    if asked is None:
+        pads = config.plugins["optimizer"].factory.pads
+        asked = "auto" if pads and run.arch not in catalog.names("arch") else "off"
+    padding = Padding.parse(asked)
+    mapspace = replace(run.mapspace, padding=padding.text)
+    return replace(config, run=replace(run, mapspace=mapspace))
 
 
 def _timeloop(

@@ -11,13 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from dse.domain.architecture import HardwareBatch
-from dse.domain.problem import Layer, Workload
+from dse.domain.architecture import Architecture, HardwareBatch
+from dse.domain.padding import NO_PADDING, Padding, mapped_problem, padded_sizes
+from dse.domain.problem import Layer, Problem, Workload
 from dse.errors import NothingFeasible, SpecError, unknown_name
 from dse.goals.certificate import Certificate
+from dse.mappers.base import Mapped
 from dse.runner.config import ResolvedConfig, resolve
 from dse.runner.files import read_inputs
-from dse.runner.setup import set_up
+from dse.runner.setup import Setup, set_up
 from dse.space.template import ArchTemplate
 from dse.space.variable import Values
 from dse.study import folder as run_folder
@@ -28,6 +30,24 @@ from dse.timeloop.write.report import map_text, stats_json, stats_text
 
 SCHEMA = "dse.map/1"
 _DEFAULT_SAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class Unpadded:
+    """What a mapper finds for a layer without padding, with all of the samples.
+
+    Attributes:
+        value: of the objective; None: no mapping.
+        certificate: what it proved.
+    """
+
+    value: float | None
+    certificate: Certificate | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as plain data."""
+        proof = {"certificate": self.certificate.as_dict()} if self.certificate else {}
+        return {"value": self.value, **proof}
 
 
 @dataclass(frozen=True)
@@ -42,6 +62,8 @@ class MappedLayer:
         settings: everything that the search was set to.
         folder: with result.json, the reports, and the input files in ``best/``.
         certificate: what the mapper proved; None where it proves nothing.
+        unpadded: what the mapper finds without padding, where the mapping is of a padded layer;
+            None where it is not.
     """
 
     evaluation: Evaluation
@@ -52,6 +74,7 @@ class MappedLayer:
     settings: dict[str, Any]
     folder: Path
     certificate: Certificate | None = None
+    unpadded: Unpadded | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the result as plain data, the content of ``result.json``."""
@@ -67,7 +90,16 @@ class MappedLayer:
                 "unit": self.unit,
             },
             **({"certificate": self.certificate.as_dict()} if self.certificate else {}),
+            **({"padding": self._padding_dict(self.unpadded)} if self.unpadded else {}),
             "stats": stats_json(self.evaluation),
+        }
+
+    def _padding_dict(self, without: Unpadded) -> dict[str, Any]:
+        sizes = padded_sizes(self.layer.problem, self.evaluation.input.problem)
+        return {
+            "setting": self.settings["mapspace"]["padding"],
+            "sizes": {d: after for d, (_, after) in sizes.items()},
+            "unpadded": without.as_dict(),
         }
 
 
@@ -99,31 +131,52 @@ def map_layer(given: Mapping[str, Any], layer: str) -> MappedLayer:
     setup = set_up(config, template, Workload(network.name, (chosen,)), _DEFAULT_SAMPLES)
     with closing(setup.evaluator):
         architecture = setup.space.architecture(values)
-        found = setup.mapper.map(
-            HardwareBatch.of(architecture),
-            chosen.problem,
-            np.array([setup.samples], np.int64),
-            config.run.seed,
-        )
+        found = _map(setup, architecture, chosen.problem, setup.space.padding)
         mapping = found.mappings[0]
         if mapping is None:
             why = setup.mapper.why_unmapped(chosen.problem, architecture)
             raise NothingFeasible(f"layer '{chosen.name}': {why}")
+        problem = mapped_problem(chosen.problem, mapping)
+        unpadded = None
+        if problem != chosen.problem:
+            plain = _map(setup, architecture, chosen.problem, NO_PADDING)
+            reached = _value(setup, plain, chosen.problem, architecture)
+            unpadded = Unpadded(
+                reached if np.isfinite(reached) else None,
+                plain.certificates[0] if plain.certificates else None,
+            )
     version = config.run.timeloop_version
-    stats = evaluate_one(architecture, chosen.problem, mapping, version)
-    spec = TimeloopInput(architecture, chosen.problem, mapping, version)
+    stats = evaluate_one(architecture, problem, mapping, version)
+    spec = TimeloopInput(architecture, problem, mapping, version)
     result = MappedLayer(
         Evaluation(spec, mapping, stats),
         chosen,
         values,
-        float(setup.mapper.rank(found.metrics, chosen.problem, architecture)[0]),
+        _value(setup, found, chosen.problem, architecture),
         setup.space.objective.unit,
         setup.config.as_dict(),
         setup.new_folder(f"map_{config.plugins['mapper'].name}_{chosen.name}"),
         found.certificates[0] if found.certificates else None,
+        unpadded,
     )
     _write(result)
     return result
+
+
+def _map(setup: Setup, architecture: Architecture, problem: Problem, padding: Padding) -> Mapped:
+    """Map a problem with all of the samples."""
+    return setup.mapper.map_padded(
+        HardwareBatch.of(architecture),
+        problem,
+        np.array([setup.samples], np.int64),
+        setup.config.run.seed,
+        padding,
+    )
+
+
+def _value(setup: Setup, found: Mapped, problem: Problem, architecture: Architecture) -> float:
+    """Return what the objective is worth of what was found."""
+    return float(setup.mapper.rank(found.metrics, problem, architecture)[0])
 
 
 def _layer(network: Workload, name: str) -> Layer:

@@ -87,6 +87,7 @@ class Run:
             front=tuple(state.front.ordered()),
             own_design=self.study.own_design(),
             certificate=state.optimizer.certificate,
+            unpadded=self.study.unpadded(),
         )
         mapped = list(zip(self.space.workload, state.best.mappings or (), strict=True))
         try:

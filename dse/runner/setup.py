@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dse.components.chain import energy_chain
+from dse.domain.padding import Padding
 from dse.domain.problem import Workload
 from dse.errors import SpecError
 from dse.evaluators.base import Evaluator
@@ -55,6 +56,12 @@ class Setup:
         )
         if made.proves:
             self.evaluator.require_timeloop(f"optimizer={chosen.name}")
+        if self.space.padding.on and not made.pads:
+            raise SpecError(
+                f"mapspace.padding = {self.space.padding.text}: optimizer={chosen.name} finds "
+                "mappings by itself, of the layers' own sizes; expected off, or an optimizer that "
+                "leaves them to the mapper (ga, naas, nsga2, random)"
+            )
         return made
 
     def study(self, optimizer: Optimizer[Any], folder: Path) -> Study:
@@ -138,6 +145,7 @@ def space_of(config: ResolvedConfig, template: ArchTemplate, workload: Workload)
         goal,
         timeloop_version=config.run.timeloop_version,
         limits=limits(config.run.constraints),
+        padding=Padding.parse(config.run.mapspace.padding or "off"),
     )
 
 

@@ -20,6 +20,7 @@ from dse.domain.architecture import AccessEnergy, Compute, Network, StorageLevel
 from dse.domain.attribute import Attribute, declared, is_price
 from dse.domain.constraints import LevelConstraint, LoopConstraint, SpatialConstraint
 from dse.domain.expression import Expression
+from dse.domain.padding import Padding
 from dse.domain.technology import DRAM_PJ_PER_BIT
 from dse.errors import SpecError, unknown_name
 from dse.files import refuse_unknown_keys
@@ -294,6 +295,23 @@ class BudgetSpec(Strict):
     noc_words_per_cycle: float | None = Field(default=None, gt=0)
 
 
+class MapspaceSpec(Strict):
+    """Which mappings are searched unless the settings say otherwise.
+
+    Attributes:
+        padding: as in ``mapspace.padding``; see `dse.mapspace.padding.Padding`.
+    """
+
+    padding: str | None = None
+
+    @field_validator("padding", mode="before")
+    @classmethod
+    def _known(cls, padding: object) -> object:
+        if padding is False:
+            return "off"  # what YAML makes of the bare word
+        return Padding.parse(padding).text if isinstance(padding, str) else padding
+
+
 class TemplateSpec(Strict):
     """A whole template file.
 
@@ -311,6 +329,7 @@ class TemplateSpec(Strict):
     storage: Annotated[tuple[LevelSpec, ...], Field(min_length=1)]
     compute: ComputeSpec
     budget: BudgetSpec | None = None
+    mapspace: MapspaceSpec = MapspaceSpec()
     require: tuple[Annotated[Relation, BeforeValidator(_relation)], ...] = ()
 
     @model_validator(mode="after")

@@ -10,6 +10,7 @@ import numpy as np
 from dse.components.chain import EnergyChain
 from dse.domain.architecture import Architecture
 from dse.domain.constraints import for_problem
+from dse.domain.padding import NO_PADDING, Padding
 from dse.domain.problem import Workload
 from dse.errors import SpecError
 from dse.goals.limits import Limit, resource_bounds
@@ -31,6 +32,7 @@ class SearchSpace:
         objective: what the study minimises.
         timeloop_version: which Timeloop the evaluator equals, for models that stand in for it.
         limits: what the metrics of every design have to satisfy.
+        padding: how far the layers' dimensions may be padded.
 
     Raises:
         SpecError: a fixed variable is unknown or out of range.
@@ -46,12 +48,14 @@ class SearchSpace:
         *,
         timeloop_version: str = "4cf6d4c",
         limits: Sequence[Limit] = (),
+        padding: Padding = NO_PADDING,
     ) -> None:
         self.template = template.within(resource_bounds(limits))
         self.workload = workload
         self.chain = chain
         self.objective: Objective = goal or EDP
         self.timeloop_version = timeloop_version
+        self.padding = padding
         self.limits = tuple(limit for limit in limits if not limit.on_resource)
         self.fixed: Values = template.check(fixed or {})
         self.free: tuple[Variable, ...] = tuple(

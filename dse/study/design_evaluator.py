@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from dse.domain.architecture import Architecture, HardwareBatch
-from dse.domain.mapping import MappingBatch
-from dse.domain.problem import Problem, Workload
+from dse.domain.mapping import Mapping, MappingBatch
+from dse.domain.padding import mapped_problem
+from dse.domain.problem import Layer, Problem, Workload
 from dse.errors import SpecError
-from dse.evaluators.base import Evaluator
+from dse.evaluators.base import Evaluator, Index
 from dse.evaluators.memo import MemoEvaluator
 from dse.goals.design import Design, DesignMetrics, LayerMetrics
 from dse.goals.metric_names import operations
@@ -103,7 +104,8 @@ class DesignEvaluator:
 
         def find(task: tuple[Problem, int]) -> Mapped:
             problem, layer_seed = task
-            return self._mapper.map(hardware, problem, samples, layer_seed)
+            padding = self._space.padding
+            return self._mapper.map_padded(hardware, problem, samples, layer_seed, padding)
 
         # the seeds are the layers' own, so the order in which threads get to them is no matter
         if self._n_jobs > 1:
@@ -147,7 +149,7 @@ class DesignEvaluator:
         hardware = HardwareBatch(tuple(built[place] for place in different))
         index = np.array([different[places[id(x)]] for x in built], dtype=np.int32)
         per_layer = [
-            self._memo.evaluate(hardware, layer.problem, MappingBatch.of(list(batch)), index)
+            self._priced(hardware, layer.problem, batch, index)
             for layer, batch in zip(workload, zip(*brought, strict=True), strict=True)
         ]
         results = []
@@ -158,13 +160,73 @@ class DesignEvaluator:
             results.append((design, metrics))
         return results
 
+    def _priced(
+        self, hardware: HardwareBatch, problem: Problem, mappings: Sequence[Mapping], index: Index
+    ) -> Metrics:
+        """Price mappings of a problem, or of its paddings where these are allowed."""
+        if not self._space.padding.on:
+            return self._memo.evaluate(hardware, problem, MappingBatch.of(list(mappings)), index)
+        places: dict[Problem, list[int]] = {}
+        for i, mapping in enumerate(mappings):
+            places.setdefault(mapped_problem(problem, mapping), []).append(i)
+        parts = [
+            self._memo.evaluate(
+                hardware, padded, MappingBatch.of([mappings[i] for i in own]), index[own]
+            ).of_work(problem.macs / padded.macs)
+            for padded, own in places.items()
+        ]
+        back = np.argsort(np.concatenate([np.array(own) for own in places.values()]))
+        return Metrics.concatenate(parts).take(back)
+
+    def unpadded(
+        self, design: Design, metrics: DesignMetrics, seed: np.random.SeedSequence
+    ) -> DesignMetrics | None:
+        """Return what a design is worth where no layer is padded; None: none of its layers is.
+
+        Padded layers are mapped again, each with the design's own samples; the others stay as they
+        are.
+
+        Raises:
+            dse.errors.ToolError: the evaluator's tool failed.
+        """
+        workload, mappings = self._space.workload, design.mappings or ()
+        padded = [
+            layer.problem
+            for layer, mapping in zip(workload, mappings, strict=True)
+            if mapped_problem(layer.problem, mapping) != layer.problem
+        ]
+        if not padded:
+            return None
+        architecture = self._space.architecture(design.values)
+        samples = np.array([design.mapping_samples], np.int64)
+        seeds = seed.generate_state(len(padded), np.uint64) >> np.uint64(1)
+        hardware = HardwareBatch.of(architecture)
+        found = {
+            problem: self._mapper.map(hardware, problem, samples, int(own))
+            for problem, own in zip(padded, seeds, strict=True)
+        }
+        layers = []
+        for layer, own in zip(workload, metrics.layers, strict=True):
+            if layer.problem not in found:
+                layers.append(own)
+                continue
+            again = found[layer.problem]
+            if again.mappings[0] is None:
+                why = self._mapper.why_unmapped(layer.problem, architecture)
+                return DesignMetrics.infeasible(f"layer '{layer.name}': {why}")
+            layers.append(_layer_metrics(layer, again.metrics, 0))
+        return network_metrics(workload, architecture, layers)
+
     def _explained(
         self, design: Design, metrics: DesignMetrics, architecture: Architecture
     ) -> DesignMetrics:
         """Return the metrics with the evaluator's reason for the first rejected layer."""
         for layer, mapping in zip(self._space.workload, design.mappings or (), strict=True):
             batch = MappingBatch.of([mapping])
-            violation = self._evaluator.explain(architecture, layer.problem, batch, 0)
+            problem = layer.problem
+            if self._space.padding.on:
+                problem = mapped_problem(problem, mapping)
+            violation = self._evaluator.explain(architecture, problem, batch, 0)
             if violation is not None:
                 reason = f"layer '{layer.name}': {violation.message}"
                 return DesignMetrics.infeasible(reason, metrics.area_um2)
@@ -179,16 +241,18 @@ class DesignEvaluator:
             if not metrics.valid[index]:
                 reason = f"layer '{layer.name}': no valid mapping found"
                 return DesignMetrics.infeasible(reason, architecture.area_um2)
-            layers.append(
-                LayerMetrics(
-                    name=layer.name,
-                    count=layer.count,
-                    cycles=float(metrics.cycles[index]),
-                    energy_pj=float(metrics.energy_pj[index]),
-                    utilization=float(metrics.utilization[index]),
-                )
-            )
+            layers.append(_layer_metrics(layer, metrics, index))
         return network_metrics(self._space.workload, architecture, layers)
+
+
+def _layer_metrics(layer: Layer, metrics: Metrics, index: int) -> LayerMetrics:
+    return LayerMetrics(
+        name=layer.name,
+        count=layer.count,
+        cycles=float(metrics.cycles[index]),
+        energy_pj=float(metrics.energy_pj[index]),
+        utilization=float(metrics.utilization[index]),
+    )
 
 
 def network_metrics(

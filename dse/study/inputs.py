@@ -26,6 +26,8 @@ from dse.study.folder import CONFIG, TEMPLATE, WORKLOAD
 LOCAL = frozenset({"n_jobs", "runs", "folder"})
 #: Settings that only say what the files copied into the folder were called.
 _LABELS = frozenset({"arch", "workload"})
+#: Settings that change nothing at this value: studies from before they were there are equal.
+_IDLE = {"mapspace.padding": ("off", None)}
 #: Packages whose numbers enter a search.
 _PACKAGES = ("numpy", "numba", "cmaes")
 _VERSIONS = "versions"
@@ -103,9 +105,10 @@ def inputs_of_run(folder: Path, settings: Mapping[str, Any], tables: Iterable[Pa
         SpecError: a file cannot be read.
     """
     plain = {key: value for key, value in settings.items() if key not in LOCAL}
+    flat = sorted((k, v) for k, v in _flat(plain) if k not in _IDLE or v not in _IDLE[k])
     return Inputs(
         {
-            CONFIG: dict(sorted(_flat(plain))),
+            CONFIG: dict(flat),
             **{name: dict(_flat(read_yaml(folder / name))) for name in (TEMPLATE, WORKLOAD)},
             "tables": {str(path): _digest(path) for path in tables},
             _VERSIONS: _versions(settings),

@@ -43,6 +43,9 @@ class Optimizer(ABC, Generic[S]):
     default_samples: ClassVar[int] = 1000
     #: whether it claims an optimum: it is of Timeloop's model, and other evaluators are refused
     proves: ClassVar[bool] = False
+    #: whether its designs may have padded layers: not where it finds mappings by itself, which are
+    #: of the layers' own sizes; then ``mapspace.padding`` is refused
+    pads: ClassVar[bool] = True
 
     @property
     def objectives(self) -> tuple[Objective, ...]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dse.domain.architecture import Architecture
+from dse.domain.padding import padded_layers
 from dse.domain.problem import Workload
 from dse.goals.design import Design, DesignMetrics
 from dse.goals.objective import Objective
@@ -38,6 +39,8 @@ class RunResult:
         own_design: the template's own design, mapped with the effort of the best one, and what
             it is worth; None where there is none to compare with.
         certificate: what the optimizer proved of the result; None: nothing.
+        unpadded: what the design is worth where no layer is padded, mapped with the effort of the
+            best one; None where none is.
     """
 
     design: Design
@@ -58,6 +61,12 @@ class RunResult:
     front: tuple[FrontMember, ...] = ()
     own_design: tuple[Design, DesignMetrics] | None = None
     certificate: dict[str, Any] | None = None
+    unpadded: DesignMetrics | None = None
+
+    @property
+    def padded(self) -> dict[str, dict[str, int]]:
+        """The layers that are padded, with the sizes that their dimensions are padded to."""
+        return padded_layers(self.workload, self.design.mappings or ())
 
     @property
     def at_edge(self) -> dict[str, str]:
@@ -113,6 +122,7 @@ class RunResult:
                     for layer in m.layers
                 ],
             },
+            **self._padding_dict(),
             **self._networks_dict(),
             **front,
             **self._own_dict(),
@@ -140,6 +150,18 @@ class RunResult:
         else:
             told["reason"] = m.reason
         return {"own_design": told}
+
+    def _padding_dict(self) -> dict[str, Any]:
+        """Return what is padded, and what the same hardware is worth without."""
+        m = self.unpadded
+        if m is None:
+            return {}
+        told: dict[str, Any] = {"valid": m.valid}
+        if m.valid:
+            told |= {"cycles": m.cycles, "energy_pj": m.energy_pj, "edp_pj_cycles": m.edp}
+        else:
+            told["reason"] = m.reason
+        return {"padding": {"layers": self.padded, "unpadded": told}}
 
     def _networks_dict(self) -> dict[str, Any]:
         """Return what the best design is worth on each of several networks."""

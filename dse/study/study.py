@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from dse.domain.padding import padded_layers
 from dse.errors import SpecError
 from dse.evaluators.base import Evaluator
 from dse.goals.design import Design, DesignMetrics
@@ -27,7 +28,7 @@ from dse.study.journal import Journal
 from dse.study.optimizer import Optimizer
 
 #: Branches of the study's seed.
-_OPTIMIZER, _MAPPER, _OWN_DESIGN = 0, 1, 2
+_OPTIMIZER, _MAPPER, _OWN_DESIGN, _UNPADDED = 0, 1, 2, 3
 
 #: Mappings per layer that the template's own design gets at least beside one with its mappings.
 _OWN_EFFORT = 1000
@@ -151,6 +152,20 @@ class Study:
         seed = np.random.SeedSequence(self._seed, spawn_key=(_OWN_DESIGN,))
         return self._price([design], seed)[0]
 
+    def unpadded(self) -> DesignMetrics | None:
+        """Return what the best design is worth with the effort that it got, but without padding.
+
+        None where none of its layers is padded.
+
+        Raises:
+            dse.errors.ToolError: the evaluator's tool failed.
+        """
+        best, metrics = self.state.best, self.state.best_metrics
+        if best is None or metrics is None or not self._space.padding.on:
+            return None
+        seed = np.random.SeedSequence(self._seed, spawn_key=(_UNPADDED,))
+        return self._price.unpadded(best, metrics, seed)
+
     @property
     def progress(self) -> Progress:
         """Where the study stands."""
@@ -255,6 +270,8 @@ class Study:
                 "area_um2": metrics.area_um2,
                 "utilization": metrics.utilization,
             }
+            padded = padded_layers(self._space.workload, design.mappings or ())
+            record |= {"padded": padded} if padded else {}
         else:
             record["reason"] = metrics.reason
         if np.isfinite(state.best_value):

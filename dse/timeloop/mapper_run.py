@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from dse.domain.padding import Padding
 from dse.errors import SpecError
 from dse.plugins import chosen, typed
 from dse.settings import setting
@@ -24,6 +25,13 @@ _SAMPLES = 50_000
 
 
 @dataclass(frozen=True)
+class MapspaceSettings:
+    """Which mappings are searched, besides what the files say."""
+
+    padding: str = setting("off", "whether dimensions may be padded: off, auto, or a share (10%)")
+
+
+@dataclass(frozen=True)
 class MapperSettings:
     """What a search of Timeloop's files may be told besides them."""
 
@@ -33,6 +41,7 @@ class MapperSettings:
     seed: int = setting(0, "of all randomness")
     n_jobs: int | None = setting(None, "threads; none: num_threads, else all cores")
     timeloop_version: str = setting("4cf6d4c", "Timeloop to equal: 4cf6d4c 3.0.3 dosa")
+    mapspace: MapspaceSettings = field(default_factory=MapspaceSettings)
 
 
 @dataclass(frozen=True)
@@ -65,6 +74,7 @@ class MapperTask:
             "samples": self.effort.samples,
             "seed": self.effort.seed,
             "timeloop_version": self.version,
+            "padding": self.effort.padding.text,
         }
 
     def text(self) -> str:
@@ -72,6 +82,7 @@ class MapperTask:
         return (
             f"mapper {self.effort.mapper}, {self.effort.samples:,} samples, seed "
             f"{self.effort.seed}, timeloop {self.version}"
+            f"{f', padding {self.effort.padding.text}' if self.effort.padding.on else ''}"
         )
 
 
@@ -128,5 +139,6 @@ def task(
     mapper, options = chosen("mapper", given.mapper or _MAPPER, _MAPPER)
     limits = _LIMITS if mapper.name == _MAPPER else {}
     settings = typed(mapper.settings_type, {**limits, **options}, "mapper.")
-    effort = MapperBudget(mapper.name, settings, samples, given.seed, threads)
+    padding = Padding.parse(given.mapspace.padding)
+    effort = MapperBudget(mapper.name, settings, samples, given.seed, threads, padding)
     return MapperTask(name, project, directives, effort, given.timeloop_version)

@@ -7,6 +7,7 @@ the architecture in which one access of that level costs 1 pJ and everything els
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 
 from dse.domain.architecture import AccessEnergy, Architecture, HardwareBatch, StorageLevel
 from dse.domain.fixed_factors import fitted
+from dse.domain.padding import NO_PADDING, Padding, mapped_problem, padding_text
 from dse.errors import NothingFeasible
 from dse.goals.certificate import Certificate
 from dse.goals.metrics import Metrics
@@ -40,7 +42,10 @@ class BestMapping:
         certificate: what the mapper proved of the first metric; None where it proves nothing.
         notes: lines on what the search did not take into account.
         padded: whether the problem that was mapped has larger bounds than the project's, as fixed
-            factors ask for.
+            factors ask for or as searches may choose.
+        sizes: what the search chose to pad, as in ``K 37 -> 39``; empty: nothing.
+        unpadded: the best mapping without that, of the same search; None where nothing is padded,
+            or nothing else can be mapped.
     """
 
     evaluation: Evaluation
@@ -48,6 +53,8 @@ class BestMapping:
     certificate: Certificate | None
     notes: tuple[str, ...] = ()
     padded: bool = False
+    sizes: str = ""
+    unpadded: BestMapping | None = None
 
 
 @dataclass(frozen=True)
@@ -60,6 +67,7 @@ class MapperBudget:
         samples: mappings that may be priced, at least 1, for each of the metrics searched.
         seed: of all randomness.
         threads: 0 = all cores.
+        padding: how far dimensions may be padded.
     """
 
     mapper: str
@@ -67,6 +75,7 @@ class MapperBudget:
     samples: int
     seed: int = 0
     threads: int = 0
+    padding: Padding = NO_PADDING
 
 
 def search(
@@ -86,8 +95,8 @@ def search(
     """
     from dse.model import evaluate_one  # noqa: PLC0415 - compiled code
 
+    given = project
     fit = fitted(project.problem, project.constraints, project.architecture)
-    padded = fit.problem != project.problem
     project = replace(project, problem=fit.problem, constraints=dict(fit.constraints))
     searched = _searched(project.architecture, metrics[0])
     second = metrics[1] if len(metrics) > 1 and metrics[1] in _UNITS else None
@@ -97,13 +106,17 @@ def search(
     goals = [first, *([_ordered(first, objective(second))] if second else [])]
     mappers = [_mapper(effort, project, goal, version) for goal in goals]
     hardware, samples = HardwareBatch.of(searched), np.array([effort.samples], np.int64)
-    runs = [m.map(hardware, project.problem, samples, effort.seed) for m in mappers]
+    runs = [
+        m.map_padded(hardware, project.problem, samples, effort.seed, effort.padding)
+        for m in mappers
+    ]
     best = min(runs, key=lambda found: goals[-1].rank(found.metrics)[0])
     mapping = best.mappings[0]
     if mapping is None:
         raise NothingFeasible(mappers[0].why_unmapped(project.problem, project.architecture))
-    stats = evaluate_one(project.architecture, project.problem, mapping, version)
-    spec = TimeloopInput(project.architecture, project.problem, mapping, version)
+    problem = mapped_problem(project.problem, mapping)
+    stats = evaluate_one(project.architecture, problem, mapping, version)
+    spec = TimeloopInput(project.architecture, problem, mapping, version)
     evaluation = Evaluation(spec, mapping, stats)
     told = tuple((m, metric_value(evaluation, m), _UNITS.get(m, "accesses")) for m in metrics)
     certificate = runs[0].certificates[0] if runs[0].certificates else None
@@ -113,7 +126,19 @@ def search(
         bound = None if bound is None else min(bound, told[0][1])
         certificate = replace(certificate, value=told[0][1], bound=bound)
     notes = (*fit.changes, *_notes(metrics, second))
-    return BestMapping(evaluation, told, certificate, notes, padded)
+    unpadded = None
+    if problem != project.problem:
+        with suppress(NothingFeasible):
+            unpadded = search(given, metrics, replace(effort, padding=NO_PADDING), version)
+    return BestMapping(
+        evaluation,
+        told,
+        certificate,
+        notes,
+        padded=problem != given.problem,
+        sizes=padding_text(project.problem, problem),
+        unpadded=unpadded,
+    )
 
 
 def metric_value(evaluation: Evaluation, metric: str) -> float:

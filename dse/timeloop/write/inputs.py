@@ -19,6 +19,7 @@ import yaml
 from dse.disk import write_whole
 from dse.domain.architecture import Architecture, Compute, StorageLevel
 from dse.domain.mapping import Mapping
+from dse.domain.padding import mapped_problem
 from dse.domain.problem import Layer, Problem
 from dse.errors import SpecError
 from dse.timeloop.read.component_tree import BUFFER_CLASSES, COMPUTE_CLASSES
@@ -38,7 +39,8 @@ def write_design(
 
     ``arch.yaml``, ``ERT.yaml`` and ``ART.yaml``, and for each layer ``NAME.problem.yaml`` and
     ``NAME.mapping.yaml``; evaluate a layer with
-    ``timeloop-model arch.yaml ERT.yaml ART.yaml NAME.problem.yaml NAME.mapping.yaml``.
+    ``timeloop-model arch.yaml ERT.yaml ART.yaml NAME.problem.yaml NAME.mapping.yaml``. The problem
+    is the padded one where the mapping is of a padded problem.
 
     Returns:
         The files written.
@@ -52,14 +54,15 @@ def write_design(
         "ART.yaml": art_yaml(architecture),
     }
     for layer, mapping in layers:
+        problem = mapped_problem(layer.problem, mapping)
         stem = layer_stem(layer.name)
         if f"{stem}.problem.yaml" in texts:
             raise SpecError(
                 f"layer '{layer.name}': its files would be called '{stem}', like those of another "
                 "layer; rename one of them"
             )
-        texts[f"{stem}.problem.yaml"] = problem_yaml(layer.problem)
-        texts[f"{stem}.mapping.yaml"] = mapping_yaml(mapping, architecture, layer.problem)
+        texts[f"{stem}.problem.yaml"] = problem_yaml(problem)
+        texts[f"{stem}.mapping.yaml"] = mapping_yaml(mapping, architecture, problem)
     directory = Path(folder)
     directory.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():

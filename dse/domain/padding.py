@@ -1,0 +1,129 @@
+"""Dimensions padded to larger sizes: how far, which ones, and of which sizes a mapping is.
+
+A padded dimension runs on beyond its end: over zeros of an operand, or over results that nobody
+reads. What that costs is counted as for any other problem of those sizes. The factors of a perfect
+mapping multiply out to the bounds that it runs, so a mapping says by itself what was padded:
+nothing else is kept beside it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from dse.domain.mapping import Mapping
+from dse.domain.problem import Layer, Problem
+from dse.errors import SpecError
+
+
+@dataclass(frozen=True)
+class Padding:
+    """How far dimensions may be padded.
+
+    Attributes:
+        text: ``off``, ``auto`` (to every useful size) or ``P%`` (to useful sizes of up to P %
+            more).
+        share: the growth that is allowed, relative to the size; None: any.
+    """
+
+    text: str = "off"
+    share: float | None = 0.0
+
+    @classmethod
+    def parse(cls, text: str) -> Padding:
+        """Read the setting.
+
+        Raises:
+            SpecError: it is none of the three.
+        """
+        if text == "off":
+            return cls()
+        if text == "auto":
+            return cls("auto", None)
+        try:
+            percent = float(text.removesuffix("%")) if text.endswith("%") else -1.0
+        except ValueError:
+            percent = -1.0
+        if not 0.0 <= percent <= 100.0:
+            raise SpecError(
+                f"mapspace.padding = {text}: expected off, auto, or a share of 0% to 100%, as in "
+                "mapspace.padding=10%"
+            )
+        return cls(text, percent / 100.0) if percent else cls()
+
+    @property
+    def on(self) -> bool:
+        """Whether anything may be padded."""
+        return self.share is None or self.share > 0.0
+
+    def most(self, bound: int) -> int:
+        """Return the largest size that a bound may be padded to."""
+        if self.share is None:
+            return 2 * bound
+        # 10 % of 30 are 3, though 0.1 * 30 is a little more
+        return bound + math.floor(bound * self.share * (1 + 1e-12))
+
+
+#: No dimension grows.
+NO_PADDING = Padding()
+
+
+def paddable(problem: Problem) -> tuple[str, ...]:
+    """Return the dimensions whose padding leaves the results as they are.
+
+    One that stands alone in a rank of an operand runs over zeros there, which add nothing; one
+    that stands alone in a rank of every result makes results that nobody reads. Any other one
+    would add to results that are read.
+    """
+    spaces = problem.shape.data_spaces
+
+    def alone(dimension: str, t: int) -> bool:
+        d = problem.dimensions.index(dimension)
+        rows = problem.projection[t]
+        return any(row[d] != 0 and (row != 0).sum() == 1 for row in rows)
+
+    operands = [t for t, space in enumerate(spaces) if not space.read_write]
+    results = [t for t, space in enumerate(spaces) if space.read_write]
+    return tuple(
+        d
+        for d in problem.dimensions
+        if any(alone(d, t) for t in operands) or (results and all(alone(d, t) for t in results))
+    )
+
+
+def mapped_problem(problem: Problem, mapping: Mapping) -> Problem:
+    """Return the problem with the bounds that a mapping runs: its own, or padded ones.
+
+    Imperfect factors leave no doubt about the bounds, and are never padded.
+    """
+    if not mapping.is_perfect:
+        return problem
+    run = np.prod(mapping.temporal.astype(np.int64) * mapping.spatial, axis=0)
+    bounds = {d: int(n) for d, n in zip(problem.dimensions, run, strict=True)}
+    return problem if bounds == dict(problem.bounds) else replace(problem, bounds=bounds)
+
+
+def padded_layers(
+    layers: Iterable[Layer], mappings: Iterable[Mapping]
+) -> dict[str, dict[str, int]]:
+    """Return the layers that mappings pad, by name, with the sizes of what is padded."""
+    found = {}
+    for layer, mapping in zip(layers, mappings, strict=True):
+        sizes = padded_sizes(layer.problem, mapped_problem(layer.problem, mapping))
+        if sizes:
+            found[layer.name] = {d: after for d, (_, after) in sizes.items()}
+    return found
+
+
+def padded_sizes(problem: Problem, padded: Problem) -> dict[str, tuple[int, int]]:
+    """Return the dimensions that were padded: what they were, and what they are."""
+    return {d: (n, padded.bounds[d]) for d, n in problem.bounds.items() if padded.bounds[d] != n}
+
+
+def padding_text(problem: Problem, padded: Problem) -> str:
+    """Say what was padded, as in ``K 37 -> 39, C 113 -> 120``; empty where nothing was."""
+    sizes = padded_sizes(problem, padded)
+    return ", ".join(f"{d} {before} -> {after}" for d, (before, after) in sizes.items())
