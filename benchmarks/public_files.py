@@ -8,7 +8,9 @@ it is read below ``--root``, where a clone of the repository lies), ``defs`` (va
 templates), and ``answers`` by version of Timeloop, where they are known.
 
 Every set is read, and then modelled, or mapped with --search and what was found modelled. Each set
-counts once: as what it came to with the first of its versions that differs from what is right.
+counts once: as what it came to with the first of its versions that differs from what is right. A
+set on which Timeloop itself stops (its own error is part of what is said) counts as ``stops``, and
+is none that could work.
 """
 
 from __future__ import annotations
@@ -35,6 +37,8 @@ _PRINTED_UJ = 0.005
 _SPARSE = re.compile(r"^\s*sparse_optimizations:\s*(\n\s*)?[^\s\[{]", re.MULTILINE)
 #: What a number in a message becomes, so that messages of a kind count as one.
 _DETAIL = re.compile(r"'[^']*'|\"[^\"]*\"|[0-9][0-9.,e+-]*")
+#: Timeloop's own words, or that it has none left.
+_STOPS = re.compile(r"ERROR: |Timeloop (stops|aborts|crashes)|Timeloop, too")
 _PLACE = re.compile(r"^\S*?:\d+: ?(\S+? = .*?: |\S+?: )?")
 
 
@@ -90,11 +94,10 @@ def _outcome(row: dict[str, Any], arguments: argparse.Namespace) -> dict[str, An
                 one = _tried(row, paths, version, answer, arguments)
             except DseError as error:
                 reason = _short(str(error), folder)
-                return {
-                    "outcome": "sparse" if sparse and "not supported" in reason else "refused",
-                    "reason": reason,
-                    "version": version,
-                }
+                outcome = "stops" if _STOPS.search(str(error)) else "refused"
+                if sparse and "not supported" in reason:
+                    outcome = "sparse"
+                return {"outcome": outcome, "reason": reason, "version": version}
             if one["outcome"] not in ("equal", "answered", "found", "read", "rejected"):
                 break
         return {**one, "version": version}
@@ -163,12 +166,15 @@ def _table(rows: list[dict[str, Any]], found: list[dict[str, Any]], seconds: flo
         print(f"{kind}: {len(mine)} sets, {here} here, {dense} of them dense")
         for outcome, count in counts.most_common():
             print(f"  {count:5}  {outcome}")
-        if dense:
+        works = dense - counts["stops"]
+        if works:
             print(f"  {good / dense:6.1%} of the dense sets end to end")
-    reasons = Counter(_kind(one["reason"]) for one in found if one["outcome"] == "refused")
-    print("refused:")
-    for reason, count in reasons.most_common(25):
-        print(f"  {count:5}  {reason}")
+            print(f"  {good / works:6.1%} of those on which Timeloop itself does not stop")
+    for outcome, what in (("refused", "refused"), ("stops", "refused as Timeloop does")):
+        reasons = Counter(_kind(one["reason"]) for one in found if one["outcome"] == outcome)
+        print(f"{what}:")
+        for reason, count in reasons.most_common(25):
+            print(f"  {count:5}  {reason}")
     print(f"{seconds:.0f} s")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -28,7 +29,10 @@ from dse.runner.config import DEFAULT_PLUGINS, RunConfig, group_node, known_keys
 _Command = Callable[[dict[str, Any]], None]
 
 #: Options of ``run``, Hydra's own that make sense here among them.
-_FLAGS = ("--json", "--quiet", "--help", "--multirun", "--cfg", "--config-dir", "-q", "-h", "-m")
+_FLAGS = (
+    *("--json", "--quiet", "--help", "--multirun", "--cfg", "--config-dir", "-q", "-h", "-m"),
+    *("-D", "--define", "--include-path"),
+)
 _FLAGS_WITH_VALUE = ("--cfg", "--config-dir")
 _HYDRA = {
     "run": {"dir": "."},
@@ -45,6 +49,7 @@ def run_with_hydra(arguments: Sequence[str], task: _Command) -> None:
         SpecError: an override is malformed, or names an unknown setting or choice.
     """
     _store()
+    arguments = _without_template_flags(arguments)
     sweep = bool({"-m", "--multirun"} & set(arguments))
     words = [
         word if before in _FLAGS_WITH_VALUE else _checked(word, sweep)
@@ -72,6 +77,42 @@ def run_with_hydra(arguments: Sequence[str], task: _Command) -> None:
             raise SpecError(_one_line(error)) from error
         except OmegaConfBaseException as error:
             raise SpecError(explain(error)) from error
+
+
+def _without_template_flags(arguments: Sequence[str]) -> list[str]:
+    """Return the words with what ``-D`` and ``--include-path`` set as settings.
+
+    Raises:
+        SpecError: a flag has no value, or ``-D`` no name.
+    """
+    left: list[str] = []
+    folders: list[str] = []
+    words = iter(arguments)
+    for word in words:
+        flag, equals, value = word.partition("=")
+        if word.startswith("-D") and len(word) > 2:
+            flag, value, equals = "-D", word[2:], "="
+        if flag not in ("-D", "--define", "--include-path"):
+            left.append(word)
+            continue
+        value = value if equals else next(words, "")
+        name, equals, content = value.partition("=")
+        if flag == "--include-path":
+            folders.append(value)
+        elif equals and name.isidentifier():
+            left.append(f"++definitions.{name}={_text(content)}")
+        else:
+            raise SpecError(f"{flag} {value}: expected NAME=VALUE")
+    if folders:
+        left.append(f"include_path=[{','.join(map(_text, folders))}]")
+    return left
+
+
+def _text(value: str) -> str:
+    """Return a text as Hydra's grammar has it."""
+    # a backslash is one, but for those before a quote
+    escaped = re.sub(r"(\\*)('|$)", lambda m: m[1] * 2 + (m[2] and f"\\{m[2]}"), value)
+    return f"'{escaped}'"
 
 
 def _store() -> None:
@@ -131,7 +172,7 @@ def _checked(word: str, sweep: bool) -> str:
             if not isinstance(value, str) or value not in plugins(key):
                 raise SpecError(unknown_name(key, str(value), plugins(key)))
         return word
-    if key.startswith(("variables.", "parameters.")):
+    if key.startswith(("variables.", "parameters.", "definitions.")):
         # which there are is the template's or the workload's to say
         return word if word.startswith(("+", "~")) else f"++{word}"
     chosen = {kind: name for kind in GROUPS for name in plugins(kind)}

@@ -171,6 +171,12 @@ class StorageLevel:
     #: names of declared networks that stand in for the inferred one
     read_network: str | None = None
     update_network: str | None = None
+    #: name of the level whose used instances keep this one's powered; None: each its own
+    power_gated_at: str | None = None
+    #: what a word of a tensor weighs against the bandwidths, where not 1
+    bandwidth_scales: tuple[tuple[str, float], ...] = ()
+    #: whether the network below distributes multicasts (``network_type: M:N``)
+    distributes: bool = False
 
     def __post_init__(self) -> None:
         where = f"level '{self.name}'"
@@ -297,6 +303,11 @@ class Architecture:
             for name in (level.read_network, level.update_network):
                 if name is not None and name not in declared:
                     raise SpecError(f"level '{level.name}': ERROR: network {name} not found.")
+            if level.power_gated_at not in (None, *names):
+                raise SpecError(
+                    f"level '{level.name}': ERROR: power_gated_at buffer {level.power_gated_at} "
+                    "not found."
+                )
 
     def level(self, name: str) -> StorageLevel:
         """Return the level of that name; KeyError when there is none."""
@@ -308,6 +319,21 @@ class Architecture:
             if level.name == name:
                 return index
         raise KeyError(name)
+
+    @property
+    def singly(self) -> str | None:
+        """What of it is modelled one mapping at a time; None: nothing, batches are."""
+        if self.networks:
+            return f"network '{self.networks[0].name}': user-declared networks"
+        for level in self.levels:
+            gate = self.level(level.power_gated_at) if level.power_gated_at else level
+            if level.energy.leak_pj and level.instances > gate.instances:
+                return f"level '{level.name}': gates of power at other levels"
+            if level.bandwidth_scales:
+                return f"level '{level.name}': bandwidth consumption scales"
+            if level.distributes:
+                return f"level '{level.name}': networks of type M:N"
+        return None
 
     def fanout(self, index: int) -> tuple[int, int]:
         """Physical (X, Y) fan-out below level ``index``."""
@@ -394,7 +420,7 @@ class HardwareBatch:
 
     Raises:
         ValueError: no architectures, or their level names differ.
-        SpecError: an architecture declares networks, which the model takes one mapping at a time.
+        SpecError: an architecture has what the model takes one mapping at a time.
     """
 
     architectures: tuple[Architecture, ...]
@@ -405,11 +431,8 @@ class HardwareBatch:
         if not self.architectures:
             raise ValueError("HardwareBatch: no architectures")
         for architecture in self.architectures:
-            if architecture.networks:
-                raise SpecError(
-                    f"network '{architecture.networks[0].name}': user-declared networks are "
-                    "modelled for single mappings only"
-                )
+            if architecture.singly is not None:
+                raise SpecError(f"{architecture.singly} are modelled for single mappings only")
         names = {tuple(x.name for x in a.levels) for a in self.architectures}
         if len(names) != 1:
             raise ValueError(f"HardwareBatch: architectures differ in their levels: {names}")

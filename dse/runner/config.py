@@ -51,6 +51,13 @@ class RunConfig:
     parameters: dict[str, int] = setting(
         {}, "parameters of the workload (a context length), as parameters.NAME=VALUE"
     )
+    # as text, for templates to make of it what they like
+    definitions: dict[str, str] = setting(
+        {}, "variables of Timeloop's files that are jinja2 templates; short: -D NAME=VALUE"
+    )
+    include_path: list[str] = setting(
+        [], "folders from which such templates may include files; short: --include-path DIR"
+    )
     mapspace: MapspaceConfig = field(
         default_factory=MapspaceConfig, metadata={"help": "which mappings are searched"}
     )

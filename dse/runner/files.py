@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from dse.domain.padding import Padding
 from dse.domain.problem import Workload
 from dse.errors import SpecError
-from dse.files import Source, TextSource
+from dse.files import Source
 from dse.runner.config import ResolvedConfig, RunConfig
 from dse.space import catalog
 from dse.space.template import ArchTemplate
+from dse.space.timeloop_files import Reading
 from dse.space.timeloop_template import template_files, template_source
+from dse.space.timeloop_workload import workload_files
 from dse.space.workload import read_workload
 
 _YAML = (".yaml", ".yml")
@@ -49,12 +50,16 @@ def read_inputs(config: ResolvedConfig, workload: str | None = None) -> InputFil
     Raises:
         SpecError: a file is missing or wrong, or a setting does not fit it.
     """
-    workload_file = catalog.find_workload(workload or config.run.workload)
-    network = read_workload(workload_file, config.run.parameters)
     run = config.run
     rules = run.constraints if run.constraints and run.constraints.endswith(_YAML) else None
-    converted = _timeloop(run, network, rules)
-    if converted is None:
+    paths = _timeloop_files(run, rules)
+    name = workload or run.workload
+    project = [*(paths or ()), *(workload_files(name) or ())]
+    reading = Reading(run.timeloop_version, run.definitions, run.include_path, project)
+    workload_file = catalog.find_workload(name, reading)
+    network = read_workload(workload_file, run.parameters)
+    if paths is None:
+        reading.check_used()
         if rules:
             raise SpecError(
                 f"constraints = {rules}: a file of constraints goes with Timeloop's architecture "
@@ -62,7 +67,9 @@ def read_inputs(config: ResolvedConfig, workload: str | None = None) -> InputFil
             )
         template_file: Source = catalog.find("arch", run.arch)
     else:
-        template_file, variables = converted
+        problem = network.layers[0].problem
+        template_file, variables = template_source(run.arch, paths, problem, run.variables, reading)
+        reading.check_used()
         run = replace(run, variables=variables, constraints=None if rules else run.constraints)
     template = ArchTemplate.read(template_file)
     config = _with_padding(replace(config, run=run), template)
@@ -85,10 +92,8 @@ def _with_padding(config: ResolvedConfig, template: ArchTemplate) -> ResolvedCon
     return replace(config, run=replace(run, mapspace=mapspace))
 
 
-def _timeloop(
-    run: RunConfig, network: Workload, rules: str | None
-) -> tuple[TextSource, dict[str, Any]] | None:
-    """Return the template made of Timeloop's files; None: the architecture is not Timeloop's."""
+def _timeloop_files(run: RunConfig, rules: str | None) -> list[Path] | None:
+    """Return Timeloop's files of the architecture; None: it is not Timeloop's."""
     if not any(sign in run.arch for sign in "/.+"):
         return None
     paths = template_files(run.arch)
@@ -97,7 +102,4 @@ def _timeloop(
     missing = [path for path in paths if not path.is_file()]
     if missing:
         raise SpecError(f"arch = {run.arch}: there is no file {missing[0]}")
-    if rules:
-        paths.append(Path(rules).expanduser())
-    problem = network.layers[0].problem
-    return template_source(run.arch, paths, problem, run.variables, run.timeloop_version)
+    return [*paths, Path(rules).expanduser()] if rules else paths

@@ -14,6 +14,7 @@ from dse.files import Source, TextSource
 if TYPE_CHECKING:
     from dse.domain.problem import Workload
     from dse.space.template import ArchTemplate
+    from dse.space.timeloop_files import Reading
 
 _PACKAGES = {"arch": "dse.arch_templates", "workload": "dse.layers"}
 
@@ -25,20 +26,21 @@ def names(kind: str) -> list[str]:
     return sorted(name.removesuffix(".yaml") for name in found)
 
 
-def find_workload(name: str) -> Source:
+def find_workload(name: str, reading: Reading | None = None) -> Source:
     """Return the file of a workload; of several, where names or paths are joined by ``+``.
 
-    A problem file of Timeloop, or a folder of them, is a workload, too.
+    A problem file of Timeloop, or a folder of them, is a workload, too; ``reading`` says how it is
+    read.
 
     Raises:
         SpecError: there is no such file; the message lists the choices.
     """
-    if "/" in name or "." in name:
+    if "/" in name or "." in name:  # else it is not read: loading the reader takes time
         from dse.space.timeloop_workload import workload_files, workload_source  # noqa: PLC0415
 
         problems = workload_files(name)
         if problems is not None:
-            return workload_source(name, problems)
+            return workload_source(name, problems, reading)
     parts = name.split("+")
     if len(parts) == 1 or Path(name).expanduser().is_file():
         return find("workload", name)

@@ -22,8 +22,10 @@ from dse.domain.problem import Problem
 from dse.errors import SpecError, unknown_name
 from dse.files import TextSource
 from dse.space.schema import CHAIN_PRICES
+from dse.space.timeloop_files import Reading
 from dse.timeloop.convert import Project, read_entry_project
-from dse.timeloop.yaml.io import holds, inputs_of, load_files
+from dse.timeloop.yaml.io import holds, inputs_of
+from dse.timeloop.yaml.sandbox import SUFFIXES as TEMPLATES
 
 #: What a name in files of our own may not hold.
 NO_NAME = re.compile(r"[^A-Za-z0-9_]")
@@ -32,7 +34,8 @@ NO_NAME = re.compile(r"[^A-Za-z0-9_]")
 def template_files(name: str) -> list[Path] | None:
     """Return Timeloop's files that ``arch=`` names, several joined by ``+``; None: they are not.
 
-    A folder stands for its YAML files, those of problems and mappings left aside.
+    A folder stands for its YAML files, those of problems and mappings left aside. A file that is a
+    template of jinja2 by its name is taken for theirs.
     """
     paths: list[Path] = []
     for part in name.split("+"):
@@ -41,7 +44,8 @@ def template_files(name: str) -> list[Path] | None:
             paths += [p for p in inputs_of(path) if not holds(p, "problem", "mapping")]
         else:
             paths.append(path)
-    return paths if any(holds(p, "architecture", "arch") for p in paths) else None
+    theirs = any(p.suffix in TEMPLATES or holds(p, "architecture", "arch") for p in paths)
+    return paths if theirs else None
 
 
 def template_source(
@@ -49,7 +53,7 @@ def template_source(
     paths: Sequence[Path],
     problem: Problem,
     variables: Mapping[str, Any],
-    timeloop_version: str,
+    reading: Reading,
 ) -> tuple[TextSource, dict[str, Any]]:
     """Return a Timeloop architecture as a template, and the values that its variables are set to.
 
@@ -60,14 +64,14 @@ def template_source(
         variables: by component, the attributes to free: ``{Buffer: {depth: [1024, 2048]}}``. A
             list or a map (``min``, ``max``, ``step``) makes a variable ``Buffer_depth`` of it, one
             number sets it.
-        timeloop_version: whose rules the files are read by.
+        reading: how the files are read.
 
     Raises:
         SpecError: naming file, key and value, and what was expected.
     """
     # what is mapped is the workload's to say
-    root = load_files(paths).without("problem", "mapping")
-    project = read_entry_project(root, timeloop_version, problem)
+    root = reading.load(paths).without("problem", "mapping")
+    project = read_entry_project(root, reading.timeloop_version, problem)
     label = NO_NAME.sub("_", paths[0].resolve().stem) or "arch"
     freed, fixed = _freed(project, variables)
     content = template_content(label, project, freed)
@@ -100,12 +104,12 @@ def template_content(
         freed: by component, what is a variable.
 
     Raises:
-        SpecError: it declares networks, which searches do not know.
+        SpecError: it has what templates do not, such as declared networks.
     """
-    if project.architecture.networks:
+    if project.architecture.singly is not None:
         raise SpecError(
-            f"network '{project.architecture.networks[0].name}' is declared: only single mappings "
-            "are modelled with declared networks, nothing is searched"
+            f"{project.architecture.singly} are modelled for single mappings only, a template "
+            "cannot have them"
         )
     free = freed or {}
     own_prices = PatChain().price(project.architecture) != project.architecture

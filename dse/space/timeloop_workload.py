@@ -11,38 +11,47 @@ import yaml
 from dse.domain.problem import SHAPES, Layer, Problem, Shape
 from dse.errors import SpecError
 from dse.files import TextSource
+from dse.space.timeloop_files import Reading
 from dse.space.timeloop_template import NO_NAME
 from dse.timeloop.read.problem import read_problem
-from dse.timeloop.yaml.io import holds, inputs_of, load_files
+from dse.timeloop.yaml.io import holds, inputs_of
+from dse.timeloop.yaml.sandbox import SUFFIXES as TEMPLATES
 
 
 def workload_files(name: str) -> list[Path] | None:
     """Return the problem files that a path names: itself, or those of a folder; None: it is none.
 
+    A path has a slash or a dot. A file that is a template by its name is taken for one.
+
     Raises:
         SpecError: a folder has no problem files.
     """
+    if not set(name) & set("/."):
+        return None
     path = Path(name).expanduser()
     if path.is_dir():
         found = [p for p in inputs_of(path) if holds(p, "problem")]
         if not found:
             raise SpecError(f"workload '{name}': no file of this folder has the key 'problem'")
         return found
-    return [path] if path.is_file() and holds(path, "problem") else None
+    is_problem = path.suffix in TEMPLATES or holds(path, "problem")
+    return [path] if path.is_file() and is_problem else None
 
 
-def workload_source(name: str, paths: Sequence[Path]) -> TextSource:
+def workload_source(name: str, paths: Sequence[Path], reading: Reading | None = None) -> TextSource:
     """Return problem files as one workload, each a layer named as its file.
 
-    Equal problems are one layer with their count.
+    Equal problems are one layer with their count. ``reading``: how; by default as 4cf6d4c does,
+    templates without variables.
 
     Raises:
         SpecError: a problem is wrong, or cannot be a layer.
     """
+    reading = reading or Reading()
     layers: dict[Problem, tuple[str, int]] = {}
     for path in paths:
-        root = load_files([path])
-        problem = read_problem(root.need("problem", "the workload"), "4cf6d4c")
+        root = reading.load([path])
+        problem = read_problem(root.need("problem", "the workload"), reading.timeloop_version)
         first, count = layers.get(problem, (path.stem.removesuffix(".yaml"), 0))
         layers[problem] = (first, count + 1)
     made = [Layer(label, problem, count) for problem, (label, count) in layers.items()]

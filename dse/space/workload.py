@@ -35,7 +35,7 @@ class ShapeSpec(Strict):
 
     name: Name
     dimensions: tuple[Name, ...]
-    coefficients: dict[str, Annotated[StrictInt, Field(ge=1)]] = Field(default_factory=dict)
+    coefficients: dict[str, StrictInt] = Field(default_factory=dict)
     data_spaces: dict[Name, DataSpaceSpec]
 
     def build(self) -> Shape:
@@ -206,8 +206,8 @@ def _layer(
         if key in bounds:
             bounds[key] = value
         elif key in shape.coefficients:
-            if not isinstance(value, int) or value < 1:
-                raise SpecError(f"{key} = {value!r}, expected an integer of at least 1")
+            if isinstance(value, bool) or not isinstance(value, int):
+                raise SpecError(f"{key} = {value!r}, expected an integer")
             coefficients[key] = value
         else:
             known = {*_RESERVED, *shape.dimensions, *shape.coefficients}

@@ -18,6 +18,7 @@ from dse.errors import SpecError, unknown_name
 from dse.timeloop.read.flatten import flatten
 from dse.timeloop.read.inputs import check_version, read_entry
 from dse.timeloop.read.mapspace import read_constraints
+from dse.timeloop.read.node_values import with_values
 from dse.timeloop.read.tables import TablesOf
 from dse.timeloop.write.constraints import constraint_rules
 from dse.timeloop.write.inputs import (
@@ -77,6 +78,7 @@ def read_entry_project(
 
     See `read_project`.
     """
+    root = with_values(root)
     spec, fault = read_entry(root, timeloop_version, problem, tables_of=tables_of)
     if fault is not None:
         raise fault.error

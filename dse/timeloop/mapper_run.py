@@ -64,7 +64,9 @@ class MapperTask:
 
     def run(self) -> BestMapping:
         """Search; raises as `dse.timeloop.search.search` does."""
-        return search(self.project, self.directives.metrics, self.effort, self.version)
+        asked = self.directives
+        most = asked.max_temporal_loops
+        return search(self.project, asked.metrics, self.effort, self.version, most)
 
     def as_dict(self) -> dict[str, Any]:
         """Return what the search was set to, as plain data."""

@@ -7,6 +7,7 @@ the architecture in which one access of that level costs 1 pJ and everything els
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -25,10 +26,13 @@ from dse.plugins import Plugin, plugin
 from dse.timeloop.convert import Project
 from dse.timeloop.evaluate import Evaluation
 from dse.timeloop.read.inputs import TimeloopInput
+from dse.timeloop.search_evaluators import FewLoopsEvaluator, SinglyEvaluator, temporal_loops
 
 #: What a second metric may weigh against the first: mappings whose first metrics differ by less
 #: than this share count as equal in it. timeloop-mapper takes 0.001 for equal.
 _TIE = 2.0**-24
+#: The mapper that proves, and the one that searches where nothing can be proven.
+_PROVER, _HEURISTIC = "optimal", "hillclimb"
 _UNITS = {"delay": "cycles", "energy": "pJ", "edp": "pJ x cycle"}
 
 
@@ -79,7 +83,11 @@ class MapperBudget:
 
 
 def search(
-    project: Project, metrics: tuple[str, ...], effort: MapperBudget, version: str
+    project: Project,
+    metrics: tuple[str, ...],
+    effort: MapperBudget,
+    version: str,
+    most_loops: int | None = None,
 ) -> BestMapping:
     """Return the best mapping that a mapper finds.
 
@@ -88,6 +96,7 @@ def search(
         metrics: as in `dse.timeloop.read.mapper.MapperDirectives`.
         effort: with which mapper, and how long.
         version: of Timeloop.
+        most_loops: temporal loops that a mapping may have.
 
     Raises:
         SpecError: the mapper cannot search for the metric, or a constraint is wrong.
@@ -100,20 +109,17 @@ def search(
     project = replace(project, problem=fit.problem, constraints=dict(fit.constraints))
     searched = _searched(project.architecture, metrics[0])
     second = metrics[1] if len(metrics) > 1 and metrics[1] in _UNITS else None
-    if second == "energy" and searched is not project.architecture:
+    if second == "energy" and metrics[0] not in _UNITS:
         second = None  # energies are accesses there
     first = objective("energy" if metrics[0] not in _UNITS else metrics[0])
     goals = [first, *([_ordered(first, objective(second))] if second else [])]
-    mappers = [_mapper(effort, project, goal, version) for goal in goals]
-    hardware, samples = HardwareBatch.of(searched), np.array([effort.samples], np.int64)
-    runs = [
-        m.map_padded(hardware, project.problem, samples, effort.seed, effort.padding)
-        for m in mappers
-    ]
+    task = _Task(project, searched, effort, version)
+    runs, limits = _runs(task, goals, most_loops)
     best = min(runs, key=lambda found: goals[-1].rank(found.metrics)[0])
     mapping = best.mappings[0]
     if mapping is None:
-        raise NothingFeasible(mappers[0].why_unmapped(project.problem, project.architecture))
+        within = f", with at most {most_loops} temporal loops" if most_loops else ""
+        raise NothingFeasible(task.why_unmapped(first) + within)
     problem = mapped_problem(project.problem, mapping)
     stats = evaluate_one(project.architecture, problem, mapping, version)
     spec = TimeloopInput(project.architecture, problem, mapping, version)
@@ -125,11 +131,12 @@ def search(
         bound = certificate.bound
         bound = None if bound is None else min(bound, told[0][1])
         certificate = replace(certificate, value=told[0][1], bound=bound)
-    notes = (*fit.changes, *_notes(metrics, second))
+    notes = (*fit.changes, *limits, *_notes(metrics, second))
     unpadded = None
     if problem != project.problem:
         with suppress(NothingFeasible):
-            unpadded = search(given, metrics, replace(effort, padding=NO_PADDING), version)
+            plain = replace(effort, padding=NO_PADDING)
+            unpadded = search(given, metrics, plain, version, most_loops)
     return BestMapping(
         evaluation,
         told,
@@ -139,6 +146,85 @@ def search(
         sizes=padding_text(project.problem, problem),
         unpadded=unpadded,
     )
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What mappers are run on.
+
+    Attributes:
+        project: with the problem that is mapped.
+        searched: its architecture, priced in the metric.
+        effort: how it is searched.
+        version: of Timeloop.
+    """
+
+    project: Project
+    searched: Architecture
+    effort: MapperBudget
+    version: str
+
+    def run(self, goal: Objective, name: str, settings: Any, most_loops: int | None) -> Any:  # noqa: ANN401
+        """Return what a mapper finds; limits on loops are the evaluator's."""
+        hardware = HardwareBatch.of(_in_batches(self.searched))
+        samples = np.array([self.effort.samples], np.int64)
+        mapper = self._mapper(goal, name, settings, most_loops)
+        return mapper.map_padded(
+            hardware, self.project.problem, samples, self.effort.seed, self.effort.padding
+        )
+
+    def why_unmapped(self, goal: Objective) -> str:
+        """Return what stands in the way of any mapping."""
+        mapper = self._mapper(goal, _HEURISTIC, None, None)
+        architecture = _in_batches(self.project.architecture)
+        why: str = mapper.why_unmapped(self.project.problem, architecture)
+        return why
+
+    def _mapper(self, goal: Objective, name: str, settings: Any, most_loops: int | None) -> Any:  # noqa: ANN401
+        """Return the mapper, which is found by name; the evaluator is the native model."""
+        native: Plugin = plugin("evaluator", "native")
+        evaluator = native.factory(timeloop_version=self.version, n_jobs=self.effort.threads)
+        if self.searched.singly is not None:
+            evaluator = SinglyEvaluator(evaluator, self.searched)
+        if most_loops is not None:
+            evaluator = FewLoopsEvaluator(evaluator, most_loops)
+        chosen = plugin("mapper", name)
+        settings = chosen.settings_type() if settings is None else settings
+        return chosen.factory(evaluator, self.project.constraints, goal, settings)
+
+
+def _runs(
+    task: _Task, goals: Sequence[Objective], most_loops: int | None
+) -> tuple[list[Any], list[str]]:
+    """Return what is found for each goal, and lines on what the proof could not be of."""
+    effort = task.effort
+    proves = effort.mapper == _PROVER
+    if proves and task.searched.singly is None:
+        found = [task.run(goal, effort.mapper, effort.settings, None) for goal in goals]
+        mappings = [one.mappings[0] for one in found]
+        # the best of all mappings is the best of those with few loops, if it is one of them
+        if most_loops is None or all(
+            m is None or temporal_loops(m) <= most_loops for m in mappings
+        ):
+            return found, []
+        why = f"the best mappings of all have more than {most_loops} temporal loops"
+    elif proves:
+        why = f"{task.searched.singly} are modelled for single mappings only"
+    else:
+        return [task.run(g, effort.mapper, effort.settings, most_loops) for g in goals], []
+    found = [task.run(goal, _HEURISTIC, None, most_loops) for goal in goals]
+    return found, [f"nothing is proven, and mapper={_HEURISTIC} searched: {why}"]
+
+
+def _in_batches(architecture: Architecture) -> Architecture:
+    """Return the architecture without what is modelled for single mappings only."""
+    from dse.model.singly import without  # noqa: PLC0415 - compiled code
+
+    levels = (
+        replace(level, read_network=None, update_network=None)
+        for level in without(architecture).levels
+    )
+    return replace(architecture, levels=tuple(levels), networks=())
 
 
 def metric_value(evaluation: Evaluation, metric: str) -> float:
@@ -158,15 +244,6 @@ def metric_value(evaluation: Evaluation, metric: str) -> float:
 def _notes(metrics: tuple[str, ...], second: str | None) -> list[str]:
     beyond = [m for m in metrics[1:] if m != second]
     return [f"metric {name}: not searched for, as it stands behind {metrics[0]}" for name in beyond]
-
-
-def _mapper(effort: MapperBudget, project: Project, goal: Objective, version: str) -> Any:  # noqa: ANN401
-    """Return the mapper, which is found by name; the evaluator is the native model."""
-    native: Plugin = plugin("evaluator", "native")
-    evaluator = native.factory(timeloop_version=version, n_jobs=effort.threads)
-    chosen = plugin("mapper", effort.mapper)
-    settings = chosen.settings_type() if effort.settings is None else effort.settings
-    return chosen.factory(evaluator, project.constraints, goal, settings)
 
 
 def _ordered(first: Objective, second: Objective) -> Objective:
@@ -193,11 +270,14 @@ def _searched(architecture: Architecture, metric: str) -> Architecture:
     counted = _level_of(metric)
     levels = tuple(_priced(level, s == counted) for s, level in enumerate(architecture.levels))
     compute = replace(architecture.compute, energy_pj=0.0)
-    return replace(architecture, levels=levels, compute=compute)
+    return replace(architecture, levels=levels, compute=compute, networks=())
 
 
 def _priced(level: StorageLevel, counted: bool) -> StorageLevel:
     price = 1.0 if counted else 0.0
+    level = replace(
+        level, read_network=None, update_network=None, power_gated_at=None, bandwidth_scales=()
+    )
     network = replace(
         level.network,
         hop_energy_pj=0.0,

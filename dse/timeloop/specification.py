@@ -72,7 +72,7 @@ class Specification(Map):
             if not found:
                 raise SpecError(f"{name}: no such files, expected Timeloop YAML files")
             paths += found
-        root = load_files(paths, jinja_parse_data, include_path, all_used=False).node
+        root = load_files(paths, jinja_parse_data, include_path, used=set()).node
         return cls(tree_of(root), (root.source, root.line, ""))
 
     def entry(self) -> Entry:

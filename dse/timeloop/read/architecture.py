@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from dse.timeloop.read.networks import connect, read_networks
 from dse.timeloop.read.tables import EnergyTable
 from dse.timeloop.yaml.nodes import Entry
 
+_LOG = logging.getLogger(__name__)
 _DEFAULT_WORD_BITS = 16
 #: Attributes that ranges in names and each other stand for, too.
 _INFERRED = ("instances", "mesh_x", "mesh_y")
@@ -37,6 +39,8 @@ def read_architecture(
     energies: EnergyTable | None,
     areas: dict[str, float] | None,
     timeloop_version: str,
+    *,
+    for_model: bool = True,
 ) -> tuple[Architecture, Fault | None]:
     """Read an architecture, priced by the tables where they name its components.
 
@@ -49,6 +53,9 @@ def read_architecture(
         energies: the ERT; None = the built-in energies.
         areas: the ART, um^2 by component name.
         timeloop_version: decides which ERT action prices which access.
+        for_model: whether a mapping is evaluated on it. A search takes two things with a warning
+            that Timeloop stops on, as they leave no doubt: MACs without a mesh, and networks that
+            no level names.
 
     Raises:
         SpecError: naming file, key path and value.
@@ -71,9 +78,12 @@ def read_architecture(
     compute = _as_read(compute, known.COMPUTE, timeloop_version)
     known.check_spelling(compute.attributes, known.COMPUTE)
     unit = _read_compute(compute, energies, areas, timeloop_version)
+    if not for_model:
+        unit = _with_mesh(compute, unit, levels[0])
     name = entry.get("name")
     declared = read_networks(networks, energies, timeloop_version)
-    for s, ends in enumerate(connect(storage, compute, declared, timeloop_version)):
+    stops_on_idle = for_model and timeloop_version == "4cf6d4c"
+    for s, ends in enumerate(connect(storage, compute, declared, stops_on_idle)):
         levels[s] = replace(levels[s], read_network=ends[0], update_network=ends[1])
     architecture = _located(
         entry,
@@ -85,6 +95,20 @@ def read_architecture(
         ),
     )
     return architecture, fault
+
+
+def _with_mesh(component: Component, unit: Compute, innermost: StorageLevel) -> Compute:
+    """Return MACs that have no mesh of their own with that of a level of as many instances."""
+    own = any(component.attributes.get(key) is not None for key in ("meshX", "meshY"))
+    fits = unit.mesh_x % innermost.mesh_x == 0 and unit.mesh_y % innermost.mesh_y == 0
+    if own or fits or unit.instances != innermost.instances:
+        return unit
+    _LOG.warning(
+        "%s: has no meshX: taken to be the %d x %d of '%s' (Timeloop stops: it takes it to be %d)",
+        component.entry.where,
+        *(innermost.mesh_x, innermost.mesh_y, innermost.name, unit.mesh_x),
+    )
+    return replace(unit, mesh_x=innermost.mesh_x, mesh_y=innermost.mesh_y)
 
 
 def _as_read(component: Component, keys: frozenset[str], timeloop_version: str) -> Component:
@@ -116,8 +140,8 @@ def _read_level(
 ) -> tuple[StorageLevel, int]:
     """Return the level, and the cluster size that the file asks for."""
     attributes = component.attributes
-    _refuse_unsupported(attributes)
     name = component.name
+    singly = _modelled_singly(attributes, name)
     instances, mesh_x, mesh_y = mesh(attributes, component.count)
     found = known.given(attributes, StorageLevel, _INFERRED)
     word_bits = found.setdefault("word_bits", _DEFAULT_WORD_BITS)
@@ -160,30 +184,35 @@ def _read_level(
             energy=_access_energy(attributes, prices, built_in_pj),
             area_um2=areas.get(name, cluster_area / cluster_size),
             network=_read_network(attributes, energies.wire_pj),
+            **singly,
             **{"read_bandwidth": half, "write_bandwidth": half, **found},
         ),
     )
     return level, cluster_size
 
 
-def _refuse_unsupported(attributes: Entry) -> None:
+def _modelled_singly(attributes: Entry, name: str) -> dict[str, Any]:
+    """Return what a level declares that is modelled one mapping at a time, as keywords."""
     network_type = attributes.get("network_type")
-    if network_type is not None and network_type.text() not in ("1:1", "1:N"):
-        raise network_type.fail("expected 1:1 or 1:N (distributed multicast is not supported)")
-    gated = attributes.get("power_gated_at")
-    if gated is not None:
-        raise gated.fail("power gating is not supported, expected null")
+    if network_type is not None and network_type.text() not in ("1:1", "1:N", "M:N"):
+        raise network_type.fail("expected 1:1, 1:N or M:N")
     overbooking = attributes.get("allow_overbooking")
     if overbooking is not None and overbooking.boolean():
-        raise overbooking.fail("overbooking is not supported, expected false")
+        _LOG.warning(
+            "%s: has no effect on dense problems: tiles that do not fit are rejected all the same",
+            overbooking.where,
+        )
     partition = attributes.get("tile_partition_supported")
     if partition is not None and partition.boolean():
         raise partition.fail("ERROR: runtime tile partitioning is not supported yet")
+    gate = attributes.get("power_gated_at")
     scales = attributes.get("per_dataspace_bandwidth_consumption_scale")
-    if scales is not None:
-        for _, scale in scales.pairs():
-            if scale.number() != 1.0:
-                raise scale.fail("bandwidth consumption scales are not supported, expected 1")
+    weights = [(key, entry.number(0.0)) for key, entry in scales.pairs()] if scales else []
+    return {
+        "power_gated_at": gate.text() if gate is not None and gate.text() != name else None,
+        "bandwidth_scales": tuple(pair for pair in weights if pair[1] != 1.0),
+        "distributes": network_type is not None and network_type.text() == "M:N",
+    }
 
 
 def _block_and_cluster(attributes: Entry, found: dict[str, Any], word_bits: int) -> tuple[int, int]:
@@ -210,7 +239,9 @@ def _block_and_cluster(attributes: Entry, found: dict[str, Any], word_bits: int)
     else:
         block = width // cluster // word_bits
         if block < 1:
-            raise width_entry.fail(f"expected at least {cluster * word_bits}, one word per block")
+            raise width_entry.fail(
+                f"expected at least {cluster * word_bits}, one word per block (Timeloop crashes)"
+            )
     return block, cluster
 
 

@@ -39,6 +39,7 @@ LEVEL = frozenset(
         "vector_access_energy",
         "cluster_area",
         "power_gated_at",
+        "per_dataspace_bandwidth_consumption_scale",
         "allow_overbooking",
         "network_read",
         "network_fill",
@@ -67,6 +68,7 @@ NETWORK = frozenset(
 _IGNORED = frozenset(
     {
         "technology",
+        "has_power_gating",
         "type",
         "n_banks",
         "num_banks",

@@ -9,12 +9,13 @@ constraints inside the nodes, and those in lists that target them, become
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator, Sequence
 
-from dse.domain.expression import Expression, Number
 from dse.domain.problem import Problem
-from dse.errors import SpecError, unknown_name
+from dse.errors import unknown_name
+from dse.timeloop.read.component_tree import NETWORK_CLASSES
 from dse.timeloop.read.node_mapping import flat_mapping
 from dse.timeloop.read.node_rules import (
     INSIDE,
@@ -26,8 +27,10 @@ from dse.timeloop.read.node_rules import (
     name_list,
     scalar,
 )
+from dse.timeloop.read.node_values import plain_number, spec_of, value_of
 from dse.timeloop.yaml.nodes import Entry, Node
 
+_LOG = logging.getLogger(__name__)
 _BRANCHES = {"!Hierarchical", "!Parallel", "!Pipelined"}
 _COMPONENTS = {"!Component", "!Compute", "!Storage", "!Network", ""}
 #: What timeloopfe assumes of storage.
@@ -124,6 +127,9 @@ class _Flattener:
         self.levels: set[str] = set()
         self.nodes: set[str] = set()
         self.inherited: dict[str, Node] = {}
+        self.spec = spec_of(problem, variables) if problem is not None else None
+        self.gate: Node | None = None
+        self.gate_follows = False
 
     def check_targets(self) -> None:
         """Refuse constraints in lists that target no node."""
@@ -190,7 +196,7 @@ class _Flattener:
         self._fan_out(entry, name, rules)
         for kind in ("temporal", "dataspace"):
             for rule in rules.get(kind, ()):
-                raise rule.refuse(f"a container has no '{kind}' constraints")
+                _LOG.warning("%s: is ignored, as timeloopfe does: a container has none", rule.where)
 
     def _rules(self, entry: Entry, name: str) -> _Rules:
         """Return the rules of a node: its own, then those in lists."""
@@ -218,6 +224,12 @@ class _Flattener:
         if self._fan_out(entry, name, rules) and parallel:
             raise entry.refuse("a component with fan-out inside !Parallel is not supported")
         attributes = {**self.inherited, **own}
+        if _is_network(entry, kind):
+            self._place(entry, name, kind, attributes, ranged=False)
+            return
+        self._gate(entry, name)
+        if self.gate is not None:
+            attributes.setdefault("power_gated_at", self.gate)
         if not _COMPUTE.search(kind):
             for key, text in _STORAGE_DEFAULTS.items():
                 attributes.setdefault(key, scalar(entry, text))
@@ -232,6 +244,14 @@ class _Flattener:
             for kind in ("max_overbooked_proportion", "utilization"):
                 self.rules.share(name, kind, rules.get(kind, []))
 
+    def _gate(self, entry: Entry, name: str) -> None:
+        """Note at which level power is gated: the first that is placed after one with a gate."""
+        if self.gate_follows:
+            self.gate = scalar(entry, name)
+        attributes = entry.get("attributes")
+        gating = attributes.get("has_power_gating") if attributes is not None else None
+        self.gate_follows = gating is not None and gating.boolean()
+
     def _fan_out(self, entry: Entry, name: str, rules: _Rules) -> bool:
         """Add a node's mesh, and the level that holds its spatial loops."""
         spatial = entry.get("spatial")
@@ -243,6 +263,7 @@ class _Flattener:
             return False
         level = f"inter_{name}_spatial"
         dummy = {key: scalar(spatial, text) for key, text in _DUMMY.items()}
+        self._gate(entry, level)
         self._place(entry, level, "dummy_storage", dummy)
         if self.rules is not None and self.problem is not None:
             self.rules.loops(level, "spatial", rules.get("spatial", []), x * y)
@@ -259,6 +280,8 @@ class _Flattener:
         kind: str,
         attributes: dict[str, Node],
         more: dict[str, Node] | None = None,
+        *,
+        ranged: bool = True,
     ) -> None:
         meshes = {"meshX": self.mesh_x, "meshY": self.mesh_y}
         placed = {**attributes, **{key: scalar(entry, str(n)) for key, n in meshes.items()}}
@@ -267,7 +290,7 @@ class _Flattener:
         self.components.append(
             _map(
                 entry,
-                name=scalar(entry, f"{name}[1..{count}]"),
+                name=scalar(entry, f"{name}[1..{count}]" if ranged else name),
                 **{"class": scalar(entry, kind)},
                 attributes=Node(placed, entry.node.source, entry.node.line),
                 **(more or {}),
@@ -304,34 +327,14 @@ class _Flattener:
 
     def _value(self, entry: Entry, around: dict[str, Node]) -> Node:
         node = entry.node
-        if not isinstance(node.value, str) or not node.plain or node.is_null:
+        if isinstance(node.value, str) and plain_number(node.value) is not None:
             return node
-        if _plain_number(node.value) is not None:
-            return node
-        numbers: dict[str, Number] = {}
-        for name, other in {**self.variables, **around}.items():
-            number = _plain_number(other.value) if isinstance(other.value, str) else None
-            if number is not None:
-                numbers[name] = number
-        try:
-            value = Expression(node.value).value(numbers)
-        except SpecError:
-            # a word, such as a technology, or arithmetic of Accelergy's; readers judge it
-            return node
-        text = str(int(value)) if value == int(value) else repr(value)
-        return Node(text, node.source, node.line)
+        return value_of(node, {**self.variables, **around}, self.spec)
 
 
-def _plain_number(text: object) -> Number | None:
-    try:
-        return int(str(text))
-    except ValueError:
-        pass
-    try:
-        number = float(str(text))
-    except ValueError:
-        return None
-    return number if abs(number) < float("inf") else None
+def _is_network(entry: Entry, kind: str) -> bool:
+    """Whether a node is a network, whose name gets no range: Timeloop finds it by that."""
+    return entry.node.tag == "!Network" or any(known in kind for known in NETWORK_CLASSES)
 
 
 def _map(place: Entry, **content: Node) -> Node:

@@ -15,11 +15,13 @@ from dse.domain.architecture import Architecture
 from dse.domain.mapping import Mapping
 from dse.domain.problem import Problem
 from dse.errors import SpecError, unknown_name
+from dse.timeloop import auto_bypass
 from dse.timeloop.read.architecture import Fault, read_architecture
 from dse.timeloop.read.constraints import check_constraints
 from dse.timeloop.read.flatten import flatten
 from dse.timeloop.read.mapping import read_mapping
 from dse.timeloop.read.node_mapping import flat_mapping
+from dse.timeloop.read.node_values import with_values
 from dse.timeloop.read.problem import read_problem
 from dse.timeloop.read.table_checks import SUMMARIES, check_tables, warn_of_summaries
 from dse.timeloop.read.tables import TablesOf, read_art, read_ert
@@ -125,6 +127,7 @@ def read_entry(
     hold, or Timeloop's built-in energies.
     """
     _check_keys(root)
+    root = with_values(root)
     if problem is None:
         problem = read_problem(root.need("problem", "the workload"), timeloop_version)
     root = flatten(root, problem)
@@ -139,7 +142,10 @@ def read_entry(
     areas = read_art(art) if art is not None else None
     if tables_of is not None and (made := tables_of(root)) is not None:
         energies, areas = made.energies(), made.areas()
-    architecture, fault = read_architecture(architecture_entry, energies, areas, timeloop_version)
+    architecture, fault = read_architecture(
+        architecture_entry, energies, areas, timeloop_version, for_model=for_model
+    )
+    _check_scales(architecture_entry, architecture, problem)
     if energies is not None:
         check_tables(ert or architecture_entry, energies, architecture_entry, timeloop_version)
     mapping_entry = _directives(root) if for_model else root.get("mapping")
@@ -152,8 +158,22 @@ def read_entry(
         )
         if constraints is not None:
             check_constraints(constraints, architecture, problem, mapping)
+        if auto_bypass.is_asked(root):
+            mapping = auto_bypass.bypassed(architecture, problem, mapping)
     source = root.node.source
     return TimeloopInput(architecture, problem, mapping, timeloop_version, source), fault
+
+
+def _check_scales(entry: Entry, architecture: Architecture, problem: Problem) -> None:
+    """Refuse a bandwidth scale of something that is no data space."""
+    for level in architecture.levels:
+        for name, _ in level.bandwidth_scales:
+            if name not in problem.tensors:
+                raise entry.refuse(
+                    f"level '{level.name}': {unknown_name('data space', name, problem.tensors)}"
+                    f"\nERROR: {level.name}: per_dataspace_bandwidth_consumption_scale: "
+                    f"{name[:500]} is not a valid dimension name."
+                )
 
 
 def _directives(root: Entry) -> Entry | None:

@@ -155,7 +155,10 @@ class LevelRules:
         name, relation, digits = clause
         if name not in self._problem.bounds:
             known = ", ".join(self._problem.dimensions)
-            raise entry.fail(f"unknown dimension '{name[:80]}', expected one of {known}")
+            raise entry.fail(
+                f"unknown dimension '{name[:80]}', expected one of {known}\nERROR: parsing "
+                f"factors: {entry.shown}: dimension {name[:80]} not found in problem shape."
+            )
         bound = self._problem.bounds[name]
         value = int(digits) if len(digits) <= 10 else _UINT32
         if relation in ("<=", ">="):
@@ -193,18 +196,28 @@ class LevelRules:
     def _known(self, entry: Entry, letter: str, before: tuple[str, ...]) -> None:
         if letter not in self._problem.bounds:
             known = "".join(self._problem.dimensions)
-            raise entry.fail(f"unknown dimension '{letter}', expected letters of {known}")
+            raise entry.fail(
+                f"unknown dimension '{letter}', expected letters of {known}\nERROR: parsing "
+                f"permutation: {entry.shown}: dimension {letter} not found in problem shape."
+            )
         if letter in before:
             raise entry.fail(f"dimension '{letter}' stands twice, expected it once")
 
     def _tensors(self, rule: Entry, key: str) -> tuple[str, ...]:
         entry = rule.get(key)
+        for item in entry.items("expected a list of data spaces") if entry is not None else ():
+            if not item.is_scalar:
+                line = f"\nERROR: bad conversion, at line: {item.node.line}"
+                raise item.fail(f"expected a data space{line}")
         names = entry.names("expected a list of data spaces") if entry is not None else []
         for name in names:
             if name not in self._problem.tensors:
                 assert entry is not None
                 known = ", ".join(self._problem.tensors)
-                raise entry.fail(f"unknown data space '{name[:80]}', expected one of {known}")
+                raise entry.fail(
+                    f"unknown data space '{name[:80]}', expected one of {known}\nERROR: parsing "
+                    f"{key} setting: data-space {name[:80]} not found in problem shape."
+                )
         return tuple(dict.fromkeys(names))
 
     def _twice(self, entry: Entry, what: str, of: str = "") -> SpecError:

@@ -71,6 +71,7 @@ class MapperDirectives:
         algorithm: timeloop-mapper's search; a hint.
         out_prefix: of the files that timeloop-mapper writes.
         live_status: whether to report progress.
+        max_temporal_loops: that a mapping may have, those of one iteration not counted.
         notes: one line for each key that has no effect here.
     """
 
@@ -80,6 +81,7 @@ class MapperDirectives:
     algorithm: str | None = None
     out_prefix: str = "timeloop-mapper"
     live_status: bool = False
+    max_temporal_loops: int | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -98,8 +100,6 @@ def read_mapper(root: Entry, levels: int) -> MapperDirectives:
     prefix = block.get("out_prefix")
     live = block.get("live_status")
     most = block.get("max_temporal_loops_in_a_mapping")
-    if most is not None and str(most.node.value) != "-1":
-        raise most.fail("a limit on the temporal loops is not supported, expected -1 (none)")
     return MapperDirectives(
         metrics=_metrics(block, levels),
         search_size=(size.integer() or None) if size is not None else None,
@@ -107,6 +107,7 @@ def read_mapper(root: Entry, levels: int) -> MapperDirectives:
         algorithm=_algorithm(algorithm) if algorithm is not None else None,
         out_prefix=_prefix(prefix) if prefix is not None else "timeloop-mapper",
         live_status=live.boolean() if live is not None else False,
+        max_temporal_loops=_loops(most) if most is not None else None,
         notes=tuple(_notes(block)),
     )
 
@@ -152,6 +153,13 @@ def _algorithm(entry: Entry) -> str:
     if name not in _ALGORITHMS:
         raise entry.fail(unknown_name("algorithm", name[:80], _ALGORITHMS))
     return name
+
+
+def _loops(entry: Entry) -> int | None:
+    """Return a limit on temporal loops; anything below 1 is none, as in Timeloop."""
+    if entry.node.value in ("-1", "0"):
+        return None
+    return entry.integer(1, 2**31 - 1)
 
 
 def _prefix(entry: Entry) -> str:

@@ -64,8 +64,9 @@ def read_constraints(
         level = find_level(target, architecture, "target", "name")
         kind = _kind(rule)
         _check_rule(target, rule, kind)
-        if kind == "spatial":
-            check_spatial(rule, architecture, level)
+        if kind == "spatial" and max(architecture.fanout(level)) == 1:
+            _check_vacuous(rule, architecture, level, problem)
+            continue
         _add(rules[level], rule, kind, timeloop_version)
     found = {}
     for made in rules:
@@ -157,6 +158,25 @@ def _check_rule(target: Entry, rule: Entry, kind: str) -> None:
             )
         else:
             check_keys(entry, key, known)
+
+
+def _check_vacuous(rule: Entry, architecture: Architecture, level: int, problem: Problem) -> None:
+    """Warn of a spatial rule at a level without fan-out that every mapping keeps.
+
+    Raises:
+        SpecError: it asks for loops in space.
+    """
+    made = LevelRules(problem, level, architecture)
+    made.add_loops(rule, rule.get("attributes") or rule, "spatial", "4cf6d4c")
+    loops = made.constraint().spatial
+    asked = {**loops.min_factors, **loops.factors}
+    if any((factor or problem.bounds[d]) > 1 for d, factor in asked.items()):
+        check_spatial(rule, architecture, level)
+    _LOG.warning(
+        "%s: is ignored, as level '%s' has no fan-out (Timeloop stops)",
+        rule.where,
+        architecture.levels[level].name,
+    )
 
 
 def _add(level: LevelRules, rule: Entry, kind: str, version: str) -> None:

@@ -107,13 +107,13 @@ def connect(
     storage: list[Component],
     compute: Component,
     networks: dict[str, DeclaredNetwork],
-    timeloop_version: str,
+    stops_on_idle: bool,
 ) -> Iterator[tuple[str | None, str | None]]:
     """Yield the networks of reads and of updates below each level, None for inferred ones.
 
     Raises:
         SpecError: a name is unknown, or one end names another network than the other; a network
-            cannot do what it is to; under 4cf6d4c, a network that nothing names.
+            cannot do what it is to; with ``stops_on_idle``, nothing names a network.
     """
     connected: set[str] = set()
     for s, outer in enumerate(storage):
@@ -132,7 +132,7 @@ def connect(
         connected |= {entry.text() for entry in (read, update) if entry is not None}
         yield read.text() if read else None, update.text() if update else None
     idle = sorted(networks.keys() - connected)
-    if idle and timeloop_version == "4cf6d4c":
+    if idle and stops_on_idle:
         raise compute.entry.refuse(
             f"network '{idle[0][:80]}' is declared, but no level names it (Timeloop crashes)"
         )

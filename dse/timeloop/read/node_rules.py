@@ -15,7 +15,7 @@ from dse.timeloop.read.maximize import Maximized, maximize
 from dse.timeloop.read.unread import meant_by
 from dse.timeloop.yaml.nodes import Entry, Node
 
-_FACTOR = re.compile(r"([A-Za-z]+)\s*(<=|>=|=|<|>)?\s*([0-9]+)")
+_FACTOR = re.compile(r"([A-Za-z]+)\s*(<=|>=|=|<|>)?\s*(-?[0-9]+)")
 _LOOPS = {
     *("factors", "factors_only", "permutation", "default_max_factor", "default_min_factor"),
     *("remainders", "no_reuse", "no_iteration_over_dataspaces", "must_iterate_over_dataspaces"),
@@ -167,7 +167,10 @@ class NodeRules:
             entry = rule.get(key)
             if entry is None:
                 continue
-            clauses = " ".join(entry.names()) if entry.is_list else entry.text()
+            clauses = self._clauses(entry)
+            left = re.sub(r"[\s,;]+", " ", _FACTOR.sub(" ", clauses)).strip()
+            if left:
+                raise entry.fail(f"'{left[:80]}' is no factor, expected C=4, C<=4 or C>=4")
             for name, relation, number in _FACTOR.findall(clauses):
                 if name not in self._problem.bounds:
                     known = ", ".join(self._problem.dimensions)
@@ -175,6 +178,8 @@ class NodeRules:
                 if relation in ("<", ">"):
                     raise entry.fail(f"{name}{relation}{number}: expected =, <= or >=")
                 listed.add(name)
+                if number.startswith("-"):
+                    continue  # timeloopfe's way to leave a factor open beside factors_only
                 yield f"{name}{relation or '='}{number}", entry
         only = rule.get("factors_only")
         if only is None and "factors_only" in rule.mapping():
@@ -182,6 +187,19 @@ class NodeRules:
         for d in self._forbidden(rule, all_others=only is not None):
             if d not in listed:
                 yield f"{d}=1", rule
+
+    def _clauses(self, entry: Entry) -> str:
+        """Return factors as one text; one may be a list, whose last item may be arithmetic."""
+        if not entry.is_list:
+            return entry.text()
+        words = []
+        for item in entry.items():
+            if item.is_list:
+                *first, last = item.items()
+                words.append("".join([x.text() for x in first]) + str(self._integer(last, 0)))
+            else:
+                words.append(item.text())
+        return " ".join(words)
 
     def _forbidden(self, rule: Entry, *, all_others: bool) -> Iterator[str]:
         """Yield the dimensions that may not be iterated over at all."""

@@ -43,7 +43,10 @@ def read_problem(entry: Entry, timeloop_version: str) -> Problem:
         SpecError: naming file, key and value.
     """
     if not entry.is_map:
-        raise entry.fail("expected a map with shape and instance (fused workloads not supported)")
+        raise entry.fail(
+            "expected a map with shape and instance; fused workloads are not supported "
+            "(Timeloop aborts)"
+        )
     shape_entry = entry.get("shape")
     if shape_entry is None:
         shape = _NAMED_SHAPES["cnn-layer"]
@@ -83,7 +86,10 @@ def _read_shape(entry: Entry) -> Shape:
     """Read a full problem shape."""
     flatten = entry.get("flatten")
     if flatten is not None:
-        raise flatten.refuse("flattened dimensions are not supported")
+        raise flatten.refuse(
+            "flattened dimensions are not supported: their tiles are no boxes, and only those are "
+            "modelled"
+        )
     name_entry = entry.get("name")
     dimension_entries = entry.need("dimensions", "a list of dimension names").items()
     for dimension in dimension_entries:

@@ -80,9 +80,9 @@ def architecture_yaml(architecture: Architecture) -> str:
     """Return ``architecture`` as a tree of version 0.4.
 
     Raises:
-        SpecError: a component has a name that Timeloop cannot read, or networks are declared.
+        SpecError: Timeloop cannot read the name of a component, or something is not written.
     """
-    refuse_networks(architecture)
+    refuse_single(architecture)
     names = [*(level.name for level in architecture.levels), architecture.compute.name]
     for name in names:
         if not _NAME.match(name) or name in ("wire", "Wire"):
@@ -100,12 +100,10 @@ def architecture_yaml(architecture: Architecture) -> str:
     return _dump({"architecture": tree})
 
 
-def refuse_networks(architecture: Architecture) -> None:
-    """Refuse declared networks: no file is written that leaves them out."""
-    if architecture.networks:
-        raise SpecError(
-            f"network '{architecture.networks[0].name}': user-declared networks are not written"
-        )
+def refuse_single(architecture: Architecture) -> None:
+    """Refuse what is modelled for single mappings: no file is written that leaves it out."""
+    if architecture.singly is not None:
+        raise SpecError(f"{architecture.singly} are not written")
 
 
 def ert_yaml(architecture: Architecture) -> str:

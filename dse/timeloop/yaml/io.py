@@ -38,7 +38,8 @@ def load_files(
     values: Mapping[str, object] | None = None,
     include_path: Sequence[str | Path] = (),
     *,
-    all_used: bool = True,
+    project: Sequence[str | Path] = (),
+    used: set[str] | None = None,
 ) -> Entry:
     """Read YAML files and merge them on their top-level keys.
 
@@ -47,14 +48,15 @@ def load_files(
         values: the variables that templates may use.
         include_path: folders outside of the project (see `project_of`) from which templates may
             include files; such files are looked for there at last.
-        all_used: whether every variable must be one that a template mentions.
+        project: files that belong to the project as well, though they are not read.
+        used: gets the variables that templates mention; without it, all must be among those.
 
     Raises:
         SpecError: a file is missing, unreadable, no YAML, empty or too large, includes what it may
             not, or two files have the same top-level key, with something under it in both; or no
             template mentions a variable.
     """
-    return _merged(_roots(_texts(paths, values, include_path, all_used=all_used)))
+    return _merged(_roots(_texts(paths, values, include_path, project, used)))
 
 
 def load_each(
@@ -67,7 +69,7 @@ def load_each(
 
     All other files are part of every tree. See `load_files`.
     """
-    roots = _roots(_texts(paths, values, include_path, all_used=True))
+    roots = _roots(_texts(paths, values, include_path, (), None))
     several = [root for root in roots if (found := root.table.get(key)) and found.value]
     if len(several) < 2:
         return [_merged(roots)]
@@ -78,8 +80,8 @@ def _texts(
     paths: Sequence[str | Path],
     values: Mapping[str, object] | None,
     include_path: Sequence[str | Path],
-    *,
-    all_used: bool,
+    project: Sequence[str | Path],
+    used: set[str] | None,
 ) -> list[tuple[str, bytes | Node]]:
     """Return the files by name, templates rendered."""
     if not paths:
@@ -88,14 +90,15 @@ def _texts(
     templates = [
         (path, data) for path, data in files if path.suffix != LIBCONFIG and is_template(path, data)
     ]
-    nodes = {}
+    nodes: dict[Path, Node] = {}
+    mentioned: set[str] = set() if used is None else used
     if templates:
         search = [_folder(Path(folder)) for folder in include_path]
-        roots = [*project_of([path for path, _ in files]), *search]
-        done = rendered(templates, values or {}, roots, search, all_used=all_used)
+        roots = [*project_of([*(path for path, _ in files), *map(Path, project)]), *search]
+        done = rendered(templates, values or {}, roots, search, mentioned)
         nodes = {path: node for (path, _), node in zip(templates, done, strict=True)}
-    elif all_used:
-        check_used(values or (), ())
+    if used is None:
+        check_used(values or (), mentioned)
     return [(str(path), nodes.get(path, data)) for path, data in files]
 
 

@@ -41,8 +41,7 @@ def rendered(
     values: Mapping[str, object],
     roots: Sequence[Path],
     search: Sequence[Path],
-    *,
-    all_used: bool,
+    mentioned: set[str],
 ) -> list[Node]:
     """Return the nodes of templates, with what they include.
 
@@ -51,11 +50,10 @@ def rendered(
         values: the variables that the templates may use: plain data.
         roots: folders in which included files may lie.
         search: folders in which they are looked for at last.
-        all_used: whether every variable must be one that a template mentions.
+        mentioned: gets the variables that templates mention.
 
     Raises:
-        SpecError: one cannot be rendered or parsed, is too much work, or includes what it may not;
-            or no template mentions a variable.
+        SpecError: one cannot be rendered or parsed, is too much work, or includes what it may not.
     """
     question = {
         "templates": [
@@ -69,8 +67,7 @@ def rendered(
     answer = _asked(question, str(templates[0][0]))
     if "error" in answer:
         raise SpecError(answer["error"].encode(errors="backslashreplace").decode())
-    if all_used:
-        check_used(values, answer["mentioned"])
+    mentioned |= set(answer["mentioned"])
     filler = _Filler()
     for entry in answer["included"]:
         filler.include(**entry)
@@ -87,8 +84,8 @@ def check_used(values: Iterable[str], mentioned: Collection[str]) -> None:
     """
     for name in values:
         if name not in mentioned:
-            message = unknown_name("variable", name, mentioned)
-            raise SpecError(f"-D {name}: no template uses it: {message}")
+            known = f": {unknown_name('variable', name, mentioned)}" if mentioned else ""
+            raise SpecError(f"-D {name}: no template uses it{known}")
 
 
 def _asked(question: dict[str, object], first: str) -> dict[str, Any]:
@@ -144,7 +141,7 @@ class _Filler:
         self._filled: dict[int, tuple[Node, int, int]] = {}
 
     def include(
-        self, parts: Sequence[tuple[str, str]], key: str, name: str, source: str, joined: bool
+        self, parts: Sequence[tuple[str, str]], key: str, name: str, source: str, form: str
     ) -> None:
         """Take the next entry of what is included; marks in it are of entries before it.
 
@@ -153,12 +150,19 @@ class _Filler:
             key: dotted path of what is wanted of each; empty: all of it.
             name: what the template calls it.
             source: the template.
-            joined: whether all parts become one list or map; else there is one.
+            form: ``one`` part, or all ``joined`` to one list or map, or ``listed``.
         """
         nodes = [
-            _at(self.node(Path(path), text), key, path if joined else name) for path, text in parts
+            _at(self.node(Path(path), text), key, name if form == "one" else path)
+            for path, text in parts
         ]
-        self._included.append(_joined(nodes, source) if joined else nodes[0])
+        if form == "listed":
+            made = Node(nodes, source, 1, size=1 + sum(node.size for node in nodes))
+        else:
+            made = _joined(nodes, source) if form == "joined" else nodes[0]
+        if form != "one":
+            self._filled[id(made)] = made, 0, 1 + max(map(self._depth, nodes), default=0)
+        self._included.append(made)
 
     def node(self, path: Path, text: str) -> Node:
         """Return the nodes of a text."""

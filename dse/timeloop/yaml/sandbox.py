@@ -7,12 +7,17 @@ JSON and writes one::
     {"templates": [[path, source], ..], "values": {name: value, ..}, "roots": [folder, ..],
      "search": [folder, ..], "cpu_s": ..}
     {"texts": [text, ..], "mentioned": [name, ..], "included": [{"parts": [[path, text], ..],
-     "key": .., "name": .., "source": template, "joined": ..}, ..]}      or    {"error": line}
+     "key": .., "name": .., "source": template, "form": ..}, ..]}      or    {"error": line}
 
 A template may include other files by path, as in ``architecture: {{include('arch.yaml',
-'architecture')}}``. What is included does not pass through the text: the call leaves a mark with
-the number of an entry of ``included``, whose nodes, which know their own file and line, are to take
-the mark's place. An entry holds marks of entries before it only.
+'architecture')}}`` or ``architecture: !include arch.yaml``. What is included does not pass through
+the text: the call leaves a mark with the number of an entry of ``included``, whose nodes, which
+know their own file and line, are to take the mark's place. An entry holds marks of entries before
+it only. ``form`` says what the nodes of its parts become: ``one`` is the only part, ``joined`` all
+parts in one list or map, ``listed`` a list with an item for each.
+
+``!include FILE`` on a line of its own is Accelergy's older form: the file's text takes the line's
+place, so that its anchors hold in what follows.
 
 Files are read where they lie below ``roots``, links followed. The work is bounded by the process's
 limits, and by the numbers here.
@@ -21,6 +26,7 @@ limits, and by the numbers here.
 from __future__ import annotations
 
 import json
+import re
 import signal
 import sys
 from collections.abc import Callable
@@ -40,6 +46,11 @@ MOST_BYTES = 16 * 2**20
 _MOST_FILES = 1_000
 _DEEPEST = 20
 _SHOWN = 300
+_FILE = r"""("[^"\n]+"|'[^'\n]+'|[^\s,\]}#]+)"""
+#: A value that is a file or a folder, and a line that is a file's text.
+_TAG = re.compile(rf"(?<=[:\-\[,{{])([ \t]*)!include(dir)?[ \t]+{_FILE}")
+_TEXT_TAG = re.compile(rf"([ \t]*)!include[ \t:]+{_FILE},?[ \t]*(?:#.*)?")
+_COMMENT = re.compile(r"(?:^|\s)#")
 
 
 class IncludeRefused(Exception):
@@ -56,7 +67,7 @@ class _OutOfTime(Exception):  # jinja2 finds the line for an Exception only
 
 def is_template(path: Path, text: bytes) -> bool:
     """Whether a file is rendered before it is parsed."""
-    return path.suffix in SUFFIXES or b"{{" in text or b"{%" in text
+    return path.suffix in SUFFIXES or any(mark in text for mark in (b"{{", b"{%", b"!include"))
 
 
 class Renderer:
@@ -107,7 +118,7 @@ class Renderer:
             )
             tree = self._environment.parse(data.decode())
             self.mentioned |= find_undeclared_variables(tree) - functions.keys()
-            text: str = template.render(self._values)
+            text = self._without_tags(path, template.render(self._values))
             self._count(path, len(text.encode()))
         except RenderingError:
             raise
@@ -136,6 +147,9 @@ class Renderer:
         def find_path(name: str) -> str:
             return str(self._find(here, name))
 
+        def find_paths(pattern: str | list[str]) -> list[str]:
+            return [str(path) for path in self._matching(here, pattern)]
+
         def path_exists(name: str) -> bool:
             return any(
                 (folder / name).exists() and bool(self._allowed(folder / name))
@@ -143,17 +157,51 @@ class Renderer:
             )
 
         def include(name: str, key: str = "") -> str:
-            return self._mark(path, [self._find(here, name)], key, name, joined=False)
+            return self._mark(path, [self._find(here, name)], key, name, "one")
 
-        def include_text(name: str) -> str:
+        def include_text(pattern: str | list[str]) -> str:
+            return "\n".join(self._text_of(file) for file in self._files_of(here, pattern))
+
+        def include_all(pattern: str | list[str], key: str = "") -> str:
+            return self._mark(path, self._files_of(here, pattern), key, str(pattern), "joined")
+
+        def setenv(name: str, _value: object) -> str:
+            raise IncludeRefused(f"setenv('{name}'): a template may not change the environment")
+
+        functions = (cwd, add_to_path, find_path, find_paths, path_exists, include, include_text)
+        named = {function.__name__: function for function in functions}
+        return {**named, "include_all": include_all, "setenv": setenv}
+
+    def _without_tags(self, path: Path, text: str) -> str:
+        """Return a text with marks or texts in place of ``!include`` and ``!includedir``."""
+        if "!include" not in text:
+            return text
+        here = path.resolve().parent
+
+        def mark(match: re.Match[str]) -> str:
+            space, folder, quoted = match.groups()
+            name = quoted.strip("\"'")
             found = self._find(here, name)
-            return self.text(found, _content(found))
+            if not folder:
+                return space + self._mark(path, [found], "", name, "one")
+            if not found.is_dir():
+                raise IncludeRefused(f"!includedir {name}: is no folder")
+            return space + self._mark(path, self._inside(found), "", name, "listed")
 
-        def include_all(pattern: str, key: str = "") -> str:
-            return self._mark(path, self._matching(here, pattern), key, pattern, joined=True)
+        lines = []
+        for line in text.splitlines():
+            alone = _TEXT_TAG.fullmatch(line)
+            if alone is not None:
+                included = self._text_of(self._find(here, alone[2].strip("\"'")))
+                lines += [alone[1] + part for part in included.splitlines()]
+                continue
+            comment = _COMMENT.search(line)
+            end = comment.start() if comment is not None else len(line)
+            lines.append(_TAG.sub(mark, line[:end]) + line[end:])
+        return "\n".join(lines) + "\n"
 
-        functions = (cwd, add_to_path, find_path, path_exists, include, include_text, include_all)
-        return {function.__name__: function for function in functions}
+    def _text_of(self, file: Path) -> str:
+        return self.text(file, _content(file))
 
     def _folders(self, here: Path) -> list[Path]:
         return [here, *self._added, *self._search]
@@ -176,8 +224,28 @@ class Renderer:
         searched = ", ".join(map(str, self._folders(here)))
         raise IncludeRefused(f"no file '{name}' in {searched}")
 
-    def _matching(self, here: Path, pattern: str) -> list[Path]:
-        """Return the files of a pattern, sorted."""
+    def _inside(self, folder: Path) -> list[Path]:
+        """Return the YAML files in a folder, sorted."""
+        return sorted(self._allowed(path) for path in folder.glob("*.yaml"))
+
+    def _files_of(self, here: Path, pattern: str | list[str]) -> list[Path]:
+        """Return the files of patterns; a folder stands for the YAML files in it."""
+        if isinstance(pattern, str) and not set(pattern) & set("*?["):
+            pattern = str(self._find(here, pattern))
+        found: list[Path] = []
+        for path in self._matching(here, pattern):
+            found += self._inside(path) if path.is_dir() else [path]
+        if not found:
+            searched = ", ".join(map(str, self._folders(here)))
+            raise IncludeRefused(f"no file '{pattern}' in {searched}")
+        return found
+
+    def _matching(self, here: Path, pattern: str | list[str]) -> list[Path]:
+        """Return the files and folders of a pattern, sorted; of several one after the other."""
+        if not isinstance(pattern, str):
+            return list(
+                dict.fromkeys(path for one in pattern for path in self._matching(here, one))
+            )
         parts = Path(pattern).parts
         fixed = list(takewhile(lambda part: not set(part) & set("*?["), parts))
         wild = parts[len(fixed) :]
@@ -185,18 +253,20 @@ class Renderer:
             raise IncludeRefused(f"pattern '{pattern}': '..' after a wildcard")
         found: set[Path] = set()
         for folder in self._folders(here):
-            # where it begins is inside, so what is walked is
-            start = self._allowed(folder.joinpath(*fixed))
+            start = folder.joinpath(*fixed)
+            if not start.exists():
+                continue
+            self._allowed(start)  # what is walked is inside, too
             for path in start.glob("/".join(wild)) if wild else filter(Path.exists, [start]):
                 found.add(self._allowed(path))
                 if len(found) > _MOST_FILES:
                     raise IncludeRefused(f"pattern '{pattern}': more than {_MOST_FILES} files")
         return sorted(found)
 
-    def _mark(self, template: Path, files: list[Path], key: str, name: str, *, joined: bool) -> str:
-        parts = [[str(file), self.text(file, _content(file))] for file in files]
+    def _mark(self, template: Path, files: list[Path], key: str, name: str, form: str) -> str:
+        parts = [[str(file), self._text_of(file)] for file in files]
         self.included.append(
-            {"parts": parts, "key": key, "name": name, "source": str(template), "joined": joined}
+            {"parts": parts, "key": key, "name": name, "source": str(template), "form": form}
         )
         return MARK.format(len(self.included) - 1)
 
