@@ -22,6 +22,7 @@ _ALGORITHMS = ("random", "exhaustive", "linear_pruned", "hybrid", "random_pruned
 
 _ENDS = "the search ends with its proof or its samples"
 _PRINTS = "nothing of the kind is written"
+_ONE_LINE = "one line, of the mapping found, in place of one for each way to tile"
 #: What is done with a key, said where a file sets it; an empty text: it is honoured in silence.
 _KEYS = {
     "version": "",
@@ -49,7 +50,7 @@ _KEYS = {
     "log_all_mappings": _PRINTS,
     "log_mappings_yaml": _PRINTS,
     "log_mappings_verbose": _PRINTS,
-    "log_oaves": _PRINTS,
+    "log_oaves": _ONE_LINE,
     "log_oaves_mappings": _PRINTS,
     "log_orojenesis_mappings": _PRINTS,
     "emit_whoop_nest": _PRINTS,
@@ -71,6 +72,7 @@ class MapperDirectives:
         algorithm: timeloop-mapper's search; a hint.
         out_prefix: of the files that timeloop-mapper writes.
         live_status: whether to report progress.
+        oaves: whether ``oaves.csv`` is to be written.
         notes: one line for each key that has no effect here.
     """
 
@@ -80,6 +82,7 @@ class MapperDirectives:
     algorithm: str | None = None
     out_prefix: str = "timeloop-mapper"
     live_status: bool = False
+    oaves: bool = False
     notes: tuple[str, ...] = ()
 
 
@@ -97,6 +100,7 @@ def read_mapper(root: Entry, levels: int) -> MapperDirectives:
     algorithm = block.get("algorithm")
     prefix = block.get("out_prefix")
     live = block.get("live_status")
+    oaves = block.get("log_oaves")
     most = block.get("max_temporal_loops_in_a_mapping")
     if most is not None and str(most.node.value) != "-1":
         raise most.fail("a limit on the temporal loops is not supported, expected -1 (none)")
@@ -107,6 +111,7 @@ def read_mapper(root: Entry, levels: int) -> MapperDirectives:
         algorithm=_algorithm(algorithm) if algorithm is not None else None,
         out_prefix=_prefix(prefix) if prefix is not None else "timeloop-mapper",
         live_status=live.boolean() if live is not None else False,
+        oaves=oaves.boolean() if oaves is not None else False,
         notes=tuple(_notes(block)),
     )
 
@@ -168,4 +173,5 @@ def _notes(block: Entry) -> Iterator[str]:
             raise entry.refuse(unknown_name("key", key[:80], _KEYS))
         asked = entry.is_scalar and str(entry.node.value).lower() not in _OFF
         if effect and asked:
-            yield f"mapper.{key} = {entry.node.value}: not used, {effect}"
+            unused = "" if effect is _ONE_LINE else "not used, "
+            yield f"mapper.{key} = {entry.node.value}: {unused}{effect}"
