@@ -45,7 +45,7 @@ def answer(question: dict) -> dict:
     }
     if question["details"]:
         from dse.timeloop.evaluate import Evaluation
-        from dse.timeloop.write.report import stats_text
+        from dse.timeloop.write.stats import stats_text
 
         said["text"] = stats_text(Evaluation(spec, spec.mapping, stats))
         said["levels"] = {}

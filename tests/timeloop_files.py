@@ -38,6 +38,9 @@ mapspace_constraints:
   - {target: Buf, type: bypass, keep: [W, I, O]}
 """
 
+#: What both timeloop-model and timeloop-mapper write, behind their names.
+WRITTEN = ("map.txt", "stats.txt", "map+stats.xml", "ERT.yaml", "ART.yaml")
+
 
 def write(folder, size=16, metrics="edp", constraints=None):
     """Write the files into a folder; return their paths."""

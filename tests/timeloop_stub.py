@@ -20,7 +20,7 @@ from dse.model import evaluate_one
 from dse.model.stats import Stats
 from dse.timeloop.evaluate import Evaluation
 from dse.timeloop.read.inputs import TimeloopInput
-from dse.timeloop.write.report import stats_text
+from dse.timeloop.write.stats import stats_text
 from dse.tools.map_xml import _TENSOR_FIELDS
 from dse.tools.model_run import ModelRunner
 

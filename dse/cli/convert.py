@@ -10,12 +10,15 @@ from pathlib import Path
 from dse.cli.energy import EnergyChoice, add_energy, strictly
 from dse.cli.model import add_template_options, values_of
 from dse.disk import write_files
+from dse.errors import SpecError, unknown_name
 
 _EPILOG = """\
 formats:
   v0.3      a tree with ranges in names, for Timeloop 3.0 and before
   v0.4      the flat tree that Timeloop reads today
   template  !Component and !Container nodes with constraints inside (timeloopfe)
+  dse       a template of our own, arch.yaml alone: 'run arch=arch.yaml' searches
+            on it as it does on the files themselves
 
 The files may be of any version, nodes of timeloopfe, or its jinja2 templates.
 Written are arch.yaml, ERT.yaml, ART.yaml, problem.yaml, and mapping.yaml and
@@ -34,7 +37,7 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     result.add_argument("files", nargs="+", metavar="IN", help="Timeloop input file (YAML)")
-    result.add_argument("--to", required=True, metavar="FORMAT", help="v0.3, v0.4 or template")
+    result.add_argument("--to", required=True, metavar="FORMAT", help="v0.3, v0.4, template or dse")
     result.add_argument(
         "-o", "--output", type=Path, metavar="DIR", help="folder to write to (default: stdout)"
     )
@@ -51,18 +54,8 @@ def main(argv: Sequence[str]) -> int:
         SpecError: the input is malformed, or DIR cannot be written.
     """
     arguments = _parser().parse_intermixed_args(argv)
-    from dse.timeloop.convert import read_project, written  # noqa: PLC0415
-
-    energy = EnergyChoice(arguments.energy)
     with strictly(arguments.strict):
-        project = read_project(
-            arguments.files,
-            arguments.timeloop_version,
-            values_of(arguments),
-            arguments.include_path,
-            energy,
-        )
-    texts = written(project, arguments.to)
+        texts = _texts(arguments)
     if arguments.output is None:
         for name, text in sorted(texts.items()):
             sys.stdout.write(f"# {name}\n{text}\n")
@@ -71,3 +64,21 @@ def main(argv: Sequence[str]) -> int:
     for name in sorted(texts):
         sys.stdout.write(f"{arguments.output / name}\n")
     return 0
+
+
+def _texts(arguments: argparse.Namespace) -> dict[str, str]:
+    """Return the files to write, by name."""
+    from dse.space.timeloop_template import template_text  # noqa: PLC0415
+    from dse.timeloop.convert import FORMATS, read_entry_project, written  # noqa: PLC0415
+    from dse.timeloop.read.inputs import check_version  # noqa: PLC0415
+    from dse.timeloop.yaml.io import load_files  # noqa: PLC0415
+
+    if arguments.to not in (*FORMATS, "dse"):
+        raise SpecError(unknown_name("format", arguments.to, (*FORMATS, "dse")))
+    version = arguments.timeloop_version
+    check_version(version)
+    energy = EnergyChoice(arguments.energy)
+    root = load_files(arguments.files, values_of(arguments), arguments.include_path)
+    if arguments.to == "dse":
+        return {"arch.yaml": template_text(root, version, energy)}
+    return written(read_entry_project(root, version, tables_of=energy), arguments.to)

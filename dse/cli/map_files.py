@@ -74,8 +74,9 @@ def _parser() -> argparse.ArgumentParser:
         "--output",
         type=Path,
         metavar="DIR",
-        help="write timeloop-mapper.map.yaml, .map.txt, .stats.txt, .ERT.yaml and .ART.yaml there "
-        "(of several problems: into a folder for each)",
+        help="write timeloop-mapper.map.yaml, .map.txt, .stats.txt, .map+stats.xml, .ERT.yaml and "
+        ".ART.yaml there, .oaves.csv where log_oaves asks (of several problems: into a folder "
+        "for each)",
     )
     result.add_argument("--json", action="store_true", help="write JSON to stdout")
     result.add_argument("-q", "--quiet", action="store_true", help="no progress, no notes")
@@ -152,7 +153,8 @@ def _written(
         folder = None
         if output is not None and not isinstance(found, NothingFeasible):
             folder = output / task.name if len(results) > 1 else output
-            write_files(folder, mapper_files(found, task.directives.out_prefix))
+            asked = task.directives
+            write_files(folder, mapper_files(found, asked.out_prefix, oaves=asked.oaves))
         folders.append(folder)
     return folders
 

@@ -38,8 +38,8 @@ def _parser() -> argparse.ArgumentParser:
         "--output",
         type=Path,
         metavar="DIR",
-        help="also write timeloop-model.stats.txt, .map.txt, .ERT.yaml and .ART.yaml, and "
-        "stats.json there (with --energy table also who estimated what)",
+        help="also write timeloop-model.stats.txt, .map.txt, .map+stats.xml, .ERT.yaml and "
+        ".ART.yaml, and stats.json there (with --energy table also who estimated what)",
     )
     result.add_argument(
         "--json", action="store_true", help="write JSON to stdout instead of the summary"

@@ -99,8 +99,9 @@ class Details(NamedTuple):
     """Everything about each mapping; rows are named by this module's constants.
 
     ``tensor (10, L, T, B)``, ``level (3, L, B)``, ``network (4, L, T, B)``, ``verdict (7, B)``.
-    Where R > 0 also the access records, ``entries (L, T, B)`` of them: multicast factor and
-    accesses, ``records (2, L, T, R, B)``; if there are more than R, those beyond are missing.
+    Where R > 0 also the access records, ``entries (L, T, B)`` of them: multicast factor, accesses,
+    scatter factor and hops, ``records (4, L, T, R, B)``; if there are more than R, those beyond are
+    missing.
     """
 
     tensor: npt.NDArray[np.float64]
@@ -184,5 +185,5 @@ def new_details(levels: int, tensors: int, count: int, records: int = 0) -> Deta
         np.zeros((4, levels, tensors, count)),
         np.full((7, count), FITS, np.int64),
         np.zeros((levels, tensors, count), np.int64),
-        np.zeros((2, levels, tensors, records, count)),
+        np.zeros((4, levels, tensors, records, count)),
     )

@@ -146,7 +146,7 @@ def evaluate_one(
     if plain != architecture:
         if any(level.distributes for level in architecture.levels):
             hardware = replace(roomy(architecture), networks=())
-            run = _SingleRun.of(hardware, problem, mapping, version, records=1)
+            run = SingleRun.of(hardware, problem, mapping, version, records=1)
             check_distribution(architecture, problem, mapping, run.details)
         stats = evaluate_one(plain, problem, mapping, timeloop_version)
         if any(level.bandwidth_scales or level.power_gated_at for level in architecture.levels):
@@ -155,19 +155,19 @@ def evaluate_one(
     if not mapping.is_perfect:
         _check_outermost(problem, mapping, version)
     if not architecture.networks:
-        return _stats(architecture, problem, _SingleRun.of(architecture, problem, mapping, version))
+        return _stats(architecture, problem, SingleRun.of(architecture, problem, mapping, version))
     records = 64
     while True:
         # below a level, one inferred network stands for one of up to two; then for none
         turns = [with_inferred(architecture, turn) for turn in (0, 1, 2)]
-        runs = [_SingleRun.of(turn, problem, mapping, version, records) for turn in turns]
+        runs = [SingleRun.of(turn, problem, mapping, version, records) for turn in turns]
         records = int(runs[0].details.entries.max())
         if records <= runs[0].details.records.shape[3]:
             return _with_networks(architecture, problem, runs)
 
 
 @dataclass(frozen=True)
-class _SingleRun:
+class SingleRun:
     """What the kernel says of one mapping."""
 
     totals: a.Totals
@@ -183,7 +183,7 @@ class _SingleRun:
         mapping: Mapping,
         version: int,
         records: int = 0,
-    ) -> _SingleRun:
+    ) -> SingleRun:
         """Run it; raises as `evaluate_one` does."""
         hardware, first = HardwareBatch.of(architecture), np.zeros(1, np.int32)
         ends = MappingBatch.of([replace(mapping, temporal_remainder=None, spatial_remainder=None)])
@@ -208,7 +208,7 @@ class _SingleRun:
         return cls(totals, details, computes, version)
 
 
-def _with_networks(architecture: Architecture, problem: Problem, runs: list[_SingleRun]) -> Stats:
+def _with_networks(architecture: Architecture, problem: Problem, runs: list[SingleRun]) -> Stats:
     """Return the answer of the last run, which has no networks, with those of the others."""
     stats = _stats(architecture, problem, runs[-1])
     networks: dict[str, dict[str, NetworkStats]] = {}
@@ -290,7 +290,7 @@ def rejection(architecture: Architecture, verdict: npt.NDArray[np.int64]) -> str
     return f"ERROR: couldn't map level {name}: {reason}"
 
 
-def _stats(architecture: Architecture, problem: Problem, run: _SingleRun) -> Stats:
+def _stats(architecture: Architecture, problem: Problem, run: SingleRun) -> Stats:
     totals, details, computes = run.totals, run.details, run.computes
     levels: dict[str, LevelStats] = {}
     networks: dict[str, dict[str, NetworkStats]] = {}

@@ -78,6 +78,8 @@ def tensor_energy(
             for e in range(min(room, w.records.entries[s])):
                 details.records[0, s, t, e, b] = w.records.multicast[s, e]
                 details.records[1, s, t, e, b] = w.records.accesses[s, e]
+                details.records[2, s, t, e, b] = w.records.scatter[s, e]
+                details.records[3, s, t, e, b] = w.records.hops[s, e]
     return energy
 
 

@@ -129,7 +129,7 @@ def priced(
             continue
         assert service.network is not None
         entries = int(details.entries[service.level, t, 0])
-        records = details.records[:, service.level, t, :entries, 0].T.tolist()
+        records = details.records[:2, service.level, t, :entries, 0].T.tolist()
         if kind == "SimpleMulticast":
             stats[tensor] = _multicast(service.network, tensor, records)
         else:

@@ -26,7 +26,8 @@ from dse.study import folder as run_folder
 from dse.timeloop.evaluate import Evaluation
 from dse.timeloop.read.inputs import TimeloopInput
 from dse.timeloop.write.inputs import write_design
-from dse.timeloop.write.report import map_text, stats_json, stats_text
+from dse.timeloop.write.report import map_text, stats_json
+from dse.timeloop.write.stats import stats_text
 
 SCHEMA = "dse.map/1"
 _DEFAULT_SAMPLES = 1000

@@ -6,6 +6,7 @@ that the files said.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -14,19 +15,25 @@ from typing import Any
 
 import yaml
 
-from dse.components.chain import PatChain
+from dse.components.chain import PatChain, energy_chain
 from dse.domain.architecture import Compute, StorageLevel
 from dse.domain.attribute import declared
 from dse.domain.constraints import LevelConstraint, LoopConstraint
-from dse.domain.problem import Problem
+from dse.domain.problem import SHAPES, Problem
 from dse.errors import SpecError, unknown_name
 from dse.files import TextSource
 from dse.space.schema import CHAIN_PRICES
+from dse.space.template import ArchTemplate
 from dse.space.timeloop_files import Reading
 from dse.timeloop.convert import Project, read_entry_project
+from dse.timeloop.read.tables import TablesOf
 from dse.timeloop.yaml.io import holds, inputs_of
+from dse.timeloop.yaml.nodes import Entry
 from dse.timeloop.yaml.sandbox import SUFFIXES as TEMPLATES
 
+_LOG = logging.getLogger(__name__)
+_CONVOLUTION = SHAPES["cnn-layer"]
+_BOUNDS = dict.fromkeys(_CONVOLUTION.dimensions, 1)
 #: What a name in files of our own may not hold.
 NO_NAME = re.compile(r"[^A-Za-z0-9_]")
 
@@ -72,11 +79,58 @@ def template_source(
     # what is mapped is the workload's to say
     root = reading.load(paths).without("problem", "mapping")
     project = read_entry_project(root, reading.timeloop_version, problem)
-    label = NO_NAME.sub("_", paths[0].resolve().stem) or "arch"
     freed, fixed = _freed(project, variables)
-    content = template_content(label, project, freed)
-    text: str = yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=100)
+    text = _text(template_content(_label(paths[0]), project, freed))
     return TextSource(name, text), fixed
+
+
+def template_text(root: Entry, timeloop_version: str, tables_of: TablesOf | None = None) -> str:
+    """Return the architecture and the constraints of loaded files as a template.
+
+    What is mapped need not be among the files unless they constrain something.
+
+    Args:
+        root: architecture, constraints, ERT and ART; a mapping is left out, with a warning.
+        timeloop_version: whose rules the files are read by.
+        tables_of: makes the ERT and ART (`dse.components.native_accelergy.prices`).
+
+    Raises:
+        SpecError: naming file, key and value; or a template cannot say what the files do.
+    """
+    mapping = root.get("mapping")
+    if mapping is not None and mapping.node.value:
+        _LOG.warning("%s: is left out, as a template has no mappings", mapping.where)
+    given = root.get("problem")
+    unknown = None if given is not None else Problem(_CONVOLUTION, _BOUNDS)
+    project = read_entry_project(root.without("mapping"), timeloop_version, unknown, tables_of)
+    if unknown is not None and any(map(constraint_content, project.constraints.values())):
+        raise root.refuse(
+            "key 'problem' is missing, expected the workload, of whose dimensions and data "
+            "spaces the constraints speak"
+        )
+    text = _text(template_content(_label(Path(root.node.source)), project))
+    made = ArchTemplate.read(TextSource("template", text))
+    built = energy_chain(made.energy).price(made.build({}))
+    before, free = project.architecture, LevelConstraint()
+    lost = [
+        x.name
+        for x, y in zip(before.levels, built.levels, strict=True)
+        if x != y or project.constraints.get(x.name, free) != made.constraints.get(x.name, free)
+    ]
+    lost += [before.compute.name] if built.compute != before.compute else []
+    if lost:
+        raise root.refuse(f"a template cannot say all of component '{lost[0]}'")
+    return text
+
+
+def _text(content: Mapping[str, Any]) -> str:
+    text: str = yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=100)
+    return text
+
+
+def _label(path: Path) -> str:
+    label = NO_NAME.sub("_", path.resolve().stem)
+    return (label if label[:1].isalpha() else f"arch_{label}")[:64]
 
 
 @dataclass(frozen=True)

@@ -210,7 +210,8 @@ def call_mapper(
     asked = read_mapper(entry, len(project.architecture.levels))
     found = task("specification", project, asked, given).run()
     if output_dir is not None:
-        _write(specification, Path(output_dir), mapper_files(found, asked.out_prefix))
+        texts = mapper_files(found, asked.out_prefix, oaves=asked.oaves)
+        _write(specification, Path(output_dir), texts)
     return _output(specification, found.evaluation, found.certificate)
 
 

@@ -1,6 +1,7 @@
 """``dse map`` on Timeloop's files."""
 
 import json
+from pathlib import Path
 
 import pytest
 import timeloop_files
@@ -18,11 +19,23 @@ def test_files_in_any_order_beside_settings(tmp_path, capsys):
     assert "metrics      edp = 235600 pJ x cycle" in told.out
     assert f"folder       {out}" in told.out
     assert "<< Compute >>" in told.out
-    names = ("map.yaml", "map.txt", "stats.txt", "ERT.yaml", "ART.yaml")
-    assert {p.name for p in out.iterdir()} == {f"timeloop-mapper.{x}" for x in names}
+    names = {f"timeloop-mapper.{x}" for x in ("map.yaml", *timeloop_files.WRITTEN)}
+    assert {p.name for p in out.iterdir()} == names
     # timeloop-model reads the files that were written
     assert main(["model", arch, prob, str(out / "timeloop-mapper.map.yaml"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["cycles"] == 48
+
+
+def test_oaves_are_written_where_the_block_asks(tmp_path, capsys):
+    arch, prob, mapper = timeloop_files.write(tmp_path)
+    text = Path(mapper).read_text().replace("mapper: {", "mapper: {log_oaves: True, ")
+    Path(mapper).write_text(text)
+    out = tmp_path / "out"
+    assert main(["map", arch, prob, mapper, *SEARCH, "-o", str(out)]) == 0
+    told = (out / "timeloop-mapper.oaves.csv").read_text()
+    assert told.count("\n") == 1
+    assert "L1[" in told
+    assert "log_oaves = True: one line, of the mapping found" in capsys.readouterr().err
 
 
 def test_several_problems_are_a_table(tmp_path, capsys):

@@ -18,10 +18,12 @@ from dse.space.timeloop_template import (
     template_content,
     template_files,
     template_source,
+    template_text,
 )
 from dse.space.timeloop_workload import workload_files, workload_source, workload_text
 from dse.space.workload import parse_workload, read_workload
 from dse.timeloop.convert import read_project
+from dse.timeloop.yaml.io import load_files
 
 ERT = """
 ERT:
@@ -211,3 +213,41 @@ def test_all_that_constrains_goes_through_the_template():
     content = yaml.safe_load(yaml.safe_dump(constraint_content(rules)))
     spec = ConstraintSpec.model_validate(content)
     assert spec.build(Resolver({}, {})) == rules
+
+
+def converted(paths):
+    """Return what `convert --to dse` makes of files."""
+    return template_text(load_files(paths), "4cf6d4c")
+
+
+@pytest.mark.parametrize("name", ["arch.yaml", "3level.arch.yaml", "_x.yaml"])
+def test_the_written_template_is_what_a_run_makes_of_the_files(tmp_path, name):
+    (tmp_path / "c").mkdir()
+    arch, prob, _, rules = timeloop_files.write(
+        tmp_path / "c", constraints=timeloop_files.CONSTRAINTS
+    )
+    own = tmp_path / name
+    own.write_text(timeloop_files.ARCH)
+    problem = read_project([arch, prob]).problem
+    paths = template_files(f"{own}+{rules}")
+    source, _ = template_source(str(own), paths, problem, {}, "4cf6d4c")
+    assert converted([own, rules, prob]) == source.text
+
+
+def test_a_template_without_constraints_needs_no_problem(tmp_path):
+    arch, prob, _, rules = timeloop_files.write(tmp_path, constraints=timeloop_files.CONSTRAINTS)
+    assert converted([arch]) == converted([arch, prob])
+    with pytest.raises(SpecError, match="key 'problem' is missing, .* of whose dimensions"):
+        converted([arch, rules])
+
+
+def test_what_a_template_does_not_hold_is_said(tmp_path, caplog):
+    arch, prob, _ = timeloop_files.write(tmp_path)
+    (tmp_path / "map.yaml").write_text(
+        "mapping:\n- {target: DRAM, type: temporal, factors: P=16}\n"
+    )
+    converted([arch, prob, tmp_path / "map.yaml"])
+    assert "map.yaml:1: mapping: is left out, as a template has no mappings" in caplog.text
+    (tmp_path / "net.yaml").write_text(NETWORK)
+    with pytest.raises(SpecError, match="network 'NoC' is declared: .* nothing is searched"):
+        converted([tmp_path / "net.yaml", prob])

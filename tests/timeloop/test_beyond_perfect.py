@@ -16,7 +16,8 @@ from dse.timeloop.convert import read_project, written
 from dse.timeloop.evaluate import evaluate_files, evaluate_text
 from dse.timeloop.read.inputs import read_text
 from dse.timeloop.write.inputs import architecture_yaml, mapping_yaml
-from dse.timeloop.write.report import map_text, stats_json, stats_text, summary_text
+from dse.timeloop.write.report import map_text, stats_json, summary_text
+from dse.timeloop.write.stats import stats_text
 
 ARCHITECTURE = """\
 architecture:

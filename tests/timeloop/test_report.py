@@ -13,7 +13,8 @@ from reference_cases import SUBSET, read_cases, version_of
 import dse
 from dse.cli import model as command
 from dse.timeloop.evaluate import evaluate_text
-from dse.timeloop.write.report import energies_pj, map_text, stats_json, stats_text, summary_text
+from dse.timeloop.write.report import energies_pj, map_text, stats_json, summary_text
+from dse.timeloop.write.stats import stats_text
 
 CASES = {case["id"]: case for case in read_cases(SUBSET)}
 GOOD = [case for case in CASES.values() if case["status"] == "ok"]

@@ -36,7 +36,7 @@ def test_the_model_is_the_command_lines(files, tmp_path):
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         "parsed-processed-input.yaml",
         "stats.json",
-        *(f"timeloop-model.{x}" for x in ("map.txt", "stats.txt", "ERT.yaml", "ART.yaml")),
+        *(f"timeloop-model.{x}" for x in timeloop_files.WRITTEN),
     }
 
 

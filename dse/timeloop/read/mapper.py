@@ -22,6 +22,7 @@ _ALGORITHMS = ("random", "exhaustive", "linear_pruned", "hybrid", "random_pruned
 
 _ENDS = "the search ends with its proof or its samples"
 _PRINTS = "nothing of the kind is written"
+_ONE_LINE = "one line, of the mapping found, in place of one for each way to tile"
 #: What is done with a key, said where a file sets it; an empty text: it is honoured in silence.
 _KEYS = {
     "version": "",
@@ -49,7 +50,7 @@ _KEYS = {
     "log_all_mappings": _PRINTS,
     "log_mappings_yaml": _PRINTS,
     "log_mappings_verbose": _PRINTS,
-    "log_oaves": _PRINTS,
+    "log_oaves": _ONE_LINE,
     "log_oaves_mappings": _PRINTS,
     "log_orojenesis_mappings": _PRINTS,
     "emit_whoop_nest": _PRINTS,
@@ -72,6 +73,7 @@ class MapperDirectives:
         out_prefix: of the files that timeloop-mapper writes.
         live_status: whether to report progress.
         max_temporal_loops: that a mapping may have, those of one iteration not counted.
+        oaves: whether ``oaves.csv`` is to be written.
         notes: one line for each key that has no effect here.
     """
 
@@ -82,6 +84,7 @@ class MapperDirectives:
     out_prefix: str = "timeloop-mapper"
     live_status: bool = False
     max_temporal_loops: int | None = None
+    oaves: bool = False
     notes: tuple[str, ...] = ()
 
 
@@ -99,6 +102,7 @@ def read_mapper(root: Entry, levels: int) -> MapperDirectives:
     algorithm = block.get("algorithm")
     prefix = block.get("out_prefix")
     live = block.get("live_status")
+    oaves = block.get("log_oaves")
     most = block.get("max_temporal_loops_in_a_mapping")
     return MapperDirectives(
         metrics=_metrics(block, levels),
@@ -108,6 +112,7 @@ def read_mapper(root: Entry, levels: int) -> MapperDirectives:
         out_prefix=_prefix(prefix) if prefix is not None else "timeloop-mapper",
         live_status=live.boolean() if live is not None else False,
         max_temporal_loops=_loops(most) if most is not None else None,
+        oaves=oaves.boolean() if oaves is not None else False,
         notes=tuple(_notes(block)),
     )
 
@@ -176,4 +181,5 @@ def _notes(block: Entry) -> Iterator[str]:
             raise entry.refuse(unknown_name("key", key[:80], _KEYS))
         asked = entry.is_scalar and str(entry.node.value).lower() not in _OFF
         if effect and asked:
-            yield f"mapper.{key} = {entry.node.value}: not used, {effect}"
+            unused = "" if effect is _ONE_LINE else "not used, "
+            yield f"mapper.{key} = {entry.node.value}: {unused}{effect}"

@@ -106,19 +106,34 @@ def refuse_single(architecture: Architecture) -> None:
         raise SpecError(f"{architecture.singly} are not written")
 
 
-def ert_yaml(architecture: Architecture) -> str:
-    """Return the ``ERT``: pJ per vector access and per operation."""
-    tables = [_energies(x.name, priced_actions(x.energy)) for x in architecture.levels]
+def ert_yaml(architecture: Architecture, *, ranges: bool = False) -> str:
+    """Return the ``ERT``: pJ per vector access and per operation.
+
+    ``ranges`` counts a component's instances behind its name, ``[1..N]``, as Accelergy does.
+    """
+    tables = [
+        _energies(_counted(x, ranges=ranges), priced_actions(x.energy)) for x in architecture.levels
+    ]
     compute = architecture.compute
-    tables.append(_energies(compute.name, priced_actions(compute)))
+    tables.append(_energies(_counted(compute, ranges=ranges), priced_actions(compute)))
     return _dump({"ERT": {"version": "0.4", "tables": tables}})
 
 
-def art_yaml(architecture: Architecture) -> str:
-    """Return the ``ART``: um^2 per instance (Timeloop reads it in single precision)."""
+def art_yaml(architecture: Architecture, *, ranges: bool = False) -> str:
+    """Return the ``ART``: um^2 per instance (Timeloop reads it in single precision).
+
+    ``ranges``: see `ert_yaml`.
+    """
     components: list[StorageLevel | Compute] = [*architecture.levels, architecture.compute]
-    tables = [{"name": f"{_ROOT}.{x.name}", "area": float(x.area_um2)} for x in components]
+    tables = [
+        {"name": f"{_ROOT}.{_counted(x, ranges=ranges)}", "area": float(x.area_um2)}
+        for x in components
+    ]
     return _dump({"ART": {"version": "0.4", "tables": tables}})
+
+
+def _counted(component: StorageLevel | Compute, *, ranges: bool) -> str:
+    return f"{component.name}[1..{component.instances}]" if ranges else component.name
 
 
 def problem_yaml(problem: Problem) -> str:

@@ -3,23 +3,37 @@
 from __future__ import annotations
 
 import json
+import logging
 
 from dse.timeloop.evaluate import Evaluation
 from dse.timeloop.search import BestMapping
 from dse.timeloop.write.inputs import art_yaml, ert_yaml, problem_yaml
+from dse.timeloop.write.map_stats_xml import map_stats_xml
 from dse.timeloop.write.mapper import map_yaml
-from dse.timeloop.write.report import map_text, stats_json, stats_text
+from dse.timeloop.write.oaves import oaves_csv
+from dse.timeloop.write.report import map_text, stats_json
+from dse.timeloop.write.stats import stats_text
+
+_LOG = logging.getLogger(__name__)
 
 
-def mapper_files(found: BestMapping, prefix: str = "timeloop-mapper") -> dict[str, str]:
+def mapper_files(
+    found: BestMapping, prefix: str = "timeloop-mapper", *, oaves: bool = False
+) -> dict[str, str]:
     """Return the files of a search's result, each name begun with ``prefix``.
 
     Of a padded problem, that is one of them: the mapping is one of it, and of no other.
+    ``oaves`` asks for ``oaves.csv``, of the mapping found.
     """
     spec = found.evaluation.input
-    mapping = map_yaml(found.evaluation.mapping, spec.architecture, spec.problem)
-    problem = {f"{prefix}.problem.yaml": problem_yaml(spec.problem)} if found.padded else {}
-    return {f"{prefix}.map.yaml": mapping, **problem, **_of_both(found.evaluation, prefix)}
+    texts = {
+        f"{prefix}.map.yaml": map_yaml(found.evaluation.mapping, spec.architecture, spec.problem)
+    }
+    if found.padded:
+        texts[f"{prefix}.problem.yaml"] = problem_yaml(spec.problem)
+    if oaves:
+        texts[f"{prefix}.oaves.csv"] = oaves_csv(found.evaluation)
+    return {**texts, **_of_both(found.evaluation, prefix)}
 
 
 def model_files(evaluation: Evaluation, prefix: str = "timeloop-model") -> dict[str, str]:
@@ -30,9 +44,13 @@ def model_files(evaluation: Evaluation, prefix: str = "timeloop-model") -> dict[
 
 def _of_both(evaluation: Evaluation, prefix: str) -> dict[str, str]:
     architecture = evaluation.input.architecture
-    return {
+    texts = {
         f"{prefix}.map.txt": map_text(evaluation),
         f"{prefix}.stats.txt": stats_text(evaluation),
-        f"{prefix}.ERT.yaml": ert_yaml(architecture),
-        f"{prefix}.ART.yaml": art_yaml(architecture),
+        f"{prefix}.ERT.yaml": ert_yaml(architecture, ranges=True),
+        f"{prefix}.ART.yaml": art_yaml(architecture, ranges=True),
     }
+    if architecture.networks:
+        _LOG.warning("%s.map+stats.xml: not written of declared networks", prefix)
+        return texts
+    return {**texts, f"{prefix}.map+stats.xml": map_stats_xml(evaluation)}
