@@ -244,6 +244,7 @@ def _holds(node: ast.expr, value: Callable[[ast.expr], Any]) -> Any:  # noqa: AN
 
 
 def _value(node: ast.expr, variables: Mapping[str, Number]) -> Number:
+    value: Number
     match node:
         case ast.Constant(value=int() | float() as number):
             return number

@@ -89,7 +89,8 @@ def worked_out(text: str, names: Mapping[str, Value]) -> Value:
         raise SpecError(f"arithmetic of {len(text)} characters, expected at most {_LONGEST}")
     try:
         tree = ast.parse(text.strip(), mode="eval").body
-        return _value(tree, names)
+        value: Value = _value(tree, names)
+        return value
     except (SyntaxError, RecursionError, MemoryError) as error:
         raise SpecError(f"'{text}' is not arithmetic") from error
     except KeyError as error:
