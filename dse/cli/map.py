@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from dse.cli import map_files
 from dse.cli.mapped import padded_text, progress_told, proof_text, tensor_table
-from dse.domain.padding import padding_text
 from dse.errors import DseError, SpecError
 
 if TYPE_CHECKING:
@@ -97,17 +96,9 @@ def _text(result: MappedLayer) -> str:
         f"folder       {result.folder}",
     ]
     if result.unpadded is not None:
-        own, without = result.layer.problem, result.unpadded
-        lines.insert(
-            -1,
-            "padded       "
-            + padded_text(
-                padding_text(own, result.evaluation.input.problem),
-                result.value,
-                without.value,
-                without.certificate,
-            ),
-        )
+        without = result.unpadded
+        told = padded_text(result.padding, result.value, without.value, without.certificate)
+        lines.insert(-1, f"padded       {told}")
     if result.certificate is not None:
         lines.insert(-1, f"proof        {proof_text(result.certificate)}")
     return "\n".join(lines) + "\n"

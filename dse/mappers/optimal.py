@@ -113,7 +113,7 @@ class OptimalMapper(Mapper[OptimalMapperSettings]):
                 certificates.append(None)
                 continue
             left = int(samples[h]) - int(spent[h])
-            search = _Search(self, hardware, h, best[h], left)
+            search = _ExactSearch(self, hardware, h, best[h], left)
             certificate = Certificate.of_all([search.prove(problem) for problem in choices[h]])
             if not certificate.complete and search.samples > 0:
                 rest = np.where(np.arange(len(hardware)) == h, search.samples, 0).astype(np.int64)
@@ -165,7 +165,7 @@ class OptimalMapper(Mapper[OptimalMapperSettings]):
 
 
 @dataclass(eq=False)
-class _Search:
+class _ExactSearch:
     """The exact search on one piece of hardware, over one problem after the other.
 
     Attributes:

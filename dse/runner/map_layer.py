@@ -12,7 +12,13 @@ from typing import Any
 import numpy as np
 
 from dse.domain.architecture import Architecture, HardwareBatch
-from dse.domain.padding import NO_PADDING, Padding, mapped_problem, padded_sizes
+from dse.domain.padding import (
+    NO_PADDING,
+    Padding,
+    mapped_problem,
+    padded_sizes,
+    padding_text,
+)
 from dse.domain.problem import Layer, Problem, Workload
 from dse.errors import NothingFeasible, SpecError, unknown_name
 from dse.goals.certificate import Certificate
@@ -76,6 +82,11 @@ class MappedLayer:
     folder: Path
     certificate: Certificate | None = None
     unpadded: Unpadded | None = None
+
+    @property
+    def padding(self) -> str:
+        """What was padded, as in ``K 37 -> 39``; empty: nothing."""
+        return padding_text(self.layer.problem, self.evaluation.input.problem)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the result as plain data, the content of ``result.json``."""

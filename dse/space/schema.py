@@ -309,7 +309,10 @@ class MapspaceSpec(Strict):
     def _known(cls, padding: object) -> object:
         if padding is False:
             return "off"  # what YAML makes of the bare word
-        return Padding.parse(padding).text if isinstance(padding, str) else padding
+        try:
+            return Padding.parse(padding).text if isinstance(padding, str) else padding
+        except SpecError as error:
+            raise ValueError(str(error)) from error
 
 
 class TemplateSpec(Strict):
