@@ -155,17 +155,26 @@ def typed(schema: type[Any], given: Mapping[str, Any], prefix: str) -> Any:  # n
     from omegaconf import OmegaConf  # noqa: PLC0415 - slow to load
     from omegaconf.errors import OmegaConfBaseException  # noqa: PLC0415
 
-    names = [f.name for f in dataclasses.fields(schema)]
-    for key in given:
-        if key not in names:
-            known = [f"{prefix}{name}" for name in names]
-            raise SpecError(unknown_name("setting", f"{prefix}{key}", known))
-        _refuse_references(f"{prefix}{key}", given[key])
+    _refuse_unknown(schema, given, prefix)
+    for key, value in given.items():
+        _refuse_references(f"{prefix}{key}", value)
     try:
         merged = OmegaConf.merge(OmegaConf.structured(schema), dict(given))
         return OmegaConf.to_object(merged)
     except OmegaConfBaseException as error:
         raise SpecError(explain(error, prefix)) from error
+
+
+def _refuse_unknown(schema: type[Any], given: Mapping[str, Any], prefix: str) -> None:
+    """Refuse settings that a dataclass does not have, those of dataclasses in it, too."""
+    known = {f.name: f for f in dataclasses.fields(schema)}
+    for key, value in given.items():
+        if key not in known:
+            names = [f"{prefix}{name}" for name in known]
+            raise SpecError(unknown_name("setting", f"{prefix}{key}", names))
+        inner = known[key].default_factory
+        if dataclasses.is_dataclass(inner) and isinstance(value, Mapping):
+            _refuse_unknown(inner, value, f"{prefix}{key}.")
 
 
 def explain(error: OmegaConfBaseException, prefix: str = "") -> str:

@@ -39,7 +39,7 @@ class Padding:
         Raises:
             SpecError: it is none of the three.
         """
-        if text == "off":
+        if text in ("off", "False"):  # what YAML makes of the bare word
             return cls()
         if text == "auto":
             return cls("auto", None)

@@ -21,6 +21,7 @@ _SAME = {
     "timeloop_version": "Timeloop versions",
     "workload": "workloads",
     "objective": "objectives",
+    "padding": "paddings",
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from dse.certify.known import Known, of_run
 from dse.disk import read_file
@@ -40,6 +41,8 @@ class FinishedRun:
     known: Known | None = None
     #: what priced the designs; optima are the native model's
     evaluator: str = "native"
+    #: whether layers were allowed to be padded
+    padding: str = "off"
     #: what could not be checked
     doubts: tuple[str, ...] = ()
 
@@ -59,7 +62,8 @@ def read_result(folder: Path) -> FinishedRun:
             not what the folder's journal and inputs say.
     """
     path = folder / RESULT
-    entries = CheckedEntries(_content(path), str(path))
+    content = _content(path)
+    entries = CheckedEntries(content, str(path))
     objective, value = _goal(entries)
     best = entries.part("best") if value is not None else None
 
@@ -81,12 +85,13 @@ def read_result(folder: Path) -> FinishedRun:
         energy_pj=number("energy_pj"),
         area_um2=number("area_um2"),
         evaluator=entries.part("evaluator").text("name"),
+        padding=entries.part("mapspace").text("padding") if "mapspace" in content else "off",
     )
     doubt = _check(folder, found, entries.integer("designs", 0))
     return replace(found, known=of_run(folder), doubts=(doubt,) if doubt else ())
 
 
-def _content(path: Path) -> object:
+def _content(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(read_file(path, _MAX_BYTES))
     except SpecError as error:
@@ -94,7 +99,7 @@ def _content(path: Path) -> object:
     except (ValueError, RecursionError) as error:
         raise SpecError(f"{path}: not JSON: {error}") from error
     schema = content.get("schema") if isinstance(content, dict) else content
-    if schema != "dse.result":
+    if not isinstance(content, dict) or schema != "dse.result":
         raise SpecError(f"{path}: schema = {repr(schema)[:60]}, expected 'dse.result'")
     return content
 

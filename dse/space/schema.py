@@ -307,10 +307,8 @@ class MapspaceSpec(Strict):
     @field_validator("padding", mode="before")
     @classmethod
     def _known(cls, padding: object) -> object:
-        if padding is False:
-            return "off"  # what YAML makes of the bare word
         try:
-            return Padding.parse(padding).text if isinstance(padding, str) else padding
+            return None if padding is None else Padding.parse(str(padding)).text
         except SpecError as error:
             raise ValueError(str(error)) from error
 

@@ -205,11 +205,13 @@ def header(
 ) -> dict[str, Any]:
     """Return the part of ``result.json`` that a run without a valid design has too."""
     told = ("arch", "workload", "variables", "seed", "energy", "timeloop_version")
+    padding = settings["mapspace"]["padding"] or "off"
     return {
         "schema": SCHEMA,
         "version": VERSION,
         "status": status,
         **{key: settings[key] for key in told},
+        **({"mapspace": {"padding": padding}} if padding != "off" else {}),
         "optimizer": settings["optimizer"],
         "mapper": settings["mapper"],
         "evaluator": settings["evaluator"],

@@ -24,7 +24,7 @@ _LIMITS = {"nodes": 5_000_000, "patterns": 64}
 _SAMPLES = 50_000
 
 
-@dataclass(frozen=True)
+@dataclass
 class MapspaceSettings:
     """Which mappings are searched, besides what the files say."""
 
