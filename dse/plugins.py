@@ -172,7 +172,7 @@ def _refuse_unknown(schema: type[Any], given: Mapping[str, Any], prefix: str) ->
         if key not in known:
             names = [f"{prefix}{name}" for name in known]
             raise SpecError(unknown_name("setting", f"{prefix}{key}", names))
-        inner = known[key].default_factory
+        inner: Any = known[key].default_factory
         if dataclasses.is_dataclass(inner) and isinstance(value, Mapping):
             _refuse_unknown(inner, value, f"{prefix}{key}.")
 

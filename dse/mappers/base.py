@@ -30,6 +30,8 @@ from dse.settings import NoSettings
 S = TypeVar("S")
 #: Samples that a problem is tried with, at least, where a budget is shared over several.
 LEAST_SAMPLES = 16
+#: Problems among which the samples of one round are shared.
+_ROUNDS = (16, 4, 1)
 
 
 @dataclass(frozen=True)
@@ -190,9 +192,9 @@ class Mapper(ABC, Generic[S]):
     ) -> Mapped:
         """Find the best mapping of any of several problems; the mapping says of which it is.
 
-        A quarter of the samples goes to the first problems in equal parts, to as many as get
-        :data:`LEAST_SAMPLES` each; the rest goes to the one that did best. Where there are too few
-        samples for two, all of them go to the first problem.
+        A quarter of the samples goes to the first 16 problems in equal parts, a quarter to the four
+        that did best, the rest to the best; as few problems as it takes for each to get
+        :data:`LEAST_SAMPLES`. Where there are too few samples for two, all go to the first problem.
 
         Args:
             hardware: H architectures of one structure.
@@ -206,23 +208,25 @@ class Mapper(ABC, Generic[S]):
         if all(len(some) == 1 and some[0] == choices[0][0] for some in choices):
             return self.map(hardware, choices[0][0], samples, seed)
         best = [Best() for _ in choices]
-        leading = [some[0] for some in choices]
-        left = samples.copy()
-        shares: dict[Problem, dict[int, int]] = {}
-        for h, some in enumerate(choices):
-            tried = min(len(some), int(samples[h]) // 4 // LEAST_SAMPLES)
-            for problem in some[:tried] if tried > 1 else ():
-                shares.setdefault(problem, {})[h] = int(samples[h]) // 4 // tried
-        for problem, share in shares.items():
-            for h, value in self._offered(hardware, problem, share, seed, best):
-                left[h] -= share[h]
-                if value == best[h].value < np.inf:
-                    leading[h] = problem
-        rest: dict[Problem, dict[int, int]] = {}
-        for h, problem in enumerate(leading):
-            rest.setdefault(problem, {})[h] = int(left[h])
-        for problem, share in rest.items():
-            self._offered(hardware, problem, share, seed + 1, best)
+        ranked = [list(some) for some in choices]
+        left = [int(n) for n in samples]
+        for number, most in enumerate(_ROUNDS):
+            shares: dict[Problem, dict[int, int]] = {}
+            values: list[dict[Problem, float]] = [{} for _ in choices]
+            for h, some in enumerate(ranked):
+                budget = left[h] if most == 1 else int(samples[h]) // 4
+                tried = max(1, min(len(some), most, budget // LEAST_SAMPLES))
+                if tried == 1 < most:
+                    continue
+                del some[tried:]
+                for problem in some:
+                    shares.setdefault(problem, {})[h] = budget // tried
+                    left[h] -= budget // tried
+            for problem, share in shares.items():
+                for h, value in self._offered(hardware, problem, share, seed + number, best):
+                    values[h][problem] = value
+            for some, value_of in zip(ranked, values, strict=True):
+                some.sort(key=lambda problem, of=value_of: of.get(problem, 0.0))  # type: ignore[misc]
         return Mapped.of(best)
 
     def _offered(
