@@ -252,3 +252,13 @@ def test_what_a_template_does_not_hold_is_said(tmp_path, caplog):
     (tmp_path / "net.yaml").write_text(NETWORK)
     with pytest.raises(SpecError, match="network 'NoC' is declared: .* nothing is searched"):
         converted([tmp_path / "net.yaml", prob])
+
+
+def test_problems_are_read_by_the_rules_of_the_version(tmp_path):
+    density = "densities: {W: {distribution: fixed_structured, density: 0.5}}"
+    text = (timeloop_files.PROBLEM % 16).replace("{R: 3, P: 16}", f"{{R: 3, P: 16, {density}}}")
+    path = tmp_path / "prob.yaml"
+    path.write_text(text)
+    assert workload_source(str(path), [path], Reading("4cf6d4c"))
+    with pytest.raises(SpecError, match="unrecognized density distribution type"):
+        workload_source(str(path), [path], Reading("3.0.3"))
