@@ -146,8 +146,9 @@ def evaluate_one(
     if plain != architecture:
         if any(level.distributes for level in architecture.levels):
             hardware = replace(roomy(architecture), networks=())
-            run = SingleRun.of(hardware, problem, mapping, version, records=1)
-            check_distribution(architecture, problem, mapping, run.details)
+            everywhere = replace(mapping, keep=np.ones_like(mapping.keep))
+            run = SingleRun.of(hardware, problem, everywhere, version, records=1)
+            check_distribution(architecture, problem, run.details)
         stats = evaluate_one(plain, problem, mapping, timeloop_version)
         if any(level.bandwidth_scales or level.power_gated_at for level in architecture.levels):
             return with_scales_and_gates(architecture, mapping, stats)

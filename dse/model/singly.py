@@ -46,38 +46,38 @@ def roomy(architecture: Architecture) -> Architecture:
     return replace(architecture, levels=tuple(levels))
 
 
-def check_distribution(
-    architecture: Architecture, problem: Problem, mapping: Mapping, details: a.Details
-) -> None:
+def check_distribution(architecture: Architecture, problem: Problem, details: a.Details) -> None:
     """Refuse a mapping with a multicast that a network of type M:N distributes.
+
+    Timeloop distributes before it looks at what is kept where.
 
     Args:
         architecture: with such a network.
         problem: what is mapped.
-        mapping: what was evaluated.
-        details: of it on `roomy` hardware, with records.
+        details: of the mapping on `roomy` hardware that keeps everything, with records.
 
     Raises:
         SpecError: there is one, or Timeloop cannot say.
     """
+    distributed = ""
     for t, tensor in enumerate(problem.tensors):
-        kept = np.flatnonzero(mapping.keep[:, t]).tolist()
-        for inner, outer in pairwise(kept):
-            level = architecture.levels[inner]
+        for s, (level, outer) in enumerate(pairwise(architecture.levels)):
             if not level.distributes:
                 continue
-            entries = details.entries[[inner, outer], t, 0].tolist()
-            if entries != [1, 1]:
+            if details.entries[s : s + 2, t, 0].tolist() != [1, 1]:
                 raise SpecError(
                     f"level '{level.name}': its network of type M:N has more than one kind of "
                     f"multicast of '{tensor}'\nERROR: complex multicast signature detected, and we "
                     "cannot yet compute a distributed multicast pattern for this."
                 )
-            if details.records[0, outer, t, 0, 0] > 1:
-                raise SpecError(
+            if details.records[0, s + 1, t, 0, 0] > 1:
+                distributed = (
                     f"level '{level.name}': its network of type M:N distributes the multicast of "
-                    f"'{tensor}' from '{architecture.levels[outer].name}', which is not modelled"
+                    f"'{tensor}' from '{outer.name}', which is not modelled"
                 )
+                break  # Timeloop distributes one of a tensor
+    if distributed:
+        raise SpecError(distributed)
 
 
 def with_scales_and_gates(architecture: Architecture, mapping: Mapping, stats: Stats) -> Stats:

@@ -113,7 +113,7 @@ def search(
         second = None  # energies are accesses there
     first = objective("energy" if metrics[0] not in _UNITS else metrics[0])
     goals = [first, *([_ordered(first, objective(second))] if second else [])]
-    task = _Task(project, searched, effort, version)
+    task = _FileSearch(project, searched, effort, version)
     runs, limits = _runs(task, goals, most_loops)
     best = min(runs, key=lambda found: goals[-1].rank(found.metrics)[0])
     mapping = best.mappings[0]
@@ -149,7 +149,7 @@ def search(
 
 
 @dataclass(frozen=True)
-class _Task:
+class _FileSearch:
     """What mappers are run on.
 
     Attributes:
@@ -194,7 +194,7 @@ class _Task:
 
 
 def _runs(
-    task: _Task, goals: Sequence[Objective], most_loops: int | None
+    task: _FileSearch, goals: Sequence[Objective], most_loops: int | None
 ) -> tuple[list[Any], list[str]]:
     """Return what is found for each goal, and lines on what the proof could not be of."""
     effort = task.effort

@@ -17,7 +17,7 @@ from dse.domain.problem import Problem
 from dse.errors import InvalidMapping, SpecError
 from dse.goals.metrics import Metrics
 
-_Index = npt.NDArray[np.integer[Any]]
+_Which = npt.NDArray[np.integer[Any]]
 
 
 class _Around:
@@ -50,7 +50,7 @@ class SinglyEvaluator(_Around):
         hardware: Architecture | HardwareBatch,
         problem: Problem,
         mappings: MappingBatch,
-        hardware_index: _Index | None = None,
+        hardware_index: _Which | None = None,
     ) -> Metrics:
         """Evaluate mappings, all on the one architecture."""
         from dse.model import evaluate_one  # noqa: PLC0415 - compiled code
@@ -87,7 +87,7 @@ class FewLoopsEvaluator(_Around):
         hardware: Architecture | HardwareBatch,
         problem: Problem,
         mappings: MappingBatch,
-        hardware_index: _Index | None = None,
+        hardware_index: _Which | None = None,
     ) -> Metrics:
         """Evaluate mappings, all on one architecture."""
         found = Metrics.rejected(len(mappings))

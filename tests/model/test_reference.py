@@ -9,6 +9,8 @@ from reference_cases import BEYOND, SUBSET, disagreements, read_cases, reference
 
 #: A SimpleMulticast network that carries updates, too: Timeloop takes it for a mesh in memory.
 UNDEFINED = ("netbad-21-13",)
+#: What is said of a network of type M:N that has a multicast to distribute.
+DISTRIBUTES = "which is not modelled"
 FILES = reference_files("timeloop", "imperfect", "misc")
 
 
@@ -40,10 +42,10 @@ def test_every_reference_case_agrees_with_timeloop(path: Path):
     wrong = {}
     count = 0
     for case in read_cases(path):
-        if case["class"] == "mn" or case["id"] in UNDEFINED:
-            continue  # distributed multicast is refused
+        if case["id"] in UNDEFINED:
+            continue
         count += 1
-        found = disagreements(case)
+        found = [line for line in disagreements(case) if DISTRIBUTES not in line]
         if found:
             wrong[case["id"]] = found
     assert count > 0

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 import timeloop_files
+import yaml
 
 import dse
+from dse.cli import main
 from dse.errors import SpecError
 from dse.runner.run import go_on
 
@@ -53,3 +55,57 @@ def test_a_missing_file_is_named(tmp_path):
     arch, prob, _ = timeloop_files.write(tmp_path)
     with pytest.raises(SpecError, match=r"there is no file .*nothing.yaml"):
         run(tmp_path / "run", arch=f"{arch}+{tmp_path}/nothing.yaml", workload=prob)
+
+
+def jinja_project(tmp_path):
+    """Write a project whose architecture and problem are templates; return their paths."""
+    arch, prob, _ = timeloop_files.write(tmp_path)
+    for name in ("chip", "layers", "shared"):
+        (tmp_path / name).mkdir()
+    text = Path(arch).read_text().replace("depth: 64", "depth: {{depth}}")
+    (tmp_path / "chip" / "arch.yaml").write_text(text)
+    (tmp_path / "shared" / "base.yaml").write_text("# nothing\n")
+    (tmp_path / "layers" / "one.yaml").write_text(
+        "{{include_text('../shared/base.yaml')}}\n"
+        + Path(prob).read_text().replace("P: 16", "P: {{size}}")
+    )
+    return str(tmp_path / "chip" / "arch.yaml"), str(tmp_path / "layers" / "one.yaml")
+
+
+@pytest.mark.slow
+def test_templates_get_their_definitions_on_the_command_line(tmp_path, capsys):
+    arch, prob = jinja_project(tmp_path)
+    words = ["run", f"arch={arch}", f"workload={prob}", "optimizer=random", "samples=20", "-q"]
+    (tmp_path / "elsewhere").mkdir()
+    words += ["n_jobs=1", f"folder={tmp_path / 'run'}"]
+    words += ["--include-path", str(tmp_path / "elsewhere")]
+    assert main([*words, "-D", "depth=32", "-Dsize=8"]) == 0
+    template = yaml.safe_load((tmp_path / "run" / "template.yaml").read_text())
+    assert template["storage"][1]["size_words"] == 32
+    assert "P: 8" in (tmp_path / "run" / "workload.yaml").read_text()
+    config = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
+    assert config["definitions"] == {"depth": "32", "size": "8"}
+    assert config["include_path"] == [str(tmp_path / "elsewhere")]
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["-D", "depth=32"], "UndefinedError: 'size' is undefined"),
+        (["--include-path", "PATH", "-D", "depth=32", "-D", "size=8", "--define=x=1"], "-D x: no"),
+        (["-D", "depth"], "-D depth: expected NAME=VALUE"),
+        (["-D"], "-D : expected NAME=VALUE"),
+        (["--include-path", "none", "-D", "depth=32", "-D", "size=8"], "none: is no folder"),
+    ],
+)
+def test_definitions_that_are_wrong_or_not_used_are_refused(tmp_path, capsys, flags, said):
+    arch, prob = jinja_project(tmp_path)
+    there = str(tmp_path / "shared")
+    words = [there if word == "PATH" else word for word in flags]
+    assert main(["run", f"arch={arch}", f"workload={prob}", *words]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_definition_without_a_template_is_refused(capsys):
+    assert main(["run", "arch=gemmini", "workload=alexnet", "-D", "x=1"]) == 2
+    assert capsys.readouterr().err == "error: -D x: no template uses it\n"

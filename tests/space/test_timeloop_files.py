@@ -13,6 +13,7 @@ from dse.errors import SpecError
 from dse.space.rules import Resolver
 from dse.space.schema import ConstraintSpec
 from dse.space.template import ArchTemplate
+from dse.space.timeloop_files import Reading
 from dse.space.timeloop_template import (
     constraint_content,
     template_content,
@@ -64,7 +65,7 @@ def test_freed_attributes_are_variables(tmp_path):
         "Buf": {"depth": [64, 16, 16], "read_bandwidth": 2},
         "MAC": {"meshX": {"min": 1, "max": 4}},
     }
-    source, fixed = template_source(arch, template_files(arch), problem, freed, "4cf6d4c")
+    source, fixed = template_source(arch, template_files(arch), problem, freed, Reading())
     template = ArchTemplate.read(source)
     assert {v.name: v.maximum for v in template.variables} == {
         "Buf_depth": 64,
@@ -92,7 +93,7 @@ def test_wrong_variables_are_refused(tmp_path, freed, told):
     arch, prob, _ = timeloop_files.write(tmp_path)
     problem = read_project([arch, prob]).problem
     with pytest.raises(SpecError, match=told):
-        template_source(arch, template_files(arch), problem, freed, "4cf6d4c")
+        template_source(arch, template_files(arch), problem, freed, Reading())
 
 
 def test_what_is_timeloops_and_what_is_not(tmp_path):
@@ -173,8 +174,8 @@ def test_declared_networks_are_not_lost_without_a_word(tmp_path):
     (tmp_path / "net.yaml").write_text(NETWORK)
     problem = read_project([tmp_path / "arch.yaml", prob]).problem
     arch = str(tmp_path / "net.yaml")
-    with pytest.raises(SpecError, match="network 'NoC' is declared: .* nothing is searched"):
-        template_source(arch, template_files(arch), problem, {}, "4cf6d4c")
+    with pytest.raises(SpecError, match="network 'NoC': user-declared networks .* a template"):
+        template_source(arch, template_files(arch), problem, {}, Reading())
 
 
 def test_a_whole_input_is_an_architecture_for_any_workload(tmp_path):
@@ -184,7 +185,7 @@ def test_a_whole_input_is_an_architecture_for_any_workload(tmp_path):
     other = read_project([arch, prob]).problem
     name = str(tmp_path / "all.yaml")
     larger = Problem(other.shape, {"R": 5, "P": 30})
-    source, _ = template_source(name, template_files(name), larger, {}, "4cf6d4c")
+    source, _ = template_source(name, template_files(name), larger, {}, Reading())
     assert [x.name for x in ArchTemplate.read(source).build({}).levels] == ["Buf", "DRAM"]
 
 
@@ -251,3 +252,13 @@ def test_what_a_template_does_not_hold_is_said(tmp_path, caplog):
     (tmp_path / "net.yaml").write_text(NETWORK)
     with pytest.raises(SpecError, match="network 'NoC' is declared: .* nothing is searched"):
         converted([tmp_path / "net.yaml", prob])
+
+
+def test_problems_are_read_by_the_rules_of_the_version(tmp_path):
+    density = "densities: {W: {distribution: fixed_structured, density: 0.5}}"
+    text = (timeloop_files.PROBLEM % 16).replace("{R: 3, P: 16}", f"{{R: 3, P: 16, {density}}}")
+    path = tmp_path / "prob.yaml"
+    path.write_text(text)
+    assert workload_source(str(path), [path], Reading("4cf6d4c"))
+    with pytest.raises(SpecError, match="unrecognized density distribution type"):
+        workload_source(str(path), [path], Reading("3.0.3"))

@@ -1,6 +1,7 @@
 """The built-in networks against published totals; parameters of workloads."""
 
 import pytest
+import yaml
 
 from dse.errors import SpecError
 from dse.space import catalog
@@ -148,3 +149,17 @@ def test_wrong_arithmetic_names_layer_and_key():
     content["layers"][0]["weights"] = "mine"
     with pytest.raises(SpecError, match="weights = 'mine', expected own, shared or none"):
         parse_workload(content, "net.yaml")
+
+
+@pytest.mark.parametrize(("text", "words"), [("Wstride: 0", 3), ("Wstride: -2", 9)])
+def test_coefficients_may_be_0_or_negative(text, words):
+    content = f"{{name: one, layers: [{{name: a, shape: cnn-layer, R: 3, P: 4, {text}}}]}}"
+    problem = parse_workload(yaml.safe_load(content), "made").layers[0].problem
+    assert problem.tensor_size(problem.tensors.index("Inputs")) == words
+
+
+@pytest.mark.parametrize("value", ["1.5", "true", "x"])
+def test_coefficients_are_integers(value):
+    content = f"{{name: one, layers: [{{name: a, shape: cnn-layer, R: 3, Wstride: {value}}}]}}"
+    with pytest.raises(SpecError, match="Wstride"):
+        parse_workload(yaml.safe_load(content), "made")

@@ -71,3 +71,8 @@ def test_keys_without_effect_are_named_once_each():
 def test_what_is_wrong_is_refused_with_its_place(text, told):
     with pytest.raises(SpecError, match=f"(?s)mapper.yaml:1: mapper.*{told}"):
         block(text)
+
+
+@pytest.mark.parametrize(("text", "most"), [("9", 9), ("-1", None), ("0", None)])
+def test_a_limit_on_temporal_loops(text, most):
+    assert block(f"max_temporal_loops_in_a_mapping: {text}").max_temporal_loops == most

@@ -334,3 +334,31 @@ def test_keys_at_the_top_that_mean_nothing_are_named(caplog):
     assert "ignore: is ignored" in caplog.text
     with pytest.raises(SpecError, match="did you mean 'mapspace_constraints'"):
         read(BASE, "mapspace_constraint: []")
+
+
+@pytest.mark.parametrize("content", [{"factors": "P=1 R<=4"}, {"permutation": "RP", "split": 1}])
+def test_a_spatial_rule_that_asks_for_nothing_needs_no_fan_out(content, caplog):
+    assert one(BASE, rule(kind="spatial", **content)) == {}
+    assert "is ignored, as level 'Buf' has no fan-out (Timeloop stops)" in caplog.text
+
+
+@pytest.mark.parametrize("content", [{"factors": "P=2"}, {"factors": "P=0"}, {"factors": "R>=2"}])
+def test_one_that_asks_for_loops_does(content):
+    with pytest.raises(SpecError, match="cannot find spatial tiling level"):
+        one(BASE, rule(kind="spatial", **content))
+
+
+def test_macs_without_a_mesh_have_that_of_the_innermost_storage_in_a_search(caplog):
+    text = GRID.replace("{datawidth: 8, meshX: 4}", "{datawidth: 8}")
+    compute = read(text, "mapper: {}")[0].architecture.compute
+    assert (compute.mesh_x, compute.mesh_y) == (4, 4)
+    assert "has no meshX: taken to be the 4 x 4 of 'RF' (Timeloop stops" in caplog.text
+    mapping = "mapping: [{target: DRAM, type: temporal, factors: C16 K32 R3 S3 P14 Q14}]\n"
+    with pytest.raises(SpecError, match="mesh_y 4 does not divide mesh_y 1 of 'MACC'"):
+        evaluate_text(text + mapping)
+
+
+def test_a_map_in_a_list_of_data_spaces_is_what_timeloop_stops_on():
+    bad = "mapspace_constraints:\n- {target: Buf, type: bypass, bypass: [W, {target: Buf}]}"
+    with pytest.raises(SpecError, match=r"(?s)bypass\[1\] = .*ERROR: bad conversion, at line: 2"):
+        read(BASE, bad)

@@ -148,3 +148,36 @@ def test_a_proof_is_of_the_mapping_that_is_returned(tmp_path):
 def test_a_mapper_that_is_no_name_is_refused(tmp_path, mapper):
     with pytest.raises(SpecError, match="mapper = .*: expected a name"):
         tasks(timeloop_files.write(tmp_path), settings={"mapper": mapper})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("most", [1, 2, 4])
+def test_the_best_mapping_with_few_temporal_loops_is_found(tmp_path, most):
+    files = timeloop_files.write(tmp_path, size=6, constraints=timeloop_files.KEEP)
+    limit = f"{{max_temporal_loops_in_a_mapping: {most}, optimization_metric: energy}}"
+    (tmp_path / "mapper.yaml").write_text(f"mapper: {limit}\n")
+    (task,) = tasks(files, settings={"samples": 3000})
+    found = task.run()
+    mapping = found.evaluation.mapping
+    assert (mapping.temporal > 1).sum() <= most
+    project = task.project
+    space = Mapspace(project.problem, project.architecture, project.constraints)
+    values = [
+        evaluate_one(project.architecture, project.problem, batch[b]).energy_pj
+        for batch in enumerate_valid(space, 1000)
+        for b in range(len(batch))
+        if (batch[b].temporal > 1).sum() <= most
+    ]
+    assert found.metrics[0][1] == pytest.approx(min(values), rel=1e-12)
+    # the proof of all mappings is one of these, too, where its mapping has few loops
+    assert (found.certificate is None) == any("nothing is proven" in note for note in found.notes)
+
+
+@pytest.mark.slow
+def test_a_limit_that_nothing_keeps_is_named(tmp_path):
+    rules = timeloop_files.KEEP + "  - {target: DRAM, type: temporal, factors: P=2 R=3}\n"
+    files = timeloop_files.write(tmp_path, constraints=rules)
+    (tmp_path / "mapper.yaml").write_text("mapper: {max_temporal_loops_in_a_mapping: 1}\n")
+    (task,) = tasks(files, settings={"samples": 200})
+    with pytest.raises(NothingFeasible, match="with at most 1 temporal loops"):
+        task.run()

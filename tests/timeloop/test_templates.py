@@ -257,3 +257,98 @@ def test_the_sandbox_needs_nothing_of_dse():
 @pytest.mark.skipif(os.geteuid() == 0, reason="the system does not limit root's processes")
 def test_the_sandbox_cannot_start_processes():
     assert render._LIMITS.of_the_system()["RLIMIT_NPROC"] == 0
+
+
+def nodes_of(folder, text, **files):
+    """Return a template's content as plain data, with other files beside it."""
+    for name, content in files.items():
+        path = folder / f"{name.replace('__', '/')}.yaml"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(content)
+    (folder / "top.yaml").write_text(text)
+    return _plain(load_files([folder / "top.yaml"]).node)
+
+
+def _plain(node):
+    if isinstance(node.value, dict):
+        return {key: _plain(item) for key, item in node.value.items()}
+    return [_plain(item) for item in node.value] if isinstance(node.value, list) else node.value
+
+
+def test_files_are_included_by_tag(tmp_path):
+    found = nodes_of(
+        tmp_path,
+        "architecture: !include part.yaml # a comment\n"
+        "mapping: [!include part.yaml, !include 'part.yaml']\n"
+        "problem:\n- !include part.yaml\n- {a: !include part.yaml}\n"
+        "components: !includedir classes\n"
+        "# !include none.yaml\n"
+        "globals: 'no !include here'\n",
+        part="version: 0.4 # !include none.yaml\n",
+        classes__b="{name: b}",
+        classes__a="{name: a}",
+    )
+    part = {"version": "0.4"}
+    assert found["architecture"] == part
+    assert found["mapping"] == [part, part]
+    assert found["problem"] == [part, {"a": part}]
+    assert found["components"] == [{"name": "a"}, {"name": "b"}]
+    assert found["globals"] == "no !include here"
+
+
+def test_a_line_that_includes_is_the_files_text(tmp_path):
+    found = nodes_of(
+        tmp_path,
+        "!include ./macros.yaml\narchitecture:\n  !include inner.yaml\nmapping: *x\n",
+        macros="variables: {A: &x 4}\n",
+        inner="a: 1\nb: *x\n",
+    )
+    assert found["variables"] == {"A": "4"}
+    assert found["architecture"] == {"a": "1", "b": "4"}
+    assert found["mapping"] == "4"
+
+
+def test_folders_and_lists_of_patterns_are_included(tmp_path):
+    found = nodes_of(
+        tmp_path,
+        "components: {{include_all('classes')}}\n"
+        "mapping: {{include_all(['classes/b.yaml', 'classes/a.yaml'])}}\n"
+        "problem: {{find_path('classes')}}\n"
+        "globals: {{find_paths('classes/*.yaml')}}\n"
+        "{{include_text('texts')}}\n",
+        classes__a="[{name: a}]",
+        classes__b="[{name: b}]",
+        texts__one="variables: 1",
+        texts__two="ERT: 2",
+    )
+    assert found["components"] == [{"name": "a"}, {"name": "b"}]
+    assert found["mapping"] == [{"name": "b"}, {"name": "a"}]
+    assert found["problem"] == str(tmp_path / "classes")
+    assert [Path(name).name for name in found["globals"]] == ["a.yaml", "b.yaml"]
+    assert (found["variables"], found["ERT"]) == ("1", "2")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a: !include none.yaml", "no file 'none.yaml'"),
+        ("a: !includedir top.yaml", "!includedir top.yaml: is no folder"),
+        ("!include top.yaml", "includes itself"),
+        ("a: !include ../outside/mapping.yaml", "lies outside of the project"),
+        ("!include ../outside/mapping.yaml", "lies outside of the project"),
+        ("a: !includedir ../outside", "lies outside of the project"),
+        ("a: {{include_all('../outside')}}", "lies outside of the project"),
+        ("a: {{include_all('none/*.yaml')}}", "no file 'none/"),
+        ("a: {{setenv('PATH', 'x')}}", "a template may not change the environment"),
+    ],
+)
+def test_what_may_not_be_included_is_refused(project, text, said):
+    with pytest.raises(SpecError, match=said):
+        nodes_of(project, text + "\n")
+
+
+def test_a_folder_that_leads_outside_is_not_included(project):
+    (project / "parts" / "link.yaml").symlink_to(project.parent / "outside" / "mapping.yaml")
+    for text in ("a: !includedir parts", "a: {{include_all('parts')}}"):
+        with pytest.raises(SpecError, match="lies outside of the project"):
+            nodes_of(project, text)

@@ -14,10 +14,11 @@ import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from dse.domain.operators import BINARY, COMPARE, MAX_POWER, UNARY, parse
 from dse.errors import SpecError
 
 #: What arithmetic works on.
-Value = int | float | bool | str | tuple[Any, ...] | Mapping[str, Any]
+Datum = int | float | bool | str | tuple[Any, ...] | Mapping[str, Any]
 
 _LONGEST = 1_000
 _LARGEST = 2.0**100
@@ -36,32 +37,14 @@ def _table(value: Any) -> Mapping[str, Any]:  # noqa: ANN401
 
 
 def _power(a: Any, b: Any) -> Any:  # noqa: ANN401
-    if abs(_number(b)) > 128 or abs(_number(a)) > _LARGEST:
+    if abs(_number(b)) > MAX_POWER or abs(_number(a)) > _LARGEST:
         raise OverflowError("too large")
     return a**b
 
 
-_BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.Div: operator.truediv,
-    ast.FloorDiv: operator.floordiv,
-    ast.Mod: operator.mod,
-    ast.Pow: operator.pow,
-}
-_UNARY: dict[type[ast.unaryop], Callable[[Any], Any]] = {
-    ast.UAdd: operator.pos,
-    ast.USub: operator.neg,
-    ast.Not: operator.not_,
-}
+_UNARY: dict[type[ast.unaryop], Callable[[Any], Any]] = {**UNARY, ast.Not: operator.not_}
 _COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
-    ast.Eq: operator.eq,
-    ast.NotEq: operator.ne,
-    ast.Lt: operator.lt,
-    ast.LtE: operator.le,
-    ast.Gt: operator.gt,
-    ast.GtE: operator.ge,
+    **COMPARE,
     ast.In: lambda a, b: a in b,
     ast.NotIn: lambda a, b: a not in b,
 }
@@ -76,22 +59,20 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     },
     "pow": _power,
 }
-_CONSTANTS: dict[str, Value] = {"pi": math.pi, "e": math.e, "tau": math.tau, "inf": math.inf}
+_CONSTANTS: dict[str, Datum] = {"pi": math.pi, "e": math.e, "tau": math.tau, "inf": math.inf}
 
 
-def worked_out(text: str, names: Mapping[str, Value]) -> Value:
+def worked_out(text: str, names: Mapping[str, Datum]) -> Datum:
     """Return the value of arithmetic over names.
 
     Raises:
         SpecError: it is no arithmetic, mentions an unknown name, or has no value.
     """
-    if len(text) > _LONGEST:
-        raise SpecError(f"arithmetic of {len(text)} characters, expected at most {_LONGEST}")
+    tree = parse(text, "arithmetic", _LONGEST)
     try:
-        tree = ast.parse(text.strip(), mode="eval").body
-        value: Value = _value(tree, names)
+        value: Datum = _value(tree, names)
         return value
-    except (SyntaxError, RecursionError, MemoryError) as error:
+    except RecursionError as error:
         raise SpecError(f"'{text}' is not arithmetic") from error
     except KeyError as error:
         raise SpecError(f"'{text}': unknown name {error}") from error
@@ -99,7 +80,7 @@ def worked_out(text: str, names: Mapping[str, Value]) -> Value:
         raise SpecError(f"'{text}' has no value: {error}") from error
 
 
-def _value(node: ast.expr, names: Mapping[str, Value]) -> Any:  # noqa: ANN401
+def _value(node: ast.expr, names: Mapping[str, Datum]) -> Any:  # noqa: ANN401
     match node:
         case ast.Constant(value=bool() | int() | float() | str() as constant):
             return constant
@@ -107,9 +88,9 @@ def _value(node: ast.expr, names: Mapping[str, Value]) -> Any:  # noqa: ANN401
             return _CONSTANTS[name] if name in _CONSTANTS and name not in names else names[name]
         case ast.Tuple(elts=parts) | ast.List(elts=parts):
             return tuple(_value(part, names) for part in parts)
-        case ast.BinOp(left=left, op=op, right=right) if type(op) in _BINARY:
+        case ast.BinOp(left=left, op=op, right=right) if type(op) in BINARY:
             a, b = _number(_value(left, names)), _number(_value(right, names))
-            value = _power(a, b) if isinstance(op, ast.Pow) else _BINARY[type(op)](a, b)
+            value = _power(a, b) if isinstance(op, ast.Pow) else BINARY[type(op)](a, b)
         case ast.UnaryOp(op=op, operand=operand) if type(op) in _UNARY:
             value = _UNARY[type(op)](_value(operand, names))
         case ast.BoolOp(op=op, values=parts):
@@ -145,7 +126,7 @@ def _value(node: ast.expr, names: Mapping[str, Value]) -> Any:  # noqa: ANN401
     return value
 
 
-def _joined(is_and: bool, parts: list[ast.expr], names: Mapping[str, Value]) -> Any:  # noqa: ANN401
+def _joined(is_and: bool, parts: list[ast.expr], names: Mapping[str, Datum]) -> Any:  # noqa: ANN401
     """Return what ``and`` or ``or`` makes of its parts: one of them, as in Python."""
     value: Any = is_and
     for part in parts:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from dse.domain.problem import Problem
 from dse.errors import SpecError
-from dse.timeloop.read.node_arithmetic import Value, worked_out
+from dse.timeloop.read.node_arithmetic import Datum, worked_out
 from dse.timeloop.yaml.nodes import Entry, Node
 
 
@@ -57,7 +57,7 @@ def evaluated(variables: dict[str, Node]) -> dict[str, Node]:
     return found
 
 
-def value_of(node: Node, around: dict[str, Node], spec: dict[str, Value] | None = None) -> Node:
+def value_of(node: Node, around: dict[str, Node], spec: dict[str, Datum] | None = None) -> Node:
     """Return a scalar's value over the names around; itself where it has none.
 
     That is a word, such as a technology, or arithmetic beyond ours; readers judge it. ``spec`` is
@@ -80,7 +80,7 @@ def value_of(node: Node, around: dict[str, Node], spec: dict[str, Value] | None 
     return Node(str(int(value)) if whole else repr(value), node.source, node.line)
 
 
-def spec_of(problem: Problem, variables: dict[str, Node]) -> dict[str, Value]:
+def spec_of(problem: Problem, variables: dict[str, Node]) -> dict[str, Datum]:
     """Return what arithmetic may ask of the whole input, by timeloopfe's names."""
     shape = {"dimensions": problem.dimensions, "data_spaces": problem.tensors}
     instance = {**problem.bounds, **problem.coefficients}
@@ -88,7 +88,7 @@ def spec_of(problem: Problem, variables: dict[str, Node]) -> dict[str, Value]:
     return {"problem": {"instance": instance, "shape": shape}, "variables": known}
 
 
-def _known(node: Node) -> Value:
+def _known(node: Node) -> Datum:
     """Return what a node stands for in arithmetic; an empty tuple: nothing."""
     if isinstance(node.value, list):
         return tuple(_known(item) for item in node.value)
