@@ -173,7 +173,11 @@ def _refuse_unknown(schema: type[Any], given: Mapping[str, Any], prefix: str) ->
             names = [f"{prefix}{name}" for name in known]
             raise SpecError(unknown_name("setting", f"{prefix}{key}", names))
         inner: Any = known[key].default_factory
-        if dataclasses.is_dataclass(inner) and isinstance(value, Mapping):
+        if (
+            isinstance(inner, type)
+            and dataclasses.is_dataclass(inner)
+            and isinstance(value, Mapping)
+        ):
             _refuse_unknown(inner, value, f"{prefix}{key}.")
 
 
