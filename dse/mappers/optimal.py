@@ -113,7 +113,7 @@ class OptimalMapper(Mapper[OptimalMapperSettings]):
                 certificates.append(None)
                 continue
             left = int(samples[h]) - int(spent[h])
-            search = _ExactSearch(self, hardware, h, best[h], left)
+            search = _ExactSearch(self, hardware, h, best[h], left, len(choices[h]))
             certificate = Certificate.of_all([search.prove(problem) for problem in choices[h]])
             if not certificate.complete and search.samples > 0:
                 rest = np.where(np.arange(len(hardware)) == h, search.samples, 0).astype(np.int64)
@@ -173,7 +173,9 @@ class _ExactSearch:
         hardware, h: where.
         best: the best mapping known, of any of the problems.
         samples: what is left of the budget.
+        problems: how many there are to search.
         nodes: partial mappings that were looked at.
+        finished: problems that were searched.
     """
 
     mapper: OptimalMapper
@@ -181,7 +183,9 @@ class _ExactSearch:
     h: int
     best: Best
     samples: int
+    problems: int
     nodes: int = 0
+    finished: int = 0
 
     def __post_init__(self) -> None:
         self._began = time.monotonic()
@@ -211,16 +215,25 @@ class _ExactSearch:
             self.mapper.objective.mapping_metric or "front",
             self.mapper.evaluator.timeloop_version,
             gap=s.gap, threads=s.threads, best=self.best.value, samples=self.samples,
-            confirm=confirm, late=late, tell=self._tell, patterns=s.patterns,
+            confirm=confirm, late=late, tell=self._stage, patterns=s.patterns,
         )  # fmt: skip
         self.nodes += certificate.nodes
+        self.finished += 1
+        if self.problems > 1 and certificate.bound is not None:
+            self._tell(self.finished / self.problems, certificate.bound)
         return certificate
+
+    def _stage(self, done: float, bound: float) -> None:
+        """Report a stage; of many problems, each is told once, when it is finished."""
+        if self.problems == 1:
+            self._tell(done, bound)
 
     def _tell(self, done: float, bound: float) -> None:
         gap = 1.0 - bound / self.best.value if np.isfinite(self.best.value) else 1.0
         spent = time.monotonic() - self._began
         _LOG.info(
-            "optimal: best %.6g, bound %.6g, gap %.3g %%, %.0f %% of the stages in %.1f s, "
+            "optimal: best %.6g, bound %.6g, gap %.3g %%, %.0f %% of the %s in %.1f s, "
             "about %.1f s to go",
-            self.best.value, bound, 100 * gap, 100 * done, spent, spent * (1 - done) / done,
+            self.best.value, bound, 100 * gap, 100 * done,
+            "stages" if self.problems == 1 else "problems", spent, spent * (1 - done) / done,
         )  # fmt: skip
