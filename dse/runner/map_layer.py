@@ -23,6 +23,7 @@ from dse.domain.problem import Layer, Problem, Workload
 from dse.errors import NothingFeasible, SpecError, unknown_name
 from dse.goals.certificate import Certificate
 from dse.mappers.base import Mapped
+from dse.model import evaluate_one
 from dse.runner.config import ResolvedConfig, resolve
 from dse.runner.files import read_inputs
 from dse.runner.setup import Setup, set_up
@@ -127,8 +128,6 @@ def map_layer(given: Mapping[str, Any], layer: str) -> MappedLayer:
         SpecError: a setting or a file is wrong, or the hardware is not fully given.
         NothingFeasible: no valid mapping was found.
     """
-    from dse.model import evaluate_one  # noqa: PLC0415 - compiled code
-
     name, _, chosen_name = layer.rpartition("/")
     if not name or not chosen_name:
         raise SpecError(f"layer={layer}: expected WORKLOAD/LAYER, as in layer=vgg16/conv1_1")

@@ -231,7 +231,7 @@ def test_the_written_template_is_what_a_run_makes_of_the_files(tmp_path, name):
     own.write_text(timeloop_files.ARCH)
     problem = read_project([arch, prob]).problem
     paths = template_files(f"{own}+{rules}")
-    source, _ = template_source(str(own), paths, problem, {}, "4cf6d4c")
+    source, _ = template_source(str(own), paths, problem, {}, Reading())
     assert converted([own, rules, prob]) == source.text
 
 
@@ -250,7 +250,9 @@ def test_what_a_template_does_not_hold_is_said(tmp_path, caplog):
     converted([arch, prob, tmp_path / "map.yaml"])
     assert "map.yaml:1: mapping: is left out, as a template has no mappings" in caplog.text
     (tmp_path / "net.yaml").write_text(NETWORK)
-    with pytest.raises(SpecError, match="network 'NoC' is declared: .* nothing is searched"):
+    with pytest.raises(
+        SpecError, match="network 'NoC': user-declared networks .* a template cannot have them"
+    ):
         converted([tmp_path / "net.yaml", prob])
 
 
