@@ -11,6 +11,7 @@ from dse.cli.energy import EnergyChoice, add_energy, strictly
 from dse.cli.model import add_template_options, values_of
 from dse.disk import write_files
 from dse.errors import SpecError, unknown_name
+from dse.timeloop.yaml.io import load_files
 
 _EPILOG = """\
 formats:
@@ -71,7 +72,6 @@ def _texts(arguments: argparse.Namespace) -> dict[str, str]:
     from dse.space.timeloop_template import template_text  # noqa: PLC0415
     from dse.timeloop.convert import FORMATS, read_entry_project, written  # noqa: PLC0415
     from dse.timeloop.read.inputs import check_version  # noqa: PLC0415
-    from dse.timeloop.yaml.io import load_files  # noqa: PLC0415
 
     if arguments.to not in (*FORMATS, "dse"):
         raise SpecError(unknown_name("format", arguments.to, (*FORMATS, "dse")))
