@@ -43,7 +43,7 @@ OVER_INSTANCES, OVER_X, OVER_Y, KEPT_NOWHERE, NEGATIVE_READS = 1, 2, 3, 4, 5
 MORE_SCRATCH = 6
 #: As NEGATIVE_READS: a mapping on which Timeloop gives no number.
 TOO_MANY_CYCLES = 7
-#: Of imperfect factors: Timeloop's unsigned count of an output's fills wraps around.
+#: The same: Timeloop's unsigned count of an output's fills wraps around.
 NEGATIVE_FILLS = 8
 
 #: Timeloop's own count of cycles, of 64 bits without sign, holds what is below this.

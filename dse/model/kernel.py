@@ -99,7 +99,7 @@ def _storage_energy(
     """Traffic, counts and energy of all tensors.
 
     The verdict becomes MORE_SCRATCH when scratch was too small, NEGATIVE_READS where Timeloop
-    aborts.
+    aborts, NEGATIVE_FILLS where its count wraps around.
     """
     levels, tensors = keep.shape
     nest, tile, r = w.nest, w.tile, w.records
@@ -203,7 +203,8 @@ def _evaluate_one(
     energy = _storage_energy(w, p, m, b, keep, hw, i, iterations, version, details)
     if w.verdict[a.V_EXPANSION] == a.MORE_SCRATCH:
         return False
-    if w.verdict[a.V_EXPANSION] == a.NEGATIVE_READS:
+    wrong = w.verdict[a.V_EXPANSION]
+    if wrong in (a.NEGATIVE_READS, a.NEGATIVE_FILLS):
         totals.valid[b] = False
         if want:
             copy_row(details.verdict[:, b], w.verdict)

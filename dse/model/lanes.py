@@ -85,6 +85,9 @@ def _tensor_energy(x: Lanes, plan: Plan, c: Prices, t: int) -> None:
         elif rules.elides(False, plan.version):
             for i in range(x.ok.shape[0]):
                 fills[i] -= part[i]
+            for i in range(x.ok.shape[0]):
+                if fills[i] < 0.0:
+                    x.odd[i] = True
         reads = content
         if plan.read_write[t]:
             least = x.work[1]

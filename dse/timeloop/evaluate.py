@@ -65,9 +65,11 @@ def evaluate_text(
     return _evaluate(*read_entry(load_texts([(source, text)]), timeloop_version, for_model=True))
 
 
-def evaluate_entry(root: Entry, timeloop_version: str = "4cf6d4c") -> Evaluation:
+def evaluate_entry(
+    root: Entry, timeloop_version: str = "4cf6d4c", tables_of: TablesOf | None = None
+) -> Evaluation:
     """Evaluate the mapping in a loaded input. See `evaluate_files`."""
-    return _evaluate(*read_entry(root, timeloop_version, for_model=True))
+    return _evaluate(*read_entry(root, timeloop_version, for_model=True, tables_of=tables_of))
 
 
 def _evaluate(spec: TimeloopInput, fault: Fault | None) -> Evaluation:

@@ -15,27 +15,30 @@ from __future__ import annotations
 import copy
 import glob
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import yaml
 
 from dse.disk import write_files
 from dse.domain.architecture import Compute, StorageLevel
-from dse.errors import SpecError
+from dse.errors import SpecError, unknown_name
 from dse.goals.certificate import Certificate
 from dse.plugins import typed
 from dse.timeloop.convert import read_entry_project
 from dse.timeloop.evaluate import Evaluation, evaluate_entry
 from dse.timeloop.mapper_run import MapperSettings, task
+from dse.timeloop.output import OutputStats, PerComponent
 from dse.timeloop.read.inputs import check_version
 from dse.timeloop.read.mapper import read_mapper
-from dse.timeloop.tree import Map, node_of, tree_of
+from dse.timeloop.read.tables import TablesOf
+from dse.timeloop.tree import List, Map, node_of, tree_of
+from dse.timeloop.write.inputs import art_yaml, ert_yaml
 from dse.timeloop.write.mapper_files import mapper_files, model_files
-from dse.timeloop.write.report import energies_pj, map_text
+from dse.timeloop.write.report import energies_pj, map_text, summary_text
 from dse.timeloop.yaml.io import load_files
-from dse.timeloop.yaml.nodes import Entry
+from dse.timeloop.yaml.nodes import Entry, Node
 
 _CYCLE = "GLOBAL_CYCLE_SECONDS"
 _NO_CLOCK_S = 1e-9  # timeloopfe's, where the files name no clock
@@ -45,8 +48,13 @@ class Specification(Map):
     """A project's files, merged; every key is an attribute, and may be set.
 
     Numbers may be replaced by numbers or by timeloopfe's arithmetic in text. What the files say is
-    checked when the model or the mapper is called.
+    checked when the model or the mapper is called. Blocks that the files lack begin empty.
     """
+
+    _absent: ClassVar = {
+        **dict.fromkeys(("mapper", "variables", "mapspace"), Map),
+        "mapping": List,
+    }
 
     @classmethod
     def from_yaml_files(
@@ -87,88 +95,13 @@ class Specification(Map):
         return copy.deepcopy(self)
 
 
-class PerComponent(dict[str, float]):
-    """A number of each component, which scales as a whole."""
-
-    def __mul__(self, factor: float) -> PerComponent:
-        return PerComponent({name: value * factor for name, value in self.items()})
-
-    __rmul__ = __mul__
-
-    def __truediv__(self, divisor: float) -> PerComponent:
-        return PerComponent({name: value / divisor for name, value in self.items()})
-
-
-@dataclass(frozen=True)
-class OutputStats:
-    """What a model or mapper call finds, under timeloopfe's names and in its units.
-
-    Attributes:
-        percent_utilization: 0 to 100.
-        computes, cycles: counts.
-        cycle_seconds: the files' ``GLOBAL_CYCLE_SECONDS``; 1 ns where they name none.
-        per_component_energy: J.
-        per_component_area: m^2, all instances; 0 where no ART gives it.
-        variables: the specification's.
-        accesses: scalar ``reads``, ``fills``, ``updates`` by storage level, all tensors and
-            instances.
-        mapping: the loop nest, as ``map.txt`` shows it.
-        evaluation: the whole result.
-        certificate: what the mapper proved; None of a model call.
-    """
-
-    percent_utilization: float
-    computes: int
-    cycles: int
-    cycle_seconds: float
-    per_component_energy: PerComponent
-    per_component_area: PerComponent
-    variables: dict[str, Any]
-    accesses: dict[str, dict[str, float]]
-    mapping: str
-    evaluation: Evaluation = field(repr=False)
-    certificate: Certificate | None = None
-
-    @property
-    def energy(self) -> float:
-        """Energy in J."""
-        return self.evaluation.stats.energy_pj / 1e12
-
-    @property
-    def area(self) -> float:
-        """Area in m^2."""
-        return sum(self.per_component_area.values())
-
-    @property
-    def latency(self) -> float:
-        """Seconds."""
-        return self.cycles * self.cycle_seconds
-
-    @property
-    def computes_per_second(self) -> float:
-        """Computes a second."""
-        return self.computes / self.latency
-
-    @property
-    def computes_per_joule(self) -> float:
-        """Computes a joule; infinite where the energy is 0."""
-        return self.computes / self.energy if self.energy else float("inf")
-
-    @property
-    def computes_per_second_per_square_meter(self) -> float:
-        """Computes a second and square metre; infinite where no area is known."""
-        return self.computes_per_second / self.area if self.area else float("inf")
-
-    def per_compute(self, key: str) -> Any:  # noqa: ANN401 - a number, or one of each component
-        """Return an attribute divided by the number of computes."""
-        return getattr(self, key) / self.computes
-
-
 def call_model(
     specification: Specification,
     output_dir: str | Path | None = None,
     *,
     timeloop_version: str = "4cf6d4c",
+    tables_of: TablesOf | None = None,
+    **timeloopfes: object,
 ) -> OutputStats:
     """Evaluate the specification's mapping, as timeloop-model does.
 
@@ -176,6 +109,9 @@ def call_model(
         specification: with a mapping.
         output_dir: folder for timeloop-model's files; None: nothing is written.
         timeloop_version: whose rules.
+        tables_of: makes the ERT and ART, as `dse.components.native_accelergy.prices` does.
+        timeloopfes: what its calls take: ``extra_input_files``, ``log_to`` (a file, or its name)
+            and ``dump_intermediate_to``, which has no effect, as there.
 
     Raises:
         SpecError: the specification is not what Timeloop accepts, or the folder cannot be
@@ -183,36 +119,130 @@ def call_model(
         InvalidMapping: the mapping does not fit.
     """
     check_version(timeloop_version)
-    evaluation = evaluate_entry(specification.entry(), timeloop_version)
+    call = _Call.of(timeloopfes)
+    entry = call.entry(specification)
+    evaluation = evaluate_entry(entry, timeloop_version, tables_of)
     if output_dir is not None:
         _write(specification, Path(output_dir), model_files(evaluation))
+    call.log(evaluation)
     return _output(specification, evaluation, None)
 
 
 def call_mapper(
-    specification: Specification, output_dir: str | Path | None = None, **settings: object
+    specification: Specification,
+    output_dir: str | Path | None = None,
+    *,
+    tables_of: TablesOf | None = None,
+    **settings: object,
 ) -> OutputStats:
     """Search the best mapping, as timeloop-mapper does.
 
     Args:
         specification: with constraints and a mapper block, where there are any.
         output_dir: folder for timeloop-mapper's files; None: nothing is written.
-        settings: those of `dse.timeloop.mapper_run.MapperSettings`.
+        tables_of: see `call_model`.
+        settings: those of `dse.timeloop.mapper_run.MapperSettings`, and timeloopfe's of
+            `call_model`.
 
     Raises:
         SpecError: the specification or a setting is wrong.
         NothingFeasible: no valid mapping was found; the message says what stands in the way.
     """
+    call = _Call.of({key: settings.pop(key) for key in (*settings,) if key in _TIMELOOPFES})
     given: MapperSettings = typed(MapperSettings, settings, "")
     check_version(given.timeloop_version)
-    entry = specification.entry()
-    project = read_entry_project(entry, given.timeloop_version)
+    entry = call.entry(specification)
+    project = read_entry_project(entry, given.timeloop_version, tables_of=tables_of)
     asked = read_mapper(entry, len(project.architecture.levels))
     found = task("specification", project, asked, given).run()
     if output_dir is not None:
         texts = mapper_files(found, asked.out_prefix, oaves=asked.oaves)
         _write(specification, Path(output_dir), texts)
+    call.log(found.evaluation)
     return _output(specification, found.evaluation, found.certificate)
+
+
+def call_accelergy_verbose(
+    specification: Specification,
+    output_dir: str | Path,
+    *,
+    timeloop_version: str = "4cf6d4c",
+    tables_of: TablesOf | None = None,
+    **timeloopfes: object,
+) -> None:
+    """Write ``ERT.yaml`` and ``ART.yaml``: the prices that the other calls count with.
+
+    Those are of the specification's own ERT, of ``tables_of``, or built into Timeloop.
+
+    Args:
+        specification: with an architecture; problem and mapping play no part.
+        output_dir: the folder.
+        timeloop_version: see `call_model`.
+        tables_of: see `call_model`.
+        timeloopfes: see `call_model`.
+
+    Raises:
+        SpecError: the specification is not what Timeloop accepts, or the folder cannot be
+            written.
+    """
+    check_version(timeloop_version)
+    entry = _Call.of(timeloopfes).entry(specification).without("mapping")
+    architecture = read_entry_project(entry, timeloop_version, tables_of=tables_of).architecture
+    texts = {
+        "ERT.yaml": ert_yaml(architecture, ranges=True),
+        "ART.yaml": art_yaml(architecture, ranges=True),
+    }
+    _write(specification, Path(output_dir), texts)
+
+
+#: What timeloopfe's calls take besides; of the last three, nothing here can act.
+_TIMELOOPFES = (
+    *("extra_input_files", "log_to", "dump_intermediate_to"),
+    *("environment", "extra_args", "return_proc"),
+)
+
+
+@dataclass(frozen=True)
+class _Call:
+    """What timeloopfe's calls take besides the specification and a folder."""
+
+    files: tuple[str | Path, ...] = ()
+    log_to: Any = None
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> _Call:
+        """Return the call; SpecError where it asks for what only a program can do."""
+        for name, value in given.items():
+            if name not in _TIMELOOPFES:
+                raise SpecError(unknown_name("argument", name, _TIMELOOPFES))
+            if name in _TIMELOOPFES[3:] and value:
+                raise SpecError(f"{name} = {value!r}: no program is called, expected none")
+        return cls(tuple(given.get("extra_input_files") or ()), given.get("log_to"))
+
+    def entry(self, specification: Specification) -> Entry:
+        """Return the specification with the files that come on top of it."""
+        entry = specification.entry()
+        if not self.files:
+            return entry
+        more = load_files(self.files)
+        twice = [key for key in more.mapping() if entry.get(key) is not None]
+        if twice:
+            raise more.refuse(f"key '{twice[0]}' is in the specification, too; expected it once")
+        table = {**entry.mapping(), **more.mapping()}
+        size = 1 + sum(node.size for node in table.values())
+        node = Node(table, entry.node.source, entry.node.line, size=size, tag=entry.node.tag)
+        return Entry(node, entry.path, entry.variables or more.variables)
+
+    def log(self, evaluation: Evaluation) -> None:
+        """Write what is found to the log."""
+        if self.log_to is None:
+            return
+        text = f"{map_text(evaluation)}\n{summary_text(evaluation)}"
+        if isinstance(self.log_to, str | Path):
+            path = Path(self.log_to)
+            write_files(path.parent, {path.name: text})
+        else:
+            self.log_to.write(text)
 
 
 def _write(specification: Specification, folder: Path, texts: dict[str, str]) -> None:

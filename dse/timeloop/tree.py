@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, ClassVar
 
 from dse.errors import SpecError, unknown_name
 from dse.timeloop.yaml.nodes import Node
@@ -17,7 +17,14 @@ _FLOAT = re.compile(r"[+-]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))([eE][+-]?[0-
 
 
 class Map(dict[str, Any]):
-    """A map of a file; ``tree.key`` is ``tree["key"]``, of keys that there are."""
+    """A map of a file; ``tree.key`` is ``tree["key"]``, of keys that there are.
+
+    Some begin empty where they are missing: those in ``_absent``, and the parts of timeloopfe's
+    nodes.
+    """
+
+    #: What makes a part that is missing.
+    _absent: ClassVar[Mapping[str, Callable[[], Any]]] = {}
 
     def __init__(self, content: dict[str, Any] | None = None, place: _Origin = _NEW) -> None:
         super().__init__(content or {})
@@ -26,9 +33,22 @@ class Map(dict[str, Any]):
     def __getattr__(self, key: str) -> Any:  # noqa: ANN401 - whatever the file holds
         if key in self:
             return self[key]
-        if key.startswith("__"):
+        if key.startswith("_"):
             raise AttributeError(key)
+        if key in self._makers():
+            return self[key]
         raise AttributeError(f"{place_of(self)}: {unknown_name('key', key, self)}")
+
+    def __missing__(self, key: str) -> Any:  # noqa: ANN401 - a map or a list
+        made = self._makers().get(key)
+        if made is None:
+            raise KeyError(key)
+        self[key] = made()
+        return self[key]
+
+    def _makers(self) -> Mapping[str, Callable[[], Any]]:
+        tag = getattr(self, "_origin", _NEW)[2]
+        return _OF_NODES if tag in _NODES else self._absent
 
     def __setattr__(self, key: str, value: object) -> None:
         self[key] = value
@@ -46,6 +66,20 @@ class Map(dict[str, Any]):
                 return one
             known += [own] if own else []
         raise SpecError(f"{place_of(self)}: {unknown_name('name', name, known)}")
+
+
+class _NodeConstraints(Map):
+    """The constraints of a node of timeloopfe's."""
+
+    _absent: ClassVar = dict.fromkeys(("temporal", "spatial", "dataspace"), Map)
+
+
+_NODES = ("!Component", "!Container")
+_OF_NODES: Mapping[str, Callable[[], Any]] = {
+    "attributes": Map,
+    "constraints": _NodeConstraints,
+    "spatial": lambda: Map({"meshX": 1, "meshY": 1}),
+}
 
 
 class List(list[Any]):
@@ -76,7 +110,11 @@ def tree_of(node: Node) -> Any:  # noqa: ANN401
     """Return a node as a tree: maps, lists, and scalars of the types that YAML gives them."""
     place = (node.source, node.line, node.tag)
     if isinstance(node.value, dict):
-        return Map({key: tree_of(child) for key, child in node.value.items()}, place)
+        content = {key: tree_of(child) for key, child in node.value.items()}
+        if node.tag in _NODES and isinstance(content.get("constraints"), Map):
+            found = content["constraints"]
+            content["constraints"] = _NodeConstraints(found, found._origin)
+        return Map(content, place)
     if isinstance(node.value, list):
         return List([tree_of(child) for child in node.value], place)
     return _scalar(node)

@@ -1,8 +1,12 @@
 """Timeloop from Python, in timeloopfe's words."""
 
+import io
+import pickle
+
 import numpy as np
 import pytest
 import timeloop_files
+import yaml
 
 import dse.timeloop as tl
 from dse.errors import SpecError
@@ -141,3 +145,129 @@ def test_a_tensor_that_is_nowhere_as_a_whole_is_warned_of(files, caplog):
     spec.mapping[1].factors = "R=3 P=16"
     tl.call_model(spec)
     assert not caplog.records
+
+
+# ----------------------------------------------------- what the exercises of timeloopfe do
+
+NODES = """
+architecture:
+  version: 0.4
+  nodes:
+  - !Container {name: chip}
+  - !Component
+    name: main
+    class: DRAM
+    attributes: {width: 64, datawidth: WORD}
+  - !Component
+    name: store
+    class: SRAM
+    attributes: {depth: 256, width: 8, datawidth: WORD}
+  - !Container {name: lane, spatial: {meshX: 2}}
+  - !Component {name: mul, class: intmac, attributes: {datawidth: WORD, width: WORD}}
+variables: {version: 0.4, WORD: 8, GLOBAL_CYCLE_SECONDS: 2.0e-9}
+"""
+QUICK = {"mapper": "random", "samples": 30, "n_jobs": 1}
+
+
+@pytest.fixture
+def nodes(tmp_path):
+    """A specification of nodes, without mapper or mapping."""
+    (tmp_path / "nodes.yaml").write_text(NODES)
+    (tmp_path / "prob.yaml").write_text(timeloop_files.PROBLEM % 16)
+    return tl.Specification.from_yaml_files(tmp_path / "nodes.yaml", tmp_path / "prob.yaml")
+
+
+def test_blocks_and_parts_that_the_files_lack_begin_empty(nodes):
+    nodes.mapper.search_size = 20
+    assert nodes["mapper"] == {"search_size": 20}
+    assert nodes.architecture.find("store").spatial.meshX == 1
+    nodes.architecture.find("store").constraints.temporal.factors = ["P=4"]
+    nodes.architecture.find("chip").attributes["technology"] = "45nm"
+    nodes.variables["WORD"] = 4
+    found = tl.call_mapper(nodes, **{**QUICK, "samples": None})
+    architecture = found.evaluation.input.architecture
+    assert architecture.level("store").word_bits == 4
+    place = [level.name for level in architecture.levels].index("store")
+    dimensions = found.evaluation.input.problem.dimensions
+    assert found.evaluation.mapping.temporal[place, dimensions.index("P")] == 4
+    with pytest.raises(AttributeError, match="unknown key 'depht'; did you mean 'depth'"):
+        _ = nodes.architecture.find("store").attributes.depht
+
+
+def test_a_sweep_over_sizes(nodes):
+    nodes.problem.instance["P"] *= 2
+    nodes.architecture.find("lane").spatial.meshX *= 2
+    sizes = []
+    for scale in (1, 2):
+        spec = nodes.copy()
+        spec.architecture.find("store").attributes["depth"] *= scale
+        found = tl.call_mapper(spec, **QUICK)
+        sizes.append(found.evaluation.input.architecture.level("store").size_words)
+        assert found.evaluation.input.architecture.compute.instances == 4
+        assert found.cycle_seconds == 2e-9
+    assert sizes == [256, 512]
+
+
+def test_a_disabled_node_is_none(nodes):
+    nodes.architecture.find("store").enabled = False
+    names = [x.name for x in tl.call_mapper(nodes, **QUICK).evaluation.input.architecture.levels]
+    assert "store" not in names
+
+
+def test_timeloopfes_arguments(nodes, tmp_path):
+    (tmp_path / "mapper.yaml").write_text("mapper: {search_size: 7}\n")
+    log = io.StringIO()
+    given = {"dump_intermediate_to": str(tmp_path), "extra_args": [], "return_proc": False}
+    files = [tmp_path / "mapper.yaml"]
+    tl.call_mapper(nodes, log_to=log, extra_input_files=files, **given, **QUICK)
+    assert "<< Compute >>" in log.getvalue()
+    tl.call_mapper(nodes, tmp_path / "out", log_to=str(tmp_path / "run.log"), **QUICK)
+    assert "<< Compute >>" in (tmp_path / "run.log").read_text()
+    with pytest.raises(SpecError, match="return_proc = True: no program is called"):
+        tl.call_mapper(nodes, return_proc=True)
+    with pytest.raises(SpecError, match="unknown argument 'log_too'; did you mean 'log_to'"):
+        tl.call_model(nodes, log_too=log)
+    nodes.mapper.search_size = 3
+    with pytest.raises(SpecError, match="key 'mapper' is in the specification, too"):
+        tl.call_mapper(nodes, extra_input_files=files)
+
+
+def test_prices_are_written(nodes, tmp_path):
+    tl.call_accelergy_verbose(nodes, tmp_path / "out", log_to=None)
+    ert = yaml.safe_load((tmp_path / "out" / "ERT.yaml").read_text())["ERT"]["tables"]
+    assert [table["name"] for table in ert][-1] == "system.mul[1..2]"
+    assert ert[-1]["actions"][0]["energy"] == 0.25
+    assert (tmp_path / "out" / "ART.yaml").is_file()
+
+
+def test_results_go_from_process_to_process(nodes):
+    found = tl.call_mapper(nodes, **QUICK)
+    again = pickle.loads(pickle.dumps(found))
+    assert again.per_component_energy == found.per_component_energy
+    assert again.evaluation.stats == found.evaluation.stats
+    spec = pickle.loads(pickle.dumps(nodes))
+    assert spec.architecture.find("store").attributes == nodes.architecture.find("store").attributes
+    assert tl.call_mapper(spec, **QUICK).energy == found.energy
+
+
+def test_results_of_layers_add_up(nodes):
+    results = tl.OutputStatsList()
+    for size in (8, 16):
+        nodes.problem.instance.P = size
+        nodes.variables["layer"] = f"p{size}"
+        results.append(tl.call_mapper(nodes, **QUICK))
+    whole = results.aggregate()
+    assert whole.computes == 3 * (8 + 16)
+    assert whole.cycles == sum(one.cycles for one in results)
+    assert whole.energy == pytest.approx(sum(one.energy for one in results))
+    assert [group[0].access("layer") for group in results.split_by("layer")] == ["p8", "p16"]
+    assert len(results.aggregate_by("cycle_seconds")) == 1
+    total = whole.per_component_energy["main"] + whole.per_component_energy["store"]
+    whole.combine_per_component_energy(["main", "store"], "memory")
+    assert whole.per_component_energy["memory"] == pytest.approx(total)
+    whole.clear_zero_energies()
+    assert all(whole.per_component_energy.values())
+    with pytest.raises(KeyError, match="unknown component 'memry'; did you mean 'memory'"):
+        whole.combine_per_component_energy(["memry"], "x")
+    with pytest.raises(AttributeError, match="unknown attribute or variable 'nothing'"):
+        whole.access("nothing")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterable
 from dataclasses import replace
@@ -16,6 +17,7 @@ from dse.timeloop.read.attributes import check_spelling
 from dse.timeloop.yaml.libconfig import NUMBER
 from dse.timeloop.yaml.nodes import Entry
 
+_LOG = logging.getLogger(__name__)
 _FACTOR = re.compile(r"([A-Za-z]+)[ \t\n\r\f\v]*=*[ \t\n\r\f\v]*([0-9]+)(,([0-9]+))?", re.ASCII)
 _INT32 = 2**31 - 1
 _KEYS = frozenset(
@@ -67,6 +69,9 @@ def _parse_factors(entry: Entry, problem: Problem) -> dict[str, tuple[int, int]]
             )
         factor = _int32(entry, number) or problem.bounds[name]
         factors[name] = factor, _int32(entry, remainder) if remainder else factor
+    rest = _FACTOR.sub(" ", text).replace(",", " ").split()
+    if rest:
+        _LOG.warning("%s: '%s' is ignored, as Timeloop does not read it", entry.where, rest[0][:80])
     return factors
 
 

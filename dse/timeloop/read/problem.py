@@ -10,6 +10,8 @@ from dse.errors import SpecError, unknown_name
 from dse.timeloop.yaml.nodes import Entry
 
 _LOG = logging.getLogger(__name__)
+#: What stands beside the sizes of an instance.
+_BESIDE = frozenset({"shape", "instance", "version", "name", "densities", "commonDensity"})
 _M, _N, _K = (Term("M"),), (Term("N"),), (Term("K"),)
 
 #: Density distributions; 3.0.3 knows the one of two words with a hyphen only.
@@ -182,12 +184,19 @@ def _is_dense(entry: Entry, timeloop_version: str) -> bool:
 def _check_spelling(instance: Entry, shape: Shape) -> None:
     """Refuse a key that looks like a coefficient which then keeps its default."""
     known = set(shape.coefficients)
+    unread: list[str] = []
     for key, entry in instance.pairs():
-        if key in known or key in shape.dimensions or len(key) < 4:
+        if key in known or key in shape.dimensions or key in _BESIDE:
             continue
         near = difflib.get_close_matches(key, sorted(known), n=1, cutoff=0.85)
+        if not near or len(key) < 4:
+            unread.append(key)
+            continue
         if near and instance.get(near[0]) is not None:
             # Timeloop passes over it; the coefficient that it resembles has a value of its own
             _LOG.warning("%s: is ignored, '%s' holds", entry.where, near[0])
         elif near:
             raise entry.refuse(f"unknown coefficient '{key[:80]}'; did you mean '{near[0]}'?")
+    if unread:
+        names = ", ".join(key[:80] for key in unread[:8])
+        _LOG.warning("%s: ignored, as the shape has none of it: %s", instance.where, names)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from dse.domain.architecture import StorageLevel
 from dse.domain.mapping import Mapping
-from dse.model.ingresses import Ingress, ingresses
 from dse.model.stats import TensorStats
 from dse.timeloop import pat
 from dse.timeloop.evaluate import Evaluation
+
+if TYPE_CHECKING:
+    from dse.model.ingresses import Ingress
 
 
 class Loop(NamedTuple):
@@ -34,7 +36,7 @@ class Bandwidth:
 
 
 @dataclass(frozen=True)
-class Figures:
+class ReportFigures:
     """The figures of one evaluation; levels count from the inside."""
 
     evaluation: Evaluation
@@ -100,6 +102,8 @@ class Figures:
     @cached_property
     def ingresses(self) -> list[list[tuple[Ingress, ...]]]:
         """See `dse.model.ingresses.ingresses`."""
+        from dse.model.ingresses import ingresses  # noqa: PLC0415 - compiled code
+
         spec = self.evaluation.input
         return ingresses(
             spec.architecture, spec.problem, self.evaluation.mapping, spec.timeloop_version

@@ -15,7 +15,7 @@ from dse.domain.problem import Problem
 from dse.model.stats import NetworkStats, TensorStats
 from dse.timeloop.evaluate import Evaluation
 from dse.timeloop.write.archive import Archive
-from dse.timeloop.write.figures import Figures, mean_hops, nest, per_access_pj
+from dse.timeloop.write.figures import ReportFigures, mean_hops, nest, per_access_pj
 
 #: 4cf6d4c has as many places for data spaces, whatever the problem.
 _PLACES = 5
@@ -43,7 +43,7 @@ class _Writer:
     def __init__(self, evaluation: Evaluation) -> None:
         self._evaluation = evaluation
         self._spec = evaluation.input
-        self._figures = Figures(evaluation)
+        self._figures = ReportFigures(evaluation)
         self._head = self._spec.timeloop_version == "4cf6d4c"
         self._archive = Archive()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dse.timeloop.evaluate import Evaluation
-from dse.timeloop.write.figures import Figures, nest
+from dse.timeloop.write.figures import ReportFigures, nest
 
 
 def oaves_csv(evaluation: Evaluation) -> str:
@@ -13,7 +13,7 @@ def oaves_csv(evaluation: Evaluation) -> str:
     level, accesses of that level; by tensor, the bytes, then the accesses; the loop nest; a file
     of the mapping, or None.
     """
-    figures = Figures(evaluation)
+    figures = ReportFigures(evaluation)
     levels = evaluation.input.architecture.levels
     inner, outer = (
         evaluation.stats.levels[x.name].tensors.values() for x in (levels[0], levels[-1])

@@ -15,10 +15,10 @@ from dse.domain.architecture import StorageLevel
 from dse.model.networks import Service, services
 from dse.model.stats import NetworkStats, TensorStats
 from dse.timeloop.evaluate import Evaluation
-from dse.timeloop.write.figures import Figures, mean_hops, per_access_pj
+from dse.timeloop.write.figures import ReportFigures, mean_hops, per_access_pj
 from dse.timeloop.write.report import energies_pj, loops
 
-_Rows = list[tuple[str, object]]
+_ReportRows = list[tuple[str, object]]
 
 
 def stats_text(evaluation: Evaluation, *, everything: bool = False) -> str:
@@ -29,7 +29,7 @@ def stats_text(evaluation: Evaluation, *, everything: bool = False) -> str:
         everything: idle parts, too, which 4cf6d4c shows with
             ``TIMELOOP_HIDE_INCONSEQUENTIAL_STATS=0`` in its environment.
     """
-    figures = Figures(evaluation)
+    figures = ReportFigures(evaluation)
     head = evaluation.input.timeloop_version == "4cf6d4c"
     energies = dict(energies_pj(evaluation))
     shown = {name for name, energy in energies.items() if everything or not head or energy}
@@ -50,12 +50,12 @@ def stats_text(evaluation: Evaluation, *, everything: bool = False) -> str:
 def _compute_lines(evaluation: Evaluation) -> list[str]:
     stats, compute = evaluation.stats, evaluation.input.architecture.compute
     busy = math.prod(evaluation.mapping.spatial.ravel().tolist())
-    specs: _Rows = [
+    specs: _ReportRows = [
         ("Word bits", compute.word_bits),
         ("Instances", f"{compute.instances} ({compute.mesh_x}*{compute.mesh_y})"),
         ("Compute energy", f"{compute.energy_pj:.2f} pJ"),
     ]
-    found: _Rows = [
+    found: _ReportRows = [
         ("Utilized instances", busy),
         ("Computes (total)", stats.computes),
         ("Cycles", math.prod(evaluation.mapping.temporal.ravel().tolist())),
@@ -69,7 +69,7 @@ def _compute_lines(evaluation: Evaluation) -> list[str]:
     ]
 
 
-def _level_lines(figures: Figures, s: int, *, head: bool) -> list[str]:
+def _level_lines(figures: ReportFigures, s: int, *, head: bool) -> list[str]:
     evaluation = figures.evaluation
     level = evaluation.input.architecture.levels[s]
     found = evaluation.stats.levels[level.name]
@@ -78,7 +78,10 @@ def _level_lines(figures: Figures, s: int, *, head: bool) -> list[str]:
     if not head:
         nest = [f"    {'  ' * depth}{loop}" for depth, loop in enumerate(loops(evaluation, s), 1)]
         lines += _section("MAPPING", ["    Loop nest:", *nest])
-    moved: _Rows = [("Cycles", found.cycles), ("Bandwidth throttling", f"{found.slowdown:.2f}")]
+    moved: _ReportRows = [
+        ("Cycles", found.cycles),
+        ("Bandwidth throttling", f"{found.slowdown:.2f}"),
+    ]
     lines += ["    STATS", "    -----", *_rows(moved, 4, 21)]
     for t, (name, tensor) in enumerate(found.tensors.items()):
         if evaluation.mapping.keep[s, t]:
@@ -87,7 +90,7 @@ def _level_lines(figures: Figures, s: int, *, head: bool) -> list[str]:
     return lines
 
 
-def _specs(figures: Figures, s: int, *, head: bool) -> _Rows:
+def _specs(figures: ReportFigures, s: int, *, head: bool) -> _ReportRows:
     evaluation = figures.evaluation
     level = evaluation.input.architecture.levels[s]
     price_pj, source = figures.vector_access(s)
@@ -99,7 +102,7 @@ def _specs(figures: Figures, s: int, *, head: bool) -> _Rows:
     def bandwidth(value: float) -> str:
         return unlimited if math.isinf(value) else f"{value:.2f}"
 
-    leak: _Rows = [
+    leak: _ReportRows = [
         ("Per-instance-cycle leakage", f"{level.energy.leak_pj:.2f} pJ"),
         ("Instances sharing power gating", "1.00"),
         ("Non-power-gated utilization", "100.00%"),
@@ -128,15 +131,17 @@ def _specs(figures: Figures, s: int, *, head: bool) -> _Rows:
     ]
 
 
-def _tensor_rows(figures: Figures, s: int, t: int, tensor: TensorStats, *, head: bool) -> _Rows:
+def _tensor_rows(
+    figures: ReportFigures, s: int, t: int, tensor: TensorStats, *, head: bool
+) -> _ReportRows:
     level = figures.evaluation.input.architecture.levels[s]
     instances, bandwidth = tensor.utilized_instances, figures.bandwidth(s, t)
     address_pj = tensor.address_generations * level.energy.address_generation_pj
-    writes: _Rows = [
+    writes: _ReportRows = [
         ("Scalar fills (per-instance)", int(tensor.fills)),
         ("Scalar updates (per-instance)", int(tensor.updates)),
     ]
-    rows: _Rows = [
+    rows: _ReportRows = [
         ("Partition size", tensor.partition_size),
         ("Utilized capacity", tensor.utilized_capacity),
         ("Utilized instances (max)", int(instances)),
@@ -161,14 +166,14 @@ def _tensor_rows(figures: Figures, s: int, t: int, tensor: TensorStats, *, head:
     return rows
 
 
-def _twice(what: str, of: str, value: float, times: float, unit: str = "pJ") -> _Rows:
+def _twice(what: str, of: str, value: float, times: float, unit: str = "pJ") -> _ReportRows:
     return [
         (f"{what} (per-{of})", f"{value:.2f} {unit}"),
         (f"{what} (total)", f"{value * times:.2f} {unit}"),
     ]
 
 
-def _network_lines(figures: Figures, service: Service) -> list[str]:
+def _network_lines(figures: ReportFigures, service: Service) -> list[str]:
     evaluation = figures.evaluation
     level = evaluation.input.architecture.levels[service.level]
     lines = [service.name, ""]
@@ -192,7 +197,7 @@ def _network_lines(figures: Figures, service: Service) -> list[str]:
     return lines
 
 
-def _network_specs(level: StorageLevel) -> _Rows:
+def _network_specs(level: StorageLevel) -> _ReportRows:
     network = level.network
 
     def price(value: float) -> str:
@@ -211,7 +216,7 @@ def _network_specs(level: StorageLevel) -> _Rows:
     ]
 
 
-def _entered_rows(figures: Figures, s: int, t: int) -> _Rows:
+def _entered_rows(figures: ReportFigures, s: int, t: int) -> _ReportRows:
     entered = figures.ingresses[s][t]
     words = math.fsum(x.words for x in entered)
     return [
@@ -225,8 +230,10 @@ def _entered_rows(figures: Figures, s: int, t: int) -> _Rows:
     ]
 
 
-def _moved_rows(figures: Figures, service: Service, t: int, network: NetworkStats) -> _Rows:
-    rows: _Rows = [
+def _moved_rows(
+    figures: ReportFigures, service: Service, t: int, network: NetworkStats
+) -> _ReportRows:
+    rows: _ReportRows = [
         ("Link transfers", int(network.link_transfers)),
         ("Spatial reductions", int(network.spatial_reductions)),
     ]
@@ -238,14 +245,14 @@ def _moved_rows(figures: Figures, service: Service, t: int, network: NetworkStat
     return rows
 
 
-def _intensity_lines(figures: Figures) -> Iterator[str]:
+def _intensity_lines(figures: ReportFigures) -> Iterator[str]:
     spec = figures.evaluation.input
     multiplications, additions = figures.operations
     total = multiplications + additions
     traffic = sum(figures.outermost_words(t) for t in range(len(spec.problem.tensors)))
     levels = spec.architecture.levels
     yield from ("Operational Intensity Stats", "-" * 27)
-    rows: _Rows = [
+    rows: _ReportRows = [
         ("Total elementwise ops", multiplications),
         ("Total reduction ops", additions),
         ("Total ops", total),
@@ -271,7 +278,7 @@ def _per_byte(operations: int, word_bits: int, words: int) -> str:
 
 
 def _summary_lines(
-    figures: Figures, networks: list[str], shown: set[str], *, head: bool
+    figures: ReportFigures, networks: list[str], shown: set[str], *, head: bool
 ) -> list[str]:
     evaluation = figures.evaluation
     stats, energies = evaluation.stats, dict(energies_pj(evaluation))
@@ -304,7 +311,7 @@ def _section(title: str, lines: list[str]) -> list[str]:
     return [f"    {title}", f"    {'-' * len(title)}", *lines, ""]
 
 
-def _rows(pairs: _Rows, indent: int, width: int) -> list[str]:
+def _rows(pairs: _ReportRows, indent: int, width: int) -> list[str]:
     return [f"{' ' * indent}{name:{width}}: {value}" for name, value in pairs]
 
 
