@@ -250,9 +250,7 @@ def test_what_a_template_does_not_hold_is_said(tmp_path, caplog):
     converted([arch, prob, tmp_path / "map.yaml"])
     assert "map.yaml:1: mapping: is left out, as a template has no mappings" in caplog.text
     (tmp_path / "net.yaml").write_text(NETWORK)
-    with pytest.raises(
-        SpecError, match="network 'NoC': .* a template cannot have them"
-    ):
+    with pytest.raises(SpecError, match="network 'NoC': .* a template cannot have them"):
         converted([tmp_path / "net.yaml", prob])
 
 
