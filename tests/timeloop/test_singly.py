@@ -92,8 +92,12 @@ def test_gates_matter_only_with_leakage():
 
 
 def test_a_network_of_type_m_to_n_is_modelled_where_it_has_nothing_to_distribute():
+    distributes = f"{RF}, network-type: 'M:N'"
+    with pytest.raises(SpecError, match=r"(?s)'RF'.*ERROR: complex multicast signature detected"):
+        stats(rf=distributes)
+    one_kind = MAPPING.replace("K=4 P=2", "K=4 P=1").replace("P=2 Q=4", "P=4 Q=4")
     with pytest.raises(SpecError, match="'RF'.*distributes the multicast of .* not modelled"):
-        stats(rf=f"{RF}, network-type: 'M:N'")
+        stats(rf=distributes, mapping=one_kind)
     alone = MAPPING.replace("K=4 P=2", "K=1 P=1").replace("C=2 K=2", "C=2 K=8")
     alone = alone.replace("P=2 Q=4", "P=4 Q=4")
     glb = f"{GLB}, network-type: 'M:N'"

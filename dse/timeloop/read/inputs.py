@@ -208,7 +208,3 @@ def _check_keys(root: Entry) -> None:
             if meant is not None and key != "constraints":
                 raise entry.refuse(f"unknown key '{key[:80]}'; did you mean '{meant}'?")
             _LOG.warning("%s: is ignored, as Timeloop does not read this key", entry.where)
-    model = root.get("model")
-    bypass = model.get("auto_bypass_on_failure") if model is not None and model.is_map else None
-    if bypass is not None and bypass.boolean():
-        raise bypass.fail("automatic bypassing is not supported, expected false")
