@@ -19,12 +19,17 @@ FILES = CASES / "timeloop-files"
 #: Cycles of the base case, and its energy in pJ a compute, by timeloop-model.
 BASE = (48, 102.25697)
 MODELLED = {
+    "auto-bypass": BASE,
+    "bandwidth-scale": (248, BASE[1]),
     "base": BASE,
     "density-distribution": BASE,
     "density-without-sparse-optimizations": BASE,
     "duplicate-key": BASE,
     "hyphen-bandwidth": BASE,
     "neg-coefficient": BASE,
+    "network-type": BASE,
+    "overbooking": BASE,
+    "power-gated": BASE,
     "zero-coefficient": (48, 68.77082),
     "underscore-cluster-3.0.3": (12, 94.16677),
 }

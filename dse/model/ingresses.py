@@ -11,6 +11,7 @@ from dse.domain.mapping import Mapping
 from dse.domain.problem import Problem
 from dse.model import arrays as a
 from dse.model.evaluate import SingleRun
+from dse.model.singly import without
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def ingresses(
             read_network=None,
             update_network=None,
         )
-        for level in architecture.levels
+        for level in without(architecture).levels
     )
     priced = replace(architecture, levels=levels, networks=())
     room = 64

@@ -138,6 +138,27 @@ def test_declared_networks_have_no_xml_and_it_is_said(caplog):
     assert "Network 0\n---------\nBuffer <==> Registers" in texts[STATS]
 
 
+def test_gates_of_power_and_scales_of_bandwidth_are_written():
+    text = records()["4cf6d4c rich"]["input"]
+    own = "{entries: 8, word-bits: 8, "
+    assert own in text
+    gated = (
+        own + "power_gated_at: Buffer, per_dataspace_bandwidth_consumption_scale: {Weights: 2}, "
+    )
+    evaluation = evaluate_text(text.replace(own, gated))
+    texts = model_files(evaluation)
+    registers = texts[STATS].partition("=== Registers ===")[2].partition("=== Buffer ===")[0]
+    assert "Instances sharing power gating  : 8.00\n" in registers
+    assert "Non-power-gated utilization     : 100.00%\n" in registers
+    assert "Bandwidth Consumption Scale              : 2.00\n" in registers
+    assert "Shared Bandwidth (per-instance)          : 3.00 words/cycle\n" in registers
+    root = ET.fromstring(texts[XML])
+    specs = root.findall("engine/topology_/levels_/item/px/specs_")[1]
+    assert specs.findtext("power_gated_at_name/t_") == "Buffer"
+    scales = specs.findall("bandwidth_consumption_scale/PerDataSpace/item")
+    assert [float(x.text) for x in scales] == [2, 1, 1, 0, 0]
+
+
 DECLARED = """\
 architecture:
   version: 0.4

@@ -81,11 +81,30 @@ class ReportFigures:
         instances = math.prod(mapping.spatial[s + 1 :].ravel().tolist())
         share = instances / tensor.utilized_instances if tensor.utilized_instances else 1.0
         cycles = math.prod(mapping.temporal.ravel().tolist())
-        read = math.ceil(tensor.reads / share) / cycles
-        write = math.ceil((tensor.fills + tensor.updates) / share) / cycles
+        weight = self.bandwidth_scale(s, t)
+        read = math.ceil(tensor.reads / share) / cycles * weight
+        write = math.ceil((tensor.fills + tensor.updates) / share) / cycles * weight
         return Bandwidth(
             level.slowdown * read, level.slowdown * write, level.slowdown * (read + write)
         )
+
+    def bandwidth_scale(self, s: int, t: int) -> float:
+        """What a word of tensor ``t`` weighs against the bandwidths of level ``s``."""
+        scales = dict(self._level(s).bandwidth_scales)
+        return scales.get(self.evaluation.input.problem.tensors[t], 1.0)
+
+    def power_gates(self, s: int) -> tuple[float, float]:
+        """Instances of level ``s`` that share a gate of their power, and their share in use."""
+        level, architecture = self._level(s), self.evaluation.input.architecture
+        gate = architecture.level(level.power_gated_at or level.name)
+        sharing = level.instances / gate.instances
+        if sharing <= 1:
+            return 1.0, 1.0
+        return sharing, self._used(level) / (sharing * self._used(gate))
+
+    def _used(self, level: StorageLevel) -> float:
+        tensors = self.evaluation.stats.levels[level.name].tensors.values()
+        return max(1.0, *(x.utilized_instances for x in tensors))
 
     def vector_access(self, s: int) -> tuple[float, str]:
         """Energy of the dearest access of a level in pJ, and where it is from: PAT or ERT."""

@@ -104,7 +104,7 @@ class _Writer:
             self._nest(s)
             with archive.inside("specs_", "BufferLevel::Specs"):
                 self._named(level.name)
-                self._level_specs(level)
+                self._level_specs(s, level)
             with archive.inside("stats_", "BufferLevel::Stats"):
                 self._level_stats(s, level)
 
@@ -120,7 +120,7 @@ class _Writer:
                     archive.value("stride", 1)
                     archive.value("spacetime_dimension", _KINDS.index(loop.axis))
 
-    def _level_specs(self, level: StorageLevel) -> None:
+    def _level_specs(self, s: int, level: StorageLevel) -> None:
         archive = self._archive
         words = level.size_words
         if words is None:
@@ -145,7 +145,9 @@ class _Writer:
             limited = None if math.isinf(limit) else limit
             archive.attribute(f"{kind}_bandwidth", _REAL, limited)
         if self._head:
-            self._reals("bandwidth_consumption_scale", [1.0] * len(self._spec.problem.tensors))
+            count = len(self._spec.problem.tensors)
+            scales = [self._figures.bandwidth_scale(s, t) for t in range(count)]
+            self._reals("bandwidth_consumption_scale", scales)
         archive.attribute("multiple_buffering", _REAL, float(level.multiple_buffering))
         archive.attribute("min_utilization", _REAL, float(level.min_utilization))
         archive.attribute("num_ports", _WORDS, _PORTS)
@@ -153,7 +155,7 @@ class _Writer:
         for kind in ("read", "fill", "drain", "update"):
             archive.attribute(f"{kind}_network_name", _TEXT, None)
         if self._head:
-            archive.attribute("power_gated_at_name", _TEXT, level.name)
+            archive.attribute("power_gated_at_name", _TEXT, level.power_gated_at or level.name)
 
     def _level_stats(self, s: int, level: StorageLevel) -> None:
         found = self._evaluation.stats.levels[level.name]

@@ -94,6 +94,7 @@ def _specs(figures: ReportFigures, s: int, *, head: bool) -> _ReportRows:
     evaluation = figures.evaluation
     level = evaluation.input.architecture.levels[s]
     price_pj, source = figures.vector_access(s)
+    sharing, in_use = figures.power_gates(s)
     unlimited = "-"
     effective: object = unlimited
     if level.size_words is not None:
@@ -104,8 +105,8 @@ def _specs(figures: ReportFigures, s: int, *, head: bool) -> _ReportRows:
 
     leak: _ReportRows = [
         ("Per-instance-cycle leakage", f"{level.energy.leak_pj:.2f} pJ"),
-        ("Instances sharing power gating", "1.00"),
-        ("Non-power-gated utilization", "100.00%"),
+        ("Instances sharing power gating", f"{sharing:.2f}"),
+        ("Non-power-gated utilization", f"{in_use * 100:.2f}%"),
         (
             "Leakage energy (total)",
             f"{evaluation.stats.levels[level.name].leak_energy_pj:.2f} pJ",
@@ -155,7 +156,11 @@ def _tensor_rows(
         # adding is free in Timeloop's built-in energies
         *_twice("Temporal Reduction Energy", "instance", 0.0, instances),
         *_twice("Address Generation Energy", "cluster", address_pj, tensor.utilized_clusters),
-        *([("Bandwidth Consumption Scale", "1.00")] if head else []),
+        *(
+            [("Bandwidth Consumption Scale", f"{figures.bandwidth_scale(s, t):.2f}")]
+            if head
+            else []
+        ),
     ]
     for kind, words in (
         ("Shared", bandwidth.shared),
@@ -205,7 +210,7 @@ def _network_specs(level: StorageLevel) -> _ReportRows:
 
     return [
         ("Type", "Legacy"),
-        ("Legacy sub-type", ""),
+        ("Legacy sub-type", "M_N" if level.distributes else ""),
         ("ConnectionType", 3),
         ("Word bits", network.word_bits or level.word_bits),
         ("Router energy", f"{price(network.router_energy_pj)} pJ"),
