@@ -81,7 +81,7 @@ FAILURES = {
     "killed": ("kill -KILL $$", "was killed by signal 9"),
     "status": ("echo a clue; exit 3", "ended with exit status 3"),
     "aborted rejection": ("cat {rejected}/output; kill -ABRT $$", "was killed by signal 6"),
-    "hang": ("sleep 30 & sleep 30", "ran for more than 0.3 s"),
+    "hang": ("sleep 300 & sleep 300", "ran for more than 0.3 s"),
     "nothing": ("exit 0", "wrote no timeloop-model.stats.txt"),
     "no xml": ("cp {rich}/*.txt .", "wrote no timeloop-model.map+stats.xml"),
     "garbage": (
@@ -105,7 +105,7 @@ def test_a_failing_binary_is_an_error_and_never_a_score(tmp_path, rich, name, ca
     start = time.monotonic()
     with pytest.raises(ToolError) as error:
         back_end.evaluate(*rich)
-    assert time.monotonic() - start < 15
+    assert time.monotonic() - start < 60  # it would hang for 300
     message = str(error.value)
     assert said in message
     assert error.value.exit_code == 4

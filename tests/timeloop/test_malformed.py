@@ -21,10 +21,10 @@ PLAIN = FORMS["plain"]
 
 
 def complaint(text: str | bytes, version: str = "4cf6d4c") -> str:
-    start = time.monotonic()
+    start = time.process_time()
     with pytest.raises(dse.SpecError) as caught:
         evaluate_text(text, version, source="in.yaml")
-    assert time.monotonic() - start < 10
+    assert time.process_time() - start < 60  # s of CPU; what is quadratic takes minutes
     message = str(caught.value)
     assert "in.yaml" in message
     assert len(message) < 2000
