@@ -119,6 +119,7 @@ def inputs(tmp_path: Path) -> dict[str, str]:
         "pe_dim": {"min": 2, "max": 4}, "scratchpad_kb": {"min": 1, "max": 4},
         "accumulator_kb": {"min": 1, "max": 4},
     }  # fmt: skip
+    content["mapspace"] = {"padding": "off"}  # optima are known of unpadded layers only
     network = {"name": "net", "shape": "cnn-layer", "layers": [{"name": "a", "P": 4, "C": 8}]}
     (tmp_path / "arch.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
     (tmp_path / "net.yaml").write_text(yaml.safe_dump(network), encoding="utf-8")
