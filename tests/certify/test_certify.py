@@ -36,7 +36,8 @@ RANGES = {
 
 def small_gemmini() -> dict[str, object]:
     content = yaml.safe_load(catalog.find("arch", "gemmini").read_text(encoding="utf-8"))
-    return {**content, "variables": RANGES}
+    # optima are known of unpadded layers only
+    return {**content, "variables": RANGES, "mapspace": {"padding": "off"}}
 
 
 @pytest.fixture
