@@ -74,6 +74,12 @@ def test_the_word_that_4cf6d4c_takes_apart(caplog):
     assert not caplog.records
     evaluate_text(with_buffer("entries: 64, word-bits: 8, energy_per_ingress: 4"), "4cf6d4c")
     assert "it reads 'energy-per-ingress'" in caplog.text
+    caplog.clear()
+    both = "entries: 64, word-bits: 8, network-word-bits: 4, network_word_bits: %d"
+    evaluate_text(with_buffer(both % 4), "4cf6d4c")
+    assert not caplog.records
+    evaluate_text(with_buffer(both % 5), "4cf6d4c")
+    assert "network-word-bits: is ignored" in caplog.text
 
 
 def test_of_a_key_given_twice_the_first_counts(caplog):

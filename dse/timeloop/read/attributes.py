@@ -110,13 +110,22 @@ _NEWER = {"power_gated_at", "per_dataspace_bandwidth_consumption_scale"}
 def as_read(attributes: Entry, known: frozenset[str], timeloop_version: str) -> Entry:
     """Return the attributes without those whose spelling a version of Timeloop does not read.
 
-    Each of them is named in a warning: Timeloop itself says nothing.
+    Each of them is named in a warning, as Timeloop itself says nothing; but for one whose value
+    stands beside it in the other spelling, too, which is how a file serves several versions.
     """
+    written = dict(attributes.pairs())
     table: dict[str, Node] = {}
-    for key, entry in attributes.pairs():
+    for key, entry in written.items():
         name = key.replace("-", "_")
         if name in known and not _reads(key, timeloop_version):
             other = key.replace("_", "-") if "_" in key else name
+            beside = written.get(other)
+            if (
+                beside is not None
+                and _reads(other, timeloop_version)
+                and beside.node.value == entry.node.value
+            ):
+                continue
             hint = f"; it reads '{other}'" if _reads(other, timeloop_version) else ""
             _LOG.warning(
                 "%s: is ignored, as Timeloop %s does not read it%s",
