@@ -205,7 +205,7 @@ def test_declared_networks_cost_energy_and_latency_and_nothing_else():
 )
 def test_networks_that_timeloop_does_not_take(nets, ends, said):
     with pytest.raises(SpecError, match=said):
-        read_text(with_networks(nets, ends) + MAPPING)
+        evaluate_text(with_networks(nets, ends) + MAPPING)
 
 
 def test_networks_are_refused_where_they_would_be_left_out():
