@@ -8,6 +8,7 @@ between 0 .. count-1 and the factorisations, hence exact uniform sampling and en
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,8 +22,12 @@ _TABLE_LIMIT = 1 << 16
 
 @lru_cache(maxsize=4096)
 def divisors(n: int) -> tuple[int, ...]:
-    """Divisors of n in increasing order."""
-    small = [d for d in range(1, int(n**0.5) + 1) if n % d == 0]
+    """Divisors of n, which is below 2^62, in increasing order."""
+    root = math.isqrt(n)
+    if root < 64:
+        small = [d for d in range(1, root + 1) if n % d == 0]
+    else:
+        small = (np.flatnonzero(n % np.arange(1, root + 1) == 0) + 1).tolist()
     return tuple(sorted({*small, *(n // d for d in small)}))
 
 

@@ -31,6 +31,8 @@ _REACH = 4096
 #: Combinations of sizes that are compared; of the dimension with most sizes, the one that by itself
 #: promises least is left out until there are no more.
 _MOST_COMPARED = 5000
+#: Products of factors that are followed along one side of an array.
+_MOST_PRODUCTS = 1024
 #: Alternatives that a search gets, the problem itself among them.
 MOST_ALTERNATIVES = 64
 
@@ -199,31 +201,41 @@ def _most_parallel(bounds: tuple[int, ...], arrays: Sequence[_Fan]) -> float:
     """Return how many MACs perfect factors can use at a time, array by array."""
     used = 1
     for fan in arrays:
-        masks = [_factors(bounds[d], slot.cap, slot.fixed, slot.least) for d, slot in fan.slots]
+        factors = [_factors(bounds[d], slot.cap, slot.fixed, slot.least) for d, slot in fan.slots]
         best = 1
         for axes in fan.choices():
-            along = [1 << 1, 1 << 1]  # bit g: the factors can make g
-            for mask, axis in zip(masks, axes, strict=True):
-                along[axis] = _products(along[axis], mask, fan.widths[axis])
-            best = max(best, math.prod(max(x.bit_length() - 1, 1) for x in along))
+            along: tuple[list[tuple[int, ...]], ...] = ([], [])
+            for some, axis in zip(factors, axes, strict=True):
+                along[axis].append(some)
+            best = max(
+                best,
+                math.prod(
+                    _largest_product(tuple(sorted(row)), width)
+                    for row, width in zip(along, fan.widths, strict=True)
+                ),
+            )
         used *= best
     return float(used)
 
 
 @cache
-def _factors(bound: int, cap: int, fixed: int, least: int) -> int:
-    """Return the factors that a slot may take of a bound, as the bits of a number."""
+def _factors(bound: int, cap: int, fixed: int, least: int) -> tuple[int, ...]:
+    """Return the factors that a slot may take of a bound, growing."""
     taken = (fixed,) if fixed else divisors(bound)
-    return sum(1 << f for f in taken if least <= f <= cap)
+    return tuple(sorted(f for f in taken if least <= f <= cap))
 
 
 @lru_cache(maxsize=1 << 16)
-def _products(some: int, others: int, most: int) -> int:
-    """Return all products of one bit of each, as bits, up to ``most``."""
-    found = 0
-    for a in range(1, min(some.bit_length(), most + 1)):
-        if some >> a & 1:
-            for b in range(1, most // a + 1):
-                if others >> b & 1:
-                    found |= 1 << (a * b)
-    return found
+def _largest_product(factors: tuple[tuple[int, ...], ...], most: int) -> int:
+    """Return the largest product of one factor of each up to ``most``; 1 where there is none."""
+    if not all(factors):
+        return 1
+    whole = math.prod(some[-1] for some in factors)
+    if whole <= most:
+        return whole
+    products = {1}
+    for some in factors:
+        products = {a * b for a in products for b in some if a * b <= most}
+        # wide arrays have more products than are worth a look: an order is made of them, no proof
+        products = set(sorted(products)[-_MOST_PRODUCTS:])
+    return max(products, default=1)
