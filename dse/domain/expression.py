@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import math
 import operator
+import sys
 from collections.abc import Callable, Mapping
 from copy import copy, deepcopy
 from dataclasses import dataclass, field
@@ -49,10 +50,10 @@ class Expression:
     def __post_init__(self) -> None:
         if isinstance(self.source, str):
             tree = parse(self.source, "expression", _MAX_LENGTH)
-        elif math.isfinite(self.source):
+        elif abs(self.source) <= sys.float_info.max:
             tree = ast.Constant(self.source)
         else:
-            raise SpecError(f"'{self.source}' is not a finite number")
+            raise SpecError(f"'{str(self.source)[:40]}' is not a finite number")
         names: set[str] = set()
         _check(tree, str(self.source), names)
         object.__setattr__(self, "_tree", tree)
