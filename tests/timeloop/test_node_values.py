@@ -6,9 +6,9 @@ import logging
 
 import pytest
 
+from dse.domain.formula import worked_out
 from dse.errors import SpecError
 from dse.timeloop.mapper_run import tasks
-from dse.timeloop.read.node_arithmetic import worked_out
 
 NAMES = {
     "A": 4,
@@ -103,6 +103,8 @@ def test_arithmetic_is_worked_out_as_python_does(text, value):
     "text",
     [
         "B + 1",
+        "SIZES[9]",
+        'spec.problem.instance["Z"]',
         "1 / 0",
         "45nm",
         "TECH + 1",

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from dse.domain.formula import Datum, worked_out
 from dse.domain.problem import Problem
 from dse.errors import SpecError
-from dse.timeloop.read.node_arithmetic import Datum, worked_out
 from dse.timeloop.yaml.nodes import Entry, Node
 
 
