@@ -16,7 +16,13 @@ from dse.model import rules
 from dse.model.imperfect import Remainders, evaluate_imperfect_range, new_memory
 from dse.model.kernel import evaluate_range
 from dse.model.networks import priced, services, with_inferred
-from dse.model.singly import check_distribution, roomy, with_scales_and_gates, without
+from dse.model.singly import (
+    check_distribution,
+    is_modelled_singly,
+    roomy,
+    with_scales_and_gates,
+    without,
+)
 from dse.model.stats import LevelStats, NetworkStats, Stats, TensorStats
 from dse.model.workspace import new_scratch
 
@@ -142,17 +148,14 @@ def evaluate_one(
             one of the mappings on which Timeloop aborts or whose cycles it cannot count.
     """
     version = a.version_number(timeloop_version)
-    plain = without(architecture)
-    if plain != architecture:
+    if any(is_modelled_singly(level) for level in architecture.levels):
         if any(level.distributes for level in architecture.levels):
             hardware = replace(roomy(architecture), networks=())
             everywhere = replace(mapping, keep=np.ones_like(mapping.keep))
             run = SingleRun.of(hardware, problem, everywhere, version, records=1)
             check_distribution(architecture, problem, run.details)
-        stats = evaluate_one(plain, problem, mapping, timeloop_version)
-        if any(level.bandwidth_scales or level.power_gated_at for level in architecture.levels):
-            return with_scales_and_gates(architecture, mapping, stats)
-        return stats
+        stats = evaluate_one(without(architecture), problem, mapping, timeloop_version)
+        return with_scales_and_gates(architecture, mapping, stats)
     if not mapping.is_perfect:
         _check_outermost(problem, mapping, version)
     if not architecture.networks:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from dse.domain.architecture import HardwareArrays
 from dse.jit import compiled, inlined, inner
 from dse.model import arrays as a
-from dse.model import rules
+from dse.model.apart import set_apart
 from dse.model.arrays import Details, MappingArrays, ProblemArrays, Totals
 from dse.model.course import (
     LoopCourse,
@@ -21,10 +21,10 @@ from dse.model.course import (
     set_remainders,
     set_replicas,
 )
-from dse.model.deliveries import Deliveries, is_plain, new_moves, set_terms, tile_words
+from dse.model.deliveries import Deliveries, new_moves, set_terms, tile_words
 from dse.model.kernel import finish, set_fanouts, tensor_energy
 from dse.model.loops import build_nest, copy_row
-from dse.model.moves import count_apart, imperfect_traffic
+from dse.model.moves import imperfect_traffic
 from dse.model.traffic import set_vectors
 from dse.model.verdict import fits
 from dse.model.workspace import Scratch, new_scratch
@@ -59,30 +59,6 @@ def new_memory(levels: int, projection: Ints, elements: int, entries: int, nodes
     moves = new_moves(levels, len(scratch.nest.bound), projection, nodes, elements)
     set_terms(moves, projection)
     return Memory(scratch, new_course(levels, dimensions, nodes), moves, np.zeros(levels, np.int64))
-
-
-@inlined
-def _set_apart(memory: Memory, m: MappingArrays, b: int, ordinary: bool, version: int) -> None:
-    """Find the tensors and levels whose tiles share nothing, and count their deliveries.
-
-    ``ordinary``: no remainder is above its end. Tiles of plain tensors that move at all move
-    further than two children can lie apart, so that there are no links either.
-    """
-    nest = memory.scratch.nest
-    levels, tensors = nest.middle.shape[0], memory.moves.terms.shape[0]
-    bt = b if m.no_temporal_reuse.shape[2] > 1 else 0
-    plain = np.int64(0)
-    if ordinary and rules.zero_moves_are_free(version):
-        for t in range(tensors):
-            plain |= np.int64(is_plain(memory.moves, nest, t, nest.first[levels])) << t
-    memory.apart[0] = 0
-    for s in range(1, levels):
-        memory.apart[s] = plain
-        for t in range(tensors):
-            if m.no_temporal_reuse[s - 1, t, bt]:
-                memory.apart[s] &= ~(np.int64(1) << t)
-        if memory.apart[s] != 0:
-            count_apart(memory.moves, memory.course, nest, s, memory.apart[s])
 
 
 @inlined
@@ -168,7 +144,7 @@ def _evaluate_one(
         operations[b] = computes(c, w.nest, used)
         energy = 0.0
         w.load[:] = 0.0
-        _set_apart(memory, m, b, ordinary, version)
+        set_apart(memory.apart, memory.moves, c, w.nest, m, b, ordinary, version)
         for t in range(keep.shape[1]):
             if not _traffic(memory, p, m, b, t, hw, i, version):
                 return False

@@ -255,42 +255,6 @@ def _stands(m: Deliveries, c: LoopCourse, nest: Nest, s: int, t: int, always_ful
 
 
 @inlined
-def count_apart(m: Deliveries, c: LoopCourse, nest: Nest, s: int, tensors: int) -> None:
-    """Count the deliveries of level s, of ``tensors`` (bits), where tiles share nothing.
-
-    So it is where tiles that move share nothing and those that stay cost nothing: with rows of one
-    dimension under 4cf6d4c. No state is to be followed.
-    """
-    place = nest.middle[s]
-    count = m.count[s]
-    for leaf in range(c.first[place], c.first[place] + c.nodes[place]):
-        m.entry[leaf] = leaf
-        m.moving[leaf] = 0
-        for t in range(count.shape[0]):
-            count[t, leaf] = 0
-    spatial = nest.middle[s] > nest.first[s]
-    for k in range(place, nest.first[nest.middle.shape[0]]):
-        movers = m.movers[nest.dimension[k]] & tensors
-        scaled = not spatial and k == place and k < nest.first[s + 1]
-        for node in range(c.first[k + 1], c.first[k + 1] + c.nodes[k + 1]):
-            m.entry[node] = m.entry[c.child[node, 0]]
-            last = c.runs[node] - 1
-            for i in range(1, last + 1):
-                moved = movers | m.moving[c.child[node, i - 1]]
-                if moved == 0:
-                    continue
-                often = (c.scale[node, i] if scaled else c.weight[node, i]) * c.often[node]
-                leaf = m.entry[c.child[node, i]]
-                for t in range(count.shape[0]):
-                    count[t, leaf] += often * ((moved >> t) & 1)
-            m.moving[node] = m.moving[c.child[node, last]]
-            if last > 0:
-                m.moving[node] |= movers
-    for t in range(count.shape[0]):
-        count[t, m.entry[0]] += 1
-
-
-@inlined
 def _record_leaves(
     r: Records,
     m: Deliveries,
@@ -359,8 +323,8 @@ def imperfect_traffic(
 ) -> bool:
     """Fill the records of tensor t at level s, as ``traffic.cell_traffic`` does.
 
-    ``apart``: tiles share nothing, and `count_apart` has counted them. Returns False when a scratch
-    array was too small.
+    ``apart``: tiles share nothing, and `dse.model.apart` has counted them. Returns False when a
+    scratch array was too small.
     """
     r.entries[s] = 0
     r.links[s] = 0.0

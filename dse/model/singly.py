@@ -26,6 +26,11 @@ from dse.model.stats import LevelStats, Stats
 _ROOMY = 2**61
 
 
+def is_modelled_singly(level: StorageLevel) -> bool:
+    """Whether a level declares something of that kind."""
+    return bool(level.bandwidth_scales or level.power_gated_at or level.distributes)
+
+
 def without(architecture: Architecture) -> Architecture:
     """Return the architecture as the kernels know it."""
     levels = (
@@ -84,10 +89,12 @@ def with_scales_and_gates(architecture: Architecture, mapping: Mapping, stats: S
     """Return the kernels' statistics of a mapping with its architecture's scales and gates.
 
     Args:
-        architecture: with them.
+        architecture: with them, or not: then nothing changes.
         mapping: what was evaluated.
         stats: of the architecture without them.
     """
+    if not any(level.bandwidth_scales or level.power_gated_at for level in architecture.levels):
+        return stats
     iterations = math.prod(mapping.temporal.ravel().tolist())
     before = max(iterations, *(found.cycles for found in stats.levels.values()))
     latency = stats.cycles - before
