@@ -18,8 +18,8 @@ formats:
   v0.3      a tree with ranges in names, for Timeloop 3.0 and before
   v0.4      the flat tree that Timeloop reads today
   template  !Component and !Container nodes with constraints inside (timeloopfe)
-  dse       a template of our own, arch.yaml alone, for 'run arch=arch.yaml'
-            on it as it does on the files themselves
+  dse       a template of our own, arch.yaml alone: with it 'run arch=arch.yaml'
+            searches what it searches with the files themselves
 
 The files may be of any version, nodes of timeloopfe, or its jinja2 templates.
 Written are arch.yaml, ERT.yaml, ART.yaml, problem.yaml, and mapping.yaml and

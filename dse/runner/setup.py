@@ -18,6 +18,7 @@ from dse.goals.limits import Limit, limits
 from dse.goals.metric_names import TIMED
 from dse.goals.objective import Objective, objective
 from dse.mappers.base import Mapper
+from dse.plugins import plugins
 from dse.runner.config import ResolvedConfig
 from dse.space.search_space import SearchSpace
 from dse.space.template import ArchTemplate
@@ -57,10 +58,11 @@ class Setup:
         if made.proves:
             self.evaluator.require_timeloop(f"optimizer={chosen.name}")
         if self.space.padding.on and not made.pads:
+            others = [name for name, one in plugins("optimizer").items() if one.factory.pads]
             raise SpecError(
                 f"mapspace.padding = {self.space.padding.text}: optimizer={chosen.name} finds "
                 "mappings by itself, of the layers' own sizes; expected off, or an optimizer that "
-                "leaves them to the mapper (ga, naas, nsga2, random)"
+                f"leaves them to the mapper ({', '.join(sorted(others))})"
             )
         return made
 

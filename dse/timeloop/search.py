@@ -131,7 +131,8 @@ def search(
         bound = certificate.bound
         bound = None if bound is None else min(bound, told[0][1])
         certificate = replace(certificate, value=told[0][1], bound=bound)
-    notes = (*fit.changes, *limits, *_notes(metrics, second))
+    passed_over = _passed_over(project.architecture)
+    notes = (*fit.changes, *limits, *passed_over, *_notes(metrics, second))
     unpadded = None
     if problem != project.problem:
         with suppress(NothingFeasible):
@@ -214,6 +215,13 @@ def _runs(
         return [task.run(g, effort.mapper, effort.settings, most_loops) for g in goals], []
     found = [task.run(goal, _HEURISTIC, None, most_loops) for goal in goals]
     return found, [f"nothing is proven, and mapper={_HEURISTIC} searched: {why}"]
+
+
+def _passed_over(architecture: Architecture) -> list[str]:
+    """Return a line on the mappings that a search cannot judge, and so leaves out."""
+    if any(level.distributes for level in architecture.levels):
+        return ["mappings whose multicasts a network of type M:N distributes are passed over"]
+    return []
 
 
 def _in_batches(architecture: Architecture) -> Architecture:

@@ -8,20 +8,13 @@ import timeloop_files
 from dse.cli import main
 
 #: Four MACs with a small buffer each: 13 outputs take 13 rounds, 16 take 4.
-ARRAY = """
-architecture:
-  version: 0.4
-  subtree:
-  - name: system
-    local:
-    - {name: DRAM, class: DRAM, attributes: {word_bits: 8, width: 64}}
-    - {name: Glb, class: SRAM, attributes: {depth: 512, width: 8, word_bits: 8}}
-    subtree:
-    - name: PE
-      local:
-      - {name: "Buf[0..3]", class: SRAM, attributes: {depth: 64, width: 8, word_bits: 8}}
-      - {name: "MAC[0..3]", class: intmac, attributes: {datawidth: 8, word_bits: 8}}
-"""
+ARRAY = timeloop_files.ARCH.replace(
+    "    subtree:\n    - name: PE",
+    "    - {name: Glb, class: SRAM, attributes: {depth: 512, width: 8, word_bits: 8}}\n"
+    "    subtree:\n    - name: PE",
+)
+for _name in ("Buf", "MAC"):
+    ARRAY = ARRAY.replace(f"name: {_name},", f'name: "{_name}[0..3]",')
 OUTER = """
 mapspace_constraints:
   targets:
