@@ -9,6 +9,7 @@ bound of the labels that were left is a bound of the optimum.
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -108,9 +109,10 @@ def search(
     least = math.inf
     tried = 0
     all_ = True
+    scratch = _Scratch(t)
     with ThreadPoolExecutor(threads) as pool:
         for number, stage in enumerate(layout.stages):
-            after, dropped, tried, whole = _run(t, goal, stage, labels, pool, stop, tried)
+            after, dropped, tried, whole = _run(t, goal, stage, labels, scratch, pool, stop, tried)
             if not whole:
                 bound = min(least, _least(goal, labels)) if all_ else -math.inf
                 none = np.zeros(0)
@@ -167,11 +169,24 @@ def _narrow(goal: Goal, labels: Labels, beam: int) -> Labels:
     return _each_array(labels, lambda x: x[best])
 
 
+class _Scratch(threading.local):
+    """A thread's draft, and its room for the labels of a chunk."""
+
+    def __init__(self, t: Tables) -> None:
+        self.draft = new_draft(t)
+        self.room = new_labels(_ROOM, t)
+
+    def grow(self, t: Tables) -> None:
+        """Make room for the labels of a tile that has more of them."""
+        self.room = new_labels(4 * len(self.room.tile), t)
+
+
 def _run(
     t: Tables,
     goal: Goal,
     stage: Stage,
     labels: Labels,
+    scratch: _Scratch,
     pool: ThreadPoolExecutor,
     stop: _Stop,
     tried: int,
@@ -188,16 +203,15 @@ def _run(
     def chunk(begin: int) -> _Part:
         least = np.full(1, math.inf)
         tally = np.zeros(2, np.int64)
-        draft = new_draft(t)
         parts: list[Labels] = []
-        at, end, room = begin, min(begin + size, len(tiles)), _ROOM
+        at, end = begin, min(begin + size, len(tiles))
         while 0 <= at < end:
-            out = new_labels(room, t)
+            draft, out = scratch.draft, scratch.room
             count, after = work(
                 t, goal, stage, labels, start, draft, out, 0, tiles, at, end, least, tally, halt
             )
             if after == at:
-                room *= 4
+                scratch.grow(t)
             at = after
             if count:
                 parts.append(_cut(out, count))
