@@ -31,7 +31,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # as in the tests: helpers by their name
 
-from .corpus import ARCH, MAP, NET, OPTIMIZERS, RUN, Corpus
+from .corpus import ARCH, MAP, MAP_FILES, NET, OPTIMIZERS, RUN, Corpus
 from .sandbox import Answer, Case, Fault, Sandbox
 
 
@@ -98,6 +98,7 @@ def _warm(place: Path, *, short: bool) -> dict[str, dict[str, bytes]]:
         _quietly(["model", "all.yaml"])
         _quietly([*RUN, *OPTIMIZERS["random"], "folder=done"])
         _quietly([*MAP, "folder=map"])
+        _quietly(["map", "all.yaml", *MAP_FILES, "mapper=random", "-o", "mapped"])
         shutil.copytree("done", "again")
         template = "{{ include('all.yaml') }}\n"
         Path("top.yaml.j2").write_text(template, encoding="utf-8")

@@ -60,6 +60,17 @@ mapspace_constraints:
   - {target: RF, type: bypass, keep: [Weights], bypass: [Inputs]}
   - {target: RF, type: utilization, min: 0.5}
 """
+#: A template whose mapspace says all that one can.
+HELD = ARCH.replace(
+    "constraints: {keep: [Weights, Inputs, Outputs], spatial: {x: [K, C]}}",
+    """constraints:
+      keep: [Inputs, Outputs]
+      bypass: [Weights]
+      temporal: {dimensions: [C, P, Q, R], factors: {R: 0}, max_factors: {P: "min(pes, 4)"},
+                 min_factors: {Q: 2}, permutation: [R, C], suffix: [P]}
+      spatial: {dimensions: [K, C], x: [K], y: [C], max_factors: {K: pes}}
+      min_parallelism: 0.01""",
+).replace("mesh_x: pes}", "mesh_x: pes, constraints: {temporal: {factors: {S: 1}}}}", 1)
 #: What a file may contain to run something; `` CANARY `` is the absolute path of the canary.
 PAYLOADS = (
     "!!python/object/apply:os.system ['touch CANARY']",
@@ -87,6 +98,7 @@ JINJA = (
     *("{% macro a(n) %}{{ a(n + 1) }}{% endmacro %}{{ a(0) }}", "{{ cwd() }}", "{#", "{% raw %}"),
 )
 RUN = ["run", "arch=arch.yaml", "workload=net.yaml", "samples=4", "n_jobs=1", "folder=R", "-q"]
+MAP_FILES = ["samples=6", "n_jobs=1", "-q"]
 MAP = ["map", "arch=arch.yaml", "layer=net.yaml/a", "samples=6", "n_jobs=1", "folder=R", "-q"]
 OPTIMIZERS = {
     "random": ["optimizer.mappings_per_hardware=2"],
@@ -201,7 +213,8 @@ class Corpus:
         return argv + random.choice(([], ["--json"]))
 
     def template(self, random: Random) -> Case:
-        files = {"arch.yaml": ARCH.encode(), "net.yaml": NET.encode()}
+        arch = random.choice((ARCH, HELD))
+        files = {"arch.yaml": arch.encode(), "net.yaml": NET.encode()}
         return Case("template", self._search(random), self._changed(random, files, "arch.yaml"))
 
     def workload(self, random: Random) -> Case:
@@ -213,10 +226,20 @@ class Corpus:
 
     def _on_files(self, random: Random, names: list[str]) -> list[str]:
         kind = random.random()
-        if kind < 0.6:
+        if kind < 0.4:
             return ["model", *names, *random.choice(([], ["--json"], ["-o", "out"]))]
+        if kind < 0.6:
+            mapper = random.choice(("random", "random", "gamma", "hillclimb"))
+            more = random.choice(([], ["--json"], ["-o", "out"], ["--strict"], ["-D", "x=1"]))
+            return ["map", *names, *MAP_FILES, f"mapper={mapper}", *more]
+        if kind < 0.7:
+            arch, workload = random.choice(names), random.choice((*names, "net.yaml"))
+            given = random.choice(
+                ([], [f"constraints={names[-1]}"], ["variables.GLB.depth=[8,16]"])
+            )
+            return ["run", f"arch={arch}", f"workload={workload}", *given, *RUN[3:]]
         if kind < 0.9:
-            to = random.choice(("v0.3", "v0.4", "template"))
+            to = random.choice(("v0.3", "v0.4", "dse"))
             return ["convert", *names, "--to", to, *random.choice(([], ["-o", "out"]))]
         return ["validate", *names, "-q"]
 
