@@ -239,7 +239,7 @@ class Corpus:
             )
             return ["run", f"arch={arch}", f"workload={workload}", *given, *RUN[3:]]
         if kind < 0.9:
-            to = random.choice(("v0.3", "v0.4", "dse"))
+            to = random.choice(("v0.3", "v0.4", "template", "dse"))
             return ["convert", *names, "--to", to, *random.choice(([], ["-o", "out"]))]
         return ["validate", *names, "-q"]
 
