@@ -12,6 +12,7 @@ they are used, and a numba newer than those known to work caches nothing.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -136,20 +137,43 @@ def inlined(function: F) -> F:
     return result
 
 
-class _FirstCompile(event.Listener):
-    """Says once that code is being compiled: nothing else explains a silent half minute."""
+class _Compiling(event.Listener):
+    """Says once that code is being compiled (nothing else explains a silent half minute); times it.
+
+    Numba compiles in one thread at a time; what a function calls is compiled within it.
+    """
 
     def __init__(self) -> None:
         self._said = False
+        self._depth = 0
+        self._began = 0.0
+        self._before = 0.0
 
     def on_start(self, event: event.Event) -> None:
+        if not self._depth:
+            self._began = time.monotonic()
+        self._depth += 1
         dispatcher = event.data["dispatcher"]
         if not self._said and dispatcher.py_func.__module__.startswith("dse."):
             self._said = True
             _LOG.warning("compiling the model for this machine: about half a minute, only once")
 
-    def on_end(self, event: event.Event) -> None:
-        """Do nothing."""
+    def on_end(self, event: event.Event) -> None:  # noqa: ARG002
+        """Add the time of the outermost function."""
+        self._depth -= 1
+        if not self._depth:
+            self._before += time.monotonic() - self._began
+
+    @property
+    def seconds(self) -> float:
+        """Time so far."""
+        return self._before + (time.monotonic() - self._began if self._depth else 0.0)
 
 
-event.register("numba:compile", _FirstCompile())  # type: ignore[no-untyped-call]
+_COMPILING = _Compiling()
+event.register("numba:compile", _COMPILING)  # type: ignore[no-untyped-call]
+
+
+def working_time() -> float:
+    """Return a clock in seconds that stands still while code is compiled, for limits and rates."""
+    return time.monotonic() - _COMPILING.seconds

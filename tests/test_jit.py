@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -192,3 +193,19 @@ def test_a_cache_of_other_sources_is_not_even_read(tmp_path, monkeypatch):
     later._source_stamp = ("other",)
     later._version = (later._version, later._source_stamp)
     assert later._load_index() == {}
+
+
+def test_working_time_stands_still_while_code_is_compiled():
+    """Limits and estimates of a search do not count what happens only once."""
+    steps = []
+    event = SimpleNamespace(data={"dispatcher": SimpleNamespace(py_func=len)})
+    for act in (lambda: None, jit._COMPILING.on_start, jit._COMPILING.on_start,
+                jit._COMPILING.on_end, jit._COMPILING.on_end):  # fmt: skip
+        if act.__name__.startswith("on"):
+            act(event)
+        before, clock = jit.working_time(), time.monotonic()
+        while time.monotonic() < clock + 0.02:
+            pass
+        steps.append(jit.working_time() - before)
+    assert min(steps[0], steps[4]) >= 0.019
+    assert max(map(abs, steps[1:4])) < 1e-3

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -103,14 +102,17 @@ def _plain(objective: Objective, known: Known | None) -> OnProgress:
 
 
 class _Clock:
-    """Seconds since the start, and samples per second since the first report."""
+    """Seconds since the start, without those of compiling, and samples per second."""
 
     def __init__(self) -> None:
-        self._start = time.monotonic()
+        from dse.jit import working_time  # noqa: PLC0415 - loads numba
+
+        self._clock = working_time
+        self._start = working_time()
 
     @property
     def elapsed_s(self) -> float:
-        return time.monotonic() - self._start
+        return self._clock() - self._start
 
     def rate(self, samples: int) -> float:
         return samples / max(self.elapsed_s, 1e-9)
