@@ -50,4 +50,5 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
     hint = f"; did you mean '{near[0]}'?" if near else ""
     group = str(name).rpartition(".")[0]
     choices = [c for c in choices if group and c.startswith(f"{group}.")] or choices
-    return f"unknown {kind} '{name}'{hint} (choices: {', '.join(choices)})"
+    listed = f"choices: {', '.join(choices)}" if choices else "there are none"
+    return f"unknown {kind} '{name}'{hint} ({listed})"

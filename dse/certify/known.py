@@ -24,6 +24,7 @@ from dse.disk import replace_file
 from dse.domain.expression import Expression
 from dse.domain.problem import Problem
 from dse.errors import ProofError, SpecError
+from dse.goals.certificate import times
 from dse.space.rules import Relation
 from dse.space.search_space import SearchSpace
 
@@ -91,7 +92,7 @@ class Known:
 
     def factor(self, value: float) -> float:
         """Return how far above it a value is."""
-        return value / self.value
+        return times(value, self.value)
 
     def check(self, value: float, where: str) -> None:
         """Check that a design of the same space is no better.

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, fields
 from typing import Any
 
+from dse.goals.certificate import gap_of
 from dse.state.codec import State
 from dse.state.entries import CheckedEntries
 
@@ -77,11 +78,6 @@ class CoSearchCertificate:
             **({"reason": self.reason} if self.reason else {}),
             **({"effort": self.effort} if self.effort else {}),
         }
-
-
-def gap_of(bound: float, value: float) -> float:
-    """Return how far below a value, relative to it, a bound leaves room; objectives are not < 0."""
-    return max(0.0, (value - bound) / value) if value > 0.0 else 0.0
 
 
 def assumptions(timeloop_version: str, closed_form: bool) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -36,7 +37,7 @@ class Certificate:
         """How far the value may lie above the optimum, relative to the value; None: unknown."""
         if self.bound is None or not np.isfinite(self.value):
             return None
-        return max(0.0, 1.0 - self.bound / self.value) if self.value > 0 else 0.0
+        return gap_of(self.bound, self.value)
 
     @property
     def optimal(self) -> bool:
@@ -81,3 +82,15 @@ class Certificate:
             "nodes": self.nodes,
             "complete": self.complete,
         }
+
+
+def gap_of(bound: float, value: float) -> float:
+    """Return how far below a value, relative to it, a bound leaves room; objectives are not < 0."""
+    return max(0.0, 1.0 - bound / value) if value > 0.0 else 0.0
+
+
+def times(value: float, reference: float) -> float:
+    """Return how many times a reference a value is; objectives may be 0, and 0 is 1 x 0."""
+    if reference:
+        return value / reference
+    return math.inf if value else 1.0

@@ -247,6 +247,8 @@ def _slopes(goal: Objective, here: DesignMetrics) -> list[Slope]:
                 values.append(goal(_joined(here, moved)))
             return (values[0] - values[1]) / (2 * _STEP)
 
+        if not part.energy_pj:
+            return _edp_slopes(parts)  # no step of nothing shows a slope
         found.append((quotient(1, 0) / part.energy_pj, quotient(0, 1) / part.cycles))
     flat = [value for slope in found for value in slope]
     if not all(map(math.isfinite, flat)) or not any(flat):

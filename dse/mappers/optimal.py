@@ -16,7 +16,7 @@ from dse.domain.mapping import MappingBatch
 from dse.domain.padding import mapped_problem
 from dse.domain.problem import Problem
 from dse.evaluators.base import Evaluator
-from dse.goals.certificate import Certificate
+from dse.goals.certificate import Certificate, gap_of
 from dse.goals.objective import Objective
 from dse.mappers.base import Mapped, Mapper
 from dse.mappers.best import Best
@@ -231,7 +231,7 @@ class _ExactSearch:
             self._tell(done, bound)
 
     def _tell(self, done: float, bound: float) -> None:
-        gap = 1.0 - bound / self.best.value if np.isfinite(self.best.value) else 1.0
+        gap = gap_of(bound, self.best.value) if np.isfinite(self.best.value) else 1.0
         spent = self._clock() - self._began
         _LOG.info(
             "optimal: best %.6g, bound %.6g, gap %.3g %%, %.0f %% of the %s in %.1f s, "

@@ -21,7 +21,7 @@ from dse.domain.expression import Expression
 from dse.errors import SpecError
 from dse.numeric import Floats
 from dse.relaxed.interpolate import Corners, PriceTables, interpolate
-from dse.relaxed.prices import COLUMNS, PriceList, price_list
+from dse.relaxed.prices import COLUMNS, LEAK, MAC, READ, PriceList, price_list
 from dse.space.template import ArchTemplate
 from dse.space.variable import Variable
 
@@ -77,6 +77,12 @@ class PriceTable:
             name: value for name, value in base.items() if name not in {v.name for v in variables}
         }
         tables = [self._table(names, rows) for names, rows in self._groups().items()]
+        middle = self._price({})
+        if middle is not None and not _takes_energy(price_list([middle])[0]):
+            raise SpecError(
+                f"template '{template.name}': by energy chain '{chain.name}' nothing takes energy, "
+                "and 0 has no logarithm to descend; expected a search without gradients"
+            )
         self._tables = _joined(tables, len(template.level_names) + 1)
         most = max(len(table.axes) for table in tables)
         self._corners = Corners(np.zeros(most, np.int64), np.zeros(most), np.zeros(most))
@@ -139,6 +145,10 @@ class PriceTable:
             return self._chain.price(self._template.tree({**self._middle, **values}))
         except SpecError:
             return None
+
+
+def _takes_energy(prices: PriceList) -> bool:
+    return bool(prices[:-1, READ : LEAK + 1].any() or prices[-1, MAC])
 
 
 def _joined(tables: Sequence[_Table], rows: int) -> PriceTables:

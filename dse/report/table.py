@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from dse.certify.known import Known
+from dse.goals.certificate import times
 from dse.goals.design import DesignMetrics
 from dse.report.front import print_front
 from dse.study.result import RunResult
@@ -90,7 +91,7 @@ def _padding(result: RunResult) -> list[tuple[str, str]]:
     more = [f"and {len(said) - _MOST_PADDED} more"] if len(said) > _MOST_PADDED else []
     without = m.reason
     if m.valid:
-        without = f"{_total(m)}, {_edp(m) / _edp(result.metrics):.3g}x this one's"
+        without = f"{_total(m)}, {times(_edp(m), _edp(result.metrics)):.3g}x this one's"
     count = f"{len(said)} of {len(result.workload)} layers"
     return [
         ("padded", f"{count}: {', '.join([*said[:_MOST_PADDED], *more])}"),
@@ -104,7 +105,7 @@ def _own_design(result: RunResult) -> list[tuple[str, str]]:
         return []
     design, m = result.own_design
     values = "  ".join(f"{name}={value}" for name, value in result.labels_of(design).items())
-    factor = _edp(m) / _edp(result.metrics)
+    factor = times(_edp(m), _edp(result.metrics))
     worth = f"{_total(m)}, {factor:.3g}x the best's" if m.valid else m.reason
     return [
         ("beside", f"the template's own design, {design.mapping_samples:,} mappings a layer:"),

@@ -13,10 +13,10 @@ from certify_spaces import Recipe, optimum, random_recipe
 
 from dse.certify.recheck import recheck
 from dse.certify.verdict import Decision
-from dse.cosearch.certificate import gap_of
 from dse.cosearch.frames import UnsolvableSpace
 from dse.cosearch.goal import CoSearchGoal
 from dse.cosearch.search import CoSearch
+from dse.goals.certificate import gap_of
 from dse.space import catalog
 
 LAYERS = [{"name": "a", "P": 4, "C": 8, "K": 8}, {"name": "b", "R": 2, "C": 4, "K": 4, "count": 2}]
