@@ -109,7 +109,7 @@ def search(
     least = math.inf
     tried = 0
     all_ = True
-    scratch = _Scratch(t)
+    scratch = _ThreadRoom(t)
     with ThreadPoolExecutor(threads) as pool:
         for number, stage in enumerate(layout.stages):
             after, dropped, tried, whole = _run(t, goal, stage, labels, scratch, pool, stop, tried)
@@ -169,7 +169,7 @@ def _narrow(goal: Goal, labels: Labels, beam: int) -> Labels:
     return _each_array(labels, lambda x: x[best])
 
 
-class _Scratch(threading.local):
+class _ThreadRoom(threading.local):
     """A thread's draft, and its room for the labels of a chunk."""
 
     def __init__(self, t: Tables) -> None:
@@ -186,7 +186,7 @@ def _run(
     goal: Goal,
     stage: Stage,
     labels: Labels,
-    scratch: _Scratch,
+    scratch: _ThreadRoom,
     pool: ThreadPoolExecutor,
     stop: _Stop,
     tried: int,
