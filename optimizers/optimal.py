@@ -20,9 +20,9 @@ from dse.cosearch.certificate import (
     UNSOLVED,
     CoSearchCertificate,
     assumptions,
-    gap_of,
 )
 from dse.errors import SpecError
+from dse.goals.certificate import gap_of
 from dse.goals.design import Design, DesignMetrics
 from dse.settings import setting
 from dse.space.search_space import SearchSpace
