@@ -124,6 +124,15 @@ def not_written(path: Path, error: OSError) -> DseError:
     return DseError(f"{path}: cannot be written ({error.strerror or error})")
 
 
+def cache_folder(kind: str) -> Path:
+    """Return where things of a kind are kept between runs; DSE_CACHE chooses another place."""
+    named = os.environ.get("DSE_CACHE")
+    if named:
+        return Path(named) / kind
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "dse" / kind
+
+
 def write_files(folder: Path, texts: Mapping[str, str]) -> None:
     """Write texts by file name into a folder, which is made where it is missing.
 

@@ -42,6 +42,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "cosearch": (),
     "cosearch/two_tier": ("model",),
     "certify": ("model",),
+    "cycles": (),
 }
 #: Files besides, of all rooms.
 GROUND = ("jit.py", "numeric.py", "domain/architecture.py")

@@ -90,7 +90,7 @@ def test_every_package_is_installed():
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg")
     packages = {name for name in modules() if path(name).name == "__init__.py"}
-    data = {"dse.arch_templates", "dse.layers"}
+    data = {"dse.arch_templates", "dse.layers", "dse.rtl"}
     listed = setup["options"]["packages"].split()
     assert sorted(listed) == sorted(packages | data)
     mapped = {f"dse.{folder}" for folder in MAPPED} | data

@@ -21,6 +21,7 @@ import yaml
 
 from dse.components.base import EnergyChain
 from dse.components.ert import ErtChain
+from dse.disk import cache_folder
 from dse.domain.architecture import Architecture, Compute, StorageLevel
 from dse.domain.technology import Technology
 from dse.errors import SpecError, ToolError
@@ -296,15 +297,6 @@ def _index(name: str) -> int:
     return int(name.rpartition(".")[2].partition("[")[0].removeprefix("C"))
 
 
-def cache_folder() -> Path:
-    """Return where prices are kept between runs; DSE_CACHE chooses another place."""
-    named = os.environ.get("DSE_CACHE")
-    if named:
-        return Path(named) / "accelergy"
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "dse" / "accelergy"
-
-
 def _key(tool: Accelergy, component: dict[str, Any], technology: Technology) -> str:
     content = [
         str(tool.path),
@@ -323,7 +315,7 @@ def _read_price(path: Path) -> _Estimate:
 
 
 def _cached(key: str) -> _Estimate | None:
-    path = cache_folder() / f"{key}.json"
+    path = cache_folder("accelergy") / f"{key}.json"
     try:
         return _read_price(path)
     except FileNotFoundError:
@@ -335,7 +327,7 @@ def _cached(key: str) -> _Estimate | None:
 
 def _store(key: str, price: _Estimate) -> None:
     """Keep a price; it is written whole or not at all."""
-    folder = cache_folder()
+    folder = cache_folder("accelergy")
     content = {"energy_pj": price[0], "area_um2": price[1]}
     part = folder / f"{key}.{os.getpid()}.part"
     try:

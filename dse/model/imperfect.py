@@ -40,7 +40,7 @@ class Remainders(NamedTuple):
     spatial: Factors
 
 
-class Memory(NamedTuple):
+class CourseMemory(NamedTuple):
     """All working memory of this kernel."""
 
     scratch: Scratch
@@ -49,7 +49,9 @@ class Memory(NamedTuple):
     apart: Ints  # (L,) bits of the tensors whose tiles share nothing
 
 
-def new_memory(levels: int, projection: Ints, elements: int, entries: int, nodes: int) -> Memory:
+def new_memory(
+    levels: int, projection: Ints, elements: int, entries: int, nodes: int
+) -> CourseMemory:
     """Allocate memory for grids of ``elements``, ``entries`` records and ``nodes`` nodes.
 
     ``projection (T, Q, D)``: of the problem whose mappings are evaluated.
@@ -58,12 +60,14 @@ def new_memory(levels: int, projection: Ints, elements: int, entries: int, nodes
     scratch = new_scratch(levels, dimensions, tensors, ranks, elements, entries)
     moves = new_moves(levels, len(scratch.nest.bound), projection, nodes, elements)
     set_terms(moves, projection)
-    return Memory(scratch, new_course(levels, dimensions, nodes), moves, np.zeros(levels, np.int64))
+    return CourseMemory(
+        scratch, new_course(levels, dimensions, nodes), moves, np.zeros(levels, np.int64)
+    )
 
 
 @inlined
 def _traffic(
-    memory: Memory,
+    memory: CourseMemory,
     p: ProblemArrays,
     m: MappingArrays,
     b: int,
@@ -115,7 +119,7 @@ def _set_sizes(w: Scratch, c: LoopCourse, m: Deliveries) -> None:
 
 @inner
 def _evaluate_one(
-    memory: Memory,
+    memory: CourseMemory,
     p: ProblemArrays,
     m: MappingArrays,
     remainders: Remainders,
@@ -160,7 +164,7 @@ def _evaluate_one(
 
 @compiled
 def evaluate_imperfect_range(
-    memory: Memory,
+    memory: CourseMemory,
     p: ProblemArrays,
     m: MappingArrays,
     remainders: Remainders,

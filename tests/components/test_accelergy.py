@@ -12,6 +12,7 @@ import pytest
 
 from dse.components import accelergy
 from dse.components.chain import energy_chain
+from dse.disk import cache_folder
 from dse.domain.architecture import StorageLevel
 from dse.domain.technology import Technology
 from dse.errors import SpecError, ToolError
@@ -97,7 +98,7 @@ def test_a_broken_cache_is_priced_anew(tool, caplog):
     runs = tool('ESTIMATOR = "CactiSRAM"\n' + TOOL)
     component = accelergy.storage_component(StorageLevel("L", size_words=64), TECHNOLOGY)
     accelergy.price_components([component], TECHNOLOGY)
-    (kept,) = accelergy.cache_folder().iterdir()
+    (kept,) = cache_folder("accelergy").iterdir()
     kept.write_text('{"energy_pj"')
     accelergy._read_price.cache_clear()
     with caplog.at_level(logging.WARNING):
@@ -122,7 +123,7 @@ def test_a_failing_tool_is_an_error(tool, code, said):
     with pytest.raises(ToolError, match=said) as error:
         energy_chain("accelergy").price(hardware())
     assert "to reproduce: cd " in str(error.value)
-    assert not list(accelergy.cache_folder().glob("*"))
+    assert not list(cache_folder("accelergy").glob("*"))
 
 
 def test_what_has_no_counterpart_is_an_error(tool, tmp_path, monkeypatch):

@@ -27,7 +27,7 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 
-class Machine(NamedTuple):
+class RowMachine(NamedTuple):
     """What a frame, or a group of frames at its best, lets mappings do.
 
     Levels are registers, accumulator, scratchpad, memory.
@@ -73,7 +73,7 @@ def _add(blocks: Floats, level: int, kind: int, words: float, block: float, used
 
 @inner
 def _limit(
-    m: Machine, level: int, reads: float, writes: float, iterations: float, exact: bool
+    m: RowMachine, level: int, reads: float, writes: float, iterations: float, exact: bool
 ) -> float:
     """Cycles of a level in Timeloop's own steps (section 9); ``exact``: without their rounding.
 
@@ -93,7 +93,7 @@ def _limit(
 
 
 @inner
-def _throttled(m: Machine, level: int, reads: float, writes: float, iterations: float) -> float:
+def _throttled(m: RowMachine, level: int, reads: float, writes: float, iterations: float) -> float:
     """Cycles of a level with these accesses per iteration (section 9)."""
     slow = rules.slowdown(
         reads,
@@ -139,7 +139,7 @@ def _counts(x: LayerShape, c: Ints, rows: int, columns: int) -> Counts:
 
 
 @inner
-def _cycles(x: LayerShape, m: Machine, n: Counts, exact: bool) -> float:
+def _cycles(x: LayerShape, m: RowMachine, n: Counts, exact: bool) -> float:
     """Cycles of the whole; loads add up in the order in which tensors are declared."""
     it = n.iterations
     most = max(it, _limit(m, 0, it, n.fetched / n.pes, it, exact))
@@ -163,7 +163,7 @@ def _cycles(x: LayerShape, m: Machine, n: Counts, exact: bool) -> float:
 
 
 @inner
-def _least_cycles(x: LayerShape, m: Machine, c: Ints, n: Counts) -> float:
+def _least_cycles(x: LayerShape, m: RowMachine, c: Ints, n: Counts) -> float:
     """Cycles of a class; where rounding adds one, the least with any smaller spatial factors."""
     exact = _cycles(x, m, n, True)
     least = _cycles(x, m, n, False)
@@ -187,7 +187,7 @@ def _least_cycles(x: LayerShape, m: Machine, c: Ints, n: Counts) -> float:
 
 @compiled
 def cost_rows(
-    x: LayerShape, m: Machine, grouped: bool, classes: Ints, index: Ints, pairs: Ints,
+    x: LayerShape, m: RowMachine, grouped: bool, classes: Ints, index: Ints, pairs: Ints,
     cycles: Floats, blocks: Floats, need: Ints,
 ) -> None:  # fmt: skip
     """Fill cycles ``(R,)``, accesses ``(R, 4, 4)`` and needs ``(R, 2)`` of classes ``index``.

@@ -175,7 +175,7 @@ class TwoTierTable(LayerTable):
         """Whether smaller spatial factors may be better: unused instances do not leak."""
         return frame.leaks and rules.leaks(self._shape.version)
 
-    def _with_pairs(self, index: Ints, machine: row_kernel.Machine) -> tuple[Ints, Ints, Ints]:
+    def _with_pairs(self, index: Ints, machine: row_kernel.RowMachine) -> tuple[Ints, Ints, Ints]:
         """Return numbers, classes and factors ``(R, 2)`` of classes with all spatial factors."""
         tiles = self.classes[index][:, [tile_kernel.ROW_DIVISOR, tile_kernel.COLUMN_DIVISOR]]
         wide = len(self._divisors[1])
@@ -197,7 +197,7 @@ class TwoTierTable(LayerTable):
         return np.arange(len(self.classes), dtype=np.int64) if index is None else index
 
     def cost(
-        self, machine: row_kernel.Machine, index: Ints, pairs: Ints, *, grouped: bool
+        self, machine: row_kernel.RowMachine, index: Ints, pairs: Ints, *, grouped: bool
     ) -> tuple[Floats, Floats, Ints]:
         """Return cycles, accesses and needs (:func:`.row_kernel.cost_rows`)."""
         cycles, blocks = np.empty(len(index)), np.empty((len(index), _LEVELS, 4))
@@ -288,14 +288,14 @@ class TwoTierTable(LayerTable):
         return np.array([first, second, *inner], np.int64)
 
 
-def _machine_of(frames: Sequence[Frame], *, per_word: bool = False) -> row_kernel.Machine:
+def _machine_of(frames: Sequence[Frame], *, per_word: bool = False) -> row_kernel.RowMachine:
     """Return what the best of these frames lets mappings do."""
     parts = [f.architecture for f in frames]
 
     def most(key: str) -> Floats:
         return np.array([max(getattr(p.levels[s], key) for p in parts) for s in range(_LEVELS)])
 
-    return row_kernel.Machine(
+    return row_kernel.RowMachine(
         block=np.ones(_LEVELS) if per_word else most("block_size").astype(np.float64),
         read_bandwidth=most("read_bandwidth"),
         write_bandwidth=most("write_bandwidth"),

@@ -1,0 +1,4 @@
+"""Cycles that are true: of our own accelerator, whose RTL lies in ``rtl/``, to the cycle.
+
+Import ``hardware.Machine``, ``lower.lower``, ``model.cycles`` and ``values.outputs``.
+"""

@@ -1,0 +1,283 @@
+"""From a mapping to a job: the loops at DRAM become loops over tiles, all inside them one tile.
+
+Within a tile the hardware has its own order, so of the loops inside only the factors count, and the
+spatial ones say how many rows and columns of the array a block of weights takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from dse.cycles.hardware import SUM_BYTES, Machine
+from dse.cycles.job import DIMENSIONS, C, G, Job, K, N, P, Q, R, Registers, S
+from dse.domain.mapping import Mapping
+from dse.domain.problem import SHAPES, Problem
+from dse.errors import InvalidMapping, SpecError
+
+_SHAPES = ("cnn-layer", "grouped-cnn-layer", "depthwise-cnn-layer")
+_REGISTERS, _ACCUMULATOR, _SCRATCHPAD, _DRAM = range(4)
+#: Which tensor (weights, inputs, outputs) each level keeps, from the inside.
+_KEEP = np.array([[1, 0, 0], [0, 0, 1], [1, 1, 0], [1, 1, 1]], dtype=np.bool_)
+#: Dimensions that move each operand.
+_OF_WEIGHTS = (R, S, C, K, G)
+_OF_INPUTS = (R, S, P, Q, C, N, G)
+_OF_OUTPUTS = (P, Q, K, N, G)
+#: Tensors begin at multiples of it.
+_ALIGNED = 64
+
+_Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """How a layer is cut: all that a job needs beside the layer and the machine.
+
+    Attributes:
+        tile: ``(8,)`` extents of a tile by :data:`dse.cycles.job.DIMENSIONS`; the last tile of a
+            dimension has what is left of it.
+        order: the loops over tiles, innermost first: each dimension once.
+        block_c, block_k: rows and columns of the array that a block of weights takes.
+    """
+
+    tile: Sequence[int]
+    order: Sequence[int]
+    block_c: int
+    block_k: int
+
+
+def lower(
+    problem: Problem,
+    mapping: Mapping,
+    machine: Machine,
+    *,
+    padding: tuple[int, int] = (0, 0),
+    output_bytes: int = 1,
+) -> Job:
+    """Return the job of a mapping of the Gemmini template.
+
+    Args:
+        problem: a convolution, grouped, depthwise or neither; a GEMM is one with P, C and K only.
+        mapping: levels registers, accumulator, scratchpad, DRAM; with imperfect factors, too.
+        machine: what it runs on.
+        padding: columns (along P) and rows (along Q) of zeros on either side of the inputs.
+        output_bytes: of a complete output: 4, or 1, cut to the range of a byte.
+
+    Raises:
+        SpecError: a problem or a mapping that this hardware has no job for, or a bad argument.
+        InvalidMapping: a tile does not fit the array or its buffers.
+    """
+    return job_of(
+        problem, tiling_of(problem, mapping), machine, padding=padding, output_bytes=output_bytes
+    )
+
+
+def tiling_of(problem: Problem, mapping: Mapping) -> Tiling:
+    """Return how a mapping cuts a layer; raises SpecError as `lower` does."""
+    _check_shape(problem)
+    levels = mapping.temporal.shape[0]
+    if levels != 4 or not np.array_equal(mapping.keep, _KEEP):
+        raise SpecError(
+            f"mapping: {levels} levels; cycles are known of mappings on registers (weights), "
+            "accumulator (outputs), scratchpad (weights and inputs) and DRAM only, as in the "
+            "template 'gemmini'"
+        )
+    spatial = mapping.spatial.astype(np.int64)
+    blocks = {"C": 1, "K": 1}
+    for d, name in enumerate(problem.dimensions):
+        for level in range(4):
+            factor = int(spatial[level, d])
+            if (level, name) in ((_SCRATCHPAD, "K"), (_ACCUMULATOR, "C")):
+                blocks[name] = factor
+            elif factor != 1:
+                raise SpecError(
+                    f"mapping: spatial factor {name} = {factor}, expected K below the scratchpad "
+                    "and C below the accumulator only"
+                )
+    inside = np.prod(mapping.temporal[:_DRAM].astype(np.int64) * spatial[:_DRAM], axis=0)
+    places = [DIMENSIONS.index(name) for name in problem.dimensions]
+    tile = np.ones(8, np.int64)
+    tile[places] = np.minimum(inside, problem.sizes)
+    order = [places[d] for d in mapping.permutation[_DRAM]]
+    order += [d for d in range(8) if d not in order]
+    return Tiling(tile.tolist(), order, blocks["C"], blocks["K"])
+
+
+def job_of(
+    problem: Problem,
+    tiling: Tiling,
+    machine: Machine,
+    *,
+    padding: tuple[int, int] = (0, 0),
+    output_bytes: int = 1,
+) -> Job:
+    """Return the job of a tiling; arguments and errors are those of `lower`."""
+    _check_shape(problem)
+    bounds = np.ones(8, np.int64)
+    bounds[[DIMENSIONS.index(name) for name in problem.dimensions]] = problem.sizes
+    tile = np.asarray(tiling.tile, np.int64)
+    _check_tiling(tiling, bounds)
+    if output_bytes not in (1, SUM_BYTES):
+        raise SpecError(f"job: output_bytes = {output_bytes!r}, expected 1 or {SUM_BYTES}")
+    trips = -(-bounds // tile)
+    edge = bounds - (trips - 1) * tile
+    blocks_c, last_c = _blocks(tile[C], edge[C], tiling.block_c)
+    blocks_k, last_k = _blocks(tile[K], edge[K], tiling.block_k)
+
+    steps = problem.coefficients
+    stride_x, stride_y = steps["Wstride"], steps["Hstride"]
+    dilation_x, dilation_y = steps["Wdilation"], steps["Hdilation"]
+    for name, value in steps.items():
+        if value < 1:
+            raise SpecError(f"problem: {name} = {value}, expected at least 1")
+    inputs_x = _inputs("columns", bounds[P], stride_x, bounds[R], dilation_x, padding[0])
+    inputs_y = _inputs("rows", bounds[Q], stride_y, bounds[S], dilation_y, padding[1])
+
+    sizes = (
+        int(np.prod(bounds[[R, S, C, K, G]])),
+        int(bounds[N] * inputs_y * inputs_x * bounds[C] * bounds[G]),
+        int(np.prod(bounds[[P, Q, K, N, G]])),
+    )
+    at = [0]
+    for size in (sizes[0], sizes[1], SUM_BYTES * sizes[2], output_bytes * sizes[2]):
+        at.append(-(-(at[-1] + size) // _ALIGNED) * _ALIGNED)
+    window_x = (tile[P] - 1) * stride_x + (tile[R] - 1) * dilation_x + 1
+    window_y = (tile[Q] - 1) * stride_y + (tile[S] - 1) * dilation_y + 1
+    weights_size = int(np.prod(tile[[R, S, C, K, G]]))
+    inputs_size = int(
+        tile[N] * min(window_x, inputs_x) * min(window_y, inputs_y) * tile[C] * tile[G]
+    )
+    sums_size = int(np.prod(tile[[P, Q, N, G]]) * blocks_k[0])
+    halves = _halves(machine, tiling, trips, (weights_size, inputs_size, sums_size))
+    inputs_from = halves[0] * weights_size
+    channels, filters = int(bounds[C] * bounds[G]), int(bounds[K] * bounds[G])
+    memory = machine.memory
+    registers = Registers(
+        tile=tile,
+        edge_tile=edge,
+        trips=trips,
+        order=np.asarray(tiling.order, np.int64),
+        block_c=tiling.block_c,
+        block_k=tiling.block_k,
+        blocks_c=blocks_c,
+        last_c=last_c,
+        blocks_k=blocks_k,
+        last_k=last_k,
+        stride_x=stride_x,
+        stride_y=stride_y,
+        dilation_x=dilation_x,
+        dilation_y=dilation_y,
+        padding_x=padding[0],
+        padding_y=padding[1],
+        inputs_x=inputs_x,
+        inputs_y=inputs_y,
+        weights_at=at[0],
+        inputs_at=at[1],
+        sums_at=at[2],
+        outputs_at=at[3],
+        weights_r=int(bounds[S] * bounds[C]) * filters,
+        weights_s=int(bounds[C]) * filters,
+        weights_c=filters,
+        weights_g=int(bounds[K]),
+        inputs_n=inputs_y * inputs_x * channels,
+        inputs_row=inputs_x * channels,
+        inputs_column=channels,
+        inputs_g=int(bounds[C]),
+        outputs_n=int(bounds[Q] * bounds[P]) * filters,
+        outputs_q=int(bounds[P]) * filters,
+        outputs_p=filters,
+        outputs_g=int(bounds[K]),
+        weights_joined=_joined(tile, bounds, K),
+        inputs_joined=_joined(tile, bounds, C),
+        output_bytes=output_bytes,
+        weights_half=np.array([0, (halves[0] - 1) * weights_size], np.int64),
+        inputs_half=np.array([inputs_from, inputs_from + (halves[1] - 1) * inputs_size], np.int64),
+        sums_half=np.array([0, (halves[2] - 1) * sums_size], np.int64),
+        weights_halves=halves[0],
+        inputs_halves=halves[1],
+        sums_halves=halves[2],
+        latency=memory.latency_cycles,
+        bytes_per_cycle=memory.bytes_per_cycle,
+        in_flight=memory.in_flight,
+        burst_bytes=memory.burst_bytes,
+    )
+    return Job(machine, bounds, registers, at[4])
+
+
+def _check_shape(problem: Problem) -> None:
+    if all(problem.shape != SHAPES[name] for name in _SHAPES):
+        raise SpecError(
+            f"problem: shape '{problem.shape.name}', but cycles are known of "
+            f"{', '.join(_SHAPES)} only (a GEMM is a cnn-layer with P, C and K)"
+        )
+
+
+def _check_tiling(tiling: Tiling, bounds: _Ints) -> None:
+    if len(tiling.tile) != 8 or any(
+        not 1 <= t <= b for t, b in zip(tiling.tile, bounds.tolist(), strict=True)
+    ):
+        raise SpecError(
+            f"tiling: tile = {list(tiling.tile)}, expected extents of 1 to {bounds.tolist()} for "
+            f"{', '.join(DIMENSIONS)}"
+        )
+    if sorted(tiling.order) != list(range(8)):
+        raise SpecError(f"tiling: order = {list(tiling.order)}, expected each of 0 to 7 once")
+    for name, value in (("block_c", tiling.block_c), ("block_k", tiling.block_k)):
+        if value < 1:
+            raise SpecError(f"tiling: {name} = {value}, expected at least 1")
+
+
+def _blocks(whole: int, edge: int, block: int) -> tuple[_Ints, _Ints]:
+    """Return how many blocks a whole tile and the last tile have, and the sizes of their last."""
+    extents = np.array([whole, edge], np.int64)
+    counts = -(-extents // block)
+    return counts, extents - (counts - 1) * block
+
+
+def _inputs(what: str, outputs: int, stride: int, kernel: int, dilation: int, padding: int) -> int:
+    window = int((outputs - 1) * stride + (kernel - 1) * dilation + 1)
+    if isinstance(padding, bool) or not isinstance(padding, int) or padding < 0:
+        raise SpecError(f"job: padding of {what} = {padding!r}, expected an integer of at least 0")
+    if 2 * padding >= window:
+        raise SpecError(
+            f"job: padding of {what} = {padding}, expected less than half of the {window} {what} "
+            "that the outputs are made from"
+        )
+    return window - 2 * padding
+
+
+def _joined(tile: _Ints, bounds: _Ints, inner: int) -> int:
+    """Return how many levels of an operand's box lie in one piece."""
+    if tile[inner] != bounds[inner]:
+        return 0
+    return 2 if tile[G] == bounds[G] else 1
+
+
+def _halves(
+    machine: Machine, tiling: Tiling, trips: _Ints, sizes: tuple[int, int, int]
+) -> tuple[int, int, int]:
+    """Return for weights, inputs and sums whether there is room for two tiles, or for one.
+
+    Two of both operands, else of the inputs, else of the weights; what is loaded once needs one.
+    """
+    weights, inputs, sums = sizes
+    rows = machine.accumulator_rows
+    for what, found, room in (
+        ("rows of the array (C)", tiling.block_c, machine.pe_dim),
+        ("columns of the array (K)", tiling.block_k, machine.pe_dim),
+        ("bytes of weights and inputs", weights + inputs, machine.scratchpad_bytes),
+        ("partial sums in a column", sums, rows),
+    ):
+        if found > room:
+            raise InvalidMapping(f"a tile needs {found} {what}, but there are {room}")
+    many_weights = 1 + any(trips[d] > 1 for d in _OF_WEIGHTS)
+    many_inputs = 1 + any(trips[d] > 1 for d in _OF_INPUTS)
+    choices = ((many_weights, many_inputs), (1, many_inputs), (many_weights, 1), (1, 1))
+    for_weights, for_inputs = next(
+        (w, i) for w, i in choices if w * weights + i * inputs <= machine.scratchpad_bytes
+    )
+    many_sums = 1 + any(trips[d] > 1 for d in _OF_OUTPUTS)
+    return for_weights, for_inputs, many_sums if many_sums * sums <= rows else 1

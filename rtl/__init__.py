@@ -1,0 +1,1 @@
+"""The accelerator in SystemVerilog, and its testbench in C++."""

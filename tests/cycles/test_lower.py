@@ -1,0 +1,108 @@
+"""What is refused, and by which words; what a mapping of the template becomes."""
+
+import numpy as np
+import pytest
+
+from dse.cycles.hardware import Machine, Memory
+from dse.cycles.job import DIMENSIONS
+from dse.cycles.lower import Tiling, job_of, lower
+from dse.cycles.model import cycles
+from dse.domain.problem import SHAPES, Problem
+from dse.errors import InvalidMapping, SpecError
+from dse.mapspace.sampling import sample_valid
+from dse.mapspace.space import Mapspace
+from dse.model.evaluate import evaluate_one
+from dse.space import catalog
+
+
+def _problem(shape="cnn-layer", **bounds):
+    names = SHAPES[shape].dimensions
+    return Problem(SHAPES[shape], {d: bounds.get(d, 1) for d in names})
+
+
+MACHINE = Machine(4, 4096, 1024)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: Machine(12, 1024, 1024), "pe_dim = 12"),
+        (lambda: Machine(256, 1024, 1024), "pe_dim = 256"),
+        (lambda: Machine(4, 0, 1024), "scratchpad_bytes = 0"),
+        (lambda: Machine(16, 1024, 63), "accumulator_bytes = 63"),
+        (lambda: Memory(latency_cycles=0), "latency_cycles = 0"),
+        (lambda: Memory(bytes_per_cycle=12), "bytes_per_cycle = 12"),
+        (lambda: Memory(in_flight=65), "in_flight = 65"),
+        (lambda: Memory(bytes_per_cycle=16, burst_bytes=8), "burst_bytes = 8"),
+    ],
+)
+def test_hardware_out_of_range_is_named(make, words):
+    with pytest.raises(SpecError, match=words):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("tiling", "arguments", "error", "words"),
+    [
+        (Tiling([1, 1, 9, 1, 4, 4, 1, 1], range(8), 4, 4), {}, SpecError, "tile = "),
+        (Tiling([1, 1, 8, 1, 4, 4, 1, 1], [0] * 8, 4, 4), {}, SpecError, "order = "),
+        (Tiling([1, 1, 8, 1, 4, 4, 1, 1], range(8), 0, 4), {}, SpecError, "block_c = 0"),
+        (Tiling([1, 1, 8, 1, 8, 4, 1, 1], range(8), 8, 4), {}, InvalidMapping, "8 rows"),
+        (Tiling([1, 1, 8, 1, 8, 4, 1, 1], range(8), 4, 8), {}, InvalidMapping, "8 columns"),
+        (Tiling([1, 1, 8, 1, 4, 4, 1, 1], range(8), 4, 4), {"output_bytes": 2}, SpecError, "= 2"),
+        (Tiling([1, 1, 8, 1, 4, 4, 1, 1], range(8), 4, 4), {"padding": (4, 0)}, SpecError, "= 4"),
+    ],
+)
+def test_tilings_that_make_no_job_are_named(tiling, arguments, error, words):
+    with pytest.raises(error, match=words):
+        job_of(_problem(P=8, C=16, K=16), tiling, MACHINE, **arguments)
+
+
+def test_a_tile_that_does_not_fit_is_no_mapping():
+    tiling = Tiling([1, 1, 8, 1, 16, 16, 1, 1], range(8), 4, 4)
+    with pytest.raises(InvalidMapping, match="384 bytes of weights and inputs, but there are 100"):
+        job_of(_problem(P=8, C=16, K=16), tiling, Machine(4, 100, 1024))
+    with pytest.raises(InvalidMapping, match="32 partial sums in a column, but there are 16"):
+        job_of(_problem(P=8, C=16, K=16), tiling, Machine(4, 1024, 256))
+
+
+def test_other_shapes_and_templates_are_refused():
+    gemm = Problem(SHAPES["gemm"], {"M": 4, "N": 4, "K": 4})
+    with pytest.raises(SpecError, match="shape 'gemm'"):
+        job_of(gemm, Tiling([1] * 8, range(8), 1, 1), MACHINE)
+    for name in catalog.names("arch"):
+        if not name.startswith("gemmini"):
+            template = catalog.template(name)
+            values = template.defaults
+            if values is not None:
+                with pytest.raises(SpecError, match="cycles are known of DRAM|expected one|a square array"):
+                    Machine.of(template.build(values))
+
+
+@pytest.mark.parametrize("shape", ["cnn-layer", "depthwise-cnn-layer"])
+def test_every_mapping_that_is_valid_has_a_job(shape):
+    """The hardware's buffers hold what Timeloop says they hold, down to the byte."""
+    values = {"pe_dim": 8, "scratchpad_kb": 4, "accumulator_kb": 2}
+    architecture = catalog.template("gemmini").build(values)
+    machine = Machine.of(architecture)
+    assert machine == Machine(8, 4096, 2048)
+    problem = _problem(shape, R=3, S=3, P=14, Q=14, C=24, K=16, N=2, G=10)
+    mappings = sample_valid(Mapspace(problem, architecture, architecture.constraints), 100, 1, 10**7).mappings
+    assert len(mappings) == 100
+    for i in range(len(mappings)):
+        job = lower(problem, mappings[i], machine)
+        count = np.prod([mappings[i].temporal[3, d] for d in range(len(problem.dimensions))])
+        assert job.tiles == count
+        assert job.macs == problem.macs
+        found = cycles(job)
+        # what Timeloop counts for the MACs is what the array computes, without its waits
+        compute = problem.macs // np.prod(mappings[i].spatial)
+        assert found.compute == compute <= evaluate_one(architecture, problem, mappings[i]).cycles
+        assert found.total > compute
+
+
+def test_registers_are_as_many_as_the_rtl_has():
+    job = job_of(_problem(P=8), Tiling([1, 1, 8, 1, 1, 1, 1, 1], range(8), 1, 1), MACHINE)
+    assert len(job.words()) == 82
+    assert job.words()[0] == 64  # burst_bytes, the last field
+    assert len(DIMENSIONS) == 8
