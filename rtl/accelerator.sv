@@ -27,6 +27,9 @@ module accelerator #(
 );
   import types_pkg::*;
 
+  localparam int ROW_BITS = $clog2(ACCUMULATOR_ROWS);
+  localparam int ALONG = 10 + ROW_BITS;   // valid, first, columns, row
+
   // ------------------------------------------------------------------------ the job
   word_t [JOB_WORDS-1:0] registers;
   job_t job;
@@ -116,7 +119,7 @@ module accelerator #(
   logic visit_ends, read_weights, read_inputs, inputs_bank, first;
   word_t weights_at, inputs_at, inputs_count, row, columns;
   logic [$clog2(2*DIM)-1:0] weights_place;
-  logic [8*DIM-1:0] weights, inputs;
+  logic [7:0] weights [DIM], inputs [DIM];
 
   executor #(.DIM(DIM)) execute (
     .clk, .reset, .job, .valid(execute_valid), .next(execute_tile), .loaded, .pop(execute_pop),
@@ -133,26 +136,28 @@ module accelerator #(
   // What comes with a row goes along: one cycle to the array, then down and to the right.
   logic weights_valid, bank_in;
   logic [$clog2(2*DIM)-1:0] place_in;
-  logic [2*DIM-1:0] valid_after, first_after;   // so many cycles after it was read
-  word_t row_after [2*DIM], columns_after [2*DIM];
-  logic [2*DIM-1:0] ends_after;                 // a visit's end, until its sums are in place
+  logic [2*DIM-1:0] ends_after;      // a visit's end, until its sums are in place
   always_ff @(posedge clk) begin
     weights_valid <= read_weights && !reset;
     place_in <= weights_place;
     bank_in <= inputs_bank;
-    valid_after <= reset ? 0 : {valid_after[2*DIM-2:0], read_inputs};
-    first_after <= {first_after[2*DIM-2:0], first};
     ends_after <= reset ? 0 : {ends_after[2*DIM-2:0], visit_ends};
-    row_after[0] <= row;
-    columns_after[0] <= columns;
-  end
-  for (genvar k = 1; k < 2 * DIM; k++) begin : g_after
-    always_ff @(posedge clk) begin
-      row_after[k] <= row_after[k-1];
-      columns_after[k] <= columns_after[k-1];
-    end
   end
   assign give_drained = ends_after[2*DIM-1];
+
+  logic [ALONG-1:0] along;
+  delay #(.WIDTH(ALONG), .CYCLES(DIM)) down (
+    .clk, .enable(1'b1), .in({read_inputs && !reset, first, columns[7:0], row[ROW_BITS-1:0]}),
+    .out(along)
+  );
+  for (genvar j = 0; j < DIM; j++) begin : g_right
+    logic [ALONG-1:0] here;          // with the sum that leaves column j
+    if (j == 0) begin : g_first
+      always_ff @(posedge clk) here <= along;
+    end else begin : g_next
+      always_ff @(posedge clk) here <= g_right[j-1].here;
+    end
+  end
 
   // The array's clock stops when nothing is under way in it.
   logic enable;
@@ -167,11 +172,11 @@ module accelerator #(
   );
 
   logic [DIM-1:0] add_valid, add_first;
-  word_t add_row [DIM];
+  logic [ROW_BITS-1:0] add_row [DIM];
   for (genvar j = 0; j < DIM; j++) begin : g_add
-    assign add_valid[j] = valid_after[DIM+j] && j < columns_after[DIM+j];
-    assign add_first[j] = first_after[DIM+j];
-    assign add_row[j] = row_after[DIM+j];
+    assign add_valid[j] = g_right[j].here[ALONG-1] && j < 32'(g_right[j].here[ROW_BITS+:8]);
+    assign add_first[j] = g_right[j].here[ALONG-2];
+    assign add_row[j] = g_right[j].here[ROW_BITS-1:0];
   end
   accumulator #(.DIM(DIM), .BUS(BUS), .ROWS(ACCUMULATOR_ROWS)) results (
     .clk, .add_valid, .add_first, .add_row, .add_sum(sums), .row(burst.local_at),

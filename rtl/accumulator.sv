@@ -12,7 +12,7 @@ module accumulator #(
   input  logic clk,
   input  logic [DIM-1:0] add_valid,           // for each column
   input  logic [DIM-1:0] add_first,
-  input  types_pkg::word_t add_row [DIM],
+  input  logic [$clog2(ROWS)-1:0] add_row [DIM],
   input  logic signed [31:0] add_sum [DIM],
   input  types_pkg::word_t row,               // of the run
   input  types_pkg::word_t offset,            // of its first byte in the row
@@ -33,12 +33,16 @@ module accumulator #(
     shifted = (narrow ? narrow_row : wide_row) >> (offset * 8);
     read_data = shifted[8*BUS-1:0];
   end
-  if (WIDE > 4 * DIM) assign wide_row[8*WIDE-1:32*DIM] = '0;
+  if (WIDE > 4 * DIM) begin : g_beyond
+    assign wide_row[8*WIDE-1:32*DIM] = '0;
+  end
   assign narrow_row[8*WIDE-1:8*DIM] = '0;
 
   localparam int WORDS = BUS / 4;
   logic [31:0] words [WORDS];
-  for (genvar i = 0; i < WORDS; i++) assign words[i] = write_data[32*i+:32];
+  for (genvar i = 0; i < WORDS; i++) begin : g_word
+    assign words[i] = write_data[32*i+:32];
+  end
 
   for (genvar j = 0; j < DIM; j++) begin : g_column
     logic signed [31:0] sums [ROWS];
@@ -50,8 +54,8 @@ module accumulator #(
     assign place = j - offset / 4;
     always_ff @(posedge clk) begin
       if (add_valid[j])
-        sums[add_row[j][ROW_BITS-1:0]] <=
-            add_first[j] ? add_sum[j] : sums[add_row[j][ROW_BITS-1:0]] + add_sum[j];
+        sums[add_row[j]] <=
+            add_first[j] ? add_sum[j] : sums[add_row[j]] + add_sum[j];
       if (write && place < write_count / 4)
         sums[row[ROW_BITS-1:0]] <= words[place[$clog2(WORDS > 1 ? WORDS : 2)-1:0]];
     end

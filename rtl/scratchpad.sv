@@ -15,11 +15,11 @@ module scratchpad #(
   input  logic [8*BUS-1:0] write_data,
   input  logic read_weights,
   input  types_pkg::word_t weights_at,
-  output logic [8*DIM-1:0] weights,
+  output logic [7:0] weights [DIM],
   input  logic read_inputs,
   input  types_pkg::word_t inputs_at,
   input  types_pkg::word_t inputs_count,
-  output logic [8*DIM-1:0] inputs
+  output logic [7:0] inputs [DIM]
 );
   import types_pkg::*;
 
@@ -61,11 +61,13 @@ module scratchpad #(
   end
 
   for (genvar i = 0; i < DIM; i++) begin : g_turn
+    logic [7:0] weight, in;
     always_ff @(posedge clk) begin
-      if (read_weights) weights[8*i+:8] <= weights_out[bank_t'(i) + weights_at[BANK_BITS-1:0]];
+      if (read_weights) weight <= weights_out[bank_t'(i) + weights_at[BANK_BITS-1:0]];
       if (read_inputs)
-        inputs[8*i+:8] <=
-            i < inputs_count ? inputs_out[bank_t'(i) + inputs_at[BANK_BITS-1:0]] : 8'd0;
+        in <= i < inputs_count ? inputs_out[bank_t'(i) + inputs_at[BANK_BITS-1:0]] : 8'd0;
     end
+    assign weights[i] = weight;
+    assign inputs[i] = in;
   end
 endmodule

@@ -1,1 +1,0 @@
-verilator --lint-only -Wall -Wno-UNUSEDSIGNAL types_pkg.sv boxes_pkg.sv fifo.sv credit.sv sequencer.sv loader.sv storer.sv dma.sv memory.sv scratchpad.sv accumulator.sv column.sv mesh.sv executor.sv accelerator.sv --top-module accelerator $*

@@ -1,0 +1,130 @@
+"""The cycle model against the RTL's cycles on record, and what holds of every job."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rtl_jobs import MEMORIES, SIDES, draw, read_table
+
+from dse.cycles.hardware import Machine, Memory
+from dse.cycles.job import C, G, K, N, P, Q, R, S
+from dse.cycles.lower import Tiling, job_of
+from dse.cycles.model import cycles
+from dse.domain.problem import SHAPES, Problem
+
+
+def test_it_equals_the_rtl_to_the_cycle_on_record():
+    table = read_table()
+    machines = {(case.machine[0], tuple(case.memory)) for case, _ in table}
+    assert len(machines) == len(SIDES) * len(MEMORIES)
+    jobs = [case.job() for case, _ in table]
+    assert [cycles(job).total for job in jobs] == [count for _, count in table]
+    # what the record is to cover
+    registers = [job.registers for job in jobs]
+    assert sum(r.padding_x + r.padding_y > 0 for r in registers) > 100
+    assert sum(r.stride_x > 1 or r.stride_y > 1 for r in registers) > 50
+    assert sum((r.tile != r.edge_tile).any() for r in registers) > 100
+    assert sum(_spills(r) for r in registers) > 100
+    assert sum(case.shape == "depthwise-cnn-layer" for case, _ in table) > 30
+    assert {r.weights_halves for r in registers} == {1, 2} == {r.sums_halves for r in registers}
+
+
+def _spills(r):
+    """Whether partial sums leave the chip: a loop over outputs inside one over reductions."""
+    loops = [d for d in r.order if r.trips[d] > 1]
+    reduced = [i for i, d in enumerate(loops) if d in (R, S, C)]
+    return bool(reduced) and any(d not in (R, S, C) for d in loops[: reduced[-1]])
+
+
+jobs = st.builds(
+    lambda seed, side, memory, tiles: draw(np.random.default_rng(seed), side, memory, 10**6, tiles)[
+        1
+    ],
+    st.integers(0, 2**32),
+    st.sampled_from((2, 4, 16, 64)),
+    st.builds(
+        Memory,
+        st.sampled_from((1, 3, 20, 100, 333)),
+        st.sampled_from((4, 8, 16)),
+        st.integers(1, 64),
+        st.sampled_from((16, 64, 256)),
+    ),
+    st.sampled_from((100, 20_000)),
+)
+
+
+@settings(max_examples=80, deadline=None)
+@given(jobs)
+def test_repeated_tiles_that_are_skipped_change_no_number(job):
+    assert cycles(job) == cycles(job, skipping=False)
+
+
+@settings(max_examples=80, deadline=None)
+@given(jobs)
+def test_parts_add_up_and_bounds_hold(job):
+    found = cycles(job)
+    parts = (found.compute, found.array_fill, found.array_drain)
+    waits = (found.bandwidth, found.latency, found.overlap)
+    assert min(*parts, *waits) >= 0
+    assert sum(parts) + sum(waits) == found.total
+    memory, bounds = job.machine.memory, job.bounds
+    assert found.compute * job.machine.pe_dim**2 >= job.macs
+    assert found.compute * job.registers.block_c * job.registers.block_k >= job.macs
+    outputs = np.prod(bounds[[P, Q, K, N, G]]) * job.registers.output_bytes
+    moved = np.prod(bounds[[R, S, C, K, G]]) + outputs
+    assert found.total >= moved / memory.bytes_per_cycle + memory.latency_cycles
+    assert found.array_drain <= 2 * job.machine.pe_dim
+
+
+def _conv(bounds, tile, order, machine, blocks=(16, 16)):
+    problem = Problem(SHAPES["cnn-layer"], dict(zip("RSPQCKN", bounds, strict=True)))
+    return job_of(problem, Tiling(tile, order, *blocks), machine)
+
+
+def test_one_tile_by_hand():
+    """One block of 2 x 3 weights and 5 inputs: every cycle from the rules in docs/cycles.md."""
+    memory = Memory(latency_cycles=10, bytes_per_cycle=8, in_flight=4, burst_bytes=64)
+    job = _conv(
+        (1, 1, 5, 1, 2, 3, 1),
+        [1, 1, 5, 1, 2, 3, 1, 1],
+        range(8),
+        Machine(4, 64, 128, memory),
+        (2, 3),
+    )
+    # 0 pushed, 1 taken, 2 weights granted, 3 their one burst of 6 bytes, 13 on the bus;
+    # 4 inputs granted, 5 their burst of 10 bytes, 15 and 16 on the bus, 17 arrived, 18 loaded;
+    # 18 taken, 19 and 20 weights, 21 to 25 inputs; 25 + 2 * 4 + 1 = 34 drained and granted;
+    # 35 to 39 five bursts, the first has left the bus at 46 and the fifth, behind the fourth
+    # place in flight, is issued then: 35, 36, 37, 38, 46; on the bus at 56, gone at 57
+    assert cycles(job).total == 57
+
+
+def test_a_layer_that_the_array_limits_takes_little_more_than_its_macs():
+    machine = Machine(16, 2**17, 2**16)
+    job = _conv(
+        *((3, 3, 28, 28, 128, 128, 1), [3, 3, 28, 7, 64, 32, 1, 1]),
+        *([C, K, Q, P, R, S, N, G], machine),
+    )
+    found = cycles(job)
+    assert found.compute == 3 * 3 * 28 * 28 * 128 * 128 // 256
+    assert found.total < 1.03 * found.compute
+
+
+def test_repetition_makes_large_jobs_cheap():
+    """Ten million tiles, which would take a while to walk."""
+    machine = Machine(16, 2**17, 2**15)
+    bounds = (1, 1, 224, 224, 256, 256, 16)
+    job = _conv(bounds, [1, 1, 14, 1, 16, 16, 1, 1], [P, Q, K, C, N, R, S, G], machine)
+    assert job.tiles == 16 * 224 * 16 * 16 * 16
+    assert cycles(job).compute == job.macs // 256
+
+
+@pytest.mark.parametrize("order", [[C, P, K, Q, R, S, N, G], [P, K, C, Q, R, S, N, G]])
+def test_partial_sums_that_leave_the_chip_cost_their_traffic(order):
+    machine = Machine(16, 2**17, 2**15, Memory(latency_cycles=1, in_flight=64))
+    job = _conv((1, 1, 64, 1, 64, 64, 1), [1, 1, 16, 1, 16, 16, 1, 1], order, machine)
+    found = cycles(job)
+    spilled = (4 - 1) * 64 * 64 * 4 * 2 if order[0] == P else 0
+    loaded = (64 * 64 * 4 if order[0] == C else 64 * 64) + 64 * 64 * 4
+    at_least = (spilled + loaded + 64 * 64) // 8
+    assert at_least <= found.total < 1.5 * at_least + 1000
