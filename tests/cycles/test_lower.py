@@ -1,12 +1,15 @@
 """What is refused, and by which words; what a mapping of the template becomes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from dse.cycles.hardware import Machine, Memory
 from dse.cycles.job import DIMENSIONS
-from dse.cycles.lower import Tiling, job_of, lower
+from dse.cycles.lower import Tiling, job_of, lower, tiling_of
 from dse.cycles.model import cycles
+from dse.domain.mapping import Mapping
 from dse.domain.problem import SHAPES, Problem
 from dse.errors import InvalidMapping, SpecError
 from dse.mapspace.sampling import sample_valid
@@ -101,6 +104,67 @@ def test_every_mapping_that_is_valid_has_a_job(shape):
         compute = problem.macs // np.prod(mappings[i].spatial)
         assert found.compute == compute <= evaluate_one(architecture, problem, mappings[i]).cycles
         assert found.total > compute
+
+
+def _mapping(problem, temporal, spatial, order=None, remainders=None):
+    """Factors by level (registers first) and dimension; remainders of the temporal ones."""
+    levels, names = 4, problem.dimensions
+    arrays = [np.ones((levels, len(names)), np.int32) for _ in range(2)]
+    for array, factors in zip(arrays, (temporal, spatial), strict=True):
+        for (level, name), factor in factors.items():
+            array[level, names.index(name)] = factor
+    left = arrays[0].copy()
+    for (level, name), factor in (remainders or {}).items():
+        left[level, names.index(name)] = factor
+    plain = Mapping.trivial(levels, len(names), 3)
+    permutation = plain.permutation.copy()
+    if order:
+        permutation[3] = [names.index(name) for name in order]
+    return replace(
+        plain,
+        temporal=arrays[0],
+        spatial=arrays[1],
+        permutation=permutation,
+        keep=np.array([[1, 0, 0], [0, 0, 1], [1, 1, 0], [1, 1, 1]], np.bool_),
+        temporal_remainder=left if remainders else None,
+        spatial_remainder=arrays[1].copy() if remainders else None,
+    )
+
+
+def test_loops_at_dram_are_loops_over_tiles():
+    problem = _problem(R=3, P=8, C=16, K=32)
+    mapping = _mapping(
+        problem,
+        {(0, "P"): 2, (1, "P"): 2, (3, "P"): 2, (1, "R"): 3, (3, "C"): 4, (1, "K"): 2, (3, "K"): 4},
+        {(1, "C"): 4, (2, "K"): 4},
+        order="CPKRSQN",
+    )
+    tiling = tiling_of(problem, mapping)
+    assert list(tiling.tile) == [3, 1, 4, 1, 4, 8, 1, 1]
+    assert [DIMENSIONS[d] for d in tiling.order] == list("CPKRSQNG")
+    assert (tiling.block_c, tiling.block_k) == (4, 4)
+    registers = lower(problem, mapping, MACHINE).registers
+    assert registers.trips.tolist() == [1, 1, 2, 1, 4, 4, 1, 1]
+
+
+def test_imperfect_factors_make_a_last_tile_of_what_is_left():
+    problem = _problem(P=10, C=4, K=4)
+    factors = {(1, "P"): 4, (3, "P"): 3, (1, "C"): 1}
+    mapping = _mapping(
+        problem, factors, {(1, "C"): 4, (2, "K"): 4}, remainders={(1, "P"): 2, (3, "P"): 3}
+    )
+    registers = lower(problem, mapping, MACHINE).registers
+    assert (registers.tile[2], registers.edge_tile[2], registers.trips[2]) == (4, 2, 3)
+
+
+def test_mappings_without_the_roles_are_refused():
+    problem = _problem(P=8, C=4, K=4)
+    with pytest.raises(SpecError, match="spatial factor P = 2, expected K below"):
+        lower(problem, _mapping(problem, {(3, "P"): 4}, {(1, "P"): 2}), MACHINE)
+    with pytest.raises(SpecError, match="3 levels; cycles are known of"):
+        lower(problem, Mapping.trivial(3, 7, 3), MACHINE)
+    with pytest.raises(SpecError, match="4 levels; cycles are known of"):
+        lower(problem, Mapping.trivial(4, 7, 3), MACHINE)
 
 
 def test_registers_are_as_many_as_the_rtl_has():
