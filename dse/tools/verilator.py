@@ -251,8 +251,13 @@ _Given = tuple[Job, npt.NDArray[np.int8], npt.NDArray[np.int8], int]
 
 
 def _simulated(binary: Path, parts: Sequence[_Given], timeout_s: float) -> list[RtlRun]:
-    size = sum(64 + job.memory_bytes for job, *_ in parts)
-    limits = Limits(timeout_s=timeout_s, file_bytes=2**26 + size, folder_bytes=2**26 + 2 * size)
+    size = sum(job.memory_bytes for job, *_ in parts)
+    limits = Limits(
+        timeout_s=timeout_s,
+        memory_bytes=2**30 + max(job.memory_bytes for job, *_ in parts),
+        file_bytes=2**26 + size,
+        folder_bytes=2**26 + 2 * size,
+    )
     with own_folder() as folder:
         with (folder / "jobs").open("wb") as file:
             for part in parts:

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -38,6 +39,10 @@ def test_cycles_and_outputs_are_the_models_and_numpys(side):
     # a limit that is too low is told, and the outputs are not those of the job
     (late,) = verilator.simulate(drawn[:1], operands[:1], [modelled[0] - 1])
     assert late.cycles is None
+    # an address that a job has no memory for ends the program, with a word
+    astray = replace(drawn[0], registers=drawn[0].registers._replace(inputs_row=2**29))
+    with pytest.raises(ToolError, match="an address lies beyond the memory"):
+        verilator.simulate([astray], operands[:1], [10**6])
 
 
 @needs_verilator
