@@ -22,16 +22,18 @@ from dse.numeric import Floats
 #: Fitted on the recorded training rows by ``python benchmarks/rtl.py --fit`` (see there), but for
 #: the last: 4 MB is what FireSim's last-level cache was built with.
 TIMING = Timing(
-    latency=18.0,
-    beat=1.8,
-    store=4.0,
-    level2_line=12.0,
+    latency=21.0,
+    beat=1.15,
+    store=4.5,
+    level2_line=11.0,
     memory_line=20.0,
-    array=3.8,
+    array=4.1,
     matmul_tile=125.0,
     convolution_tile=250.0,
-    start=300.0,
-    level2_kb=448.0,
+    start=600.0,
+    matmul_offset=0,
+    convolution_offset=8,
+    level2_kb=490.0,
     last_level_kb=4096.0,
 )
 #: Sides of the arrays that programs were recorded on, and the largest that the model knows.

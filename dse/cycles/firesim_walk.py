@@ -74,6 +74,8 @@ class Timing(NamedTuple):
         array: a block's way through the array, for each row of the array.
         matmul_tile, convolution_tile: of the processor, to ask for a tile.
         start: of the processor, before the first tile.
+        matmul_offset, convolution_offset: bytes from a line's begin to that of the program's
+            arrays.
         level2_kb: of the level 2 cache that is of use, in KB.
         last_level_kb: of the last level.
     """
@@ -87,6 +89,8 @@ class Timing(NamedTuple):
     matmul_tile: float
     convolution_tile: float
     start: float
+    matmul_offset: int
+    convolution_offset: int
     level2_kb: float
     last_level_kb: float
 
@@ -114,16 +118,16 @@ def fill_requests(stride, table):
     """Fill in requests and their beats of 16 bytes, by a row's bytes and its place in a line.
 
     Args:
-        stride: bytes between rows; rows that begin anywhere in a line are taken at their average.
+        stride: bytes between rows; rows that begin at several places are taken at their average.
         table: ``(65, 64, 2)`` room for the result.
     """
     step = math.gcd(stride, LINE)
     for length in range(1, LINE + 1):
         for first in range(LINE):
-            starts = 1 if step == LINE else LINE // step
+            starts = LINE // step
             requests, beats = 0, 0
             for i in range(starts):
-                offset = first if step == LINE else i * step
+                offset = first % step + i * step
                 left = length
                 while left > 0:
                     size, use = _request(left, offset)
@@ -164,26 +168,28 @@ def _hits(touched, capacity):
 
 
 @inner
-def _row_lines(width, stride):
-    """Return how many lines a row of some bytes lies on."""
-    if stride % LINE == 0:
+def _row_lines(width, stride, offset):
+    """Return how many lines a row of some bytes lies on; ``offset`` is that of the array."""
+    if stride % LINE == 0 and offset % LINE == 0:
         return float(_ceil(width, LINE))
     return min((width + LINE - 1.0) / LINE, max(stride / LINE, 1.0))
 
 
 @inner
-def _lines(rows, width, stride):
+def _lines(rows, width, stride, offset):
     """Return the bytes of the lines that rows lie on."""
     if stride < LINE:
         return max(float(LINE), rows * float(stride))
-    return rows * _row_lines(width, stride) * LINE
+    return rows * _row_lines(width, stride, offset) * LINE
 
 
 @inner
-def _crowding(width, stride):
+def _crowding(width, stride, offset):
     """Return how much fewer sets of the cache rows fall on: a stride of many lines skips sets."""
     power = stride & -stride
-    return max(1.0, power / (_row_lines(width, stride) * LINE)) if power > LINE else 1.0
+    if power <= LINE:
+        return 1.0
+    return max(1.0, power / (_row_lines(width, stride, offset) * LINE))
 
 
 @inner
@@ -197,7 +203,7 @@ def _relevant(matmul, tensor, d):
 
 
 @inner
-def _footprints(p, covered, lines, crowded):
+def _footprints(p, offset, covered, lines, crowded):
     """Fill in line bytes of each tensor inside each loop, and what they mean for the cache."""
     unit = p.side if p.matmul else 1
     for d in range(7):
@@ -215,12 +221,12 @@ def _footprints(p, covered, lines, crowded):
             across = min(p.in_size, (covered[P] - 1) * p.stride + covered[R])
             inputs = covered[N] * down * across
             outputs = covered[N] * covered[Q] * covered[P]
-        lines[q, W] = _lines(weights, columns, p.columns)
-        lines[q, I] = _lines(inputs, inner_, p.inner)
-        lines[q, O] = _lines(outputs, columns, p.columns)
-        crowded[q, W] = lines[q, W] * _crowding(columns, p.columns)
-        crowded[q, I] = lines[q, I] * _crowding(inner_, p.inner)
-        crowded[q, O] = lines[q, O] * _crowding(columns, p.columns)
+        lines[q, W] = _lines(weights, columns, p.columns, offset)
+        lines[q, I] = _lines(inputs, inner_, p.inner, offset)
+        lines[q, O] = _lines(outputs, columns, p.columns, offset)
+        crowded[q, W] = lines[q, W] * _crowding(columns, p.columns, offset)
+        crowded[q, I] = lines[q, I] * _crowding(inner_, p.inner, offset)
+        crowded[q, O] = lines[q, O] * _crowding(columns, p.columns, offset)
 
 
 @inner
@@ -254,7 +260,7 @@ def _reuse_place(p, trips, tensor, q):
 
 
 @inner
-def _fresh(p, trips, tensor, q):
+def _fresh(p, offset, trips, tensor, q):
     """Return which share of a tile's lines its neighbours had not, and where they lie.
 
     Neighbours along the channels share lines; along the pixels, what the window covers twice.
@@ -266,7 +272,7 @@ def _fresh(p, trips, tensor, q):
         if stride < LINE:
             share = width / stride
         else:
-            share = min(1.0, width / (LINE * _row_lines(width, stride)))
+            share = min(1.0, width / (LINE * _row_lines(width, stride, offset)))
         if share < 1.0:
             for k in range(7):
                 if p.order[k] == d:
@@ -279,14 +285,14 @@ def _fresh(p, trips, tensor, q):
 
 
 @inner
-def _fill_misses(p, timing, trips, lines, crowded, miss_cycles):
+def _fill_misses(p, timing, offset, trips, lines, crowded, miss_cycles):
     """Fill in the cycles that a line takes for its misses, by the loop that stepped and tensor."""
     for q in range(8):
         for tensor in range(3):
             touched = _touched(
                 p, trips, lines, crowded, tensor, _reuse_place(p, trips, tensor, q)
             )
-            share, place = _fresh(p, trips, tensor, q)
+            share, place = _fresh(p, offset, trips, tensor, q)
             near = min(touched, _touched(p, trips, lines, crowded, tensor, place))
             level2 = share * (1.0 - _hits(touched, timing.level2_kb * 1024.0))
             level2 += (1.0 - share) * (1.0 - _hits(near, timing.level2_kb * 1024.0))
@@ -315,12 +321,12 @@ def _matmul_tile(p, timing, trips, at, weight_requests, input_requests, cost):
         cost[n] = 0.0
     wide = max(side, LINE)
     for first in range(0, inner_, wide):
-        offset = at[C] * step[C] * side + first
+        offset = timing.matmul_offset + at[C] * step[C] * side + first
         row = _row(input_requests, min(wide, inner_ - first), offset, side, 1.0, timing.beat)
         cost[_INPUTS] += (i - 1) * _command(side, row, timing.latency, side)
         cost[_INPUTS] += _command(last_rows, row, timing.latency, side)
     for first in range(0, columns, wide):
-        offset = at[K] * step[K] * side + first
+        offset = timing.matmul_offset + at[K] * step[K] * side + first
         width = min(wide, columns - first)
         row = _row(weight_requests, width, offset, side, 1.0, timing.beat)
         cost[_WEIGHTS] += k * _command(side, row, timing.latency, side)
@@ -332,9 +338,9 @@ def _matmul_tile(p, timing, trips, at, weight_requests, input_requests, cost):
     block = timing.array * side / _BLOCKS_EXECUTING
     last = float(side) if i == 1 else max(last_rows, _LEAST_ROWS)
     cost[_EXECUTE] = k * j * max((i - 1) * side + last, i * block)
-    cost[_LINES + W] = _lines(inner_, columns, p.columns)
-    cost[_LINES + I] = _lines(rows, inner_, p.inner)
-    cost[_LINES + O] = _lines(rows, columns, p.columns) if store else 0.0
+    cost[_LINES + W] = _lines(inner_, columns, p.columns, timing.matmul_offset)
+    cost[_LINES + I] = _lines(rows, inner_, p.inner, timing.matmul_offset)
+    cost[_LINES + O] = _lines(rows, columns, p.columns, timing.matmul_offset) if store else 0.0
     cost[_SWEEPS], cost[_STORED] = k, i * j
     return store
 
@@ -383,7 +389,7 @@ def _conv_inputs(p, timing, at, input_requests, batches, outs, window, channels)
     above, below = max(0, -top), max(0, top + high - p.in_size)
     before, after = max(0, -left), max(0, left + broad - p.in_size)
     down, across = _real(high - above - below), _real(broad - before - after)
-    first = at[C] * step[C]
+    first = timing.convolution_offset + at[C] * step[C]
     row = _channel_rows(
         input_requests, channels, first, widest, side, 1.0, timing.beat, across, latency
     )
@@ -412,7 +418,7 @@ def _conv_tile(p, timing, at, weight_requests, input_requests, cost):
     cost[_WEIGHTS] = taps * _channel_rows(
         weight_requests,
         columns,
-        at[K] * step[K],
+        timing.convolution_offset + at[K] * step[K],
         max(side, LINE),
         side,
         1.0,
@@ -435,7 +441,7 @@ def _conv_tile(p, timing, at, weight_requests, input_requests, cost):
         cost[_STORE] = lines * _channel_rows(
             weight_requests,
             columns,
-            at[K] * step[K],
+            timing.convolution_offset + at[K] * step[K],
             side,
             side,
             timing.store,
@@ -443,9 +449,9 @@ def _conv_tile(p, timing, at, weight_requests, input_requests, cost):
             outs[1],
             timing.latency,
         )
-        cost[_LINES + O] = _lines(lines * outs[1], columns, p.columns)
-    cost[_LINES + W] = _lines(channels * taps, columns, p.columns)
-    cost[_LINES + I] = _lines(pixels, channels, p.inner)
+        cost[_LINES + O] = _lines(lines * outs[1], columns, p.columns, timing.convolution_offset)
+    cost[_LINES + W] = _lines(channels * taps, columns, p.columns, timing.convolution_offset)
+    cost[_LINES + I] = _lines(pixels, channels, p.inner, timing.convolution_offset)
     return store
 
 
@@ -478,8 +484,9 @@ def walk(p, timing, weight_requests, input_requests, counts, footprints, cost):
     for d in range(7):
         trips[d], at[d] = _ceil(p.limit[d], p.step[d]), 0
     lines, crowded, miss = footprints[0], footprints[1], footprints[2]
-    _footprints(p, counts[2], lines, crowded)
-    _fill_misses(p, timing, trips, lines, crowded, miss)
+    offset = timing.matmul_offset if p.matmul else timing.convolution_offset
+    _footprints(p, offset, counts[2], lines, crowded)
+    _fill_misses(p, timing, offset, trips, lines, crowded, miss)
     asking = timing.matmul_tile if p.matmul else timing.convolution_tile
     latency, drain = timing.latency, timing.array * p.side
     now = loaded = executed = stored = slot = next_slot = timing.start
