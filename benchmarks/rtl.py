@@ -28,7 +28,7 @@ from scipy.optimize import minimize
 from scipy.stats import spearmanr
 
 from dse.cycles import firesim
-from dse.cycles.firesim_walk import Program, Timing
+from dse.cycles.gemmini import Program, Timing
 from dse.evaluators.native import NativeEvaluator
 from dse.numeric import Floats
 
@@ -79,15 +79,17 @@ def main() -> int:
         if not path.is_file():
             sys.stderr.write(f"error: {path}: no such file; give the folder with --data\n")
             return 2
-    sets = {name: read(path) for name, path in files.items()}
     if options.fit:
-        fit(sets["training"])
+        fit(read(files["training"], with_timeloop=False))
         return 0
+    sets = {name: read(path) for name, path in files.items()}
     firesim.cycles(sets["test"].programs[0])  # compiles
     start = time.perf_counter()
     models = {name: modelled(rows, firesim.TIMING) for name, rows in sets.items()}
     seconds = time.perf_counter() - start
-    report = summary(sets, models, recorded_rtl(rtl) if rtl.is_file() else {})
+    splits = options.data / "firesim_splits.csv"
+    held_out = rows_held_out(splits) if splits.is_file() else []
+    report = summary(sets, models, recorded_rtl(rtl) if rtl.is_file() else {}, held_out)
     report["rows_per_minute"] = round(60 * sum(len(m) for m in models.values()) / seconds)
     print_report(report)
     if options.json:
@@ -98,8 +100,8 @@ def main() -> int:
 _FILES = {"test": "test", "training": "train"}
 
 
-def read(path: Path) -> Recorded:
-    """Read rows, lower their mappings, and evaluate them by the model of Timeloop."""
+def read(path: Path, *, with_timeloop: bool = True) -> Recorded:
+    """Read rows, lower their mappings, and evaluate them by the model of Timeloop if asked to."""
     with path.open() as file:
         rows = list(csv.DictReader(file))
     problems = [tuple(row[f"prob.{d}"] for d in (*DIMENSIONS, *COEFFICIENTS)) for row in rows]
@@ -108,7 +110,7 @@ def read(path: Path) -> Recorded:
     return Recorded(
         cycles=np.array([float(row["target.gemmini_cycle"]) for row in rows]),
         macs=np.array([np.prod([float(size) for size in p[:7]]) for p in problems]),
-        timeloop=timeloop_cycles(rows, problems),
+        timeloop=timeloop_cycles(rows, problems) if with_timeloop else np.empty(0),
         programs=programs,
         side=np.array([p.side for p in programs]),
     )
@@ -135,6 +137,12 @@ def recorded_rtl(path: Path) -> dict[int, float]:
         return {
             int(row["firesim_test_row"]): float(row["rtl_cycles"]) for row in csv.DictReader(file)
         }
+
+
+def rows_held_out(path: Path) -> list[int]:
+    """Return the training rows that DOSA's authors held out when they trained their network."""
+    with path.open() as file:
+        return [int(r["row"]) for r in csv.DictReader(file) if r["split"] == "test_same_layers"]
 
 
 def modelled(rows: Recorded, timing: Timing) -> Floats:
@@ -187,7 +195,10 @@ def errors(cycles: Floats, recorded: Floats) -> dict[str, float]:
 
 
 def summary(
-    sets: dict[str, Recorded], models: dict[str, Floats], rtl: dict[int, float]
+    sets: dict[str, Recorded],
+    models: dict[str, Floats],
+    rtl: dict[int, float],
+    held_out: list[int],
 ) -> dict[str, Any]:
     """Return the numbers of the table."""
     table = []
@@ -195,9 +206,7 @@ def summary(
     def add(name: str, recorded: Floats, **predictors: Floats) -> None:
         for predictor, cycles in predictors.items():
             numbers = errors(cycles, recorded)
-            table.append(
-                {"rows": name, "number": len(recorded), "predictor": predictor, **numbers}
-            )
+            table.append({"rows": name, "number": len(recorded), "predictor": predictor, **numbers})
 
     for name, rows in sets.items():
         add(name, rows.cycles, timeloop=rows.timeloop, model=models[name])
@@ -207,6 +216,9 @@ def summary(
         named = {"timeloop": test.timeloop[at], "model": models["test"][at]}
         add("test with RTL", test.cycles[at], **named, rtl=np.array(list(rtl.values())))
     training = sets["training"]
+    if held_out:
+        named = {"timeloop": training.timeloop[held_out], "model": models["training"][held_out]}
+        add("held out by DOSA", training.cycles[held_out], **named)
     for side in np.unique(training.side):
         of = training.side == side
         named = {"timeloop": training.timeloop[of], "model": models["training"][of]}

@@ -13,7 +13,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from dse.cycles.firesim_walk import COSTS, C, K, N, P, Program, Q, R, S, Timing, fill_requests, walk
+from dse.cycles.gemmini import C, K, N, P, Program, Q, R, S, Timing
+from dse.cycles.gemmini_tiles import COSTS, fill_requests
+from dse.cycles.gemmini_walk import walk
 from dse.domain.mapping import MappingBatch
 from dse.domain.problem import Problem
 from dse.errors import SpecError
@@ -22,18 +24,18 @@ from dse.numeric import Floats
 #: Fitted on the recorded training rows by ``python benchmarks/rtl.py --fit`` (see there), but for
 #: the last: 4 MB is what FireSim's last-level cache was built with.
 TIMING = Timing(
-    latency=21.0,
-    beat=1.15,
-    store=4.5,
-    level2_line=11.0,
-    memory_line=20.0,
-    array=4.1,
+    latency=19.11,
+    beat=1.319,
+    store=4.831,
+    level2_line=10.32,
+    memory_line=20.03,
+    array=3.926,
     matmul_tile=125.0,
     convolution_tile=250.0,
-    start=600.0,
+    start=705.6,
     matmul_offset=0,
     convolution_offset=8,
-    level2_kb=490.0,
+    level2_kb=458.1,
     last_level_kb=4096.0,
 )
 #: Sides of the arrays that programs were recorded on, and the largest that the model knows.

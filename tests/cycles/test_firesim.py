@@ -12,7 +12,8 @@ import pytest
 from scipy.stats import spearmanr
 
 from dse.cycles import firesim
-from dse.cycles.firesim_walk import C, K, N, P, Q, R, S, Timing, fill_requests
+from dse.cycles.gemmini import C, K, N, P, Q, R, S, Timing
+from dse.cycles.gemmini_tiles import fill_requests
 from dse.domain.mapping import MappingBatch
 from dse.domain.problem import SHAPES, Problem
 from dse.errors import SpecError
@@ -39,7 +40,7 @@ ROUND = Timing(
 
 def layer(stride=1, shape="cnn-layer", **bounds):
     sizes = {d: bounds.get(d, 1) for d in SHAPES[shape].dimensions}
-    coefficients = {name: 1 for name in SHAPES[shape].coefficients}
+    coefficients = dict.fromkeys(SHAPES[shape].coefficients, 1)
     if "Wstride" in coefficients:
         coefficients |= {"Wstride": stride, "Hstride": stride}
     return Problem(SHAPES[shape], sizes, coefficients)
@@ -86,9 +87,7 @@ def named(values):
 
 
 def test_a_matrix_product_is_tiled_in_blocks_of_16_rounded_down():
-    program = lowered(
-        layer(P=128, C=96, K=48), "L3 P4 K2 - L2 K8X - L1 K3 C6 P2 C16X - L0 P16"
-    )
+    program = lowered(layer(P=128, C=96, K=48), "L3 P4 K2 - L2 K8X - L1 K3 C6 P2 C16X - L0 P16")
     assert program.matmul
     assert (program.side, program.rows, program.columns, program.inner) == (16, 128, 48, 96)
     assert named(program.limit) == {"N": 1, "Q": 1, "P": 8, "K": 3, "S": 1, "R": 1, "C": 6}
@@ -161,7 +160,8 @@ def test_what_was_never_recorded_is_refused():
         (64, 24, 0, 1, 2),
         (64, 24, 24, 1, 4),  # only a whole line holds it
         (64, 24, 48, 2, 2),
-        (32, 16, 5, 1, 1),  # rows begin at 0 and 32 of a line
+        (32, 16, 0, 1, 1),
+        (32, 16, 5, 1, 2),  # rows begin at 5 and 37 of a line
         (48, 32, 0, 1.25, 2.5),  # at 0, 48, 32 and 16 of a line: 2, 1 + 1, 2 and 4 beats
     ],
 )
