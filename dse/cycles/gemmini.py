@@ -26,6 +26,7 @@ class Program(NamedTuple):
         side: of the array.
         stride: of the convolution.
         in_size: pixels of the (square) input, in each direction.
+        offset: bytes from the begin of a line of memory to that of the program's arrays.
         rows, columns, inner: of the matrix product; the last two are channels of a convolution.
         limit: ``(7,)`` bounds of the loops over tiles, by dimension (N Q P K S R C).
         step: ``(7,)`` their steps, which are the tile's sizes, too.
@@ -36,6 +37,7 @@ class Program(NamedTuple):
     side: int
     stride: int
     in_size: int
+    offset: int
     rows: int
     columns: int
     inner: int
@@ -56,8 +58,6 @@ class Timing(NamedTuple):
         array: a block's way through the array, for each row of the array.
         matmul_tile, convolution_tile: of the processor, to ask for a tile.
         start: of the processor, before the first tile.
-        matmul_offset, convolution_offset: bytes from a line's begin to that of the program's
-            arrays.
         level2_kb: of the level 2 cache that is of use, in KB.
         last_level_kb: of the last level.
     """
@@ -71,7 +71,5 @@ class Timing(NamedTuple):
     matmul_tile: float
     convolution_tile: float
     start: float
-    matmul_offset: int
-    convolution_offset: int
     level2_kb: float
     last_level_kb: float

@@ -69,7 +69,7 @@ def _relevant(matmul: bool, tensor: int, d: int) -> bool:
 
 
 @inner
-def footprints(p: Program, offset: int, covered: _Ints, lines: Floats, crowded: Floats) -> None:
+def footprints(p: Program, covered: _Ints, lines: Floats, crowded: Floats) -> None:
     """Fill in line bytes of each tensor inside each loop, and what they mean for the cache."""
     unit = p.side if p.matmul else 1
     for d in range(7):
@@ -87,12 +87,12 @@ def footprints(p: Program, offset: int, covered: _Ints, lines: Floats, crowded: 
             across = min(p.in_size, (covered[P] - 1) * p.stride + covered[R])
             inputs = covered[N] * down * across
             outputs = covered[N] * covered[Q] * covered[P]
-        lines[q, WEIGHTS] = line_bytes(weights, columns, p.columns, offset)
-        lines[q, INPUTS] = line_bytes(inputs, inner_, p.inner, offset)
-        lines[q, OUTPUTS] = line_bytes(outputs, columns, p.columns, offset)
-        crowded[q, WEIGHTS] = lines[q, WEIGHTS] * _crowding(columns, p.columns, offset)
-        crowded[q, INPUTS] = lines[q, INPUTS] * _crowding(inner_, p.inner, offset)
-        crowded[q, OUTPUTS] = lines[q, OUTPUTS] * _crowding(columns, p.columns, offset)
+        lines[q, WEIGHTS] = line_bytes(weights, columns, p.columns, p.offset)
+        lines[q, INPUTS] = line_bytes(inputs, inner_, p.inner, p.offset)
+        lines[q, OUTPUTS] = line_bytes(outputs, columns, p.columns, p.offset)
+        crowded[q, WEIGHTS] = lines[q, WEIGHTS] * _crowding(columns, p.columns, p.offset)
+        crowded[q, INPUTS] = lines[q, INPUTS] * _crowding(inner_, p.inner, p.offset)
+        crowded[q, OUTPUTS] = lines[q, OUTPUTS] * _crowding(columns, p.columns, p.offset)
 
 
 @inner
@@ -128,7 +128,7 @@ def _reuse_place(p: Program, trips: _Ints, tensor: int, q: int) -> int:
 
 
 @inner
-def _fresh(p: Program, offset: int, trips: _Ints, tensor: int, q: int) -> tuple[float, int]:
+def _fresh(p: Program, trips: _Ints, tensor: int, q: int) -> tuple[float, int]:
     """Return which share of a tile's lines its neighbours had not, and where they lie.
 
     Neighbours along the channels share lines; along the pixels, what the window covers twice.
@@ -140,7 +140,7 @@ def _fresh(p: Program, offset: int, trips: _Ints, tensor: int, q: int) -> tuple[
         if stride < LINE:
             share = width / stride
         else:
-            share = min(1.0, width / (LINE * _row_lines(width, stride, offset)))
+            share = min(1.0, width / (LINE * _row_lines(width, stride, p.offset)))
         if share < 1.0:
             for k in range(7):
                 if p.order[k] == d:
@@ -156,7 +156,6 @@ def _fresh(p: Program, offset: int, trips: _Ints, tensor: int, q: int) -> tuple[
 def fill_misses(
     p: Program,
     timing: Timing,
-    offset: int,
     trips: _Ints,
     lines: Floats,
     crowded: Floats,
@@ -166,7 +165,7 @@ def fill_misses(
     for q in range(8):
         for tensor in range(3):
             touched = _touched(p, trips, lines, crowded, tensor, _reuse_place(p, trips, tensor, q))
-            share, place = _fresh(p, offset, trips, tensor, q)
+            share, place = _fresh(p, trips, tensor, q)
             near = min(touched, _touched(p, trips, lines, crowded, tensor, place))
             level2 = share * (1.0 - _hits(touched, timing.level2_kb * 1024.0))
             level2 += (1.0 - share) * (1.0 - _hits(near, timing.level2_kb * 1024.0))

@@ -110,12 +110,12 @@ def matmul_tile(
         cost[n] = 0.0
     wide = max(side, LINE)
     for first in range(0, inner_, wide):
-        offset = timing.matmul_offset + at[C] * step[C] * side + first
+        offset = p.offset + at[C] * step[C] * side + first
         row = _row(input_requests, min(wide, inner_ - first), offset, side, 1.0, timing.beat)
         cost[LOAD_INPUTS] += (i - 1) * _command(side, row, timing.latency, side)
         cost[LOAD_INPUTS] += _command(last_rows, row, timing.latency, side)
     for first in range(0, columns, wide):
-        offset = timing.matmul_offset + at[K] * step[K] * side + first
+        offset = p.offset + at[K] * step[K] * side + first
         width = min(wide, columns - first)
         row = _row(weight_requests, width, offset, side, 1.0, timing.beat)
         cost[LOAD_WEIGHTS] += k * _command(side, row, timing.latency, side)
@@ -127,11 +127,9 @@ def matmul_tile(
     block = timing.array * side / EXECUTING
     last = float(side) if i == 1 else max(last_rows, _LEAST_ROWS)
     cost[EXECUTE] = k * j * max((i - 1) * side + last, i * block)
-    cost[LINES + WEIGHTS] = line_bytes(inner_, columns, p.columns, timing.matmul_offset)
-    cost[LINES + INPUTS] = line_bytes(rows, inner_, p.inner, timing.matmul_offset)
-    cost[LINES + OUTPUTS] = (
-        line_bytes(rows, columns, p.columns, timing.matmul_offset) if store else 0.0
-    )
+    cost[LINES + WEIGHTS] = line_bytes(inner_, columns, p.columns, p.offset)
+    cost[LINES + INPUTS] = line_bytes(rows, inner_, p.inner, p.offset)
+    cost[LINES + OUTPUTS] = line_bytes(rows, columns, p.columns, p.offset) if store else 0.0
     cost[SWEEPS], cost[STORED] = k, i * j
     return store
 
@@ -201,7 +199,7 @@ def _conv_inputs(
     above, below = max(0, -top), max(0, top + high - p.in_size)
     before, after = max(0, -left), max(0, left + broad - p.in_size)
     down, across = _real(high - above - below), _real(broad - before - after)
-    first = timing.convolution_offset + at[C] * step[C]
+    first = p.offset + at[C] * step[C]
     row = _channel_rows(
         input_requests, channels, first, widest, side, 1.0, timing.beat, across, latency
     )
@@ -237,7 +235,7 @@ def conv_tile(
     cost[LOAD_WEIGHTS] = taps * _channel_rows(
         weight_requests,
         columns,
-        timing.convolution_offset + at[K] * step[K],
+        p.offset + at[K] * step[K],
         max(side, LINE),
         side,
         1.0,
@@ -260,7 +258,7 @@ def conv_tile(
         cost[STORE] = lines * _channel_rows(
             weight_requests,
             columns,
-            timing.convolution_offset + at[K] * step[K],
+            p.offset + at[K] * step[K],
             side,
             side,
             timing.store,
@@ -268,11 +266,7 @@ def conv_tile(
             outs[1],
             timing.latency,
         )
-        cost[LINES + OUTPUTS] = line_bytes(
-            lines * outs[1], columns, p.columns, timing.convolution_offset
-        )
-    cost[LINES + WEIGHTS] = line_bytes(
-        channels * taps, columns, p.columns, timing.convolution_offset
-    )
-    cost[LINES + INPUTS] = line_bytes(pixels, channels, p.inner, timing.convolution_offset)
+        cost[LINES + OUTPUTS] = line_bytes(lines * outs[1], columns, p.columns, p.offset)
+    cost[LINES + WEIGHTS] = line_bytes(channels * taps, columns, p.columns, p.offset)
+    cost[LINES + INPUTS] = line_bytes(pixels, channels, p.inner, p.offset)
     return store

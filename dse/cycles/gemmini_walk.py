@@ -67,9 +67,8 @@ def walk(
     for d in range(7):
         trips[d], at[d] = ceil(p.limit[d], p.step[d]), 0
     lines, crowded, miss = rooms[0], rooms[1], rooms[2]
-    offset = timing.matmul_offset if p.matmul else timing.convolution_offset
-    footprints(p, offset, counts[2], lines, crowded)
-    fill_misses(p, timing, offset, trips, lines, crowded, miss)
+    footprints(p, counts[2], lines, crowded)
+    fill_misses(p, timing, trips, lines, crowded, miss)
     asking = timing.matmul_tile if p.matmul else timing.convolution_tile
     latency, drain = timing.latency, timing.array * p.side
     now = loaded = executed = stored = slot = next_slot = timing.start

@@ -31,8 +31,6 @@ ROUND = Timing(
     matmul_tile=100.0,
     convolution_tile=200.0,
     start=1000.0,
-    matmul_offset=0,
-    convolution_offset=0,
     level2_kb=512.0,
     last_level_kb=4096.0,
 )
@@ -173,6 +171,7 @@ def test_a_row_is_read_in_aligned_requests(stride, length, offset, requests, bea
 
 def test_one_tile_of_a_convolution_by_hand():
     program = lowered(layer(P=16, Q=16, C=16, K=16), "L3 N1 - L2 K16X - L1 P16 Q16 C16X - L0 N1")
+    program = program._replace(offset=0)
     asked = 1000 + 200
     # two commands are in flight: 16 rows each, of one request, in (20 + 16) / 2 cycles; one
     # command for the weights, one for each of 16 rows of pixels
@@ -181,6 +180,11 @@ def test_one_tile_of_a_convolution_by_hand():
     # from when the last 8 blocks are under way, and through the array: 16 commands of 16 rows
     stored = executed - 8 * 16 + 4 * 16 + 16 * 16 * 4
     assert firesim.cycles(program, ROUND) == stored + 20
+    # 8 bytes on, rows begin at 8, 24, 40 and 56 of a line: 2, 4, 2 and 1 + 1 beats
+    loaded = asked + 17 * 16 * (1.25 + 1.25 * 2)
+    executed = loaded + 20 + 16 * 16
+    stored = executed - 8 * 16 + 4 * 16 + 16 * 16 * (1.25 * 4 + 1.25 * 2)
+    assert firesim.cycles(program._replace(offset=8), ROUND) == stored + 20
 
 
 def test_one_tile_of_a_matrix_product_by_hand():
@@ -195,7 +199,7 @@ def test_one_tile_of_a_matrix_product_by_hand():
 
 def test_tiles_are_loaded_while_others_execute():
     one = layer(P=64, Q=64, C=16, K=16)
-    whole = lowered(one, "L3 Q8 - L2 K16X - L1 P64 Q8 C16X - L0 N1")
+    whole = lowered(one, "L3 Q8 - L2 K16X - L1 P64 Q8 C16X - L0 N1")._replace(offset=0)
     execute = 64 * 64 * 1
     free = ROUND._replace(store=1.0, convolution_tile=1.0, start=0.0)
     # loading and storing take about as long as executing, and hide behind each other
@@ -224,24 +228,24 @@ GOLDEN = {
     "conv": (
         layer(R=3, S=3, P=28, Q=28, C=64, K=96),
         "L3 K6 Q4 - L2 K16X - L1 R3 S3 Q7 P28 C4 C16X - L0 N1",
-        0.0,
+        178500.478,
     ),
     "strided": (
         layer(2, R=3, S=3, P=14, Q=14, C=48, K=32),
         "L3 R3 C3 Q2 - L2 K32X - L1 S3 Q7 P14 C16X - L0 N1",
-        0.0,
+        38119.323,
     ),
     "1x1": (
         layer(P=56, Q=56, C=40, K=72),
         "L3 C5 Q14 P2 - L2 K8X - L1 K9 Q4 C8X - L0 P28",
-        0.0,
+        255403.791333,
     ),
     "matmul": (
         layer(P=96, C=160, K=80),
         "L3 P2 C5 K5 - L2 K16X - L1 C2 P3 C16X - L0 P16",
-        0.0,
+        11380.004,
     ),
-    "vector": (layer(C=1500, K=700), "L3 K14 C25 - L2 K50X - L1 C60X - L0 N1", 0.0),
+    "vector": (layer(C=1500, K=700), "L3 K14 C25 - L2 K50X - L1 C60X - L0 N1", 151401.459999),
 }
 
 
