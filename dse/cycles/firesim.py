@@ -129,7 +129,7 @@ def cycles(program: Program, timing: Timing = TIMING) -> float:
             timing,
             _requests(program.columns),
             _requests(program.inner),
-            np.zeros((3, 7), np.int64),
+            np.zeros((4, 8), np.int64),
             np.zeros((3, 8, 3)),
             np.zeros(COSTS),
         )

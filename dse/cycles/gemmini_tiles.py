@@ -23,9 +23,14 @@ _READS, _LEAST_ROWS = 16, 4
 #: Blocks that execute at a time.
 EXECUTING = 8
 #: Places of a tile's cost: cycles of loading weights and inputs, of executing, of storing; bytes of
-#: lines of each tensor; steps of the reduction in the tile; blocks that are stored.
-LOAD_WEIGHTS, LOAD_INPUTS, EXECUTE, STORE, LINES, SWEEPS, STORED = 0, 1, 2, 3, 4, 7, 8
-COSTS = 9
+#: lines of each tensor; steps of the reduction in the tile; blocks that are stored; whether what
+#: storing costs is that of another tile.
+LOAD_WEIGHTS, LOAD_INPUTS, EXECUTE, STORE, LINES, SWEEPS, STORED, _STALE = 0, 1, 2, 3, 4, 7, 8, 9
+COSTS = 10
+#: Bits of the dimensions that a tensor's cost follows.
+_OF_WEIGHTS = 1 << K | 1 << S | 1 << R | 1 << C
+_OF_INPUTS = 1 << N | 1 << Q | 1 << P | 1 << S | 1 << R | 1 << C
+_OF_OUTPUTS = 1 << N | 1 << Q | 1 << P | 1 << K
 
 
 @inner
@@ -92,12 +97,17 @@ def matmul_tile(
     timing: Timing,
     trips: _Ints,
     at: _Ints,
+    moved: int,
     weight_requests: Floats,
     input_requests: Floats,
     cost: Floats,
 ) -> bool:
-    """Fill in what a tile of the matrix loop costs; it counts in blocks of the array's side."""
-    side, step = p.side, p.step
+    """Fill in what a tile of the matrix loop costs; it counts in blocks of the array's side.
+
+    ``moved`` has the bits of the dimensions in which the tile is another than the one before; what
+    does not follow them stays as it is in ``cost``.
+    """
+    side, step, latency, beat = p.side, p.step, timing.latency, timing.beat
     i = min(step[P], p.limit[P] - at[P] * step[P])
     j = min(step[K], p.limit[K] - at[K] * step[K])
     k = min(step[C], p.limit[C] - at[C] * step[C])
@@ -105,31 +115,43 @@ def matmul_tile(
     columns = min(j * side, p.columns - at[K] * step[K] * side)
     inner_ = min(k * side, p.inner - at[C] * step[C] * side)
     last_rows = rows - (i - 1) * side
-    store = at[C] == trips[C] - 1
-    for n in range(COSTS):
-        cost[n] = 0.0
     wide = max(side, LINE)
-    for first in range(0, inner_, wide):
-        offset = p.offset + at[C] * step[C] * side + first
-        row = _row(input_requests, min(wide, inner_ - first), offset, side, 1.0, timing.beat)
-        cost[LOAD_INPUTS] += (i - 1) * _command(side, row, timing.latency, side)
-        cost[LOAD_INPUTS] += _command(last_rows, row, timing.latency, side)
-    for first in range(0, columns, wide):
-        offset = p.offset + at[K] * step[K] * side + first
-        width = min(wide, columns - first)
-        row = _row(weight_requests, width, offset, side, 1.0, timing.beat)
-        cost[LOAD_WEIGHTS] += k * _command(side, row, timing.latency, side)
-        if store:
-            row = _row(weight_requests, width, offset, side, timing.store, timing.beat)
-            cost[STORE] += (i - 1) * _command(side, row, timing.latency, side)
-            cost[STORE] += _command(last_rows, row, timing.latency, side)
+    first_inner = p.offset + at[C] * step[C] * side
+    first_column = p.offset + at[K] * step[K] * side
+    if moved & _OF_INPUTS:
+        cycles = 0.0
+        for begin in range(0, inner_, wide):
+            width = min(wide, inner_ - begin)
+            row = _row(input_requests, width, first_inner + begin, side, 1.0, beat)
+            cycles += (i - 1) * _command(side, row, latency, side)
+            cycles += _command(last_rows, row, latency, side)
+        cost[LOAD_INPUTS] = cycles
+        cost[LINES + INPUTS] = line_bytes(rows, inner_, p.inner, p.offset)
+    if moved & _OF_WEIGHTS:
+        cycles = 0.0
+        for begin in range(0, columns, wide):
+            width = min(wide, columns - begin)
+            row = _row(weight_requests, width, first_column + begin, side, 1.0, beat)
+            cycles += k * _command(side, row, latency, side)
+        cost[LOAD_WEIGHTS] = cycles
+        cost[LINES + WEIGHTS] = line_bytes(inner_, columns, p.columns, p.offset)
+    store = at[C] == trips[C] - 1
+    if moved & _OF_OUTPUTS:
+        cost[_STALE] = 1.0
+    if store and cost[_STALE]:
+        cycles = 0.0
+        for begin in range(0, columns, wide):
+            width = min(wide, columns - begin)
+            row = _row(weight_requests, width, first_column + begin, side, timing.store, beat)
+            cycles += (i - 1) * _command(side, row, latency, side)
+            cycles += _command(last_rows, row, latency, side)
+        cost[STORE] = cycles
+        cost[LINES + OUTPUTS] = line_bytes(rows, columns, p.columns, p.offset)
+        cost[_STALE] = 0.0
     # the first block of a column loads weights, which takes a full pass
     block = timing.array * side / EXECUTING
     last = float(side) if i == 1 else max(last_rows, _LEAST_ROWS)
     cost[EXECUTE] = k * j * max((i - 1) * side + last, i * block)
-    cost[LINES + WEIGHTS] = line_bytes(inner_, columns, p.columns, p.offset)
-    cost[LINES + INPUTS] = line_bytes(rows, inner_, p.inner, p.offset)
-    cost[LINES + OUTPUTS] = line_bytes(rows, columns, p.columns, p.offset) if store else 0.0
     cost[SWEEPS], cost[STORED] = k, i * j
     return store
 
@@ -218,55 +240,46 @@ def conv_tile(
     p: Program,
     timing: Timing,
     at: _Ints,
+    moved: int,
     weight_requests: Floats,
     input_requests: Floats,
     cost: Floats,
 ) -> bool:
-    """Fill in what a tile of the convolution's loop costs."""
-    side, step, limit = p.side, p.step, p.limit
+    """Fill in what a tile of the convolution's loop costs; ``moved`` as in `matmul_tile`."""
+    side, step, limit, beat = p.side, p.step, p.limit, timing.beat
     batches = min(step[N], limit[N] - at[N] * step[N])
     outs = (min(step[Q], limit[Q] - at[Q] * step[Q]), min(step[P], limit[P] - at[P] * step[P]))
     window = (min(step[S], limit[S] - at[S] * step[S]), min(step[R], limit[R] - at[R] * step[R]))
     columns = min(step[K], limit[K] - at[K] * step[K])
     channels = min(step[C], limit[C] - at[C] * step[C])
     taps = window[0] * window[1]
-    for n in range(COSTS):
-        cost[n] = 0.0
-    cost[LOAD_WEIGHTS] = taps * _channel_rows(
-        weight_requests,
-        columns,
-        p.offset + at[K] * step[K],
-        max(side, LINE),
-        side,
-        1.0,
-        timing.beat,
-        channels,
-        timing.latency,
-    )
-    cost[LOAD_INPUTS], pixels = _conv_inputs(
-        p, timing, at, input_requests, batches, outs, window, channels
-    )
-    # outputs run along a row of pixels; the first block of a sweep loads weights, a full pass
     lines, blocks = batches * outs[0], ceil(outs[1], side)
+    first, wide, latency = p.offset + at[K] * step[K], max(side, LINE), timing.latency
+    if moved & _OF_WEIGHTS:
+        cycles = _channel_rows(
+            weight_requests, columns, first, wide, side, 1.0, beat, channels, latency
+        )
+        cost[LOAD_WEIGHTS] = taps * cycles
+        cost[LINES + WEIGHTS] = line_bytes(channels * taps, columns, p.columns, p.offset)
+    if moved & _OF_INPUTS:
+        cost[LOAD_INPUTS], pixels = _conv_inputs(
+            p, timing, at, input_requests, batches, outs, window, channels
+        )
+        cost[LINES + INPUTS] = line_bytes(pixels, channels, p.inner, p.offset)
+    store = at[S] * step[S] + step[S] >= limit[S] and at[R] * step[R] + step[R] >= limit[R]
+    store = store and at[C] * step[C] + step[C] >= limit[C]
+    if moved & _OF_OUTPUTS:
+        cost[_STALE] = 1.0
+    if store and cost[_STALE]:
+        cycles = _channel_rows(
+            weight_requests, columns, first, side, side, timing.store, beat, outs[1], latency
+        )
+        cost[STORE] = lines * cycles
+        cost[LINES + OUTPUTS] = line_bytes(lines * outs[1], columns, p.columns, p.offset)
+        cost[_STALE] = 0.0
+    # outputs run along a row of pixels; the first block of a sweep loads weights, a full pass
     last = float(max(outs[1] - (blocks - 1) * side, _LEAST_ROWS))
     sweep = lines * ((blocks - 1) * side + last) - last + side
     sweep = max(sweep, lines * blocks * timing.array * side / EXECUTING)
     cost[EXECUTE] = float(ceil(columns, side) * ceil(channels, side) * taps) * sweep
-    store = at[S] * step[S] + step[S] >= limit[S] and at[R] * step[R] + step[R] >= limit[R]
-    store = store and at[C] * step[C] + step[C] >= limit[C]
-    if store:
-        cost[STORE] = lines * _channel_rows(
-            weight_requests,
-            columns,
-            p.offset + at[K] * step[K],
-            side,
-            side,
-            timing.store,
-            timing.beat,
-            outs[1],
-            timing.latency,
-        )
-        cost[LINES + OUTPUTS] = line_bytes(lines * outs[1], columns, p.columns, p.offset)
-    cost[LINES + WEIGHTS] = line_bytes(channels * taps, columns, p.columns, p.offset)
-    cost[LINES + INPUTS] = line_bytes(pixels, channels, p.inner, p.offset)
     return store

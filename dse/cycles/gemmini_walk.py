@@ -59,13 +59,17 @@ def walk(
         timing: a `Timing`.
         weight_requests: from `fill_requests` for rows of ``p.columns`` bytes; so are outputs.
         input_requests: the same for rows of ``p.inner`` bytes.
-        counts: ``(3, 7)`` room for integers.
+        counts: ``(4, 8)`` room for integers.
         rooms: ``(3, 8, 3)`` room for numbers.
         cost: ``(COSTS,)`` the same.
     """
-    trips, at = counts[0], counts[1]
+    trips, at, moved = counts[0], counts[1], counts[3]
     for d in range(7):
         trips[d], at[d] = ceil(p.limit[d], p.step[d]), 0
+    moved[7], passed = 127, 0
+    for k in range(7):  # dimensions whose tile is another once loop k has stepped
+        passed |= (1 << p.order[k]) if trips[p.order[k]] > 1 else 0
+        moved[k] = passed
     lines, crowded, miss = rooms[0], rooms[1], rooms[2]
     footprints(p, counts[2], lines, crowded)
     fill_misses(p, timing, trips, lines, crowded, miss)
@@ -76,12 +80,14 @@ def walk(
     q = 7
     while True:
         if p.matmul:
-            store = matmul_tile(p, timing, trips, at, weight_requests, input_requests, cost)
+            store = matmul_tile(
+                p, timing, trips, at, moved[q], weight_requests, input_requests, cost
+            )
         else:
-            store = conv_tile(p, timing, at, weight_requests, input_requests, cost)
+            store = conv_tile(p, timing, at, moved[q], weight_requests, input_requests, cost)
         weights = cost[LINES + WEIGHTS] / LINE * miss[q, WEIGHTS]
         inputs = cost[LINES + INPUTS] / LINE * miss[q, INPUTS]
-        outputs = cost[LINES + OUTPUTS] / LINE * miss[q, OUTPUTS]
+        outputs = cost[LINES + OUTPUTS] / LINE * miss[q, OUTPUTS] if store else 0.0
         missing += weights + inputs + outputs
         now = max(now + asking, slot)
         begun = max(now, loaded)
