@@ -79,16 +79,16 @@ def main() -> int:
         if not path.is_file():
             sys.stderr.write(f"error: {path}: no such file; give the folder with --data\n")
             return 2
+    splits = options.data / "firesim_splits.csv"
+    held_out = rows_held_out(splits) if splits.is_file() else []
     if options.fit:
-        fit(read(files["training"], with_timeloop=False))
+        fit(read(files["training"], with_timeloop=False), held_out)
         return 0
     sets = {name: read(path) for name, path in files.items()}
     firesim.cycles(sets["test"].programs[0])  # compiles
     start = time.process_time()
     models = {name: modelled(rows, firesim.TIMING) for name, rows in sets.items()}
     seconds = time.process_time() - start
-    splits = options.data / "firesim_splits.csv"
-    held_out = rows_held_out(splits) if splits.is_file() else []
     report = summary(sets, models, recorded_rtl(rtl) if rtl.is_file() else {}, held_out)
     report["rows_per_minute"] = round(60 * sum(len(m) for m in models.values()) / seconds)
     print_report(report)
@@ -155,9 +155,10 @@ def tiles(program: Program) -> float:
     return float(np.prod(np.ceil(program.limit / program.step)))
 
 
-def fit(rows: Recorded) -> None:
+def fit(rows: Recorded, held_out: list[int]) -> None:
     """Fit the timing on training rows, from the committed values on, and print it."""
-    chosen = [i for i, p in enumerate(rows.programs) if tiles(p) < MOST_TILES_FITTED]
+    kept = sorted({*range(len(rows.programs))} - {*held_out})
+    chosen = [i for i in kept if tiles(rows.programs[i]) < MOST_TILES_FITTED]
     programs, recorded = [rows.programs[i] for i in chosen], rows.cycles[chosen]
     begin = np.log([getattr(firesim.TIMING, name) for name in FITTED])
 
