@@ -66,7 +66,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _findings() -> Iterator[_Finding]:
     from dse.components import accelergy  # noqa: PLC0415 - loads numpy
-    from dse.tools import pytimeloop  # noqa: PLC0415
+    from dse.tools import pytimeloop, verilator  # noqa: PLC0415
 
     def model() -> str:
         path = binaries.find("timeloop-model")
@@ -84,6 +84,12 @@ def _findings() -> Iterator[_Finding]:
     yield _finding(
         "pytimeloop", pytimeloop.described, "evaluator=pytimeloop, validate", pytimeloop.GUIDE
     )
+
+    def simulator() -> str:
+        tools = verilator.find()
+        return f"{tools.binary} ({verilator.version(tools)})"
+
+    yield _finding("verilator", simulator, "evaluator=rtl, validate", verilator.GUIDE)
     yield _finding("accelergy", prices, "energy=accelergy", accelergy.GUIDE)
     for name, (gives, guide) in _PACKAGES.items():
         try:

@@ -107,7 +107,8 @@ class _Screen:
         from dse.cli.progress import progress  # noqa: PLC0415
 
         try:
-            self._known = find(run.space)
+            if run.setup.evaluator.equals_timeloop:
+                self._known = find(run.space)
         except SpecError as error:  # a search does not depend on what is known of its end
             sys.stderr.write(f"warning: {error}; goes on without known optima\n")
         try:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from dse.cli.model import add_template_options
 from dse.cli.validate_cases import cases_of
+from dse.cli.validate_latency import validate_latency
 from dse.cli.validate_twin import validate_twin
 from dse.errors import SpecError, ToolError
 from dse.tools import binaries
@@ -31,6 +32,9 @@ what to compare:
   FILE ...             the mapping in Timeloop's input files
   --random N arch=NAME workload=NAME [variables.NAME=VALUE] [energy=CHAIN]
                        N random mappings on random hardware
+  evaluator=cycles|rtl RUN [evaluator.NAME=VALUE]
+                       cycles of a run's best design on a template like gemmini:
+                       Timeloop's, of the cycle model and, with rtl, of our RTL
   model=differentiable arch=NAME workload=NAME ... [--random N]
                        the differentiable model against the native one, on N
                        (2000) random mappings
@@ -78,6 +82,10 @@ def main(argv: Sequence[str]) -> int:
     if models:
         arguments.inputs = [text for text in arguments.inputs if text not in models]
         return validate_twin(arguments, models[-1].removeprefix("model="))
+    evaluators = [text for text in arguments.inputs if text.startswith("evaluator=")]
+    if evaluators:
+        arguments.inputs = [text for text in arguments.inputs if text not in evaluators]
+        return validate_latency(arguments, evaluators[-1].removeprefix("evaluator="))
     from dse.validate.model import report_text, scatter  # noqa: PLC0415
 
     if arguments.n_jobs < 0:

@@ -16,6 +16,7 @@ from dse.domain.problem import Problem
 from dse.errors import DseError, SpecError, unknown_name
 from dse.goals.metrics import Metrics, Violation
 from dse.model import TIMELOOP_VERSIONS
+from dse.plugins import plugins
 from dse.settings import NoSettings
 
 S = TypeVar("S")
@@ -202,3 +203,12 @@ def _check_shapes(machines: HardwareBatch, problem: Problem, mappings: MappingBa
             f"mappings are for {mappings.keep.shape[1]} tensors, "
             f"the problem has {len(problem.tensors)}"
         )
+
+
+def equals_timeloop(name: str) -> bool:
+    """Return whether the back end of that name says that its numbers are Timeloop's.
+
+    One that is not installed here says nothing, and of that no optimum is known.
+    """
+    chosen = plugins("evaluator").get(name)
+    return chosen is not None and bool(getattr(chosen.factory, "equals_timeloop", False))

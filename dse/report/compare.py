@@ -22,6 +22,7 @@ _SAME = {
     "workload": "workloads",
     "objective": "objectives",
     "padding": "paddings",
+    "model": "models",
 }
 
 

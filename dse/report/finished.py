@@ -10,6 +10,7 @@ from typing import Any
 from dse.certify.known import Known, of_run
 from dse.disk import read_file
 from dse.errors import SpecError
+from dse.evaluators.base import equals_timeloop
 from dse.runner.run import inputs_of_folder
 from dse.state.entries import CheckedEntries
 from dse.study.folder import RESULT
@@ -17,6 +18,8 @@ from dse.study.journal import has_checksums, read_journal
 from dse.study.study import JOURNAL
 
 _MAX_BYTES = 256 * 1024 * 1024
+#: What the numbers of evaluators are that equal Timeloop's.
+TIMELOOP = "Timeloop"
 _BEST = ("cycles", "energy_pj", "area_um2")
 
 
@@ -39,12 +42,17 @@ class FinishedRun:
     area_um2: float | None
     #: what is known of the run's space: an optimum, or a bound
     known: Known | None = None
-    #: what priced the designs; optima are the native model's
+    #: what priced the designs
     evaluator: str = "native"
     #: whether layers were allowed to be padded
     padding: str = "off"
     #: what could not be checked
     doubts: tuple[str, ...] = ()
+
+    @property
+    def model(self) -> str:
+        """What its numbers are: those of an evaluator, or of all that equal Timeloop's model."""
+        return TIMELOOP if equals_timeloop(self.evaluator) else f"evaluator {self.evaluator}"
 
     @property
     def to_optimum(self) -> float | None:
@@ -88,7 +96,8 @@ def read_result(folder: Path) -> FinishedRun:
         padding=entries.part("mapspace").text("padding") if "mapspace" in content else "off",
     )
     doubt = _check(folder, found, entries.integer("designs", 0))
-    return replace(found, known=of_run(folder), doubts=(doubt,) if doubt else ())
+    known = of_run(folder) if found.model == TIMELOOP else None
+    return replace(found, known=known, doubts=(doubt,) if doubt else ())
 
 
 def _content(path: Path) -> dict[str, Any]:

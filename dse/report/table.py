@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Mapping
+from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -52,7 +54,7 @@ def result_text(
         *_mean(result),
         *_padding(result),
         *_own_design(result),
-        ("model", f"timeloop {settings['timeloop_version']}, energy chain {settings['energy']}"),
+        ("model", _model(settings)),
         (
             "search",
             f"{result.samples:,} samples, {result.feasible} of {result.designs} designs valid, "
@@ -63,6 +65,13 @@ def result_text(
     ):
         console.print(f"{label:9} {text}", soft_wrap=True, markup=False)
     return buffer.getvalue()
+
+
+def _model(settings: Mapping[str, Any]) -> str:
+    """Return what priced the designs."""
+    name = settings["evaluator"]["name"]
+    other = "" if name == "native" else f"evaluator {name}, "
+    return f"{other}timeloop {settings['timeloop_version']}, energy chain {settings['energy']}"
 
 
 def _edge(result: RunResult) -> list[tuple[str, str]]:
