@@ -126,7 +126,7 @@ def rows(found: Latencies) -> list[tuple[str, ...]]:
         lead = (x.name, str(x.count), f"{x.timeloop:,.0f}", f"{x.model.total:,}", *rtl)
         table.append((*lead, *_shares(x.model.total / x.timeloop, parts)))
     timeloop, total = found.total(lambda x: x.timeloop), found.total(lambda x: x.model.total)
-    parts = [found.total(lambda x, n=name: getattr(x.model, n)) / total for name in _PARTS]
+    parts = [sum(x.count * getattr(x.model, name) for x in found.layers) / total for name in _PARTS]
     rtl = (f"{found.total(lambda x: x.rtl or 0):,.0f}",) if simulated else ()
     lead = ("network", "", f"{timeloop:,.0f}", f"{total:,.0f}", *rtl)
     return [*table, (*lead, *_shares(total / timeloop, parts))]
