@@ -79,6 +79,18 @@ def _map(settings: dict[str, object], layer: str, as_json: bool) -> int:
     return 0
 
 
+def _measured(result: MappedLayer) -> list[str]:
+    """Return what an evaluator says whose numbers are not those of the tables."""
+    if result.measured is None:
+        return []
+    cycles, energy_pj = result.measured
+    name = result.settings["evaluator"]["name"]
+    return [
+        f"evaluator    {name}: {cycles:,.0f} cycles, {energy_pj / 1e6:.4f} uJ; the tables are of "
+        "Timeloop's model"
+    ]
+
+
 def _text(result: MappedLayer) -> str:
     from dse.timeloop.write.report import map_text, summary_text  # noqa: PLC0415
 
@@ -90,6 +102,7 @@ def _text(result: MappedLayer) -> str:
         summary_text(result.evaluation),
         f"hardware     {result.evaluation.input.architecture.name}  {hardware}",
         f"objective    {settings['objective']} = {result.value:.6g} {result.unit}".rstrip(),
+        *_measured(result),
         f"search       mapper {settings['mapper']['name']}, {settings['samples']:,} samples, "
         f"seed {settings['seed']}, timeloop {settings['timeloop_version']}, "
         f"energy chain {settings['energy']}",

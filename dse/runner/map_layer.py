@@ -72,6 +72,7 @@ class MappedLayer:
         certificate: what the mapper proved; None where it proves nothing.
         unpadded: what the mapper finds without padding, where the mapping is of a padded layer;
             None where it is not.
+        measured: cycles and pJ by an evaluator whose numbers are not Timeloop's; None: they are.
     """
 
     evaluation: Evaluation
@@ -83,6 +84,7 @@ class MappedLayer:
     folder: Path
     certificate: Certificate | None = None
     unpadded: Unpadded | None = None
+    measured: tuple[float, float] | None = None
 
     @property
     def padding(self) -> str:
@@ -104,8 +106,14 @@ class MappedLayer:
             },
             **({"certificate": self.certificate.as_dict()} if self.certificate else {}),
             **({"padding": self._padding_dict(self.unpadded)} if self.unpadded else {}),
+            **self._measured_dict(),
             "stats": stats_json(self.evaluation),
         }
+
+    def _measured_dict(self) -> dict[str, Any]:
+        if self.measured is None:
+            return {}
+        return {"measured": dict(zip(("cycles", "energy_pj"), self.measured, strict=True))}
 
     def _padding_dict(self, without: Unpadded) -> dict[str, Any]:
         sizes = padded_sizes(self.layer.problem, self.evaluation.input.problem)
@@ -169,6 +177,9 @@ def map_layer(given: Mapping[str, Any], layer: str) -> MappedLayer:
         setup.new_folder(f"map_{config.plugins['mapper'].name}_{chosen.name}"),
         found.certificates[0] if found.certificates else None,
         unpadded,
+        None
+        if setup.evaluator.equals_timeloop
+        else (float(found.metrics.cycles[0]), float(found.metrics.energy_pj[0])),
     )
     _write(result)
     return result

@@ -174,6 +174,20 @@ def test_a_run_says_whose_cycles_it_has_and_is_compared_with_its_like(
     assert "different models (Timeloop, evaluator cycles)" in capsys.readouterr().err
 
 
+def test_a_layer_mapped_on_true_cycles_says_so(run_folder, capsys):
+    capsys.readouterr()
+    words = ["map", "arch=gemmini", "layer=net.yaml/a", "evaluator=cycles", "variables.pe_dim=4"]
+    assert main([*words, "samples=40", "folder=M", "n_jobs=1", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    measured = told["measured"]
+    assert told["objective"]["value"] == measured["cycles"] * measured["energy_pj"]
+    assert measured["cycles"] != told["stats"]["cycles"]
+    assert main([*words, "samples=40", "folder=M2", "n_jobs=1"]) == 0
+    out = capsys.readouterr().out
+    assert f"cycles: {measured['cycles']:,.0f} cycles" in out
+    assert "the tables are of Timeloop's model" in out
+
+
 def test_a_proof_is_refused(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     words = ["run", "arch=gemmini", "workload=alexnet", "evaluator=cycles", "optimizer=optimal"]
