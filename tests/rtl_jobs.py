@@ -21,8 +21,8 @@ from pathlib import Path
 import numpy as np
 
 from dse.cycles import values
-from dse.cycles.hardware import Machine, Memory
-from dse.cycles.job import DIMENSIONS, Job
+from dse.cycles.hardware import DIMENSIONS, Machine, Memory
+from dse.cycles.job import Job
 from dse.cycles.lower import Tiling, job_of
 from dse.cycles.model import cycles
 from dse.domain.problem import SHAPES, Problem

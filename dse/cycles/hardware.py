@@ -6,8 +6,11 @@ import math
 from dataclasses import dataclass, field
 
 from dse.domain.architecture import Architecture
+from dse.domain.constraints import LoopConstraint
 from dse.errors import SpecError
 
+#: The layer's dimensions, in the order of all arrays; C and K count within one of G groups.
+DIMENSIONS = ("R", "S", "P", "Q", "C", "K", "N", "G")
 #: Bytes of a partial sum.
 SUM_BYTES = 4
 #: Largest of each kind that the RTL is built for.
@@ -109,11 +112,30 @@ class Machine:
                 f"'{accumulator.name}', found {registers.size_words}, {scratchpad.word_bits} and "
                 f"{accumulator.word_bits}"
             )
+        _check_loops(architecture, scratchpad.name)
         return cls(
             pe_dim=side,
             scratchpad_bytes=scratchpad.size_words or 0,
             accumulator_bytes=(accumulator.size_words or 0) * SUM_BYTES * side,
             memory=memory or Memory(),
+        )
+
+
+def _check_loops(architecture: Architecture, scratchpad: str) -> None:
+    """Refuse temporal loops at the scratchpad: a tile there is one that the accumulator holds."""
+    level = (architecture.constraints or {}).get(scratchpad)
+    if architecture.constraints is None:
+        return  # what a mapping does is seen when it is lowered
+    loops = LoopConstraint() if level is None else level.temporal
+    free = [
+        d
+        for d in (DIMENSIONS if loops.dimensions is None else loops.dimensions)
+        if loops.factors.get(d) != 1 and loops.max_factors.get(d, 2) > 1
+    ]
+    if free:
+        raise SpecError(
+            f"architecture '{architecture.name}': level '{scratchpad}' may have temporal loops "
+            f"over {', '.join(free)}, expected none, as in the template 'gemmini'"
         )
 
 

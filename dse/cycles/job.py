@@ -10,8 +10,7 @@ import numpy.typing as npt
 
 from dse.cycles.hardware import Machine
 
-#: The layer's dimensions, in the order of all arrays here; C and K count within one of G groups.
-DIMENSIONS = ("R", "S", "P", "Q", "C", "K", "N", "G")
+#: Places of :data:`dse.cycles.hardware.DIMENSIONS`.
 R, S, P, Q, C, K, N, G = range(8)
 
 _Ints = npt.NDArray[np.int64]

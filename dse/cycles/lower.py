@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from dse.cycles.hardware import SUM_BYTES, Machine
-from dse.cycles.job import DIMENSIONS, C, G, Job, K, N, P, Q, R, Registers, S
+from dse.cycles.hardware import DIMENSIONS, SUM_BYTES, Machine
+from dse.cycles.job import C, G, Job, K, N, P, Q, R, Registers, S
 from dse.domain.mapping import Mapping
 from dse.domain.problem import SHAPES, Problem
 from dse.errors import InvalidMapping, SpecError
@@ -37,8 +37,8 @@ class Tiling:
     """How a layer is cut: all that a job needs beside the layer and the machine.
 
     Attributes:
-        tile: ``(8,)`` extents of a tile by :data:`dse.cycles.job.DIMENSIONS`; the last tile of a
-            dimension has what is left of it.
+        tile: ``(8,)`` extents of a tile by :data:`dse.cycles.hardware.DIMENSIONS`; the last tile of
+            a dimension has what is left of it.
         order: the loops over tiles, innermost first: each dimension once.
         block_c, block_k: rows and columns of the array that a block of weights takes.
     """
@@ -95,6 +95,13 @@ def tiling_of(problem: Problem, mapping: Mapping) -> Tiling:
                 "below the accumulator only"
             )
         blocks[name] = factor
+    loops = (mapping.temporal[_SCRATCHPAD] != 1).nonzero()[0].tolist()
+    if loops:
+        raise SpecError(
+            f"mapping: temporal factor {problem.dimensions[loops[0]]} = "
+            f"{mapping.temporal[_SCRATCHPAD, loops[0]]} at the scratchpad, expected 1: a tile "
+            "there is one that the accumulator holds"
+        )
     inside = np.prod(mapping.temporal[:_DRAM].astype(np.int64) * spatial[:_DRAM], axis=0)
     places = [DIMENSIONS.index(name) for name in problem.dimensions]
     tile = [1] * 8
