@@ -18,7 +18,7 @@ from dse.certify.objective import Product
 from dse.certify.places import Places
 from dse.certify.published import Claim, best_files, best_values
 from dse.certify.recheck import recheck
-from dse.certify.verdict import Decision, NotCoveredError, Verdict
+from dse.certify.verdict import MOST_MAPPINGS, Decision, Effort, NotCoveredError, Verdict
 from dse.cosearch.certificate import OPTIMAL
 from dse.disk import replace_file
 from dse.domain.architecture import Architecture
@@ -96,7 +96,11 @@ class _WrongError(Exception):
 
 
 def certify(
-    folder: Path, *, bound: bool = True, report: Callable[[str], None] | None = None
+    folder: Path,
+    *,
+    bound: bool = True,
+    report: Callable[[str], None] | None = None,
+    most_mappings: int = MOST_MAPPINGS,
 ) -> tuple[Certified, Known | None]:
     """Check the certificate of a run.
 
@@ -104,6 +108,7 @@ def certify(
         folder: the run folder.
         bound: whether to recheck the bound, which takes from seconds to minutes.
         report: called with lines of progress.
+        most_mappings: that the recheck evaluates; beyond, nothing is decided.
 
     Returns:
         What was found, and the entry for the known optima; None where it is no certain optimum.
@@ -119,7 +124,8 @@ def certify(
             f"{folder}: mapspace.padding = {space.padding.text}: proofs over padded layers are not "
             "checked, only those over the layers' own sizes"
         )
-    found = _certified(folder, space, claim, bound, report)
+    effort = Effort(most_mappings=most_mappings) if bound else None
+    found = _certified(folder, space, claim, effort, report)
     replace_file(folder / CERTIFIED, (json.dumps(found.as_dict(), indent=2) + "\n").encode())
     return found, _entry(folder, space, found)
 
@@ -136,7 +142,7 @@ def _space(folder: Path) -> SearchSpace:
 
 
 def _certified(
-    folder: Path, space: SearchSpace, claim: Claim, bound: bool,
+    folder: Path, space: SearchSpace, claim: Claim, effort: Effort | None,
     report: Callable[[str], None] | None,
 ) -> Certified:  # fmt: skip
     if not claim.claims:
@@ -163,10 +169,10 @@ def _certified(
             timeloop,
             None,
         )
-    if not bound:
+    if effort is None:
         reason = "the bound was not to be rechecked"
         return Certified(Decision.UNDECIDED, reason, value, claim, timeloop, None)
-    verdict = recheck(space, claim.bound, report)
+    verdict = recheck(space, claim.bound, report, effort)
     reason = f"{'not covered: ' if verdict.outcome is Decision.UNDECIDED else ''}{verdict.reason}"
     return Certified(verdict.outcome, reason, value, claim, timeloop, verdict)
 

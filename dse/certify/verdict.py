@@ -41,6 +41,10 @@ class NotCoveredError(Exception):
     """The argument does not reach so far; the message says what it does not cover."""
 
 
+#: What a recheck evaluates at most, unless told otherwise: minutes of work.
+MOST_MAPPINGS = 3_000_000_000
+
+
 @dataclass
 class Effort:
     """What a recheck has looked at, and up to where it goes on."""
@@ -48,7 +52,7 @@ class Effort:
     boxes: int = 0
     mappings: int = 0
     most_boxes: int = 2_000_000
-    most_mappings: int = 3_000_000_000
+    most_mappings: int = MOST_MAPPINGS
 
     def spend(self, *, boxes: int = 0, mappings: int = 0) -> None:
         """Count; raise NotCoveredError beyond the limits."""

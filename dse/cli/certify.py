@@ -9,6 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dse.certify.verdict import MOST_MAPPINGS
+from dse.errors import SpecError
+
 if TYPE_CHECKING:
     from dse.certify.run import Certified
 
@@ -36,6 +39,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     result.add_argument("run", type=Path, metavar="RUN", help="run folder")
     result.add_argument("--no-bound", action="store_true", help="only the design, not the bound")
+    result.add_argument(
+        "--mappings",
+        type=int,
+        metavar="N",
+        default=MOST_MAPPINGS,
+        help="evaluate at most N mappings for it; beyond, nothing is decided (%(default)s)",
+    )
     result.add_argument("--forget", action="store_true", help="do not keep the optimum")
     result.add_argument("--json", action="store_true", help="write JSON to stdout")
     result.add_argument("-q", "--quiet", action="store_true", help="no progress")
@@ -51,8 +61,13 @@ def main(argv: Sequence[str]) -> int:
     def report(line: str) -> None:
         sys.stderr.write(line + "\n")
 
+    if arguments.mappings < 1:
+        raise SpecError(f"--mappings {arguments.mappings}: expected at least 1")
     found, entry = certify(
-        arguments.run, bound=not arguments.no_bound, report=None if arguments.quiet else report
+        arguments.run,
+        bound=not arguments.no_bound,
+        report=None if arguments.quiet else report,
+        most_mappings=arguments.mappings,
     )
     if arguments.json:
         sys.stdout.write(json.dumps(found.as_dict()) + "\n")

@@ -10,7 +10,7 @@ from dse.domain.architecture import HardwareBatch
 from dse.domain.mapping import MappingBatch
 from dse.domain.problem import Problem
 from dse.errors import SpecError
-from dse.mappers.search import Course, Search, at_least, share
+from dse.mappers.search import Course, Search, at_least, check_draws, share
 from dse.settings import setting
 
 
@@ -58,8 +58,8 @@ class AnnealMapper(Search[AnnealSettings]):
             share(name, getattr(s, name))
         if not 0 < s.cold <= s.hot:
             raise SpecError(f"mapper.cold = {s.cold}, expected above 0 and at most {s.hot} (hot)")
-        for name in ("tries", "max_draws"):
-            at_least(name, getattr(s, name), 1)
+        at_least("tries", s.tries, 1)
+        check_draws(s.max_draws)
         check_weights(s.steps)
 
     def course(

@@ -17,7 +17,7 @@ from dse.evolution.strategy import COVARIANCES, Strategies
 from dse.goals.metrics import Metrics
 from dse.mappers.base import Mapped, Mapper
 from dse.mappers.best import Best
-from dse.mappers.search import at_least
+from dse.mappers.search import at_least, check_draws
 from dse.numeric import Floats, Indices
 from dse.settings import setting
 
@@ -108,7 +108,7 @@ class CmaMapper(Mapper[CmaSettings]):
             at_least("population", s.population, 4)
         if not 0 < s.sigma <= 10:
             raise SpecError(f"mapper.sigma = {s.sigma}, expected above 0 and at most 10")
-        at_least("max_draws", s.max_draws, 1)
+        check_draws(s.max_draws)
         at_least("patience", s.patience, 0)
 
     def _coding(self) -> Coding:

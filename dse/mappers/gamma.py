@@ -11,7 +11,7 @@ from dse.domain.architecture import HardwareBatch
 from dse.domain.mapping import MappingBatch
 from dse.domain.problem import Problem
 from dse.errors import SpecError
-from dse.mappers.search import Course, Search, at_least, share
+from dse.mappers.search import Course, Search, at_least, check_draws, share
 from dse.numeric import Floats
 from dse.settings import setting
 
@@ -92,7 +92,7 @@ class GammaMapper(Search[GammaSettings]):
             )
         at_least("max_age", s.max_age, 0)
         at_least("patience", s.patience, 0)
-        at_least("max_draws", s.max_draws, 1)
+        check_draws(s.max_draws)
         check_weights(s.steps)
 
     def course(

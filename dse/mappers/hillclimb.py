@@ -8,7 +8,7 @@ import numpy as np
 
 from dse.domain.architecture import HardwareBatch
 from dse.domain.problem import Problem
-from dse.mappers.search import Course, Search, at_least, share
+from dse.mappers.search import Course, Search, check_draws, share
 from dse.mapspace.move_table import KINDS
 from dse.settings import setting
 
@@ -31,7 +31,7 @@ class HillclimbMapper(Search[HillclimbSettings]):
     def check(self) -> None:
         """See :meth:`dse.mappers.search.Search.check`."""
         share("starts", self.settings.starts)
-        at_least("max_draws", self.settings.max_draws, 1)
+        check_draws(self.settings.max_draws)
 
     def course(
         self, hardware: HardwareBatch, h: int, problem: Problem, samples: int, seed: int

@@ -10,9 +10,9 @@ import numpy.typing as npt
 from dse.domain.architecture import HardwareBatch
 from dse.domain.mapping import Mapping
 from dse.domain.problem import Problem
-from dse.errors import SpecError
 from dse.goals.metrics import Metrics
 from dse.mappers.base import Mapped, Mapper
+from dse.mappers.search import check_draws
 from dse.settings import setting
 
 
@@ -41,8 +41,7 @@ class RandomMapper(Mapper[RandomMapperSettings]):
         from dse.mapspace.sampling import sample_valid  # noqa: PLC0415 - compiled code
 
         draws = self.settings.max_draws
-        if draws < 1:
-            raise SpecError(f"mapper.max_draws = {draws}, expected at least 1")
+        check_draws(draws)
         seeds = np.random.SeedSequence(seed).generate_state(len(hardware), np.uint64)
         best: list[Mapping | None] = []
         metrics = []

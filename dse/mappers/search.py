@@ -104,6 +104,16 @@ def at_least(name: str, value: float, least: float) -> None:
         raise SpecError(f"mapper.{name} = {value}, expected at least {least:g}")
 
 
+#: Draws for one mapping wanted: more could not be counted.
+MOST_DRAWS = 10**12
+
+
+def check_draws(value: int) -> None:
+    """Raise SpecError where ``mapper.max_draws`` is out of range."""
+    if not 1 <= value <= MOST_DRAWS:
+        raise SpecError(f"mapper.max_draws = {value}, expected 1 to {MOST_DRAWS}")
+
+
 def share(name: str, value: float) -> None:
     """Raise SpecError where a mapper's setting is no probability."""
     if not 0 <= value <= 1:

@@ -96,6 +96,16 @@ def test_a_forged_certificate_does_not_hold(files, tmp_path, capsys) -> None:
     assert "has no certificate" in capsys.readouterr().err
 
 
+def test_beyond_the_effort_allowed_nothing_is_decided(files, tmp_path, capsys) -> None:
+    folder = tmp_path / "best"
+    start({**files, "optimizer": "optimal", "folder": str(folder)}).execute()
+    assert main(["certify", str(folder), "--quiet", "--mappings", "1"]) == 3
+    assert "more than 1 mappings to evaluate" in capsys.readouterr().out
+    assert not known.user_file().exists()
+    assert main(["certify", str(folder), "--mappings", "0"]) == 2
+    assert "--mappings 0: expected at least 1" in capsys.readouterr().err
+
+
 def test_a_stopped_search_certifies_its_bound_and_is_not_kept(files, tmp_path, capsys) -> None:
     folder = tmp_path / "stopped"
     given = {"name": "optimal", "nodes": 3}

@@ -167,7 +167,14 @@ def test_resume(capsys, tmp_path):
         (["run", "energy=dos"], "did you mean 'dosa'"),
         (["run", "timeloop_version=3.0.4"], "did you mean '3.0.3'"),
         (["run", "optimizer.mappings_per_hardware=0"], "expected at least 1"),
-        (["run", "mapper.max_draws=0", *QUICK], "mapper.max_draws = 0, expected at least 1"),
+        (
+            ["run", "mapper.max_draws=0", *QUICK],
+            "mapper.max_draws = 0, expected 1 to 1000000000000",
+        ),
+        (
+            ["run", "mapper.max_draws=9223372036854775807", *QUICK],
+            "mapper.max_draws = 9223372036854775807, expected 1 to 1000000000000",
+        ),
         (["run", "resume=nowhere"], "not a run folder"),
         (["list", "optimisers"], "did you mean 'optimizers'"),
         (["show", "resnet"], "did you mean 'resnet50'"),

@@ -340,7 +340,7 @@ class Corpus:
                     ["compare", "R", "R2"],
                     ["compare", "R2", "R", "--json"],
                     ["validate", "R", "-q"],
-                    ["certify", "R", "-q"],
+                    ["certify", "R", "-q", "--mappings", "1000000"],
                 )
             )
         other = _under("R2", self._folders["done"]) if argv[0] == "compare" else {}
@@ -355,7 +355,11 @@ class Corpus:
         else:
             folder = self._changed(random, folder, *(n for n in folder if "/" not in n))
         flags = random.choice((["--no-bound"], [], ["--json"]))
-        return Case("certificate", ["certify", "R", "-q", *flags], _under("R", folder))
+        return Case(
+            "certificate",
+            ["certify", "R", "-q", "--mappings", "1000000", *flags],
+            _under("R", folder),
+        )
 
     def onnx(self, random: Random) -> Case:
         name = random.choice([n for n in self._models if n.endswith(".onnx")])
