@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from dataclasses import fields
 from importlib.util import find_spec
 from pathlib import Path
 from random import Random
 
 import timeloop_texts
+
+from dse.evaluators.cycles import MemorySettings
 
 from . import mutate
 from .sandbox import CANARY, Case
@@ -142,7 +145,7 @@ def _shared(*folders: str) -> list[dict[str, bytes]]:
 
 
 class Corpus:
-    """Makes cases; ``folders`` are run folders: ``done``, ``half`` and, proven, ``optimal``."""
+    """Makes cases; ``folders`` are of runs: ``done``, ``half``, ``cycles``, and ``optimal``, proven."""
 
     def __init__(self, seed: int, root: Path, folders: dict[str, dict[str, bytes]]) -> None:
         self._seed = seed
@@ -162,6 +165,7 @@ class Corpus:
             "jinja2": self.jinja,
             "overrides": self.overrides,
             "objective": self.objective,
+            "cycles": self.cycles,
             "arguments": self.arguments,
             "run folder": self.run_folder,
         }
@@ -289,6 +293,22 @@ class Corpus:
                 else value
             )
         return Case("overrides", argv, {"arch.yaml": ARCH.encode(), "net.yaml": NET.encode()})
+
+    def cycles(self, random: Random) -> Case:
+        names = [f.name for f in fields(MemorySettings)]
+        words = random.sample((*mutate.WORDS, "1", "2", "16", "64", "4096"), 3)
+        memory = [f"evaluator.{random.choice(names)}={word}" for word in words]
+        memory = memory[: random.randrange(4)]
+        if random.random() < 0.3:
+            folder = self._changed(random, self._folders["cycles"])
+            return Case(
+                "cycles", ["validate", "evaluator=cycles", "R", *memory], _under("R", folder)
+            )
+        size = f"variables.pe_dim={random.choice((2, 4, 8))}"
+        argv = [*(random.choice((RUN, MAP))), "evaluator=cycles", size, *memory]
+        argv[1] = "arch=gemmini"
+        files = {"net.yaml": NET.encode()}
+        return Case("cycles", argv, random.choice((files, self._changed(random, files))))
 
     def objective(self, random: Random) -> Case:
         def term(depth: int) -> str:
