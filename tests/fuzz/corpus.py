@@ -145,7 +145,7 @@ def _shared(*folders: str) -> list[dict[str, bytes]]:
 
 
 class Corpus:
-    """Makes cases; ``folders`` are of runs: ``done``, ``half``, ``cycles``, and ``optimal``, proven."""
+    """Makes cases; ``folders`` are of runs: ``done``, ``half``, ``cycles``, ``optimal``."""
 
     def __init__(self, seed: int, root: Path, folders: dict[str, dict[str, bytes]]) -> None:
         self._seed = seed
