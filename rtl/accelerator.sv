@@ -1,12 +1,14 @@
 // The accelerator: sequencer, three units with a queue each, scratchpad, array, accumulator, DMA and
-// the memory's timing. Registers of the job are written while `reset` is high; the first cycle with
-// `start` is the one before cycle 0. `done` comes when the last output is in memory.
+// the memory's timing, with a cache or without. Registers of the job are written while `reset` is
+// high; it stays so until the cache is `empty`. The first cycle with `start` is the one before
+// cycle 0. `done` comes when the last output is in memory.
 module accelerator #(
   parameter int DIM = 16,                  // rows and columns of the array
   parameter int SCRATCHPAD_BYTES = 1 << 18,
   parameter int ACCUMULATOR_ROWS = 1024,   // of DIM sums each
   parameter int BUS = 16,                  // most bytes a cycle
   parameter int MOST_IN_FLIGHT = 64,
+  parameter int MOST_CACHE_LINES = 1 << 16,
   parameter int QUEUE = 4                  // tiles
 ) (
   input  logic clk,
@@ -15,6 +17,7 @@ module accelerator #(
   input  logic register_write,
   input  logic [7:0] register_index,
   input  types_pkg::word_t register_value,
+  output logic empty,
   output logic done,
   output types_pkg::word_t now,
   // the bytes on the memory's bus
@@ -99,7 +102,7 @@ module accelerator #(
     .arrived(store_arrived), .give_sums, .idle(store_idle)
   );
 
-  logic ready, issue;
+  logic ready, issue, hit;
   burst_t issued, burst;
   word_t moved;
   dma transfers (
@@ -107,8 +110,13 @@ module accelerator #(
     .load_granted, .store_request, .store(store_transfer), .store_granted, .ready, .issue,
     .burst(issued)
   );
+  cache #(.MOST_LINES(MOST_CACHE_LINES)) last_level (
+    .clk, .reset, .lines(job.cache_lines), .line_bits(job.cache_line_bits), .issue, .in(issued),
+    .hit, .empty
+  );
   memory #(.MOST_IN_FLIGHT(MOST_IN_FLIGHT)) channel (
-    .clk, .reset, .now, .latency(job.latency), .bytes_per_cycle(job.bytes_per_cycle),
+    .clk, .reset, .now, .latency(hit ? job.cache_latency : job.latency),
+    .bytes_per_cycle(job.bytes_per_cycle),
     .in_flight(job.in_flight), .issue, .in(issued), .ready, .beat(bus_valid), .burst, .moved,
     .bytes(bus_bytes), .load_arrived, .store_arrived
   );

@@ -1,6 +1,6 @@
 // The memory's timing: bursts, reads and writes alike, are served in the order in which they come.
 //
-// A burst that is issued in cycle n has the bus from cycle n + latency on, or from when the one
+// A burst that is issued in cycle n has the bus from cycle n + its latency on, or from when the one
 // before it has left it, and keeps it for one cycle for each `bytes_per_cycle` begun. At most
 // `in_flight` bursts are under way, from the cycle after they were issued to the last on the bus.
 // The bytes themselves are the testbench's: they are read, or written, in the cycle on the bus.
@@ -10,7 +10,7 @@ module memory #(
   input  logic clk,
   input  logic reset,
   input  types_pkg::word_t now,
-  input  types_pkg::word_t latency,
+  input  types_pkg::word_t latency,   // of the burst that is issued
   input  types_pkg::word_t bytes_per_cycle,
   input  types_pkg::word_t in_flight,
   input  logic issue,

@@ -88,7 +88,8 @@ class Bench {
       step();
     }
     top_.register_write = 0;
-    step();
+    do step();
+    while (!top_.empty);
     top_.reset = 0;
     top_.start = 1;
     step();

@@ -58,6 +58,9 @@ package types_pkg;
     word_t bytes_per_cycle;
     word_t in_flight;            // bursts under way
     word_t burst_bytes;
+    word_t cache_lines;          // 0: no cache
+    word_t cache_line_bits;      // their bytes are 2 to that power
+    word_t cache_latency;        // cycles from a request that hits to its data
   } job_t;
   localparam int JOB_WORDS = $bits(job_t) / 32;
 

@@ -1,9 +1,13 @@
 """Random jobs, and the RTL's cycles of them: ``python -m tests.rtl_jobs --jobs 300``.
 
 That draws so many jobs for each array side and each memory, runs them all in Verilator, and says
-how many cycles and outputs are equal to the model's and to numpy's. ``--table FILE`` keeps the
-cycles; the committed table comes from ``--jobs 60 --table tests/data/rtl_cycles.csv.gz``. The exit
-status is 1 where anything is not equal.
+how many cycles and outputs are equal to the model's and to numpy's. ``--memories`` draws for some
+of the memories only. ``--table FILE`` keeps the cycles; the committed tables come from
+
+    --jobs 60 --memories near usual far --table tests/data/rtl_cycles.csv.gz
+    --jobs 40 --memories small large slow --table tests/data/rtl_cached_cycles.csv.gz
+
+The exit status is 1 where anything is not equal.
 """
 
 from __future__ import annotations
@@ -15,13 +19,13 @@ import io
 import json
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 
 import numpy as np
 
 from dse.cycles import values
-from dse.cycles.hardware import DIMENSIONS, Machine, Memory
+from dse.cycles.hardware import DIMENSIONS, Cache, Machine, Memory
 from dse.cycles.job import Job
 from dse.cycles.lower import Tiling, job_of
 from dse.cycles.model import cycles
@@ -29,12 +33,20 @@ from dse.domain.problem import SHAPES, Problem
 from dse.errors import DseError, InvalidMapping, SpecError
 
 TABLE = Path(__file__).parent / "data" / "rtl_cycles.csv.gz"
+CACHED_TABLE = TABLE.with_name("rtl_cached_cycles.csv.gz")
 SIDES = (4, 8, 16)
 MEMORIES = {
     "near": Memory(latency_cycles=4, bytes_per_cycle=16, in_flight=8, burst_bytes=64),
     "usual": Memory(latency_cycles=100, bytes_per_cycle=8, in_flight=16, burst_bytes=64),
     "far": Memory(latency_cycles=300, bytes_per_cycle=4, in_flight=3, burst_bytes=32),
+    # and with caches
+    "small": Memory(50, 16, 8, 64, Cache(kilobytes=1, latency_cycles=3, line_bytes=64)),
+    "large": Memory(100, 8, 16, 64, Cache(kilobytes=64, latency_cycles=20, line_bytes=64)),
+    "slow": Memory(300, 4, 3, 32, Cache(kilobytes=8, latency_cycles=40, line_bytes=256)),
 }
+#: Those without a cache, and those with one.
+PLAIN = ("near", "usual", "far")
+CACHED = ("small", "large", "slow")
 #: Largest bounds that are drawn.
 _BOUNDS = {"R": 4, "S": 4, "P": 12, "Q": 9, "C": 48, "K": 48, "N": 3, "G": 6}
 _PADDINGS = (0, 0, 0, 1, 2)
@@ -42,7 +54,7 @@ _PADDINGS = (0, 0, 0, 1, 2)
 
 @dataclass(frozen=True)
 class Case:
-    """All that a job is made from, as plain data."""
+    """All that a job is made from, as plain data; the memory's numbers end with its cache's."""
 
     shape: str
     bounds: dict[str, int]
@@ -58,10 +70,12 @@ class Case:
     def job(self) -> Job:
         """Return it; raises as `job_of` does."""
         problem = Problem(SHAPES[self.shape], self.bounds, self.coefficients)
+        timing, cache = self.memory[:4], self.memory[4:]
+        memory = Memory(*timing, cache=Cache(*cache) if cache else None)
         return job_of(
             problem,
             Tiling(self.tile, self.order, *self.blocks),
-            Machine(*self.machine, Memory(*self.memory)),
+            Machine(*self.machine, memory),
             padding=(self.padding[0], self.padding[1]),
             output_bytes=self.output_bytes,
         )
@@ -106,7 +120,7 @@ def _case(rng: np.random.Generator, side: int, memory: Memory) -> Case:
         padding=[int(rng.choice(_PADDINGS)), int(rng.choice(_PADDINGS))],
         output_bytes=int(rng.choice((1, 4))),
         machine=machine,
-        memory=[*asdict(memory).values()],
+        memory=[*astuple(memory)[:4], *(astuple(memory.cache) if memory.cache else ())],
     )
 
 
@@ -151,6 +165,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--jobs", type=int, default=20, help="for each side and memory")
     parser.add_argument("--sides", type=int, nargs="+", default=SIDES)
+    parser.add_argument("--memories", nargs="+", default=MEMORIES, choices=MEMORIES)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--table", type=Path, help="write the RTL's cycles there")
     arguments = parser.parse_args()
@@ -158,7 +173,7 @@ def main() -> int:
     wrong = 0
     _say("side  memory  jobs  tiles(median)  cycles equal  outputs equal  kcycles  seconds")
     for side in arguments.sides:
-        for memory in MEMORIES:
+        for memory in arguments.memories:
             drawn = draws(arguments.seed, side, memory, arguments.jobs)
             jobs = [job for _, job in drawn]
             rng = np.random.default_rng([arguments.seed, side])

@@ -15,8 +15,40 @@ DIMENSIONS = ("R", "S", "P", "Q", "C", "K", "N", "G")
 SUM_BYTES = 4
 #: Largest of each kind that the RTL is built for.
 MOST_PES, MOST_BUS_BYTES, MOST_IN_FLIGHT, MOST_BURST_BYTES = 128, 64, 64, 256
+MOST_CACHE_LINES = 2**16
 _MOST_LATENCY = 2**20
 _MOST_BUFFER_BYTES = 2**28
+_MOST_LINE_BYTES = 2**12
+
+
+@dataclass(frozen=True)
+class Cache:
+    """A last-level cache between accelerator and memory, direct-mapped, empty when a job begins.
+
+    Attributes:
+        kilobytes: what it holds.
+        latency_cycles: from a burst's request to its first byte on the bus, if its lines are there.
+        line_bytes: of a line.
+
+    Raises:
+        SpecError: a value is out of range; the message names it.
+    """
+
+    kilobytes: int
+    latency_cycles: int = 20
+    line_bytes: int = 64
+
+    def __post_init__(self) -> None:
+        _check("cache", "latency_cycles", self.latency_cycles, 1, _MOST_LATENCY)
+        _check_power("cache", "line_bytes", self.line_bytes, 4, _MOST_LINE_BYTES)
+        least = max(1, self.line_bytes // 1024)
+        most = self.line_bytes * MOST_CACHE_LINES // 1024
+        _check_power("cache", "kilobytes", self.kilobytes, least, most)
+
+    @property
+    def lines(self) -> int:
+        """Lines that it holds."""
+        return self.kilobytes * 1024 // self.line_bytes
 
 
 @dataclass(frozen=True)
@@ -27,7 +59,8 @@ class Memory:
         latency_cycles: from a burst's request to its first byte on the bus.
         bytes_per_cycle: what the bus moves; reads and writes share it.
         in_flight: bursts that may be under way at a time.
-        burst_bytes: the largest burst.
+        burst_bytes: the largest burst; a cache's line has room for it.
+        cache: before the memory, with a latency that is not above its; None: there is none.
 
     Raises:
         SpecError: a value is out of range; the message names it.
@@ -37,6 +70,7 @@ class Memory:
     bytes_per_cycle: int = 8
     in_flight: int = 16
     burst_bytes: int = 64
+    cache: Cache | None = None
 
     def __post_init__(self) -> None:
         _check("memory", "latency_cycles", self.latency_cycles, 1, _MOST_LATENCY)
@@ -45,6 +79,18 @@ class Memory:
         _check_power(
             "memory", "burst_bytes", self.burst_bytes, self.bytes_per_cycle, MOST_BURST_BYTES
         )
+        if self.cache is None:
+            return
+        if self.cache.latency_cycles > self.latency_cycles:
+            raise SpecError(
+                f"cache: latency_cycles = {self.cache.latency_cycles}, expected at most the "
+                f"memory's {self.latency_cycles}"
+            )
+        if self.cache.line_bytes < self.burst_bytes:
+            raise SpecError(
+                f"cache: line_bytes = {self.cache.line_bytes}, expected at least the largest "
+                f"burst's {self.burst_bytes}"
+            )
 
 
 @dataclass(frozen=True)

@@ -70,6 +70,9 @@ class Registers(NamedTuple):
     bytes_per_cycle: int
     in_flight: int
     burst_bytes: int
+    cache_lines: int
+    cache_line_bits: int
+    cache_latency: int
 
 
 @dataclass(frozen=True, eq=False)

@@ -159,7 +159,7 @@ def job_of(
     sums_size = tile[P] * tile[Q] * tile[N] * tile[G] * blocks_k[0]
     halves = _halves(machine, tiling, trips, (weights_size, inputs_size, sums_size))
     inputs_from = halves[0] * weights_size
-    memory = machine.memory
+    memory, cache = machine.memory, machine.memory.cache
     registers = Registers(
         tile=_array(tile),
         edge_tile=_array(edge),
@@ -208,6 +208,9 @@ def job_of(
         bytes_per_cycle=memory.bytes_per_cycle,
         in_flight=memory.in_flight,
         burst_bytes=memory.burst_bytes,
+        cache_lines=0 if cache is None else cache.lines,
+        cache_line_bits=0 if cache is None else cache.line_bytes.bit_length() - 1,
+        cache_latency=0 if cache is None else cache.latency_cycles,
     )
     return Job(machine, _array(bounds), registers, at[4])
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dse.cycles import bursts, walk
+from dse.cycles import boxes, bursts, cache, walk
 from dse.cycles.job import Job
 
 
@@ -39,6 +39,7 @@ def cycles(job: Job, *, skipping: bool = True) -> Cycles:
     Args:
         job: from `dse.cycles.lower.lower`.
         skipping: whether repeated tiles are found and not walked again; the result is the same.
+            With a cache all are walked.
     """
     state = np.full(walk.STATE, walk.NEVER, np.int64)
     state[walk.WAITING :] = 0
@@ -46,6 +47,11 @@ def cycles(job: Job, *, skipping: bool = True) -> Cycles:
     state[walk.LOADER_IDLE] = 0
     bus = np.zeros(bursts.ENDS + job.registers.in_flight, np.int64)
     bus[bursts.ISSUED] = -1
+    cached = cache.Cached(
+        np.full(job.registers.cache_lines, cache.EMPTY, np.int64),
+        np.zeros((walk.QUEUE + 1, boxes.BOX), np.int64),
+        np.zeros(boxes.LEVELS, np.int64),
+    )
     parts = np.zeros(walk.PARTS, np.int64)
     total = walk.walk(
         job.registers,
@@ -53,12 +59,13 @@ def cycles(job: Job, *, skipping: bool = True) -> Cycles:
         state,
         bus,
         np.zeros((bursts.DEPTH, len(bus)), np.int64),
+        cached,
         parts,
         np.zeros((4, 8), np.int64),
         np.zeros((8, len(state)), np.int64),
         np.zeros((8, len(bus)), np.int64),
         np.zeros((8, len(parts)), np.int64),
-        skipping,
+        skipping and len(cached.lines) == 0,
     )
     where = (walk.COMPUTE, walk.FILL, walk.DRAIN, walk.BANDWIDTH, walk.LATENCY, walk.OVERLAP)
     return Cycles(int(total), *(int(parts[i]) for i in where))

@@ -7,7 +7,7 @@ a tile takes a fixed number of steps, whatever its size.
 Iterations of a loop over tiles repeat: once the state at the beginning of an iteration equals that
 of an earlier one but for a shift in time, whole periods are skipped. Only iterations are
 compared and skipped that differ in nothing but addresses: neither the first nor the last one of
-their loop, and none that needs padding.
+their loop, and none that needs padding. With a cache, which remembers addresses, all are walked.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from dse.cycles.boxes import inputs_box, sums_box, weights_box
 from dse.cycles.bursts import BUSY, ENDED, ENDS, ISSUED, OLDEST, keep, transfer
+from dse.cycles.cache import Cached, cached_transfer
 from dse.cycles.job import C, G, K, N, P, Q, R, Registers, S
 from dse.jit import compiled, inlined, inner
 
@@ -27,6 +29,8 @@ QUEUE = 4
 NEVER = -(2**50)
 #: States of the units are equal if they differ in times so long past only.
 _PAST = 64
+#: Place of the next load's box.
+_NEXT_LOAD = QUEUE
 
 #: Bits of the dimensions that move each operand.
 _OF_WEIGHTS = 1 << R | 1 << S | 1 << C | 1 << K | 1 << G
@@ -77,63 +81,23 @@ def _push(x: _Ints, place: int, count: int, value: int) -> None:
 
 
 @inner
-def _store(x: _Ints, bus: _Ints, seen: _Ints, r: Registers, granted: int, skip: bool) -> None:
-    """Store the oldest visit that waits."""
-    transfer(
-        bus,
-        seen,
-        granted,
-        r.latency,
-        r.bytes_per_cycle,
-        r.burst_bytes,
-        x[UNITS],
-        x[PIECES],
-        x[SIZES],
-        x[LAST_SIZES],
-        skip,
-    )
-    _push(x, STORE_POPS, QUEUE, max(x[PUSHED] + 1, x[STORER_IDLE]))
-    x[STORER_IDLE] = bus[ENDED]
-    _push(x, SUMS_FREE, 2, bus[ENDED])
-    x[WAITING] -= 1
-    for place in (PUSHED, DRAINED, UNITS, PIECES, SIZES, LAST_SIZES):
-        for i in range(place, place + QUEUE - 1):
-            x[i] = x[i + 1]
-
-
-@inlined
-def _store_from(x: _Ints, bus: _Ints) -> int:
-    """Return the cycle in which the oldest visit that waits would be granted."""
-    taken = max(x[PUSHED] + 1, x[STORER_IDLE])
-    return max(bus[ISSUED] + 1, taken + 1, x[DRAINED])
-
-
-@inner
-def _granted(x: _Ints, bus: _Ints, seen: _Ints, r: Registers, wanted: int, skip: bool) -> int:
-    """Return the cycle in which a load is granted; stores that come before it are done."""
-    while x[WAITING] > 0:
-        store = _store_from(x, bus)
-        if store > max(bus[ISSUED] + 1, wanted):
-            break
-        _store(x, bus, seen, r, store, skip)
-    return max(bus[ISSUED] + 1, wanted)
-
-
-@inner
-def _load(
-    x: _Ints,
+def _transfer(
     bus: _Ints,
     seen: _Ints,
+    cached: Cached,
+    box: int,
     r: Registers,
-    wanted: int,
+    granted: int,
     units: int,
     pieces: int,
     size: int,
     last_size: int,
     skip: bool,
-) -> int:
-    """Load a box from when on it is wanted; return the cycle in which it was granted."""
-    granted = _granted(x, bus, seen, r, wanted, skip)
+) -> None:
+    """Issue the bursts of a transfer: those of its box, or, without a cache, of its shape."""
+    if cached.lines.shape[0] > 0:
+        cached_transfer(bus, cached, cached.boxes[box], r, granted)
+        return
     transfer(
         bus,
         seen,
@@ -147,6 +111,64 @@ def _load(
         last_size,
         skip,
     )
+
+
+@inner
+def _store(
+    x: _Ints, bus: _Ints, seen: _Ints, cached: Cached, r: Registers, granted: int, skip: bool
+) -> None:
+    """Store the oldest visit that waits."""
+    shape = x[UNITS], x[PIECES], x[SIZES], x[LAST_SIZES]
+    _transfer(bus, seen, cached, 0, r, granted, *shape, skip)
+    _push(x, STORE_POPS, QUEUE, max(x[PUSHED] + 1, x[STORER_IDLE]))
+    x[STORER_IDLE] = bus[ENDED]
+    _push(x, SUMS_FREE, 2, bus[ENDED])
+    x[WAITING] -= 1
+    for place in (PUSHED, DRAINED, UNITS, PIECES, SIZES, LAST_SIZES):
+        for i in range(place, place + QUEUE - 1):
+            x[i] = x[i + 1]
+    if cached.lines.shape[0] > 0:
+        for i in range(QUEUE - 1):
+            keep(cached.boxes[i], cached.boxes[i + 1])
+
+
+@inlined
+def _store_from(x: _Ints, bus: _Ints) -> int:
+    """Return the cycle in which the oldest visit that waits would be granted."""
+    taken = max(x[PUSHED] + 1, x[STORER_IDLE])
+    return max(bus[ISSUED] + 1, taken + 1, x[DRAINED])
+
+
+@inner
+def _granted(
+    x: _Ints, bus: _Ints, seen: _Ints, cached: Cached, r: Registers, wanted: int, skip: bool
+) -> int:
+    """Return the cycle in which a load is granted; stores that come before it are done."""
+    while x[WAITING] > 0:
+        store = _store_from(x, bus)
+        if store > max(bus[ISSUED] + 1, wanted):
+            break
+        _store(x, bus, seen, cached, r, store, skip)
+    return max(bus[ISSUED] + 1, wanted)
+
+
+@inner
+def _load(
+    x: _Ints,
+    bus: _Ints,
+    seen: _Ints,
+    cached: Cached,
+    r: Registers,
+    wanted: int,
+    units: int,
+    pieces: int,
+    size: int,
+    last_size: int,
+    skip: bool,
+) -> int:
+    """Load a box from when on it is wanted; return the cycle in which it was granted."""
+    granted = _granted(x, bus, seen, cached, r, wanted, skip)
+    _transfer(bus, seen, cached, _NEXT_LOAD, r, granted, units, pieces, size, last_size, skip)
     x[ARRIVED] = bus[ENDED]
     return granted
 
@@ -167,6 +189,7 @@ def _tile(
     x: _Ints,
     bus: _Ints,
     seen: _Ints,
+    cached: Cached,
     parts: _Ints,
     r: Registers,
     dim: int,
@@ -182,6 +205,7 @@ def _tile(
         x: ``(STATE,)`` the units' state.
         bus: see `dse.cycles.bursts.transfer`.
         seen: likewise.
+        cached: the cache.
         parts: ``(PARTS,)`` where the cycles have gone.
         r: the job.
         dim: rows and columns of the array.
@@ -198,7 +222,7 @@ def _tile(
     if old_sums:
         pushed = max(pushed, x[STORE_POPS + QUEUE - 1 - x[WAITING]] + 1)
     x[SEQUENCED] = pushed
-    busy = _load_tile(x, bus, seen, r, index, extent, changed, pushed, skip)
+    busy = _load_tile(x, bus, seen, cached, r, index, extent, changed, pushed, skip)
     _execute(x, parts, r, index, extent, pushed, busy)
     if changing & _OF_WEIGHTS:
         _push(x, WEIGHTS_FREE, 2, x[EXECUTED] + 1)
@@ -216,6 +240,9 @@ def _tile(
         x[SIZES + place] = r.block_k * size
         x[LAST_SIZES + place] = r.last_k[last] * size
         x[WAITING] += 1
+        if cached.lines.shape[0] > 0:
+            box = cached.boxes[place]
+            sums_box(box, r, index, extent, complete, r.blocks_k[last], r.last_k[last])
 
 
 @inlined
@@ -229,6 +256,7 @@ def _load_tile(
     x: _Ints,
     bus: _Ints,
     seen: _Ints,
+    cached: Cached,
     r: Registers,
     index: _Ints,
     extent: _Ints,
@@ -252,7 +280,9 @@ def _load_tile(
             size *= extent[C]
         else:
             units *= extent[C]
-        now = _load(x, bus, seen, r, wanted, units, 0, size, size, skip)
+        if cached.lines.shape[0] > 0:
+            weights_box(cached.boxes[_NEXT_LOAD], r, index, extent, size)
+        now = _load(x, bus, seen, cached, r, wanted, units, 0, size, size, skip)
         busy += bus[BUSY]
     now += 1
     if changed & _OF_INPUTS:
@@ -287,7 +317,9 @@ def _load_tile(
         else:
             units *= columns
         if columns * rows > 0:
-            now = _load(x, bus, seen, r, wanted, units, 0, size, size, skip)
+            if cached.lines.shape[0] > 0:
+                inputs_box(cached.boxes[_NEXT_LOAD], r, index, extent, columns, rows, size)
+            now = _load(x, bus, seen, cached, r, wanted, units, 0, size, size, skip)
             busy += bus[BUSY]
         else:
             now = wanted
@@ -296,17 +328,21 @@ def _load_tile(
     if changed & _OF_OUTPUTS:
         # the half of the visit before the last one, which may have to be stored first
         while x[WAITING] >= r.sums_halves:
-            _store(x, bus, seen, r, _store_from(x, bus), skip)
+            _store(x, bus, seen, cached, r, _store_from(x, bus), skip)
         now = max(now, x[SUMS_FREE + r.sums_halves - 1 - x[WAITING]])
         again = index[R] + index[S] + index[C] > 0
     now += 1
     if again:
         last = 1 if index[K] == r.trips[K] - 1 else 0
         units = extent[N] * extent[Q] * extent[P] * extent[G]
+        if cached.lines.shape[0] > 0:
+            box = cached.boxes[_NEXT_LOAD]
+            sums_box(box, r, index, extent, False, r.blocks_k[last], r.last_k[last])
         now = _load(
             x,
             bus,
             seen,
+            cached,
             r,
             now,
             units,
@@ -407,6 +443,7 @@ def walk(
     x: _Ints,
     bus: _Ints,
     seen: _Ints,
+    cached: Cached,
     parts: _Ints,
     index: _Ints,
     then: _Ints,
@@ -422,12 +459,13 @@ def walk(
         x: ``(STATE,)``, all :data:`NEVER` but what is said in `dse.cycles.model`; is changed.
         bus: ``(ENDS + in_flight,)``; likewise.
         seen: ``(DEPTH, ENDS + in_flight)`` working memory.
+        cached: the cache, empty; is changed.
         parts: ``(PARTS,)`` gets where the cycles have gone.
         index: ``(4, 8)`` zeros.
         then: ``(8, STATE)`` working memory: earlier states by level of the loops.
         then_bus: ``(8, ENDS + in_flight)`` likewise.
         then_parts: ``(8, PARTS)`` likewise.
-        skip: whether periods are skipped.
+        skip: whether periods are skipped; not where there is a cache.
     """
     at, extent, since, power = index[0], index[1], index[2], index[3]
     changed = np.int64(255)
@@ -438,7 +476,7 @@ def walk(
                 changing |= np.int64(1) << r.order[level]
             level += 1
         changing = np.int64(255) if level == 8 else changing | np.int64(1) << r.order[level]
-        _tile(x, bus, seen, parts, r, dim, at, extent, changed, changing, skip)
+        _tile(x, bus, seen, cached, parts, r, dim, at, extent, changed, changing, skip)
         if level == 8:
             break
         for j in range(level):
@@ -465,7 +503,7 @@ def walk(
                 )
     executed = x[EXECUTED] + 1
     while x[WAITING] > 0:
-        _store(x, bus, seen, r, _store_from(x, bus), skip)
+        _store(x, bus, seen, cached, r, _store_from(x, bus), skip)
     drain = min(2 * dim, bus[ENDED] - executed)
     parts[DRAIN] = drain
     _note_waiting(parts, bus[ENDED] - executed - drain, bus[BUSY], r.latency)

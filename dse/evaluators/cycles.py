@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dse.cycles.hardware import Machine, Memory
+from dse.cycles.hardware import Cache, Machine, Memory
 from dse.cycles.lower import lower
 from dse.domain.architecture import Architecture, HardwareBatch
 from dse.domain.mapping import Mapping, MappingBatch
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class MemorySettings:
-    """Timing of the memory that an accelerator is attached to."""
+    """Timing of the memory that an accelerator is attached to, and of a cache before it."""
 
     latency_cycles: int = setting(100, "cycles from a burst's request to its first byte")
     bytes_per_cycle: int | None = setting(
@@ -35,6 +35,11 @@ class MemorySettings:
     )
     in_flight: int = setting(16, "bursts that may be under way at a time")
     burst_bytes: int = setting(64, "bytes of the largest burst, a power of two")
+    cache_kb: int = setting(0, "kilobytes of a last-level cache, a power of two; 0: none")
+    cache_latency_cycles: int = setting(20, "latency_cycles of what is in the cache")
+    cache_line_bytes: int | None = setting(
+        None, "bytes of its lines, a power of two; null: burst_bytes"
+    )
 
 
 def machine_of(architecture: Architecture, settings: MemorySettings) -> Machine:
@@ -48,7 +53,14 @@ def machine_of(architecture: Architecture, settings: MemorySettings) -> Machine:
     if width is None:
         dram = architecture.levels[-1]
         width = _whole_bytes(architecture.name, dram.name, dram.shared_bandwidth, dram.word_bits)
-    memory = Memory(settings.latency_cycles, width, settings.in_flight, settings.burst_bytes)
+    largest = settings.burst_bytes
+    line = largest if settings.cache_line_bytes is None else settings.cache_line_bytes
+    cache = (
+        None
+        if settings.cache_kb == 0
+        else Cache(settings.cache_kb, settings.cache_latency_cycles, line)
+    )
+    memory = Memory(settings.latency_cycles, width, settings.in_flight, largest, cache)
     return Machine.of(architecture, memory)
 
 

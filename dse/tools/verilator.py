@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from dse.cycles.hardware import MOST_IN_FLIGHT, Machine
+from dse.cycles.hardware import MOST_CACHE_LINES, MOST_IN_FLIGHT, Machine
 from dse.cycles.job import G, Job, K, N, P, Q
 from dse.disk import cache_folder
 from dse.errors import ToolError
@@ -144,6 +144,7 @@ def parameters(machine: Machine) -> dict[str, int]:
         "ACCUMULATOR_ROWS": max(_LEAST_ROWS, _power(machine.accumulator_rows)),
         "BUS": max(_LEAST_BUS, machine.memory.bytes_per_cycle),
         "MOST_IN_FLIGHT": MOST_IN_FLIGHT,
+        "MOST_CACHE_LINES": MOST_CACHE_LINES,
     }
 
 

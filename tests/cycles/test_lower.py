@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dse.cycles.hardware import DIMENSIONS, Machine, Memory
+from dse.cycles.hardware import DIMENSIONS, Cache, Machine, Memory
 from dse.cycles.lower import Tiling, job_of, lower, tiling_of
 from dse.cycles.model import cycles
 from dse.domain.mapping import Mapping
@@ -36,6 +36,20 @@ MACHINE = Machine(4, 4096, 1024)
         (lambda: Memory(bytes_per_cycle=12), "bytes_per_cycle = 12"),
         (lambda: Memory(in_flight=65), "in_flight = 65"),
         (lambda: Memory(bytes_per_cycle=16, burst_bytes=8), "burst_bytes = 8"),
+        (lambda: Cache(0), "cache: kilobytes = 0, expected an integer of 1 to 4096"),
+        (lambda: Cache(3), "kilobytes = 3, expected a power of two"),
+        (lambda: Cache(1, line_bytes=2048), "kilobytes = 1, expected an integer of 2 to"),
+        (lambda: Cache(8192), "kilobytes = 8192, expected an integer of 1 to 4096"),
+        (lambda: Cache(8, line_bytes=48), "line_bytes = 48"),
+        (lambda: Cache(8, latency_cycles=0), "cache: latency_cycles = 0"),
+        (
+            lambda: Memory(19, cache=Cache(8)),
+            "latency_cycles = 20, expected at most the memory's 19",
+        ),
+        (
+            lambda: Memory(burst_bytes=128, cache=Cache(8)),
+            "line_bytes = 64, expected at least the largest burst's 128",
+        ),
     ],
 )
 def test_hardware_out_of_range_is_named(make, words):
@@ -171,6 +185,9 @@ def test_mappings_without_the_roles_are_refused():
 
 def test_registers_are_as_many_as_the_rtl_has():
     job = job_of(_problem(P=8), Tiling([1, 1, 8, 1, 1, 1, 1, 1], range(8), 1, 1), MACHINE)
-    assert len(job.words()) == 82
-    assert job.words()[0] == 64  # burst_bytes, the last field
+    assert len(job.words()) == 85
+    assert job.words()[:4].tolist() == [0, 0, 0, 64]  # the last fields: no cache, and burst_bytes
+    cached = replace(MACHINE, memory=Memory(cache=Cache(8, 10, 128)))
+    job = job_of(_problem(P=8), Tiling([1, 1, 8, 1, 1, 1, 1, 1], range(8), 1, 1), cached)
+    assert job.words()[:4].tolist() == [10, 7, 64, 64]
     assert len(DIMENSIONS) == 8

@@ -1,12 +1,14 @@
 """The cycle model against the RTL's cycles on record, and what holds of every job."""
 
+from dataclasses import astuple, replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rtl_jobs import MEMORIES, SIDES, draw, read_table
+from rtl_jobs import CACHED, CACHED_TABLE, MEMORIES, PLAIN, SIDES, draw, read_table
 
-from dse.cycles.hardware import Machine, Memory
+from dse.cycles.hardware import Cache, Machine, Memory
 from dse.cycles.job import C, G, K, N, P, Q, R, S
 from dse.cycles.lower import Tiling, job_of
 from dse.cycles.model import cycles
@@ -16,7 +18,7 @@ from dse.domain.problem import SHAPES, Problem
 def test_it_equals_the_rtl_to_the_cycle_on_record():
     table = read_table()
     machines = {(case.machine[0], tuple(case.memory)) for case, _ in table}
-    assert len(machines) == len(SIDES) * len(MEMORIES)
+    assert len(machines) == len(SIDES) * len(PLAIN)
     jobs = [case.job() for case, _ in table]
     assert [cycles(job).total for job in jobs] == [count for _, count in table]
     # what the record is to cover
@@ -27,6 +29,19 @@ def test_it_equals_the_rtl_to_the_cycle_on_record():
     assert sum(_spills(r) for r in registers) > 100
     assert sum(case.shape == "depthwise-cnn-layer" for case, _ in table) > 30
     assert {r.weights_halves for r in registers} == {1, 2} == {r.sums_halves for r in registers}
+
+
+def test_it_equals_the_rtl_with_caches_on_record():
+    table = read_table(CACHED_TABLE)
+    assert {tuple(case.memory[4:]) for case, _ in table} == {
+        astuple(MEMORIES[name].cache) for name in CACHED
+    }
+    jobs = [case.job() for case, _ in table]
+    assert [cycles(job).total for job in jobs] == [count for _, count in table]
+    # the caches are of use, and not always
+    without = [cycles(replace(case, memory=case.memory[:4]).job()).total for case, _ in table]
+    slower = sum(a > b for a, (_, b) in zip(without, table, strict=True))
+    assert len(table) / 2 < slower
 
 
 def _spills(r):
@@ -76,6 +91,40 @@ def test_parts_add_up_and_bounds_hold(job):
     assert found.array_drain <= 2 * job.machine.pe_dim
 
 
+@st.composite
+def with_and_without(draw_one, latency):
+    """The same job with a cache of some latency (None: the memory's), and without."""
+    seed, side = draw_one(st.integers(0, 2**32)), draw_one(st.sampled_from((2, 4, 16)))
+    of_memory = draw_one(st.sampled_from((1, 20, 100, 333)))
+    kilobytes, line = draw_one(st.sampled_from(((1, 256), (1, 1024), (4, 256), (64, 512))))
+    timing = of_memory, draw_one(st.sampled_from((4, 16))), draw_one(st.integers(1, 64))
+    largest = draw_one(st.sampled_from((16, 64, 256)))
+    cache = Cache(kilobytes, latency or of_memory, line)
+    return [
+        draw(np.random.default_rng(seed), side, Memory(*timing, largest, c), 10**6, 2000)[1]
+        for c in (cache, None)
+    ]
+
+
+@settings(max_examples=60, deadline=None)
+@given(with_and_without(None))
+def test_a_cache_as_slow_as_the_memory_changes_no_number(pair):
+    assert cycles(pair[0]) == cycles(pair[1])
+
+
+@settings(max_examples=60, deadline=None)
+@given(with_and_without(1))
+def test_a_cache_changes_waiting_only(pair):
+    found, without = cycles(pair[0]), cycles(pair[1])
+    assert (found.compute, found.array_fill) == (without.compute, without.array_fill)
+    waits = (found.array_drain, found.bandwidth, found.latency, found.overlap)
+    assert min(waits) >= 0
+    assert found.compute + found.array_fill + sum(waits) == found.total
+    memory = pair[0].machine.memory
+    moved = np.prod(pair[0].bounds[[R, S, C, K, G]])
+    assert found.total >= moved / memory.bytes_per_cycle + memory.latency_cycles  # it begins cold
+
+
 def _conv(bounds, tile, order, machine, blocks=(16, 16)):
     problem = Problem(SHAPES["cnn-layer"], dict(zip("RSPQCKN", bounds, strict=True)))
     return job_of(problem, Tiling(tile, order, *blocks), machine)
@@ -97,6 +146,35 @@ def test_one_tile_by_hand():
     # 35 to 39 five bursts, the first has left the bus at 46 and the fifth, behind the fourth
     # place in flight, is issued then: 35, 36, 37, 38, 46; on the bus at 56, gone at 57
     assert cycles(job).total == 57
+
+
+def test_one_tile_with_a_cache_by_hand():
+    """The same tile: weights and inputs are cold, all outputs lie on one line."""
+    cache = Cache(kilobytes=1, latency_cycles=3, line_bytes=64)
+    memory = Memory(10, 8, 4, 64, cache)
+    job = _conv(
+        (1, 1, 5, 1, 2, 3, 1),
+        [1, 1, 5, 1, 2, 3, 1, 1],
+        range(8),
+        Machine(4, 64, 128, memory),
+        (2, 3),
+    )
+    # as above until the first burst of the outputs, issued at 35, which fetches their line: it has
+    # the bus at 45, and behind it come the other three, at 46, 47 and 48, from the cache; the fifth
+    # is issued at 46 and has the bus at 49, gone at 50
+    assert cycles(job).total == 50
+
+
+def test_what_is_loaded_again_comes_from_a_cache_that_holds_it():
+    """Weights of 4 KB, loaded for each of 64 outputs: once from memory with 8 KB, always with 1."""
+    tile, order = [1, 1, 1, 1, 16, 16, 1, 1], [C, K, P, Q, R, S, N, G]
+    found = {}
+    for kilobytes in (None, 1, 8):
+        cache = kilobytes and Cache(kilobytes, 1, 256)
+        machine = Machine(16, 1024, 2**10, Memory(200, 64, 1, 256, cache))
+        found[kilobytes] = cycles(_conv((1, 1, 64, 1, 64, 64, 1), tile, order, machine)).total
+    assert found[8] < found[1] / 2
+    assert found[1] <= found[None]
 
 
 def test_a_layer_that_the_array_limits_takes_little_more_than_its_macs():

@@ -39,6 +39,10 @@ def test_cycles_and_outputs_are_the_models_and_numpys(side):
     # a limit that is too low is told, and the outputs are not those of the job
     (late,) = verilator.simulate(drawn[:1], operands[:1], [modelled[0] - 1])
     assert late.cycles is None
+    # the cache is empty again when the next job begins, also after larger ones
+    again = [drawn[-1], drawn[-1]]
+    twice = verilator.simulate(again, [operands[-1]] * 2, [modelled[-1] + 1] * 2)
+    assert [run.cycles for run in twice] == [modelled[-1]] * 2
     # an address that a job has no memory for ends the program, with a word
     astray = replace(drawn[0], registers=drawn[0].registers._replace(inputs_row=2**29))
     with pytest.raises(ToolError, match="an address lies beyond the memory"):

@@ -87,9 +87,15 @@ def test_the_memory_is_what_the_settings_say():
     )
     a, b = (e.evaluate(hardware, problem, mappings).cycles for e in (fast, slow))
     assert (a < b).all()
-    with pytest.raises(SpecError, match="bytes_per_cycle = 3, expected"):
-        wrong = CyclesEvaluator(settings=MemorySettings(bytes_per_cycle=3))
-        wrong.evaluate(hardware, problem, mappings)
+    near = CyclesEvaluator(settings=MemorySettings(500, 4, cache_kb=4, cache_latency_cycles=2))
+    assert (near.evaluate(hardware, problem, mappings).cycles < b).all()
+    for wrong, said in (
+        (MemorySettings(bytes_per_cycle=3), "bytes_per_cycle = 3, expected"),
+        (MemorySettings(cache_kb=-1), "cache: kilobytes = -1, expected"),
+        (MemorySettings(cache_kb=8, cache_line_bytes=32), "line_bytes = 32, expected at least"),
+    ):
+        with pytest.raises(SpecError, match=said):
+            CyclesEvaluator(settings=wrong).evaluate(hardware, problem, mappings)
 
 
 def test_what_the_native_model_rejects_is_rejected_with_its_reason():
@@ -213,9 +219,14 @@ def test_the_latencies_of_a_design_side_by_side(run_folder, capsys, name):
     out = capsys.readouterr().out
     assert f"{3 * model['total']:,}" in out
     assert ("RTL       equals the cycle model on 1 of 1 layers" in out) == (name == "rtl")
-    other = ["evaluator.latency_cycles=51", "evaluator.burst_bytes=16"]
-    assert main(["validate", f"evaluator={name}", str(run_folder), *other, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["layers"][0]["model"]["total"] != model["total"]
+    for other in (
+        ["evaluator.latency_cycles=51", "evaluator.burst_bytes=16"],
+        ["evaluator.cache_kb=16", "evaluator.cache_latency_cycles=5"],
+    ):
+        assert main(["validate", f"evaluator={name}", str(run_folder), *other, "--json"]) == 0
+        (layer,) = json.loads(capsys.readouterr().out)["layers"]
+        assert layer["model"]["total"] != model["total"]
+        assert layer["rtl"] == (layer["model"]["total"] if name == "rtl" else None)
 
 
 @pytest.mark.parametrize(
