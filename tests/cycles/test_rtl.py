@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from gemmini_cases import TOOLS, needs_verilator
 from rtl_jobs import MEMORIES, draws
 
 from dse.cycles import values
@@ -13,14 +14,6 @@ from dse.cycles.hardware import Machine, Memory
 from dse.cycles.model import cycles
 from dse.errors import ToolError
 from dse.tools import verilator
-
-try:
-    TOOLS = verilator.find()
-    REASON = ""
-except ToolError as error:
-    TOOLS = None
-    REASON = str(error)
-needs_verilator = pytest.mark.skipif(TOOLS is None, reason=REASON)
 
 
 @needs_verilator

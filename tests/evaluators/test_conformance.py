@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import gemmini_cases
 import numpy as np
 import pytest
 import timeloop_stub
@@ -54,6 +55,22 @@ class TestTimeloop(ToolConformance):
         self.settings = {"binary": str(timeloop_stub.answering(tmp_path / "good", cases))}
         self.broken = {"binary": str(timeloop_stub.stub(tmp_path / "bad", "exit 3"))}
         self.missing = {"binary": str(tmp_path / "none")}
+
+
+class TestCycles(EvaluatorConformance):
+    evaluator = "cycles"
+
+    def case(self):
+        return gemmini_cases.case(self.count)
+
+
+@gemmini_cases.needs_verilator
+class TestRtl(EvaluatorConformance):
+    evaluator = "rtl"
+    count = 3
+
+    def case(self):
+        return gemmini_cases.case(self.count)
 
 
 class TestPyTimeloop(ToolConformance):

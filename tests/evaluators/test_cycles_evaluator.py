@@ -5,68 +5,24 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from gemmini_cases import case, needs_verilator
 
 from dse.cli import main
-from dse.components.chain import energy_chain
 from dse.cycles.hardware import Machine, Memory
 from dse.cycles.lower import lower
 from dse.cycles.model import cycles
-from dse.domain.architecture import HardwareBatch
 from dse.domain.mapping import MappingBatch
-from dse.domain.problem import SHAPES, Problem
 from dse.errors import SpecError, ToolError
 from dse.evaluators.cycles import CyclesEvaluator, MemorySettings
 from dse.evaluators.native import NativeEvaluator
 from dse.evaluators.rtl import RtlEvaluator, RtlSettings
 from dse.mapspace import Mapspace, sample_valid
-from dse.space import catalog
-from dse.testing import EvaluatorConformance, tiny
+from dse.testing import tiny
 from dse.tools import verilator
 
 
-def _found():
-    try:
-        return verilator.find() is not None
-    except ToolError:
-        return False
-
-
-needs_rtl = pytest.mark.skipif(not _found(), reason="Verilator or a C++ compiler is missing")
-
-
-def _case(count, kilobytes=(1, 2)):
-    """Hardware of the Gemmini template, a small layer, and valid mappings of it."""
-    template, chain = catalog.template("gemmini"), energy_chain("dosa")
-    hardware = HardwareBatch.of(
-        [
-            chain.price(template.build({"pe_dim": 4, "scratchpad_kb": k, "accumulator_kb": k}))
-            for k in kilobytes
-        ]
-    )
-    bounds = {"R": 3, "S": 1, "P": 6, "Q": 4, "C": 8, "K": 12, "N": 1}
-    problem = Problem(SHAPES["cnn-layer"], bounds, {"Wstride": 2, "Hstride": 1})
-    space = Mapspace(problem, hardware.architectures[0], template.constraints)
-    return hardware, problem, sample_valid(space, count, 1, 10**6).mappings
-
-
-class TestCycles(EvaluatorConformance):
-    evaluator = "cycles"
-
-    def case(self):
-        return _case(self.count)
-
-
-@needs_rtl
-class TestRtl(EvaluatorConformance):
-    evaluator = "rtl"
-    count = 3
-
-    def case(self):
-        return _case(self.count)
-
-
 def test_all_but_the_cycles_are_the_native_models():
-    hardware, problem, mappings = _case(20, (2,))
+    hardware, problem, mappings = case(20, (2,))
     native = NativeEvaluator().evaluate(hardware, problem, mappings)
     found = CyclesEvaluator().evaluate(hardware, problem, mappings)
     machine = Machine.of(hardware.architectures[0], Memory(bytes_per_cycle=8))
@@ -80,7 +36,7 @@ def test_all_but_the_cycles_are_the_native_models():
 
 
 def test_the_memory_is_what_the_settings_say():
-    hardware, problem, mappings = _case(5, (2,))
+    hardware, problem, mappings = case(5, (2,))
     fast, slow = (
         CyclesEvaluator(settings=MemorySettings(latency_cycles=x, bytes_per_cycle=y))
         for x, y in ((1, 16), (500, 4))
@@ -99,7 +55,7 @@ def test_the_memory_is_what_the_settings_say():
 
 
 def test_what_the_native_model_rejects_is_rejected_with_its_reason():
-    hardware, problem, mappings = _case(1, (2,))
+    hardware, problem, mappings = case(1, (2,))
     whole = np.ones_like(mappings[0].temporal)
     whole[0] = problem.sizes  # all of it in registers of one word
     big = replace(mappings[0], temporal=whole, spatial=np.ones_like(whole))
@@ -124,9 +80,9 @@ def test_a_missing_tool_is_told_at_once(monkeypatch, tmp_path):
         RtlEvaluator()
 
 
-@needs_rtl
+@needs_verilator
 def test_wrong_outputs_are_an_error_and_never_a_score(monkeypatch):
-    hardware, problem, mappings = _case(1, (2,))
+    hardware, problem, mappings = case(1, (2,))
     real = verilator.simulate
 
     def wrong(*args, **kwargs):
@@ -148,7 +104,7 @@ def test_a_job_that_does_not_end_is_an_error(monkeypatch):
     monkeypatch.setattr(
         verilator, "simulate", lambda *_, **__: [verilator.RtlRun(None, np.zeros(0, np.int8))]
     )
-    hardware, problem, mappings = _case(1, (2,))
+    hardware, problem, mappings = case(1, (2,))
     with pytest.raises(ToolError, match="had not ended after"):
         RtlEvaluator().evaluate(hardware, problem, mappings)
 
@@ -201,7 +157,7 @@ def test_a_proof_is_refused(tmp_path, monkeypatch, capsys):
     assert "its proof is for Timeloop's model" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["cycles", pytest.param("rtl", marks=needs_rtl)])
+@pytest.mark.parametrize("name", ["cycles", pytest.param("rtl", marks=needs_verilator)])
 def test_the_latencies_of_a_design_side_by_side(run_folder, capsys, name):
     capsys.readouterr()
     assert main(["validate", f"evaluator={name}", str(run_folder), "--json"]) == 0
