@@ -5,7 +5,7 @@ how many cycles and outputs are equal to the model's and to numpy's. ``--memorie
 of the memories only. ``--table FILE`` keeps the cycles; the committed tables come from
 
     --jobs 60 --memories near usual far --table tests/data/rtl_cycles.csv.gz
-    --jobs 40 --memories small large slow --table tests/data/rtl_cached_cycles.csv.gz
+    --jobs 40 --sides 4 8 --memories small large slow --table tests/data/rtl_cached_cycles.csv.gz
 
 The exit status is 1 where anything is not equal.
 """
