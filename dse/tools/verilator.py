@@ -1,8 +1,9 @@
 """Runs jobs on the accelerator's RTL: Verilator makes C++ of it, a compiler a program.
 
 A program serves all machines of one array side whose buffers and bus are not larger than it was
-built for: those change no cycle, since the job says what is used of them. Programs are kept between
-runs, by the content of all that they are made of.
+built for: those change no cycle, since the job says what is used of them. Machines with a cache
+have programs of their own, which are slower. Programs are kept between runs, by the content of all
+that they are made of.
 """
 
 from __future__ import annotations
@@ -144,7 +145,7 @@ def parameters(machine: Machine) -> dict[str, int]:
         "ACCUMULATOR_ROWS": max(_LEAST_ROWS, _power(machine.accumulator_rows)),
         "BUS": max(_LEAST_BUS, machine.memory.bytes_per_cycle),
         "MOST_IN_FLIGHT": MOST_IN_FLIGHT,
-        "MOST_CACHE_LINES": MOST_CACHE_LINES,
+        "MOST_CACHE_LINES": MOST_CACHE_LINES if machine.memory.cache else 0,
     }
 
 

@@ -10,7 +10,7 @@ from gemmini_cases import TOOLS, needs_verilator
 from rtl_jobs import MEMORIES, draws
 
 from dse.cycles import values
-from dse.cycles.hardware import Machine, Memory
+from dse.cycles.hardware import Cache, Machine, Memory
 from dse.cycles.model import cycles
 from dse.errors import ToolError
 from dse.tools import verilator
@@ -44,12 +44,13 @@ def test_cycles_and_outputs_are_the_models_and_numpys(side):
 
 @needs_verilator
 @pytest.mark.slow
-@pytest.mark.parametrize("side", [2, 16])
-def test_the_sources_are_clean(side, tmp_path):
+@pytest.mark.parametrize(("side", "lines"), [(2, 0), (16, 2**16)])
+def test_the_sources_are_clean(side, lines, tmp_path):
     names = [name for name in verilator.sources() if name.endswith(".sv")]
     for name in names:
         (tmp_path / name).write_bytes(verilator.sources()[name])
     command = [str(TOOLS.binary), "--lint-only", *verilator.LINT, f"-GDIM={side}"]
+    command.append(f"-GMOST_CACHE_LINES={lines}")
     done = subprocess.run(
         [*command, "--top-module", verilator.TOP, *names],
         check=False,
@@ -89,3 +90,8 @@ def test_a_program_serves_what_is_not_larger():
     assert verilator.parameters(Machine(8, 2**19, 1024)) != verilator.parameters(small)
     wide = Machine(8, 1024, 1024, Memory(bytes_per_cycle=32))
     assert verilator.parameters(wide)["BUS"] == 32
+    cached = [
+        verilator.parameters(Machine(8, 1024, 1024, Memory(cache=Cache(kilobytes))))
+        for kilobytes in (1, 512)
+    ]
+    assert verilator.parameters(small) != cached[0] == cached[1]
