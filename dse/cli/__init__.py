@@ -90,6 +90,8 @@ def _dispatch(arguments: list[str]) -> int:
         sys.stdout.write(_HELP.format(commands=lines))
         return 0 if arguments else 2
     if arguments[0] in ("-V", "--version"):
+        if len(arguments) > 1:
+            raise SpecError(f"{arguments[0]} stands alone, but '{arguments[1]}' follows it")
         sys.stdout.write(f"dse {__version__}\n")
         return 0
     command, rest = arguments[0], arguments[1:]

@@ -80,6 +80,10 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
+#: Far beyond any component, and small enough for every product of such numbers.
+_MOST = 1e12
+
+
 def _split(word: str) -> tuple[str, str]:
     key, sign, value = word.partition("=")
     if not sign or not key or not value:
@@ -96,8 +100,8 @@ def _options(defaults: _Options, given: dict[str, str]) -> _Options:
             options[key] = float(value)
         except ValueError as error:
             raise SpecError(f"{key}={value}: expected a number") from error
-        if not 0 < options[key] < float("inf"):
-            raise SpecError(f"{key}={value}: expected a number above 0")
+        if not 0 < options[key] <= _MOST:
+            raise SpecError(f"{key}={value}: expected a number above 0 and at most {_MOST:g}")
         if key not in ("node", "clock", "size_kb", "length_mm") and options[key] % 1:
             raise SpecError(f"{key}={value}: expected a whole number")
     return options

@@ -176,6 +176,8 @@ def test_resume(capsys, tmp_path):
             "mapper.max_draws = 9223372036854775807, expected 1 to 1000000000000",
         ),
         (["run", "resume=nowhere"], "not a run folder"),
+        (["--version", "--json"], "--version stands alone, but '--json' follows it"),
+        (["components", "sram", "size_kb=1e308"], "size_kb=1e308: expected a number above 0 and"),
         (["list", "optimisers"], "did you mean 'optimizers'"),
         (["show", "resnet"], "did you mean 'resnet50'"),
         (["show"], "show takes one name"),
