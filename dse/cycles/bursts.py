@@ -77,27 +77,46 @@ def _skip(bus: _Ints, seen: _Ints, times: int) -> None:
         bus[i] += shift
 
 
+@inlined
+def _leap(
+    bus: _Ints, seen: _Ints, latency: int, done: int, count: int, at: int, power: int
+) -> tuple[int, int, int]:
+    """Skip whole periods of what is done ``count`` times, if the state repeats.
+
+    Args:
+        bus: the state.
+        seen: an earlier one, or that of now, if the earlier one is to be replaced.
+        latency: of the memory.
+        done: how often it is done by now.
+        count: how often it is to be done.
+        at: how often it was done when the state was the earlier one; below 0: nothing is skipped.
+        power: after how many times more the earlier one is replaced.
+
+    Returns:
+        ``done``, ``at`` and ``power`` from now on.
+    """
+    if at < 0 or count - done < done - at:
+        return done, at, power
+    if _repeats(bus, seen, latency):
+        times = (count - done) // (done - at)
+        _skip(bus, seen, times)
+        return done + times * (done - at), np.int64(-1), power
+    if done - at == power:
+        keep(seen, bus)
+        return done, done, 2 * power
+    return done, at, power
+
+
 @inner
 def _equal_bursts(
     bus: _Ints, seen: _Ints, latency: int, count: int, cycles: int, skipping: bool
 ) -> None:
     """Issue so many bursts of equal length."""
-    done, at, power = np.int64(0), np.int64(0), np.int64(1)
+    done, at, power = np.int64(0), np.int64(0 if skipping else -1), np.int64(1)
     keep(seen, bus)
     while done < count:
         burst(bus, latency, cycles)
-        done += 1
-        if not skipping or count - done < done - at:
-            continue
-        if _repeats(bus, seen, latency):
-            times = (count - done) // (done - at)
-            _skip(bus, seen, times)
-            done += times * (done - at)
-            skipping = False
-        elif done - at == power:
-            keep(seen, bus)
-            at = done
-            power *= 2
+        done, at, power = _leap(bus, seen, latency, done + 1, count, at, power)
 
 
 @inner
@@ -120,23 +139,12 @@ def _pieces(
     if rest == 0:
         _equal_bursts(bus, seen[0], latency, count * full, long, skipping)
         return
-    done, at, power = np.int64(0), np.int64(0), np.int64(1)
+    done, at, power = np.int64(0), np.int64(0 if skipping else -1), np.int64(1)
     keep(seen[1], bus)
     while done < count:
         _equal_bursts(bus, seen[0], latency, full, long, skipping)
         burst(bus, latency, short)
-        done += 1
-        if not skipping or count - done < done - at:
-            continue
-        if _repeats(bus, seen[1], latency):
-            times = (count - done) // (done - at)
-            _skip(bus, seen[1], times)
-            done += times * (done - at)
-            skipping = False
-        elif done - at == power:
-            keep(seen[1], bus)
-            at = done
-            power *= 2
+        done, at, power = _leap(bus, seen[1], latency, done + 1, count, at, power)
 
 
 @inner
@@ -173,20 +181,9 @@ def transfer(
     if pieces == 0 or size == last_size:
         _pieces(bus, seen, latency, width, largest, units * (pieces + 1), last_size, skipping)
         return
-    done, at, power = np.int64(0), np.int64(0), np.int64(1)
+    done, at, power = np.int64(0), np.int64(0 if skipping else -1), np.int64(1)
     keep(seen[2], bus)
     while done < units:
         _pieces(bus, seen, latency, width, largest, pieces, size, skipping)
         _pieces(bus, seen, latency, width, largest, 1, last_size, skipping)
-        done += 1
-        if not skipping or units - done < done - at:
-            continue
-        if _repeats(bus, seen[2], latency):
-            times = (units - done) // (done - at)
-            _skip(bus, seen[2], times)
-            done += times * (done - at)
-            skipping = False
-        elif done - at == power:
-            keep(seen[2], bus)
-            at = done
-            power *= 2
+        done, at, power = _leap(bus, seen[2], latency, done + 1, units, at, power)
