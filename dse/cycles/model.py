@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dse.cycles import boxes, bursts, cache, walk
+from dse.cycles import state
 from dse.cycles.job import Job
+from dse.cycles.port import new_port
+from dse.cycles.walk import new_earlier, walk
 
 
 @dataclass(frozen=True)
@@ -41,31 +43,19 @@ def cycles(job: Job, *, skipping: bool = True) -> Cycles:
         skipping: whether repeated tiles are found and not walked again; the result is the same.
             With a cache all are walked.
     """
-    state = np.full(walk.STATE, walk.NEVER, np.int64)
-    state[walk.WAITING :] = 0
-    state[[walk.SEQUENCED, walk.EXECUTED]] = -1
-    state[walk.LOADER_IDLE] = 0
-    bus = np.zeros(bursts.ENDS + job.registers.in_flight, np.int64)
-    bus[bursts.ISSUED] = -1
-    cached = cache.Cached(
-        np.full(job.registers.cache_lines, cache.EMPTY, np.int64),
-        np.zeros((walk.QUEUE + 1, boxes.BOX), np.int64),
-        np.zeros(boxes.LEVELS, np.int64),
-    )
-    parts = np.zeros(walk.PARTS, np.int64)
-    total = walk.walk(
+    parts = np.zeros(state.PARTS, np.int64)
+    port = new_port(job.registers, skipping and job.machine.memory.cache is None)
+    total = walk(
         job.registers,
         job.machine.pe_dim,
-        state,
-        bus,
-        np.zeros((bursts.DEPTH, len(bus)), np.int64),
-        cached,
+        state.new_state(),
+        port,
         parts,
-        np.zeros((4, 8), np.int64),
-        np.zeros((8, len(state)), np.int64),
-        np.zeros((8, len(bus)), np.int64),
-        np.zeros((8, len(parts)), np.int64),
-        skipping and len(cached.lines) == 0,
+        np.zeros((2, 8), np.int64),
+        new_earlier(port),
     )
-    where = (walk.COMPUTE, walk.FILL, walk.DRAIN, walk.BANDWIDTH, walk.LATENCY, walk.OVERLAP)
+    where = (
+        *(state.COMPUTE, state.FILL, state.DRAIN),
+        *(state.BANDWIDTH, state.LATENCY, state.OVERLAP),
+    )
     return Cycles(int(total), *(int(parts[i]) for i in where))
