@@ -92,6 +92,28 @@ def _command(rows: float, row: float, latency: float, side: int) -> float:
 
 
 @inner
+def _rows(
+    table: Floats,
+    length: int,
+    first: int,
+    widest: int,
+    side: int,
+    least: float,
+    beat: float,
+    count: int,
+    latency: float,
+) -> float:
+    """Return the cycles of moving so many rows of some bytes, in commands of at most a block."""
+    cycles = 0.0
+    for begin in range(0, length, widest):
+        row = _row(table, min(widest, length - begin), first + begin, side, least, beat)
+        cycles += (count // side) * _command(side, row, latency, side)
+        if count % side:
+            cycles += _command(count % side, row, latency, side)
+    return cycles
+
+
+@inner
 def matmul_tile(
     p: Program,
     timing: Timing,
@@ -119,33 +141,22 @@ def matmul_tile(
     first_inner = p.offset + at[C] * step[C] * side
     first_column = p.offset + at[K] * step[K] * side
     if moved & _OF_INPUTS:
-        cycles = 0.0
-        for begin in range(0, inner_, wide):
-            width = min(wide, inner_ - begin)
-            row = _row(input_requests, width, first_inner + begin, side, 1.0, beat)
-            cycles += (i - 1) * _command(side, row, latency, side)
-            cycles += _command(last_rows, row, latency, side)
-        cost[LOAD_INPUTS] = cycles
+        cost[LOAD_INPUTS] = _rows(
+            input_requests, inner_, first_inner, wide, side, 1.0, beat, rows, latency
+        )
         cost[LINES + INPUTS] = line_bytes(rows, inner_, p.inner, p.offset)
     if moved & _OF_WEIGHTS:
-        cycles = 0.0
-        for begin in range(0, columns, wide):
-            width = min(wide, columns - begin)
-            row = _row(weight_requests, width, first_column + begin, side, 1.0, beat)
-            cycles += k * _command(side, row, latency, side)
-        cost[LOAD_WEIGHTS] = cycles
+        cost[LOAD_WEIGHTS] = _rows(
+            weight_requests, columns, first_column, wide, side, 1.0, beat, k * side, latency
+        )
         cost[LINES + WEIGHTS] = line_bytes(inner_, columns, p.columns, p.offset)
     store = at[C] == trips[C] - 1
     if moved & _OF_OUTPUTS:
         cost[_STALE] = 1.0
     if store and cost[_STALE]:
-        cycles = 0.0
-        for begin in range(0, columns, wide):
-            width = min(wide, columns - begin)
-            row = _row(weight_requests, width, first_column + begin, side, timing.store, beat)
-            cycles += (i - 1) * _command(side, row, latency, side)
-            cycles += _command(last_rows, row, latency, side)
-        cost[STORE] = cycles
+        cost[STORE] = _rows(
+            weight_requests, columns, first_column, wide, side, timing.store, beat, rows, latency
+        )
         cost[LINES + OUTPUTS] = line_bytes(rows, columns, p.columns, p.offset)
         cost[_STALE] = 0.0
     # the first block of a column loads weights, which takes a full pass
@@ -163,28 +174,6 @@ def _real(size: int) -> int:
     A tile that lies in the padding altogether has less than none.
     """
     return size + 65536 if size < 0 else size
-
-
-@inner
-def _channel_rows(
-    table: Floats,
-    channels: int,
-    first: int,
-    widest: int,
-    side: int,
-    least: float,
-    beat: float,
-    pixels: int,
-    latency: float,
-) -> float:
-    """Return the cycles of moving rows of channels, in commands of at most a block of rows."""
-    cycles = 0.0
-    for begin in range(0, channels, widest):
-        row = _row(table, min(widest, channels - begin), first + begin, side, least, beat)
-        cycles += (pixels // side) * _command(side, row, latency, side)
-        if pixels % side:
-            cycles += _command(pixels % side, row, latency, side)
-    return cycles
 
 
 @inner
@@ -222,9 +211,7 @@ def _conv_inputs(
     before, after = max(0, -left), max(0, left + broad - p.in_size)
     down, across = _real(high - above - below), _real(broad - before - after)
     first = p.offset + at[C] * step[C]
-    row = _channel_rows(
-        input_requests, channels, first, widest, side, 1.0, timing.beat, across, latency
-    )
+    row = _rows(input_requests, channels, first, widest, side, 1.0, timing.beat, across, latency)
     edges = ceil(before, side) + ceil(after, side)
     if edges:
         row += _padding(channels, widest, side, before + after, edges, latency)
@@ -256,9 +243,7 @@ def conv_tile(
     lines, blocks = batches * outs[0], ceil(outs[1], side)
     first, wide, latency = p.offset + at[K] * step[K], max(side, LINE), timing.latency
     if moved & _OF_WEIGHTS:
-        cycles = _channel_rows(
-            weight_requests, columns, first, wide, side, 1.0, beat, channels, latency
-        )
+        cycles = _rows(weight_requests, columns, first, wide, side, 1.0, beat, channels, latency)
         cost[LOAD_WEIGHTS] = taps * cycles
         cost[LINES + WEIGHTS] = line_bytes(channels * taps, columns, p.columns, p.offset)
     if moved & _OF_INPUTS:
@@ -271,7 +256,7 @@ def conv_tile(
     if moved & _OF_OUTPUTS:
         cost[_STALE] = 1.0
     if store and cost[_STALE]:
-        cycles = _channel_rows(
+        cycles = _rows(
             weight_requests, columns, first, side, side, timing.store, beat, outs[1], latency
         )
         cost[STORE] = lines * cycles
