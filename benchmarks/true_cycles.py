@@ -22,10 +22,11 @@ from pathlib import Path
 from typing import Any
 
 import dse
-from dse.cli.validate_cases import best_cases
 from dse.evaluators.cycles import CyclesEvaluator
 from dse.evaluators.rtl import RtlEvaluator
+from dse.runner.run import space_of_run
 from dse.validate.latency import Latencies, latencies
+from dse.validate.model import design_cases
 
 
 def main() -> int:
@@ -85,9 +86,9 @@ def pair(network: str, seed: int, arguments: argparse.Namespace) -> dict[str, An
                 folder=str(folder),
             )
             seconds = time.monotonic() - began
-            counts = [layer.count for layer in result.workload]
-            by_name = {c.name: c for c in best_cases(folder, result.settings["timeloop_version"])}
-        cases = [by_name[f"{layer.name}.mapping.yaml"] for layer in result.workload]
+            space = space_of_run(folder)
+            cases = design_cases(folder, space, space.timeloop_version)
+        counts = [layer.count for layer in result.workload]
         rtl = None if arguments.no_rtl else RtlEvaluator()
         found = latencies(cases, counts, CyclesEvaluator(), rtl)
         row[name] = {**summary(found), "seconds": seconds, "values": dict(result.labels)}

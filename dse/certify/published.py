@@ -1,4 +1,4 @@
-"""What a run published: the claims of ``result.json``, and the best design's files.
+"""What a run published: the claims of ``result.json``.
 
 Everything is read from what people are given, nothing from a checkpoint: that is what a
 certificate is believed for.
@@ -14,11 +14,8 @@ from typing import Any
 
 from dse.cosearch.certificate import OPTIMAL, STOPPED
 from dse.errors import SpecError
-from dse.space.search_space import SearchSpace
 from dse.space.variable import Values
 from dse.study import folder as run_folder
-from dse.timeloop.read.inputs import TimeloopInput, read_files
-from dse.timeloop.write.inputs import layer_stem
 
 
 @dataclass(frozen=True)
@@ -102,27 +99,3 @@ def best_values(folder: Path, claim: Claim) -> Values:
             f"{folder / run_folder.RESULT}: best.values = {values!r}, expected integers"
         )
     return dict(values)
-
-
-def best_files(folder: Path, space: SearchSpace, version: str) -> list[TimeloopInput]:
-    """Return what the best design's files say of every layer.
-
-    Args:
-        folder: of the run.
-        space: what was searched.
-        version: of Timeloop, by whose rules to read them.
-
-    Raises:
-        SpecError: a file is missing or broken.
-    """
-    best = folder / run_folder.BEST
-    shared = [best / name for name in ("arch.yaml", "ERT.yaml", "ART.yaml")]
-    found = []
-    for layer in space.workload:
-        stem = layer_stem(layer.name)
-        own = [best / f"{stem}.problem.yaml", best / f"{stem}.mapping.yaml"]
-        spec = read_files([*shared, *own], version, {})
-        if spec.mapping is None:
-            raise SpecError(f"{own[1]}: holds no mapping")
-        found.append(spec)
-    return found

@@ -16,7 +16,7 @@ from dse._version import __version__
 from dse.certify.known import Known, Provenance, key_of
 from dse.certify.objective import Product
 from dse.certify.places import Places
-from dse.certify.published import Claim, best_files, best_values
+from dse.certify.published import Claim, best_values
 from dse.certify.recheck import recheck
 from dse.certify.verdict import MOST_MAPPINGS, Decision, Effort, NotCoveredError, Verdict
 from dse.cosearch.certificate import OPTIMAL
@@ -29,6 +29,7 @@ from dse.model.evaluate import evaluate_one
 from dse.runner.run import space_of_run
 from dse.space.search_space import SearchSpace
 from dse.study import folder as run_folder
+from dse.study.best_files import best_files
 from dse.timeloop.read.inputs import TimeloopInput
 from dse.tools import binaries
 from dse.tools.model_run import ModelRunner

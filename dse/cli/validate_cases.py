@@ -79,32 +79,15 @@ def space_of(settings: Sequence[str]) -> SearchSpace:
     )
 
 
-def best_cases(folder: Path, version: str) -> list[Case]:
-    """Return the layers of a run's best design, from its files.
-
-    Raises:
-        SpecError: there are none.
-    """
-    cases = []
-    best = folder / "best"
-    shared = [best / name for name in ("arch.yaml", "ERT.yaml", "ART.yaml")]
-    for problem in sorted(best.glob("*.problem.yaml")):
-        mapping = problem.with_name(problem.name.replace(".problem.", ".mapping."))
-        cases.append(_file_case([*shared, problem, mapping], version))
-    if not cases:
-        raise SpecError(f"{best}: holds no design; did the run end?")
-    return cases
-
-
 def _run_cases(folder: Path, designs: int, seed: int, version: str) -> list[Case]:
     """The best design's files as they are, and random mappings on hardware from the journal."""
     import numpy as np  # noqa: PLC0415
 
     from dse.runner.run import space_of_run  # noqa: PLC0415
-    from dse.validate.model import random_case  # noqa: PLC0415
+    from dse.validate.model import design_cases, random_case  # noqa: PLC0415
 
-    cases = best_cases(folder, version)
     space = space_of_run(folder)
+    cases = design_cases(folder, space, version)
     lines = (folder / "journal.jsonl").read_text(encoding="utf-8").splitlines()
     valid = [record for record in map(json.loads, lines) if record.get("valid")]
     rng = np.random.default_rng(seed)

@@ -98,16 +98,20 @@ class CyclesEvaluator(Evaluator[MemorySettings]):
         hardware_index: Index,
     ) -> Metrics:
         """See :meth:`dse.evaluators.base.Evaluator.evaluate_batch`."""
+        from dse.cycles.model import cycles  # noqa: PLC0415 - compiled code
+
+        used = np.unique(hardware_index).tolist()
+        machines = {h: machine_of(hardware.architectures[h], self.settings) for h in used}
         native = self._native.evaluate_batch(hardware, problem, mappings, hardware_index)
 
         def count(b: int) -> float:
             if not native.valid[b]:
                 return float("nan")
-            architecture = hardware.architectures[hardware_index[b]]
             try:
-                return float(self.cycles(architecture, problem, mappings[b]).total)
+                job = lower(problem, mappings[b], machines[int(hardware_index[b])])
             except InvalidMapping:
                 return float("nan")
+            return float(cycles(job).total)
 
         return with_cycles(native, np.array(self._each(count, len(mappings)), np.float64))
 

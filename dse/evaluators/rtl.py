@@ -79,7 +79,12 @@ class RtlEvaluator(OneByOneEvaluator[RtlSettings]):
         operands = values.operands(job, np.random.default_rng(_SEED))
         with self.slots:
             (run,) = verilator.simulate(
-                [job], [operands], [limit], timeout_s=self.settings.timeout_s, tools=self._tools
+                [job],
+                [operands],
+                [limit],
+                timeout_s=self.limits.timeout_s,
+                memory_bytes=self.limits.memory_bytes,
+                tools=self._tools,
             )
         if run.cycles is None:
             raise ToolError(f"the RTL had not ended after {limit:,} cycles")

@@ -223,6 +223,7 @@ def simulate(
     limits: Sequence[int],
     *,
     timeout_s: float = 600.0,
+    memory_bytes: int | None = None,
     tools: Verilator | None = None,
 ) -> list[RtlRun]:
     """Run jobs, in one process for each program that they need.
@@ -232,6 +233,7 @@ def simulate(
         operands: weights ``(R, S, C, G, K)`` and inputs ``(N, rows, columns, G, C)`` of each.
         limits: cycles after which each is given up.
         timeout_s: seconds for all jobs of one program.
+        memory_bytes: that one program may use; None: 1 GiB and the largest job's memory.
         tools: None = found.
 
     Raises:
@@ -245,18 +247,20 @@ def simulate(
     for group in groups.values():
         binary = program(jobs[group[0]].machine, tools)
         parts = [(jobs[i], *operands[i], limits[i]) for i in group]
-        results |= zip(group, _simulated(binary, parts, timeout_s), strict=True)
+        results |= zip(group, _simulated(binary, parts, timeout_s, memory_bytes), strict=True)
     return [results[i] for i in range(len(jobs))]
 
 
 _Given = tuple[Job, npt.NDArray[np.int8], npt.NDArray[np.int8], int]
 
 
-def _simulated(binary: Path, parts: Sequence[_Given], timeout_s: float) -> list[RtlRun]:
+def _simulated(
+    binary: Path, parts: Sequence[_Given], timeout_s: float, memory_bytes: int | None
+) -> list[RtlRun]:
     size = sum(job.memory_bytes for job, *_ in parts)
     limits = Limits(
         timeout_s=timeout_s,
-        memory_bytes=2**30 + max(job.memory_bytes for job, *_ in parts),
+        memory_bytes=memory_bytes or 2**30 + max(job.memory_bytes for job, *_ in parts),
         file_bytes=2**26 + size,
         folder_bytes=2**26 + 2 * size,
     )

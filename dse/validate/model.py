@@ -19,6 +19,7 @@ from dse.mapspace import Mapspace, sample_any, sample_valid
 from dse.model.stats import Stats, TensorStats
 from dse.process.together import ended_together
 from dse.space.search_space import SearchSpace
+from dse.study.best_files import best_files
 
 #: Relative difference up to which two numbers are the same: the noise of the last digits.
 _EQUAL = 1e-9
@@ -109,6 +110,19 @@ class ModelReport:
         """Whether every verdict, count and metric is the same."""
         equal = all(row.equal == 1.0 for row in self.rows)
         return equal and not self.verdicts_differ and not self.counts_differ
+
+
+def design_cases(folder: Path, space: SearchSpace, version: str) -> list[Case]:
+    """Return the layers of a run's best design, in the order of its workload, from its files.
+
+    Raises:
+        SpecError: a file is missing or broken.
+    """
+    cases = []
+    for layer, spec in zip(space.workload, best_files(folder, space, version), strict=True):
+        assert spec.mapping is not None  # or it had been refused
+        cases.append(Case(layer.name, spec.architecture, spec.problem, spec.mapping))
+    return cases
 
 
 def random_cases(space: SearchSpace, count: int, seed: int) -> Iterator[Case]:
