@@ -130,39 +130,29 @@ def _conv(bounds, tile, order, machine, blocks=(16, 16)):
     return job_of(problem, Tiling(tile, order, *blocks), machine)
 
 
+def _one_tile(cache=None):
+    """One block of 2 x 3 weights and 5 inputs on an array of 4 x 4."""
+    memory = Memory(latency_cycles=10, bytes_per_cycle=8, in_flight=4, burst_bytes=64, cache=cache)
+    bounds = (1, 1, 5, 1, 2, 3, 1)
+    return _conv(bounds, [*bounds, 1], range(8), Machine(4, 64, 128, memory), (2, 3))
+
+
 def test_one_tile_by_hand():
-    """One block of 2 x 3 weights and 5 inputs: every cycle from the rules in docs/cycles.md."""
-    memory = Memory(latency_cycles=10, bytes_per_cycle=8, in_flight=4, burst_bytes=64)
-    job = _conv(
-        (1, 1, 5, 1, 2, 3, 1),
-        [1, 1, 5, 1, 2, 3, 1, 1],
-        range(8),
-        Machine(4, 64, 128, memory),
-        (2, 3),
-    )
+    """Every cycle from the rules in docs/cycles.md."""
     # 0 pushed, 1 taken, 2 weights granted, 3 their one burst of 6 bytes, 13 on the bus;
     # 4 inputs granted, 5 their burst of 10 bytes, 15 and 16 on the bus, 17 arrived, 18 loaded;
     # 18 taken, 19 and 20 weights, 21 to 25 inputs; 25 + 2 * 4 + 1 = 34 drained and granted;
     # 35 to 39 five bursts, the first has left the bus at 46 and the fifth, behind the fourth
     # place in flight, is issued then: 35, 36, 37, 38, 46; on the bus at 56, gone at 57
-    assert cycles(job).total == 57
+    assert cycles(_one_tile()).total == 57
 
 
 def test_one_tile_with_a_cache_by_hand():
     """The same tile: weights and inputs are cold, all outputs lie on one line."""
-    cache = Cache(kilobytes=1, latency_cycles=3, line_bytes=64)
-    memory = Memory(10, 8, 4, 64, cache)
-    job = _conv(
-        (1, 1, 5, 1, 2, 3, 1),
-        [1, 1, 5, 1, 2, 3, 1, 1],
-        range(8),
-        Machine(4, 64, 128, memory),
-        (2, 3),
-    )
     # as above until the first burst of the outputs, issued at 35, which fetches their line: it has
     # the bus at 45, and behind it come the other three, at 46, 47 and 48, from the cache; the fifth
     # is issued at 46 and has the bus at 49, gone at 50
-    assert cycles(job).total == 50
+    assert cycles(_one_tile(Cache(kilobytes=1, latency_cycles=3, line_bytes=64))).total == 50
 
 
 def test_what_is_loaded_again_comes_from_a_cache_that_holds_it():

@@ -185,6 +185,33 @@ def test_the_latencies_of_a_design_side_by_side(run_folder, capsys, name):
         assert layer["rtl"] == (layer["model"]["total"] if name == "rtl" else None)
 
 
+@needs_verilator
+def test_the_settings_of_a_run_on_rtl_are_those_of_the_cycle_model_too(run_folder, capsys):
+    words = ["run", "arch=gemmini", "workload=net.yaml", "evaluator=rtl", "variables.pe_dim=4"]
+    more = ["evaluator.latency_cycles=50", "evaluator.check=false", "samples=2", "folder=L", "-q"]
+    assert main([*words, *more, "n_jobs=1", "optimizer.mappings_per_hardware=1"]) == 0
+    capsys.readouterr()
+    best = json.loads((run_folder.parent / "L/result.json").read_text(encoding="utf-8"))["best"]
+    assert main(["validate", "evaluator=cycles", "L", "--json"]) == 0
+    (layer,) = json.loads(capsys.readouterr().out)["layers"]
+    assert layer["model"]["total"] == best["layers"][0]["cycles"]
+    assert main(["validate", "evaluator=cycles", "L", "evaluator.check=true"]) == 2
+    assert "unknown setting 'evaluator.check'" in capsys.readouterr().err
+
+
+@needs_verilator
+def test_a_program_has_the_memory_that_the_settings_say():
+    hardware, problem, mappings = case(1, (2,))
+    with pytest.raises(ToolError):
+        RtlEvaluator(settings=RtlSettings(memory_gb=1e-4)).evaluate(hardware, problem, mappings)
+
+
+def test_a_layer_without_files_is_missed(run_folder, capsys):
+    (run_folder / "best" / "a.mapping.yaml").unlink()
+    assert main(["validate", "evaluator=cycles", str(run_folder)]) == 2
+    assert "a.mapping.yaml" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
