@@ -88,6 +88,7 @@ class Run:
             own_design=self.study.own_design(),
             certificate=state.optimizer.certificate,
             unpadded=self.study.unpadded(),
+            model_samples=state.optimizer.model_samples,
         )
         mapped = list(zip(self.space.workload, state.best.mappings or (), strict=True))
         try:
