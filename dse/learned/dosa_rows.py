@@ -55,8 +55,14 @@ def is_dosa(path: Path) -> bool:
         return False
 
 
-def read_dosa(path: Path) -> Rows:
+def read_dosa(path: Path, *, used_arrays: bool = False) -> Rows:
     """Read rows that FireSim recorded.
+
+    Args:
+        path: of the file.
+        used_arrays: take an array of the side that ran the mapping for the hardware, with memories
+            of the kilobytes that the row names. The training rows all name 128 x 128 and ran on
+            arrays of 2 x 2 to 64 x 64 (see ``docs/firesim.md``).
 
     Raises:
         SpecError: the file cannot be read, lacks a column, or a value is none; names file, line,
@@ -64,6 +70,8 @@ def read_dosa(path: Path) -> Rows:
     """
     data = read_file(path, _MOST_BYTES)
     rows = csv_rows(data, str(path), (*_COLUMNS, RECORDED))
+    if used_arrays:
+        rows = [_on_used_array(row, f"{path}, line {i + 2}") for i, row in enumerate(rows)]
     machines, index, _ = hardware_of(rows, str(path))
     found = []
     for number, row in enumerate(rows):
@@ -79,6 +87,14 @@ def read_dosa(path: Path) -> Rows:
         machine = machines.architectures[int(index[number])]
         found.append(Row(machine, problem, mappings[0], cycles, place))
     return Rows.of(str(path), hashlib.sha256(data).hexdigest(), "dosa", found)
+
+
+def _on_used_array(row: CsvRow, place: str) -> CsvRow:
+    """Return a row with the smallest array, of a side that is a power of two, that it fits."""
+    mappings, _ = mappings_of([row[_MAPPING]], place)
+    side = 1 << max(1, (int(mappings.spatial.max()) - 1).bit_length())
+    words = _integer(row, "arch.mem1_entries", place) * _integer(row, "arch.meshX", place)
+    return {**row, "arch.meshX": str(side), "arch.mem1_entries": str(words // side)}
 
 
 def csv_rows(data: bytes, where: str, columns: Sequence[str] = _COLUMNS) -> list[CsvRow]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,6 @@ from dse.state.entries import CheckedEntries
 #: What a fit reports to: the step it has done, of how many, and a line of how it stands.
 OnStep = Callable[[int, int, str], None]
 Arrays = Mapping[str, npt.NDArray[Any]]
-P = TypeVar("P", bound="Predictor")
 
 
 class Prediction(NamedTuple):
@@ -60,12 +59,12 @@ class Predictor(ABC):
     @classmethod
     @abstractmethod
     def fit(
-        cls: type[P],
+        cls,
         table: Table,
         settings: Any,  # noqa: ANN401
         seed: int,
         report: OnStep,
-    ) -> P:
+    ) -> Predictor:
         """Learn from all rows of a table.
 
         What is held out, to stop early and to know the deviation, is for the predictor to choose
@@ -102,7 +101,7 @@ class Predictor(ABC):
 
     @classmethod
     @abstractmethod
-    def load(cls: type[P], arrays: Arrays, facts: CheckedEntries, features: int) -> P:
+    def load(cls, arrays: Arrays, facts: CheckedEntries, features: int) -> Predictor:
         """Build the predictor again.
 
         Args:
