@@ -24,20 +24,18 @@ import numpy as np
 import numpy.typing as npt
 from dosa_model import analytical_model
 
-from dse.components.chain import energy_chain
-from dse.domain.architecture import HardwareBatch
-from dse.domain.mapping import MappingBatch
-from dse.domain.problem import SHAPES, Problem
+from dse.domain.problem import Problem
 from dse.evaluators.native import NativeEvaluator
+from dse.learned.dosa_rows import (
+    COEFFICIENTS,
+    DIMENSIONS,
+    CsvRow,
+    hardware_of,
+    mappings_of,
+    problem_of,
+)
 from dse.numeric import Floats
-from dse.space import catalog
 
-Row = dict[str, str]
-
-DIMENSIONS = ("R", "S", "P", "Q", "C", "K", "N")
-COEFFICIENTS = ("Wstride", "Hstride", "Wdilation", "Hdilation")
-LEVELS = ("L0", "L1", "L2", "L3")
-KEEP = {"L0": "W", "L1": "O", "L2": "WI", "L3": "WIO"}
 DEFAULT_DATA = Path(__file__).parents[2] / "shared/reference/dosa/timeloop_dataset.csv.gz"
 
 ENERGY_BOUND = 2e-5
@@ -88,7 +86,7 @@ def main() -> int:
     return 0 if good else 1
 
 
-def evaluate(rows: list[Row], n_jobs: int) -> Results:
+def evaluate(rows: list[CsvRow], n_jobs: int) -> Results:
     """Evaluate all rows, those of one problem together."""
     hardware, index, values = hardware_of(rows)
     evaluator = NativeEvaluator("dosa", n_jobs)
@@ -122,34 +120,9 @@ def evaluate(rows: list[Row], n_jobs: int) -> Results:
     )
 
 
-def column(rows: list[Row], name: str) -> Floats:
+def column(rows: list[CsvRow], name: str) -> Floats:
     """Return one column as numbers."""
     return np.array([float(row[name]) for row in rows])
-
-
-def hardware_of(
-    rows: list[Row],
-) -> tuple[HardwareBatch, npt.NDArray[np.int32], list[tuple[int, int, int]]]:
-    """Return the distinct hardware, which of it each row uses, and its three values."""
-    template, chain = catalog.template("gemmini"), energy_chain("dosa")
-    known: dict[tuple[int, int, int], int] = {}
-    index = np.empty(len(rows), np.int32)
-    for number, row in enumerate(rows):
-        pe_dim = int(row["arch.meshX"])
-        scratchpad_kb = int(row["arch.mem2_entries"]) // 1024
-        accumulator_kb = int(row["arch.mem1_entries"]) * pe_dim * 4 // 1024
-        key = (pe_dim, scratchpad_kb, accumulator_kb)
-        index[number] = known.setdefault(key, len(known))
-    names = ("pe_dim", "scratchpad_kb", "accumulator_kb")
-    built = [template.build(dict(zip(names, key, strict=True))) for key in known]
-    return HardwareBatch(tuple(chain.price(a) for a in built)), index, list(known)
-
-
-def problem_of(sizes: tuple[str, ...]) -> Problem:
-    """Return the problem of one group of rows."""
-    numbers = [int(size) for size in sizes]
-    bounds = dict(zip(DIMENSIONS, numbers[:7], strict=True))
-    return Problem(SHAPES["cnn-layer"], bounds, dict(zip(COEFFICIENTS, numbers[7:], strict=True)))
 
 
 def kind_of(problem: Problem) -> str:
@@ -158,45 +131,6 @@ def kind_of(problem: Problem) -> str:
     if b["R"] == b["S"] == 1:
         return "gemm" if b["Q"] == 1 else "1x1"
     return "strided" if max(c["Wstride"], c["Hstride"]) > 1 else "conv"
-
-
-def mappings_of(texts: list[str]) -> tuple[MappingBatch, npt.NDArray[np.int8]]:
-    """Parse mappings such as ``L3[WIO] P28 R7 - L2[WI] K4X - L1[O] K2 - L0[W] P2``.
-
-    Returns:
-        The batch, and the permutations ``(L, D, B)``, innermost first.
-    """
-    shape = (len(LEVELS), len(DIMENSIONS), len(texts))
-    temporal, spatial = np.ones(shape, np.int32), np.ones(shape, np.int32)
-    permutation = np.empty(shape, np.int8)
-    place = {d: i for i, d in enumerate(DIMENSIONS)}
-    for b, text in enumerate(texts):
-        for part in text.split(" - "):
-            head, *loops = part.split()
-            level = LEVELS.index(head[:2])
-            order = []
-            for loop in reversed(loops):
-                d = place[loop[0]]
-                if loop.endswith("X"):
-                    spatial[level, d, b] = int(loop[1:-1])
-                else:
-                    temporal[level, d, b] = int(loop[1:])
-                    order.append(d)
-            permutation[level, :, b] = [*order, *(d for d in range(7) if d not in order)]
-    keep = np.array([[t in KEEP[level] for t in "WIO"] for level in LEVELS])[:, :, None]
-    nothing = np.zeros_like(keep)
-    batch = MappingBatch(
-        temporal=temporal,
-        spatial=spatial,
-        permutation=permutation,
-        spatial_permutation=np.tile(np.arange(7, dtype=np.int8), (4, 1))[:, :, None],
-        split=np.full((4, 1), 7, np.int8),
-        keep=keep,
-        no_temporal_reuse=nothing,
-        no_multicast=nothing,
-        no_link_transfer=nothing,
-    )
-    return batch, permutation
 
 
 def summary(r: Results) -> dict[str, Any]:

@@ -23,13 +23,20 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from dosa_dataset import COEFFICIENTS, DIMENSIONS, Row, hardware_of, mappings_of, problem_of
 from scipy.optimize import minimize
 from scipy.stats import spearmanr
 
 from dse.cycles import firesim
 from dse.cycles.gemmini import Program, Timing
 from dse.evaluators.native import NativeEvaluator
+from dse.learned.dosa_rows import (
+    COEFFICIENTS,
+    DIMENSIONS,
+    CsvRow,
+    hardware_of,
+    mappings_of,
+    problem_of,
+)
 from dse.numeric import Floats
 
 DEFAULT_DATA = Path(__file__).parents[2] / "shared/reference/dosa"
@@ -116,7 +123,7 @@ def read(path: Path, *, with_timeloop: bool = True) -> Recorded:
     )
 
 
-def timeloop_cycles(rows: list[Row], problems: list[tuple[str, ...]]) -> Floats:
+def timeloop_cycles(rows: list[CsvRow], problems: list[tuple[str, ...]]) -> Floats:
     """Evaluate rows by the exact model of Timeloop, on the hardware that they name."""
     hardware, index, _ = hardware_of(rows)
     evaluator = NativeEvaluator("dosa", 2)

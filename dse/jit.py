@@ -43,6 +43,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "cosearch/two_tier": ("model",),
     "certify": ("model",),
     "cycles": (),
+    "learned": ("model",),
 }
 #: Files besides, of all rooms.
 GROUND = ("jit.py", "numeric.py", "domain/architecture.py")

@@ -19,6 +19,7 @@ COMMANDS = {
     "validate": ("dse.cli.validate", "compare the native model with a real timeloop-model"),
     "certify": ("dse.cli.certify", "check the proof of a run with optimizer=optimal"),
     "compare": ("dse.cli.compare", "finished runs beside each other"),
+    "train": ("dse.cli.train", "learn the cycles of real hardware from recorded rows"),
     "convert": ("dse.cli.convert", "rewrite Timeloop files in another of its formats"),
     "doctor": ("dse.cli.doctor", "say which external tools are found, and what each gives"),
     "components": ("dse.cli.components", "energy and area of an SRAM, a MAC, ... with a plot"),

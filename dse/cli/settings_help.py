@@ -22,26 +22,27 @@ def settings_help(arguments: Sequence[str], skip: Sequence[str] = ()) -> str:
         if kind in GROUPS and equals:
             chosen[kind] = name
     lines = ["", "settings:"]
-    lines += _rows("", RunConfig, skip={*GROUPS, "mapspace"})
-    lines += _rows("mapspace.", MapspaceConfig)
+    lines += setting_rows("", RunConfig, skip={*GROUPS, "mapspace"})
+    lines += setting_rows("mapspace.", MapspaceConfig)
     for kind in (kind for kind in GROUPS if kind not in skip):
         item = plugin(kind, chosen[kind])
         choices = " ".join(plugins(kind))
         lines += ["", *wrapped(f"{kind}={item.name}  (choices: {choices})")]
         lines += wrapped(item.summary, "  ")
-        lines += _rows(f"{kind}.", item.settings_type)
+        lines += setting_rows(f"{kind}.", item.settings_type)
     return "\n".join(lines) + "\n"
 
 
 def plugin_help(kind: str, name: str) -> str:
     """Return what a plug-in is and its settings."""
     item = plugin(kind, name)
-    rows = _rows(f"{kind}.", item.settings_type)
+    rows = setting_rows(f"{kind}.", item.settings_type)
     head = [f"{kind} {name} (from {item.distribution})", *wrapped(item.summary, "  ")]
     return "\n".join([*head, *(["settings:", *rows] if rows else ["no settings"])]) + "\n"
 
 
-def _rows(prefix: str, schema: type[Any], skip: set[str] | None = None) -> list[str]:
+def setting_rows(prefix: str, schema: type[Any], skip: set[str] | None = None) -> list[str]:
+    """Return a line for each field of a dataclass of settings but those to skip."""
     rows = []
     for item in dataclasses.fields(schema):
         if item.name in (skip or ()):

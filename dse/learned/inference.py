@@ -1,0 +1,77 @@
+"""Compiled inference: layers of networks, and trees, row after row.
+
+A row's result does not depend on the rows beside it: sums run over a row's own numbers in one
+order. So a batch may be split anywhere.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from dse.jit import compiled
+from dse.numeric import Floats
+
+Singles = npt.NDArray[np.float32]
+Places = npt.NDArray[np.int32]
+
+#: What a layer does with its sums: :func:`dense`.
+NONE, RELU, GELU = range(3)
+#: Rows that share one pass over the weights.
+_ROWS = 16
+
+
+@compiled
+def dense(x: Singles, weights: Singles, bias: Singles, activation: int, out: Singles) -> None:
+    """Write ``activation(x @ weights + bias)``: ``(B, I)``, ``(I, O)``, ``(O,)``, ``(B, O)``."""
+    for first in range(0, x.shape[0], _ROWS):
+        last = min(first + _ROWS, x.shape[0])
+        for b in range(first, last):
+            for j in range(out.shape[1]):
+                out[b, j] = bias[j]
+        for k in range(x.shape[1]):
+            for b in range(first, last):
+                value = x[b, k]
+                for j in range(out.shape[1]):
+                    out[b, j] += value * weights[k, j]
+        if activation == RELU:
+            for b in range(first, last):
+                for j in range(out.shape[1]):
+                    out[b, j] = max(out[b, j], np.float32(0.0))
+        elif activation == GELU:
+            for b in range(first, last):
+                for j in range(out.shape[1]):
+                    v = float(out[b, j])
+                    out[b, j] = np.float32(0.5 * v * (1.0 + math.erf(v / math.sqrt(2.0))))
+
+
+@compiled
+def boosted(
+    x: Floats,
+    feature: Places,
+    threshold: Floats,
+    left: Places,
+    right: Places,
+    value: Floats,
+    roots: Places,
+    baseline: float,
+    out: Floats,
+) -> None:
+    """Write the sums of trees, ``out (B,)``, of features ``x (B, F)``.
+
+    Nodes of all trees stand in one table; a leaf has -1 for a feature. A row goes left where its
+    feature is at most the threshold.
+    """
+    for b in range(x.shape[0]):
+        total = baseline
+        for root in roots:
+            node = root
+            while feature[node] >= 0:
+                if x[b, feature[node]] <= threshold[node]:
+                    node = left[node]
+                else:
+                    node = right[node]
+            total += value[node]
+        out[b] = total

@@ -1,0 +1,60 @@
+"""The libraries of the extra ``learned``: imported on use, on one thread, or a line that helps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from dse.errors import ToolError
+
+#: Distributions whose versions a model folder notes.
+PACKAGES = ("dse-accel", "numpy", "torch", "gpytorch", "botorch", "scikit-learn", "safetensors")
+
+
+def needed(module: str, purpose: str) -> Any:  # noqa: ANN401 - a module
+    """Return a module of the extra.
+
+    Raises:
+        ToolError: it is not installed.
+    """
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise ToolError(
+            f"{purpose} needs {module.partition('.')[0]}, which is not installed ({error}): "
+            "pip install 'dse-accel[learned]'"
+        ) from error
+
+
+@contextmanager
+def torch_for(purpose: str, seed: int) -> Iterator[Any]:
+    """Yield PyTorch on one thread, seeded: sums, and so results, depend on the threads.
+
+    Number of threads and global random state are afterwards what they were.
+
+    Raises:
+        ToolError: it is not installed.
+    """
+    torch = needed("torch", purpose)
+    threads = torch.get_num_threads()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        torch.set_num_threads(1)
+        try:
+            yield torch
+        finally:
+            torch.set_num_threads(threads)
+
+
+def versions() -> dict[str, str | None]:
+    """Return the versions of :data:`PACKAGES`; None where one is not installed."""
+    found: dict[str, str | None] = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = None
+    return found
