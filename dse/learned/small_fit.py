@@ -23,6 +23,8 @@ from dse.numeric import Floats, Ints
 
 #: Epochs after which every member is held against its unseen fold.
 _EVERY = 5
+#: Share of the steps in which the learning rate rises.
+_RISE = 0.1
 
 
 def fit_small(
@@ -89,9 +91,8 @@ def _trained(
     optimizer = torch.optim.AdamW(
         parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay
     )
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, max_lr=settings.learning_rate, total_steps=epochs * steps, pct_start=0.1
-    )
+    total = epochs * steps
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step / total))
     best = [p.detach().clone() for p in parameters]
     least = torch.full((members,), float("inf"))
     improved = 0
@@ -123,6 +124,13 @@ def _trained(
         if epoch - improved >= settings.patience:
             break
     return [p.numpy() for p in best]
+
+
+def _rate(done: float) -> float:
+    """Return the learning rate's share when so much is done: a rise, then half a cosine."""
+    if done < _RISE:
+        return 0.04 + 0.96 * done / _RISE
+    return 0.5 + 0.5 * float(np.cos(np.pi * min(1.0, (done - _RISE) / (1 - _RISE))))
 
 
 def _calibrated(network: Network, table: Table, target: Floats, fold: Ints) -> Network:
