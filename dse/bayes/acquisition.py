@@ -150,7 +150,7 @@ class Promise:
         )
 
 
-def _negated(values: torch.Tensor, X: torch.Tensor | None = None) -> torch.Tensor:  # noqa: ARG001, N803 - botorch's names
+def _negated(values: torch.Tensor, X: torch.Tensor | None = None) -> torch.Tensor:  # noqa: ARG001 - botorch's names
     return -values
 
 
