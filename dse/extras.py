@@ -1,0 +1,18 @@
+"""Libraries that come with an extra of the distribution: what needs one says what to install."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from dse.errors import ToolError
+
+
+def require(wanted: str, extra: str, *libraries: str) -> None:
+    """Refuse what needs libraries that are not installed; loads none of them.
+
+    Raises:
+        ToolError: one is missing; the message says who wants it and what installs it.
+    """
+    missing = [name for name in libraries if find_spec(name) is None]
+    if missing:
+        raise ToolError(f"{wanted} needs {', '.join(missing)}: pip install 'dse-accel[{extra}]'")
