@@ -183,7 +183,7 @@ class Starlight(Predictor):
         names = tuple(facts.items("inputs", str))
         count = len(names)
         across: Ints = checked(arrays, "design.across", np.int64, (None,))
-        if not (len(across) and 0 <= across.min() and across.max() < features):
+        if not (len(across) and across.min() >= 0 and across.max() < features):
             raise SpecError(f"weights: 'design.across' are no columns of {features} features")
         quantities = checked(arrays, "design.quantities", np.float64, (features, None))
         design = Design(

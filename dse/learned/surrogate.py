@@ -15,13 +15,13 @@ import numpy as np
 from dse.domain.architecture import HardwareBatch
 from dse.domain.mapping import MappingBatch
 from dse.errors import SpecError
+from dse.extras import require
 from dse.goals.design import Design
 from dse.learned.encoder import Encoder
 from dse.learned.encoding import Encoding, blocks_of
 from dse.learned.evaluator import LearnedEvaluator
 from dse.learned.features import Structure
 from dse.learned.folder import open_model
-from dse.learned.libraries import needed
 from dse.learned.model import LearnedModel
 from dse.learned.predictor import Arrays, OnStep, Prediction, Predictor
 from dse.learned.rows import Table
@@ -55,7 +55,7 @@ class Surrogate:
             SpecError: the model is another kind's, or of other features.
             ToolError: PyTorch is not installed.
         """
-        needed("torch", "optimizer=polaris")
+        require("optimizer=polaris", "learned", "torch", "safetensors")
         problems = [layer.problem for layer in space.workload]
         self._space = space
         self._encoding = Encoding(

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dse.errors import SpecError
+from dse.extras import needed
 from dse.learned.folds import check_unit, folds, honest_factor
-from dse.learned.libraries import needed
 from dse.learned.predictor import Arrays, OnStep, Prediction, Predictor
 from dse.learned.rows import Table
 from dse.learned.weights import checked

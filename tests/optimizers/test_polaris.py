@@ -76,10 +76,7 @@ def test_settings_out_of_range_are_refused(tmp_path, setting, value):
 
 
 def test_without_the_extra_one_line_says_what_to_install(tmp_path, monkeypatch):
-    def missing(name):
-        raise ImportError(name)
-
-    monkeypatch.setattr("dse.learned.libraries.import_module", missing)
+    monkeypatch.setattr("dse.extras.find_spec", lambda _: None)
     with pytest.raises(ToolError, match=r"optimizer=polaris needs torch.*dse-accel\[learned\]"):
         start({**BERT, "optimizer": "polaris", "folder": str(tmp_path / "run")})
     assert not (tmp_path / "run").exists()
