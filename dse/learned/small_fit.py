@@ -9,6 +9,7 @@ that a member has not seen.
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -44,8 +45,17 @@ def fit_small(
     with torch_for("network=small", seed) as torch:
         best = _trained(torch, layers, inputs, wanted, fold, settings, rng, report)
     network = Network(
-        *(varying, shift, scale, tuple(best[0::2]), tuple(b[:, 0] for b in best[1::2])),
-        *("relu", "gaussian", residual, target_shift, target_scale, 1.0),
+        columns=varying,
+        shift=shift,
+        scale=scale,
+        weights=tuple(best[0::2]),
+        biases=tuple(b[:, 0] for b in best[1::2]),
+        activation="relu",
+        head="gaussian",
+        residual=residual,
+        target_shift=target_shift,
+        target_scale=target_scale,
+        deviation=1.0,
     )
     return _calibrated(network, table, target, fold)
 
@@ -121,7 +131,7 @@ def _trained(
                 old[better] = new.detach()[better]
         improved = epoch if bool(better.any()) else improved
         report(epoch, epochs, f"mean error of unseen rows {float(least.mean()):.4f}")
-        if epoch - improved >= settings.patience:
+        if epoch - improved >= (settings.patience or epochs):
             break
     return [p.numpy() for p in best]
 
@@ -140,4 +150,4 @@ def _calibrated(network: Network, table: Table, target: Floats, fold: Ints) -> N
     log = np.clip(outputs[:, 1], *LOG_VARIANCE)
     deviation = np.exp(log / 2) * network.target_scale
     factor = honest_factor((target - mean) / deviation)
-    return Network(**{**network.__dict__, "deviation": factor})
+    return replace(network, deviation=factor)

@@ -26,6 +26,8 @@ from dse.state.entries import CheckedEntries
 
 #: Least deviation of ln cycles: recorded runs of one program differ by as much.
 LEAST_DEVIATION = 0.01
+#: Largest logarithm of a residual's size that is believed.
+_MOST_LN = 50.0
 _COLUMNS = {
     "feature": np.int32,
     "threshold": np.float64,
@@ -190,7 +192,7 @@ class TreesPredictor(Predictor):
         return cls(tuple(members), spread, scale)
 
     def _own_deviation(self, features: Floats) -> Floats:
-        spread = np.exp(self._spread.predict(features)) * self._scale
+        spread = np.exp(np.minimum(self._spread.predict(features), _MOST_LN)) * self._scale
         return np.maximum(spread, LEAST_DEVIATION)
 
     def predict(self, features: Floats, ln_native: Floats) -> Prediction:
