@@ -15,7 +15,7 @@ import numpy as np
 
 from dse.learned.folds import held_out
 from dse.learned.libraries import torch_for
-from dse.learned.network import SOFTPLUS_BETA, Network, softplus
+from dse.learned.network import SOFTPLUS_BETA, NetworkEnsemble, softplus
 from dse.learned.network_settings import NetworkSettings
 from dse.learned.predictor import OnStep
 from dse.learned.rows import Table
@@ -30,7 +30,7 @@ _EVERY = 50
 
 def fit_dosa(
     table: Table, settings: NetworkSettings, seed: int, report: OnStep, *, residual: bool
-) -> Network:
+) -> NetworkEnsemble:
     """Fit the network; see :meth:`dse.learned.predictor.Predictor.fit`.
 
     A feature is divided by its training maximum. Of the mapping, only what varies is taken.
@@ -48,7 +48,7 @@ def fit_dosa(
         model = _model(torch, len(taken))
         _train(torch, model, inputs, offset, cycles / most, unseen, settings, rng, report)
         state = [p.detach().numpy().copy() for p in model.parameters()]
-    network = Network(
+    network = NetworkEnsemble(
         columns=taken,
         shift=np.zeros(len(taken)),
         scale=top,

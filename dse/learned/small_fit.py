@@ -16,7 +16,7 @@ import numpy as np
 
 from dse.learned.folds import folds, honest_factor
 from dse.learned.libraries import torch_for
-from dse.learned.network import LOG_VARIANCE, Network
+from dse.learned.network import LOG_VARIANCE, NetworkEnsemble
 from dse.learned.network_settings import NetworkSettings
 from dse.learned.predictor import OnStep
 from dse.learned.rows import Table
@@ -30,7 +30,7 @@ _RISE = 0.1
 
 def fit_small(
     table: Table, settings: NetworkSettings, seed: int, report: OnStep, *, residual: bool
-) -> Network:
+) -> NetworkEnsemble:
     """Fit the ensemble; see :meth:`dse.learned.predictor.Predictor.fit`."""
     rng = np.random.default_rng(seed)
     fold = folds(table, settings.members, settings.folds, rng)
@@ -44,7 +44,7 @@ def fit_small(
     layers = _initial(sizes, settings.members, rng)
     with torch_for("network=small", seed) as torch:
         best = _trained(torch, layers, inputs, wanted, fold, settings, rng, report)
-    network = Network(
+    network = NetworkEnsemble(
         columns=varying,
         shift=shift,
         scale=scale,
@@ -143,7 +143,9 @@ def _rate(done: float) -> float:
     return 0.5 + 0.5 * float(np.cos(np.pi * min(1.0, (done - _RISE) / (1 - _RISE))))
 
 
-def _calibrated(network: Network, table: Table, target: Floats, fold: Ints) -> Network:
+def _calibrated(
+    network: NetworkEnsemble, table: Table, target: Floats, fold: Ints
+) -> NetworkEnsemble:
     """Scale the deviation by what each member says of the rows that it has not seen."""
     outputs = network.outputs(table.features)[fold, np.arange(len(table))]
     mean = outputs[:, 0] * network.target_scale + network.target_shift

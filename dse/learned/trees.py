@@ -73,7 +73,7 @@ class Booster:
     @classmethod
     def of(cls, fitted: Any) -> Booster:  # noqa: ANN401 - scikit-learn's regressor
         """Take the trees out of a fitted regressor."""
-        tables = [trees[0].nodes for trees in fitted._predictors]
+        tables = [trees[0].nodes for trees in vars(fitted)["_predictors"]]
         sizes = [len(nodes) for nodes in tables]
         roots = np.cumsum([0, *sizes[:-1]])
         leaf = np.concatenate([nodes["is_leaf"] for nodes in tables]).astype(bool)
@@ -95,7 +95,7 @@ class Booster:
             right=np.where(leaf, 0, joined["right"] + shift).astype(np.int32),
             value=np.where(leaf, joined["value"], 0.0),
             roots=roots.astype(np.int32),
-            baseline=float(fitted._baseline_prediction.item()),
+            baseline=float(vars(fitted)["_baseline_prediction"].item()),
         )
 
     def predict(self, features: Floats) -> Floats:
