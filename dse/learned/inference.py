@@ -15,7 +15,7 @@ from dse.jit import compiled
 from dse.numeric import Floats
 
 Singles = npt.NDArray[np.float32]
-Places = npt.NDArray[np.int32]
+NodePlaces = npt.NDArray[np.int32]
 
 #: What a layer does with its sums: :func:`dense`.
 NONE, RELU, GELU = range(3)
@@ -50,12 +50,12 @@ def dense(x: Singles, weights: Singles, bias: Singles, activation: int, out: Sin
 @compiled
 def boosted(
     x: Floats,
-    feature: Places,
+    feature: NodePlaces,
     threshold: Floats,
-    left: Places,
-    right: Places,
+    left: NodePlaces,
+    right: NodePlaces,
     value: Floats,
-    roots: Places,
+    roots: NodePlaces,
     baseline: float,
     out: Floats,
 ) -> None:

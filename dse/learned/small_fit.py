@@ -9,13 +9,14 @@ that a member has not seen.
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from dse.learned.folds import folds, honest_factor
 from dse.learned.libraries import torch_for
-from dse.learned.network import LOG_VARIANCE, Network
+from dse.learned.network import LOG_VARIANCE, NetworkEnsemble
 from dse.learned.network_settings import NetworkSettings
 from dse.learned.predictor import OnStep
 from dse.learned.rows import Table
@@ -29,7 +30,7 @@ _RISE = 0.1
 
 def fit_small(
     table: Table, settings: NetworkSettings, seed: int, report: OnStep, *, residual: bool
-) -> Network:
+) -> NetworkEnsemble:
     """Fit the ensemble; see :meth:`dse.learned.predictor.Predictor.fit`."""
     rng = np.random.default_rng(seed)
     fold = folds(table, settings.members, settings.folds, rng)
@@ -43,9 +44,18 @@ def fit_small(
     layers = _initial(sizes, settings.members, rng)
     with torch_for("network=small", seed) as torch:
         best = _trained(torch, layers, inputs, wanted, fold, settings, rng, report)
-    network = Network(
-        *(varying, shift, scale, tuple(best[0::2]), tuple(b[:, 0] for b in best[1::2])),
-        *("relu", "gaussian", residual, target_shift, target_scale, 1.0),
+    network = NetworkEnsemble(
+        columns=varying,
+        shift=shift,
+        scale=scale,
+        weights=tuple(best[0::2]),
+        biases=tuple(b[:, 0] for b in best[1::2]),
+        activation="relu",
+        head="gaussian",
+        residual=residual,
+        target_shift=target_shift,
+        target_scale=target_scale,
+        deviation=1.0,
     )
     return _calibrated(network, table, target, fold)
 
@@ -121,7 +131,7 @@ def _trained(
                 old[better] = new.detach()[better]
         improved = epoch if bool(better.any()) else improved
         report(epoch, epochs, f"mean error of unseen rows {float(least.mean()):.4f}")
-        if epoch - improved >= settings.patience:
+        if epoch - improved >= (settings.patience or epochs):
             break
     return [p.numpy() for p in best]
 
@@ -133,11 +143,13 @@ def _rate(done: float) -> float:
     return 0.5 + 0.5 * float(np.cos(np.pi * min(1.0, (done - _RISE) / (1 - _RISE))))
 
 
-def _calibrated(network: Network, table: Table, target: Floats, fold: Ints) -> Network:
+def _calibrated(
+    network: NetworkEnsemble, table: Table, target: Floats, fold: Ints
+) -> NetworkEnsemble:
     """Scale the deviation by what each member says of the rows that it has not seen."""
     outputs = network.outputs(table.features)[fold, np.arange(len(table))]
     mean = outputs[:, 0] * network.target_scale + network.target_shift
     log = np.clip(outputs[:, 1], *LOG_VARIANCE)
     deviation = np.exp(log / 2) * network.target_scale
     factor = honest_factor((target - mean) / deviation)
-    return Network(**{**network.__dict__, "deviation": factor})
+    return replace(network, deviation=factor)
