@@ -96,11 +96,11 @@ class PublishedMapper(Mapper[PublishedMapperSettings]):
         known, fresh = found.window(0, min(training, len(found))), None
         if len(found) > training:
             fresh = found.window(training, len(found))
-        value = self._offered(hardware, h, problem, known, best if s.keep_training else Best())
+        value = self._tried(hardware, h, problem, known, best if s.keep_training else Best())
         if fresh is None:
             return
         chosen = self._picked(known, value, fresh, trials)
-        self._offered(hardware, h, problem, fresh.take(chosen), best)
+        self._tried(hardware, h, problem, fresh.take(chosen), best)
 
     def _picked(
         self, known: MappingBatch, value: Floats, fresh: MappingBatch, count: int
@@ -113,7 +113,7 @@ class PublishedMapper(Mapper[PublishedMapperSettings]):
         process = FixedProcess(raw_features(known)[finite], value[finite])
         return picked(process.bound(raw_features(fresh), self.settings.beta), count, twice=False)
 
-    def _offered(
+    def _tried(
         self, hardware: HardwareBatch, h: int, problem: Problem, mappings: MappingBatch, best: Best
     ) -> Floats:
         """Price mappings, and offer them; return their values."""
