@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dse.bayes.published import FixedProcess, picked, raw_features
 from dse.domain.architecture import Architecture, HardwareBatch
 from dse.domain.constraints import Constraints
 from dse.domain.mapping import MappingBatch
@@ -105,8 +106,6 @@ class PublishedMapper(Mapper[PublishedMapperSettings]):
     def _picked(
         self, known: MappingBatch, value: Floats, fresh: MappingBatch, count: int
     ) -> npt.NDArray[np.int64]:
-        from dse.bayes.published import FixedProcess, picked, raw_features  # noqa: PLC0415
-
         finite = np.isfinite(value)
         if not finite.any():
             return np.arange(min(count, len(fresh)))
