@@ -87,7 +87,7 @@ class Proposer:
     def _with_points(self, designs: Sequence[Values]) -> tuple[list[Values], Floats]:
         points = self.points(designs)
         whole = np.flatnonzero(np.isfinite(points).all(axis=1))
-        return [designs[i] for i in whole], points[whole]
+        return [designs[int(i)] for i in whole], points[whole]
 
     def _best(self, promise: Promise, drawn: Sequence[Values], taken: set[object]) -> Values:
         new = [v for v in drawn if key_of(v) not in taken] or list(drawn)
