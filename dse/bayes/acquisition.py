@@ -93,6 +93,8 @@ class Promise:
         self._values = values
         self._acquisition, self._beta, self._seed = acquisition, beta, seed
         self._pending: list[Floats] = []
+        # made anew after each point that is believed in: that takes longer than to compute it
+        self._function: AcquisitionFunction | None = None
 
     @property
     def several(self) -> bool:
@@ -102,19 +104,15 @@ class Promise:
     def score(self, points: Floats) -> Floats:
         """Return the score of points, ``(N,)``; not for ``thompson`` of one objective."""
         likely = self._feasibility.log_probability(points)
-        if self.several:
-            return likely + _in_parts(self._hypervolume(), self.surrogates[0].tensor(points))
         surrogate = self.surrogates[0]
-        if self._acquisition == "ucb":
+        if self._acquisition == "ucb" and not self.several:
             mean, deviation = surrogate.at(points)
             # in logarithms of the objective a bound has no natural zero: what is unlikely to be
             # valid is pushed back by as many deviations as its logarithm says
             return -(mean - self._beta * deviation) + surrogate.spread * likely
-        # values are noisy by the mapper's luck: what counts as reached is the mean, not the least
-        reached, _ = surrogate.at(self._points)
-        best = (float(reached.min()) - surrogate.origin) / surrogate.spread
-        improvement = LogExpectedImprovement(surrogate.model, best_f=best, maximize=False)
-        return likely + _in_parts(improvement, surrogate.tensor(points))
+        if self._function is None:
+            self._function = self._hypervolume() if self.several else self._improvement()
+        return likely + _in_parts(self._function, surrogate.tensor(points))
 
     def draws(self, points: Floats, count: int) -> Floats:
         """Return the scores of points by Thompson sampling, ``(count, N)``: one draw each."""
@@ -125,8 +123,17 @@ class Promise:
     def believe(self, point: Floats) -> None:
         """Count a point ``(C,)`` as asked for, so that the rest of its batch lies elsewhere."""
         self._pending.append(point)
+        self._function = None
         if not self.several:
             self.surrogates[0].believe(point)
+
+    def _improvement(self) -> AcquisitionFunction:
+        """Return the logarithm of the expected improvement."""
+        surrogate = self.surrogates[0]
+        # values are noisy by the mapper's luck: what counts as reached is the mean, not the least
+        reached, _ = surrogate.at(self._points)
+        best = (float(reached.min()) - surrogate.origin) / surrogate.spread
+        return LogExpectedImprovement(surrogate.model, best_f=best, maximize=False)
 
     def _hypervolume(self) -> AcquisitionFunction:
         """Return the expected gain of hypervolume, over the values each scaled by its spread."""

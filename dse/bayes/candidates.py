@@ -14,10 +14,10 @@ from dse.space.variable import Values, Variable
 #: Deviation, in the unit cube, of draws around a design.
 _SPREAD = 0.1
 
-Key = tuple[tuple[str, int], ...]
+DesignKey = tuple[tuple[str, int], ...]
 
 
-def key_of(values: Values) -> Key:
+def key_of(values: Values) -> DesignKey:
     """Return what tells designs apart."""
     return tuple(values.items())
 
@@ -31,7 +31,7 @@ class Candidates:
         self._moving = tuple(v for v in self._genes.free if v.count > 1)
         template = space.template
         self._bounded = bool(template.requirements) or template.spec.budget is not None
-        self._admitted: dict[Key, bool] = {}
+        self._admitted: dict[DesignKey, bool] = {}
 
     def admits(self, values: Values) -> bool:
         """Whether requirements and budget are met; building the hardware takes a millisecond."""

@@ -17,7 +17,7 @@ _STARTS, _STEPS = 4, 24
 #: Designs that are tried for the budget, best first, before a random one is taken.
 _TRIES = 200
 
-Points = Callable[[Sequence[Values]], Floats]
+Encoder = Callable[[Sequence[Values]], Floats]
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Proposer:
     """
 
     candidates: Candidates
-    points: Points
+    points: Encoder
     rng: np.random.Generator
     count: int
     local: bool
@@ -86,8 +86,8 @@ class Proposer:
 
     def _with_points(self, designs: Sequence[Values]) -> tuple[list[Values], Floats]:
         points = self.points(designs)
-        whole = np.isfinite(points).all(axis=1)
-        return [v for v, good in zip(designs, whole, strict=True) if good], points[whole]
+        whole = np.flatnonzero(np.isfinite(points).all(axis=1))
+        return [designs[int(i)] for i in whole], points[whole]
 
     def _best(self, promise: Promise, drawn: Sequence[Values], taken: set[object]) -> Values:
         new = [v for v in drawn if key_of(v) not in taken] or list(drawn)

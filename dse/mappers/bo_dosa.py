@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dse.bayes.published import FixedProcess, picked, raw_features
 from dse.domain.architecture import Architecture, HardwareBatch
 from dse.domain.constraints import Constraints
 from dse.domain.mapping import MappingBatch
@@ -96,24 +97,22 @@ class PublishedMapper(Mapper[PublishedMapperSettings]):
         known, fresh = found.window(0, min(training, len(found))), None
         if len(found) > training:
             fresh = found.window(training, len(found))
-        value = self._offered(hardware, h, problem, known, best if s.keep_training else Best())
+        value = self._tried(hardware, h, problem, known, best if s.keep_training else Best())
         if fresh is None:
             return
         chosen = self._picked(known, value, fresh, trials)
-        self._offered(hardware, h, problem, fresh.take(chosen), best)
+        self._tried(hardware, h, problem, fresh.take(chosen), best)
 
     def _picked(
         self, known: MappingBatch, value: Floats, fresh: MappingBatch, count: int
     ) -> npt.NDArray[np.int64]:
-        from dse.bayes.published import FixedProcess, picked, raw_features  # noqa: PLC0415
-
         finite = np.isfinite(value)
         if not finite.any():
             return np.arange(min(count, len(fresh)))
         process = FixedProcess(raw_features(known)[finite], value[finite])
         return picked(process.bound(raw_features(fresh), self.settings.beta), count, twice=False)
 
-    def _offered(
+    def _tried(
         self, hardware: HardwareBatch, h: int, problem: Problem, mappings: MappingBatch, best: Best
     ) -> Floats:
         """Price mappings, and offer them; return their values."""
