@@ -85,16 +85,18 @@ def text(random: Random, content: str) -> str:
     return content
 
 
-def _places(tree: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Return the path of everything below the top of a tree."""
-    items = (
-        tree.items()
-        if isinstance(tree, dict)
-        else enumerate(tree)
-        if isinstance(tree, list)
-        else ()
-    )
-    return [p for key, value in items for p in ((*path, key), *_places(value, (*path, key)))]
+def _places(tree: Any) -> list[tuple[Any, ...]]:
+    """Return the path of everything below the top of a tree, which may be very deep."""
+    found: list[tuple[Any, ...]] = []
+    left: list[tuple[tuple[Any, ...], Any]] = [((), tree)]
+    while left:
+        path, value = left.pop()
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, inner in items:
+            found.append((*path, key))
+            if isinstance(inner, (dict, list)):
+                left.append((found[-1], inner))
+    return found
 
 
 def _deep(random: Random, value: Any) -> Any:
@@ -107,7 +109,7 @@ def tree(random: Random, content: Any) -> Any:
     """Change keys and values of parsed YAML or JSON."""
     content = copy.deepcopy(content)
     for _ in range(random.choice((1, 1, 1, 2, 3))):
-        places = _places(content)
+        places = _places(content) if isinstance(content, (dict, list)) else []
         if not places:
             return random.choice(NASTY)
         *way, last = random.choice(places)
