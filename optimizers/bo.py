@@ -95,7 +95,7 @@ class SpotlightSettings(BayesianSettings):
 
 
 @dataclass(frozen=True)
-class _Observed:
+class _SeenDesign:
     """A design that was evaluated: its objectives, infinite where not valid."""
 
     values: Values
@@ -145,7 +145,7 @@ class BayesianSearch(Optimizer[BayesianSettings]):
         affordable = max(1, samples // self.mappings_per_hardware // 4)
         warmup = 2 * len(cube.variables) + 2 if settings.warmup is None else settings.warmup
         self._warmup = max(1, min(warmup, affordable))
-        self._seen: list[_Observed] = []
+        self._seen: list[_SeenDesign] = []
         # rounds of mapping the best again that have begun
         self._rounds = 0
 
@@ -173,7 +173,7 @@ class BayesianSearch(Optimizer[BayesianSettings]):
         for design, worth in zip(designs, metrics, strict=True):
             goal = tuple(one(worth) for one in goals)
             violation = 0.0 if worth.valid else worth.violation
-            self._seen.append(_Observed(design.values, goal, violation))
+            self._seen.append(_SeenDesign(design.values, goal, violation))
 
     def state_dict(self) -> dict[str, State]:
         """Return the designs and what they were worth."""
@@ -188,9 +188,9 @@ class BayesianSearch(Optimizer[BayesianSettings]):
             self._seen = [self._read(one) for one in entries.each("seen")]
             self._rounds = entries.integer("rounds", 0, _ROUNDS)
 
-    def _read(self, entries: CheckedEntries) -> _Observed:
+    def _read(self, entries: CheckedEntries) -> _SeenDesign:
         with entries:
-            return _Observed(
+            return _SeenDesign(
                 take_values(entries, "values", self.space),
                 entries.numbers("goal", max(1, len(self.settings.objectives))),
                 entries.number("violation"),

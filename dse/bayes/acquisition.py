@@ -16,7 +16,7 @@ from botorch.acquisition.multi_objective.objective import GenericMCMultiOutputOb
 from botorch.models import ModelListGP
 from botorch.sampling import SobolQMCNormalSampler
 
-from dse.bayes.surrogate import Surrogate
+from dse.bayes.surrogate import DesignProcess
 from dse.numeric import Floats
 
 ACQUISITIONS = ("logei", "thompson", "ucb")
@@ -56,11 +56,11 @@ class Feasibility:
     """
 
     def __init__(self, data: Data) -> None:
-        self._process: Surrogate | None = None
+        self._process: DesignProcess | None = None
         if data.valid.any() and not data.valid.all():
             missed = np.where(np.isfinite(data.violation), np.log1p(data.violation), 1.0)
             label = np.where(data.valid, -1.0, np.minimum(missed, 1.0))
-            self._process = Surrogate(data.points, label, data.groups, "matern")
+            self._process = DesignProcess(data.points, label, data.groups, "matern")
 
     def log_probability(self, points: Floats) -> Floats:
         """Return the logarithm of the probability at points, ``(N,)``; 0 where nothing is known."""
@@ -85,7 +85,7 @@ class Promise:
     def __init__(self, data: Data, kernel: str, acquisition: str, beta: float, seed: int) -> None:
         points, values = data.points[data.valid], data.values[data.valid]
         self.surrogates = [
-            Surrogate(points, column, data.groups, kernel)
+            DesignProcess(points, column, data.groups, kernel)
             for column in np.ascontiguousarray(values.T)
         ]
         self._feasibility = Feasibility(data)

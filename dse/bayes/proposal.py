@@ -17,7 +17,7 @@ _STARTS, _STEPS = 4, 24
 #: Designs that are tried for the budget, best first, before a random one is taken.
 _TRIES = 200
 
-Encoder = Callable[[Sequence[Values]], Floats]
+PointsOf = Callable[[Sequence[Values]], Floats]
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Proposer:
     """
 
     candidates: Candidates
-    points: Encoder
+    points: PointsOf
     rng: np.random.Generator
     count: int
     local: bool

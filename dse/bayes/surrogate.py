@@ -75,7 +75,7 @@ class GroupedMatern(Kernel):  # type: ignore[misc]
         return covariance
 
 
-class Surrogate:
+class DesignProcess:
     """A Gaussian process fitted to values at points; equal data give an equal one.
 
     Args:
