@@ -31,14 +31,18 @@ def main(argv: Sequence[str]) -> int:
     if len(argv) > 1:
         raise SpecError(f"list takes one kind, not {len(argv)}: {' '.join(argv)}")
     if argv:
-        # 'optimizer' is as good as 'optimizers'
-        kind = argv[0] if argv[0] in KINDS else f"{argv[0]}s"
-        if kind not in KINDS:
+        kind = kind_of(argv[0])
+        if kind is None:
             raise SpecError(unknown_name("kind", argv[0], KINDS))
         sys.stdout.write(_text(KINDS[kind]()))
         return 0
     sys.stdout.write("\n".join(f"{kind}:\n{_text(rows(), '  ')}" for kind, rows in KINDS.items()))
     return 0
+
+
+def kind_of(word: str) -> str | None:
+    """Return the kind that a word names; 'optimizer' is as good as 'optimizers'."""
+    return next((kind for kind in (word, f"{word}s") if kind in KINDS), None)
 
 
 def _text(rows: _Listed, indent: str = "") -> str:
@@ -105,3 +109,5 @@ KINDS: dict[str, Callable[[], _Listed]] = {
     "objectives": _objectives,
     "timeloop_versions": _versions,
 }
+#: Those of them of which ``show`` has more to say.
+SHOWN = tuple(kind for kind in KINDS if kind != "timeloop_versions")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import sys
 from collections.abc import Sequence
 
-from dse.cli.listing import KINDS
-from dse.errors import SpecError, unknown_name
+from dse.cli.listing import KINDS, SHOWN, kind_of
+from dse.errors import SpecError
 from dse.files import read_yaml
 from dse.plugins import GROUPS, plugins
 from dse.space import catalog
@@ -18,6 +19,7 @@ Shows an architecture template or a workload (by name or path), an optimizer, a
 mapper, an evaluator, an energy chain or an objective; 'python -m dse list' has
 the names. 'attributes' shows what describes storage levels, networks and MACs.
 """
+_NAMES_ARE_LISTED = f"'python -m dse list KIND' has the names of {', '.join(SHOWN)}"
 
 
 def main(argv: Sequence[str]) -> int:
@@ -26,14 +28,17 @@ def main(argv: Sequence[str]) -> int:
         sys.stdout.write(_USAGE)
         return 0
     if len(argv) != 1:
-        raise SpecError(f"show takes one name, not {len(argv)}: {' '.join(argv) or '(nothing)'}")
+        raise SpecError(
+            f"show takes one name, not {len(argv)}: {' '.join(argv) or '(nothing)'}; "
+            f"{_NAMES_ARE_LISTED}"
+        )
     name = argv[0]
     if name.endswith((".yaml", ".yml")) or "/" in name:
         sys.stdout.write(_file(name))
         return 0
     parts = _named(name)
     if not parts:
-        raise SpecError(unknown_name("name", name, _names()))
+        raise SpecError(_unknown(name))
     sys.stdout.write("\n".join(parts))
     return 0
 
@@ -53,8 +58,16 @@ def _named(name: str) -> list[str]:
     return parts
 
 
-def _names() -> list[str]:
-    return sorted({"attributes", *(name for rows in KINDS.values() for name, _ in rows())})
+def _unknown(name: str) -> str:
+    """Say that nothing has that name: of a kind, such as 'optimizer', what there is to show."""
+    kind = kind_of(name)
+    if kind in SHOWN:
+        known = ", ".join(key for key, _ in KINDS[kind]())
+        return f"'{name}' is a kind; show takes the name of one: {known}"
+    known = sorted({"attributes", *(key for kind in SHOWN for key, _ in KINDS[kind]())})
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"; did you mean '{near[0]}'?" if near else ""
+    return f"unknown name '{name}'{hint} ({_NAMES_ARE_LISTED})"
 
 
 def _file(path: str) -> str:

@@ -79,7 +79,7 @@ def read_entry_project(
     See `read_project`.
     """
     root = with_values(root)
-    spec, fault = read_entry(root, timeloop_version, problem, tables_of=tables_of)
+    spec, fault = read_entry(root, timeloop_version, problem, for_model=False, tables_of=tables_of)
     if fault is not None:
         raise fault.error
     constraints = read_constraints(

@@ -180,7 +180,16 @@ def test_resume(capsys, tmp_path):
         (["components", "sram", "size_kb=1e308"], "size_kb=1e308: expected a number above 0 and"),
         (["list", "optimisers"], "did you mean 'optimizers'"),
         (["show", "resnet"], "did you mean 'resnet50'"),
-        (["show"], "show takes one name"),
+        (
+            ["show"],
+            "show takes one name, not 0: (nothing); 'python -m dse list KIND' has the names",
+        ),
+        (
+            ["show", "evaluator"],
+            "'evaluator' is a kind; show takes the name of one: cycles, native",
+        ),
+        (["show", "optimizers"], "show takes the name of one: dosa, "),
+        (["show", "4cf6d4c"], "unknown name '4cf6d4c' ('python -m dse list KIND' has the names"),
         (["run", "--jsn"], "unknown option '--jsn'; did you mean '--json'"),
     ],
 )

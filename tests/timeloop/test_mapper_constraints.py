@@ -43,7 +43,7 @@ problem:
 
 def read(text, constraints, version="4cf6d4c"):
     root = load_texts([("base", text), ("con", constraints)])
-    spec, _ = read_entry(root, version)
+    spec, _ = read_entry(root, version, for_model=False)
     flat = flatten(root, spec.problem)
     return spec, read_constraints(flat, spec.architecture, spec.problem, version)
 

@@ -72,7 +72,7 @@ BETWEEN = "inter_PE_spatial"
 def constraints(old="", new="", more=""):
     assert old in NODES
     root = load_texts([("in", NODES.replace(old, new) + more)])
-    spec, _ = read_entry(root, "4cf6d4c")
+    spec, _ = read_entry(root, "4cf6d4c", for_model=False)
     return read_constraints(flatten(root, spec.problem), spec.architecture, spec.problem)
 
 

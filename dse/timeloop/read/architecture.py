@@ -40,7 +40,7 @@ def read_architecture(
     areas: dict[str, float] | None,
     timeloop_version: str,
     *,
-    for_model: bool = True,
+    for_model: bool,
 ) -> tuple[Architecture, Fault | None]:
     """Read an architecture, priced by the tables where they name its components.
 

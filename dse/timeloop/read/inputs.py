@@ -94,7 +94,8 @@ def read_files(
             with a message, that message is part of it.
     """
     check_version(timeloop_version)
-    return _sound(*read_entry(load_files(paths, values, include_path), timeloop_version))
+    root = load_files(paths, values, include_path)
+    return _sound(*read_entry(root, timeloop_version, for_model=False))
 
 
 def read_text(
@@ -102,7 +103,8 @@ def read_text(
 ) -> TimeloopInput:
     """Read Timeloop YAML from a string; ``source`` names it in errors. See `read_files`."""
     check_version(timeloop_version)
-    return _sound(*read_entry(load_texts([(source, text)]), timeloop_version))
+    root = load_texts([(source, text)])
+    return _sound(*read_entry(root, timeloop_version, for_model=False))
 
 
 def _sound(spec: TimeloopInput, fault: Fault | None) -> TimeloopInput:
@@ -116,7 +118,7 @@ def read_entry(
     timeloop_version: str,
     problem: Problem | None = None,
     *,
-    for_model: bool = False,
+    for_model: bool,
     tables_of: TablesOf | None = None,
 ) -> tuple[TimeloopInput, Fault | None]:
     """Read a loaded input; a fault is for the caller to raise, unless a rejection precedes it.
