@@ -2,7 +2,7 @@
 
 After Polaris (Sakhuja, Hong, Lin; arXiv 2412.15548): the encoder of a variational auto-encoder that
 was trained on native samples (`dse.learned.encoder`) is kept, and a process with a deep kernel
-is fitted on its latent by the marginal likelihood, which tunes the encoder on. Not in the paper,
+is fitted on its latent by the marginal likelihood, which may tune the encoder on. Not in the paper,
 as it says nothing of either: the kernel also sees the inputs, and the mean is a positive sum of
 what the native model counts (`dse.learned.floor`).
 """
@@ -44,8 +44,8 @@ class StarlightSettings:
     epochs: int = setting(30, "passes over the native samples before")
     steps: int = setting(80, "steps of the marginal likelihood")
     rows: int = setting(600, "rows of a step, drawn anew each time; 0: all")
-    learning_rate: float = setting(0.08, "highest step of Adam, for scales and noise")
-    tuning: float = setting(1e-3, "the same for the encoder; 0 leaves it as it is")
+    learning_rate: float = setting(0.15, "highest step of Adam, for scales and noise")
+    tuning: float = setting(0.0, "the same for the encoder; 0 leaves it as it is, which is best")
     features: str = setting("", "blocks of features: BLOCK,BLOCK or +BLOCK beside the default")
 
     def __post_init__(self) -> None:
@@ -102,8 +102,8 @@ class Starlight(Predictor):
     ) -> Starlight:
         """See :meth:`dse.learned.predictor.Predictor.fit`.
 
-        Args:
-            encoder: pre-trained on features of the same names; None: begins at random.
+        An ``encoder`` is one that was pre-trained on features of the same names; without one it
+        begins at random.
         """
         if len(table) < LEAST_ROWS:
             raise SpecError(f"{len(table)} rows: expected {LEAST_ROWS} at least")
@@ -183,7 +183,7 @@ class Starlight(Predictor):
         names = tuple(facts.items("inputs", str))
         count = len(names)
         across: Ints = checked(arrays, "design.across", np.int64, (None,))
-        if not (len(across) and 0 <= across.min() and across.max() < features):
+        if not (len(across) and across.min() >= 0 and across.max() < features):
             raise SpecError(f"weights: 'design.across' are no columns of {features} features")
         quantities = checked(arrays, "design.quantities", np.float64, (features, None))
         design = Design(
