@@ -83,12 +83,20 @@ class Lockstep(Optimizer[LockstepSettings]):
         self._scouted: list[Site] = []
         self._waiting: list[Site] = []
         self._known = self._starts()
+        self._given: list[Design] = []
         self._climb: Climb | None = None
         self._task: Task | None = None
         self._best: Site | None = None
         # which of the designs asked for last are what
         self._leads = False
         self._by_mapper = False
+
+    def begin_with(self, designs: Sequence[Design]) -> None:
+        """Look at these first, the last one before the others; with their mappings.
+
+        For searches within another one: what is left of them is in no state.
+        """
+        self._given = list(designs)
 
     def ask(self) -> list[Design]:
         """Return the best network found, if it is new, and new mappings on the next hardware."""
@@ -135,6 +143,8 @@ class Lockstep(Optimizer[LockstepSettings]):
 
     def state_dict(self) -> dict[str, State]:
         """Return all hardware that is searched, and where the search stands."""
+        if self._given:
+            raise RuntimeError("a search that was given designs to begin with has no state yet")
         sites = Sites()
         climb, task = self._climb, self._task
         variables = len(self.space.template.variables)
@@ -249,6 +259,10 @@ class Lockstep(Optimizer[LockstepSettings]):
         if self._waiting:
             site = self._waiting.pop()
             return Task(SCOUT, site, site.spent + 1)
+        if self._given:
+            design = self._given.pop()
+            first = [MappingBatch.of([mapping]) for mapping in design.mappings or ()]
+            return Task(SCOUT, self._site(design.values), 1, first or None)
         values = self._known.pop() if self._known else self.space.sample_values(self.rng)
         # on hardware that was searched already, only a start from nothing can find anything new
         again = self._best is not None and values == self._best.values

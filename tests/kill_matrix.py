@@ -29,6 +29,9 @@ SETTINGS = {
     "naas": {"mappings_per_hardware": 3, "population": 5},
     "nsga2": {"mappings_per_hardware": 2, "population": 4},
     "dosa": {"steps": 12, "round_every": 5},
+    "bo": {"mappings_per_hardware": 4, "batch": 2, "candidates": 40, "warmup": 3},
+    "bo_dosa": {"mappings_per_hardware": 4, "training": 10, "trials": 3},
+    "spotlight": {"mappings_per_hardware": 3, "batch": 5, "candidates": 50},
 }
 #: What is searched instead of the conformance kit's space, which has no proof.
 SPACES = {"optimal": {"arch": "gemmini", "workload": "dosa_bert", "variables": {"pe_dim": 16}}}

@@ -13,7 +13,7 @@ PICTURE = ROOT / "docs" / "architecture.md"
 #: what it brings) where `python -m dse --help` takes 0.06 s. PyYAML takes 0.01 s.
 HEAVY = {
     *("cmaes", "hydra", "jinja2", "joblib", "matplotlib", "numba", "numpy", "omegaconf", "onnx"),
-    *("pydantic", "rich", "scipy", "torch"),
+    *("pydantic", "rich", "scipy", "torch", "botorch", "gpytorch", "sklearn"),
 }
 
 

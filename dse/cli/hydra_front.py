@@ -40,6 +40,8 @@ _HYDRA = {
     "output_subdir": None,
     "job": {"name": "dse"},
 }
+#: Settings of Hydra's that would have it make folders of its own, or leave the one it is in.
+_HYDRAS_FOLDERS = re.compile(r"hydra(\.(run|sweep|output_subdir|job\.chdir)(\..*)?)?")
 
 
 def run_with_hydra(arguments: Sequence[str], task: _Command) -> None:
@@ -162,6 +164,11 @@ def _checked(word: str, sweep: bool) -> str:
         raise SpecError(f"'{word}' is not a setting, expected SETTING=VALUE{detail}") from error
     key = override.key_or_group
     if key.partition(".")[0].partition("/")[0] == "hydra":
+        if _HYDRAS_FOLDERS.fullmatch(key):
+            raise SpecError(
+                f"'{word}': Hydra's own folders are not used; expected runs=DIR, in which the run "
+                "folders are made, or folder=DIR"
+            )
         if "/" in key and any(not isinstance(value, str) for value in _values(override)):
             raise SpecError(f"'{word}': expected the name of a choice")
         return word
@@ -183,14 +190,14 @@ def _checked(word: str, sweep: bool) -> str:
 
 
 def _quoted(word: str, sweep: bool) -> str:
-    """Quote arithmetic, which Hydra's grammar does not know; commas of a sweep stay."""
+    """Quote arithmetic and commands, which Hydra does not parse; commas of a sweep stay."""
     key, equals, value = word.partition("=")
-    if key.lstrip("+") not in ("objective", "constraints") or not equals or value[:1] in "'\"":
+    free_text = ("objective", "constraints", "evaluator.command")
+    if key.lstrip("+") not in free_text or not equals or value[:1] in "'\"":
         return word
     if sweep and key == "objective" and not set(value) & set("()<>"):
         return word
-    escaped = value.replace("'", "\\'")
-    return word if value in ("", "null") else f"{key}='{escaped}'"
+    return word if value in ("", "null") else f"{key}={_text(value)}"
 
 
 def _values(override: Override) -> list[Any]:

@@ -8,13 +8,14 @@ keeps the iteration that predicts a held-out tenth best, and stops once that get
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from dse.learned.folds import held_out
 from dse.learned.libraries import torch_for
-from dse.learned.network import SOFTPLUS_BETA, Network, softplus
+from dse.learned.network import SOFTPLUS_BETA, NetworkEnsemble, softplus
 from dse.learned.network_settings import NetworkSettings
 from dse.learned.predictor import OnStep
 from dse.learned.rows import Table
@@ -29,7 +30,7 @@ _EVERY = 50
 
 def fit_dosa(
     table: Table, settings: NetworkSettings, seed: int, report: OnStep, *, residual: bool
-) -> Network:
+) -> NetworkEnsemble:
     """Fit the network; see :meth:`dse.learned.predictor.Predictor.fit`.
 
     A feature is divided by its training maximum. Of the mapping, only what varies is taken.
@@ -47,15 +48,22 @@ def fit_dosa(
         model = _model(torch, len(taken))
         _train(torch, model, inputs, offset, cycles / most, unseen, settings, rng, report)
         state = [p.detach().numpy().copy() for p in model.parameters()]
-    network = Network(
-        *(taken, np.zeros(len(taken)), top),
-        tuple(np.ascontiguousarray(w.T)[None] for w in state[0::2]),
-        tuple(b[None] for b in state[1::2]),
-        *("gelu", "cycles", residual, 0.0, most, 1.0),
+    network = NetworkEnsemble(
+        columns=taken,
+        shift=np.zeros(len(taken)),
+        scale=top,
+        weights=tuple(np.ascontiguousarray(w.T)[None] for w in state[0::2]),
+        biases=tuple(b[None] for b in state[1::2]),
+        activation="gelu",
+        head="cycles",
+        residual=residual,
+        target_shift=0.0,
+        target_scale=most,
+        deviation=1.0,
     )
     mean = network.predict(table.features[unseen], table.ln_native[unseen]).mean
     spread = float(np.sqrt(np.mean((mean - table.ln_cycles[unseen]) ** 2)))
-    return Network(**{**network.__dict__, "deviation": max(spread, 0.01)})
+    return replace(network, deviation=max(spread, 0.01))
 
 
 def _columns(table: Table) -> np.ndarray[Any, np.dtype[np.int64]]:
@@ -114,7 +122,7 @@ def _train(
             least, improved = error, iteration
             best = {k: v.clone() for k, v in model.state_dict().items()}
         report(iteration, settings.iterations, f"held-out error {error:.5f}, least {least:.5f}")
-        if iteration - improved >= settings.patience:
+        if iteration - improved >= (settings.patience or settings.iterations):
             break
     if best is not None:
         model.load_state_dict(best)

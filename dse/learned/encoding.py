@@ -165,6 +165,11 @@ class _Batch:
         """Write one column."""
         self.out[:, self.encoding.place[name]] = values
 
+    def set_block(self, block: str, values: Floats) -> None:
+        """Write all columns of a block, one row for all mappings or one for each."""
+        columns = [i for i, name in enumerate(self.encoding.names) if name.startswith(f"{block}.")]
+        self.out[:, columns[0] : columns[-1] + 1] = values
+
     def each(self, write: Callable[[int, int], None]) -> None:
         """Write all rows, in chunks that threads share."""
         starts = range(0, len(self.mappings), _CHUNK)
@@ -187,38 +192,34 @@ class _Batch:
 
 
 def _hardware(batch: _Batch) -> Flags:
-    arrays, index = batch.hardware.arrays, batch.index
-    levels = batch.encoding.structure.levels
-    size = np.maximum(arrays.size_words, 0) / arrays.multiple_buffering
-    bits = np.array([[x.word_bits for x in a.levels] for a in batch.hardware.architectures]).T
-    rows = {
-        "size": np.log2(1.0 + size),
-        "read_bandwidth": 1.0 / arrays.read_bandwidth,
-        "write_bandwidth": 1.0 / arrays.write_bandwidth,
-        "shared_bandwidth": 1.0 / arrays.shared_bandwidth,
-        "instances": np.log2(arrays.instances),
-        "mesh_x": np.log2(arrays.mesh_x),
-        "word_bits": np.log2(bits),
-    }
-    for name, values in rows.items():
-        for s, level in enumerate(levels):
-            batch.set(f"hardware.{name}.{level}", values[s, index])
-    mac_bits = np.array([a.compute.word_bits for a in batch.hardware.architectures])
-    batch.set("hardware.macs", np.log2(arrays.mac_instances)[index])
-    batch.set("hardware.macs_x", np.log2(arrays.mac_mesh_x)[index])
-    batch.set("hardware.mac_bits", np.log2(mac_bits)[index])
+    arrays = batch.hardware.arrays
+    machines = batch.hardware.architectures
+    per_level = [
+        np.log2(1.0 + np.maximum(arrays.size_words, 0) / arrays.multiple_buffering),
+        1.0 / arrays.read_bandwidth,
+        1.0 / arrays.write_bandwidth,
+        1.0 / arrays.shared_bandwidth,
+        np.log2(arrays.instances),
+        np.log2(arrays.mesh_x),
+        np.log2([[x.word_bits for x in a.levels] for a in machines]).T,
+    ]
+    macs = np.log2([(c.instances, c.mesh_x, c.word_bits) for c in (a.compute for a in machines)])
+    # (H, L, 7), level by level, then the MACs
+    of_levels = np.stack(per_level, axis=-1).transpose(1, 0, 2).reshape(len(machines), -1)
+    batch.set_block("hardware", np.hstack([of_levels, macs])[batch.index])
     return batch.native.valid
 
 
 def _problem(batch: _Batch) -> Flags:
-    problem = batch.problem
-    for name, size in problem.bounds.items():
-        batch.set(f"problem.size.{name}", float(np.log2(size)))
-    for name, value in problem.coefficients.items():
-        batch.set(f"problem.{name}", float(np.log2(1 + abs(value))))
-    batch.set("problem.macs", float(np.log2(problem.macs)))
-    for t, name in enumerate(problem.tensors):
-        batch.set(f"problem.words.{name}", float(np.log2(problem.tensor_size(t))))
+    problem, structure = batch.problem, batch.encoding.structure
+    words = {name: problem.tensor_size(t) for t, name in enumerate(problem.tensors)}
+    row = [
+        *(np.log2(problem.bounds.get(name, 1)) for name in structure.dimensions),
+        *(np.log2(1 + abs(problem.coefficients.get(name, 0))) for name in structure.coefficients),
+        np.log2(problem.macs),
+        *(np.log2(words.get(name, 1)) for name in structure.tensors),
+    ]
+    batch.set_block("problem", np.array(row))
     return batch.native.valid
 
 

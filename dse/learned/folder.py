@@ -17,10 +17,11 @@ from typing import Any
 from dse.disk import read_file, replace_file
 from dse.errors import DseError, SpecError
 from dse.evaluators.cycles import MemorySettings
+from dse.extras import needed
 from dse.learned.encoding import Encoding
 from dse.learned.features import Structure
 from dse.learned.kinds import kind
-from dse.learned.libraries import needed, versions
+from dse.learned.libraries import versions
 from dse.learned.model import LearnedModel
 from dse.learned.predictor import Arrays
 from dse.learned.train import Trained

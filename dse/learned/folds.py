@@ -11,12 +11,12 @@ from dse.learned.rows import Table
 from dse.numeric import Flags, Floats, Ints
 
 #: Whether single rows are drawn, or layers with all their rows.
-Unit = Literal["rows", "layers"]
-UNITS: tuple[Unit, ...] = ("rows", "layers")
+HeldOutUnit = Literal["rows", "layers"]
+UNITS: tuple[HeldOutUnit, ...] = ("rows", "layers")
 
 
 def check_unit(key: str, given: str) -> None:
-    """Refuse what is no :data:`Unit`; SpecError."""
+    """Refuse what is no :data:`HeldOutUnit`; SpecError."""
     if given not in UNITS:
         raise SpecError(f"{key} = {given}: expected one of {', '.join(UNITS)}")
 

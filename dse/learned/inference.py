@@ -15,12 +15,12 @@ from dse.jit import compiled
 from dse.numeric import Floats
 
 Singles = npt.NDArray[np.float32]
-Places = npt.NDArray[np.int32]
+NodePlaces = npt.NDArray[np.int32]
 
 #: What a layer does with its sums: :func:`dense`.
 NONE, RELU, GELU = range(3)
-#: Rows that share one pass over the weights.
-_ROWS = 16
+#: Rows that share one pass over the weights, and those that share one over the trees.
+_ROWS, _BLOCK = 16, 64
 
 
 @compiled
@@ -50,12 +50,12 @@ def dense(x: Singles, weights: Singles, bias: Singles, activation: int, out: Sin
 @compiled
 def boosted(
     x: Floats,
-    feature: Places,
+    feature: NodePlaces,
     threshold: Floats,
-    left: Places,
-    right: Places,
+    left: NodePlaces,
+    right: NodePlaces,
     value: Floats,
-    roots: Places,
+    roots: NodePlaces,
     baseline: float,
     out: Floats,
 ) -> None:
@@ -64,14 +64,14 @@ def boosted(
     Nodes of all trees stand in one table; a leaf has -1 for a feature. A row goes left where its
     feature is at most the threshold.
     """
-    for b in range(x.shape[0]):
-        total = baseline
+    for first in range(0, x.shape[0], _BLOCK):
+        last = min(first + _BLOCK, x.shape[0])
+        for b in range(first, last):
+            out[b] = baseline
         for root in roots:
-            node = root
-            while feature[node] >= 0:
-                if x[b, feature[node]] <= threshold[node]:
-                    node = left[node]
-                else:
-                    node = right[node]
-            total += value[node]
-        out[b] = total
+            for b in range(first, last):
+                node = root
+                while feature[node] >= 0:
+                    one, other = left[node], right[node]
+                    node = one if x[b, feature[node]] <= threshold[node] else other
+                out[b] += value[node]

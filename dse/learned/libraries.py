@@ -4,29 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from dse.errors import ToolError
+from dse.extras import needed
 
 #: Distributions whose versions a model folder notes.
 PACKAGES = ("dse-accel", "numpy", "torch", "gpytorch", "botorch", "scikit-learn", "safetensors")
-
-
-def needed(module: str, purpose: str) -> Any:  # noqa: ANN401 - a module
-    """Return a module of the extra.
-
-    Raises:
-        ToolError: it is not installed.
-    """
-    try:
-        return import_module(module)
-    except ImportError as error:
-        raise ToolError(
-            f"{purpose} needs {module.partition('.')[0]}, which is not installed ({error}): "
-            "pip install 'dse-accel[learned]'"
-        ) from error
 
 
 @contextmanager

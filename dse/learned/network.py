@@ -26,7 +26,7 @@ HEADS = ("gaussian", "cycles")
 
 
 @dataclass(frozen=True, eq=False)
-class Network:
+class NetworkEnsemble:
     """An ensemble of M networks on scaled features.
 
     Attributes:
@@ -128,7 +128,7 @@ class Network:
     @classmethod
     def load(
         cls, arrays: Arrays, facts: CheckedEntries, features: int, *, residual: bool
-    ) -> Network:
+    ) -> NetworkEnsemble:
         """Build it again; see :meth:`dse.learned.predictor.Predictor.load`.
 
         Raises:

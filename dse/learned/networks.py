@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from dse.learned.dosa_fit import fit_dosa
 from dse.learned.features import DEFAULT_BLOCKS, RAW_BLOCKS
-from dse.learned.network import Network
+from dse.learned.network import NetworkEnsemble
 from dse.learned.network_settings import NetworkSettings
 from dse.learned.predictor import Arrays, OnStep, Prediction, Predictor
 from dse.learned.rows import Table
@@ -24,7 +24,7 @@ class ResidualPredictor(Predictor):
     settings_type = NetworkSettings
     residual: ClassVar[bool] = True
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: NetworkEnsemble) -> None:
         """Take a fitted network."""
         self.network = network
 
@@ -61,7 +61,7 @@ class ResidualPredictor(Predictor):
     @classmethod
     def load(cls, arrays: Arrays, facts: CheckedEntries, features: int) -> ResidualPredictor:
         """See :meth:`dse.learned.predictor.Predictor.load`."""
-        return cls(Network.load(arrays, facts, features, residual=cls.residual))
+        return cls(NetworkEnsemble.load(arrays, facts, features, residual=cls.residual))
 
 
 class DnnPredictor(ResidualPredictor):

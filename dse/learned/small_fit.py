@@ -9,13 +9,14 @@ that a member has not seen.
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from dse.learned.folds import folds, honest_factor
 from dse.learned.libraries import torch_for
-from dse.learned.network import LOG_VARIANCE, Network
+from dse.learned.network import LOG_VARIANCE, NetworkEnsemble
 from dse.learned.network_settings import NetworkSettings
 from dse.learned.predictor import OnStep
 from dse.learned.rows import Table
@@ -23,11 +24,13 @@ from dse.numeric import Floats, Ints
 
 #: Epochs after which every member is held against its unseen fold.
 _EVERY = 5
+#: Share of the steps in which the learning rate rises.
+_RISE = 0.1
 
 
 def fit_small(
     table: Table, settings: NetworkSettings, seed: int, report: OnStep, *, residual: bool
-) -> Network:
+) -> NetworkEnsemble:
     """Fit the ensemble; see :meth:`dse.learned.predictor.Predictor.fit`."""
     rng = np.random.default_rng(seed)
     fold = folds(table, settings.members, settings.folds, rng)
@@ -41,9 +44,18 @@ def fit_small(
     layers = _initial(sizes, settings.members, rng)
     with torch_for("network=small", seed) as torch:
         best = _trained(torch, layers, inputs, wanted, fold, settings, rng, report)
-    network = Network(
-        *(varying, shift, scale, tuple(best[0::2]), tuple(b[:, 0] for b in best[1::2])),
-        *("relu", "gaussian", residual, target_shift, target_scale, 1.0),
+    network = NetworkEnsemble(
+        columns=varying,
+        shift=shift,
+        scale=scale,
+        weights=tuple(best[0::2]),
+        biases=tuple(b[:, 0] for b in best[1::2]),
+        activation="relu",
+        head="gaussian",
+        residual=residual,
+        target_shift=target_shift,
+        target_scale=target_scale,
+        deviation=1.0,
     )
     return _calibrated(network, table, target, fold)
 
@@ -89,9 +101,8 @@ def _trained(
     optimizer = torch.optim.AdamW(
         parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay
     )
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, max_lr=settings.learning_rate, total_steps=epochs * steps, pct_start=0.1
-    )
+    total = epochs * steps
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step / total))
     best = [p.detach().clone() for p in parameters]
     least = torch.full((members,), float("inf"))
     improved = 0
@@ -120,16 +131,25 @@ def _trained(
                 old[better] = new.detach()[better]
         improved = epoch if bool(better.any()) else improved
         report(epoch, epochs, f"mean error of unseen rows {float(least.mean()):.4f}")
-        if epoch - improved >= settings.patience:
+        if epoch - improved >= (settings.patience or epochs):
             break
     return [p.numpy() for p in best]
 
 
-def _calibrated(network: Network, table: Table, target: Floats, fold: Ints) -> Network:
+def _rate(done: float) -> float:
+    """Return the learning rate's share when so much is done: a rise, then half a cosine."""
+    if done < _RISE:
+        return 0.04 + 0.96 * done / _RISE
+    return 0.5 + 0.5 * float(np.cos(np.pi * min(1.0, (done - _RISE) / (1 - _RISE))))
+
+
+def _calibrated(
+    network: NetworkEnsemble, table: Table, target: Floats, fold: Ints
+) -> NetworkEnsemble:
     """Scale the deviation by what each member says of the rows that it has not seen."""
     outputs = network.outputs(table.features)[fold, np.arange(len(table))]
     mean = outputs[:, 0] * network.target_scale + network.target_shift
     log = np.clip(outputs[:, 1], *LOG_VARIANCE)
     deviation = np.exp(log / 2) * network.target_scale
     factor = honest_factor((target - mean) / deviation)
-    return Network(**{**network.__dict__, "deviation": factor})
+    return replace(network, deviation=factor)

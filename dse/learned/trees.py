@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dse.errors import SpecError
+from dse.extras import needed
 from dse.learned.folds import check_unit, folds, honest_factor
-from dse.learned.libraries import needed
 from dse.learned.predictor import Arrays, OnStep, Prediction, Predictor
 from dse.learned.rows import Table
 from dse.learned.weights import checked
@@ -26,6 +26,8 @@ from dse.state.entries import CheckedEntries
 
 #: Least deviation of ln cycles: recorded runs of one program differ by as much.
 LEAST_DEVIATION = 0.01
+#: Largest logarithm of a residual's size that is believed.
+_MOST_LN = 50.0
 _COLUMNS = {
     "feature": np.int32,
     "threshold": np.float64,
@@ -71,7 +73,7 @@ class Booster:
     @classmethod
     def of(cls, fitted: Any) -> Booster:  # noqa: ANN401 - scikit-learn's regressor
         """Take the trees out of a fitted regressor."""
-        tables = [trees[0].nodes for trees in fitted._predictors]
+        tables = [trees[0].nodes for trees in vars(fitted)["_predictors"]]
         sizes = [len(nodes) for nodes in tables]
         roots = np.cumsum([0, *sizes[:-1]])
         leaf = np.concatenate([nodes["is_leaf"] for nodes in tables]).astype(bool)
@@ -93,7 +95,7 @@ class Booster:
             right=np.where(leaf, 0, joined["right"] + shift).astype(np.int32),
             value=np.where(leaf, joined["value"], 0.0),
             roots=roots.astype(np.int32),
-            baseline=float(fitted._baseline_prediction.item()),
+            baseline=float(vars(fitted)["_baseline_prediction"].item()),
         )
 
     def predict(self, features: Floats) -> Floats:
@@ -190,7 +192,7 @@ class TreesPredictor(Predictor):
         return cls(tuple(members), spread, scale)
 
     def _own_deviation(self, features: Floats) -> Floats:
-        spread = np.exp(self._spread.predict(features)) * self._scale
+        spread = np.exp(np.minimum(self._spread.predict(features), _MOST_LN)) * self._scale
         return np.maximum(spread, LEAST_DEVIATION)
 
     def predict(self, features: Floats, ln_native: Floats) -> Prediction:

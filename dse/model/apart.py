@@ -55,6 +55,29 @@ def _count(m: Deliveries, c: LoopCourse, nest: Nest, s: int, tensors: int) -> No
 
 
 @inlined
+def _count_again(m: Deliveries, c: LoopCourse, nest: Nest, s: int, tensors: int) -> None:
+    """Count the deliveries of level s, where no loop lies between it and the level below.
+
+    Other than there, some of its innermost loop's iterations stand for more at its boundary.
+    """
+    place = nest.middle[s]
+    count = m.count[s]
+    first, stop = c.first[place], c.first[place] + c.nodes[place]
+    for t in range(count.shape[0]):
+        for leaf in range(first, stop):
+            count[t, leaf] = m.count[s - 1, t, leaf]
+    if place == nest.first[s + 1]:
+        return
+    movers = m.movers[nest.dimension[place]] & tensors
+    for node in range(c.first[place + 1], c.first[place + 1] + c.nodes[place + 1]):
+        for i in range(1, c.runs[node]):
+            more = (c.scale[node, i] - c.weight[node, i]) * c.often[node]
+            if more != 0:
+                for t in range(count.shape[0]):
+                    count[t, c.child[node, i]] += more * ((movers >> t) & 1)
+
+
+@inlined
 def set_apart(
     apart: Ints,
     moves: Deliveries,
@@ -82,5 +105,9 @@ def set_apart(
         for t in range(tensors):
             if m.no_temporal_reuse[s - 1, t, bt]:
                 apart[s] &= ~(np.int64(1) << t)
-        if apart[s] != 0:
+        if apart[s] == 0:
+            continue
+        if apart[s] == apart[s - 1] and nest.middle[s] == nest.middle[s - 1]:
+            _count_again(moves, c, nest, s, apart[s])
+        else:
             _count(moves, c, nest, s, apart[s])

@@ -155,13 +155,15 @@ def set_course(c: LoopCourse, nest: Nest, version: int) -> bool:
                     own = c.remainder[k] != c.end[k]
                     run_second_last = rules.runs_second_last(version, run_last, own)
                     _set_runs(c, node, count, run_last, run_second_last)
+                child, inner_bits = np.int64(-1), np.int64(-1)
                 for i in range(c.runs[node]):
-                    inner_bits = bits & c.inside[k]
-                    if last and c.at[node, i] < count - 1:
-                        inner_bits &= ~(np.int64(1) << d)
-                    child = _child(c, k, inner_bits)
-                    if child < 0:
-                        return False
+                    goes_on = np.int64(last and c.at[node, i] < count - 1)
+                    at = bits & c.inside[k] & ~(goes_on << d)
+                    if i == 0 or at != inner_bits:
+                        inner_bits = at
+                        child = _child(c, k, inner_bits)
+                        if child < 0:
+                            return False
                     c.child[node, i] = child
                     c.often[child] += c.often[node] * c.weight[node, i]
     return True

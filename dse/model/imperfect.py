@@ -110,11 +110,15 @@ def _traffic(
 
 @inner
 def _set_sizes(w: Scratch, c: LoopCourse, m: Deliveries) -> None:
-    """Largest tile of every tensor at every level (section 14.4)."""
+    """Largest tile of every tensor at every level (section 14.4).
+
+    Up to the spatial loops of a level only where it has some.
+    """
     for t in range(w.size.shape[0]):
         for s in range(w.size.shape[1]):
             w.size[t, s] = tile_words(m, t, c.largest[s])
-            w.spatial_size[t, s] = tile_words(m, t, c.spatial_largest[s])
+            if w.nest.middle[s] > w.nest.first[s]:
+                w.spatial_size[t, s] = tile_words(m, t, c.spatial_largest[s])
 
 
 @inner

@@ -64,12 +64,15 @@ def tensor_energy(
     for s in range(levels - 1, 0, -1):
         w.peer[s - 1] = w.records.links[s] / w.replicas[s - 1]
     for s in range(levels - 1, -1, -1):
-        energy += level_energy(
-            w, hw, i, s, t, keep[s, t], backing, p.read_write[t], iterations, version, out
-        )
+        if want or keep[s, t]:
+            energy += level_energy(
+                w, hw, i, s, t, keep[s, t], backing, p.read_write[t], iterations, version, out
+            )
         if want:
             copy_row(details.tensor[:, s, t, b], out)
-        energy += network_energy(w, hw, i, s, p.read_write[t], w.replicas[s], out[:4])
+        priced = hw.hop_pj[s, i] != 0.0 or hw.router_pj[s, i] != 0.0 or hw.ingress_pj[s, i] != 0.0
+        if want or priced:
+            energy += network_energy(w, hw, i, s, p.read_write[t], w.replicas[s], out[:4])
         if want:
             copy_row(details.network[:, s, t, b], out)
         room = details.records.shape[3]

@@ -19,8 +19,9 @@ from dse.model.deliveries import (
     STILL,
     TRANSLATION,
     Deliveries,
-    set_tile_words,
+    set_apart_words,
     set_tiles,
+    set_translations,
     set_ways,
 )
 from dse.model.deltas import same_delta
@@ -186,6 +187,21 @@ def _walk(
 
 
 @inlined
+def _count_stateless(m: Deliveries, c: LoopCourse, nest: Nest, s: int, always_full: bool) -> None:
+    """Count all deliveries in ``words`` of their leaf, where no state matters."""
+    m.words[m.entry[0]] += m.size[m.entry[0]]
+    spatial = nest.middle[s] > nest.first[s]
+    for k in range(nest.middle[s], nest.first[nest.middle.shape[0]]):
+        scaled = not spatial and k == nest.middle[s] and k < nest.first[s + 1]
+        for node in range(c.first[k + 1], c.first[k + 1] + c.nodes[k + 1]):
+            for i in range(1, c.runs[node]):
+                leaf = m.entry[c.child[node, i]]
+                words = m.size[leaf] if always_full else m.runs.words[node, i]
+                often = c.scale[node, i] if scaled else c.weight[node, i]
+                m.words[leaf] += words * c.often[node] * often
+
+
+@inlined
 def _count(
     r: Records,
     m: Deliveries,
@@ -272,19 +288,22 @@ def _record_leaves(
     """Record the words of all leaves with the children that exist there; False: no room."""
     place = nest.middle[s]
     capacity = r.multicast.shape[1]
-    if varying(c, nest, s) == 0:
+    first, stop = c.first[place], c.first[place] + c.nodes[place]
+    varies = varying(c, nest, s) != 0
+    if not varies:
         # the same children everywhere
-        first = c.first[place]
-        for leaf in range(first + 1, first + c.nodes[place]):
+        for leaf in range(first + 1, stop):
             m.words[first] += m.words[leaf]
-            m.words[leaf] = 0
-    for leaf in range(c.first[place], c.first[place] + c.nodes[place]):
+        stop = first + 1
+    if nest.first[s] == place:
+        if m.words[first] != 0:
+            record(r, s, 1, 1, float(m.words[first]), 0.0)
+        return r.entries[s] <= capacity
+    for leaf in range(first, stop):
         if m.words[leaf] == 0:
             continue
-        if nest.first[s] == place:
-            record(r, s, 1, 1, float(m.words[leaf]), 0.0)
-            continue
-        set_ends(c, nest, s, c.last[leaf])
+        if varies:
+            set_ends(c, nest, s, c.last[leaf])
         if want_hops or not closed_histogram(
             nest, tile.vector, s, no_multicast, links.plain, other
         ):
@@ -339,32 +358,38 @@ def imperfect_traffic(
     start, stop = c.first[place], c.first[place] + c.nodes[place]
     linked = False
     if apart:
-        set_tile_words(m, c, nest, s, t)
-        for leaf in range(start, stop):
-            m.words[leaf] = m.size[leaf] * m.count[s, t, leaf]
-    elif _stands(m, c, nest, s, t, always_full):
-        for leaf in range(start, stop):
-            m.words[leaf] = 0
+        set_apart_words(m, c, nest, s, t)
     else:
-        set_tiles(m, c, nest, s, t)
-        may_be_linked = count > 1 and not no_link_transfer
-        if s > 0 or may_be_linked:
-            set_ways(m, c, nest, tile.vector, s)
-        if may_be_linked:
-            empty_if_still = rules.zero_moves_are_free(version) and not always_full
-            linked = links_possible(m, c, nest, tile, s, grid_width, empty_if_still)
-        if linked and not _set_deltas(m, c, nest, s):
-            return False
-        if s > 0 or linked:
-            if not _walk(m, c, nest, s, always_full, linked, version):
+        if _stands(m, c, nest, s, t, always_full):
+            for leaf in range(start, stop):
+                m.words[leaf] = 0
+        else:
+            set_tiles(m, c, nest, s, t)
+            m.stateless[0] = True
+            may_be_linked = count > 1 and not no_link_transfer
+            if s > 0 or may_be_linked:
+                m.stateless[0] = not set_ways(
+                    m, c, nest, tile.vector, s, t, may_be_linked, always_full, version
+                )
+            if may_be_linked:
+                empty_if_still = rules.zero_moves_are_free(version) and not always_full
+                linked = links_possible(m, c, nest, tile, s, grid_width, empty_if_still)
+            if linked and not _set_deltas(m, c, nest, s):
                 return False
+            if linked or not m.stateless[0]:
+                set_translations(m, c, nest, s)
+                if not _walk(m, c, nest, s, always_full, linked, version):
+                    return False
+        if linked or not m.stateless[0]:
+            _count(
+                *(r, m, c, nest, tile, s, links, grid_width, grid_height),
+                *(linked, no_multicast, want_hops),
+            )
+        elif s > 0:
+            _count_stateless(m, c, nest, s, always_full)
         else:
             for leaf in range(start, stop):
                 m.words[leaf] = c.often[leaf]
-    if not apart and (s > 0 or linked):
-        _count(
-            r, m, c, nest, tile, s, links, grid_width, grid_height, linked, no_multicast, want_hops
-        )
     m.walked[0] = -1 if apart or linked else s
     m.walked_full[0] = always_full
     return _record_leaves(

@@ -60,6 +60,7 @@ def result_text(
             f"{result.samples:,} samples, {result.feasible} of {result.designs} designs valid, "
             f"seed {settings['seed']}",
         ),
+        *_modelled(result),
         *_proof(result, known),
         ("folder", str(result.folder)),
     ):
@@ -106,6 +107,12 @@ def _padding(result: RunResult) -> list[tuple[str, str]]:
         ("padded", f"{count}: {', '.join([*said[:_MOST_PADDED], *more])}"),
         ("", f"without: {without}"),
     ]
+
+
+def _modelled(result: RunResult) -> list[tuple[str, str]]:
+    """Return how much a model of the optimizer's own was asked, which no budget counts."""
+    count = result.model_samples
+    return [("", f"beside them {count:,} samples of the optimizer's own models")] if count else []
 
 
 def _own_design(result: RunResult) -> list[tuple[str, str]]:

@@ -77,6 +77,11 @@ class RunConfig:
     energy: str | None = setting(None, "energy chain; null: the template's own")
     timeloop_version: str = setting("4cf6d4c", "Timeloop to equal: 4cf6d4c 3.0.3 dosa")
     n_jobs: int = setting(0, "threads, 0 = all cores; results do not depend on it")
+    record: bool = setting(
+        False,
+        "leave every mapping that the evaluator prices, with its cycles, in the run folder's "
+        "rows.jsonl, which 'python -m dse train' learns from",
+    )
     runs: str = setting("runs", "folder in which the run folder is made")
     folder: str | None = setting(None, "the run folder itself; null: a new one in 'runs'")
 

@@ -88,6 +88,7 @@ class Run:
             own_design=self.study.own_design(),
             certificate=state.optimizer.certificate,
             unpadded=self.study.unpadded(),
+            model_samples=state.optimizer.model_samples,
         )
         mapped = list(zip(self.space.workload, state.best.mappings or (), strict=True))
         try:
@@ -164,6 +165,7 @@ def start(given: Mapping[str, Any]) -> Run:
             folder, setup.config.as_dict(), inputs.template_file, inputs.workload_file
         )
         signatures.sign(folder, setup.config)
+        setup = setup.recording(folder)
         return Run(setup, setup.study(optimizer, folder), folder)
 
 
@@ -189,7 +191,9 @@ def resume(folder: Path, n_jobs: int | None = None, *, trust: bool = False) -> R
     optimizer_type = config.plugins["optimizer"].factory
     setup = set_up(config, template, workload, optimizer_type.default_samples)
     with closed_on_failure(setup.evaluator):
-        return Run(setup, setup.study(setup.optimizer(), folder), folder)
+        optimizer = setup.optimizer()
+        setup = setup.recording(folder)
+        return Run(setup, setup.study(optimizer, folder), folder)
 
 
 def space_of_run(folder: Path) -> SearchSpace:

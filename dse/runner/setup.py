@@ -66,6 +66,21 @@ class Setup:
             )
         return made
 
+    def recording(self, folder: Path) -> Setup:
+        """Return a set-up whose evaluator leaves rows in a folder, if the settings say so.
+
+        Raises:
+            SpecError: there are rows that are not as they were written.
+        """
+        if not self.config.run.record:
+            return self
+        from dse.learned.recording import RecordingEvaluator  # noqa: PLC0415 - compiled code
+
+        name = self.config.plugins["evaluator"].name
+        evaluator = RecordingEvaluator(self.evaluator, folder, name)
+        mapper = _mapper(self.config, self.space, evaluator)
+        return replace(self, evaluator=evaluator, mapper=mapper)
+
     def study(self, optimizer: Optimizer[Any], folder: Path) -> Study:
         """Return the study of an optimizer in a folder, where its last checkpoint left it."""
         return Study(
@@ -119,10 +134,15 @@ def set_up(
     _check_clock(space.objective, space.limits, space)
     evaluator = _evaluator(config)
     with closed_on_failure(evaluator):
-        mapper = config.plugins["mapper"].factory(
-            evaluator, space.template.constraints, space.objective, config.settings["mapper"]
-        )
+        mapper = _mapper(config, space, evaluator)
     return Setup(config, space, evaluator, mapper, samples)
+
+
+def _mapper(config: ResolvedConfig, space: SearchSpace, evaluator: Evaluator[Any]) -> Mapper[Any]:
+    made: Mapper[Any] = config.plugins["mapper"].factory(
+        evaluator, space.template.constraints, space.objective, config.settings["mapper"]
+    )
+    return made
 
 
 def space_of(config: ResolvedConfig, template: ArchTemplate, workload: Workload) -> SearchSpace:

@@ -85,8 +85,13 @@ class Genes:
 
     def repaired(self, rng: np.random.Generator, values: Values) -> Values | None:
         """Return hardware with these genes whose tied variables fit; None where none can be."""
+        tied = self.tied(rng, values)
+        return tied if tied is not None and self.space.template.admits(tied) else None
+
+    def tied(self, rng: np.random.Generator, values: Values) -> Values | None:
+        """Return as :meth:`repaired`, whatever the budget and the other requirements say."""
         values = dict(values)
-        return values if self._repair(rng, values) and self.space.template.admits(values) else None
+        return values if self._repair(rng, values) else None
 
     def _repair(self, rng: np.random.Generator, values: Values) -> bool:
         """Set the tied variables to fit the others; False where no value does."""

@@ -123,6 +123,21 @@ def read_journal(path: Path) -> Iterator[dict[str, Any]]:
         raise SpecError(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
+def extent(path: Path) -> tuple[int, int]:
+    """Return bytes of the whole lines of a journal, and the checksum of the last; 0, 0 of none.
+
+    Raises:
+        SpecError: a line is not as it was written.
+    """
+    size = crc = 0
+    if path.exists():
+        with open_to_read(path) as file:
+            for number, line in enumerate(_lines(file), start=1):
+                _, crc = _opened(path, number, line, crc)
+                size += len(line) + 1
+    return size, crc
+
+
 def has_checksums(path: Path) -> bool:
     """Whether the first line of a journal has one; those of version 0.1.0 have none.
 

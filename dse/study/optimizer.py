@@ -62,6 +62,14 @@ class Optimizer(ABC, Generic[S]):
         """What it can prove of its result, as plain data for ``result.json``; None: nothing."""
         return None
 
+    @property
+    def model_samples(self) -> int:
+        """Samples that a model of its own stood for, beside the budget, which is the evaluator's.
+
+        Only where a sample of the evaluator is dear and the model's are not; the result says so.
+        """
+        return 0
+
     def __init__(
         self, space: SearchSpace, settings: S, rng: np.random.Generator, samples: int
     ) -> None:

@@ -41,6 +41,7 @@ class RunResult:
         certificate: what the optimizer proved of the result; None: nothing.
         unpadded: what the design is worth where no layer is padded, mapped with the effort of the
             best one; None where none is.
+        model_samples: what a model of the optimizer's own was asked, beside the samples.
     """
 
     design: Design
@@ -62,6 +63,7 @@ class RunResult:
     own_design: tuple[Design, DesignMetrics] | None = None
     certificate: dict[str, Any] | None = None
     unpadded: DesignMetrics | None = None
+    model_samples: int = 0
 
     @property
     def padded(self) -> dict[str, dict[str, int]]:
@@ -98,8 +100,10 @@ class RunResult:
         m = self.metrics
         front = {"front": self._front_dict()} if self.front_objectives else {}
         proof = {"certificate": self.certificate} if self.certificate else {}
+        modelled = {"model_samples": self.model_samples} if self.model_samples else {}
         return {
             **header(self.settings, "ok", self.samples, self.designs, self.feasible),
+            **modelled,
             "objective": {"name": self.objective, "value": self.value, "unit": self.unit},
             "best": {
                 "values": self.design.values,

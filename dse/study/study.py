@@ -30,7 +30,8 @@ from dse.study.optimizer import Optimizer
 #: Branches of the study's seed.
 _OPTIMIZER, _MAPPER, _OWN_DESIGN, _UNPADDED = 0, 1, 2, 3
 
-#: Mappings per layer that the template's own design gets at least beside one with its mappings.
+#: Mappings per layer that the template's own design gets at least beside one with its mappings,
+#: where an evaluation takes no time to speak of.
 _OWN_EFFORT = 1000
 
 JOURNAL = "journal.jsonl"
@@ -100,6 +101,7 @@ class Study:
             raise SpecError(f"seed = {seed}, expected 0 to 2^63 - 1")
         self._space = space
         self._price = DesignEvaluator(space, mapper, evaluator, n_jobs)
+        self._evaluator_is_quick = evaluator.is_quick
         self._objective = objective
         self._budget = samples
         self._seed = seed
@@ -134,9 +136,9 @@ class Study:
         """Map the template's own design with the effort that went into the best one.
 
         The effort is the mappings per layer that the mapper was given for the best design; where
-        that design brought its mappings, all samples of the study, and at least 1,000. None where
-        the template has no design of its own, where it lies outside the space, or where it is the
-        best design.
+        that design brought its mappings, all samples of the study, and at least 1,000 of a quick
+        evaluator. None where the template has no design of its own, where it lies outside the
+        space, or where it is the best design.
 
         Raises:
             dse.errors.ToolError: the evaluator's tool failed.
@@ -146,8 +148,9 @@ class Study:
             return None
         if any(values[name] != fixed for name, fixed in self._space.fixed.items()):
             return None
-        mapped = best.mapping_samples > 1
-        effort = best.mapping_samples if mapped else max(self._budget, _OWN_EFFORT)
+        effort = best.mapping_samples
+        if effort == 1:
+            effort = max(self._budget, _OWN_EFFORT if self._evaluator_is_quick else 1)
         design = Design(values, mapping_samples=effort)
         seed = np.random.SeedSequence(self._seed, spawn_key=(_OWN_DESIGN,))
         return self._price([design], seed)[0]

@@ -73,6 +73,23 @@ class TestRtl(EvaluatorConformance):
         return gemmini_cases.case(self.count)
 
 
+class TestCommand(ToolConformance):
+    evaluator = "command"
+    count = 6
+
+    @pytest.fixture(autouse=True)
+    def _scripts(self, tmp_path, monkeypatch):
+        (tmp_path / "tmp").mkdir()
+        monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+        good, bad = tmp_path / "good.sh", tmp_path / "bad.sh"
+        # how long it takes depends on the mapping, as its text has another length
+        good.write_text('printf \'{"cycles": %d0000}\' "$(wc -c < "$1")" > "$2"\n')
+        bad.write_text("exit 3\n")
+        self.settings = {"command": f"sh {good} {{input}} {{output}}"}
+        self.broken = {"command": f"sh {bad} {{input}} {{output}}"}
+        self.missing = {"command": f"{tmp_path}/none {{input}} {{output}}"}
+
+
 class TestPyTimeloop(ToolConformance):
     evaluator = "pytimeloop"
     count = 8

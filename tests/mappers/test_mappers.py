@@ -64,6 +64,15 @@ class TestOptimal(MapperConformance):
     settings = {"seeding": 100}
 
 
+class TestPublished(MapperConformance):
+    mapper = "bo_dosa"
+    settings = {"candidates": 50}
+
+    @pytest.fixture(autouse=True)
+    def _libraries(self):
+        pytest.importorskip("sklearn")
+
+
 def test_every_builtin_has_a_conformance_test():
     classes = [c for c in vars(sys.modules[__name__]).values() if isinstance(c, type)]
     tested = {

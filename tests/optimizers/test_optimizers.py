@@ -15,6 +15,24 @@ pytestmark = pytest.mark.slow
 GOLDEN = Path(__file__).parent / "golden.json"
 
 
+#: Optimizers that need the extra `learned`.
+LEARNED = ("bo", "bo_dosa", "spotlight")
+
+
+class LearnedConformance(OptimizerConformance):
+    """The conformance kit, where the extra is installed."""
+
+    __test__ = False
+
+    def __init_subclass__(cls) -> None:
+        cls.__test__ = True
+
+    @pytest.fixture(autouse=True)
+    def _libraries(self):
+        for name in ("botorch", "gpytorch", "sklearn"):
+            pytest.importorskip(name)
+
+
 class TestRandom(OptimizerConformance):
     optimizer = "random"
     settings = {"mappings_per_hardware": 5}
@@ -76,13 +94,48 @@ class TestDosaWithOptions(OptimizerConformance):
     }
 
 
+class TestBayesian(LearnedConformance):
+    optimizer = "bo"
+    settings = {"mappings_per_hardware": 4, "batch": 2, "candidates": 40, "warmup": 3}
+
+
+class TestBayesianByThompson(LearnedConformance):
+    optimizer = "bo"
+    settings = {
+        "mappings_per_hardware": 5,
+        "acquisition": "thompson",
+        "batch": 3,
+        "candidates": 40,
+        "refine": 0.0,
+        "explore": 0.2,
+    }
+
+
+class TestBayesianOfSeveral(LearnedConformance):
+    optimizer = "bo"
+    settings = {
+        "mappings_per_hardware": 6,
+        "objectives": ["energy", "delay"],
+        "batch": 3,
+        "candidates": 20,
+    }
+
+
+class TestSpotlight(LearnedConformance):
+    optimizer = "spotlight"
+    settings = {"mappings_per_hardware": 3, "batch": 5, "candidates": 50}
+
+
+class TestPublishedBayesian(LearnedConformance):
+    optimizer = "bo_dosa"
+    settings = {"mappings_per_hardware": 4, "training": 10, "trials": 3}
+
+
 def test_every_builtin_has_a_conformance_test():
     tested = {
         c.optimizer
         for c in vars(sys.modules[__name__]).values()
-        if isinstance(c, type)
-        and issubclass(c, OptimizerConformance)
-        and c is not OptimizerConformance
+        if isinstance(c, type) and issubclass(c, OptimizerConformance) and hasattr(c, "optimizer")
     }
     builtin = {n for n, p in plugins("optimizer").items() if p.distribution == "dse-accel"}
     assert builtin <= tested
@@ -91,6 +144,9 @@ def test_every_builtin_has_a_conformance_test():
 @pytest.mark.parametrize("name", sorted(plugins("optimizer")))
 def test_golden_result(name, tmp_path):
     """An optimizer without a committed baseline fails here."""
+    if name in LEARNED:
+        pytest.importorskip("botorch")
+        pytest.importorskip("sklearn")
     golden = json.loads(GOLDEN.read_text())
     result = dse.run(
         arch="gemmini",

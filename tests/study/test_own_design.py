@@ -33,6 +33,13 @@ def test_own_design_is_mapped_with_the_effort_of_the_best(tmp_path):
     assert f"{metrics.edp / result.metrics.edp:.3g}x the best's" in result_text(result)
 
 
+def test_a_slow_evaluator_is_not_asked_for_more_than_the_budget(tmp_path):
+    result = run(tmp_path, evaluator="cycles", samples=5)
+    assert result.design.mapping_samples == 1
+    design, _ = result.own_design
+    assert design.mapping_samples == 5
+
+
 def test_it_is_the_same_for_any_threads(tmp_path):
     one, two = (run(tmp_path / str(n), n_jobs=n) for n in (1, 2))
     assert one.own_design == two.own_design

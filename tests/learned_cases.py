@@ -1,0 +1,57 @@
+"""Made-up recorded rows on a small template, and models that are fitted on them in a moment."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from dse.domain.architecture import HardwareBatch
+from dse.domain.mapping import MappingBatch
+from dse.domain.problem import Problem
+from dse.evaluators.native import NativeEvaluator
+from dse.learned.encoding import Encoding
+from dse.learned.rows import Row, Rows, Table
+from dse.learned.train import Trained, TrainSettings, train
+from dse.mapspace import Mapspace, sample_valid
+from dse.testing import tiny
+
+#: DOSA's recorded rows, where they are.
+DOSA = Path(__file__).parents[2] / "shared/reference/dosa"
+
+
+def no_report(done: int, total: int, text: str) -> None:
+    """Say nothing."""
+
+
+@cache
+def mappings(count: int = 60, seed: int = 1) -> tuple[HardwareBatch, Problem, MappingBatch]:
+    """Return valid mappings of a small problem on the first of two pieces of hardware."""
+    hardware, problem = tiny.hardware(), tiny.problem()
+    space = Mapspace(problem, hardware.architectures[0], tiny.template().constraints)
+    return hardware, problem, sample_valid(space, count, seed, 100_000).mappings
+
+
+@cache
+def rows(count: int = 60) -> Rows:
+    """Return rows whose cycles are the native ones, times what a made-up memory makes of them."""
+    hardware, problem, batch = mappings(count)
+    first = hardware.architectures[0]
+    native = NativeEvaluator().evaluate(first, problem, batch)
+    slow = 1.5 + 0.5 * np.sin(np.log(native.energy_pj))
+    found = [
+        Row(first, problem, batch[b], float(native.cycles[b] * slow[b]), f"made up, line {b + 1}")
+        for b in range(count)
+    ]
+    return Rows.of("made up", "0" * 64, "4cf6d4c", found)
+
+
+def table(count: int = 60) -> Table:
+    """Return the rows as features and targets."""
+    return rows(count).encoded(Encoding(rows(count).structure))
+
+
+def trained(kind: str, settings: object, seed: int = 0) -> Trained:
+    """Train on the made-up rows."""
+    return train(kind, rows(), settings, TrainSettings(seed=seed, held_out=0.2), no_report)

@@ -1,0 +1,82 @@
+"""Polaris: few evaluations, a surrogate that learns from them, and the kit that all must pass."""
+
+import json
+
+import numpy as np
+import pytest
+
+import dse
+from dse.errors import SpecError, ToolError
+from dse.runner.run import start
+from dse.testing import OptimizerConformance
+
+pytest.importorskip("torch", reason="needs the extra 'learned'")
+
+SMALL = {"pretrain": 200, "warmup": 3, "batch": 2, "search": 24}
+BERT = {"arch": "gemmini", "workload": "dosa_bert", "evaluator": "cycles", "n_jobs": 1}
+
+
+class TestPolaris(OptimizerConformance):
+    optimizer = "polaris"
+    settings = SMALL
+    samples = 8
+
+
+def run(folder, samples=10, **settings):
+    return dse.run(
+        **BERT,
+        optimizer={"name": "polaris", **SMALL, **settings},
+        samples=samples,
+        variables={"pe_dim": 16},
+        folder=folder,
+    )
+
+
+def test_a_sample_is_an_evaluation_and_what_the_models_were_asked_is_told(tmp_path):
+    result = run(tmp_path / "run")
+    assert result.samples == result.designs == 10
+    assert result.model_samples > 200 + 7 * 24
+    told = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert told["model_samples"] == result.model_samples
+
+
+def test_it_learns_from_the_evaluator(tmp_path):
+    """What it chooses by its surrogate is better than what the native model finds best."""
+    journal = run(tmp_path / "run", samples=24, warmup=6, batch=4, search=160).folder
+    lines = [json.loads(x) for x in (journal / "journal.jsonl").read_text().splitlines()]
+    values = [x["objective"] for x in lines]
+    assert min(values[6:]) < 0.9 * min(values[:6])
+    assert np.median(values[6:]) < np.median(values[:6])
+
+
+def test_time_ends_it(tmp_path):
+    result = run(tmp_path / "run", samples=1000, seconds=1e-3)
+    assert 0 < result.samples < 1000
+
+
+def test_a_model_that_is_none_is_refused(tmp_path):
+    with pytest.raises(SpecError, match="so it is no model folder"):
+        run(tmp_path / "run", model=str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("pretrain", 0),
+        ("warmup", 0),
+        ("batch", 0),
+        ("search", 1),
+        ("optimism", -1.0),
+        ("seconds", 0.0),
+    ],
+)
+def test_settings_out_of_range_are_refused(tmp_path, setting, value):
+    with pytest.raises(SpecError, match=rf"optimizer.{setting} = "):
+        run(tmp_path / "run", **{setting: value})
+
+
+def test_without_the_extra_one_line_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setattr("dse.extras.find_spec", lambda _: None)
+    with pytest.raises(ToolError, match=r"optimizer=polaris needs torch.*dse-accel\[learned\]"):
+        start({**BERT, "optimizer": "polaris", "folder": str(tmp_path / "run")})
+    assert not (tmp_path / "run").exists()
