@@ -9,6 +9,7 @@ sizes and rates; those here were chosen on rows of Gemmini.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -104,7 +105,7 @@ def untrained(inputs: Floats, widths: tuple[int, ...], latent: int, seed: int) -
     sizes = (inputs.shape[1], *widths, latent)
     weights = [
         (rng.standard_normal((a, b)) * np.sqrt(2.0 / a)).astype(np.float32)
-        for a, b in zip(sizes, sizes[1:], strict=False)
+        for a, b in pairwise(sizes)
     ]
     return Encoder(shift, scale, tuple(weights), tuple(np.zeros(b, np.float32) for b in sizes[1:]))
 
@@ -185,6 +186,6 @@ def pretrained(
 
 def _network(torch: Any, sizes: tuple[int, ...]) -> Any:  # noqa: ANN401 - an untyped library
     layers: list[Any] = []
-    for a, b in zip(sizes, sizes[1:], strict=False):
+    for a, b in pairwise(sizes):
         layers += [torch.nn.Linear(a, b), torch.nn.ReLU()]
     return torch.nn.Sequential(*layers[:-1])

@@ -1,6 +1,6 @@
 """What cycles come to: a positive sum of quantities that the native model counts.
 
-The mean of Starlight's process. Cycles are taken as ``sum_i exp(bias_i + slope_i s) q_i`` with s the
+The mean of Starlight's process: cycles are ``sum_i exp(bias_i + slope_i s) q_i``, with s ln of the
 array's side: tiles visited, words moved, iterations and native cycles each have their cost. Such a
 sum goes on beyond the rows that it was fitted on, as logarithms alone do not.
 """

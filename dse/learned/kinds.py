@@ -5,12 +5,14 @@ from __future__ import annotations
 from dse.errors import SpecError, unknown_name
 from dse.learned.networks import DnnPredictor, ResidualPredictor
 from dse.learned.predictor import Predictor
+from dse.learned.starlight import Starlight
 from dse.learned.trees import TreesPredictor
 
 KINDS: dict[str, type[Predictor]] = {
     "residual": ResidualPredictor,
     "dnn": DnnPredictor,
     "trees": TreesPredictor,
+    "starlight": Starlight,
 }
 
 

@@ -2,7 +2,7 @@
 
 After Polaris (Sakhuja, Hong, Lin; arXiv 2412.15548): the encoder of a variational auto-encoder that
 was trained on native samples (`dse.learned.encoder`) is kept, and a process with a deep kernel
-is fitted on its latent by the marginal likelihood, which tunes the encoder on. Not in the paper,
+is fitted on its latent by the marginal likelihood, which may tune the encoder on. Not in the paper,
 as it says nothing of either: the kernel also sees the inputs, and the mean is a positive sum of
 what the native model counts (`dse.learned.floor`).
 """
@@ -19,7 +19,7 @@ from dse.errors import SpecError
 from dse.learned.design import Design
 from dse.learned.encoder import Encoder, pretrained, untrained
 from dse.learned.floor import Floor, fitted_floor
-from dse.learned.gaussian_process import GaussianProcess
+from dse.learned.gaussian_process import CHUNK, GaussianProcess
 from dse.learned.libraries import torch_for
 from dse.learned.predictor import Arrays, OnStep, Prediction, Predictor
 from dse.learned.rows import Table
@@ -44,8 +44,8 @@ class StarlightSettings:
     epochs: int = setting(30, "passes over the native samples before")
     steps: int = setting(80, "steps of the marginal likelihood")
     rows: int = setting(600, "rows of a step, drawn anew each time; 0: all")
-    learning_rate: float = setting(0.08, "highest step of Adam, for scales and noise")
-    tuning: float = setting(1e-3, "the same for the encoder; 0 leaves it as it is")
+    learning_rate: float = setting(0.15, "highest step of Adam, for scales and noise")
+    tuning: float = setting(0.0, "the same for the encoder; 0 leaves it as it is, which is best")
     features: str = setting("", "blocks of features: BLOCK,BLOCK or +BLOCK beside the default")
 
     def __post_init__(self) -> None:
@@ -102,8 +102,8 @@ class Starlight(Predictor):
     ) -> Starlight:
         """See :meth:`dse.learned.predictor.Predictor.fit`.
 
-        Args:
-            encoder: pre-trained on features of the same names; None: begins at random.
+        An ``encoder`` is one that was pre-trained on features of the same names; without one it
+        begins at random.
         """
         if len(table) < LEAST_ROWS:
             raise SpecError(f"{len(table)} rows: expected {LEAST_ROWS} at least")
@@ -151,13 +151,17 @@ class Starlight(Predictor):
 
     def predict(self, features: Floats, ln_native: Floats) -> Prediction:
         """See :meth:`dse.learned.predictor.Predictor.predict`."""
-        known = ~np.isnan(ln_native)
-        mean, deviation = np.full(len(known), np.nan), np.full(len(known), np.nan)
-        if known.any():
-            inputs, quantities = self._design.expand(features[known])
-            points = _points(self._encoder, self._scales, inputs)
-            left, deviation[known] = self._process.predict(points)
-            mean[known] = self._floor.of(quantities, inputs[:, -1]) + left
+        known = np.flatnonzero(~np.isnan(ln_native))
+        mean, deviation = np.full(len(ln_native), np.nan), np.full(len(ln_native), np.nan)
+        # always as many rows: sums of matrix products depend on the shape of the batch
+        chunk = np.zeros((CHUNK, features.shape[1]))
+        for first in range(0, len(known), CHUNK):
+            rows = known[first : first + CHUNK]
+            chunk[: len(rows)] = features[rows]
+            inputs, quantities = self._design.expand(chunk)
+            left, wide = self._process.predict(_points(self._encoder, self._scales, inputs))
+            floor = self._floor.of(quantities, inputs[:, -1])
+            mean[rows], deviation[rows] = (floor + left)[: len(rows)], wide[: len(rows)]
         return Prediction(mean, deviation)
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
