@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dse.errors import SpecError
+from dse.evaluators.native import NativeEvaluator
 from dse.goals.design import Design, DesignMetrics
 from dse.goals.metric_names import of_design
 from dse.optimizers.lockstep import Lockstep, LockstepSettings
@@ -143,8 +144,6 @@ class Polaris(Optimizer[PolarisSettings]):
 
     def _scouted(self, count: int) -> list[Design]:
         """Return designs that the native model finds good: by long searches and by short ones."""
-        from dse.evaluators.native import NativeEvaluator  # noqa: PLC0415 - compiled code
-
         native = NativeEvaluator(self.space.timeloop_version)
         designs: list[Design] = []
         for number in range(count):
@@ -183,7 +182,7 @@ class Polaris(Optimizer[PolarisSettings]):
     ) -> list[Design]:
         """Return the best designs that a lock-step search on an evaluator sees, best first."""
         seed = self._seed()
-        watched = _Watched(self.space, LockstepSettings(), optimizer_rng(seed), samples)
+        watched = _Scouting(self.space, LockstepSettings(), optimizer_rng(seed), samples)
         watched.begin_with(starts)
         Study(
             self.space,
@@ -246,7 +245,7 @@ class Polaris(Optimizer[PolarisSettings]):
         return limit is not None and bool(self._told) and spent > limit
 
 
-class _Watched(Lockstep):
+class _Scouting(Lockstep):
     """A lock-step search that remembers the best designs that it was told of."""
 
     def __init__(self, *given: Any) -> None:  # noqa: ANN401 - the optimizer's arguments

@@ -7,10 +7,10 @@ from pathlib import Path
 from dse.errors import SpecError
 from dse.learned.dosa_rows import is_dosa, read_dosa
 from dse.learned.recorded import ROWS, read_rows
-from dse.learned.rows import Rows
+from dse.learned.rows import RecordedRows
 
 
-def read_data(path: Path, *, used_arrays: bool = False) -> Rows:
+def read_data(path: Path, *, used_arrays: bool = False) -> RecordedRows:
     """Return the rows of a file or of a run folder.
 
     Args:

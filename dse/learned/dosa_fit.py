@@ -18,7 +18,7 @@ from dse.learned.libraries import torch_for
 from dse.learned.network import SOFTPLUS_BETA, NetworkEnsemble, softplus
 from dse.learned.network_settings import NetworkSettings
 from dse.learned.predictor import OnStep
-from dse.learned.rows import Table
+from dse.learned.rows import RowTable
 from dse.numeric import Flags, Floats
 
 _WIDTHS = (256, 512, 2048, 2048, 512, 256, 64)
@@ -29,7 +29,7 @@ _EVERY = 50
 
 
 def fit_dosa(
-    table: Table, settings: NetworkSettings, seed: int, report: OnStep, *, residual: bool
+    table: RowTable, settings: NetworkSettings, seed: int, report: OnStep, *, residual: bool
 ) -> NetworkEnsemble:
     """Fit the network; see :meth:`dse.learned.predictor.Predictor.fit`.
 
@@ -66,7 +66,7 @@ def fit_dosa(
     return replace(network, deviation=max(spread, 0.01))
 
 
-def _columns(table: Table) -> np.ndarray[Any, np.dtype[np.int64]]:
+def _columns(table: RowTable) -> np.ndarray[Any, np.dtype[np.int64]]:
     """Return hardware, problem, and of the mapping what varies."""
     loops = tuple(f"raw.{kind}." for kind in ("spatial", "temporal", "place"))
     constant = np.ptp(table.features, axis=0) == 0

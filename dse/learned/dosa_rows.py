@@ -23,7 +23,7 @@ from dse.domain.architecture import HardwareBatch
 from dse.domain.mapping import MappingBatch
 from dse.domain.problem import SHAPES, Problem
 from dse.errors import SpecError
-from dse.learned.rows import Row, Rows
+from dse.learned.rows import RecordedRows, Row
 from dse.space import catalog
 
 CsvRow = dict[str, str]
@@ -55,7 +55,7 @@ def is_dosa(path: Path) -> bool:
         return False
 
 
-def read_dosa(path: Path, *, used_arrays: bool = False) -> Rows:
+def read_dosa(path: Path, *, used_arrays: bool = False) -> RecordedRows:
     """Read rows that FireSim recorded.
 
     Args:
@@ -86,7 +86,7 @@ def read_dosa(path: Path, *, used_arrays: bool = False) -> Rows:
         mappings, _ = mappings_of([row[_MAPPING]], place)
         machine = machines.architectures[int(index[number])]
         found.append(Row(machine, problem, mappings[0], cycles, place))
-    return Rows.of(str(path), hashlib.sha256(data).hexdigest(), "dosa", found)
+    return RecordedRows.of(str(path), hashlib.sha256(data).hexdigest(), "dosa", found)
 
 
 def _on_used_array(row: CsvRow, place: str) -> CsvRow:

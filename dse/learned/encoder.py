@@ -19,7 +19,7 @@ from dse.errors import SpecError
 from dse.learned.design import Design
 from dse.learned.libraries import torch_for
 from dse.learned.predictor import Arrays, OnStep
-from dse.learned.rows import Table
+from dse.learned.rows import RowTable
 from dse.learned.weights import checked
 from dse.numeric import Floats
 
@@ -111,7 +111,7 @@ def untrained(inputs: Floats, widths: tuple[int, ...], latent: int, seed: int) -
 
 
 def pretrained(
-    samples: Table,
+    samples: RowTable,
     widths: tuple[int, ...],
     latent: int,
     epochs: int,

@@ -18,7 +18,7 @@ from dse.evaluators.base import Index
 from dse.evaluators.cycles import CyclesEvaluator, MemorySettings
 from dse.evaluators.native import NativeEvaluator
 from dse.goals.metrics import Metrics
-from dse.learned.features import BLOCKS, DEFAULT_BLOCKS, Feature, Structure, features_of
+from dse.learned.features import BLOCKS, DEFAULT_BLOCKS, Feature, FeatureNames, features_of
 from dse.model.arrays import mapping_arrays
 from dse.numeric import Flags, Floats
 
@@ -64,7 +64,7 @@ class Encoding:
         SpecError: a block is unknown or stands twice.
     """
 
-    structure: Structure
+    structure: FeatureNames
     blocks: tuple[str, ...] = DEFAULT_BLOCKS
     timeloop_version: str = "4cf6d4c"
     memory: MemorySettings = field(default_factory=MemorySettings)

@@ -30,7 +30,7 @@ RAW_BLOCKS = ("raw",)
 
 
 @dataclass(frozen=True)
-class Structure:
+class FeatureNames:
     """Names of what the features stand for; what a problem lacks has features of 0.
 
     So one encoding serves problems of several shapes whose dimensions have the same meaning, such
@@ -47,7 +47,7 @@ class Structure:
     tensors: tuple[str, ...]
 
     @classmethod
-    def of(cls, levels: Sequence[str], problems: Sequence[Problem]) -> Structure:
+    def of(cls, levels: Sequence[str], problems: Sequence[Problem]) -> FeatureNames:
         """Return the structure of these levels and of all problems together."""
 
         def union(*names: Sequence[str]) -> tuple[str, ...]:
@@ -97,7 +97,7 @@ class Feature:
     meaning: str
 
 
-def features_of(structure: Structure, blocks: Sequence[str]) -> tuple[Feature, ...]:
+def features_of(structure: FeatureNames, blocks: Sequence[str]) -> tuple[Feature, ...]:
     """Return the columns of an encoding in their order.
 
     Raises:
@@ -114,7 +114,7 @@ def features_of(structure: Structure, blocks: Sequence[str]) -> tuple[Feature, .
 _LOG, _LOG1, _SAME, _INVERSE = "log2 x", "log2(1 + x)", "x", "1 / x"
 
 
-def _hardware(s: Structure) -> Iterator[Feature]:
+def _hardware(s: FeatureNames) -> Iterator[Feature]:
     for level in s.levels:
         at = f"hardware.{{}}.{level}"
         yield Feature(at.format("size"), "words", _LOG1, "usable capacity; 0: unlimited")
@@ -129,7 +129,7 @@ def _hardware(s: Structure) -> Iterator[Feature]:
     yield Feature("hardware.mac_bits", "bits", _LOG, "width of an operand")
 
 
-def _problem(s: Structure) -> Iterator[Feature]:
+def _problem(s: FeatureNames) -> Iterator[Feature]:
     for name in s.dimensions:
         yield Feature(f"problem.size.{name}", "", _LOG, "bound of the dimension")
     for name in s.coefficients:
@@ -139,7 +139,7 @@ def _problem(s: Structure) -> Iterator[Feature]:
         yield Feature(f"problem.words.{name}", "words", _LOG, "size of the tensor")
 
 
-def _mapping(s: Structure) -> Iterator[Feature]:
+def _mapping(s: FeatureNames) -> Iterator[Feature]:
     for kind, meaning in (
         ("temporal", "temporal factor"),
         ("spatial", "spatial factor"),
@@ -153,7 +153,7 @@ def _mapping(s: Structure) -> Iterator[Feature]:
         yield Feature(f"mapping.keep.{level}.{t}", "", _SAME, "1 where the level keeps the tensor")
 
 
-def _native(s: Structure) -> Iterator[Feature]:
+def _native(s: FeatureNames) -> Iterator[Feature]:
     yield Feature("native.cycles", "cycles", _LOG, "cycles of the native model")
     yield Feature("native.utilization", "", _LOG, "share of the MACs' cycles that is used")
     yield Feature("native.iterations", "cycles", _LOG, "all temporal factors: cycles of the MACs")
@@ -173,19 +173,19 @@ def _native(s: Structure) -> Iterator[Feature]:
         )
 
 
-def _energy(_: Structure) -> Iterator[Feature]:
+def _energy(_: FeatureNames) -> Iterator[Feature]:
     yield Feature("energy.total", "pJ", _LOG1, "energy of the native model")
 
 
-def _cycles(_: Structure) -> Iterator[Feature]:
+def _cycles(_: FeatureNames) -> Iterator[Feature]:
     yield Feature("cycles.total", "cycles", _LOG, "cycles of the cycle model")
 
 
-def _firesim(_: Structure) -> Iterator[Feature]:
+def _firesim(_: FeatureNames) -> Iterator[Feature]:
     yield Feature("firesim.total", "cycles", _LOG, "cycles of the model of Gemmini on FireSim")
 
 
-def _raw(s: Structure) -> Iterator[Feature]:
+def _raw(s: FeatureNames) -> Iterator[Feature]:
     yield Feature("raw.pe_dim", "", _SAME, "MACs along X")
     for level in s.levels:
         yield Feature(

@@ -19,7 +19,7 @@ from dse.errors import DseError, SpecError
 from dse.evaluators.cycles import MemorySettings
 from dse.extras import needed
 from dse.learned.encoding import Encoding
-from dse.learned.features import Structure
+from dse.learned.features import FeatureNames
 from dse.learned.kinds import kind
 from dse.learned.libraries import versions
 from dse.learned.model import LearnedModel
@@ -164,7 +164,7 @@ def _encoding(entries: CheckedEntries, where: str) -> Encoding:
         return tuple(found)
 
     with entries.part("structure") as part:
-        structure = Structure(
+        structure = FeatureNames(
             *(names(part, key) for key in ("levels", "dimensions", "coefficients", "tensors"))
         )
     if len(structure.levels) * (len(structure.dimensions) + len(structure.tensors)) > 10_000:

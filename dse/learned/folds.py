@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from dse.errors import SpecError
-from dse.learned.rows import Table
+from dse.learned.rows import RowTable
 from dse.numeric import Flags, Floats, Ints
 
 #: Whether single rows are drawn, or layers with all their rows.
@@ -21,7 +21,7 @@ def check_unit(key: str, given: str) -> None:
         raise SpecError(f"{key} = {given}: expected one of {', '.join(UNITS)}")
 
 
-def folds(table: Table, count: int, unit: str, rng: np.random.Generator) -> Ints:
+def folds(table: RowTable, count: int, unit: str, rng: np.random.Generator) -> Ints:
     """Return the number of each row's fold, ``(N,)``; folds are of nearly equal size.
 
     Raises:
@@ -37,7 +37,7 @@ def folds(table: Table, count: int, unit: str, rng: np.random.Generator) -> Ints
     return of_member[np.searchsorted(members, table.layer)]
 
 
-def held_out(table: Table, share: float, unit: str, rng: np.random.Generator) -> Flags:
+def held_out(table: RowTable, share: float, unit: str, rng: np.random.Generator) -> Flags:
     """Return which rows are held out, ``(N,)``: about that share of rows, or of layers.
 
     Raises:

@@ -16,36 +16,36 @@ from dse.jit import compiled, inlined
 from dse.model.arrays import MappingArrays
 from dse.numeric import Floats
 
-Columns = npt.NDArray[np.int64]
+ColumnPlaces = npt.NDArray[np.int64]
 
 
 class MappingColumns(NamedTuple):
-    """Columns of the block ``mapping``: ``(L, D)``, ``(L,)`` and ``(L, T)``."""
+    """ColumnPlaces of the block ``mapping``: ``(L, D)``, ``(L,)`` and ``(L, T)``."""
 
-    temporal: Columns
-    spatial: Columns
-    inside: Columns
-    fanout_x: Columns
-    fanout_y: Columns
-    keep: Columns
+    temporal: ColumnPlaces
+    spatial: ColumnPlaces
+    inside: ColumnPlaces
+    fanout_x: ColumnPlaces
+    fanout_y: ColumnPlaces
+    keep: ColumnPlaces
 
 
 class RawColumns(NamedTuple):
-    """Columns of the loops in the block ``raw``: ``(L, D)`` each."""
+    """ColumnPlaces of the loops in the block ``raw``: ``(L, D)`` each."""
 
-    spatial: Columns
-    temporal: Columns
-    place: Columns
+    spatial: ColumnPlaces
+    temporal: ColumnPlaces
+    place: ColumnPlaces
 
 
 class NativeColumns(NamedTuple):
-    """Columns of the words moved, in the block ``native``: ``(L, T)`` and ``(L,)``."""
+    """ColumnPlaces of the words moved, in the block ``native``: ``(L, T)`` and ``(L,)``."""
 
-    tile: Columns
-    fills: Columns
-    reads: Columns
-    used: Columns
-    busy: Columns
+    tile: ColumnPlaces
+    fills: ColumnPlaces
+    reads: ColumnPlaces
+    used: ColumnPlaces
+    busy: ColumnPlaces
     iterations: int
 
 

@@ -11,7 +11,7 @@ from dse.learned.features import DEFAULT_BLOCKS, RAW_BLOCKS
 from dse.learned.network import NetworkEnsemble
 from dse.learned.network_settings import NetworkSettings
 from dse.learned.predictor import Arrays, OnStep, Prediction, Predictor
-from dse.learned.rows import Table
+from dse.learned.rows import RowTable
 from dse.learned.small_fit import fit_small
 from dse.numeric import Floats
 from dse.state.entries import CheckedEntries
@@ -36,7 +36,7 @@ class ResidualPredictor(Predictor):
     @classmethod
     def fit(
         cls,
-        table: Table,
+        table: RowTable,
         settings: Any,  # noqa: ANN401
         seed: int,
         report: OnStep,

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dse.learned.features import DEFAULT_BLOCKS
-from dse.learned.rows import Table
+from dse.learned.rows import RowTable
 from dse.numeric import Floats
 from dse.settings import NoSettings
 from dse.state.entries import CheckedEntries
@@ -60,7 +60,7 @@ class Predictor(ABC):
     @abstractmethod
     def fit(
         cls,
-        table: Table,
+        table: RowTable,
         settings: Any,  # noqa: ANN401
         seed: int,
         report: OnStep,

@@ -22,7 +22,7 @@ from dse.domain.mapping import Mapping
 from dse.domain.problem import SHAPES, Problem, Shape
 from dse.errors import DseError, SpecError
 from dse.files import parse_yaml, validated
-from dse.learned.rows import Row, Rows
+from dse.learned.rows import RecordedRows, Row
 from dse.space.template import ArchTemplate
 from dse.space.workload import ShapeSpec
 from dse.state.entries import CheckedEntries
@@ -147,20 +147,20 @@ class RowsWriter:
         self.close()
 
 
-def read_rows(path: Path) -> Rows:
+def read_rows(path: Path) -> RecordedRows:
     """Read the rows that a `RowsWriter` wrote; a torn last line is skipped.
 
     Raises:
         SpecError: naming file, line, key and value.
     """
-    reader: _Reader | None = None
+    reader: _RowsReader | None = None
     rows, digest = [], hashlib.sha256()
     for number, record in enumerate(read_journal(path), start=1):
         place = f"{path}, line {number}"
         digest.update(repr(record).encode())
         try:
             if reader is None:
-                reader = _Reader(record, place)
+                reader = _RowsReader(record, place)
             else:
                 rows.append(reader.row(record, place))
         except SpecError as error:
@@ -168,10 +168,10 @@ def read_rows(path: Path) -> Rows:
             raise SpecError(text if text.startswith(place) else f"{place}: {text}") from error
     if reader is None:
         raise SpecError(f"{path}: has no rows")
-    return Rows.of(str(path), digest.hexdigest(), reader.timeloop_version, rows)
+    return RecordedRows.of(str(path), digest.hexdigest(), reader.timeloop_version, rows)
 
 
-class _Reader:
+class _RowsReader:
     """Reads rows after the first line of their file."""
 
     def __init__(self, record: dict[str, Any], place: str) -> None:

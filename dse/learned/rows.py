@@ -16,7 +16,7 @@ from dse.errors import SpecError
 from dse.evaluators.base import Index
 from dse.goals.metrics import Metrics
 from dse.learned.encoding import Encoding
-from dse.learned.features import Structure
+from dse.learned.features import FeatureNames
 from dse.numeric import Floats, Ints
 
 
@@ -38,7 +38,7 @@ class RowGroup:
 
 
 @dataclass(frozen=True, eq=False)
-class Table:
+class RowTable:
     """Rows as features and targets, ready to learn from; N rows, F features.
 
     Attributes:
@@ -60,9 +60,9 @@ class Table:
     def __len__(self) -> int:
         return len(self.ln_cycles)
 
-    def take(self, rows: npt.NDArray[np.integer] | npt.NDArray[np.bool_]) -> Table:
+    def take(self, rows: npt.NDArray[np.integer] | npt.NDArray[np.bool_]) -> RowTable:
         """Return some of the rows."""
-        return Table(
+        return RowTable(
             self.names,
             *(self.features[rows], self.ln_cycles[rows], self.ln_native[rows]),
             *(self.energy_pj[rows], self.layer[rows]),
@@ -70,7 +70,7 @@ class Table:
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class RecordedRows:
     """A table of recorded answers.
 
     Attributes:
@@ -98,7 +98,7 @@ class Rows:
         digest: str,
         timeloop_version: str,
         rows: Sequence[Row],
-    ) -> Rows:
+    ) -> RecordedRows:
         """Group single rows.
 
         Raises:
@@ -136,12 +136,12 @@ class Rows:
         return len(self.cycles)
 
     @property
-    def structure(self) -> Structure:
+    def structure(self) -> FeatureNames:
         """Names of the levels, and of the dimensions, coefficients and tensors of all problems."""
         levels = self.groups[0].hardware.level_names
-        return Structure.of(levels, [group.problem for group in self.groups])
+        return FeatureNames.of(levels, [group.problem for group in self.groups])
 
-    def encoded(self, encoding: Encoding, n_jobs: int = 1) -> Table:
+    def encoded(self, encoding: Encoding, n_jobs: int = 1) -> RowTable:
         """Return all rows as features and targets.
 
         Raises:
@@ -165,7 +165,7 @@ class Rows:
             places.append(group.at)
         order = np.argsort(np.concatenate(places))
         native = Metrics.concatenate(parts).take(order)
-        return Table(
+        return RowTable(
             encoding.names,
             features,
             np.log(self.cycles),

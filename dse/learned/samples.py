@@ -12,7 +12,7 @@ from dse.domain.mapping import MappingBatch
 from dse.domain.problem import Problem
 from dse.errors import SpecError
 from dse.learned.encoding import Encoding
-from dse.learned.rows import Table
+from dse.learned.rows import RowTable
 from dse.mapspace import Mapspace, sample_valid
 from dse.space.template import ArchTemplate
 
@@ -28,7 +28,7 @@ def native_samples(
     encoding: Encoding,
     count: int,
     rng: np.random.Generator,
-) -> Table:
+) -> RowTable:
     """Return about ``count`` mappings with native cycles in the place of recorded ones.
 
     Problems take turns; each turn draws hardware from the template and some valid mappings from the
@@ -37,7 +37,7 @@ def native_samples(
     Raises:
         SpecError: nothing that was drawn fits.
     """
-    parts: list[Table] = []
+    parts: list[RowTable] = []
     found = 0
     for turn in range(max(4 * count // _EACH, 4 * len(problems))):
         if found >= count:
@@ -54,7 +54,7 @@ def native_samples(
             found += len(parts[-1])
     if not found:
         raise SpecError("native samples: no mapping that was drawn fits its hardware")
-    return Table(
+    return RowTable(
         encoding.names,
         np.concatenate([part.features for part in parts]),
         np.concatenate([part.ln_cycles for part in parts]),
@@ -70,10 +70,10 @@ def _table(
     mappings: MappingBatch,
     encoding: Encoding,
     layer: int,
-) -> Table:
+) -> RowTable:
     index = np.zeros(len(mappings), np.int32)
     encoded = encoding.encode(hardware, problem, mappings, index)
-    table = Table(
+    table = RowTable(
         *(encoding.names, encoded.features, encoded.ln_native, encoded.ln_native),
         *(encoded.native.energy_pj, np.full(len(mappings), layer, np.int64)),
     )

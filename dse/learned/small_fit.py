@@ -19,7 +19,7 @@ from dse.learned.libraries import torch_for
 from dse.learned.network import LOG_VARIANCE, NetworkEnsemble
 from dse.learned.network_settings import NetworkSettings
 from dse.learned.predictor import OnStep
-from dse.learned.rows import Table
+from dse.learned.rows import RowTable
 from dse.numeric import Floats, Ints
 
 #: Epochs after which every member is held against its unseen fold.
@@ -29,7 +29,7 @@ _RISE = 0.1
 
 
 def fit_small(
-    table: Table, settings: NetworkSettings, seed: int, report: OnStep, *, residual: bool
+    table: RowTable, settings: NetworkSettings, seed: int, report: OnStep, *, residual: bool
 ) -> NetworkEnsemble:
     """Fit the ensemble; see :meth:`dse.learned.predictor.Predictor.fit`."""
     rng = np.random.default_rng(seed)
@@ -144,7 +144,7 @@ def _rate(done: float) -> float:
 
 
 def _calibrated(
-    network: NetworkEnsemble, table: Table, target: Floats, fold: Ints
+    network: NetworkEnsemble, table: RowTable, target: Floats, fold: Ints
 ) -> NetworkEnsemble:
     """Scale the deviation by what each member says of the rows that it has not seen."""
     outputs = network.outputs(table.features)[fold, np.arange(len(table))]

@@ -22,7 +22,7 @@ from dse.learned.floor import Floor, fitted_floor
 from dse.learned.gaussian_process import CHUNK, GaussianProcess
 from dse.learned.libraries import torch_for
 from dse.learned.predictor import Arrays, OnStep, Prediction, Predictor
-from dse.learned.rows import Table
+from dse.learned.rows import RowTable
 from dse.learned.weights import checked
 from dse.numeric import Floats, Ints
 from dse.settings import setting
@@ -81,7 +81,9 @@ class Starlight(Predictor):
         self._floor, self._process = floor, process
 
     @staticmethod
-    def pretrain(samples: Table, settings: StarlightSettings, seed: int, report: OnStep) -> Encoder:
+    def pretrain(
+        samples: RowTable, settings: StarlightSettings, seed: int, report: OnStep
+    ) -> Encoder:
         """Train an encoder on native samples (`dse.learned.samples`), to be given to :meth:`fit`.
 
         Raises:
@@ -94,7 +96,7 @@ class Starlight(Predictor):
     @classmethod
     def fit(
         cls,
-        table: Table,
+        table: RowTable,
         settings: Any,  # noqa: ANN401
         seed: int,
         report: OnStep,
@@ -126,7 +128,7 @@ class Starlight(Predictor):
         )
         return cls(design, encoder, scales, floor, process)
 
-    def refit(self, table: Table) -> Starlight:
+    def refit(self, table: RowTable) -> Starlight:
         """Return one that is conditioned on another table, with all else as it is: in a second.
 
         Args:

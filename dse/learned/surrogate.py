@@ -20,11 +20,11 @@ from dse.goals.design import Design
 from dse.learned.encoder import Encoder
 from dse.learned.encoding import Encoding, blocks_of
 from dse.learned.evaluator import LearnedEvaluator
-from dse.learned.features import Structure
+from dse.learned.features import FeatureNames
 from dse.learned.folder import open_model
 from dse.learned.model import LearnedModel
 from dse.learned.predictor import Arrays, OnStep, Prediction, Predictor
-from dse.learned.rows import Table
+from dse.learned.rows import RowTable
 from dse.learned.samples import native_samples
 from dse.learned.starlight import LEAST_ROWS, Starlight, StarlightSettings
 from dse.numeric import Floats
@@ -59,13 +59,13 @@ class Surrogate:
         problems = [layer.problem for layer in space.workload]
         self._space = space
         self._encoding = Encoding(
-            Structure.of(space.template.level_names, problems),
+            FeatureNames.of(space.template.level_names, problems),
             blocks_of(features),
             space.timeloop_version,
         )
         self._settings = StarlightSettings()
         self._encoder = None if model is None else self._encoder_of(Path(model))
-        self._tables: list[Table] = []
+        self._tables: list[RowTable] = []
         self._fitted: Starlight | None = None
         self.rows = 0
 
@@ -114,7 +114,7 @@ class Surrogate:
             found = self._encoding.encode(batch, layer.problem, mappings, index)
             if not (found.valid[0] and np.isfinite(told) and told >= 1):
                 continue
-            row = Table(
+            row = RowTable(
                 *(self._encoding.names, found.features, np.log([told]), found.ln_native),
                 *(found.native.energy_pj, np.array([number], np.int64)),
             )
@@ -133,7 +133,7 @@ class Surrogate:
             SpecError: there are too few.
         """
         parts = self._tables
-        table = Table(
+        table = RowTable(
             self._encoding.names,
             np.concatenate([t.features for t in parts]),
             np.concatenate([t.ln_cycles for t in parts]),
@@ -189,7 +189,7 @@ class _Optimist(Predictor):
         self._predictor, self._deviations = predictor, deviations
 
     @classmethod
-    def fit(cls, table: Table, settings: Any, seed: int, report: OnStep) -> _Optimist:  # noqa: ANN401
+    def fit(cls, table: RowTable, settings: Any, seed: int, report: OnStep) -> _Optimist:  # noqa: ANN401
         """Refuse: it is made of one that is fitted."""
         raise NotImplementedError
 

@@ -14,7 +14,7 @@ from dse.learned.folds import check_unit, held_out
 from dse.learned.kinds import kind as kind_of
 from dse.learned.model import LearnedModel
 from dse.learned.predictor import OnStep, Prediction
-from dse.learned.rows import Rows
+from dse.learned.rows import RecordedRows
 from dse.learned.scores import Scores, scores
 from dse.settings import setting
 
@@ -60,7 +60,13 @@ class Trained:
     settings: dict[str, Any]
 
 
-def train(kind: str, rows: Rows, settings: Any, common: TrainSettings, report: OnStep) -> Trained:  # noqa: ANN401
+def train(
+    kind: str,
+    rows: RecordedRows,
+    settings: Any,  # noqa: ANN401
+    common: TrainSettings,
+    report: OnStep,
+) -> Trained:
     """Fit a predictor on all rows but those held out, and score it on those.
 
     Args:

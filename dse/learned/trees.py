@@ -18,7 +18,7 @@ from dse.errors import SpecError
 from dse.extras import needed
 from dse.learned.folds import check_unit, folds, honest_factor
 from dse.learned.predictor import Arrays, OnStep, Prediction, Predictor
-from dse.learned.rows import Table
+from dse.learned.rows import RowTable
 from dse.learned.weights import checked
 from dse.numeric import Floats
 from dse.settings import setting
@@ -164,7 +164,7 @@ class TreesPredictor(Predictor):
         self._members, self._spread, self._scale = members, spread, scale
 
     @classmethod
-    def fit(cls, table: Table, settings: Any, seed: int, report: OnStep) -> TreesPredictor:  # noqa: ANN401
+    def fit(cls, table: RowTable, settings: Any, seed: int, report: OnStep) -> TreesPredictor:  # noqa: ANN401
         """See :meth:`dse.learned.predictor.Predictor.fit`."""
         chosen: TreesSettings = settings
         rng = np.random.default_rng(seed)

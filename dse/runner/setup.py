@@ -17,6 +17,7 @@ from dse.evaluators.base import Evaluator
 from dse.goals.limits import Limit, limits
 from dse.goals.metric_names import TIMED
 from dse.goals.objective import Objective, objective
+from dse.learned.recording import RecordingEvaluator
 from dse.mappers.base import Mapper
 from dse.plugins import plugins
 from dse.runner.config import ResolvedConfig
@@ -74,8 +75,6 @@ class Setup:
         """
         if not self.config.run.record:
             return self
-        from dse.learned.recording import RecordingEvaluator  # noqa: PLC0415 - compiled code
-
         name = self.config.plugins["evaluator"].name
         evaluator = RecordingEvaluator(self.evaluator, folder, name)
         mapper = _mapper(self.config, self.space, evaluator)

@@ -14,14 +14,14 @@ from dse.domain.mapping import MappingBatch
 from dse.domain.problem import SHAPES, Problem
 from dse.errors import SpecError
 from dse.learned.encoding import Encoding, blocks_of
-from dse.learned.features import BLOCKS, DEFAULT_BLOCKS, Structure
+from dse.learned.features import BLOCKS, DEFAULT_BLOCKS, FeatureNames
 
 ALL = ("hardware", "problem", "mapping", "native", "energy", "raw")
 
 
 def encoding(*blocks: str) -> Encoding:
     hardware, problem, _ = mappings()
-    return Encoding(Structure.of(hardware.level_names, [problem]), blocks or ALL)
+    return Encoding(FeatureNames.of(hardware.level_names, [problem]), blocks or ALL)
 
 
 def zeros(batch: MappingBatch) -> np.ndarray:
@@ -130,17 +130,17 @@ def test_one_encoding_for_shapes_of_like_names():
         Problem(SHAPES[name], dict.fromkeys(SHAPES[name].dimensions, 2))
         for name in ("cnn-layer", "grouped-cnn-layer")
     ]
-    structure = Structure.of(("A", "B"), layers)
+    structure = FeatureNames.of(("A", "B"), layers)
     assert structure.dimensions == ("R", "S", "P", "Q", "C", "K", "N", "G")
     assert structure.tensors == ("Weights", "Inputs", "Outputs")
 
 
 def test_other_levels_and_names_are_refused():
     hardware, problem, batch = mappings()
-    other = Encoding(Structure(("X",), problem.dimensions, (), problem.tensors))
+    other = Encoding(FeatureNames(("X",), problem.dimensions, (), problem.tensors))
     with pytest.raises(SpecError, match="levels"):
         other.encode(hardware, problem, batch, zeros(batch))
-    fewer = Encoding(Structure(hardware.level_names, ("M",), (), problem.tensors))
+    fewer = Encoding(FeatureNames(hardware.level_names, ("M",), (), problem.tensors))
     with pytest.raises(SpecError, match="dimension"):
         fewer.encode(hardware, problem, batch, zeros(batch))
 

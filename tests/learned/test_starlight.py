@@ -9,9 +9,9 @@ from dse.components.chain import energy_chain
 from dse.domain.problem import SHAPES, Problem
 from dse.errors import SpecError
 from dse.learned.encoding import Encoding
-from dse.learned.features import Structure
+from dse.learned.features import FeatureNames
 from dse.learned.gaussian_process import CHUNK, GaussianProcess
-from dse.learned.rows import Table
+from dse.learned.rows import RowTable
 from dse.learned.samples import native_samples
 from dse.learned.starlight import Starlight, StarlightSettings
 from dse.space import catalog
@@ -28,7 +28,7 @@ def quiet(step: int, steps: int, line: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def samples() -> Table:
+def samples() -> RowTable:
     """1,200 native samples of two layers; "recorded" cycles are 30 % more than native, and 500."""
     bounds = [
         {"R": 3, "S": 3, "P": 14, "Q": 14, "C": 16, "K": 32, "N": 1},
@@ -37,31 +37,31 @@ def samples() -> Table:
     unit = {"Wstride": 1, "Hstride": 1, "Wdilation": 1, "Hdilation": 1}
     problems = [Problem(SHAPES["cnn-layer"], b, unit) for b in bounds]
     template = catalog.template("gemmini")
-    encoding = Encoding(Structure.of(template.level_names, problems))
+    encoding = Encoding(FeatureNames.of(template.level_names, problems))
     rng = np.random.default_rng(0)
     found = native_samples(template, energy_chain("dosa"), problems, encoding, 1200, rng)
     noise = 0.03 * rng.standard_normal(len(found))
     recorded = np.log(1.3 * np.exp(found.ln_native) + 500.0) + noise
-    return Table(
+    return RowTable(
         *(found.names, found.features, recorded),
         *(found.ln_native, found.energy_pj, found.layer),
     )
 
 
 @pytest.fixture(scope="module")
-def fitted(samples: Table) -> Starlight:
+def fitted(samples: RowTable) -> Starlight:
     encoder = Starlight.pretrain(samples, QUICK, 0, quiet)
     return Starlight.fit(samples.take(np.arange(200)), QUICK, 0, quiet, encoder)
 
 
-def test_orders_rows_that_it_has_not_seen(samples: Table, fitted: Starlight) -> None:
+def test_orders_rows_that_it_has_not_seen(samples: RowTable, fitted: Starlight) -> None:
     unseen = samples.take(np.arange(600, 1200))
     mean, deviation = fitted.predict(unseen.features, unseen.ln_native)
     assert np.corrcoef(mean, unseen.ln_cycles)[0, 1] > 0.98
     assert np.mean(np.abs(mean - unseen.ln_cycles) <= 1.96 * deviation) > 0.8
 
 
-def test_the_latent_of_a_pretrained_encoder_tells_edp(samples: Table) -> None:
+def test_the_latent_of_a_pretrained_encoder_tells_edp(samples: RowTable) -> None:
     encoder = Starlight.pretrain(samples, QUICK, 0, quiet)
     again = Starlight.pretrain(samples, QUICK, 0, quiet)
     inputs = Starlight.fit(samples.take(np.arange(50)), QUICK, 0, quiet)._design.expand(
@@ -77,7 +77,7 @@ def test_the_latent_of_a_pretrained_encoder_tells_edp(samples: Table) -> None:
 
 
 def test_same_seed_same_result_however_the_batch_is_split(
-    samples: Table, fitted: Starlight
+    samples: RowTable, fitted: Starlight
 ) -> None:
     again = Starlight.fit(
         samples.take(np.arange(200)), QUICK, 0, quiet, Starlight.pretrain(samples, QUICK, 0, quiet)
@@ -90,7 +90,7 @@ def test_same_seed_same_result_however_the_batch_is_split(
         np.testing.assert_allclose(part.deviation, whole.deviation[start:stop], rtol=1e-3)
 
 
-def test_loaded_equals_saved_to_the_bit(samples: Table, fitted: Starlight) -> None:
+def test_loaded_equals_saved_to_the_bit(samples: RowTable, fitted: Starlight) -> None:
     features = samples.features.shape[1]
     with CheckedEntries(fitted.facts, "facts") as facts:
         loaded = Starlight.load(fitted.arrays(), facts, features)
@@ -103,9 +103,9 @@ def test_loaded_equals_saved_to_the_bit(samples: Table, fitted: Starlight) -> No
         Starlight.load(bad, facts, features)
 
 
-def test_refit_learns_from_new_rows(samples: Table, fitted: Starlight) -> None:
+def test_refit_learns_from_new_rows(samples: RowTable, fitted: Starlight) -> None:
     known, unseen = samples.take(np.arange(200)), samples.take(np.arange(600, 1200))
-    slower = Table(**{**known.__dict__, "ln_cycles": known.ln_cycles + 1.0})
+    slower = RowTable(**{**known.__dict__, "ln_cycles": known.ln_cycles + 1.0})
     shift = (
         fitted.refit(slower).predict(unseen.features, unseen.ln_native).mean
         - fitted.predict(unseen.features, unseen.ln_native).mean
@@ -113,7 +113,7 @@ def test_refit_learns_from_new_rows(samples: Table, fitted: Starlight) -> None:
     assert 0.7 < np.median(shift) < 1.1
 
 
-def test_rows_without_features_stay_unknown(samples: Table, fitted: Starlight) -> None:
+def test_rows_without_features_stay_unknown(samples: RowTable, fitted: Starlight) -> None:
     features, native = samples.features[:3].copy(), samples.ln_native[:3].copy()
     features[1], native[1] = np.nan, np.nan
     found = fitted.predict(features, native)
@@ -121,7 +121,7 @@ def test_rows_without_features_stay_unknown(samples: Table, fitted: Starlight) -
     assert np.isnan(found.deviation).tolist() == [False, True, False]
 
 
-def test_too_few_rows_are_refused(samples: Table) -> None:
+def test_too_few_rows_are_refused(samples: RowTable) -> None:
     with pytest.raises(SpecError, match="4 rows"):
         Starlight.fit(samples.take(np.arange(4)), QUICK, 0, quiet)
 
