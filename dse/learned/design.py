@@ -16,7 +16,7 @@ import numpy.typing as npt
 from dse.errors import SpecError
 from dse.numeric import Floats, Ints
 
-#: Blocks that :class:`Design` cannot do without.
+#: Blocks that :class:`InputDesign` cannot do without.
 NEEDED = ("problem", "mapping", "native")
 #: Columns that compare with the hardware's nominal size.
 _NOMINAL = ("native.utilization", "native.busy.")
@@ -24,7 +24,7 @@ _LN2 = float(np.log(2.0))
 
 
 @dataclass(frozen=True, eq=False)
-class Design:
+class InputDesign:
     """What Starlight makes of F features: D inputs and Q quantities.
 
     Attributes:
@@ -40,7 +40,7 @@ class Design:
     across: Ints
 
     @classmethod
-    def of(cls, names: Sequence[str]) -> Design:
+    def of(cls, names: Sequence[str]) -> InputDesign:
         """Return the design for features of these names.
 
         Raises:
