@@ -16,7 +16,7 @@ import numpy.typing as npt
 from dse.errors import SpecError
 from dse.numeric import Floats, Ints
 
-#: Blocks that :class:`Design` cannot do without.
+#: Blocks that :class:`InputDesign` cannot do without.
 NEEDED = ("problem", "mapping", "native")
 #: Columns that compare with the hardware's nominal size.
 _NOMINAL = ("native.utilization", "native.busy.")
@@ -24,7 +24,7 @@ _LN2 = float(np.log(2.0))
 
 
 @dataclass(frozen=True, eq=False)
-class Design:
+class InputDesign:
     """What Starlight makes of F features: D inputs and Q quantities.
 
     Attributes:
@@ -40,7 +40,7 @@ class Design:
     across: Ints
 
     @classmethod
-    def of(cls, names: Sequence[str]) -> Design:
+    def of(cls, names: Sequence[str]) -> InputDesign:
         """Return the design for features of these names.
 
         Raises:
@@ -95,8 +95,10 @@ class Design:
 
     def expand(self, features: Floats) -> tuple[Floats, Floats]:
         """Return inputs ``(B, D)`` and quantities ``(B, Q)`` of ``(B, F)`` features."""
-        inputs = np.column_stack([features @ self.inputs, self.side(features)])
-        return inputs, features @ self.quantities
+        from dse.learned.inference import product  # noqa: PLC0415 - compiled code
+
+        inputs = np.column_stack([product(features, self.inputs), self.side(features)])
+        return inputs, product(features, self.quantities)
 
 
 def _sums(columns: Sequence[tuple[str, list[int]]], features: int) -> Floats:

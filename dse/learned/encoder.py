@@ -1,9 +1,9 @@
 """Starlight's encoder: trained with decoder and heads on what the native model says.
 
-A variational auto-encoder over the inputs of `Design`, whose latent also has to tell native cycles
-and energy, and so is ordered by EDP ("Starlight-Low" of Polaris, arXiv 2412.15548; losses after
-VAESA: reconstruction + KL + heads). Decoder and heads are dropped afterwards. The paper gives no
-sizes and rates; those here were chosen on rows of Gemmini.
+A variational auto-encoder over the inputs of `InputDesign`, whose latent also has to tell native
+cycles and energy, and so is ordered by EDP ("Starlight-Low" of Polaris, arXiv 2412.15548;
+losses after VAESA: reconstruction + KL + heads). Decoder and heads are dropped afterwards. The
+paper gives no sizes and rates; those here were chosen on rows of Gemmini.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dse.errors import SpecError
-from dse.learned.design import Design
+from dse.learned.design import InputDesign
 from dse.learned.libraries import torch_for
 from dse.learned.predictor import Arrays, OnStep
 from dse.learned.rows import RowTable
@@ -32,7 +32,7 @@ Singles = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
-class Encoder:
+class LatentEncoder:
     """Scaling of D inputs, and the network from them to a latent of Z numbers.
 
     Attributes:
@@ -54,8 +54,10 @@ class Encoder:
 
     def latent(self, x: Singles) -> Singles:
         """Return the latent, ``(B, Z)``, of standardised inputs."""
+        from dse.learned.inference import product  # noqa: PLC0415 - compiled code
+
         for i, (weights, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            x = x @ weights + bias
+            x = product(x, weights, bias)
             if i < len(self.weights) - 1:
                 np.maximum(x, np.float32(0), out=x)
         return x
@@ -71,7 +73,7 @@ class Encoder:
         return found
 
     @classmethod
-    def load(cls, arrays: Arrays, inputs: int) -> Encoder:
+    def load(cls, arrays: Arrays, inputs: int) -> LatentEncoder:
         """Take it from arrays that may be anyone's.
 
         Raises:
@@ -79,7 +81,9 @@ class Encoder:
         """
         shift = checked(arrays, "encoder.shift", np.float64, (inputs,))
         scale = checked(arrays, "encoder.scale", np.float64, (inputs,))
-        weights, biases, width = [], [], inputs
+        weights: list[Singles] = []
+        biases: list[Singles] = []
+        width = inputs
         while f"encoder.weights{len(weights)}" in arrays:
             i = len(weights)
             weights.append(checked(arrays, f"encoder.weights{i}", np.float32, (width, None)))
@@ -98,7 +102,7 @@ def scaling(inputs: Floats) -> tuple[Floats, Floats]:
     return inputs.mean(axis=0), scale
 
 
-def untrained(inputs: Floats, widths: tuple[int, ...], latent: int, seed: int) -> Encoder:
+def untrained(inputs: Floats, widths: tuple[int, ...], latent: int, seed: int) -> LatentEncoder:
     """Return an encoder with random weights, scaled for these inputs ``(N, D)``."""
     rng = np.random.default_rng(seed)
     shift, scale = scaling(inputs)
@@ -107,7 +111,9 @@ def untrained(inputs: Floats, widths: tuple[int, ...], latent: int, seed: int) -
         (rng.standard_normal((a, b)) * np.sqrt(2.0 / a)).astype(np.float32)
         for a, b in pairwise(sizes)
     ]
-    return Encoder(shift, scale, tuple(weights), tuple(np.zeros(b, np.float32) for b in sizes[1:]))
+    return LatentEncoder(
+        shift, scale, tuple(weights), tuple(np.zeros(b, np.float32) for b in sizes[1:])
+    )
 
 
 def pretrained(
@@ -120,7 +126,7 @@ def pretrained(
     *,
     batch: int = 512,
     learning_rate: float = 2e-3,
-) -> Encoder:
+) -> LatentEncoder:
     """Train encoder, decoder and heads together; return the encoder.
 
     Args:
@@ -139,7 +145,7 @@ def pretrained(
     """
     if len(samples) < 2:
         raise SpecError(f"{len(samples)} samples: expected two at least")
-    inputs, _ = Design.of(samples.names).expand(samples.features)
+    inputs, _ = InputDesign.of(samples.names).expand(samples.features)
     start = untrained(inputs, widths, latent, seed)
     native = np.column_stack([samples.ln_native, np.log(samples.energy_pj)])
     native = np.column_stack([native, native.sum(axis=1)])
@@ -177,7 +183,7 @@ def pretrained(
             line = f"reconstruction {float(again.detach()):.3f}, native {float(told.detach()):.4f}"
             report(epoch, epochs, line)
         layers = [layer for layer in encoder if isinstance(layer, torch.nn.Linear)]
-        return Encoder(
+        return LatentEncoder(
             *(start.shift, start.scale),
             tuple(np.ascontiguousarray(layer.weight.detach().numpy().T) for layer in layers),
             tuple(layer.bias.detach().numpy().copy() for layer in layers),

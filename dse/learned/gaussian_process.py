@@ -1,8 +1,7 @@
 """Gaussian process with a Matern-5/2 kernel: exact fit, cached mean, low-rank deviation.
 
-Inputs are taken as they are, so length scales and deep kernels are the caller's. Inference is by
-matrix products on chunks of a fixed number of rows, the last one filled up, so that a row's answer
-does not depend on the rows beside it.
+Inputs are taken as they are, so length scales and deep kernels are the caller's. A row's answer does
+not depend on the rows beside it.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from dse.learned.predictor import Arrays
 from dse.learned.weights import checked
 from dse.numeric import Floats
 
-#: Rows of one matrix product, whatever the batch.
+#: Rows of one matrix product: what bounds the memory.
 CHUNK = 512
 #: Columns of the root that the deviation rests on.
 RANK = 160
@@ -75,21 +74,19 @@ class GaussianProcess:
 
     def predict(self, at: Singles) -> tuple[Floats, Floats]:
         """Return mean and deviation, of a recorded target, ``(B,)`` each, at ``(B, U)``."""
+        from dse.learned.inference import product  # noqa: PLC0415 - compiled code
+
         mean, taken = np.empty(len(at)), np.empty(len(at))
         own = np.einsum("nu,nu->n", self.points, self.points)
         twice = np.ascontiguousarray(-2.0 * self.points.T)
-        both = np.column_stack([self.weights, self.root])
-        chunk = np.zeros((CHUNK, at.shape[1]), np.float32)
+        both = np.ascontiguousarray(np.column_stack([self.weights, self.root]))
         for first in range(0, len(at), CHUNK):
             part = at[first : first + CHUNK]
-            chunk[: len(part)] = part
-            distance = chunk @ twice
-            distance += np.einsum("nu,nu->n", chunk, chunk)[:, None]
-            distance += own
-            found = matern(distance) @ both
-            mean[first : first + len(part)] = found[: len(part), 0]
-            rest = found[: len(part), 1:]
-            taken[first : first + len(part)] = np.einsum("br,br->b", rest, rest)
+            distance = product(part, twice, own)
+            distance += np.einsum("bu,bu->b", part, part)[:, None]
+            found = product(matern(distance), both)
+            mean[first : first + len(part)] = found[:, 0]
+            taken[first : first + len(part)] = np.einsum("br,br->b", found[:, 1:], found[:, 1:])
         variance = np.maximum(self.variance - self.variance**2 * taken, 0.0) + self.noise
         return mean * self.variance, np.sqrt(variance) * self.factor
 

@@ -7,6 +7,7 @@ order. So a batch may be split anywhere.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -75,3 +76,13 @@ def boosted(
                     one, other = left[node], right[node]
                     node = one if x[b, feature[node]] <= threshold[node] else other
                 out[b] += value[node]
+
+
+def product(
+    x: npt.NDArray[Any], weights: npt.NDArray[Any], bias: npt.NDArray[Any] | None = None
+) -> npt.NDArray[Any]:
+    """Return ``x @ weights + bias`` of one type, each row as if it were alone (BLAS does not so)."""
+    out = np.empty((len(x), weights.shape[1]), weights.dtype)
+    none = np.zeros(weights.shape[1], weights.dtype) if bias is None else bias
+    dense(np.ascontiguousarray(x), weights, none, NONE, out)
+    return out

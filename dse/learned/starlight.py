@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dse.errors import SpecError
-from dse.learned.design import Design
-from dse.learned.encoder import Encoder, pretrained, untrained
+from dse.learned.design import InputDesign
+from dse.learned.encoder import LatentEncoder, pretrained, untrained
 from dse.learned.floor import Floor, fitted_floor
 from dse.learned.gaussian_process import CHUNK, GaussianProcess
 from dse.learned.libraries import torch_for
@@ -62,8 +62,8 @@ class Starlight(Predictor):
 
     def __init__(
         self,
-        design: Design,
-        encoder: Encoder,
+        design: InputDesign,
+        encoder: LatentEncoder,
         scales: Floats,
         floor: Floor,
         process: GaussianProcess,
@@ -83,7 +83,7 @@ class Starlight(Predictor):
     @staticmethod
     def pretrain(
         samples: RowTable, settings: StarlightSettings, seed: int, report: OnStep
-    ) -> Encoder:
+    ) -> LatentEncoder:
         """Train an encoder on native samples (`dse.learned.samples`), to be given to :meth:`fit`.
 
         Raises:
@@ -100,7 +100,7 @@ class Starlight(Predictor):
         settings: Any,  # noqa: ANN401
         seed: int,
         report: OnStep,
-        encoder: Encoder | None = None,
+        encoder: LatentEncoder | None = None,
     ) -> Starlight:
         """See :meth:`dse.learned.predictor.Predictor.fit`.
 
@@ -109,7 +109,7 @@ class Starlight(Predictor):
         """
         if len(table) < LEAST_ROWS:
             raise SpecError(f"{len(table)} rows: expected {LEAST_ROWS} at least")
-        design = Design.of(table.names)
+        design = InputDesign.of(table.names)
         inputs, quantities = design.expand(table.features)
         side = inputs[:, -1]
         if encoder is None:
@@ -147,7 +147,7 @@ class Starlight(Predictor):
         return Starlight(self._design, self._encoder, self._scales, self._floor, process)
 
     @property
-    def encoder(self) -> Encoder:
+    def encoder(self) -> LatentEncoder:
         """The encoder as it was tuned."""
         return self._encoder
 
@@ -192,13 +192,13 @@ class Starlight(Predictor):
         if not (len(across) and across.min() >= 0 and across.max() < features):
             raise SpecError(f"weights: 'design.across' are no columns of {features} features")
         quantities = checked(arrays, "design.quantities", np.float64, (features, None))
-        design = Design(
+        design = InputDesign(
             names,
             checked(arrays, "design.inputs", np.float64, (features, count - 1)),
             quantities,
             across,
         )
-        encoder = Encoder.load(arrays, count)
+        encoder = LatentEncoder.load(arrays, count)
         width = count + encoder.weights[-1].shape[1]
         return cls(
             design,
@@ -209,7 +209,7 @@ class Starlight(Predictor):
         )
 
 
-def _points(encoder: Encoder, scales: Floats, inputs: Floats) -> Singles:
+def _points(encoder: LatentEncoder, scales: Floats, inputs: Floats) -> Singles:
     x = encoder.standardised(inputs)
     both = np.hstack([encoder.latent(x), x])
     both *= scales.astype(np.float32)
@@ -217,13 +217,13 @@ def _points(encoder: Encoder, scales: Floats, inputs: Floats) -> Singles:
 
 
 def _trained(
-    encoder: Encoder,
+    encoder: LatentEncoder,
     inputs: Floats,
     left: Floats,
     settings: StarlightSettings,
     seed: int,
     report: OnStep,
-) -> tuple[Encoder, Floats, tuple[float, float]]:
+) -> tuple[LatentEncoder, Floats, tuple[float, float]]:
     """Maximise the marginal likelihood of what the floor leaves, ``(N,)``.
 
     Returns:
@@ -270,7 +270,7 @@ def _trained(
                 step, settings.steps, f"negative log-likelihood of a row {float(loss.detach()):.3f}"
             )
         found = [a.detach().numpy().astype(np.float32) for a in layers]
-        tuned = Encoder(encoder.shift, encoder.scale, tuple(found[::2]), tuple(found[1::2]))
+        tuned = LatentEncoder(encoder.shift, encoder.scale, tuple(found[::2]), tuple(found[1::2]))
         ends = np.exp(numbers.detach().numpy())
         scales: Floats = np.exp(logs.detach().numpy())
         return tuned, scales, (float(ends[0]), float(ends[1]) + 1e-5)

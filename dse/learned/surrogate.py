@@ -17,7 +17,7 @@ from dse.domain.mapping import MappingBatch
 from dse.errors import SpecError
 from dse.extras import require
 from dse.goals.design import Design
-from dse.learned.encoder import Encoder
+from dse.learned.encoder import LatentEncoder
 from dse.learned.encoding import Encoding, blocks_of
 from dse.learned.evaluator import LearnedEvaluator
 from dse.learned.features import FeatureNames
@@ -69,7 +69,7 @@ class Surrogate:
         self._fitted: Starlight | None = None
         self.rows = 0
 
-    def _encoder_of(self, folder: Path) -> Encoder:
+    def _encoder_of(self, folder: Path) -> LatentEncoder:
         opened = open_model(folder).model
         if not isinstance(opened.predictor, Starlight):
             raise SpecError(f"optimizer.model = {folder}: is of kind {opened.kind}, not starlight")
@@ -177,7 +177,7 @@ class Surrogate:
         for name, array in arrays.items():
             if not isinstance(array, np.ndarray):
                 raise SpecError(f"optimizer: {name} is no array")
-        self._encoder = Encoder.load(arrays, len(arrays[f"{_ENCODER}shift"]))
+        self._encoder = LatentEncoder.load(arrays, len(arrays[f"{_ENCODER}shift"]))
 
 
 class _Optimist(Predictor):
