@@ -1,7 +1,7 @@
 """Gaussian process with a Matern-5/2 kernel: exact fit, cached mean, low-rank deviation.
 
-Inputs are taken as they are, so length scales and deep kernels are the caller's. A row's answer does
-not depend on the rows beside it.
+Inputs are taken as they are, so length scales and deep kernels are the caller's. A row's answer
+does not depend on the rows beside it.
 """
 
 from __future__ import annotations

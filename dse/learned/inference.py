@@ -81,7 +81,7 @@ def boosted(
 def product(
     x: npt.NDArray[Any], weights: npt.NDArray[Any], bias: npt.NDArray[Any] | None = None
 ) -> npt.NDArray[Any]:
-    """Return ``x @ weights + bias`` of one type, each row as if it were alone (BLAS does not so)."""
+    """Return ``x @ weights + bias``, all of one type; BLAS would mind the rows beside a row."""
     out = np.empty((len(x), weights.shape[1]), weights.dtype)
     none = np.zeros(weights.shape[1], weights.dtype) if bias is None else bias
     dense(np.ascontiguousarray(x), weights, none, NONE, out)

@@ -9,8 +9,9 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from dse.learned.encoding import Encoding
 from dse.learned.features import DEFAULT_BLOCKS
-from dse.learned.rows import RowTable
+from dse.learned.rows import RecordedRows, RowTable
 from dse.numeric import Floats
 from dse.settings import NoSettings
 from dse.state.entries import CheckedEntries
@@ -55,6 +56,26 @@ class Predictor(ABC):
     def blocks(cls, settings: Any) -> tuple[str, ...]:  # noqa: ARG003, ANN401
         """Return the blocks of features that it is made for."""
         return DEFAULT_BLOCKS
+
+    @classmethod
+    def prepared(
+        cls,
+        rows: RecordedRows,  # noqa: ARG003
+        encoding: Encoding,  # noqa: ARG003
+        settings: Any,  # noqa: ARG003, ANN401
+        seed: int,  # noqa: ARG003
+        report: OnStep,  # noqa: ARG003
+    ) -> dict[str, Any]:
+        """Return what is learned before :meth:`fit`, as keyword arguments of it.
+
+        Args:
+            rows: whose problems and hardware may be looked at, but not their cycles.
+            encoding: of the table that :meth:`fit` is given.
+            settings: an instance of ``settings_type``.
+            seed: of all randomness.
+            report: told of every step.
+        """
+        return {}
 
     @classmethod
     @abstractmethod

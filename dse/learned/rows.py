@@ -69,6 +69,18 @@ class RowTable:
         )
 
 
+def joined(parts: Sequence[RowTable]) -> RowTable:
+    """Return tables of the same features, one at least, one after the other."""
+    return RowTable(
+        parts[0].names,
+        np.concatenate([part.features for part in parts]),
+        np.concatenate([part.ln_cycles for part in parts]),
+        np.concatenate([part.ln_native for part in parts]),
+        np.concatenate([part.energy_pj for part in parts]),
+        np.concatenate([part.layer for part in parts]),
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class RecordedRows:
     """A table of recorded answers.

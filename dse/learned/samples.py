@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from dse.components.base import EnergyChain
-from dse.domain.architecture import HardwareBatch
+from dse.domain.architecture import Architecture, HardwareBatch
 from dse.domain.mapping import MappingBatch
 from dse.domain.problem import Problem
 from dse.errors import SpecError
 from dse.learned.encoding import Encoding
-from dse.learned.rows import RowTable
+from dse.learned.rows import RecordedRows, RowTable, joined
 from dse.mapspace import Mapspace, sample_valid
 from dse.space.template import ArchTemplate
 
@@ -37,31 +37,54 @@ def native_samples(
     Raises:
         SpecError: nothing that was drawn fits.
     """
+
+    def turn(number: int) -> tuple[Architecture, Problem]:
+        values = template.sample(rng)
+        return chain.price(template.build(values)), problems[number % len(problems)]
+
+    return _samples(turn, len(problems), encoding, count, rng)
+
+
+def samples_like(
+    rows: RecordedRows, encoding: Encoding, count: int, rng: np.random.Generator
+) -> RowTable:
+    """Return about ``count`` native samples of the problems of rows, on the hardware of rows.
+
+    Raises:
+        SpecError: as :func:`native_samples`.
+    """
+    groups = rows.groups
+
+    def turn(number: int) -> tuple[Architecture, Problem]:
+        group = groups[number % len(groups)]
+        machines = group.hardware.architectures
+        return machines[int(rng.integers(len(machines)))], group.problem
+
+    return _samples(turn, len(groups), encoding, count, rng)
+
+
+def _samples(
+    turn: Callable[[int], tuple[Architecture, Problem]],
+    problems: int,
+    encoding: Encoding,
+    count: int,
+    rng: np.random.Generator,
+) -> RowTable:
     parts: list[RowTable] = []
     found = 0
-    for turn in range(max(4 * count // _EACH, 4 * len(problems))):
+    for number in range(max(4 * count // _EACH, 4 * problems)):
         if found >= count:
             break
-        problem = problems[turn % len(problems)]
-        values = template.sample(rng)
-        architecture = chain.price(template.build(values))
+        architecture, problem = turn(number)
         space = Mapspace(problem, architecture)
         drawn = sample_valid(space, _EACH, int(rng.integers(2**62)), _EACH * _MOST_DRAWS)
         if len(drawn.mappings):
             batch = HardwareBatch.of(architecture)
-            layer = turn % len(problems)
-            parts.append(_table(batch, problem, drawn.mappings, encoding, layer))
+            parts.append(_table(batch, problem, drawn.mappings, encoding, number % problems))
             found += len(parts[-1])
     if not found:
         raise SpecError("native samples: no mapping that was drawn fits its hardware")
-    return RowTable(
-        encoding.names,
-        np.concatenate([part.features for part in parts]),
-        np.concatenate([part.ln_cycles for part in parts]),
-        np.concatenate([part.ln_native for part in parts]),
-        np.concatenate([part.energy_pj for part in parts]),
-        np.concatenate([part.layer for part in parts]),
-    )
+    return joined(parts)
 
 
 def _table(

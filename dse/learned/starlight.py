@@ -18,11 +18,13 @@ import numpy.typing as npt
 from dse.errors import SpecError
 from dse.learned.design import InputDesign
 from dse.learned.encoder import LatentEncoder, pretrained, untrained
+from dse.learned.encoding import Encoding
 from dse.learned.floor import Floor, fitted_floor
 from dse.learned.gaussian_process import CHUNK, GaussianProcess
 from dse.learned.libraries import torch_for
 from dse.learned.predictor import Arrays, OnStep, Prediction, Predictor
-from dse.learned.rows import RowTable
+from dse.learned.rows import RecordedRows, RowTable
+from dse.learned.samples import samples_like
 from dse.learned.weights import checked
 from dse.numeric import Floats, Ints
 from dse.settings import setting
@@ -41,7 +43,8 @@ class StarlightSettings:
 
     latent: int = setting(8, "numbers of the latent")
     width: int = setting(128, "neurons of the encoder's hidden layers")
-    epochs: int = setting(30, "passes over the native samples before")
+    pretrain: int = setting(20_000, "native samples that the encoder is trained on; 0: none")
+    epochs: int = setting(30, "passes over them")
     steps: int = setting(80, "steps of the marginal likelihood")
     rows: int = setting(600, "rows of a step, drawn anew each time; 0: all")
     learning_rate: float = setting(0.15, "highest step of Adam, for scales and noise")
@@ -49,7 +52,8 @@ class StarlightSettings:
     features: str = setting("", "blocks of features: BLOCK,BLOCK or +BLOCK beside the default")
 
     def __post_init__(self) -> None:
-        for name, least in (("latent", 1), ("width", 1), ("epochs", 1), ("steps", 1), ("rows", 0)):
+        least_of = {"latent": 1, "width": 1, "pretrain": 0, "epochs": 1, "steps": 1, "rows": 0}
+        for name, least in least_of.items():
             if getattr(self, name) < least:
                 raise SpecError(f"{name} = {getattr(self, name)}: expected {least} at least")
 
@@ -79,6 +83,22 @@ class Starlight(Predictor):
         """
         self._design, self._encoder, self._scales = design, encoder, scales
         self._floor, self._process = floor, process
+
+    @classmethod
+    def prepared(
+        cls,
+        rows: RecordedRows,
+        encoding: Encoding,
+        settings: Any,  # noqa: ANN401
+        seed: int,
+        report: OnStep,
+    ) -> dict[str, Any]:
+        """Train an encoder on native samples of the rows' problems and hardware."""
+        if not settings.pretrain:
+            return {}
+        rng = np.random.default_rng([seed, 2])
+        samples = samples_like(rows, encoding, settings.pretrain, rng)
+        return {"encoder": cls.pretrain(samples, settings, seed, report)}
 
     @staticmethod
     def pretrain(

@@ -24,7 +24,7 @@ from dse.learned.features import FeatureNames
 from dse.learned.folder import open_model
 from dse.learned.model import LearnedModel
 from dse.learned.predictor import Arrays, OnStep, Prediction, Predictor
-from dse.learned.rows import RowTable
+from dse.learned.rows import RowTable, joined
 from dse.learned.samples import native_samples
 from dse.learned.starlight import LEAST_ROWS, Starlight, StarlightSettings
 from dse.numeric import Floats
@@ -132,15 +132,7 @@ class Surrogate:
         Raises:
             SpecError: there are too few.
         """
-        parts = self._tables
-        table = RowTable(
-            self._encoding.names,
-            np.concatenate([t.features for t in parts]),
-            np.concatenate([t.ln_cycles for t in parts]),
-            np.concatenate([t.ln_native for t in parts]),
-            np.concatenate([t.energy_pj for t in parts]),
-            np.concatenate([t.layer for t in parts]),
-        )
+        table = joined(self._tables)
         self._fitted = Starlight.fit(table, self._settings, seed, _silent, self._encoder)
 
     def evaluator(self, optimism: float) -> LearnedEvaluator:

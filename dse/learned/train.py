@@ -88,7 +88,8 @@ def train(
     if common.held_out:
         rng = np.random.default_rng([common.seed, 1])
         unseen = held_out(table, common.held_out, common.held_out_by, rng)
-    predictor = predictor_of.fit(table.take(~unseen), settings, common.seed, report)
+    before = predictor_of.prepared(rows, encoding, settings, common.seed, report)
+    predictor = predictor_of.fit(table.take(~unseen), settings, common.seed, report, **before)
     found = native = None
     if unseen.any():
         test = table.take(unseen)
