@@ -64,8 +64,8 @@ def _unknown(name: str) -> str:
     if kind in SHOWN:
         known = ", ".join(key for key, _ in KINDS[kind]())
         return f"'{name}' is a kind; show takes the name of one: {known}"
-    known = sorted({"attributes", *(key for kind in SHOWN for key, _ in KINDS[kind]())})
-    near = difflib.get_close_matches(name, known, n=1)
+    names = sorted({"attributes", *(key for kind in SHOWN for key, _ in KINDS[kind]())})
+    near = difflib.get_close_matches(name, names, n=1)
     hint = f"; did you mean '{near[0]}'?" if near else ""
     return f"unknown name '{name}'{hint} ({_NAMES_ARE_LISTED})"
 

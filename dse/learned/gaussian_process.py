@@ -120,7 +120,8 @@ class GaussianProcess:
 def squares(a: Floats, b: Floats) -> Floats:
     """Return the squared distances of ``(A, U)`` and ``(B, U)``, ``(A, B)``."""
     distance = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2.0 * a @ b.T
-    return np.maximum(distance, 0.0)
+    result: Floats = np.maximum(distance, 0.0)
+    return result
 
 
 def matern(square: npt.NDArray[np.floating]) -> Any:  # noqa: ANN401 - of the argument's type

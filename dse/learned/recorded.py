@@ -218,9 +218,9 @@ class _RowsReader:
         else:
             key = text = entries.text("architecture")
             if key not in self._machines:
-                found, fault = read_entry(
-                    load_texts([(f"{place}: architecture", text)]), self.timeloop_version, problem
-                )
+                root = load_texts([(f"{place}: architecture", text)])
+                version = self.timeloop_version
+                found, fault = read_entry(root, version, problem, for_model=False)
                 if fault is not None:
                     raise fault.error
                 self._machines[key] = found.architecture
