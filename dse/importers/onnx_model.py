@@ -27,6 +27,27 @@ _UNKNOWN_PRODUCTS = frozenset(
         "QGemm",
     ]
 )
+#: The domains of ONNX's own operators.
+_OWN_DOMAINS = ("", "ai.onnx", "ai.onnx.ml")
+#: Operators of other domains, such as ONNX Runtime's, that multiply and accumulate nothing.
+_FREE = frozenset(
+    [
+        *("BiasAdd", "BiasDropout", "BiasGelu", "BiasSoftmax", "BiasSplitGelu", "FastGelu", "Gelu"),
+        *("DequantizeLinear", "QuantizeLinear", "QuickGelu"),
+        *("QLinearAdd", "QLinearAveragePool", "QLinearConcat", "QLinearGlobalAveragePool"),
+        *("QLinearLeakyRelu", "QLinearMul", "QLinearReduceMean", "QLinearSigmoid"),
+        *("QLinearSoftmax", "QLinearWhere", "QLinearGelu", "NhwcMaxPool", "NhwcFusedPool"),
+        *("LayerNormalization", "SimplifiedLayerNormalization", "SkipLayerNormalization"),
+        *(
+            "SkipSimplifiedLayerNormalization",
+            "EmbedLayerNormalization",
+            "GroupNorm",
+            "SkipGroupNorm",
+        ),
+        *("RotaryEmbedding", "GatherND", "Inverse", "Pad", "Trilu", "Unique", "ReorderInput"),
+        *("ReorderOutput", "UnfoldTensor", "ExpandDims", "IsAllFinite", "Range", "MemcpyFromHost"),
+    ]
+)
 
 
 def from_onnx(path: Path, name: str, sizes: dict[str, int] | None = None) -> Imported:
@@ -112,6 +133,9 @@ class _GraphWalk:
                     self._finder.skip(
                         label, node.op_type, "not known to the importer", self._macs(node)
                     )
+                elif node.domain not in _OWN_DOMAINS and node.op_type not in _FREE:
+                    why = f"of the domain '{node.domain}', not known to the importer"
+                    self._finder.skip(label, node.op_type, why)
                 elif any(a.HasField("g") for a in node.attribute):
                     self._finder.skip(label, node.op_type, "a graph within the graph")
             except (SpecError, KeyError, IndexError, TypeError, ValueError) as error:
@@ -216,6 +240,7 @@ _RESHAPES = frozenset(
 _HANDLERS: dict[str, Callable[[_GraphWalk, Any, str], None]] = {
     "Conv": _GraphWalk.convolution,
     "ConvInteger": _GraphWalk.convolution,
+    "FusedConv": _GraphWalk.convolution,
     "QLinearConv": _GraphWalk.quantized_convolution,
     "ConvTranspose": _GraphWalk.transposed,
     "Gemm": _GraphWalk.gemm,

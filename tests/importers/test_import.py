@@ -188,6 +188,33 @@ class TestOnnx:
         assert found.workload.weight_words == 4 * 27 + 36 + 32 + 20
         assert from_onnx(model, "net", {"batch": 3}).workload.macs > 2 * found.workload.macs
 
+    def test_operators_of_other_domains_are_imported_or_named(self, tmp_path):
+        """A runtime's fused convolution is one; what nobody knows is not lost without a word."""
+        onnx = pytest.importorskip("onnx")
+        from onnx import TensorProto, helper
+
+        from dse.importers import from_onnx
+
+        theirs = {"domain": "com.microsoft"}
+        weight = helper.make_tensor("w", TensorProto.FLOAT, (4, 3, 3, 3), [0.0] * 108)
+        shapes = {"x": [1, 3, 8, 8], "a": [1, 4, 6, 6], "b": [1, 4, 6, 6], "c": [1, 4, 6, 6]}
+        values = {
+            n: helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in shapes.items()
+        }
+        nodes = [
+            helper.make_node("FusedConv", ["x", "w"], ["a"], "fused", activation="Relu", **theirs),
+            helper.make_node("FastGelu", ["a"], ["b"], "gelu", **theirs),
+            helper.make_node("SecretProduct", ["b"], ["c"], "secret", **theirs),
+        ]
+        inner = [values[n] for n in "ab"]
+        graph = helper.make_graph(
+            nodes, "net", [values["x"]], [values["c"]], [weight], value_info=inner
+        )
+        onnx.save(helper.make_model(graph), tmp_path / "net.onnx")
+        found = from_onnx(tmp_path / "net.onnx", "net")
+        assert found.workload.macs == 36 * 4 * 27
+        assert [(x.name, x.kind) for x in found.skipped] == [("secret", "SecretProduct")]
+
     def test_command(self, model, tmp_path, capsys):
         target = tmp_path / "mine.yaml"
         assert main(["import", str(model), "--name", "mine", "-o", str(target)]) == 0
