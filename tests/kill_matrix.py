@@ -32,7 +32,10 @@ SETTINGS = {
     "bo": {"mappings_per_hardware": 4, "batch": 2, "candidates": 40, "warmup": 3},
     "bo_dosa": {"mappings_per_hardware": 4, "training": 10, "trials": 3},
     "spotlight": {"mappings_per_hardware": 3, "batch": 5, "candidates": 50},
+    "polaris": {"pretrain": 100, "warmup": 4, "batch": 4, "search": 4},
 }
+#: Those that need the extra `learned`.
+LEARNED = ("bo", "bo_dosa", "polaris", "spotlight")
 #: What is searched instead of the conformance kit's space, which has no proof.
 SPACES = {"optimal": {"arch": "gemmini", "workload": "dosa_bert", "variables": {"pe_dim": 16}}}
 BEFORE, HALF, AFTER = "before", "half", "after"

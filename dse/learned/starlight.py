@@ -61,7 +61,7 @@ class StarlightSettings:
 class Starlight(Predictor):
     """A Gaussian process with a deep kernel, whose encoder was trained on native samples."""
 
-    summary = "an encoder trained on the native model, and a Gaussian process on few rows"
+    summary = "Gaussian process on a latent that the native model has shaped"
     settings_type = StarlightSettings
 
     def __init__(

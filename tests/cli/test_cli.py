@@ -186,9 +186,9 @@ def test_resume(capsys, tmp_path):
         ),
         (
             ["show", "evaluator"],
-            "'evaluator' is a kind; show takes the name of one: cycles, native",
+            "'evaluator' is a kind; show takes the name of one: command, cycles, ",
         ),
-        (["show", "optimizers"], "show takes the name of one: dosa, "),
+        (["show", "optimizers"], "show takes the name of one: bo, bo_dosa, dosa, "),
         (["show", "4cf6d4c"], "unknown name '4cf6d4c' ('python -m dse list KIND' has the names"),
         (["run", "--jsn"], "unknown option '--jsn'; did you mean '--json'"),
     ],
