@@ -19,7 +19,7 @@ from dse.tools import binaries
 #: Optional Python packages: what they give, and how to get them.
 _PACKAGES = {
     "jinja2": ("reading timeloopfe's jinja2 templates", "pip install jinja2"),
-    "torch": ("import of PyTorch networks", "https://pytorch.org/get-started"),
+    "torch": ("import of PyTorch networks; extra learned", "https://pytorch.org/get-started"),
     "onnx": ("import of ONNX networks", "pip install onnx"),
 }
 
