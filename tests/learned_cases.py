@@ -12,7 +12,7 @@ from dse.domain.mapping import MappingBatch
 from dse.domain.problem import Problem
 from dse.evaluators.native import NativeEvaluator
 from dse.learned.encoding import Encoding
-from dse.learned.rows import Row, Rows, Table
+from dse.learned.rows import RecordedRows, Row, RowTable
 from dse.learned.train import Trained, TrainSettings, train
 from dse.mapspace import Mapspace, sample_valid
 from dse.testing import tiny
@@ -34,7 +34,7 @@ def mappings(count: int = 60, seed: int = 1) -> tuple[HardwareBatch, Problem, Ma
 
 
 @cache
-def rows(count: int = 60) -> Rows:
+def rows(count: int = 60) -> RecordedRows:
     """Return rows whose cycles are the native ones, times what a made-up memory makes of them."""
     hardware, problem, batch = mappings(count)
     first = hardware.architectures[0]
@@ -44,10 +44,10 @@ def rows(count: int = 60) -> Rows:
         Row(first, problem, batch[b], float(native.cycles[b] * slow[b]), f"made up, line {b + 1}")
         for b in range(count)
     ]
-    return Rows.of("made up", "0" * 64, "4cf6d4c", found)
+    return RecordedRows.of("made up", "0" * 64, "4cf6d4c", found)
 
 
-def table(count: int = 60) -> Table:
+def table(count: int = 60) -> RowTable:
     """Return the rows as features and targets."""
     return rows(count).encoded(Encoding(rows(count).structure))
 
