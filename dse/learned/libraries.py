@@ -17,20 +17,23 @@ PACKAGES = ("dse-accel", "numpy", "torch", "gpytorch", "botorch", "scikit-learn"
 def torch_for(purpose: str, seed: int) -> Iterator[Any]:
     """Yield PyTorch on one thread, seeded: sums, and so results, depend on the threads.
 
-    Number of threads and global random state are afterwards what they were.
+    Within, modules are of single precision. Number of threads, precision and global random state
+    are afterwards what they were.
 
     Raises:
         ToolError: it is not installed.
     """
     torch = needed("torch", purpose)
-    threads = torch.get_num_threads()
+    threads, precision = torch.get_num_threads(), torch.get_default_dtype()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         torch.set_num_threads(1)
+        torch.set_default_dtype(torch.float32)
         try:
             yield torch
         finally:
             torch.set_num_threads(threads)
+            torch.set_default_dtype(precision)
 
 
 def versions() -> dict[str, str | None]:

@@ -136,3 +136,18 @@ def test_process_is_calibrated_on_a_smooth_function() -> None:
     z = np.abs(noisy[300:] - mean) / deviation
     for factor, share in ((0.674, 0.5), (1.282, 0.8), (1.96, 0.95)):
         assert abs(np.mean(z <= factor) - share) < 0.08
+
+
+def test_anothers_precision_changes_nothing(samples: RowTable) -> None:
+    import torch
+
+    before = torch.get_default_dtype()
+    one = Starlight.pretrain(samples, QUICK, 0, quiet)
+    torch.set_default_dtype(torch.float64)
+    try:
+        other = Starlight.pretrain(samples, QUICK, 0, quiet)
+        assert torch.get_default_dtype() == torch.float64
+    finally:
+        torch.set_default_dtype(before)
+    for name, array in one.arrays().items():
+        np.testing.assert_array_equal(other.arrays()[name], array)

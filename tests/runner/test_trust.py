@@ -167,6 +167,7 @@ def test_every_setting_that_names_a_program_is_known():
         if what.metadata.get("program")
     }
     assert marked == {
+        "evaluator.command.command",
         "evaluator.timeloop.binary",
         "evaluator.pytimeloop.python",
         "mapper.timeloop.binary",
