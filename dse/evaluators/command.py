@@ -13,12 +13,10 @@ from typing import Any
 import yaml
 
 from dse.domain.architecture import Architecture
-from dse.domain.mapping import Mapping, MappingBatch
+from dse.domain.mapping import Mapping
 from dse.domain.problem import Problem
 from dse.errors import InvalidMapping, SpecError, ToolError, unknown_name
-from dse.evaluators.native import NativeEvaluator
-from dse.evaluators.one_by_one import OneByOneEvaluator, ToolSettings, ToolTotals
-from dse.goals.metrics import Violation
+from dse.evaluators.one_by_one import NativeFirstEvaluator, ToolSettings, ToolTotals
 from dse.process.folder import own_folder, result_text
 from dse.process.run import ending, run
 from dse.settings import setting
@@ -43,7 +41,7 @@ class CommandSettings(ToolSettings):
     )
 
 
-class CommandEvaluator(OneByOneEvaluator[CommandSettings]):
+class CommandEvaluator(NativeFirstEvaluator[CommandSettings]):
     """Evaluates by a command that reads ``{input}`` and writes ``{output}``, both JSON.
 
     The input holds what ``timeloop-model`` is given, as JSON: ``architecture``, ``ERT``, ``ART``,
@@ -77,11 +75,7 @@ class CommandEvaluator(OneByOneEvaluator[CommandSettings]):
 
     def totals(self, architecture: Architecture, problem: Problem, mapping: Mapping) -> ToolTotals:
         """See :meth:`dse.evaluators.one_by_one.OneByOneEvaluator.totals`."""
-        native = NativeEvaluator(self.timeloop_version)
-        metrics = native.evaluate(architecture, problem, MappingBatch.of([mapping]))
-        if not metrics.valid[0]:
-            rejected = native.explain_one(architecture, problem, mapping)
-            raise InvalidMapping(rejected.message if rejected else "the native model rejects it")
+        metrics = self.native(architecture, problem, mapping)
         answer = self._answer(_question(architecture, problem, mapping))
         cycles = answer["cycles"]
         energy_pj = answer.get("energy_pj", float(metrics.energy_pj[0]))
@@ -93,15 +87,6 @@ class CommandEvaluator(OneByOneEvaluator[CommandSettings]):
                 f"{problem.macs} operations; expected more, or 'utilization' in the answer"
             )
         return ToolTotals(cycles, energy_pj, used, area_um2)
-
-    def explain_one(
-        self, architecture: Architecture, problem: Problem, mapping: Mapping
-    ) -> Violation | None:
-        """See :meth:`dse.evaluators.base.Evaluator.explain_one`."""
-        rejected = NativeEvaluator(self.timeloop_version).explain_one(
-            architecture, problem, mapping
-        )
-        return rejected or super().explain_one(architecture, problem, mapping)
 
     def _answer(self, question: str) -> dict[str, float]:
         """Run the command, and return the numbers that it answers.

@@ -17,6 +17,7 @@ from dse.domain.mapping import Mapping, MappingBatch
 from dse.domain.problem import Problem
 from dse.errors import InvalidMapping, SpecError, ToolError, unknown_name
 from dse.evaluators.base import Evaluator, Index
+from dse.evaluators.native import NativeEvaluator
 from dse.goals.metrics import Metrics, Violation
 from dse.process.limits import Limits
 from dse.process.together import Stopped, ended_together
@@ -173,6 +174,34 @@ class OneByOneEvaluator(Evaluator[T], Generic[T]):
             task = delayed(scope.within(evaluate))
             results: list[ToolTotals | None] = pool(task(b) for b in range(count))
         return results
+
+
+class NativeFirstEvaluator(OneByOneEvaluator[T], Generic[T]):
+    """Asks the tool only for what the native model takes; it rejects the rest.
+
+    A back end begins :meth:`totals` with :meth:`native`.
+    """
+
+    def native(self, architecture: Architecture, problem: Problem, mapping: Mapping) -> Metrics:
+        """Return the native model's metrics of one mapping.
+
+        Raises:
+            InvalidMapping: it rejects the mapping; the message is its own.
+        """
+        model = NativeEvaluator(self.timeloop_version)
+        metrics = model.evaluate(architecture, problem, MappingBatch.of([mapping]))
+        if not metrics.valid[0]:
+            rejected = model.explain_one(architecture, problem, mapping)
+            raise InvalidMapping(rejected.message if rejected else "the native model rejects it")
+        return metrics
+
+    def explain_one(
+        self, architecture: Architecture, problem: Problem, mapping: Mapping
+    ) -> Violation | None:
+        """See :meth:`dse.evaluators.base.Evaluator.explain_one`."""
+        model = NativeEvaluator(self.timeloop_version)
+        rejected = model.explain_one(architecture, problem, mapping)
+        return rejected or super().explain_one(architecture, problem, mapping)
 
 
 def violation(line: str) -> Violation:

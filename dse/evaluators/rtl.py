@@ -9,13 +9,11 @@ import numpy as np
 from dse.cycles import values
 from dse.cycles.job import Job
 from dse.domain.architecture import Architecture
-from dse.domain.mapping import Mapping, MappingBatch
+from dse.domain.mapping import Mapping
 from dse.domain.problem import Problem
-from dse.errors import InvalidMapping, ToolError
+from dse.errors import ToolError
 from dse.evaluators.cycles import MemorySettings, job_of_mapping
-from dse.evaluators.native import NativeEvaluator
-from dse.evaluators.one_by_one import OneByOneEvaluator, ToolSettings, ToolTotals
-from dse.goals.metrics import Violation
+from dse.evaluators.one_by_one import NativeFirstEvaluator, ToolSettings, ToolTotals
 from dse.settings import setting
 from dse.tools import verilator
 
@@ -32,7 +30,7 @@ class RtlSettings(MemorySettings, ToolSettings):
     check: bool = setting(True, "compare all outputs with numpy's, of random operands")
 
 
-class RtlEvaluator(OneByOneEvaluator[RtlSettings]):
+class RtlEvaluator(NativeFirstEvaluator[RtlSettings]):
     """Evaluates energy with the native model, and cycles by running the RTL.
 
     What is rejected is what the back end ``cycles`` rejects. With ``check``, wrong outputs are a
@@ -54,11 +52,7 @@ class RtlEvaluator(OneByOneEvaluator[RtlSettings]):
 
     def totals(self, architecture: Architecture, problem: Problem, mapping: Mapping) -> ToolTotals:
         """See :meth:`dse.evaluators.one_by_one.OneByOneEvaluator.totals`."""
-        native = NativeEvaluator(self.timeloop_version)
-        metrics = native.evaluate(architecture, problem, MappingBatch.of([mapping]))
-        if not metrics.valid[0]:
-            rejected = native.explain_one(architecture, problem, mapping)
-            raise InvalidMapping(rejected.message if rejected else "the native model rejects it")
+        metrics = self.native(architecture, problem, mapping)
         cycles = self.cycles(job_of_mapping(architecture, problem, mapping, self.settings))
         return ToolTotals(
             float(cycles),
@@ -91,11 +85,3 @@ class RtlEvaluator(OneByOneEvaluator[RtlSettings]):
         if self.settings.check and not np.array_equal(run.outputs, values.outputs(job, *operands)):
             raise ToolError("the RTL's outputs differ from numpy's")
         return run.cycles
-
-    def explain_one(
-        self, architecture: Architecture, problem: Problem, mapping: Mapping
-    ) -> Violation | None:
-        """See :meth:`dse.evaluators.base.Evaluator.explain_one`."""
-        native = NativeEvaluator(self.timeloop_version)
-        rejected = native.explain_one(architecture, problem, mapping)
-        return rejected or super().explain_one(architecture, problem, mapping)
