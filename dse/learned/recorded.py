@@ -1,41 +1,34 @@
 """Rows of our own: ``rows.jsonl``, one recorded answer a line, checked like a journal.
 
-The first line says what all have in common: ``format``, ``timeloop_version``, and, for rows that
-name their hardware by ``values``, the ``template`` (its text) and the ``energy`` chain. A row has
-``values`` or ``architecture`` (Timeloop's files of architecture, ERT and ART as one text),
-``problem``, ``mapping``, ``cycles``, ``layer`` and ``source`` (who counted the cycles).
+The first line says what all have in common: ``format`` and ``timeloop_version``. A row has
+``architecture`` (Timeloop's files of architecture, ERT and ART as one text), ``problem``,
+``mapping``, ``cycles``, ``layer`` and ``source`` (who counted the cycles).
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping as Entries
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 
-from dse.components.chain import energy_chain
 from dse.domain.architecture import Architecture
 from dse.domain.mapping import Mapping
 from dse.domain.problem import SHAPES, Problem, Shape
 from dse.errors import DseError, SpecError
-from dse.files import parse_yaml, validated
+from dse.files import validated
 from dse.learned.rows import RecordedRows, Row
-from dse.space.template import ArchTemplate
 from dse.space.workload import ShapeSpec
 from dse.state.entries import CheckedEntries
 from dse.state.records import RECORDS
 from dse.study.journal import Journal, read_journal
 from dse.timeloop.read.inputs import check_version, read_entry
-from dse.timeloop.write.inputs import architecture_yaml, art_yaml, ert_yaml
 from dse.timeloop.yaml.io import load_texts
+from dse.tools.model_run import hardware_text
 
 ROWS = "rows.jsonl"
 FORMAT = "dse-rows-1"
-#: Chains that price from tables alone: a file from elsewhere may not have programs run.
-_CHAINS = ("table", "pat", "dosa", "template")
 
 
 class RowsWriter:
@@ -45,49 +38,27 @@ class RowsWriter:
     """
 
     def __init__(
-        self,
-        path: Path,
-        timeloop_version: str,
-        template: str = "",
-        energy: str = "",
-        *,
-        size_bytes: int = 0,
-        crc: int = 0,
+        self, path: Path, timeloop_version: str, *, size_bytes: int = 0, crc: int = 0
     ) -> None:
         """Open a file; a new one gets its first line.
 
         Args:
             path: of the file.
             timeloop_version: of the native model beside the rows.
-            template: text of the template whose values rows name; "" where they name none.
-            energy: chain that prices it.
             size_bytes: of the file, to go on with.
             crc: of its last line.
 
         Raises:
-            SpecError: the chain is none that prices from tables, or as `Journal` does.
+            SpecError: as `Journal` does, or the version is unknown.
         """
         check_version(timeloop_version)
-        if template and energy not in _CHAINS:
-            raise SpecError(
-                f"energy = {energy}: rows with values are priced by one of {', '.join(_CHAINS)}; "
-                "write whole architectures"
-            )
-        self._has_template = bool(template)
         self.journal = Journal(path, size_bytes, crc)
         if not size_bytes:
-            self.journal.write(
-                {
-                    "format": FORMAT,
-                    "timeloop_version": timeloop_version,
-                    "template": template or None,
-                    "energy": energy or None,
-                }
-            )
+            self.journal.write({"format": FORMAT, "timeloop_version": timeloop_version})
 
     def add(
         self,
-        hardware: Entries[str, int] | Architecture,
+        architecture: Architecture,
         problem: Problem,
         mapping: Mapping,
         cycles: float,
@@ -98,7 +69,7 @@ class RowsWriter:
         """Append one row.
 
         Args:
-            hardware: values of the template's variables, or a whole architecture.
+            architecture: with its prices.
             problem: that the mapping maps (the padded one, where it is padded).
             mapping: of perfect factors.
             cycles: recorded.
@@ -106,23 +77,15 @@ class RowsWriter:
             layer: its name.
 
         Raises:
-            SpecError: values without a template, imperfect factors, or an architecture that
-                Timeloop's files cannot express.
+            SpecError: imperfect factors, or an architecture that Timeloop's files cannot express.
             DseError: it cannot be written.
         """
-        if isinstance(hardware, Architecture):
-            text = architecture_yaml(hardware) + ert_yaml(hardware) + art_yaml(hardware)
-            where: dict[str, object] = {"architecture": text}
-        elif self._has_template:
-            where = {"values": dict(hardware)}
-        else:
-            raise SpecError("rows without a template: expected a whole architecture")
         if not mapping.is_perfect:
             raise SpecError("mapping: has imperfect factors, which rows do not hold")
         fields = RECORDS["$mapping"].fields(mapping)
         self.journal.write(
             {
-                **where,
+                "architecture": hardware_text(architecture),
                 "problem": problem_entries(problem),
                 "mapping": {"sizes": fields["sizes"], "numbers": fields["numbers"].tolist()},
                 "cycles": float(cycles),
@@ -134,17 +97,6 @@ class RowsWriter:
     def close(self) -> None:
         """Close the file and give up the lock."""
         self.journal.close()
-
-    def __enter__(self) -> RowsWriter:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def read_rows(path: Path) -> RecordedRows:
@@ -181,16 +133,7 @@ class _RowsReader:
                 entries.refuse("format", found, FORMAT)
             self.timeloop_version = entries.text("timeloop_version")
             check_version(self.timeloop_version)
-            template = entries.maybe("template", entries.text)
-            energy = entries.maybe("energy", entries.text)
-            if template is not None and energy not in _CHAINS:
-                entries.refuse("energy", energy, f"one of {', '.join(_CHAINS)}")
-        where = f"{place}: template"
-        self._template = (
-            None if template is None else ArchTemplate.parse(parse_yaml(template, where), where)
-        )
-        self._chain = None if energy is None else energy_chain(energy)
-        self._machines: dict[object, Architecture] = {}
+        self._machines: dict[str, Architecture] = {}
 
     def row(self, record: dict[str, Any], place: str) -> Row:
         with CheckedEntries(record, place) as entries:
@@ -206,25 +149,14 @@ class _RowsReader:
             )
 
     def _architecture(self, entries: CheckedEntries, problem: Problem, place: str) -> Architecture:
-        key: object
-        if "values" in entries:
-            values = entries.integers("values")
-            key = tuple(values.items())
-            if self._template is None or self._chain is None:
-                raise SpecError(f"{place}: values without a template in the first line")
-            if key not in self._machines:
-                checked = self._template.check(values)
-                self._machines[key] = self._chain.price(self._template.build(checked))
-        else:
-            key = text = entries.text("architecture")
-            if key not in self._machines:
-                root = load_texts([(f"{place}: architecture", text)])
-                version = self.timeloop_version
-                found, fault = read_entry(root, version, problem, for_model=False)
-                if fault is not None:
-                    raise fault.error
-                self._machines[key] = found.architecture
-        return self._machines[key]
+        text = entries.text("architecture")
+        if text not in self._machines:
+            root = load_texts([(f"{place}: architecture", text)])
+            found, fault = read_entry(root, self.timeloop_version, problem, for_model=False)
+            if fault is not None:
+                raise fault.error
+            self._machines[text] = found.architecture
+        return self._machines[text]
 
 
 def problem_entries(problem: Problem) -> dict[str, Any]:

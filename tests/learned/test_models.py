@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import closing
 from functools import cache
 from pathlib import Path
 from typing import ClassVar
@@ -306,7 +307,7 @@ def data_file(tmp_path) -> Path:
     from dse.learned.recorded import RowsWriter
 
     path = tmp_path / "rows.jsonl"
-    with RowsWriter(path, "4cf6d4c") as writer:
+    with closing(RowsWriter(path, "4cf6d4c")) as writer:
         (group,) = rows().groups
         for b in range(40):
             writer.add(
