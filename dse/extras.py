@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -31,3 +33,26 @@ def needed(module: str, wanted: str, extra: str = "learned") -> Any:  # noqa: AN
         return import_module(module)
     except ImportError as error:
         raise ToolError(f"{wanted}: {module} cannot be loaded ({error})") from error
+
+
+@contextmanager
+def torch_for(purpose: str, seed: int) -> Iterator[Any]:
+    """Yield PyTorch on one thread, seeded: sums, and so results, depend on the threads.
+
+    Within, modules are of single precision. Number of threads, precision and global random state
+    are afterwards what they were.
+
+    Raises:
+        ToolError: it is not installed.
+    """
+    torch = needed("torch", purpose)
+    threads, precision = torch.get_num_threads(), torch.get_default_dtype()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        torch.set_num_threads(1)
+        torch.set_default_dtype(torch.float32)
+        try:
+            yield torch
+        finally:
+            torch.set_num_threads(threads)
+            torch.set_default_dtype(precision)

@@ -19,7 +19,6 @@ from botorch.sampling import SobolQMCNormalSampler
 from dse.bayes.surrogate import DesignProcess
 from dse.numeric import Floats
 
-ACQUISITIONS = ("logei", "thompson", "ucb")
 #: Points that an acquisition is computed of at a time.
 _CHUNK = 512
 #: Draws by which hypervolumes are averaged.
@@ -77,7 +76,7 @@ class Promise:
     Args:
         data: at least one design in it is valid.
         kernel: of the surrogate of each objective.
-        acquisition: one of :data:`ACQUISITIONS`; several objectives always take qLogNEHVI.
+        acquisition: ``logei``, ``thompson`` or ``ucb``; several objectives always take qLogNEHVI.
         beta: deviations that ``ucb`` takes off the mean.
         seed: of the draws of hypervolumes.
     """

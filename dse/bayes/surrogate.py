@@ -23,9 +23,9 @@ from gpytorch.mlls import ExactMarginalLogLikelihood
 from gpytorch.priors import LogNormalPrior
 from linear_operator.utils.warnings import NumericalWarning
 
+from dse.extras import torch_for
 from dse.numeric import Floats
 
-KERNELS = ("matern", "linear")
 #: Designs that the kernel is fitted to at most; the process stands on all of them.
 _MOST_FITTED = 256
 #: Points whose mean and deviation are computed at a time, to bound memory.
@@ -36,17 +36,11 @@ _LEAST_NOISE = 1e-6
 
 @contextmanager
 def torch_of(seed: int) -> Iterator[None]:
-    """Run PyTorch on one thread, from a seed, and leave its state as it was."""
-    threads = torch.get_num_threads()
-    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+    """Run PyTorch as `dse.extras.torch_for` does, without warnings of repeated fits."""
+    with torch_for("optimizer=bo", seed), warnings.catch_warnings():
         warnings.simplefilter("ignore", BotorchWarning)
         warnings.simplefilter("ignore", NumericalWarning)
-        torch.set_num_threads(1)
-        torch.manual_seed(seed)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(threads)
+        yield
 
 
 class GroupedMatern(Kernel):  # type: ignore[misc]

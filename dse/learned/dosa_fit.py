@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from dse.extras import torch_for
 from dse.learned.folds import held_out
-from dse.learned.libraries import torch_for
 from dse.learned.network import SOFTPLUS_BETA, NetworkEnsemble, softplus
 from dse.learned.network_settings import NetworkSettings
 from dse.learned.predictor import OnStep

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dse.errors import SpecError
+from dse.extras import torch_for
 from dse.learned.design import InputDesign
-from dse.learned.libraries import torch_for
 from dse.learned.predictor import Arrays, OnStep
 from dse.learned.rows import RowTable
 from dse.learned.weights import checked
@@ -54,12 +54,11 @@ class LatentEncoder:
 
     def latent(self, x: Singles) -> Singles:
         """Return the latent, ``(B, Z)``, of standardised inputs."""
-        from dse.learned.inference import product  # noqa: PLC0415 - compiled code
+        from dse.learned.inference import NONE, RELU, product  # noqa: PLC0415 - compiled code
 
+        last = len(self.weights) - 1
         for i, (weights, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            x = product(x, weights, bias)
-            if i < len(self.weights) - 1:
-                np.maximum(x, np.float32(0), out=x)
+            x = product(x, weights, bias, NONE if i == last else RELU)
         return x
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:

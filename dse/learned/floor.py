@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import logsumexp
 
-from dse.learned.libraries import torch_for
+from dse.extras import torch_for
 from dse.learned.predictor import Arrays
 from dse.learned.weights import checked
 from dse.numeric import Floats

@@ -79,10 +79,13 @@ def boosted(
 
 
 def product(
-    x: npt.NDArray[Any], weights: npt.NDArray[Any], bias: npt.NDArray[Any] | None = None
+    x: npt.NDArray[Any],
+    weights: npt.NDArray[Any],
+    bias: npt.NDArray[Any] | None = None,
+    activation: int = NONE,
 ) -> npt.NDArray[Any]:
-    """Return ``x @ weights + bias``, all of one type; BLAS would mind the rows beside a row."""
+    """Return :func:`dense` of arrays of one type; BLAS would mind the rows beside a row."""
     out = np.empty((len(x), weights.shape[1]), weights.dtype)
     none = np.zeros(weights.shape[1], weights.dtype) if bias is None else bias
-    dense(np.ascontiguousarray(x), weights, none, NONE, out)
+    dense(np.ascontiguousarray(x), weights, none, activation, out)
     return out

@@ -20,7 +20,7 @@ ColumnPlaces = npt.NDArray[np.int64]
 
 
 class MappingColumns(NamedTuple):
-    """ColumnPlaces of the block ``mapping``: ``(L, D)``, ``(L,)`` and ``(L, T)``."""
+    """Columns of the block ``mapping``: ``(L, D)``, ``(L,)`` and ``(L, T)``."""
 
     temporal: ColumnPlaces
     spatial: ColumnPlaces
@@ -31,7 +31,7 @@ class MappingColumns(NamedTuple):
 
 
 class RawColumns(NamedTuple):
-    """ColumnPlaces of the loops in the block ``raw``: ``(L, D)`` each."""
+    """Columns of the loops in the block ``raw``: ``(L, D)`` each."""
 
     spatial: ColumnPlaces
     temporal: ColumnPlaces
@@ -39,7 +39,7 @@ class RawColumns(NamedTuple):
 
 
 class NativeColumns(NamedTuple):
-    """ColumnPlaces of the words moved, in the block ``native``: ``(L, T)`` and ``(L,)``."""
+    """Columns of the words moved, in the block ``native``: ``(L, T)`` and ``(L,)``."""
 
     tile: ColumnPlaces
     fills: ColumnPlaces

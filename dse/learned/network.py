@@ -58,7 +58,7 @@ class NetworkEnsemble:
 
     def outputs(self, features: Floats) -> Floats:
         """Return the outputs of all members for a chunk of rows, ``(M, B, O)``."""
-        from dse.learned.inference import NONE, dense  # noqa: PLC0415 - compiled
+        from dse.learned.inference import NONE, product  # noqa: PLC0415 - compiled
 
         scaled = (features[:, self.columns] - self.shift) / self.scale
         if self.head == "gaussian":
@@ -69,10 +69,8 @@ class NetworkEnsemble:
         for m in range(len(self.weights[0])):
             x = inputs
             for i, (weights, biases) in enumerate(zip(self.weights, self.biases, strict=True)):
-                out = np.empty((len(x), weights.shape[2]), np.float32)
                 kind = NONE if i == last else ACTIVATIONS[self.activation]
-                dense(x, weights[m], biases[m], kind, out)
-                x = out
+                x = product(x, weights[m], biases[m], kind)
             found.append(x.astype(np.float64))
         return np.stack(found)
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from dse.extras import torch_for
 from dse.learned.folds import folds, honest_factor
-from dse.learned.libraries import torch_for
 from dse.learned.network import LOG_VARIANCE, NetworkEnsemble
 from dse.learned.network_settings import NetworkSettings
 from dse.learned.predictor import OnStep

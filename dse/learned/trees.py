@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dse.errors import SpecError
+from dse.errors import SpecError, ToolError
 from dse.extras import needed
 from dse.learned.folds import check_unit, folds, honest_factor
 from dse.learned.predictor import Arrays, OnStep, Prediction, Predictor
@@ -72,8 +72,19 @@ class Booster:
 
     @classmethod
     def of(cls, fitted: Any) -> Booster:  # noqa: ANN401 - scikit-learn's regressor
-        """Take the trees out of a fitted regressor."""
-        tables = [trees[0].nodes for trees in vars(fitted)["_predictors"]]
+        """Take the trees out of a fitted regressor, which has no public way to them.
+
+        Raises:
+            ToolError: this version of scikit-learn keeps them elsewhere.
+        """
+        try:
+            baseline = float(vars(fitted)["_baseline_prediction"].item())
+            tables = [trees[0].nodes for trees in vars(fitted)["_predictors"]]
+        except (LookupError, AttributeError) as error:
+            raise ToolError(
+                f"kind trees: this version of scikit-learn keeps its trees elsewhere ({error!r}); "
+                "scikit-learn 1.9 works"
+            ) from error
         sizes = [len(nodes) for nodes in tables]
         roots = np.cumsum([0, *sizes[:-1]])
         leaf = np.concatenate([nodes["is_leaf"] for nodes in tables]).astype(bool)
@@ -95,7 +106,7 @@ class Booster:
             right=np.where(leaf, 0, joined["right"] + shift).astype(np.int32),
             value=np.where(leaf, joined["value"], 0.0),
             roots=roots.astype(np.int32),
-            baseline=float(vars(fitted)["_baseline_prediction"].item()),
+            baseline=baseline,
         )
 
     def predict(self, features: Floats) -> Floats:
