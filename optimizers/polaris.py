@@ -12,16 +12,16 @@ The paper leaves open how candidates are found and how many rows a batch has; th
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dse.errors import SpecError
 from dse.evaluators.native import NativeEvaluator
-from dse.goals.design import Design, DesignMetrics
+from dse.goals.design import Design, DesignMetrics, LayerMetrics
 from dse.goals.metric_names import of_design
 from dse.optimizers.lockstep import Lockstep, LockstepSettings
 from dse.plugins import plugin
@@ -30,7 +30,7 @@ from dse.space.search_space import SearchSpace
 from dse.state.codec import State
 from dse.state.entries import CheckedEntries
 from dse.state.in_space import take_design
-from dse.study.design_evaluator import DesignEvaluator
+from dse.study.design_evaluator import DesignEvaluator, network_metrics
 from dse.study.optimizer import DEFAULT_MAPPER, Optimizer
 from dse.study.study import Study, optimizer_rng
 
@@ -64,7 +64,7 @@ class PolarisSettings:
     optimism: float = setting(
         2.0, "most deviations by which a search takes mappings to be quicker than expected"
     )
-    seconds: float | None = setting(
+    time: float | None = setting(
         None, "stop after so many seconds: the one setting by which results depend on the machine"
     )
 
@@ -87,7 +87,7 @@ class Polaris(Optimizer[PolarisSettings]):
 
         super().__init__(space, settings, rng, samples)
         _check(settings)
-        self._began = time.monotonic()
+        self._began = monotonic()
         self._surrogate = Surrogate(space, settings.model, settings.features)
         self._told: list[tuple[Design, DesignMetrics]] = []
         self._model_samples = 0
@@ -198,33 +198,40 @@ class Polaris(Optimizer[PolarisSettings]):
         return watched.found()
 
     def _gains(self, designs: Sequence[Design]) -> list[float]:
-        """Return by how much each is expected to lower the logarithm of the best objective.
+        """Return by how much each is expected to lower the best objective.
 
         Expected over Starlight's distribution of the cycles. Its errors for the layers of a design
         are taken to be the same, in deviations: the widest that the sum can be.
         """
         goal = self.space.objective
         values = [goal(m) for _, m in self._told if m.valid]
-        best = math.log(min(values)) if values else math.inf
+        best = min(values, default=math.inf)
         nodes, weights = np.polynomial.hermite_e.hermegauss(_NODES)
-        gains = np.zeros(len(designs))
-        for node, weight in zip(nodes, weights / weights.sum(), strict=True):
-            evaluator = self._surrogate.evaluator(-float(node))
-            price = DesignEvaluator(self.space, self._mapper(evaluator), evaluator)
-            for i, (_, metrics) in enumerate(price(designs, np.random.SeedSequence(0))):
-                gains[i] += weight * self._gain(metrics, best)
-        result: list[float] = gains.tolist()
-        return result
+        middle, quicker = (self._priced(designs, optimism) for optimism in (0.0, 1.0))
+        gains = []
+        for design, m, q in zip(designs, middle, quicker, strict=True):
+            architecture = self.space.architecture(design.values)
+            pairs = list(zip(m.layers, q.layers, strict=True))
+            gain = 0.0
+            for node, weight in zip(nodes, weights / weights.sum(), strict=True):
+                layers = [_slower(x, (x.cycles / y.cycles) ** float(node)) for x, y in pairs]
+                there = network_metrics(self.space.workload, architecture, layers)
+                gain += weight * self._gain(there, best)
+            gains.append(gain)
+        return gains
+
+    def _priced(self, designs: Sequence[Design], optimism: float) -> list[DesignMetrics]:
+        """Return what Starlight makes of designs, which are valid."""
+        evaluator = self._surrogate.evaluator(optimism)
+        price = DesignEvaluator(self.space, self._mapper(evaluator), evaluator)
+        return [metrics for _, metrics in price(designs, np.random.SeedSequence(0))]
 
     def _gain(self, metrics: DesignMetrics, best: float) -> float:
-        if not metrics.valid:
-            return 0.0
-        value = self.space.objective(metrics)
         if any(limit.excess(of_design(metrics)) > 0 for limit in self.space.limits):
             return 0.0
         if math.isinf(best):
             return 1.0
-        return max(0.0, best - math.log(value))
+        return max(0.0, best - self.space.objective(metrics))
 
     def _mapper(self, evaluator: Evaluator[Any]) -> Any:  # noqa: ANN401 - a plug-in
         chosen = plugin("mapper", DEFAULT_MAPPER)
@@ -240,9 +247,15 @@ class Polaris(Optimizer[PolarisSettings]):
         return int(self.rng.integers(2**62))
 
     def _time_is_over(self) -> bool:
-        limit = self.settings.seconds
-        spent = time.monotonic() - self._began
+        limit = self.settings.time
+        spent = monotonic() - self._began
         return limit is not None and bool(self._told) and spent > limit
+
+
+def _slower(layer: LayerMetrics, factor: float) -> LayerMetrics:
+    """Return a layer that takes so many times as long."""
+    utilization = layer.utilization / factor
+    return replace(layer, cycles=layer.cycles * factor, utilization=utilization)
 
 
 class _Scouting(Lockstep):
@@ -271,5 +284,5 @@ def _check(s: PolarisSettings) -> None:
             raise SpecError(f"optimizer.{name} = {getattr(s, name)}, expected at least {least}")
     if not 0 <= s.optimism < math.inf:
         raise SpecError(f"optimizer.optimism = {s.optimism}, expected 0 or more")
-    if s.seconds is not None and not s.seconds > 0:
-        raise SpecError(f"optimizer.seconds = {s.seconds}, expected more than 0")
+    if s.time is not None and not s.time > 0:
+        raise SpecError(f"optimizer.time = {s.time}, expected more than 0")

@@ -31,7 +31,8 @@ class LearnedSettings:
 class LearnedEvaluator(Evaluator[LearnedSettings]):
     """Evaluates with the native model, and replaces its cycles by those that a model has learned.
 
-    The cycles are the median of what the model believes, and at least what the MACs need. The
+    The cycles are the median of what the model believes, or that at another level of optimism, and
+    at least what the MACs need. The
     features are those of the model's own ``timeloop_version``, energies and verdicts those of the
     run's.
     """
@@ -44,8 +45,16 @@ class LearnedEvaluator(Evaluator[LearnedSettings]):
         n_jobs: int = 1,
         settings: LearnedSettings | None = None,
         model: LearnedModel | None = None,
+        optimism: float = 0.0,
     ) -> None:
         """Open the model that the settings name, or take one.
+
+        Args:
+            timeloop_version: see `Evaluator`.
+            n_jobs: see `Evaluator`.
+            settings: see `Evaluator`.
+            model: in place of the one that the settings name.
+            optimism: by how many deviations mappings are taken to be quicker than expected.
 
         Raises:
             SpecError: there is none, or as `Evaluator` and `open_model` do.
@@ -59,6 +68,7 @@ class LearnedEvaluator(Evaluator[LearnedSettings]):
                 )
             model = open_model(Path(self.settings.model)).model
         self.model = model
+        self._optimism = optimism
 
     def evaluate_batch(
         self,
@@ -79,7 +89,8 @@ class LearnedEvaluator(Evaluator[LearnedSettings]):
         else:
             native = self._native.evaluate_batch(hardware, problem, mappings, hardware_index)
         least = native.utilization * native.cycles
-        found = with_cycles(native, np.maximum(prediction.cycles, least))
+        cycles = np.exp(prediction.mean - self._optimism * prediction.deviation)
+        found = with_cycles(native, np.maximum(cycles, least))
         return Metrics(
             *(found.valid, found.cycles, found.energy_pj),
             *(np.minimum(found.utilization, 1.0), found.area_um2),

@@ -1,20 +1,20 @@
-"""Native samples: random mappings on random hardware of a template, as a table to pre-train on."""
+"""Native samples: random mappings on random hardware, as a table to pre-train on."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 
-from dse.components.base import EnergyChain
 from dse.domain.architecture import Architecture, HardwareBatch
+from dse.domain.constraints import Constraints
 from dse.domain.mapping import MappingBatch
 from dse.domain.problem import Problem
 from dse.errors import SpecError
 from dse.learned.encoding import Encoding
 from dse.learned.rows import RecordedRows, RowTable, joined
 from dse.mapspace import Mapspace, sample_valid
-from dse.space.template import ArchTemplate
+from dse.space.search_space import SearchSpace
 
 #: Mappings drawn for one that fits, at most.
 _MOST_DRAWS = 200
@@ -22,33 +22,30 @@ _EACH = 16
 
 
 def native_samples(
-    template: ArchTemplate,
-    chain: EnergyChain,
-    problems: Sequence[Problem],
-    encoding: Encoding,
-    count: int,
-    rng: np.random.Generator,
+    space: SearchSpace, encoding: Encoding, count: int, rng: np.random.Generator
 ) -> RowTable:
     """Return about ``count`` mappings with native cycles in the place of recorded ones.
 
-    Problems take turns; each turn draws hardware from the template and some valid mappings from the
-    mapspace. Turns whose mapspace is empty or whose mappings do not fit give none.
+    The problems of the workload take turns; each turn draws hardware and some valid mappings from
+    the space. Turns whose mapspace is empty or whose mappings do not fit give none.
 
     Raises:
         SpecError: nothing that was drawn fits.
     """
+    problems = list(dict.fromkeys(layer.problem for layer in space.workload))
 
     def turn(number: int) -> tuple[Architecture, Problem]:
-        values = template.sample(rng)
-        return chain.price(template.build(values)), problems[number % len(problems)]
+        return space.architecture(space.sample_values(rng)), problems[number % len(problems)]
 
-    return _samples(turn, len(problems), encoding, count, rng)
+    return _samples(turn, len(problems), space.template.constraints, encoding, count, rng)
 
 
 def samples_like(
     rows: RecordedRows, encoding: Encoding, count: int, rng: np.random.Generator
 ) -> RowTable:
     """Return about ``count`` native samples of the problems of rows, on the hardware of rows.
+
+    Any mapping that fits may be drawn: rows say nothing of constraints.
 
     Raises:
         SpecError: as :func:`native_samples`.
@@ -60,12 +57,13 @@ def samples_like(
         machines = group.hardware.architectures
         return machines[int(rng.integers(len(machines)))], group.problem
 
-    return _samples(turn, len(groups), encoding, count, rng)
+    return _samples(turn, len(groups), {}, encoding, count, rng)
 
 
 def _samples(
     turn: Callable[[int], tuple[Architecture, Problem]],
     problems: int,
+    constraints: Constraints,
     encoding: Encoding,
     count: int,
     rng: np.random.Generator,
@@ -76,7 +74,7 @@ def _samples(
         if found >= count:
             break
         architecture, problem = turn(number)
-        space = Mapspace(problem, architecture)
+        space = Mapspace(problem, architecture, constraints)
         drawn = sample_valid(space, _EACH, int(rng.integers(2**62)), _EACH * _MOST_DRAWS)
         if len(drawn.mappings):
             batch = HardwareBatch.of(architecture)

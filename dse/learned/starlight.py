@@ -16,12 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from dse.errors import SpecError
+from dse.extras import torch_for
 from dse.learned.design import InputDesign
 from dse.learned.encoder import LatentEncoder, pretrained, untrained
 from dse.learned.encoding import Encoding
 from dse.learned.floor import Floor, fitted_floor
 from dse.learned.gaussian_process import CHUNK, GaussianProcess
-from dse.learned.libraries import torch_for
 from dse.learned.predictor import Arrays, OnStep, Prediction, Predictor
 from dse.learned.rows import RecordedRows, RowTable
 from dse.learned.samples import samples_like

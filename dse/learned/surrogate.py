@@ -23,11 +23,9 @@ from dse.learned.evaluator import LearnedEvaluator
 from dse.learned.features import FeatureNames
 from dse.learned.folder import open_model
 from dse.learned.model import LearnedModel
-from dse.learned.predictor import Arrays, OnStep, Prediction, Predictor
 from dse.learned.rows import RowTable, joined
 from dse.learned.samples import native_samples
 from dse.learned.starlight import LEAST_ROWS, Starlight, StarlightSettings
-from dse.numeric import Floats
 from dse.space.search_space import SearchSpace
 from dse.state.codec import State
 from dse.state.entries import CheckedEntries
@@ -36,11 +34,7 @@ _ENCODER = "encoder."
 
 
 class Surrogate:
-    """What Starlight makes of the answers so far.
-
-    Attributes:
-        rows: answers learned.
-    """
+    """What Starlight makes of the answers so far."""
 
     def __init__(self, space: SearchSpace, model: str | None, features: str) -> None:
         """Begin without answers.
@@ -65,9 +59,9 @@ class Surrogate:
         )
         self._settings = StarlightSettings()
         self._encoder = None if model is None else self._encoder_of(Path(model))
-        self._tables: list[RowTable] = []
+        # one for each answer, by features and cycles: equal ones count once
+        self._tables: dict[tuple[bytes, float], RowTable] = {}
         self._fitted: Starlight | None = None
-        self.rows = 0
 
     def _encoder_of(self, folder: Path) -> LatentEncoder:
         opened = open_model(folder).model
@@ -89,7 +83,7 @@ class Surrogate:
     @property
     def can_fit(self) -> bool:
         """Whether there are answers enough."""
-        return self.rows >= LEAST_ROWS
+        return len(self._tables) >= LEAST_ROWS
 
     def pretrain(self, count: int, seed: int) -> None:
         """Train an encoder on mappings that the native model prices.
@@ -97,10 +91,8 @@ class Surrogate:
         Raises:
             SpecError: none that is drawn fits its hardware.
         """
-        space = self._space
-        problems = list(dict.fromkeys(layer.problem for layer in space.workload))
         rng = np.random.default_rng(seed)
-        samples = native_samples(space.template, space.chain, problems, self._encoding, count, rng)
+        samples = native_samples(self._space, self._encoding, count, rng)
         self._encoder = Starlight.pretrain(samples, self._settings, seed, _silent)
 
     def learn(self, design: Design, cycles: Sequence[float]) -> None:
@@ -118,13 +110,7 @@ class Surrogate:
                 *(self._encoding.names, found.features, np.log([told]), found.ln_native),
                 *(found.native.energy_pj, np.array([number], np.int64)),
             )
-            known = any(
-                t.ln_cycles[0] == row.ln_cycles[0] and np.array_equal(t.features, row.features)
-                for t in self._tables
-            )
-            if not known:
-                self._tables.append(row)
-        self.rows = len(self._tables)
+            self._tables.setdefault((found.features.tobytes(), float(told)), row)
 
     def fit(self, seed: int) -> None:
         """Fit Starlight on all answers.
@@ -132,7 +118,7 @@ class Surrogate:
         Raises:
             SpecError: there are too few.
         """
-        table = joined(self._tables)
+        table = joined(list(self._tables.values()))
         self._fitted = Starlight.fit(table, self._settings, seed, _silent, self._encoder)
 
     def evaluator(self, optimism: float) -> LearnedEvaluator:
@@ -143,9 +129,9 @@ class Surrogate:
         """
         if self._fitted is None:
             raise RuntimeError("asked before it was fitted")
-        predictor = _Optimist(self._fitted, optimism)
-        model = LearnedModel("starlight", predictor, self._encoding)
-        return LearnedEvaluator(self._space.timeloop_version, 1, model=model)
+        model = LearnedModel("starlight", self._fitted, self._encoding)
+        version = self._space.timeloop_version
+        return LearnedEvaluator(version, 1, model=model, optimism=optimism)
 
     def state_dict(self) -> dict[str, State]:
         """Return the encoder; the answers are the optimizer's to keep."""
@@ -170,34 +156,6 @@ class Surrogate:
             if not isinstance(array, np.ndarray):
                 raise SpecError(f"optimizer: {name} is no array")
         self._encoder = LatentEncoder.load(arrays, len(arrays[f"{_ENCODER}shift"]))
-
-
-class _Optimist(Predictor):
-    """Predicts by another one, so many deviations lower."""
-
-    summary = "another predictor, with optimism"
-
-    def __init__(self, predictor: Predictor, deviations: float) -> None:
-        self._predictor, self._deviations = predictor, deviations
-
-    @classmethod
-    def fit(cls, table: RowTable, settings: Any, seed: int, report: OnStep) -> _Optimist:  # noqa: ANN401
-        """Refuse: it is made of one that is fitted."""
-        raise NotImplementedError
-
-    def predict(self, features: Floats, ln_native: Floats) -> Prediction:
-        """See :meth:`dse.learned.predictor.Predictor.predict`."""
-        found = self._predictor.predict(features, ln_native)
-        return Prediction(found.mean - self._deviations * found.deviation, found.deviation)
-
-    def arrays(self) -> dict[str, Any]:
-        """See :meth:`dse.learned.predictor.Predictor.arrays`."""
-        return self._predictor.arrays()
-
-    @classmethod
-    def load(cls, arrays: Arrays, facts: CheckedEntries, features: int) -> _Optimist:
-        """Refuse: it is made of one that is fitted."""
-        raise NotImplementedError
 
 
 def _silent(step: int, steps: int, line: str) -> None:

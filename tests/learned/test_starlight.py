@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dse.components.chain import energy_chain
-from dse.domain.problem import SHAPES, Problem
+from dse.domain.problem import SHAPES, Layer, Problem, Workload
 from dse.errors import SpecError
 from dse.learned.encoding import Encoding
 from dse.learned.features import FeatureNames
@@ -15,6 +15,7 @@ from dse.learned.rows import RowTable
 from dse.learned.samples import native_samples
 from dse.learned.starlight import Starlight, StarlightSettings
 from dse.space import catalog
+from dse.space.search_space import SearchSpace
 from dse.state.entries import CheckedEntries
 
 pytest.importorskip("torch", reason="the extra 'learned' is not installed")
@@ -39,7 +40,9 @@ def samples() -> RowTable:
     template = catalog.template("gemmini")
     encoding = Encoding(FeatureNames.of(template.level_names, problems))
     rng = np.random.default_rng(0)
-    found = native_samples(template, energy_chain("dosa"), problems, encoding, 1200, rng)
+    layers = tuple(Layer(f"layer{i}", problem) for i, problem in enumerate(problems))
+    space = SearchSpace(template, Workload("two", layers), energy_chain("dosa"))
+    found = native_samples(space, encoding, 1200, rng)
     noise = 0.03 * rng.standard_normal(len(found))
     recorded = np.log(1.3 * np.exp(found.ln_native) + 500.0) + noise
     return RowTable(

@@ -40,8 +40,19 @@ def test_it_learns_from_the_evaluator(tmp_path):
     assert min(values[4:]) < 0.97 * min(values[:4])
 
 
+def test_an_objective_may_be_negative(tmp_path):
+    result = dse.run(
+        **BERT,
+        optimizer={"name": "polaris", **SMALL},
+        objective="cycles - 1e12",
+        samples=6,
+        folder=tmp_path / "run",
+    )
+    assert result.value < 0
+
+
 def test_time_ends_it(tmp_path):
-    result = run(tmp_path / "run", samples=1000, seconds=1e-3)
+    result = run(tmp_path / "run", samples=1000, time=1e-3)
     assert 0 < result.samples < 1000
 
 
@@ -58,7 +69,7 @@ def test_a_model_that_is_none_is_refused(tmp_path):
         ("batch", 0),
         ("search", 1),
         ("optimism", -1.0),
-        ("seconds", 0.0),
+        ("time", 0.0),
     ],
 )
 def test_settings_out_of_range_are_refused(tmp_path, setting, value):
