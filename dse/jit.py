@@ -156,7 +156,7 @@ class _Compiling(event.Listener):
             self._began = time.monotonic()
         self._depth += 1
         dispatcher = event.data["dispatcher"]
-        if not self._said and dispatcher.py_func.__module__.startswith("dse."):
+        if not self._said and (dispatcher.py_func.__module__ or "").startswith("dse."):
             self._said = True
             _LOG.warning("compiling the model for this machine: about half a minute, only once")
 

@@ -6,7 +6,7 @@ does not depend on the rows beside it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,10 +18,14 @@ from dse.learned.predictor import Arrays
 from dse.learned.weights import checked
 from dse.numeric import Floats
 
-#: Rows of one matrix product: what bounds the memory.
-CHUNK = 512
+#: Rows that are asked for at a time: their distances to all points stay in the cache.
+_CHUNK = 64
+#: Directions that hold less of the points than this share of the widest are rounding.
+_LEAST_SHARE = 1e-6
 #: Columns of the root that the deviation rests on.
-RANK = 160
+RANK = 96
+#: Parts of the points, each left out once, that calibrate the deviation.
+_PARTS = 5
 Singles = npt.NDArray[np.float32]
 
 
@@ -30,7 +34,8 @@ class GaussianProcess:
     """A process of zero mean, conditioned on N points of U numbers.
 
     Attributes:
-        points: ``(N, U)``, over the length scales.
+        basis: ``(U, V)`` orthonormal; all points lie in what its V columns span.
+        points: ``(N, V)``, over the length scales, in the basis.
         weights: ``(N,)`` inverse of the covariance times the targets.
         root: ``(N, R)``; ``k root`` squared and summed is what the points take off the prior
             variance, at most.
@@ -39,6 +44,7 @@ class GaussianProcess:
         factor: of the deviation, from calibration.
     """
 
+    basis: Singles
     points: Singles
     weights: Singles
     root: Singles
@@ -52,24 +58,42 @@ class GaussianProcess:
     ) -> GaussianProcess:
         """Condition on targets ``(N,)``, and calibrate the deviation on what is left out.
 
-        The factor is the root mean square of the residuals over their deviations that each target
-        has, given all others (leave-one-out: Rasmussen and Williams 2006, eq. 5.12), outliers
-        beyond 3.5 deviations counted as 3.5.
+        The factor is the root mean square of residuals over their deviations, outliers beyond 3.5
+        deviations counted as 3.5: of each target given all others where the root is exact
+        (leave-one-out: Rasmussen and Williams 2006, eq. 5.12), else of fifths given the rest.
         """
-        count = len(points)
-        prior = variance * matern(squares(points.astype(np.float64), points.astype(np.float64)))
-        lower = cholesky(prior + noise * np.eye(count), lower=True)
-        weights = cho_solve((lower, True), targets)
-        inverse = (solve_triangular(lower, np.eye(count), lower=True) ** 2).sum(axis=0)
-        left_out = np.clip(np.abs(weights / np.sqrt(inverse)), 0.0, 3.5)
-        factor = float(np.sqrt(np.mean(left_out**2)))
+        whole = cls._of(points, targets, variance, noise)
+        if len(points) <= RANK:
+            lower = _lower(points, variance, noise)
+            inverse = (solve_triangular(lower, np.eye(len(points)), lower=True) ** 2).sum(axis=0)
+            left_out = cho_solve((lower, True), targets) / np.sqrt(inverse)
+        else:
+            left_out = np.empty(len(points))
+            parts = np.random.default_rng(0).permutation(len(points)) % _PARTS
+            for part in range(_PARTS):
+                out = parts == part
+                rest = cls._of(points[~out], targets[~out], variance, noise)
+                mean, deviation = rest.predict(points[out])
+                left_out[out] = (targets[out] - mean) / deviation
+        capped = np.minimum(np.abs(left_out), 3.5)
+        return replace(whole, factor=float(np.sqrt(np.mean(capped**2))))
+
+    @classmethod
+    def _of(
+        cls, points: Singles, targets: Floats, variance: float, noise: float
+    ) -> GaussianProcess:
+        lower = _lower(points, variance, noise)
+        prior = lower @ lower.T
+        prior.flat[:: len(prior) + 1] -= noise
+        basis = _basis(points)
         return cls(
-            points=points,
-            weights=weights.astype(np.float32),
-            root=_root(lower, prior, min(RANK, count)).astype(np.float32),
+            basis=basis,
+            points=points @ basis,
+            weights=cho_solve((lower, True), targets).astype(np.float32),
+            root=_root(lower, prior, min(RANK, len(points))).astype(np.float32),
             variance=variance,
             noise=noise,
-            factor=factor,
+            factor=1.0,
         )
 
     def predict(self, at: Singles) -> tuple[Floats, Floats]:
@@ -77,12 +101,13 @@ class GaussianProcess:
         from dse.learned.inference import product  # noqa: PLC0415 - compiled code
 
         mean, taken = np.empty(len(at)), np.empty(len(at))
-        own = np.einsum("nu,nu->n", self.points, self.points)
+        own = np.einsum("nv,nv->n", self.points, self.points)
         twice = np.ascontiguousarray(-2.0 * self.points.T)
         both = np.ascontiguousarray(np.column_stack([self.weights, self.root]))
-        for first in range(0, len(at), CHUNK):
-            part = at[first : first + CHUNK]
-            distance = product(part, twice, own)
+        for first in range(0, len(at), _CHUNK):
+            part = at[first : first + _CHUNK]
+            # what of a row lies outside the basis is as far from all points
+            distance = product(product(part, self.basis), twice, own)
             distance += np.einsum("bu,bu->b", part, part)[:, None]
             found = product(matern(distance), both)
             mean[first : first + len(part)] = found[:, 0]
@@ -94,6 +119,7 @@ class GaussianProcess:
         """Return its arrays by name."""
         numbers = np.array([self.variance, self.noise, self.factor])
         return {
+            "gp.basis": self.basis,
             "gp.points": self.points,
             "gp.weights": self.weights,
             "gp.root": self.root,
@@ -107,14 +133,32 @@ class GaussianProcess:
         Raises:
             SpecError: they are not those of a process over inputs of this width.
         """
-        points = checked(arrays, "gp.points", np.float32, (None, width))
+        basis = checked(arrays, "gp.basis", np.float32, (width, None))
+        points = checked(arrays, "gp.points", np.float32, (None, basis.shape[1]))
         count = len(points)
         weights = checked(arrays, "gp.weights", np.float32, (count,))
         root = checked(arrays, "gp.root", np.float32, (count, None))
         numbers = [float(n) for n in checked(arrays, "gp.numbers", np.float64, (3,))]
         if min(numbers) <= 0.0:
             raise SpecError(f"weights: 'gp.numbers' = {numbers}, expected numbers above 0")
-        return cls(points, weights, root, *numbers)
+        return cls(basis, points, weights, root, *numbers)
+
+
+def _lower(points: Singles, variance: float, noise: float) -> Floats:
+    """Return the Cholesky factor of the targets' covariance, ``(N, N)``."""
+    exact = points.astype(np.float64)
+    covariance = variance * matern(squares(exact, exact))
+    covariance.flat[:: len(covariance) + 1] += noise
+    lower: Floats = cholesky(covariance, lower=True)
+    return lower
+
+
+def _basis(points: Singles) -> Singles:
+    """Return orthonormal directions, ``(U, V)``, that points ``(N, U)`` are sums of."""
+    values, vectors = np.linalg.eigh(points.T.astype(np.float64) @ points)
+    found = vectors[:, values > _LEAST_SHARE**2 * values[-1]]
+    result: Singles = np.ascontiguousarray(found[:, ::-1], np.float32)
+    return result
 
 
 def squares(a: Floats, b: Floats) -> Floats:

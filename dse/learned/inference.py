@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dse.jit import compiled
-from dse.numeric import Floats
+from dse.jit import compiled, inlined
+from dse.numeric import Floats, Ints
 
 Singles = npt.NDArray[np.float32]
 NodePlaces = npt.NDArray[np.int32]
@@ -24,6 +24,26 @@ NONE, RELU, GELU = range(3)
 _ROWS, _BLOCK = 16, 64
 
 
+@inlined
+def _add_four_to_two(x: Singles, weights: Singles, k: int, b: int, out: Singles) -> None:
+    """Add the products of four inputs to two rows: eight for each load of weights."""
+    a0, a1, a2, a3 = x[b, k], x[b, k + 1], x[b, k + 2], x[b, k + 3]
+    c0, c1, c2, c3 = x[b + 1, k], x[b + 1, k + 1], x[b + 1, k + 2], x[b + 1, k + 3]
+    for j in range(out.shape[1]):
+        w0, w1, w2, w3 = weights[k, j], weights[k + 1, j], weights[k + 2, j], weights[k + 3, j]
+        out[b, j] = out[b, j] + a0 * w0 + a1 * w1 + a2 * w2 + a3 * w3
+        out[b + 1, j] = out[b + 1, j] + c0 * w0 + c1 * w1 + c2 * w2 + c3 * w3
+
+
+@inlined
+def _add_four_to_one(x: Singles, weights: Singles, k: int, b: int, out: Singles) -> None:
+    """Add the products of four inputs to one row, in the order of the other."""
+    a0, a1, a2, a3 = x[b, k], x[b, k + 1], x[b, k + 2], x[b, k + 3]
+    for j in range(out.shape[1]):
+        w0, w1, w2, w3 = weights[k, j], weights[k + 1, j], weights[k + 2, j], weights[k + 3, j]
+        out[b, j] = out[b, j] + a0 * w0 + a1 * w1 + a2 * w2 + a3 * w3
+
+
 @compiled
 def dense(x: Singles, weights: Singles, bias: Singles, activation: int, out: Singles) -> None:
     """Write ``activation(x @ weights + bias)``: ``(B, I)``, ``(I, O)``, ``(O,)``, ``(B, O)``."""
@@ -32,7 +52,13 @@ def dense(x: Singles, weights: Singles, bias: Singles, activation: int, out: Sin
         for b in range(first, last):
             for j in range(out.shape[1]):
                 out[b, j] = bias[j]
-        for k in range(x.shape[1]):
+        whole = x.shape[1] - x.shape[1] % 4
+        for k in range(0, whole, 4):
+            for b in range(first, last - 1, 2):
+                _add_four_to_two(x, weights, k, b, out)
+            if (last - first) % 2:
+                _add_four_to_one(x, weights, k, last - 1, out)
+        for k in range(whole, x.shape[1]):
             for b in range(first, last):
                 value = x[b, k]
                 for j in range(out.shape[1]):
@@ -76,6 +102,17 @@ def boosted(
                     one, other = left[node], right[node]
                     node = one if x[b, feature[node]] <= threshold[node] else other
                 out[b] += value[node]
+
+
+@compiled
+def sums(x: Floats, places: Ints, offsets: Ints, out: Floats) -> None:
+    """Write sums of columns: ``out[b, j]`` of ``x[b, places[offsets[j] : offsets[j + 1]]]``."""
+    for b in range(x.shape[0]):
+        for j in range(out.shape[1]):
+            total = 0.0
+            for i in range(offsets[j], offsets[j + 1]):
+                total += x[b, places[i]]
+            out[b, j] = total
 
 
 def product(

@@ -9,7 +9,7 @@ what the native model counts (`dse.learned.floor`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,16 +17,16 @@ import numpy.typing as npt
 
 from dse.errors import SpecError
 from dse.extras import torch_for
-from dse.learned.design import InputDesign
+from dse.learned.design import ANSWERS, InputDesign
 from dse.learned.encoder import LatentEncoder, pretrained, untrained
 from dse.learned.encoding import Encoding
 from dse.learned.floor import Floor, fitted_floor
-from dse.learned.gaussian_process import CHUNK, GaussianProcess
+from dse.learned.gaussian_process import GaussianProcess
 from dse.learned.predictor import Arrays, OnStep, Prediction, Predictor
 from dse.learned.rows import RecordedRows, RowTable
 from dse.learned.samples import samples_like
 from dse.learned.weights import checked
-from dse.numeric import Floats, Ints
+from dse.numeric import Floats
 from dse.settings import setting
 from dse.state.entries import CheckedEntries
 
@@ -34,6 +34,8 @@ from dse.state.entries import CheckedEntries
 LEAST_ROWS = 5
 #: Weight of the prior on the lengths of the scales, and where it has its middle over sqrt(inputs).
 SCALE_PRIOR = 0.01
+#: Rows whose inputs are made at a time: what bounds the memory.
+_CHUNK = 512
 Singles = npt.NDArray[np.float32]
 
 
@@ -97,7 +99,7 @@ class Starlight(Predictor):
         if not settings.pretrain:
             return {}
         rng = np.random.default_rng([seed, 2])
-        samples = samples_like(rows, encoding, settings.pretrain, rng)
+        samples = samples_like(rows, encoder_encoding(encoding), settings.pretrain, rng)
         return {"encoder": cls.pretrain(samples, settings, seed, report)}
 
     @staticmethod
@@ -175,23 +177,18 @@ class Starlight(Predictor):
         """See :meth:`dse.learned.predictor.Predictor.predict`."""
         known = np.flatnonzero(~np.isnan(ln_native))
         mean, deviation = np.full(len(ln_native), np.nan), np.full(len(ln_native), np.nan)
-        # always as many rows: sums of matrix products depend on the shape of the batch
-        chunk = np.zeros((CHUNK, features.shape[1]))
-        for first in range(0, len(known), CHUNK):
-            rows = known[first : first + CHUNK]
-            chunk[: len(rows)] = features[rows]
-            inputs, quantities = self._design.expand(chunk)
+        for first in range(0, len(known), _CHUNK):
+            rows = known[first : first + _CHUNK]
+            inputs, quantities = self._design.expand(features[rows])
             left, wide = self._process.predict(_points(self._encoder, self._scales, inputs))
-            floor = self._floor.of(quantities, inputs[:, -1])
-            mean[rows], deviation[rows] = (floor + left)[: len(rows)], wide[: len(rows)]
+            mean[rows] = self._floor.of(quantities, inputs[:, -1]) + left
+            deviation[rows] = wide
         return Prediction(mean, deviation)
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """See :meth:`dse.learned.predictor.Predictor.arrays`."""
         return {
-            "design.inputs": self._design.inputs,
-            "design.quantities": self._design.quantities,
-            "design.across": self._design.across,
+            **self._design.arrays(),
             "scales": self._scales,
             **self._encoder.arrays(),
             **self._floor.arrays(),
@@ -206,27 +203,23 @@ class Starlight(Predictor):
     @classmethod
     def load(cls, arrays: Arrays, facts: CheckedEntries, features: int) -> Starlight:
         """See :meth:`dse.learned.predictor.Predictor.load`."""
-        names = tuple(facts.items("inputs", str))
+        names = facts.items("inputs", str)
+        design = InputDesign.load(arrays, names, features)
         count = len(names)
-        across: Ints = checked(arrays, "design.across", np.int64, (None,))
-        if not (len(across) and across.min() >= 0 and across.max() < features):
-            raise SpecError(f"weights: 'design.across' are no columns of {features} features")
-        quantities = checked(arrays, "design.quantities", np.float64, (features, None))
-        design = InputDesign(
-            names,
-            checked(arrays, "design.inputs", np.float64, (features, count - 1)),
-            quantities,
-            across,
-        )
         encoder = LatentEncoder.load(arrays, count)
         width = count + encoder.weights[-1].shape[1]
         return cls(
             design,
             encoder,
             checked(arrays, "scales", np.float64, (width,)),
-            Floor.load(arrays, quantities.shape[1]),
+            Floor.load(arrays, len(design.quantities)),
             GaussianProcess.load(arrays, width),
         )
+
+
+def encoder_encoding(encoding: Encoding) -> Encoding:
+    """Return an encoding without the blocks that the encoder is not shown."""
+    return replace(encoding, blocks=tuple(b for b in encoding.blocks if b not in ANSWERS))
 
 
 def _points(encoder: LatentEncoder, scales: Floats, inputs: Floats) -> Singles:

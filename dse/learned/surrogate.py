@@ -25,7 +25,7 @@ from dse.learned.folder import open_model
 from dse.learned.model import LearnedModel
 from dse.learned.rows import RowTable, joined
 from dse.learned.samples import native_samples
-from dse.learned.starlight import LEAST_ROWS, Starlight, StarlightSettings
+from dse.learned.starlight import LEAST_ROWS, Starlight, StarlightSettings, encoder_encoding
 from dse.space.search_space import SearchSpace
 from dse.state.codec import State
 from dse.state.entries import CheckedEntries
@@ -92,7 +92,7 @@ class Surrogate:
             SpecError: none that is drawn fits its hardware.
         """
         rng = np.random.default_rng(seed)
-        samples = native_samples(self._space, self._encoding, count, rng)
+        samples = native_samples(self._space, encoder_encoding(self._encoding), count, rng)
         self._encoder = Starlight.pretrain(samples, self._settings, seed, _silent)
 
     def learn(self, design: Design, cycles: Sequence[float]) -> None:

@@ -10,7 +10,8 @@ from dse.domain.problem import SHAPES, Layer, Problem, Workload
 from dse.errors import SpecError
 from dse.learned.encoding import Encoding
 from dse.learned.features import FeatureNames
-from dse.learned.gaussian_process import CHUNK, GaussianProcess
+from dse.learned.gaussian_process import GaussianProcess
+from dse.learned.inference import RELU, product
 from dse.learned.rows import RowTable
 from dse.learned.samples import native_samples
 from dse.learned.starlight import Starlight, StarlightSettings
@@ -87,7 +88,7 @@ def test_same_seed_same_result_however_the_batch_is_split(
     )
     whole = fitted.predict(samples.features, samples.ln_native)
     np.testing.assert_array_equal(again.predict(samples.features, samples.ln_native), whole)
-    for start, stop in ((0, 1), (7, 300), (300, CHUNK + 301)):
+    for start, stop in ((0, 1), (7, 300), (300, 813)):
         part = fitted.predict(samples.features[start:stop], samples.ln_native[start:stop])
         np.testing.assert_array_equal(part.mean, whole.mean[start:stop])
         np.testing.assert_array_equal(part.deviation, whole.deviation[start:stop])
@@ -104,6 +105,16 @@ def test_loaded_equals_saved_to_the_bit(samples: RowTable, fitted: Starlight) ->
     bad = {**fitted.arrays(), "design.across": np.array([features])}
     with CheckedEntries(fitted.facts, "facts") as facts, pytest.raises(SpecError, match="across"):
         Starlight.load(bad, facts, features)
+    offsets = fitted.arrays()["design.quantities.offsets"].copy()
+    offsets[1] = len(fitted.arrays()["design.quantities.places"]) + 1
+    for name, array in (
+        ("design.inputs.places", fitted.arrays()["design.inputs.places"] - 1),
+        ("design.quantities.offsets", offsets),
+        ("gp.basis", fitted.arrays()["gp.basis"][:, :-1]),
+    ):
+        bad = {**fitted.arrays(), name: np.ascontiguousarray(array)}
+        with CheckedEntries(fitted.facts, "facts") as facts, pytest.raises(SpecError):
+            Starlight.load(bad, facts, features)
 
 
 def test_refit_learns_from_new_rows(samples: RowTable, fitted: Starlight) -> None:
@@ -139,6 +150,64 @@ def test_process_is_calibrated_on_a_smooth_function() -> None:
     z = np.abs(noisy[300:] - mean) / deviation
     for factor, share in ((0.674, 0.5), (1.282, 0.8), (1.96, 0.95)):
         assert abs(np.mean(z <= factor) - share) < 0.08
+
+
+def test_process_of_points_in_a_plane_knows_how_far_others_are_from_it() -> None:
+    """Against the textbook's formulae (Rasmussen and Williams 2006, eq. 2.25 and 2.26)."""
+    rng = np.random.default_rng(1)
+    plane = rng.standard_normal((2, 7))
+    points = (rng.uniform(-1, 1, (80, 2)) @ plane).astype(np.float32)
+    targets = np.sin(points[:, 0].astype(np.float64))
+    process = GaussianProcess.conditioned(points, targets, 2.0, 0.01)
+    assert process.basis.shape == (7, 2)
+    at = np.vstack([points[:5] + 0.01, rng.standard_normal((20, 7))]).astype(np.float32)
+    mean, deviation = process.predict(at)
+
+    def kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        root = np.sqrt(5.0) * np.linalg.norm(a[:, None].astype(float) - b[None], axis=2)
+        return 2.0 * (1.0 + root + root**2 / 3.0) * np.exp(-root)
+
+    inverse = np.linalg.inv(kernel(points, points) + 0.01 * np.eye(80))
+    across = kernel(at, points)
+    np.testing.assert_allclose(mean, across @ inverse @ targets, atol=2e-4)
+    variance = 2.0 - np.einsum("bn,nm,bm->b", across, inverse, across) + 0.01
+    np.testing.assert_allclose(deviation / process.factor, np.sqrt(variance), rtol=2e-3)
+
+
+def test_anothers_answer_is_a_term_of_the_cycles_and_no_input(samples: RowTable) -> None:
+    """Recorded cycles that follow it are told where the native model says nothing of them."""
+    rng = np.random.default_rng(2)
+    answer = samples.ln_native + rng.uniform(0.0, 2.0, len(samples))
+    table = RowTable(
+        *(
+            (*samples.names, "cycles.total"),
+            np.column_stack([samples.features, answer / np.log(2)]),
+        ),
+        *(answer + 0.1, samples.ln_native, samples.energy_pj, samples.layer),
+    )
+    encoder = Starlight.pretrain(samples, QUICK, 0, quiet)
+    fitted = Starlight.fit(table.take(np.arange(200)), QUICK, 0, quiet, encoder)
+    unseen = table.take(np.arange(600, 1200))
+    mean, _ = fitted.predict(unseen.features, unseen.ln_native)
+    assert np.median(np.abs(mean - unseen.ln_cycles)) < 0.1
+    without = Starlight.fit(
+        RowTable(**{**samples.__dict__, "ln_cycles": answer + 0.1}).take(np.arange(200)),
+        *(QUICK, 0, quiet, encoder),
+    )
+    mean, _ = without.predict(unseen.features[:, :-1], unseen.ln_native)
+    assert np.median(np.abs(mean - unseen.ln_cycles)) > 0.3
+
+
+@pytest.mark.parametrize(("rows", "inputs", "outputs"), [(1, 1, 1), (7, 9, 5), (33, 16, 40)])
+def test_layers_are_products_whatever_their_sizes(rows: int, inputs: int, outputs: int) -> None:
+    rng = np.random.default_rng(0)
+    x, weights, bias = (
+        rng.standard_normal(shape).astype(np.float32)
+        for shape in ((rows, inputs), (inputs, outputs), (outputs,))
+    )
+    found = product(x, weights, bias, RELU)
+    np.testing.assert_allclose(found, np.maximum(x @ weights + bias, 0.0), atol=1e-4)
+    np.testing.assert_array_equal(found[-1:], product(x[-1:], weights, bias, RELU))
 
 
 def test_anothers_precision_changes_nothing(samples: RowTable) -> None:
