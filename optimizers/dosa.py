@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from dse.errors import SpecError, unknown_name
 from dse.goals.design import Design, DesignMetrics
 from dse.mapspace.cache import MapspaceCache
 from dse.relaxed.descent import Descent, DescentState, gumbel_mix, softmax_mix
+from dse.relaxed.latency import Latency
 from dse.relaxed.network import Mix
 from dse.relaxed.start import first_mapping
 from dse.settings import setting
@@ -62,6 +64,11 @@ class DosaSettings:
         10.0, "weight of the squared logarithm by which demands, budgets and bounds are exceeded"
     )
     area_weight: float = setting(0.0, "the area's power in what is minimised, beyond the objective")
+    model: str | None = setting(
+        None,
+        "folder of a network on factors as they are (train residual network=dosa), whose gradient "
+        "is followed beside the native model's",
+    )
 
 
 class DosaSearch(Optimizer[DosaSettings]):
@@ -86,6 +93,7 @@ class DosaSearch(Optimizer[DosaSettings]):
         self._best_start = float("inf")
         self._pending: list[Mapping] | None = None
         self._descent: Descent | None = None
+        self._latency = _latency(settings.model, space)
         # says at once where a template cannot be searched so
         self._descent_on(space.sample_values(np.random.default_rng(0)))
 
@@ -205,10 +213,23 @@ class DosaSearch(Optimizer[DosaSettings]):
         known = self._descent
         if known is None or any(known.base[name] != base[name] for name in known.kept):
             known = Descent(
-                self.space, base, self.meter, penalty=s.penalty, area_weight=s.area_weight
+                *(self.space, base, self.meter),
+                penalty=s.penalty,
+                area_weight=s.area_weight,
+                latency=self._latency,
             )
             self._descent = known
         return known
+
+
+def _latency(folder: str | None, space: SearchSpace) -> Latency | None:
+    if folder is None:
+        return None
+    from dse.learned.relaxed_latency import NetworkLatency  # noqa: PLC0415 - needs an extra
+
+    problems = [layer.problem for layer in space.workload]
+    levels = space.template.level_names
+    return NetworkLatency.open(Path(folder), levels, problems, "optimizer.model")
 
 
 def _check(s: DosaSettings) -> None:

@@ -118,7 +118,7 @@ class Encoding:
             SpecError: levels or names that the encoding does not know, or what the model behind a
                 block refuses.
         """
-        self.structure.check(hardware, problem)
+        self.structure.check(hardware.level_names, problem)
         count = len(mappings)
         out = np.zeros((count, len(self.features)))
         native = (
@@ -295,12 +295,8 @@ def _firesim(batch: _Batch) -> Flags:
 def _raw(batch: _Batch) -> Flags:
     from dse.learned.kernel import RawColumns, write_raw  # noqa: PLC0415 - compiled
 
-    arrays, index = batch.hardware.arrays, batch.index
-    batch.set("raw.pe_dim", arrays.mac_mesh_x[index].astype(np.float64))
-    bits = np.array([[x.word_bits for x in a.levels] for a in batch.hardware.architectures]).T
-    words = np.where(arrays.size_words > 1, arrays.size_words, 0) * arrays.instances
-    for s, level in enumerate(batch.encoding.structure.levels):
-        batch.set(f"raw.kilobytes.{level}", (words * bits / 8192.0)[s, index])
+    for name, values in raw_hardware(batch.hardware).items():
+        batch.set(name, values[batch.index])
     for name, value in {**batch.problem.bounds, **batch.problem.coefficients}.items():
         batch.set(f"raw.{name}", float(value))
     at = RawColumns(
@@ -311,6 +307,18 @@ def _raw(batch: _Batch) -> Flags:
     mappings = mapping_arrays(batch.mappings)
     batch.each(lambda start, stop: write_raw(mappings, at, start, stop, batch.out))
     return batch.native.valid
+
+
+def raw_hardware(hardware: HardwareBatch) -> dict[str, Floats]:
+    """Return the columns of the block ``raw`` that are of the hardware, ``(H,)`` each."""
+    arrays = hardware.arrays
+    bits = np.array([[x.word_bits for x in a.levels] for a in hardware.architectures]).T
+    words = np.where(arrays.size_words > 1, arrays.size_words, 0) * arrays.instances
+    kilobytes = dict(zip(hardware.level_names, words * bits / 8192.0, strict=True))
+    return {
+        "raw.pe_dim": arrays.mac_mesh_x.astype(np.float64),
+        **{f"raw.kilobytes.{level}": values for level, values in kilobytes.items()},
+    }
 
 
 _WRITERS: dict[str, Callable[[_Batch], Flags]] = {

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from dse.domain.architecture import HardwareBatch
 from dse.domain.problem import Problem
 from dse.errors import SpecError, unknown_name
 
@@ -60,15 +59,15 @@ class FeatureNames:
             union(*(p.tensors for p in problems)),
         )
 
-    def check(self, hardware: HardwareBatch, problem: Problem) -> None:
+    def check(self, level_names: Sequence[str], problem: Problem) -> None:
         """Refuse what the features have no place for.
 
         Raises:
             SpecError: other levels, or a dimension, coefficient or tensor of another name.
         """
-        if hardware.level_names != self.levels:
+        if tuple(level_names) != self.levels:
             raise SpecError(
-                f"levels {', '.join(hardware.level_names)}: expected those of the encoding, "
+                f"levels {', '.join(level_names)}: expected those of the encoding, "
                 f"{', '.join(self.levels)}"
             )
         for kind, names, known in (

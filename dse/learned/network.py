@@ -11,7 +11,7 @@ import numpy.typing as npt
 from dse.errors import SpecError
 from dse.learned.predictor import Arrays, Prediction
 from dse.learned.weights import checked
-from dse.numeric import Floats, Ints
+from dse.numeric import Flags, Floats, Ints
 from dse.state.entries import CheckedEntries
 
 #: How many scaled units beyond the training rows' mean a feature is believed.
@@ -56,14 +56,20 @@ class NetworkEnsemble:
     target_scale: float
     deviation: float
 
+    def inputs(self, features: Floats) -> tuple[npt.NDArray[np.float32], Flags]:
+        """Return the scaled features, ``(B, I)``, and which of them are not cut off."""
+        scaled = (features[:, self.columns] - self.shift) / self.scale
+        inside = np.ones(scaled.shape, np.bool_)
+        if self.head == "gaussian":
+            inside = np.abs(scaled) <= _FURTHEST
+            scaled = np.clip(scaled, -_FURTHEST, _FURTHEST)
+        return np.ascontiguousarray(scaled, np.float32), inside
+
     def outputs(self, features: Floats) -> Floats:
         """Return the outputs of all members for a chunk of rows, ``(M, B, O)``."""
         from dse.learned.inference import NONE, product  # noqa: PLC0415 - compiled
 
-        scaled = (features[:, self.columns] - self.shift) / self.scale
-        if self.head == "gaussian":
-            scaled = np.clip(scaled, -_FURTHEST, _FURTHEST)
-        inputs = np.ascontiguousarray(scaled, np.float32)
+        inputs, _ = self.inputs(features)
         found = []
         last = len(self.weights) - 1
         for m in range(len(self.weights[0])):

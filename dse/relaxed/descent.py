@@ -13,10 +13,10 @@ from dse.errors import SpecError
 from dse.goals.meter import Meter
 from dse.mapspace.space import Mapspace
 from dse.numeric import Floats
+from dse.relaxed.latency import Latency
 from dse.relaxed.network import GOALS, Mix, RelaxedNetwork
 from dse.relaxed.orders import free_levels, stationary_orders
 from dse.relaxed.points import Points
-from dse.relaxed.prices import PriceList, price_list
 from dse.relaxed.sizing import Demand
 from dse.relaxed.slots import Slots
 from dse.space.search_space import SearchSpace
@@ -95,6 +95,7 @@ class Descent:
         meter: charged with every evaluation.
         penalty: see `dse.relaxed.network.RelaxedNetwork`.
         area_weight: see there.
+        latency: see there.
 
     Raises:
         SpecError: the space cannot be searched so: the message says why.
@@ -108,9 +109,12 @@ class Descent:
         *,
         penalty: float = 10.0,
         area_weight: float = 0.0,
+        latency: Latency | None = None,
     ) -> None:
         self.space = space
-        self.network = RelaxedNetwork(space, base, meter, penalty=penalty, area_weight=area_weight)
+        self.network = RelaxedNetwork(
+            *(space, base, meter), penalty=penalty, area_weight=area_weight, latency=latency
+        )
         self.base = dict(base)
         largest = self._largest()
         self.spaces = [Mapspace(layer.problem, largest) for layer in space.workload]
@@ -202,10 +206,13 @@ class Descent:
         Level by level from the outside, a greedy pass over the layers: each takes that of the
         tensors' orders which makes the whole network best. Costs a sample per order.
         """
-        prices = price_list([self.space.architecture(values)])
+        architecture = self.space.architecture(values)
         for s in self.free_levels:
             variants = self._variants(points, [s])
-            energy, cycles = self._priced(variants, prices)
+            shape = (len(self._orders), -1)
+            energy, cycles = (
+                part.reshape(shape) for part in self.network.priced(variants, architecture)
+            )
             chosen = self._greedy(energy, cycles)
             for n, t in enumerate(chosen):
                 points.order[n, s] = self._orders[n][t, s]
@@ -261,11 +268,6 @@ class Descent:
                 for s in levels:
                     variants.order[n * many + t, s] = orders[t, s]
         return variants
-
-    def _priced(self, variants: Points, prices: PriceList) -> tuple[Floats, Floats]:
-        cost = self.network.twin.cost(variants, prices, gradient=False)
-        shape = (len(self._orders), -1)
-        return cost.energy_pj.reshape(shape), cost.cycles.reshape(shape)
 
     def _greedy(self, energy: Floats, cycles: Floats) -> list[int]:
         """Choose a variant per layer, ``(N, M)``, each for the sake of the whole."""

@@ -12,13 +12,16 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from dse.domain.architecture import Architecture
 from dse.errors import SpecError
 from dse.goals.meter import Meter
-from dse.numeric import Floats
+from dse.numeric import Floats, Ints
 from dse.relaxed import prices as pr
 from dse.relaxed.fit import Used
+from dse.relaxed.latency import CorrectedCycles, Latency
 from dse.relaxed.points import Points
 from dse.relaxed.price_table import PriceTable
+from dse.relaxed.prices import price_list
 from dse.relaxed.relaxed_sizing import RelaxedSizing, Sized
 from dse.relaxed.resources import ALONG_X, ALONG_Y, WORDS
 from dse.relaxed.sizing import Sizing
@@ -70,6 +73,8 @@ class RelaxedNetwork:
         meter: charged with every evaluation; None outside of a study.
         penalty: weight of the squared logarithm by which demands and budgets are exceeded.
         area_weight: the area's power in what is minimised, on top of the objective's own.
+        latency: corrects the cycles; None: they are the native model's. Leakage stays that of the
+            native cycles.
 
     Raises:
         SpecError: the objective has no gradient, or the template no hardware to infer.
@@ -83,6 +88,7 @@ class RelaxedNetwork:
         *,
         penalty: float = 10.0,
         area_weight: float = 0.0,
+        latency: Latency | None = None,
     ) -> None:
         if space.objective.name not in GOALS:
             raise SpecError(
@@ -95,6 +101,9 @@ class RelaxedNetwork:
                 "needed"
             )
         template = space.template
+        self._template, self._latency = template, latency
+        self._base = {**base, **space.fixed}
+        self._machines: dict[tuple[int, ...], Architecture] = {}
         powers = GOALS[space.objective.name]
         self._powers = (*powers[:2], powers[2] + area_weight)
         self._strength = penalty
@@ -138,11 +147,12 @@ class RelaxedNetwork:
         prices, price_slopes = self.prices(sized.log_values)
         hardware = np.repeat(np.arange(networks), layers)
         cost = self.twin.cost(points, prices, hardware, gradient=gradient)
+        told = self._corrected(points, cost, sized.log_values, hardware, gradient=gradient)
         weight = np.tile(np.repeat(self._counts, variants), networks)
         if variants > 1:
-            weight = weight * self._weights(cost, variants, mix)
+            weight = weight * self._weights(cost.energy_pj, told.cycles, variants, mix)
         energy = (cost.energy_pj * weight).reshape(networks, layers).sum(axis=1)
-        cycles = (cost.cycles * weight).reshape(networks, layers).sum(axis=1)
+        cycles = (told.cycles * weight).reshape(networks, layers).sum(axis=1)
         area = prices[:, :, pr.AREA].sum(axis=1)
         by_price = np.zeros(prices.shape)
         penalty = self._strength * (sized.excess**2).sum(axis=1)
@@ -159,23 +169,54 @@ class RelaxedNetwork:
             )
         by_energy = weight * np.repeat(of_energy / energy, layers)
         by_cycles = weight * np.repeat(of_cycles / cycles, layers)
-        self._through_prices(cost, prices, hardware, by_energy, by_cycles, by_price)
+        by_native = by_cycles * told.by_native
+        self._through_prices(cost, prices, hardware, by_energy, by_native, by_price)
         by_need = self._through_hardware(sized, price_slopes, by_price)
         temporal, spatial = self.twin.share_used(points, self._shares(by_need, where, used))
-        e, c = by_energy[:, None, None], by_cycles[:, None, None]
+        e, c = by_energy[:, None, None], by_native[:, None, None]
         temporal += e * cost.energy_temporal + c * cost.cycles_temporal
         spatial += e * cost.energy_spatial + c * cost.cycles_spatial
+        if self._latency is not None:
+            temporal += by_cycles[:, None, None] * told.temporal
+            spatial += by_cycles[:, None, None] * told.spatial
         return NetworkValue(
             loss, energy, cycles, area, penalty, sized.log_values, temporal, spatial
         )
 
+    def priced(self, points: Points, architecture: Architecture) -> tuple[Floats, Floats]:
+        """Return energies and cycles of B points on one piece of hardware."""
+        cost = self.twin.cost(points, price_list([architecture]), gradient=False)
+        if self._latency is None:
+            return cost.energy_pj, cost.cycles
+        index = np.zeros(len(cost.cycles), np.int64)
+        told = self._latency(points, cost.cycles, [architecture], index, gradient=False)
+        return cost.energy_pj, told.cycles
+
+    def _corrected(
+        self, points: Points, cost: Cost, log_values: Floats, index: Ints, *, gradient: bool
+    ) -> CorrectedCycles:
+        if self._latency is None:
+            nothing = np.empty((0, *points.temporal.shape[1:]))
+            return CorrectedCycles(cost.cycles, np.ones(len(cost.cycles)), nothing, nothing)
+        machines = [self._machine(row) for row in log_values]
+        return self._latency(points, cost.cycles, machines, index, gradient=gradient)
+
+    def _machine(self, log_values: Floats) -> Architecture:
+        """Return the legal hardware that is nearest to real-valued variables, ``(V,)``."""
+        inferred = self.sizing.inferred
+        key = tuple(v.nearest(float(x)) for v, x in zip(inferred, np.exp(log_values), strict=True))
+        if key not in self._machines:
+            values = dict(zip((v.name for v in inferred), key, strict=True))
+            self._machines[key] = self._template.tree({**self._base, **values})
+        return self._machines[key]
+
     @staticmethod
-    def _weights(cost: Cost, variants: int, mix: Mix | None) -> Floats:
+    def _weights(energy: Floats, cycles: Floats, variants: int, mix: Mix | None) -> Floats:
         """Return what each point counts among the variants of its layer, ``(B,)``."""
         if mix is None:
-            return np.full(len(cost.cycles), 1.0 / variants)
+            return np.full(len(cycles), 1.0 / variants)
         shape = (-1, variants)
-        return mix(cost.energy_pj.reshape(shape), cost.cycles.reshape(shape)).reshape(-1)
+        return mix(energy.reshape(shape), cycles.reshape(shape)).reshape(-1)
 
     def _needs(
         self, used: Used, networks: int, layers: int

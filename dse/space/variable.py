@@ -80,6 +80,13 @@ class Variable:
             raise IndexError(f"variable {self.name} has {self.count} values, no index {index}")
         return self.values[index] if self.values else self.minimum + self.step * index
 
+    def nearest(self, value: float) -> int:
+        """Return the legal value that is nearest, the smaller of two."""
+        if self.values:
+            return min(self.values, key=lambda one: (abs(one - value), one))
+        steps = np.ceil((value - self.minimum) / self.step - 0.5)
+        return self.value_at(int(np.clip(steps, 0, self.count - 1)))
+
     def index_of(self, value: int) -> int:
         """Return the position of a legal value.
 
