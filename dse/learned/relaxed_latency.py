@@ -19,6 +19,7 @@ from dse.domain.problem import Problem
 from dse.errors import SpecError
 from dse.learned.encoding import raw_hardware
 from dse.learned.folder import open_model
+from dse.learned.inference import product
 from dse.learned.model import LearnedModel
 from dse.learned.network import SOFTPLUS_BETA, NetworkEnsemble, softplus
 from dse.learned.networks import ResidualPredictor
@@ -121,8 +122,6 @@ class NetworkLatency:
 
 def _slopes(network: NetworkEnsemble, features: Floats, *, gradient: bool) -> tuple[Floats, Floats]:
     """Return the members' mean first output, ``(B,)``, and its derivatives, ``(B, F)``."""
-    from dse.learned.inference import product  # noqa: PLC0415 - compiled
-
     inputs, inside = network.inputs(features)
     members, last = len(network.weights[0]), len(network.weights) - 1
     mean = np.zeros(len(features))
