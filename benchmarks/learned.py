@@ -1,7 +1,7 @@
 """Predictors of latency on DOSA's recorded rows of Gemmini: how good, on how many rows, how fast.
 
     python benchmarks/learned.py [--data FOLDER] [--json FILE] [--predictors NAME ...]
-        [--seeds 0 1 2 3 4] [--efficiency] [--throughput] [--plot FILE]
+        [--seeds 0 1 2 3 4] [--efficiency [--sizes N ...]] [--throughput] [--plot FILE]
 
 The data (``firesim_train.csv``, ``firesim_test.csv`` of ucb-bar/dosa, BSD-2) are not part of this
 repository. For every seed 8 % of the training rows are held out ("same layers"; seed 0: the rows
@@ -83,6 +83,7 @@ def main() -> int:
     parser.add_argument("--predictors", nargs="+", choices=list(PREDICTORS), default=list(QUICK))
     parser.add_argument("--sets", nargs="+", choices=[SAME, LAYERS], default=[SAME, LAYERS])
     parser.add_argument("--efficiency", action="store_true", help="accuracy over rows, instead")
+    parser.add_argument("--sizes", type=int, nargs="+", choices=SIZES, default=SIZES)
     parser.add_argument("--throughput", action="store_true", help="predictions a second, instead")
     parser.add_argument("--plot", type=Path, help="of --efficiency")
     options = parser.parse_args()
@@ -212,7 +213,7 @@ def efficiency_cells(bench: Bench, options: argparse.Namespace) -> Iterator[tupl
         for seed in options.seeds:
             out = bench.held_out(seed)
             order = np.random.default_rng([seed, 1]).permutation(np.flatnonzero(~out))
-            for size in SIZES:
+            for size in options.sizes:
                 rows = np.zeros(len(table), np.bool_)
                 rows[order[:size]] = True
 
