@@ -24,6 +24,7 @@ COMMANDS = {
     "doctor": ("dse.cli.doctor", "say which external tools are found, and what each gives"),
     "components": ("dse.cli.components", "energy and area of an SRAM, a MAC, ... with a plot"),
     "import": ("dse.cli.import_model", "make a workload file from an ONNX model"),
+    "docs": ("dse.cli.docs", "build the documentation from a checkout, and open it"),
     "list": ("dse.cli.listing", "list optimizers, archs, workloads, ..."),
     "show": ("dse.cli.show", "show one of them"),
 }
