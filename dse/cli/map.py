@@ -92,6 +92,7 @@ def _measured(result: MappedLayer) -> list[str]:
 
 
 def _text(result: MappedLayer) -> str:
+    from dse.report.table import rates_rows  # noqa: PLC0415 - rich
     from dse.timeloop.write.report import map_text, summary_text  # noqa: PLC0415
 
     settings = result.settings
@@ -100,6 +101,7 @@ def _text(result: MappedLayer) -> str:
         map_text(result.evaluation),
         tensor_table(result.evaluation),
         summary_text(result.evaluation),
+        *(f"{label:12} {text}" for label, text in rates_rows(result.rates, what="run")),
         f"hardware     {result.evaluation.input.architecture.name}  {hardware}",
         f"objective    {settings['objective']} = {result.value:.6g} {result.unit}".rstrip(),
         *_measured(result),
