@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from dse.domain.architecture import UNLIMITED, Architecture, StorageLevel
-from dse.domain.mapping import Mapping
-from dse.domain.padding import mapped_problem
-from dse.domain.problem import Problem
+import numpy as np
+
+from dse.domain.architecture import UNLIMITED, Architecture, HardwareBatch, StorageLevel
+from dse.domain.mapping import MappingBatch
+from dse.domain.padding import Padding
 from dse.errors import DseError, SpecError
+from dse.evaluators.native import NativeEvaluator
 from dse.explain.layer import ExplainedLayer
+from dse.goals.metrics import Metrics
+from dse.mappers.base import Mapper
+from dse.model import evaluate_one
 
 Price = Callable[[Architecture], Architecture]
-#: Finds a mapping of a problem on other hardware; None: there is none.
-Remap = Callable[[Problem, Architecture], Mapping | None]
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,10 @@ class Worth:
         """Energy-delay product, pJ x cycle."""
         return self.energy_pj * self.cycles
 
+    def as_dict(self) -> dict[str, float]:
+        """Return it as plain data."""
+        return {"cycles": self.cycles, "energy_pj": self.energy_pj, "edp_pj_cycles": self.edp}
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -65,16 +73,11 @@ class Outcome:
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain data."""
-        worths = {"as_mapped": self.as_mapped, "mapped_again": self.mapped_again}
         return {
             "change": self.what,
             "area_um2": self.area_um2,
-            **{
-                name: None
-                if worth is None
-                else {"cycles": worth.cycles, "energy_pj": worth.energy_pj, "edp": worth.edp}
-                for name, worth in worths.items()
-            },
+            "as_mapped": self.as_mapped.as_dict() if self.as_mapped else None,
+            "mapped_again": self.mapped_again.as_dict() if self.mapped_again else None,
             **({"reason": self.reason} if self.reason else {}),
         }
 
@@ -106,94 +109,143 @@ def _size(level: StorageLevel) -> str:
 
 
 def what_if(
-    layers: Sequence[ExplainedLayer], price: Price, remap: Remap | None = None
+    layers: Sequence[ExplainedLayer], price: Price, remapper: Remapper | None = None
 ) -> list[Outcome]:
     """Return what every change is worth on layers of one architecture, as it is first.
 
     Args:
         layers: as they are mapped.
         price: fills in the prices of changed hardware.
-        remap: also maps the layers anew, on the hardware as it is, too, so that what mapping
+        remapper: also maps the layers anew, on the hardware as it is, too, so that what mapping
             alone gains is not taken for what a change buys.
     """
-    architecture = layers[0].architecture
-    own = Outcome("as it is", architecture.area_um2, worth(layers))
-    found = [_again(own, layers, architecture, remap) if remap else own]
-    for change in changes(architecture):
+    found: list[Outcome] = []
+    built: list[Change] = [Change("as it is", layers[0].architecture)]
+    places: list[int] = [0]
+    for place, change in enumerate(changes(layers[0].architecture), start=1):
         if isinstance(change, Outcome):
             found.append(change)
             continue
         try:
-            priced = price(change.architecture)
+            built.append(Change(change.what, price(change.architecture)))
         except SpecError as error:
             found.append(Outcome(change.what, None, None, None, str(error)))
             continue
-        outcome = _as_mapped(change.what, layers, priced)
-        found.append(_again(outcome, layers, priced, remap) if remap else outcome)
+        places.append(place)
+    hardware = [change.architecture for change in built]
+    worths = worths_on(layers, hardware, remapper)
+    for place, change, (kept, again, reason) in zip(places, built, worths, strict=True):
+        outcome = Outcome(change.what, change.architecture.area_um2, kept, again, reason)
+        found.insert(place, outcome)
     return found
 
 
-def worth(layers: Sequence[ExplainedLayer]) -> Worth:
-    """Return the totals of layers as they are mapped."""
-    return Worth(
-        float(sum(x.count * x.stats.cycles for x in layers)),
-        sum(x.count * x.stats.energy_pj for x in layers),
-    )
-
-
-def _as_mapped(what: str, layers: Sequence[ExplainedLayer], architecture: Architecture) -> Outcome:
-    moved, reasons = moved_to(layers, architecture)
-    whole = [layer for layer in moved if layer is not None]
-    total = worth(whole) if len(whole) == len(layers) else None
-    return Outcome(what, architecture.area_um2, total, None, "; ".join(reasons[:1]))
-
-
-def moved_to(
-    layers: Sequence[ExplainedLayer], architecture: Architecture
-) -> tuple[list[ExplainedLayer | None], list[str]]:
-    """Return the layers with their mappings on other hardware, and why some do not fit there."""
-    moved: list[ExplainedLayer | None] = []
-    reasons = []
-    for layer in layers:
-        spec = layer.evaluation.input
-        try:
-            moved.append(
-                ExplainedLayer.of(
-                    *(layer.name, layer.count, layer.problem, architecture, spec.problem),
-                    *(layer.evaluation.mapping, spec.timeloop_version),
-                )
-            )
-        except DseError as error:
-            moved.append(None)
-            reasons.append(f"{layer.name}: {error}")
-    return moved, reasons
-
-
-def _again(
-    outcome: Outcome,
+def worths_on(
     layers: Sequence[ExplainedLayer],
-    architecture: Architecture,
-    remap: Remap,
-) -> Outcome:
-    """Return the outcome with the better of the mappings as they are and new ones."""
-    moved, _ = moved_to(layers, architecture)
-    best = []
-    for layer, kept in zip(layers, moved, strict=True):
-        mapping = remap(layer.problem, architecture)
-        candidates = [kept] if kept is not None else []
-        if mapping is not None:
-            mapped = mapped_problem(layer.problem, mapping)
-            version = layer.evaluation.input.timeloop_version
-            candidates.append(
-                ExplainedLayer.of(
-                    *(layer.name, layer.count, layer.problem, architecture, mapped, mapping),
-                    version,
-                )
-            )
-        if not candidates:
-            return outcome
-        best.append(min(candidates, key=lambda x: x.stats.edp))
-    return replace(outcome, mapped_again=worth(best))
+    hardware: Sequence[Architecture],
+    remapper: Remapper | None = None,
+) -> list[tuple[Worth | None, Worth | None, str]]:
+    """Return what layers are worth on each of several architectures of one structure.
+
+    Returns:
+        With the mappings as they are, with the better of these and new ones (None without a
+        remapper), and why there is none of the first.
+    """
+    kept, again = _Totals(len(hardware)), _Totals(len(hardware))
+    reasons = [""] * len(hardware)
+    for layer in layers:
+        metrics, told = _evaluated(layer, hardware)
+        kept.add(layer, metrics)
+        reasons = [old or new for old, new in zip(reasons, told, strict=True)]
+        if remapper is not None:
+            again.add(layer, remapper.better(layer, HardwareBatch(tuple(hardware)), metrics))
+    none = [None] * len(hardware)
+    second = again.worths if remapper is not None else none
+    return list(zip(kept.worths, second, reasons, strict=True))
+
+
+class _Totals:
+    """Sums over layers on each of several architectures; NaN where one does not fit."""
+
+    def __init__(self, count: int) -> None:
+        self._cycles = np.zeros(count)
+        self._energy_pj = np.zeros(count)
+
+    def add(self, layer: ExplainedLayer, metrics: Metrics) -> None:
+        """Add a layer, as often as the network runs it."""
+        self._cycles += layer.count * metrics.cycles
+        self._energy_pj += layer.count * metrics.energy_pj
+
+    @property
+    def worths(self) -> list[Worth | None]:
+        """What all layers are worth together."""
+        pairs = zip(self._cycles.tolist(), self._energy_pj.tolist(), strict=True)
+        return [None if math.isnan(c) else Worth(c, e) for c, e in pairs]
+
+
+@dataclass(frozen=True)
+class Remapper:
+    """Maps layers anew.
+
+    Attributes:
+        mapper: that does.
+        samples: mappings that it may evaluate for a layer on one hardware.
+        padding: how far dimensions may be padded.
+    """
+
+    mapper: Mapper[Any]
+    samples: int
+    padding: Padding
+
+    def better(self, layer: ExplainedLayer, hardware: HardwareBatch, kept: Metrics) -> Metrics:
+        """Return the better of a layer's mapping as it is and a new one, on each hardware."""
+        budget = np.full(len(hardware), self.samples, np.int64)
+        found = self.mapper.map_padded(hardware, layer.problem, budget, 0, self.padding).metrics
+        ranks = [
+            [self.mapper.rank(m.take(np.array([h])), layer.problem, one)[0] for m in (kept, found)]
+            for h, one in enumerate(hardware.architectures)
+        ]
+        new = np.array([after < before for before, after in ranks])
+        both = Metrics.concatenate([kept, found])
+        return both.take(np.arange(len(hardware)) + len(hardware) * new)
+
+
+def _evaluated(
+    layer: ExplainedLayer, hardware: Sequence[Architecture]
+) -> tuple[Metrics, list[str]]:
+    """Return the metrics of a layer's mapping on each hardware, and why it does not fit there."""
+    spec, mapping = layer.evaluation.input, layer.evaluation.mapping
+    singly = not mapping.is_perfect or any(one.singly for one in hardware)
+    if singly:
+        return _one_by_one(layer, hardware)
+    evaluator = NativeEvaluator(spec.timeloop_version)
+    batch = MappingBatch.of([mapping] * len(hardware))
+    index = np.arange(len(hardware), dtype=np.int32)
+    metrics = evaluator.evaluate(HardwareBatch(tuple(hardware)), spec.problem, batch, index)
+    reasons = []
+    for one, valid in zip(hardware, metrics.valid, strict=True):
+        found = None if valid else evaluator.explain(one, spec.problem, batch, 0)
+        reasons.append(f"{layer.name}: {found.message}" if found else "")
+    return metrics, reasons
+
+
+def _one_by_one(
+    layer: ExplainedLayer, hardware: Sequence[Architecture]
+) -> tuple[Metrics, list[str]]:
+    """Evaluate what batches do not hold: imperfect factors, declared networks and the like."""
+    spec, parts, reasons = layer.evaluation.input, [], []
+    for one in hardware:
+        try:
+            args = one, spec.problem, layer.evaluation.mapping, spec.timeloop_version
+            stats = evaluate_one(*args)
+        except DseError as error:
+            parts.append(Metrics.rejected(1))
+            reasons.append(f"{layer.name}: {error}")
+            continue
+        numbers = (stats.cycles, stats.energy_pj, stats.utilization, stats.area_um2)
+        parts.append(Metrics(np.ones(1, np.bool_), *(np.array([float(x)]) for x in numbers)))
+        reasons.append("")
+    return Metrics.concatenate(parts), reasons
 
 
 def _with(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from dse.domain.architecture import Architecture
 from dse.errors import SpecError
-from dse.explain.changes import Worth, moved_to, worth
+from dse.explain.changes import Remapper, Worth, worths_on
 from dse.explain.layer import ExplainedLayer
 from dse.space.search_space import SearchSpace
+from dse.space.variable import Variable
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,7 @@ class Neighbour:
         before, after: its values, as people write them.
         area_um2: None where there is no such hardware.
         worth: with the mappings as they are; None: some do not fit, or there is no such hardware.
+        mapped_again: with the better of these and new ones; None: none was asked for, or found.
         reason: why not.
     """
 
@@ -29,25 +32,27 @@ class Neighbour:
     after: str
     area_um2: float | None
     worth: Worth | None
+    mapped_again: Worth | None = None
     reason: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain data."""
-        found = self.worth
         return {
             "variable": self.variable,
             "before": self.before,
             "after": self.after,
             "area_um2": self.area_um2,
-            "cycles": found.cycles if found else None,
-            "energy_pj": found.energy_pj if found else None,
-            "edp": found.edp if found else None,
+            "as_mapped": self.worth.as_dict() if self.worth else None,
+            "mapped_again": self.mapped_again.as_dict() if self.mapped_again else None,
             **({"reason": self.reason} if self.reason else {}),
         }
 
 
 def neighbours(
-    space: SearchSpace, values: Mapping[str, int], layers: Sequence[ExplainedLayer]
+    space: SearchSpace,
+    values: Mapping[str, int],
+    layers: Sequence[ExplainedLayer],
+    remapper: Remapper | None = None,
 ) -> list[Neighbour]:
     """Return the neighbours of a design in its space.
 
@@ -58,28 +63,33 @@ def neighbours(
         space: what was searched.
         values: of all variables.
         layers: the design's.
+        remapper: also maps the layers anew.
     """
-    found = []
+    found: list[Neighbour] = []
+    built: list[tuple[int, Neighbour, Architecture]] = []
     for variable in space.free:
-        if variable.choices:
-            continue
         value = values[variable.name]
-        if variable.sampling == "powers_of_two":
-            around = [n for n in (value // 2, value * 2) if variable.minimum <= n]
-            around = [n for n in around if n <= variable.maximum]
-        else:
-            at = variable.index_of(value)
-            around = [variable.value_at(i) for i in (at - 1, at + 1) if 0 <= i < variable.count]
-        for other in around:
+        for other in _around(variable, value):
             told = variable.name, variable.label(value), variable.label(other)
             try:
                 architecture = space.architecture({**values, variable.name: other})
             except SpecError as error:
-                found.append(Neighbour(*told, None, None, str(error)))
+                found.append(Neighbour(*told, None, None, None, str(error)))
                 continue
-            moved, reasons = moved_to(layers, architecture)
-            whole = [layer for layer in moved if layer is not None]
-            total = worth(whole) if len(whole) == len(layers) else None
-            reason = f"{len(reasons)} of {len(layers)} layers do not fit" if reasons else ""
-            found.append(Neighbour(*told, architecture.area_um2, total, reason))
+            place = len(found) + len(built)
+            built.append((place, Neighbour(*told, architecture.area_um2, None), architecture))
+    if built:
+        worths = worths_on(layers, [architecture for *_, architecture in built], remapper)
+        for (place, one, _), (kept, again, reason) in zip(built, worths, strict=True):
+            found.insert(place, replace(one, worth=kept, mapped_again=again, reason=reason))
     return found
+
+
+def _around(variable: Variable, value: int) -> list[int]:
+    """Return the values next to one; none of choices."""
+    if variable.choices:
+        return []
+    if variable.sampling == "powers_of_two":
+        return [n for n in (value // 2, 2 * value) if variable.minimum <= n <= variable.maximum]
+    at = variable.index_of(value)
+    return [variable.value_at(i) for i in (at - 1, at + 1) if 0 <= i < variable.count]

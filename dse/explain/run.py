@@ -6,15 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from dse.domain.architecture import Architecture, HardwareBatch
+from dse.domain.architecture import Architecture
 from dse.domain.mapping import Mapping
 from dse.domain.padding import mapped_problem
-from dse.domain.problem import Problem
 from dse.errors import InvalidMapping, SpecError, unknown_name
 from dse.evaluators.native import NativeEvaluator
-from dse.explain.changes import Outcome, Remap, what_if
+from dse.explain.changes import Outcome, Remapper, what_if
 from dse.explain.layer import ExplainedLayer
 from dse.explain.neighbours import Neighbour, neighbours
 from dse.mappers.hillclimb import HillclimbMapper, HillclimbSettings
@@ -66,28 +63,23 @@ class ExplainedRun:
             layers: which ones.
             samples: mappings with which each layer is mapped anew, by hill climbing; 0: it is not.
         """
-        remap = self._remap(samples) if samples else None
-        return what_if(layers, self.space.chain.price, remap)
+        return what_if(layers, self.space.chain.price, self._remapper(samples))
 
-    def neighbours(self) -> list[Neighbour]:
-        """Return the designs a step away in one variable."""
-        return neighbours(self.space, self.values, self.layers)
+    def neighbours(self, samples: int = 0) -> list[Neighbour]:
+        """Return the designs a step away in one variable; see `what_if` for ``samples``."""
+        return neighbours(self.space, self.values, self.layers, self._remapper(samples))
 
-    def _remap(self, samples: int) -> Remap:
+    def _remapper(self, samples: int) -> Remapper | None:
         space = self.space
+        if not samples:
+            return None
         mapper = HillclimbMapper(
             NativeEvaluator(space.timeloop_version),
             space.template.constraints,
             space.objective,
             HillclimbSettings(),
         )
-
-        def remap(problem: Problem, architecture: Architecture) -> Mapping | None:
-            budget = np.array([samples], np.int64)
-            hardware = HardwareBatch.of(architecture)
-            return mapper.map_padded(hardware, problem, budget, 0, space.padding).mappings[0]
-
-        return remap
+        return Remapper(mapper, samples, space.padding)
 
 
 def explained_design(
