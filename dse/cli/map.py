@@ -34,6 +34,9 @@ folder with the files for timeloop-model in best/.
   -h, --help     this text; with mapper=NAME, the settings of that mapper
 """
 
+#: Settings of `run` that make no sense for one mapping.
+_OF_RUNS = ("optimizer", "workload", "resume", "report")
+
 
 def main(argv: Sequence[str]) -> int:
     """Map a layer, or several one after the other; return the exit code."""
@@ -50,7 +53,12 @@ def main(argv: Sequence[str]) -> int:
     if len(layers) != 1:
         raise SpecError("map takes one layer=WORKLOAD/LAYER")
     for word in arguments:
-        if word.partition("=")[0].partition(".")[0] in ("optimizer", "workload", "resume"):
+        if word.partition("=")[0].partition(".")[0] in (
+            "optimizer",
+            "workload",
+            "resume",
+            "report",
+        ):
             raise SpecError(f"'{word}': map has no such setting")
     quiet = bool({"-q", "--quiet"} & set(arguments))
     rest = [word for word in arguments if word not in (layers[0], "--json", "-q", "--quiet")]

@@ -152,16 +152,26 @@ def worths_on(
         remapper), and why there is none of the first.
     """
     kept, again = _Totals(len(hardware)), _Totals(len(hardware))
-    reasons = [""] * len(hardware)
+    told: list[list[str]] = [[] for _ in hardware]
     for layer in layers:
-        metrics, told = _evaluated(layer, hardware)
+        metrics, reasons = _evaluated(layer, hardware)
         kept.add(layer, metrics)
-        reasons = [old or new for old, new in zip(reasons, told, strict=True)]
+        for of_one, reason in zip(told, reasons, strict=True):
+            of_one.extend([reason] if reason else [])
         if remapper is not None:
             again.add(layer, remapper.better(layer, HardwareBatch(tuple(hardware)), metrics))
     none = [None] * len(hardware)
     second = again.worths if remapper is not None else none
-    return list(zip(kept.worths, second, reasons, strict=True))
+    whole = [_summed_up(reasons, len(layers)) for reasons in told]
+    return list(zip(kept.worths, second, whole, strict=True))
+
+
+def _summed_up(reasons: Sequence[str], layers: int) -> str:
+    """Say why layers do not fit: the first of them, and how many there are."""
+    if not reasons:
+        return ""
+    first = reasons[0].replace("ERROR: ", "")
+    return first if layers == 1 else f"{len(reasons)} of {layers} layers do not fit: {first}"
 
 
 class _Totals:

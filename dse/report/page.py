@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,14 @@ from markupsafe import Markup
 
 from dse._version import __version__
 from dse.disk import write_whole
+from dse.errors import DseError
 from dse.report.reported import Reported, reported_result
 from dse.report.views import convergence, goal_text, run_name, run_view
 from dse.study.result import RunResult
 
+_LOG = logging.getLogger(__name__)
+
+#: What the page of a run is called in its folder.
 REPORT = "report.html"
 _TEMPLATES = Path(__file__).parent / "templates"
 #: Runs that are shown in full; the best come first.
@@ -60,14 +65,22 @@ def write_report(runs: Sequence[Reported], path: Path, notes: Sequence[str] = ()
     return path
 
 
-def report_of(result: RunResult) -> Path:
-    """Write the report of a run that has just ended into its folder; return the path.
+def report_of(result: RunResult) -> Path | None:
+    """Write the report of a run that has just ended into its folder, if its settings say so.
 
-    Raises:
-        SpecError: a file of the folder is broken.
-        OSError: the page cannot be written.
+    What the run found is written already and does not depend on it: where it cannot be made, a
+    warning says why.
+
+    Returns:
+        The path; None where there is none.
     """
-    return write_report([reported_result(result)], result.folder / REPORT)
+    if not result.settings["report"]:
+        return None
+    try:
+        return write_report([reported_result(result)], result.folder / REPORT)
+    except (DseError, OSError) as error:
+        _LOG.warning("no report is written: %s", error)
+        return None
 
 
 def _own_text(name: str) -> Markup:

@@ -84,7 +84,7 @@ def goal_text(run: Reported) -> str:
 def _cards(run: Reported) -> list[Values]:
     best = run.best
     name, factor = goal(run)
-    cards = [{"name": name, "value": f"{run.value / factor:.6g}"}]
+    cards = [{"name": name, "value": f"{run.value / factor:.4g}"}]
     cards.append({"name": "cycles", "value": f"{best['cycles']:,.0f}"})
     cards.append({"name": "energy, uJ", "value": f"{best['energy_pj'] / 1e6:,.2f}"})
     if "seconds" in best:
@@ -195,8 +195,11 @@ def _legend(layers: Sequence[ExplainedLayer]) -> list[tuple[str, str]]:
     return [*named, *((css, kind) for kind, css in _KINDS.items() if kind in kinds)]
 
 
-def energy_by_place(layers: Sequence[ExplainedLayer]) -> list[Values]:
-    """Return energies by place, outermost first, each cut by tensor, leakage and so on."""
+def energy_by_place(layers: Sequence[ExplainedLayer], *, once: bool = False) -> list[Values]:
+    """Return energies by place, outermost first, each cut by tensor, leakage and so on.
+
+    Layers count as often as the network runs them, or once.
+    """
     tensors = tensors_of(layers)
     found: dict[str, dict[tuple[str, str], float]] = {}
     for layer in layers:
@@ -204,7 +207,7 @@ def energy_by_place(layers: Sequence[ExplainedLayer]) -> list[Values]:
             cells = found.setdefault(part.place, {})
             of = part.kind if part.kind in _KINDS else str(part.tensor)
             key = color(part, tensors), of
-            cells[key] = cells.get(key, 0.0) + layer.count * part.energy_pj
+            cells[key] = cells.get(key, 0.0) + (1 if once else layer.count) * part.energy_pj
     total = sum(sum(cells.values()) for cells in found.values())
     most = max((sum(cells.values()) for cells in found.values()), default=0.0)
     rows = []
@@ -555,7 +558,7 @@ def _layer(layer: ExplainedLayer, index: int, run: Reported, prefix: str) -> Val
             for (css, of), pj in by_color.items()
             if pj
         ],
-        "energy": energy_by_place([layer]),
+        "energy": energy_by_place([layer], once=True),
         "limits": [
             {
                 "name": limit.name,
