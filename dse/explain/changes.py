@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -88,7 +89,7 @@ def changes(architecture: Architecture) -> Iterator[Change | Outcome]:
         for axis, name, fan in zip("xy", ("column", "row"), architecture.fanout(s), strict=True):
             if fan > 1:
                 what = f"{level.name}: one more PE {name} below it, {fan} -> {fan + 1}"
-                yield _built(what, lambda s=s, a=axis, n=fan: _widened(architecture, s, a, n))
+                yield _built(what, partial(_widened, architecture, s, axis, fan))
         if level.size_words is not None:
             what = f"{level.name}: double the size, {_size(level)}"
             yield _with(architecture, level, what, size_words=2 * level.size_words)
@@ -151,15 +152,20 @@ def worths_on(
         With the mappings as they are, with the better of these and new ones (None without a
         remapper), and why there is none of the first.
     """
+    batch = None if any(one.singly for one in hardware) else HardwareBatch(tuple(hardware))
     kept, again = _Totals(len(hardware)), _Totals(len(hardware))
     told: list[list[str]] = [[] for _ in hardware]
     for layer in layers:
-        metrics, reasons = _evaluated(layer, hardware)
+        if batch is None or not layer.evaluation.mapping.is_perfect:
+            metrics, reasons = _one_by_one(layer, hardware)
+        else:
+            metrics, reasons = _evaluated(layer, batch)
         kept.add(layer, metrics)
         for of_one, reason in zip(told, reasons, strict=True):
             of_one.extend([reason] if reason else [])
         if remapper is not None:
-            again.add(layer, remapper.better(layer, HardwareBatch(tuple(hardware)), metrics))
+            assert batch is not None  # mappers know no others
+            again.add(layer, remapper.better(layer, batch, metrics))
     none = [None] * len(hardware)
     second = again.worths if remapper is not None else none
     whole = [_summed_up(reasons, len(layers)) for reasons in told]
@@ -220,20 +226,15 @@ class Remapper:
         return both.take(np.arange(len(hardware)) + len(hardware) * new)
 
 
-def _evaluated(
-    layer: ExplainedLayer, hardware: Sequence[Architecture]
-) -> tuple[Metrics, list[str]]:
+def _evaluated(layer: ExplainedLayer, hardware: HardwareBatch) -> tuple[Metrics, list[str]]:
     """Return the metrics of a layer's mapping on each hardware, and why it does not fit there."""
-    spec, mapping = layer.evaluation.input, layer.evaluation.mapping
-    singly = not mapping.is_perfect or any(one.singly for one in hardware)
-    if singly:
-        return _one_by_one(layer, hardware)
+    spec = layer.evaluation.input
     evaluator = NativeEvaluator(spec.timeloop_version)
-    batch = MappingBatch.of([mapping] * len(hardware))
+    batch = MappingBatch.of([layer.evaluation.mapping] * len(hardware))
     index = np.arange(len(hardware), dtype=np.int32)
-    metrics = evaluator.evaluate(HardwareBatch(tuple(hardware)), spec.problem, batch, index)
+    metrics = evaluator.evaluate(hardware, spec.problem, batch, index)
     reasons = []
-    for one, valid in zip(hardware, metrics.valid, strict=True):
+    for one, valid in zip(hardware.architectures, metrics.valid, strict=True):
         found = None if valid else evaluator.explain(one, spec.problem, batch, 0)
         reasons.append(f"{layer.name}: {found.message}" if found else "")
     return metrics, reasons

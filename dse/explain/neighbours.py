@@ -22,7 +22,7 @@ class Neighbour:
         variable: which one.
         before, after: its values, as people write them.
         area_um2: None where there is no such hardware.
-        worth: with the mappings as they are; None: some do not fit, or there is no such hardware.
+        as_mapped: with the mappings as they are; None: some do not fit, or there is no hardware.
         mapped_again: with the better of these and new ones; None: none was asked for, or found.
         reason: why not.
     """
@@ -31,7 +31,7 @@ class Neighbour:
     before: str
     after: str
     area_um2: float | None
-    worth: Worth | None
+    as_mapped: Worth | None
     mapped_again: Worth | None = None
     reason: str = ""
 
@@ -42,7 +42,7 @@ class Neighbour:
             "before": self.before,
             "after": self.after,
             "area_um2": self.area_um2,
-            "as_mapped": self.worth.as_dict() if self.worth else None,
+            "as_mapped": self.as_mapped.as_dict() if self.as_mapped else None,
             "mapped_again": self.mapped_again.as_dict() if self.mapped_again else None,
             **({"reason": self.reason} if self.reason else {}),
         }
@@ -81,7 +81,7 @@ def neighbours(
     if built:
         worths = worths_on(layers, [architecture for *_, architecture in built], remapper)
         for (place, one, _), (kept, again, reason) in zip(built, worths, strict=True):
-            found.insert(place, replace(one, worth=kept, mapped_again=again, reason=reason))
+            found.insert(place, replace(one, as_mapped=kept, mapped_again=again, reason=reason))
     return found
 
 

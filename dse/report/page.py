@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from dse._version import __version__
 from dse.disk import write_whole
 from dse.errors import DseError
 from dse.report.reported import Reported, reported_result
-from dse.report.views import convergence, goal_text, run_name, run_view
+from dse.report.run_charts import convergence, goal_text, run_name
+from dse.report.views import run_view
 from dse.study.result import RunResult
 
 _LOG = logging.getLogger(__name__)
@@ -33,29 +35,26 @@ def report_html(runs: Sequence[Reported], notes: Sequence[str] = ()) -> str:
         runs: one at least.
         notes: why they should not be compared.
     """
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     ranked = sorted(runs, key=lambda run: run.value)
     shown = ranked[:_IN_FULL]
     several = len(ranked) > 1
     title = f"{len(ranked)} runs" if several else ranked[0].explained.name
-    return environment.get_template("report.html").render(
-        title=title,
-        version=__version__,
-        style=_own_text("style.css"),
-        script=_own_text("script.js"),
-        several=several,
-        notes=notes,
-        comparison=[_compared(run, ranked[0], i) for i, run in enumerate(ranked)],
-        overlay=convergence(ranked) if several else None,
-        runs=[run_view(run, i) for i, run in enumerate(shown)],
-        left_out=len(ranked) - len(shown),
-        goal=goal_text(ranked[0]),
+    return (
+        _templates()
+        .get_template("report.html")
+        .render(
+            title=title,
+            version=__version__,
+            style=_own_text("style.css"),
+            script=_own_text("script.js"),
+            several=several,
+            notes=notes,
+            comparison=[_compared(run, ranked[0], i) for i, run in enumerate(ranked)],
+            overlay=convergence(ranked) if several else None,
+            runs=[run_view(run, i) for i, run in enumerate(shown)],
+            left_out=len(ranked) - len(shown),
+            goal=goal_text(ranked[0]),
+        )
     )
 
 
@@ -81,6 +80,18 @@ def report_of(result: RunResult) -> Path | None:
     except (DseError, OSError) as error:
         _LOG.warning("no report is written: %s", error)
         return None
+
+
+@cache
+def _templates() -> Environment:
+    """Return our templates; whatever they are given is escaped."""
+    return Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
 
 
 def _own_text(name: str) -> Markup:

@@ -98,7 +98,7 @@ def test_neighbours_are_a_step_away(run):
     assert {x.variable for x in found} == {v.name for v in run.space.free}
     for one in found:
         values = {**run.values, one.variable: int(one.after)}
-        if one.worth is None:
+        if one.as_mapped is None:
             assert one.reason
             continue
         architecture = run.space.architecture(values)
@@ -108,7 +108,7 @@ def test_neighbours_are_a_step_away(run):
             for x in run.layers
         ]
         counts = [layer.count for layer in run.layers]
-        assert one.worth.cycles == sum(n * s.cycles for n, s in zip(counts, stats, strict=True))
+        assert one.as_mapped.cycles == sum(n * s.cycles for n, s in zip(counts, stats, strict=True))
 
 
 def test_the_command_tells_of_a_run_and_of_a_layer(result, run, capsys):
