@@ -221,7 +221,7 @@ def test_charts_hold_their_points():
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0, "0"), (950, "950"), (12_340, "12.3k"), (2.5e9, "2.5G"), (1e18, "1.0e18")],,
+    [(0, "0"), (950, "950"), (12_340, "12.3k"), (2.5e9, "2.5G"), (1e18, "1.0e18")],
 )
 def test_numbers_of_axes_are_short(value, text):
     assert compact(value) == text
