@@ -58,13 +58,15 @@ def run(
             ``objective="energy"``, ``folder="my_run"`` or ``mapper={"name": "random"}``.
 
     Returns:
-        The best design (``.design``), its metrics (``.metrics``) and its run folder.
+        The best design (``.design``), its metrics (``.metrics``) and its run folder, in which
+        ``report.html`` shows it unless ``report=False``.
 
     Raises:
         SpecError: a setting or a file is wrong.
         NothingFeasible: no valid design was found.
     """
-    from dse.runner.run import search  # noqa: PLC0415 - loads numba
+    from dse.report.page import report_of  # noqa: PLC0415 - loads numba
+    from dse.runner.run import search  # noqa: PLC0415
 
     paths = {k: str(settings.pop(k)) for k in ("folder", "runs") if settings.get(k) is not None}
     given = {
@@ -77,4 +79,6 @@ def run(
         **paths,
         **settings,
     }
-    return search(given)
+    result = search(given)
+    report_of(result)
+    return result

@@ -18,6 +18,8 @@ COMMANDS = {
     "model": ("dse.cli.model", "evaluate Timeloop input files, as timeloop-model does"),
     "validate": ("dse.cli.validate", "compare the native model with a real timeloop-model"),
     "certify": ("dse.cli.certify", "check the proof of a run with optimizer=optimal"),
+    "explain": ("dse.cli.explain", "what limits each layer, and what more hardware would buy"),
+    "report": ("dse.cli.report", "finished runs as one HTML file"),
     "compare": ("dse.cli.compare", "finished runs beside each other"),
     "train": ("dse.cli.train", "learn the cycles of real hardware from recorded rows"),
     "convert": ("dse.cli.convert", "rewrite Timeloop files in another of its formats"),
@@ -44,6 +46,8 @@ examples:
   python -m dse map arch=eyeriss layer=vgg16/conv1_1 mapper=gamma samples=9000
   python -m dse map arch.yaml problem.yaml constraints.yaml mapper.yaml -o out/
   python -m dse model arch.yaml problem.yaml mapping.yaml -o out/
+  python -m dse report runs/20261120-155903_random_resnet50_s0
+  python -m dse explain runs/20261120-155903_random_resnet50_s0 conv1
   python -m dse certify runs/20261120-155903_optimal_resnet50_s0
   python -m dse list workloads
   python -m dse show gemmini

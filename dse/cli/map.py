@@ -34,6 +34,9 @@ folder with the files for timeloop-model in best/.
   -h, --help     this text; with mapper=NAME, the settings of that mapper
 """
 
+#: Settings of `run` that make no sense for one mapping.
+_OF_RUNS = ("optimizer", "workload", "resume", "report")
+
 
 def main(argv: Sequence[str]) -> int:
     """Map a layer, or several one after the other; return the exit code."""
@@ -50,7 +53,12 @@ def main(argv: Sequence[str]) -> int:
     if len(layers) != 1:
         raise SpecError("map takes one layer=WORKLOAD/LAYER")
     for word in arguments:
-        if word.partition("=")[0].partition(".")[0] in ("optimizer", "workload", "resume"):
+        if word.partition("=")[0].partition(".")[0] in (
+            "optimizer",
+            "workload",
+            "resume",
+            "report",
+        ):
             raise SpecError(f"'{word}': map has no such setting")
     quiet = bool({"-q", "--quiet"} & set(arguments))
     rest = [word for word in arguments if word not in (layers[0], "--json", "-q", "--quiet")]
@@ -92,6 +100,7 @@ def _measured(result: MappedLayer) -> list[str]:
 
 
 def _text(result: MappedLayer) -> str:
+    from dse.report.table import rates_rows  # noqa: PLC0415 - rich
     from dse.timeloop.write.report import map_text, summary_text  # noqa: PLC0415
 
     settings = result.settings
@@ -100,6 +109,7 @@ def _text(result: MappedLayer) -> str:
         map_text(result.evaluation),
         tensor_table(result.evaluation),
         summary_text(result.evaluation),
+        *(f"{label:12} {text}" for label, text in rates_rows(result.rates, what="run")),
         f"hardware     {result.evaluation.input.architecture.name}  {hardware}",
         f"objective    {settings['objective']} = {result.value:.6g} {result.unit}".rstrip(),
         *_measured(result),

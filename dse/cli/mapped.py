@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -57,18 +57,43 @@ def progress_told(quiet: bool) -> Iterator[None]:
 
 
 def tensor_table(evaluation: Evaluation) -> str:
-    """Return what every level does with every tensor that it keeps, over all its instances."""
-    mapping, tensors = evaluation.mapping, evaluation.input.problem.tensors
+    """Return what every level does with every tensor that it keeps, over all its instances.
+
+    Below stand leakage, networks and compute, in rows of their own: all energies add up to the
+    total.
+    """
+    from dse.breakdown.energy import energy_parts  # noqa: PLC0415 - loads the model
+
+    architecture, tensors = evaluation.input.architecture, evaluation.input.problem.tensors
+    mapping, stats = evaluation.mapping, evaluation.stats
     rows: list[tuple[str, ...]] = [
         ("level", "tensor", "tile words", "instances", "reads", "fills", "updates", "uJ")
     ]
-    for s, name in reversed(list(enumerate(evaluation.stats.levels))):
-        found = evaluation.stats.levels[name].tensors
-        rows += [
-            (name, tensor, *_counts(found[tensor]))
-            for t, tensor in enumerate(tensors)
-            if mapping.keep[s, t]
-        ]
+    parts = list(energy_parts(architecture, stats))
+
+    def energy(place: str, tensor: str | None, kinds: Sequence[str]) -> float:
+        own = (p for p in parts if p.place == place and p.tensor == tensor and p.kind in kinds)
+        return sum(p.energy_pj for p in own)
+
+    for s, name in reversed(list(enumerate(stats.levels))):
+        found = stats.levels[name].tensors
+        for t, tensor in enumerate(tensors):
+            if mapping.keep[s, t]:
+                pj = energy(name, tensor, ("access", "addresses"))
+                rows.append((name, tensor, *_counts(found[tensor]), f"{pj / 1e6:,.3f}"))
+    nothing = ("",) * 5
+    for name in reversed(stats.levels):
+        leaked = energy(name, None, ("leakage",))
+        if leaked:
+            rows.append((name, "(leakage)", *nothing, f"{leaked / 1e6:,.3f}"))
+    rows += [
+        (part.place, part.tensor or "", *nothing, f"{part.energy_pj / 1e6:,.3f}")
+        for part in parts
+        if part.kind == "network" and part.energy_pj
+    ]
+    compute = architecture.compute.name
+    rows.append((compute, "(compute)", *nothing, f"{stats.compute_energy_pj / 1e6:,.3f}"))
+    rows.append(("total", "", *nothing, f"{stats.energy_uj:,.3f}"))
     return table(rows, names=2)
 
 
@@ -78,5 +103,4 @@ def _counts(tensor: TensorStats) -> tuple[str, ...]:
         f"{tensor.utilized_capacity:,}",
         f"{n:,.0f}",
         *(f"{x * n:,.0f}" for x in (tensor.reads, tensor.fills, tensor.updates)),
-        f"{tensor.energy_pj * n / 1e6:,.3f}",
     )

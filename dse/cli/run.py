@@ -124,14 +124,22 @@ class _Screen:
         Raises:
             ProofError: it is better than the optimum that is known.
         """
+        from dse.report.page import report_of  # noqa: PLC0415 - jinja2
+
         out = sys.stdout
         if self._as_json:
-            out.write(json.dumps({**result.as_dict(), "folder": str(result.folder)}) + "\n")
+            page = report_of(result)
+            told = {**result.as_dict(), "folder": str(result.folder)}
+            told |= {"report": str(page)} if page else {}
+            out.write(json.dumps(told) + "\n")
         else:
             from dse.report.table import result_text  # noqa: PLC0415 - rich
 
             plain = "utf" not in (out.encoding or "").lower()
             out.write(result_text(result, color=out.isatty(), ascii_only=plain, known=self._known))
+            page = report_of(result)
+            if page:
+                out.write(f"report    {page}\n")
         # optima are the native model's
         if self._known is not None and result.settings["evaluator"]["name"] == "native":
             self._known.check(result.value, str(result.folder))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dse.domain.mapping import Mapping
+from dse.goals.rates import Rates
 
 
 @dataclass(frozen=True)
@@ -100,3 +101,10 @@ class DesignMetrics:
     def edp(self) -> float:
         """Energy-delay product: total energy x total cycles, in pJ x cycle."""
         return self.energy_pj * self.cycles
+
+    @property
+    def rates(self) -> Rates | None:
+        """Time and power; None where it is not valid, or the clock is not known."""
+        if not self.valid or self.clock_ns is None:
+            return None
+        return Rates.of(self.cycles, self.energy_pj, self.operations, self.clock_ns)

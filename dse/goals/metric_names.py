@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from dse.domain.problem import Problem
 from dse.goals.design import DesignMetrics
 from dse.goals.metrics import Metrics
@@ -21,6 +23,10 @@ METRIC_NAMES = {
     "delay_ns": "duration of one inference, ns",
     "gflops": "multiplications and additions per ns",
     "power_w": "energy over duration, W",
+    "seconds": "duration of one inference, s",
+    "inferences_per_s": "inferences per second, one after the other",
+    "tops": "multiplications and additions per ps",
+    "tops_per_w": "multiplications and additions per pJ",
 }
 #: What hardware takes, with its meaning; a constraint may bound it from above.
 RESOURCES = {
@@ -29,7 +35,7 @@ RESOURCES = {
     "noc_words_per_cycle": "what the outermost on-chip level delivers",
 }
 #: Those that need the clock.
-TIMED = frozenset({"delay_ns", "gflops", "power_w"})
+TIMED = frozenset({"delay_ns", "gflops", "power_w", "seconds", "inferences_per_s", "tops"})
 
 
 @dataclass(frozen=True)
@@ -63,6 +69,8 @@ def of_design(metrics: DesignMetrics) -> dict[str, Any]:
 
 def _named(m: Metrics | DesignMetrics, scale: Scale) -> dict[str, Any]:
     delay_ns = m.cycles * (float("nan") if scale.clock_ns is None else scale.clock_ns)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        per_pj = np.divide(scale.operations, m.energy_pj)  # no energy: no value
     return {
         "cycles": m.cycles,
         "energy_pj": m.energy_pj,
@@ -74,4 +82,8 @@ def _named(m: Metrics | DesignMetrics, scale: Scale) -> dict[str, Any]:
         "delay_ns": delay_ns,
         "gflops": scale.operations / delay_ns,
         "power_w": m.energy_pj / delay_ns * 1e-3,
+        "seconds": delay_ns * 1e-9,
+        "inferences_per_s": 1e9 / delay_ns,
+        "tops": scale.operations / delay_ns * 1e-3,
+        "tops_per_w": per_pj,
     }

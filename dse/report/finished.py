@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from dse.certify.known import Known, of_run
-from dse.disk import read_file
 from dse.errors import SpecError
 from dse.evaluators.base import equals_timeloop
 from dse.runner.run import inputs_of_folder
 from dse.state.entries import CheckedEntries
 from dse.study.folder import RESULT
+from dse.study.folder import read_result as read_content
 from dse.study.journal import has_checksums, read_journal
 from dse.study.study import JOURNAL
 
-_MAX_BYTES = 256 * 1024 * 1024
 #: What the numbers of evaluators are that equal Timeloop's.
 TIMELOOP = "Timeloop"
 _BEST = ("cycles", "energy_pj", "area_um2")
@@ -70,7 +67,7 @@ def read_result(folder: Path) -> FinishedRun:
             not what the folder's journal and inputs say.
     """
     path = folder / RESULT
-    content = _content(path)
+    content = read_content(folder)
     entries = CheckedEntries(content, str(path))
     objective, value = _goal(entries)
     best = entries.part("best") if value is not None else None
@@ -98,19 +95,6 @@ def read_result(folder: Path) -> FinishedRun:
     doubt = _check(folder, found, entries.integer("designs", 0))
     known = of_run(folder) if found.model == TIMELOOP else None
     return replace(found, known=known, doubts=(doubt,) if doubt else ())
-
-
-def _content(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(read_file(path, _MAX_BYTES))
-    except SpecError as error:
-        raise SpecError(f"{error}; has the run ended?") from error
-    except (ValueError, RecursionError) as error:
-        raise SpecError(f"{path}: not JSON: {error}") from error
-    schema = content.get("schema") if isinstance(content, dict) else content
-    if not isinstance(content, dict) or schema != "dse.result":
-        raise SpecError(f"{path}: schema = {repr(schema)[:60]}, expected 'dse.result'")
-    return content
 
 
 def _goal(entries: CheckedEntries) -> tuple[str, float | None]:

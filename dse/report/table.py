@@ -14,6 +14,7 @@ from rich.table import Table
 from dse.certify.known import Known
 from dse.goals.certificate import times
 from dse.goals.design import DesignMetrics
+from dse.goals.rates import Rates
 from dse.report.front import print_front
 from dse.study.result import RunResult
 
@@ -51,6 +52,7 @@ def result_text(
         *_edge(result),
         ("area", f"{m.area_um2 / 1e6:.4f} mm^2" if m.area_um2 else "not priced by this chain"),
         ("total", _total(m)),
+        *rates_rows(m.rates),
         *_mean(result),
         *_padding(result),
         *_own_design(result),
@@ -66,6 +68,32 @@ def result_text(
     ):
         console.print(f"{label:9} {text}", soft_wrap=True, markup=False)
     return buffer.getvalue()
+
+
+def rates_rows(rates: Rates | None, *, what: str = "inference") -> list[tuple[str, str]]:
+    """Return time and power with their labels; none where there is no clock.
+
+    Args:
+        rates: of the whole.
+        what: it is that runs.
+    """
+    if rates is None:
+        return []
+    clock = f"at {1e3 / rates.clock_ns:.4g} MHz"
+    per_w = f", {rates.tops_per_w:.4g} TOPS/W" if rates.tops_per_w is not None else ""
+    return [
+        ("time", f"{_si(rates.seconds, 's')} {clock}, {rates.inferences_per_s:.4g} {what}s/s"),
+        ("power", f"{_si(rates.power_w, 'W')}, {_si(rates.energy_j, 'J')} per {what}"),
+        ("rate", f"{rates.tops:.4g} TOPS{per_w}"),
+    ]
+
+
+def _si(value: float, unit: str) -> str:
+    """Return a quantity in the unit's m, u or n where it is small."""
+    for factor, prefix in ((1.0, ""), (1e-3, "m"), (1e-6, "u")):
+        if value >= factor:
+            return f"{value / factor:.4g} {prefix}{unit}"
+    return f"{value * 1e9:.4g} n{unit}"
 
 
 def _model(settings: Mapping[str, Any]) -> str:
@@ -167,13 +195,16 @@ def _proof(result: RunResult, known: Known | None) -> list[tuple[str, str]]:
 def _table(result: RunResult, lines: box.Box) -> Table:
     table = Table(title=f"{result.workload.name} on {result.architecture.name}", box=lines)
     table.add_column("layer", no_wrap=True)
-    for name in ("count", "cycles", "energy uJ", "utilis.", "EDP Jxcycle"):
+    clock_ns = result.metrics.clock_ns
+    timed = () if clock_ns is None else ("time ms",)
+    for name in ("count", "cycles", *timed, "energy uJ", "utilis.", "EDP Jxcycle"):
         table.add_column(name, justify="right", no_wrap=True)
     for layer in result.metrics.layers:
         table.add_row(
             layer.name,
             str(layer.count),
             f"{layer.cycles:,.0f}",
+            *_milliseconds(layer.cycles, clock_ns),
             f"{layer.energy_pj / 1e6:,.2f}",
             f"{layer.utilization:.1%}",
             f"{layer.edp / 1e12:.4g}",
@@ -192,7 +223,13 @@ def _add_total(table: Table, name: str, m: DesignMetrics) -> None:
         name,
         str(sum(layer.count for layer in m.layers)),
         f"{m.cycles:,.0f}",
+        *_milliseconds(m.cycles, m.clock_ns),
         f"{m.energy_pj / 1e6:,.2f}",
         f"{m.utilization:.1%}",
         f"{m.edp / 1e12:.4g}",
     )
+
+
+def _milliseconds(cycles: float, clock_ns: float | None) -> tuple[str, ...]:
+    """Return the time as a cell; none where there is no clock."""
+    return () if clock_ns is None else (f"{cycles * clock_ns * 1e-6:,.4g}",)

@@ -82,6 +82,9 @@ class RunConfig:
         "leave every mapping that the evaluator prices, with its cycles, in the run folder's "
         "rows.jsonl, which 'python -m dse train' learns from",
     )
+    report: bool = setting(
+        True, "leave report.html in the run folder: what was found and why, in one file"
+    )
     runs: str = setting("runs", "folder in which the run folder is made")
     folder: str | None = setting(None, "the run folder itself; null: a new one in 'runs'")
 

@@ -22,6 +22,8 @@ from dse.domain.padding import (
 from dse.domain.problem import Layer, Problem, Workload
 from dse.errors import NothingFeasible, SpecError, unknown_name
 from dse.goals.certificate import Certificate
+from dse.goals.metric_names import operations
+from dse.goals.rates import Rates
 from dse.mappers.base import Mapped
 from dse.model import evaluate_one
 from dse.runner.config import ResolvedConfig, resolve
@@ -87,6 +89,16 @@ class MappedLayer:
     measured: tuple[float, float] | None = None
 
     @property
+    def rates(self) -> Rates | None:
+        """Time and power of one run of the layer; None where the template has no clock."""
+        technology, stats = self.evaluation.input.architecture.technology, self.evaluation.stats
+        if technology is None:
+            return None
+        cycles, energy_pj = self.measured or (float(stats.cycles), stats.energy_pj)
+        work = operations(self.layer.problem)
+        return Rates.of(cycles, energy_pj, work, technology.clock_ns)
+
+    @property
     def padding(self) -> str:
         """What was padded, as in ``K 37 -> 39``; empty: nothing."""
         return padding_text(self.layer.problem, self.evaluation.input.problem)
@@ -107,6 +119,7 @@ class MappedLayer:
             **({"certificate": self.certificate.as_dict()} if self.certificate else {}),
             **({"padding": self._padding_dict(self.unpadded)} if self.unpadded else {}),
             **self._measured_dict(),
+            **({"rates": self.rates.as_dict()} if self.rates else {}),
             "stats": stats_json(self.evaluation),
         }
 

@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from dse._version import __version__
-from dse.disk import replace_file
+from dse.disk import read_file, replace_file
 from dse.errors import DseError, SpecError
 from dse.files import Source, read_yaml
 
@@ -34,6 +34,7 @@ _BEFORE = frozenset(
     if name + end != CONFIG
 )
 
+_MOST_BYTES = 256 * 1024 * 1024
 _PACKAGES = ("numpy", "numba", "scipy", "pydantic", "hydra-core", "omegaconf")
 
 
@@ -120,6 +121,25 @@ def read_settings(folder: Path) -> dict[str, Any]:
     if not isinstance(settings, dict):
         raise SpecError(f"{path}: expected a mapping of settings")
     return settings
+
+
+def read_result(folder: Path) -> dict[str, Any]:
+    """Return the content of ``result.json``.
+
+    Raises:
+        SpecError: it is missing, or not one of ours.
+    """
+    path = folder / RESULT
+    try:
+        content = json.loads(read_file(path, _MOST_BYTES))
+    except SpecError as error:
+        raise SpecError(f"{error}; has the run ended?") from error
+    except (ValueError, RecursionError) as error:
+        raise SpecError(f"{path}: not JSON: {error}") from error
+    schema = content.get("schema") if isinstance(content, dict) else content
+    if not isinstance(content, dict) or schema != "dse.result":
+        raise SpecError(f"{path}: schema = {repr(schema)[:60]}, expected 'dse.result'")
+    return content
 
 
 def subfolder(folder: Path, *names: str) -> Path:

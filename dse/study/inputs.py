@@ -23,7 +23,7 @@ from dse.plugins import GROUPS, plugin
 from dse.study.folder import CONFIG, TEMPLATE, WORKLOAD
 
 #: Settings on which no result depends.
-LOCAL = frozenset({"n_jobs", "runs", "folder"})
+LOCAL = frozenset({"n_jobs", "runs", "folder", "report"})
 #: Settings that only say what the files copied into the folder were called.
 _LABELS = frozenset({"arch", "workload"})
 #: Settings that change nothing at this value: studies from before they were there are equal.

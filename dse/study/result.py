@@ -9,9 +9,11 @@ from typing import Any
 from dse.domain.architecture import Architecture
 from dse.domain.padding import padded_layers
 from dse.domain.problem import Workload
-from dse.goals.design import Design, DesignMetrics
+from dse.goals.design import Design, DesignMetrics, LayerMetrics
+from dse.goals.metric_names import operations
 from dse.goals.objective import Objective
 from dse.goals.pareto import FrontMember
+from dse.goals.rates import Rates
 from dse.space.variable import Variable
 
 SCHEMA = "dse.result"
@@ -71,6 +73,11 @@ class RunResult:
         return padded_layers(self.workload, self.design.mappings or ())
 
     @property
+    def rates(self) -> Rates | None:
+        """Time and power of the best design; None where the template has no clock."""
+        return self.metrics.rates
+
+    @property
     def at_edge(self) -> dict[str, str]:
         """Which variables of the best design stand at an end of their range, and at which.
 
@@ -114,6 +121,7 @@ class RunResult:
                 "edp_pj_cycles": m.edp,
                 "area_um2": m.area_um2,
                 "utilization": m.utilization,
+                **_rates(m),
                 "layers": [
                     {
                         "name": layer.name,
@@ -122,6 +130,7 @@ class RunResult:
                         "energy_pj": layer.energy_pj,
                         "edp_pj_cycles": layer.edp,
                         "utilization": layer.utilization,
+                        **self._layer_rates(layer),
                     }
                     for layer in m.layers
                 ],
@@ -132,6 +141,21 @@ class RunResult:
             **self._own_dict(),
             **proof,
         }
+
+    def rates_of(self, layer: LayerMetrics) -> Rates | None:
+        """Time and power of one run of a layer; None where the clock is not known."""
+        clock_ns = self.metrics.clock_ns
+        if clock_ns is None:
+            return None
+        problem = next(x.problem for x in self.workload if x.name == layer.name)
+        return Rates.of(layer.cycles, layer.energy_pj, operations(problem), clock_ns)
+
+    def _layer_rates(self, layer: LayerMetrics) -> dict[str, Any]:
+        rates = self.rates_of(layer)
+        if rates is None:
+            return {}
+        told = ("seconds", "power_w", "tops", "tops_per_w")
+        return {key: value for key, value in rates.as_dict().items() if key in told}
 
     def _own_dict(self) -> dict[str, Any]:
         if self.own_design is None:
@@ -150,6 +174,7 @@ class RunResult:
                 "edp_pj_cycles": m.edp,
                 "area_um2": m.area_um2,
                 "utilization": m.utilization,
+                **_rates(m),
             }
         else:
             told["reason"] = m.reason
@@ -162,7 +187,12 @@ class RunResult:
             return {}
         told: dict[str, Any] = {"valid": m.valid}
         if m.valid:
-            told |= {"cycles": m.cycles, "energy_pj": m.energy_pj, "edp_pj_cycles": m.edp}
+            told |= {
+                "cycles": m.cycles,
+                "energy_pj": m.energy_pj,
+                "edp_pj_cycles": m.edp,
+                **_rates(m),
+            }
         else:
             told["reason"] = m.reason
         return {"padding": {"layers": self.padded, "unpadded": told}}
@@ -180,6 +210,7 @@ class RunResult:
                     "energy_pj": m.energy_pj,
                     "edp_pj_cycles": m.edp,
                     "utilization": m.utilization,
+                    **_rates(m),
                 }
                 for network, m in pairs
             ]
@@ -197,11 +228,17 @@ class RunResult:
                     "energy_pj": member.metrics.energy_pj,
                     "area_um2": member.metrics.area_um2,
                     "utilization": member.metrics.utilization,
+                    **_rates(member.metrics),
                     "files": str(self.front_folder(number).relative_to(self.folder)),
                 }
                 for number, member in enumerate(self.front)
             ],
         }
+
+
+def _rates(m: DesignMetrics) -> dict[str, Any]:
+    """Return time and power of a design, where there is a clock."""
+    return m.rates.as_dict() if m.rates else {}
 
 
 def header(

@@ -68,6 +68,10 @@ def test_all_metrics_of_a_design():
     assert known["delay_ns"] == 200
     assert known["gflops"] == 20
     assert known["power_w"] == pytest.approx(0.025)  # 5000 pJ in 200 ns
+    assert known["seconds"] == pytest.approx(200e-9)
+    assert known["inferences_per_s"] == pytest.approx(5e6)
+    assert known["tops"] == pytest.approx(known["gflops"] / 1e3)
+    assert known["tops_per_w"] == pytest.approx(known["tops"] / known["power_w"])
     assert known["edp"] == 500_000
     assert known["area_mm2"] == pytest.approx(2)
 

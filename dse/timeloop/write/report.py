@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict
+from itertools import groupby
 from typing import Any
 
-from dse.domain.architecture import StorageLevel
-from dse.model.networks import services
-from dse.model.stats import TensorStats
+from dse.breakdown.energy import energy_parts
+from dse.model.stats import Stats
 from dse.timeloop.evaluate import Evaluation
 from dse.timeloop.write.figures import nest
 
@@ -37,23 +37,23 @@ def stats_json(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def summary_text(evaluation: Evaluation) -> str:
-    """Return a table of levels, and networks that cost energy, and the totals."""
+    """Return a table of levels, and networks that cost energy, and the totals.
+
+    What a level leaks stands in a row below that of its accesses; all rows add up to the total.
+    """
     stats = evaluation.stats
+    parts = list(energy_parts(evaluation.input.architecture, stats))
     rows = [("level", "cycles", "energy uJ", "pJ/compute", "share")]
-    for name, energy_pj in energies_pj(evaluation):
-        level = stats.levels.get(name)
-        if name in stats.networks and not energy_pj:
-            continue
-        share = energy_pj / stats.energy_pj if stats.energy_pj else 0.0
-        rows.append(
-            (
-                name,
-                f"{level.cycles:,}" if level is not None else "",
-                f"{energy_pj / 1e6:,.4f}",
-                f"{energy_pj / stats.computes:.4f}",
-                f"{share:.1%}",
-            )
-        )
+    for place, of_place in groupby(parts, key=lambda part: part.place):
+        own = list(of_place)
+        leaked = sum(part.energy_pj for part in own if part.kind == "leakage")
+        rest = sum(part.energy_pj for part in own if part.kind != "leakage")
+        level = stats.levels.get(place)
+        if level is not None or rest or own[0].kind == "compute":
+            cycles = f"{level.cycles:,}" if level is not None else ""
+            rows.append((place, cycles, *_shares(rest, stats)))
+        if leaked:
+            rows.append((f"{place} leakage", "", *_shares(leaked, stats)))
     total = (f"{stats.cycles:,}", f"{stats.energy_uj:,.4f}", f"{stats.energy_pj_per_compute:.4f}")
     rows.append(("total", *total, ""))
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
@@ -78,30 +78,21 @@ def summary_text(evaluation: Evaluation) -> str:
     return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1], "", *totals]) + "\n"
 
 
+def _shares(energy_pj: float, stats: Stats) -> tuple[str, str, str]:
+    share = energy_pj / stats.energy_pj if stats.energy_pj else 0.0
+    return f"{energy_pj / 1e6:,.4f}", f"{energy_pj / stats.computes:.4f}", f"{share:.1%}"
+
+
 def energies_pj(evaluation: Evaluation) -> Iterator[tuple[str, float]]:
     """Yield (name, pJ) of the compute, the storage levels and the networks; the sum is the total.
 
     A storage level's energy includes its address generation and leakage.
     """
-    stats, architecture = evaluation.stats, evaluation.input.architecture
-    yield architecture.compute.name, stats.compute_energy_pj
-    for level in architecture.levels:
-        found = stats.levels[level.name]
-        tensors = found.tensors.values()
-        accesses = sum(t.energy_pj * t.utilized_instances + _addresses(t, level) for t in tensors)
-        yield level.name, accesses + found.leak_energy_pj
-    for service in services(architecture):
-        total = 0.0
-        for tensor, network in stats.networks[service.name].items():
-            found = stats.levels[architecture.levels[service.level].name]
-            instances = found.tensors[tensor].utilized_instances if service.per_instance else 1.0
-            total += network.total_pj * instances
-        yield service.name, total
-
-
-def _addresses(tensor: TensorStats, level: StorageLevel) -> float:
-    per_cluster = tensor.address_generations * level.energy.address_generation_pj
-    return per_cluster * tensor.utilized_clusters
+    parts = energy_parts(evaluation.input.architecture, evaluation.stats)
+    for place, of_place in groupby(parts, key=lambda part: part.place):
+        # a tensor's accesses and addresses first, as Timeloop adds
+        by_tensor = groupby(of_place, key=lambda part: part.tensor)
+        yield place, sum(sum(part.energy_pj for part in own) for _, own in by_tensor)
 
 
 def map_text(evaluation: Evaluation) -> str:

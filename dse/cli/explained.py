@@ -1,0 +1,165 @@
+"""An explained run or layer as text for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dse.cli.columns import table
+from dse.explain.changes import Outcome, Worth
+from dse.explain.layer import EnergyTable, ExplainedLayer, energy_table
+from dse.explain.run import ExplainedRun
+from dse.report.table import rates_rows
+from dse.timeloop.write.report import map_text
+
+
+def run_text(run: ExplainedRun, outcomes: Sequence[Outcome], samples: int) -> str:
+    """Return what limits each layer of a run, its energy, and what more hardware would buy."""
+    values = {v.name: v.label(run.values[v.name]) for v in run.space.template.variables}
+    whole = sum(layer.count * layer.stats.cycles for layer in run.layers)
+    rows = [("layer", "limited by", "count", "cycles", "of all", "utilis.", "uJ", "of all")]
+    pj = sum(layer.count * layer.stats.energy_pj for layer in run.layers)
+    for layer in run.layers:
+        cycles, energy_pj = layer.count * layer.stats.cycles, layer.count * layer.stats.energy_pj
+        rows.append(
+            (
+                layer.name,
+                layer.limited_by,
+                str(layer.count),
+                f"{layer.stats.cycles:,}",
+                f"{cycles / whole:.1%}",
+                f"{layer.utilization:.1%}",
+                f"{layer.stats.energy_pj / 1e6:,.2f}",
+                f"{energy_pj / pj:.1%}" if pj else "-",
+            )
+        )
+    count = str(sum(layer.count for layer in run.layers))
+    rows.append(("total (x count)", "", count, f"{whole:,}", "", "", f"{pj / 1e6:,.2f}", ""))
+    idle = [(layer.name, "; ".join(layer.idle)) for layer in run.layers if layer.idle]
+    parts = [
+        f"{run.name}  {'  '.join(f'{k}={v}' for k, v in values.items())}\n",
+        table(rows, names=2),
+        *(["idle PEs\n" + "".join(f"  {n}: {why}\n" for n, why in idle)] if idle else []),
+        "energy, all layers x count\n" + energy_text(energy_table(run.layers)),
+        changes_text(outcomes, samples),
+        "a layer in full: python -m dse explain RUN LAYER\n",
+    ]
+    return "\n".join(parts)
+
+
+def layer_text(layer: ExplainedLayer, outcomes: Sequence[Outcome], samples: int) -> str:
+    """Return everything that is known of one layer."""
+    cycles, stats = layer.cycles, layer.stats
+    rows = [("cycles by", "at least", "words/iteration", "words/cycle", "")]
+    for limit in sorted(cycles.limits, key=lambda x: -x.cycles):
+        rows.append(
+            (
+                limit.name,
+                f"{limit.cycles:,.0f}",
+                "" if limit.demand is None else f"{limit.demand:.4g}",
+                "" if limit.available is None else f"{limit.available:g}",
+                "<- binding" if limit is cycles.binding else "",
+            )
+        )
+    slack = cycles.binding.cycles / cycles.next_cycles if cycles.next_cycles else 0.0
+    latency = f", and {cycles.latency_cycles:,} of latency" if cycles.latency_cycles else ""
+    said = f"{stats.cycles:,} cycles, limited by {layer.limited_by}{latency}"
+    if slack > 1:
+        said += f"; without that limit {slack:.3g}x fewer"
+    problem = layer.evaluation.input.problem
+    spread = [
+        f"  {f.used} of {f.mesh} below {f.level} along {f.axis}"
+        f" ({', '.join(f'{d} {n}' for d, n in f.factors.items()) or 'nothing'})"
+        f"{': ' + f.why_idle(problem) if f.used < f.mesh else ''}\n"
+        for f in layer.fans
+    ]
+    busy = f"utilization {layer.utilization:.1%}"
+    share = cycles.iterations / stats.cycles
+    parts = [
+        f"{layer.name}: {said}\n",
+        map_text(layer.evaluation),
+        table(rows),
+        f"{busy}: PEs compute in {share:.1%} of the cycles\n" + "".join(spread),
+        "energy\n" + energy_text(energy_table([_once(layer)])),
+        changes_text(outcomes, samples),
+    ]
+    rates = rates_rows(layer.rates, what="run")
+    if rates:
+        parts.insert(-1, "".join(f"{label:6} {text}\n" for label, text in rates))
+    return "\n".join(parts)
+
+
+def _once(layer: ExplainedLayer) -> ExplainedLayer:
+    return ExplainedLayer(layer.name, 1, layer.problem, layer.evaluation)
+
+
+def energy_text(found: EnergyTable) -> str:
+    """Return energies by place and tensor in uJ; rows and columns add up to the total."""
+    total = found.total_pj
+    rows = [("uJ", *found.columns, "all", "share")]
+    for place, cells in reversed(found.rows.items()):
+        own = sum(cells)
+        share = f"{own / total:.1%}" if total else "-"
+        rows.append((place, *(_uj(x) for x in cells), _uj(own), share))
+    sums = [sum(column) for column in zip(*found.rows.values(), strict=True)]
+    rows.append(("all", *map(_uj, sums), _uj(total), ""))
+    if total:
+        rows.append(("share", *(f"{x / total:.1%}" for x in sums), "", ""))
+    return table(rows)
+
+
+def _uj(energy_pj: float) -> str:
+    return f"{energy_pj / 1e6:,.3f}" if energy_pj else "-"
+
+
+def changes_text(outcomes: Sequence[Outcome], samples: int) -> str:
+    """Return what every change buys, relative to the hardware as it is.
+
+    Args:
+        outcomes: that of no change first.
+        samples: with which layers were mapped again; 0: they were not.
+    """
+    own, *others = outcomes
+    again = ("mapped again: cycles", "energy", "EDP") if samples else ()
+    rows = [("one more", "as mapped: cycles", "energy", "EDP", *again, "area mm2")]
+    notes = []
+    base = own.mapped_again or own.as_mapped
+    if samples:
+        rows.append(_change_row(own, own.as_mapped, own.as_mapped, samples))
+    for outcome in others:
+        rows.append(_change_row(outcome, own.as_mapped, base, samples))
+        if outcome.reason:
+            notes.append(f"{outcome.what}: {outcome.reason}")
+    head = "what one more would buy, exactly, with the mappings as they are"
+    if samples:
+        head += (
+            f";\nand with the best of {samples:,} mappings a layer by hill climbing, against the "
+            "same on\nthe hardware as it is (its own row: against the mappings as they are)"
+        )
+    text = f"{head}\n{table(rows)}"
+    return text + "".join(f"  {note}\n" for note in notes)
+
+
+def _change_row(
+    outcome: Outcome, own: Worth | None, base: Worth | None, samples: int
+) -> tuple[str, ...]:
+    area = "-" if not outcome.area_um2 else f"{outcome.area_um2 / 1e6:.4f}"
+    row = (outcome.what, *_gains(outcome.as_mapped, own))
+    return (*row, *(_gains(outcome.mapped_again, base) if samples else ()), area)
+
+
+def _gains(found: Worth | None, base: Worth | None) -> tuple[str, str, str]:
+    if found is None or base is None:
+        return "-", "-", "-"
+    pairs = (
+        (found.cycles, base.cycles),
+        (found.energy_pj, base.energy_pj),
+        (found.edp, base.edp),
+    )
+    cycles, energy, edp = (_percent(new, old) for new, old in pairs)
+    return cycles, energy, edp
+
+
+def _percent(new: float, old: float) -> str:
+    if new == old:
+        return "0"
+    return f"{100 * (new / old - 1):+.3g} %" if old else "-"

@@ -1,0 +1,275 @@
+"""What the page of a report shows of a run, as plain values for its templates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import yaml
+
+from dse.domain.architecture import UNLIMITED, StorageLevel
+from dse.explain.changes import Outcome, Worth
+from dse.explain.neighbours import Neighbour
+from dse.report.charts import mesh
+from dse.report.layer_views import (
+    Values,
+    energy_by_place,
+    energy_legend,
+    layer_view,
+    share,
+)
+from dse.report.reported import Reported
+from dse.report.run_charts import convergence, goal, parameters, roofline, trades
+
+
+def run_view(run: Reported, place: int) -> Values:
+    """Return everything that is shown of one run; ``place`` counts runs on the page."""
+    best, architecture = run.best, run.explained.architecture
+    energies = energy_by_place(run.explained.layers)
+    return {
+        "id": f"run{place}",
+        "title": run.explained.name,
+        "folder": str(run.folder),
+        "cards": _cards(run),
+        "sure": list(_sure(run)),
+        "facts": _facts(run),
+        "tree": _tree(run, energies),
+        "legend": energy_legend(run.explained.layers),
+        "energy": energies,
+        "variables": list(_variables(run)),
+        "convergence": convergence([run]),
+        "trades": list(trades(run)),
+        "parameters": list(parameters(run)),
+        "roofline": roofline(run),
+        "neighbours": [
+            _change(f"{x.variable}: {x.before} → {x.after}", x, run) for x in run.neighbours
+        ],
+        "changes": [_change(x.what, x, run) for x in run.changes[1:]],
+        "remapped": run.samples,
+        "mapping_alone": _gain(run.changes[0].mapped_again, run.changes[0].as_mapped),
+        "layers": [
+            layer_view(layer, i, run.explained.layers, f"run{place}")
+            for i, layer in enumerate(run.explained.layers)
+        ],
+        "command": run.command,
+        "environment": _environment(run),
+        "config": yaml.safe_dump(run.settings, sort_keys=False),
+        "area": architecture.area_um2,
+        "best": best,
+    }
+
+
+def _cards(run: Reported) -> list[Values]:
+    best = run.best
+    name, factor = goal(run)
+    cards = [{"name": name, "value": f"{run.value / factor:.4g}"}]
+    cards.append({"name": "cycles", "value": f"{best['cycles']:,.0f}"})
+    cards.append({"name": "energy, uJ", "value": f"{best['energy_pj'] / 1e6:,.2f}"})
+    if "seconds" in best:
+        cards.append({"name": "time, ms", "value": f"{best['seconds'] * 1e3:.4g}"})
+        cards.append({"name": "power, W", "value": f"{best['power_w']:.4g}"})
+        cards.append({"name": "inferences/s", "value": f"{best['inferences_per_s']:.4g}"})
+        if best["tops_per_w"] is not None:
+            cards.append({"name": "TOPS/W", "value": f"{best['tops_per_w']:.4g}"})
+    if best["area_um2"]:
+        cards.append({"name": "area, mm²", "value": f"{best['area_um2'] / 1e6:.4f}"})
+    cards.append({"name": "utilization", "value": f"{best['utilization']:.1%}"})
+    return cards
+
+
+def _sure(run: Reported) -> Iterator[tuple[str, str]]:
+    """Yield how sure we are, each with a class: ``good``, ``open`` or ``note``."""
+    proof = run.content.get("certificate")
+    if proof and proof["status"] == "optimal":
+        yield "good", "Proven: no design of the space is better (dse certify checks it again)."
+    elif proof and proof.get("gap") is not None:
+        yield "good", f"Proven: nothing in the space is better by more than {proof['gap']:.3%}."
+    elif proof:
+        yield "open", f"Nothing proven: {proof.get('reason', '')}"
+    if run.known is not None:
+        unit = str(run.content["objective"]["unit"])
+        factor = run.known.factor(run.value)
+        kind = "good" if factor < 1.01 else "open"
+        yield kind, f"This is {factor:.4f} times the {run.known.text(unit)} of this space."
+    elif not proof:
+        yield (
+            "open",
+            "No optimum of this space is known, and this search proves none: other seeds or more "
+            "samples may find better designs.",
+        )
+    if not proof:
+        seed = run.content["seed"]
+        yield "note", f"One seed ({seed}). Sweep over several with -m seed=0,1,2 and compare."
+    for name, end in run.best["at_edge"].items():
+        which = "smallest" if end == "minimum" else "largest"
+        value = run.best["labels"][name]
+        yield (
+            "open",
+            f"{name} = {value} is the {which} that the template allows: the range bounds what can "
+            "be found.",
+        )
+    if run.explained.evaluator != "native":
+        yield (
+            "note",
+            f"Evaluator {run.explained.evaluator} priced the designs; what is explained below is "
+            "Timeloop's model of the same mappings.",
+        )
+    if run.agrees:
+        yield (
+            "good",
+            "Every layer was evaluated again for this report; they add up to the run's result.",
+        )
+
+
+def _facts(run: Reported) -> list[tuple[str, str]]:
+    content = run.content
+    space = run.explained.space
+    told = ("name",)
+    settings = content["optimizer"]
+    extra = ", ".join(f"{k}={v}" for k, v in settings.items() if k not in told and v is not None)
+    free = ", ".join(v.name for v in space.free) or "none"
+    rows = [
+        ("workload", f"{space.workload.name}: {len(space.workload)} unique layers"),
+        ("template", f"{space.template.name}: {space.template.description}"),
+        ("free variables", free),
+        ("objective", str(content["objective"]["name"])),
+        ("optimizer", f"{settings['name']}{': ' if extra else ''}{extra}"),
+        ("mapper", str(content["mapper"]["name"])),
+        ("samples", f"{content['samples']:,} mappings evaluated for every unique layer"),
+        ("designs", f"{content['designs']:,}, of which {content['feasible_designs']:,} are valid"),
+        ("seed", str(content["seed"])),
+        (
+            "model",
+            f"{content['evaluator']['name']}, Timeloop {content['timeloop_version']}, "
+            f"energy chain {content['energy']}",
+        ),
+    ]
+    rates = run.explained.layers[0].architecture.technology
+    if rates is not None:
+        rows.append(("technology", f"{rates.node_nm:g} nm, {1e3 / rates.clock_ns:.4g} MHz"))
+    own = content.get("own_design")
+    if own and own["valid"]:
+        factor = own["edp_pj_cycles"] / run.best["edp_pj_cycles"]
+        rows.append(("template's own design", f"{factor:.3g} times this one's EDP"))
+    return rows
+
+
+def _tree(run: Reported, energies: Sequence[Values]) -> list[Values]:
+    """Return the levels, outermost first, and the compute, with the fan-out below each."""
+    architecture = run.explained.architecture
+    shares = {row["name"]: row["share"] for row in energies}
+    area = architecture.area_um2
+    nodes = []
+    for s, level in reversed(list(enumerate(architecture.levels))):
+        across, down = architecture.fanout(s)
+        inner = architecture.levels[s - 1].name if s else architecture.compute.name
+        nodes.append(
+            {
+                "name": level.name,
+                "kind": level.kind,
+                "size": _size(level),
+                "instances": level.instances,
+                "bandwidth": _bandwidth(level),
+                "energy": shares.get(level.name, "-"),
+                "area": share(level.area_um2 * level.instances, area),
+                "fan": None
+                if across * down == 1
+                else {
+                    "mesh": mesh(across, down),
+                    "text": f"{across} x {down}" if down > 1 else f"{across}",
+                },
+                "network": shares.get(f"{level.name} <==> {inner}"),
+            }
+        )
+    compute = architecture.compute
+    nodes.append(
+        {
+            "name": compute.name,
+            "kind": compute.kind,
+            "size": f"{compute.word_bits} bits",
+            "instances": compute.instances,
+            "bandwidth": "one operation a cycle each",
+            "energy": shares.get(compute.name, "-"),
+            "area": share(compute.area_um2 * compute.instances, area),
+            "fan": None,
+            "network": None,
+        }
+    )
+    return nodes
+
+
+def _size(level: StorageLevel) -> str:
+    if level.size_words is None:
+        return "unlimited"
+    size = level.size_words * level.word_bits / 8
+    text = f"{size / 1024:,.4g} KB" if size >= 1024 else f"{size:,.4g} B"
+    return f"{text} ({level.size_words:,} words of {level.word_bits} bits)"
+
+
+def _bandwidth(level: StorageLevel) -> str:
+    kinds = ("read", "write", "shared")
+    values = ((kind, getattr(level, f"{kind}_bandwidth")) for kind in kinds)
+    said = [f"{kind} {value:g}" for kind, value in values if value != UNLIMITED]
+    return f"words/cycle: {', '.join(said)}" if said else "bandwidth not limited"
+
+
+def _variables(run: Reported) -> Iterator[Values]:
+    own = (run.content.get("own_design") or {}).get("labels", {})
+    space = run.explained.space
+    for variable in space.template.variables:
+        value = run.explained.values[variable.name]
+        place = variable.index_of(value) / max(variable.count - 1, 1)
+        ends = variable.label(variable.minimum), variable.label(variable.maximum)
+        yield {
+            "name": variable.name,
+            "value": variable.label(value),
+            "unit": variable.unit,
+            "description": variable.description,
+            "place": f"{100 * place:.1f}",
+            "ends": ends,
+            "fixed": variable.name in space.fixed,
+            "edge": variable.name in run.best["at_edge"],
+            "own": own.get(variable.name, ""),
+            "choice": bool(variable.choices),
+        }
+
+
+def _change(what: str, found: Outcome | Neighbour, run: Reported) -> Values:
+    """Return a row: what a change of the hardware buys, against the hardware as it is."""
+    own = run.changes[0]
+    base = own.as_mapped if found.mapped_again is None else own.mapped_again
+    gains = _gain(found.mapped_again or found.as_mapped, base)
+    return {
+        "what": what,
+        "gains": gains,
+        "area": f"{found.area_um2 / 1e6:.4f}" if found.area_um2 else "-",
+        "reason": found.reason if gains is None else "",
+    }
+
+
+def _gain(found: Worth | None, base: Worth | None) -> list[Values] | None:
+    """Return changes of cycles, energy and EDP in percent, as texts and as bars."""
+    if found is None or base is None:
+        return None
+    pairs = ((found.cycles, base.cycles), (found.energy_pj, base.energy_pj), (found.edp, base.edp))
+    gains = []
+    for new, old in pairs:
+        change = 100 * (new / old - 1) if old else 0.0
+        gains.append(
+            {
+                "text": f"{change:+.3g} %" if change else "0",
+                "css": "better" if change < 0 else "worse" if change > 0 else "",
+                "width": f"{min(abs(change), 50.0):.2f}",
+            }
+        )
+    return gains
+
+
+def _environment(run: Reported) -> list[tuple[str, str]]:
+    environment = run.environment
+    rows = [
+        (key, str(environment[key])) for key in ("dse", "python", "started") if key in environment
+    ]
+    packages = environment.get("packages")
+    if isinstance(packages, dict):
+        rows.append(("packages", ", ".join(f"{k} {v}" for k, v in packages.items())))
+    return rows
