@@ -15,13 +15,13 @@ from dse.model import rules
 from dse.model.stats import LevelStats, Stats
 
 #: Which bandwidth of a level, in words: of its reads, of its fills and updates, or of all.
-Bandwidth = Literal["read", "write", "shared"]
+BandwidthKind = Literal["read", "write", "shared"]
 #: What the name of a place is in a limit that is no level's.
 COMPUTE = "compute"
 
 
 @dataclass(frozen=True)
-class Limit:
+class CycleLimit:
     """The cycles that one resource alone would make a mapping take.
 
     Attributes:
@@ -33,7 +33,7 @@ class Limit:
     """
 
     place: str
-    bandwidth: Bandwidth | None
+    bandwidth: BandwidthKind | None
     cycles: float
     demand: float | None = None
     available: float | None = None
@@ -54,7 +54,7 @@ class CycleBreakdown:
         latency_cycles: added to the largest of them, whatever is mapped.
     """
 
-    limits: tuple[Limit, ...]
+    limits: tuple[CycleLimit, ...]
     latency_cycles: int
 
     @property
@@ -63,7 +63,7 @@ class CycleBreakdown:
         return int(self.limits[0].cycles)
 
     @property
-    def binding(self) -> Limit:
+    def binding(self) -> CycleLimit:
         """What makes the mapping take as long as it does; the iterations where nothing slows."""
         return max(self.limits, key=lambda limit: limit.cycles)
 
@@ -83,7 +83,7 @@ def cycle_breakdown(architecture: Architecture, mapping: Mapping, stats: Stats) 
         stats: what the model says of it.
     """
     iterations = math.prod(mapping.temporal.ravel().tolist())
-    limits = [Limit(COMPUTE, None, float(iterations))]
+    limits = [CycleLimit(COMPUTE, None, float(iterations))]
     for s, level in enumerate(architecture.levels):
         # as many instances as there would be without remainders
         expansion = math.prod(mapping.spatial[s + 1 :].ravel().tolist())
@@ -93,9 +93,11 @@ def cycle_breakdown(architecture: Architecture, mapping: Mapping, stats: Stats) 
     return CycleBreakdown(tuple(limits), latency)
 
 
-def _limits(level: StorageLevel, reads: float, writes: float, iterations: int) -> Iterator[Limit]:
+def _limits(
+    level: StorageLevel, reads: float, writes: float, iterations: int
+) -> Iterator[CycleLimit]:
     """Yield what each bandwidth of a level allows that moves so many words in an iteration."""
-    bandwidths: dict[Bandwidth, tuple[float, float, float]] = {
+    bandwidths: dict[BandwidthKind, tuple[float, float, float]] = {
         "read": (level.read_bandwidth, reads, 0.0),
         "write": (level.write_bandwidth, 0.0, writes),
         "shared": (level.shared_bandwidth, reads, writes),
@@ -107,7 +109,7 @@ def _limits(level: StorageLevel, reads: float, writes: float, iterations: int) -
         with np.errstate(divide="ignore"):
             slow = rules.slowdown(np.float64(read), np.float64(written), *only)
         cycles = rules.slowed(iterations, float(slow))
-        yield Limit(level.name, kind, cycles, read + written, available)
+        yield CycleLimit(level.name, kind, cycles, read + written, available)
 
 
 def _loads(

@@ -13,7 +13,7 @@ from dse.domain.problem import Problem
 
 
 @dataclass(frozen=True)
-class Fan:
+class FanUse:
     """The instances below one instance of a level along an axis, and how a mapping uses them.
 
     Attributes:
@@ -53,7 +53,7 @@ class Fan:
         return ", ".join(said)
 
 
-def fans(architecture: Architecture, problem: Problem, mapping: Mapping) -> tuple[Fan, ...]:
+def fans(architecture: Architecture, problem: Problem, mapping: Mapping) -> tuple[FanUse, ...]:
     """Return all fan-outs that there are, or that a mapping uses, outermost first, X before Y."""
     found = []
     for s in reversed(range(len(architecture.levels))):
@@ -67,7 +67,7 @@ def fans(architecture: Architecture, problem: Problem, mapping: Mapping) -> tupl
             }
             used = math.prod(factors.values())
             if mesh > 1 or used > 1:
-                found.append(Fan(architecture.levels[s].name, axis, mesh, used, factors))
+                found.append(FanUse(architecture.levels[s].name, axis, mesh, used, factors))
     return tuple(found)
 
 

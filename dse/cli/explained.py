@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dse.cli.columns import table
-from dse.explain.changes import Outcome, Worth
-from dse.explain.layer import EnergyTable, ExplainedLayer, energy_table
+from dse.explain.changes import ChangeOutcome, Worth
+from dse.explain.layer import EnergyCells, ExplainedLayer, energy_table
 from dse.explain.run import ExplainedRun
 from dse.report.table import rates_rows
 from dse.timeloop.write.report import map_text
 
 
-def run_text(run: ExplainedRun, outcomes: Sequence[Outcome], samples: int) -> str:
+def run_text(run: ExplainedRun, outcomes: Sequence[ChangeOutcome], samples: int) -> str:
     """Return what limits each layer of a run, its energy, and what more hardware would buy."""
     values = {v.name: v.label(run.values[v.name]) for v in run.space.template.variables}
     whole = sum(layer.count * layer.stats.cycles for layer in run.layers)
@@ -46,7 +46,7 @@ def run_text(run: ExplainedRun, outcomes: Sequence[Outcome], samples: int) -> st
     return "\n".join(parts)
 
 
-def layer_text(layer: ExplainedLayer, outcomes: Sequence[Outcome], samples: int) -> str:
+def layer_text(layer: ExplainedLayer, outcomes: Sequence[ChangeOutcome], samples: int) -> str:
     """Return everything that is known of one layer."""
     cycles, stats = layer.cycles, layer.stats
     rows = [("cycles by", "at least", "words/iteration", "words/cycle", "")]
@@ -92,7 +92,7 @@ def _once(layer: ExplainedLayer) -> ExplainedLayer:
     return ExplainedLayer(layer.name, 1, layer.problem, layer.evaluation)
 
 
-def energy_text(found: EnergyTable) -> str:
+def energy_text(found: EnergyCells) -> str:
     """Return energies by place and tensor in uJ; rows and columns add up to the total."""
     total = found.total_pj
     rows = [("uJ", *found.columns, "all", "share")]
@@ -111,7 +111,7 @@ def _uj(energy_pj: float) -> str:
     return f"{energy_pj / 1e6:,.3f}" if energy_pj else "-"
 
 
-def changes_text(outcomes: Sequence[Outcome], samples: int) -> str:
+def changes_text(outcomes: Sequence[ChangeOutcome], samples: int) -> str:
     """Return what every change buys, relative to the hardware as it is.
 
     Args:
@@ -140,7 +140,7 @@ def changes_text(outcomes: Sequence[Outcome], samples: int) -> str:
 
 
 def _change_row(
-    outcome: Outcome, own: Worth | None, base: Worth | None, samples: int
+    outcome: ChangeOutcome, own: Worth | None, base: Worth | None, samples: int
 ) -> tuple[str, ...]:
     area = "-" if not outcome.area_um2 else f"{outcome.area_um2 / 1e6:.4f}"
     row = (outcome.what, *_gains(outcome.as_mapped, own))

@@ -20,7 +20,7 @@ from dse.goals.metrics import Metrics
 from dse.mappers.base import Mapper
 from dse.model import evaluate_one
 
-Price = Callable[[Architecture], Architecture]
+Pricing = Callable[[Architecture], Architecture]
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Worth:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ChangeOutcome:
     """What a change is worth.
 
     Attributes:
@@ -83,7 +83,7 @@ class Outcome:
         }
 
 
-def changes(architecture: Architecture) -> Iterator[Change | Outcome]:
+def changes(architecture: Architecture) -> Iterator[Change | ChangeOutcome]:
     """Yield all changes by one; what cannot be built as an outcome with the reason."""
     for s, level in reversed(list(enumerate(architecture.levels))):
         for axis, name, fan in zip("xy", ("column", "row"), architecture.fanout(s), strict=True):
@@ -110,8 +110,8 @@ def _size(level: StorageLevel) -> str:
 
 
 def what_if(
-    layers: Sequence[ExplainedLayer], price: Price, remapper: Remapper | None = None
-) -> list[Outcome]:
+    layers: Sequence[ExplainedLayer], price: Pricing, remapper: Remapper | None = None
+) -> list[ChangeOutcome]:
     """Return what every change is worth on layers of one architecture, as it is first.
 
     Args:
@@ -120,23 +120,23 @@ def what_if(
         remapper: also maps the layers anew, on the hardware as it is, too, so that what mapping
             alone gains is not taken for what a change buys.
     """
-    found: list[Outcome] = []
+    found: list[ChangeOutcome] = []
     built: list[Change] = [Change("as it is", layers[0].architecture)]
     places: list[int] = [0]
     for place, change in enumerate(changes(layers[0].architecture), start=1):
-        if isinstance(change, Outcome):
+        if isinstance(change, ChangeOutcome):
             found.append(change)
             continue
         try:
             built.append(Change(change.what, price(change.architecture)))
         except SpecError as error:
-            found.append(Outcome(change.what, None, None, None, str(error)))
+            found.append(ChangeOutcome(change.what, None, None, None, str(error)))
             continue
         places.append(place)
     hardware = [change.architecture for change in built]
     worths = worths_on(layers, hardware, remapper)
     for place, change, (kept, again, reason) in zip(places, built, worths, strict=True):
-        outcome = Outcome(change.what, change.architecture.area_um2, kept, again, reason)
+        outcome = ChangeOutcome(change.what, change.architecture.area_um2, kept, again, reason)
         found.insert(place, outcome)
     return found
 
@@ -153,7 +153,7 @@ def worths_on(
         remapper), and why there is none of the first.
     """
     batch = None if any(one.singly for one in hardware) else HardwareBatch(tuple(hardware))
-    kept, again = _Totals(len(hardware)), _Totals(len(hardware))
+    kept, again = _WorthSums(len(hardware)), _WorthSums(len(hardware))
     told: list[list[str]] = [[] for _ in hardware]
     for layer in layers:
         if batch is None or not layer.evaluation.mapping.is_perfect:
@@ -180,7 +180,7 @@ def _summed_up(reasons: Sequence[str], layers: int) -> str:
     return first if layers == 1 else f"{len(reasons)} of {layers} layers do not fit: {first}"
 
 
-class _Totals:
+class _WorthSums:
     """Sums over layers on each of several architectures; NaN where one does not fit."""
 
     def __init__(self, count: int) -> None:
@@ -261,7 +261,7 @@ def _one_by_one(
 
 def _with(
     architecture: Architecture, level: StorageLevel, what: str, **changed: object
-) -> Change | Outcome:
+) -> Change | ChangeOutcome:
     def build() -> Architecture:
         other: StorageLevel = replace(level, **changed)  # type: ignore[arg-type]
         return architecture.with_levels(**{level.name: other})
@@ -269,11 +269,11 @@ def _with(
     return _built(what, build)
 
 
-def _built(what: str, build: Callable[[], Architecture]) -> Change | Outcome:
+def _built(what: str, build: Callable[[], Architecture]) -> Change | ChangeOutcome:
     try:
         return Change(what, build())
     except SpecError as error:
-        return Outcome(what, None, None, None, str(error))
+        return ChangeOutcome(what, None, None, None, str(error))
 
 
 def _widened(architecture: Architecture, s: int, axis: str, fan: int) -> Architecture:

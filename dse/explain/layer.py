@@ -9,13 +9,13 @@ from functools import cached_property
 from typing import Any
 
 from dse.breakdown.cycles import CycleBreakdown, cycle_breakdown
-from dse.breakdown.energy import EnergyPart, energy_parts
-from dse.breakdown.parallel import Fan, fans
+from dse.breakdown.energy import EnergyShare, energy_parts
+from dse.breakdown.parallel import FanUse, fans
 from dse.domain.architecture import Architecture
 from dse.domain.mapping import Mapping
 from dse.domain.problem import Problem
 from dse.goals.metric_names import operations
-from dse.goals.rates import Rates
+from dse.goals.rates import Throughput
 from dse.model import evaluate_one
 from dse.model.stats import Stats
 from dse.timeloop.evaluate import Evaluation
@@ -80,23 +80,23 @@ class ExplainedLayer:
         return cycle_breakdown(self.architecture, self.evaluation.mapping, self.stats)
 
     @cached_property
-    def energy(self) -> tuple[EnergyPart, ...]:
+    def energy(self) -> tuple[EnergyShare, ...]:
         """What its energy is made of."""
         return tuple(energy_parts(self.architecture, self.stats))
 
     @cached_property
-    def fans(self) -> tuple[Fan, ...]:
+    def fans(self) -> tuple[FanUse, ...]:
         """Its spatial factors against the meshes."""
         return fans(self.architecture, self.evaluation.input.problem, self.evaluation.mapping)
 
     @property
-    def rates(self) -> Rates | None:
+    def rates(self) -> Throughput | None:
         """Time and power of one run; None where the clock is not known."""
         technology = self.architecture.technology
         if technology is None:
             return None
         cycles, energy_pj = float(self.stats.cycles), self.stats.energy_pj
-        return Rates.of(cycles, energy_pj, operations(self.problem), technology.clock_ns)
+        return Throughput.of(cycles, energy_pj, operations(self.problem), technology.clock_ns)
 
     @property
     def limited_by(self) -> str:
@@ -135,7 +135,7 @@ class ExplainedLayer:
 
 
 @dataclass(frozen=True)
-class EnergyTable:
+class EnergyCells:
     """Energies by place and tensor, with what no tensor takes in columns of its own.
 
     Attributes:
@@ -152,7 +152,7 @@ class EnergyTable:
         return sum(map(sum, self.rows.values()))
 
 
-def energy_table(layers: Sequence[ExplainedLayer]) -> EnergyTable:
+def energy_table(layers: Sequence[ExplainedLayer]) -> EnergyCells:
     """Return the energies of layers, each as often as the network runs it."""
     found: dict[tuple[str, str], float] = {}
     places: dict[str, None] = {}
@@ -169,4 +169,4 @@ def energy_table(layers: Sequence[ExplainedLayer]) -> EnergyTable:
     last = [name for name in ("leakage", "compute") if name in columns]
     ordered = (*(name for name in columns if name not in last), *last)
     rows = {place: tuple(found.get((place, name), 0.0) for name in ordered) for place in places}
-    return EnergyTable(ordered, rows)
+    return EnergyCells(ordered, rows)

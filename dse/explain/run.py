@@ -11,7 +11,7 @@ from dse.domain.mapping import Mapping
 from dse.domain.padding import mapped_problem
 from dse.errors import InvalidMapping, SpecError, unknown_name
 from dse.evaluators.native import NativeEvaluator
-from dse.explain.changes import Outcome, Remapper, what_if
+from dse.explain.changes import ChangeOutcome, Remapper, what_if
 from dse.explain.layer import ExplainedLayer
 from dse.explain.neighbours import Neighbour, neighbours
 from dse.mappers.hillclimb import HillclimbMapper, HillclimbSettings
@@ -56,7 +56,7 @@ class ExplainedRun:
             f"workload '{self.space.workload.name}': {unknown_name('layer', name, known)}"
         )
 
-    def what_if(self, layers: Sequence[ExplainedLayer], samples: int = 0) -> list[Outcome]:
+    def what_if(self, layers: Sequence[ExplainedLayer], samples: int = 0) -> list[ChangeOutcome]:
         """Return what more hardware would buy for some of the layers.
 
         Args:

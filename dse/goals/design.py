@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dse.domain.mapping import Mapping
-from dse.goals.rates import Rates
+from dse.goals.rates import Throughput
 
 
 @dataclass(frozen=True)
@@ -103,8 +103,8 @@ class DesignMetrics:
         return self.energy_pj * self.cycles
 
     @property
-    def rates(self) -> Rates | None:
+    def rates(self) -> Throughput | None:
         """Time and power; None where it is not valid, or the clock is not known."""
         if not self.valid or self.clock_ns is None:
             return None
-        return Rates.of(self.cycles, self.energy_pj, self.operations, self.clock_ns)
+        return Throughput.of(self.cycles, self.energy_pj, self.operations, self.clock_ns)

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 
 
 @dataclass(frozen=True)
-class Rates:
+class Throughput:
     """One inference, or one run of a layer, after the other.
 
     Attributes:
@@ -28,7 +28,7 @@ class Rates:
     tops_per_w: float | None
 
     @classmethod
-    def of(cls, cycles: float, energy_pj: float, operations: int, clock_ns: float) -> Rates:
+    def of(cls, cycles: float, energy_pj: float, operations: int, clock_ns: float) -> Throughput:
         """Return the rates of so many cycles (more than 0), energy and operations."""
         delay_ns = cycles * clock_ns
         return cls(

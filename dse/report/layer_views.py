@@ -6,13 +6,13 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from dse.breakdown.energy import EnergyPart
+from dse.breakdown.energy import EnergyShare
 from dse.explain.layer import ExplainedLayer
 from dse.report.table import rates_rows
 from dse.timeloop.write.figures import nest
 from dse.timeloop.write.report import map_text
 
-Values = dict[str, Any]
+View = dict[str, Any]
 
 #: Classes of the style sheet for what is no tensor's.
 _KINDS = {"leakage": "cleak", "network": "cnet", "compute": "cmac"}
@@ -20,7 +20,7 @@ _KINDS = {"leakage": "cleak", "network": "cnet", "compute": "cmac"}
 _COLORS = 6
 
 
-def color(part: EnergyPart, tensors: Sequence[str]) -> str:
+def color(part: EnergyShare, tensors: Sequence[str]) -> str:
     """Return the class of what a part of the energy is drawn with."""
     if part.kind in _KINDS:
         return _KINDS[part.kind]
@@ -40,7 +40,7 @@ def energy_legend(layers: Sequence[ExplainedLayer]) -> list[tuple[str, str]]:
     return [*named, *((css, kind) for kind, css in _KINDS.items() if kind in kinds)]
 
 
-def energy_by_place(layers: Sequence[ExplainedLayer], *, once: bool = False) -> list[Values]:
+def energy_by_place(layers: Sequence[ExplainedLayer], *, once: bool = False) -> list[View]:
     """Return energies by place, outermost first, each cut by tensor, leakage and so on.
 
     Layers count as often as the network runs them, or once.
@@ -91,7 +91,7 @@ def share(part: float, whole: float) -> str:
 
 def layer_view(
     layer: ExplainedLayer, index: int, layers: Sequence[ExplainedLayer], prefix: str
-) -> Values:
+) -> View:
     """Return everything that is shown of a layer.
 
     Args:
@@ -132,7 +132,7 @@ def layer_view(
     }
 
 
-def _segments(layer: ExplainedLayer, most: float) -> list[Values]:
+def _segments(layer: ExplainedLayer, most: float) -> list[View]:
     """Return the layer's energy by tensor, leakage and so on, relative to the largest layer's."""
     tensors = tensors_of([layer])
     found: dict[tuple[str, str], float] = {}
@@ -151,7 +151,7 @@ def _segments(layer: ExplainedLayer, most: float) -> list[Values]:
     ]
 
 
-def _cycles(layer: ExplainedLayer) -> Values:
+def _cycles(layer: ExplainedLayer) -> View:
     """Return what the layer's cycles are made of."""
     found = layer.cycles
     limits = [
@@ -175,7 +175,7 @@ def _cycles(layer: ExplainedLayer) -> Values:
     }
 
 
-def _fans(layer: ExplainedLayer) -> list[Values]:
+def _fans(layer: ExplainedLayer) -> list[View]:
     """Return the spatial factors against the meshes."""
     problem = layer.evaluation.input.problem
     return [
@@ -189,7 +189,7 @@ def _fans(layer: ExplainedLayer) -> list[Values]:
     ]
 
 
-def _tiling(layer: ExplainedLayer) -> Iterator[Values]:
+def _tiling(layer: ExplainedLayer) -> Iterator[View]:
     """Yield every dimension cut into its factors, outermost level first, in space hatched."""
     problem, mapping = layer.evaluation.input.problem, layer.evaluation.mapping
     levels = layer.architecture.levels

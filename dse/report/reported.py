@@ -13,7 +13,7 @@ from dse.certify.known import Known, find
 from dse.disk import read_file
 from dse.errors import SpecError
 from dse.evaluators.base import equals_timeloop
-from dse.explain.changes import Outcome
+from dse.explain.changes import ChangeOutcome
 from dse.explain.neighbours import Neighbour
 from dse.explain.run import ExplainedRun, explained_design, explained_run
 from dse.runner.run import space_of_run
@@ -49,7 +49,7 @@ class Reported:
     environment: dict[str, Any]
     explained: ExplainedRun
     designs: tuple[dict[str, Any], ...]
-    changes: tuple[Outcome, ...]
+    changes: tuple[ChangeOutcome, ...]
     neighbours: tuple[Neighbour, ...]
     samples: int
     known: Known | None

@@ -14,7 +14,7 @@ from rich.table import Table
 from dse.certify.known import Known
 from dse.goals.certificate import times
 from dse.goals.design import DesignMetrics
-from dse.goals.rates import Rates
+from dse.goals.rates import Throughput
 from dse.report.front import print_front
 from dse.study.result import RunResult
 
@@ -70,7 +70,7 @@ def result_text(
     return buffer.getvalue()
 
 
-def rates_rows(rates: Rates | None, *, what: str = "inference") -> list[tuple[str, str]]:
+def rates_rows(rates: Throughput | None, *, what: str = "inference") -> list[tuple[str, str]]:
     """Return time and power with their labels; none where there is no clock.
 
     Args:

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 import yaml
 
 from dse.domain.architecture import UNLIMITED, StorageLevel
-from dse.explain.changes import Outcome, Worth
+from dse.explain.changes import ChangeOutcome, Worth
 from dse.explain.neighbours import Neighbour
 from dse.report.charts import mesh
 from dse.report.layer_views import (
-    Values,
+    View,
     energy_by_place,
     energy_legend,
     layer_view,
@@ -21,7 +21,7 @@ from dse.report.reported import Reported
 from dse.report.run_charts import convergence, goal, parameters, roofline, trades
 
 
-def run_view(run: Reported, place: int) -> Values:
+def run_view(run: Reported, place: int) -> View:
     """Return everything that is shown of one run; ``place`` counts runs on the page."""
     best, architecture = run.best, run.explained.architecture
     energies = energy_by_place(run.explained.layers)
@@ -58,7 +58,7 @@ def run_view(run: Reported, place: int) -> Values:
     }
 
 
-def _cards(run: Reported) -> list[Values]:
+def _cards(run: Reported) -> list[View]:
     best = run.best
     name, factor = goal(run)
     cards = [{"name": name, "value": f"{run.value / factor:.4g}"}]
@@ -153,7 +153,7 @@ def _facts(run: Reported) -> list[tuple[str, str]]:
     return rows
 
 
-def _tree(run: Reported, energies: Sequence[Values]) -> list[Values]:
+def _tree(run: Reported, energies: Sequence[View]) -> list[View]:
     """Return the levels, outermost first, and the compute, with the fan-out below each."""
     architecture = run.explained.architecture
     shares = {row["name"]: row["share"] for row in energies}
@@ -212,7 +212,7 @@ def _bandwidth(level: StorageLevel) -> str:
     return f"words/cycle: {', '.join(said)}" if said else "bandwidth not limited"
 
 
-def _variables(run: Reported) -> Iterator[Values]:
+def _variables(run: Reported) -> Iterator[View]:
     own = (run.content.get("own_design") or {}).get("labels", {})
     space = run.explained.space
     for variable in space.template.variables:
@@ -233,7 +233,7 @@ def _variables(run: Reported) -> Iterator[Values]:
         }
 
 
-def _change(what: str, found: Outcome | Neighbour, run: Reported) -> Values:
+def _change(what: str, found: ChangeOutcome | Neighbour, run: Reported) -> View:
     """Return a row: what a change of the hardware buys, against the hardware as it is."""
     own = run.changes[0]
     base = own.as_mapped if found.mapped_again is None else own.mapped_again
@@ -246,7 +246,7 @@ def _change(what: str, found: Outcome | Neighbour, run: Reported) -> Values:
     }
 
 
-def _gain(found: Worth | None, base: Worth | None) -> list[Values] | None:
+def _gain(found: Worth | None, base: Worth | None) -> list[View] | None:
     """Return changes of cycles, energy and EDP in percent, as texts and as bars."""
     if found is None or base is None:
         return None

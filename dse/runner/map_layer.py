@@ -23,7 +23,7 @@ from dse.domain.problem import Layer, Problem, Workload
 from dse.errors import NothingFeasible, SpecError, unknown_name
 from dse.goals.certificate import Certificate
 from dse.goals.metric_names import operations
-from dse.goals.rates import Rates
+from dse.goals.rates import Throughput
 from dse.mappers.base import Mapped
 from dse.model import evaluate_one
 from dse.runner.config import ResolvedConfig, resolve
@@ -89,14 +89,14 @@ class MappedLayer:
     measured: tuple[float, float] | None = None
 
     @property
-    def rates(self) -> Rates | None:
+    def rates(self) -> Throughput | None:
         """Time and power of one run of the layer; None where the template has no clock."""
         technology, stats = self.evaluation.input.architecture.technology, self.evaluation.stats
         if technology is None:
             return None
         cycles, energy_pj = self.measured or (float(stats.cycles), stats.energy_pj)
         work = operations(self.layer.problem)
-        return Rates.of(cycles, energy_pj, work, technology.clock_ns)
+        return Throughput.of(cycles, energy_pj, work, technology.clock_ns)
 
     @property
     def padding(self) -> str:

@@ -13,7 +13,7 @@ from dse.goals.design import Design, DesignMetrics, LayerMetrics
 from dse.goals.metric_names import operations
 from dse.goals.objective import Objective
 from dse.goals.pareto import FrontMember
-from dse.goals.rates import Rates
+from dse.goals.rates import Throughput
 from dse.space.variable import Variable
 
 SCHEMA = "dse.result"
@@ -73,7 +73,7 @@ class RunResult:
         return padded_layers(self.workload, self.design.mappings or ())
 
     @property
-    def rates(self) -> Rates | None:
+    def rates(self) -> Throughput | None:
         """Time and power of the best design; None where the template has no clock."""
         return self.metrics.rates
 
@@ -142,13 +142,13 @@ class RunResult:
             **proof,
         }
 
-    def rates_of(self, layer: LayerMetrics) -> Rates | None:
+    def rates_of(self, layer: LayerMetrics) -> Throughput | None:
         """Time and power of one run of a layer; None where the clock is not known."""
         clock_ns = self.metrics.clock_ns
         if clock_ns is None:
             return None
         problem = next(x.problem for x in self.workload if x.name == layer.name)
-        return Rates.of(layer.cycles, layer.energy_pj, operations(problem), clock_ns)
+        return Throughput.of(layer.cycles, layer.energy_pj, operations(problem), clock_ns)
 
     def _layer_rates(self, layer: LayerMetrics) -> dict[str, Any]:
         rates = self.rates_of(layer)

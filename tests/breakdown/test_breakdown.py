@@ -7,7 +7,7 @@ from reference_cases import BEYOND, SUBSET, read_cases, version_of
 
 from dse.breakdown.cycles import COMPUTE, cycle_breakdown
 from dse.breakdown.energy import energy_parts
-from dse.breakdown.parallel import Fan, busy_share, fans
+from dse.breakdown.parallel import FanUse, busy_share, fans
 from dse.domain.problem import SHAPES, Problem
 from dse.errors import DseError
 from dse.timeloop.evaluate import Evaluation, evaluate_text
@@ -87,5 +87,5 @@ def test_idle_instances_have_a_reason(mesh, factors, why):
     used = 1
     for factor in factors.values():
         used *= factor
-    fan = Fan("Buffer", "X", mesh, used, factors)
+    fan = FanUse("Buffer", "X", mesh, used, factors)
     assert fan.why_idle(Problem(SHAPES["cnn-layer"], bounds)) == why
