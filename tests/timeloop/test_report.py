@@ -12,6 +12,7 @@ from reference_cases import SUBSET, read_cases, version_of
 
 import dse
 from dse.cli import model as command
+from dse.cli.mapped import tensor_table
 from dse.timeloop.evaluate import evaluate_text
 from dse.timeloop.write.report import energies_pj, map_text, stats_json, summary_text
 from dse.timeloop.write.stats import stats_text
@@ -59,6 +60,21 @@ def test_free_networks_are_left_out_of_the_summary():
     evaluation = evaluate_text(NEST)
     assert "<==>" not in summary_text(evaluation)
     assert "cycles       24" in summary_text(evaluation)
+
+
+@pytest.mark.parametrize("case", GOOD[::4], ids=lambda case: case["id"])
+def test_the_rows_of_both_tables_add_up_to_the_total(case):
+    evaluation = evaluate_text(case["input"], version_of(case))
+    total = evaluation.stats.energy_uj
+    _, rule, *rows = tensor_table(evaluation).splitlines()
+    *parts, last = (float(row.split()[-1].replace(",", "")) for row in rows)
+    assert last == pytest.approx(total, abs=1e-3)
+    assert sum(parts) == pytest.approx(total, abs=5e-4 * len(parts) + 1e-3)
+    lines = summary_text(evaluation).split("\n\n")[0].splitlines()
+    *parts, last = (row.rstrip("%").split() for row in lines[2:] if not row.startswith("--"))
+    shown = sum(float(row[-3].replace(",", "")) for row in parts)
+    assert shown == pytest.approx(total, abs=5e-5 * len(parts) + 1e-4)
+    assert set(rule) == {"-"}
 
 
 def test_a_perfectly_free_design_has_a_summary():
