@@ -14,6 +14,7 @@ from markupsafe import Markup
 from dse._version import __version__
 from dse.disk import write_whole
 from dse.errors import DseError
+from dse.goals.certificate import times
 from dse.report.reported import Reported, reported_result
 from dse.report.run_charts import convergence, goal_text, run_name
 from dse.report.views import run_view
@@ -107,7 +108,7 @@ def _compared(run: Reported, best: Reported, place: int) -> dict[str, Any]:
         "name": run_name(run),
         "what": run.explained.name,
         "goal": goal_text(run),
-        "to_best": f"{run.value / best.value:.4g}" if best.value else "-",
+        "to_best": f"{times(run.value, best.value):.4g}",
         "samples": f"{run.content['samples']:,}",
         "cycles": f"{found['cycles']:,.0f}",
         "uj": f"{found['energy_pj'] / 1e6:,.2f}",

@@ -9,6 +9,7 @@ import yaml
 from dse.domain.architecture import UNLIMITED, StorageLevel
 from dse.explain.changes import ChangeOutcome, Worth
 from dse.explain.neighbours import Neighbour
+from dse.goals.certificate import times
 from dse.report.charts import mesh
 from dse.report.layer_views import (
     View,
@@ -148,7 +149,7 @@ def _facts(run: Reported) -> list[tuple[str, str]]:
         rows.append(("technology", f"{rates.node_nm:g} nm, {1e3 / rates.clock_ns:.4g} MHz"))
     own = content.get("own_design")
     if own and own["valid"]:
-        factor = own["edp_pj_cycles"] / run.best["edp_pj_cycles"]
+        factor = times(own["edp_pj_cycles"], run.best["edp_pj_cycles"])
         rows.append(("template's own design", f"{factor:.3g} times this one's EDP"))
     return rows
 

@@ -69,6 +69,7 @@ class Run:
             design=state.best,
             metrics=state.best_metrics,
             architecture=self.space.architecture(state.best.values),
+            space=self.space,
             workload=self.space.workload,
             labels={
                 name: self.space.template.variable(name).label(value)

@@ -14,6 +14,7 @@ from dse.goals.metric_names import operations
 from dse.goals.objective import Objective
 from dse.goals.pareto import FrontMember
 from dse.goals.rates import Throughput
+from dse.space.search_space import SearchSpace
 from dse.space.variable import Variable
 
 SCHEMA = "dse.result"
@@ -30,6 +31,7 @@ class RunResult:
         design: values of the variables, and one mapping per layer of ``workload``.
         metrics: what it is worth: cycles, energy_pj, area_um2, utilization, edp, per layer too.
         architecture: its hardware, priced.
+        space: what was searched.
         labels: the values of the variables as people write them.
         variables: the template's variables.
         objective, value, unit: what was minimised, and how far.
@@ -49,6 +51,7 @@ class RunResult:
     design: Design
     metrics: DesignMetrics
     architecture: Architecture
+    space: SearchSpace
     workload: Workload
     labels: dict[str, str]
     variables: tuple[Variable, ...]
