@@ -1,4 +1,4 @@
-"""What people see of finished runs: tables, comparisons, fronts.
+"""What people see of finished runs: tables, comparisons, fronts, and the page of a run.
 
-The command line imports ``table``, ``compare`` and ``front``. Nothing below prints.
+The command line imports ``table``, ``compare``, ``front`` and ``page``. Nothing below prints.
 """
