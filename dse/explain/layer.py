@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping as Dict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -144,7 +143,7 @@ class EnergyCells:
     """
 
     columns: tuple[str, ...]
-    rows: Dict[str, tuple[float, ...]]
+    rows: dict[str, tuple[float, ...]]
 
     @property
     def total_pj(self) -> float:

@@ -84,8 +84,8 @@ def trades(run: Reported) -> Iterator[Markup]:
     goals = front["objectives"]
     for i, j in combinations(range(len(goals)), 2):
         series = []
-        keys = [_NAMES.get(goals[k]["name"]) for k in (i, j)]
-        if all(keys):
+        keys = [_NAMES[goals[k]["name"]] for k in (i, j) if goals[k]["name"] in _NAMES]
+        if len(keys) == 2:
             points = [(x[keys[0]], x[keys[1]]) for x in valid]
             series.append(Series("all valid designs", points, (), "dots", "cgrey"))
         members = front["members"]
