@@ -266,11 +266,12 @@ def _gain(found: Worth | None, base: Worth | None) -> list[View] | None:
 
 
 def _environment(run: Reported) -> list[tuple[str, str]]:
-    environment = run.environment
-    rows = [
-        (key, str(environment[key])) for key in ("dse", "python", "started") if key in environment
-    ]
-    packages = environment.get("packages")
+    found = run.environment
+    rows: list[tuple[str, str]] = []
+    for key in ("dse", "python", "started"):
+        if key in found:
+            rows.append((key, str(found[key])))
+    packages = found.get("packages")
     if isinstance(packages, dict):
         rows.append(("packages", ", ".join(f"{k} {v}" for k, v in packages.items())))
     return rows
