@@ -37,18 +37,19 @@ def progress(
 
 def _best_text(objective: Objective, value: float, known: Known | None = None) -> str:
     """Return the best value for people: EDP in J x cycle, everything else in its unit."""
-    text = _value_text(objective, value)
+    text = value_text(objective.name, objective.unit, value)
     if known is None or not math.isfinite(value):
         return text
     return f"{text} ({known.factor(value):.3f} x optimum)"
 
 
-def _value_text(objective: Objective, value: float) -> str:
+def value_text(objective: str, unit: str, value: float) -> str:
+    """Return the best value of an objective by name: EDP in J x cycle, else in its unit."""
     if not math.isfinite(value):
-        return "best EDP -" if objective.name == "edp" else f"best {objective.name} -"
-    if objective.name == "edp":
+        return "best EDP -" if objective == "edp" else f"best {objective} -"
+    if objective == "edp":
         return f"best EDP {value / 1e12:.4g} J x cycle"
-    return f"best {objective.name} {value:.4g} {objective.unit}"
+    return f"best {objective} {value:.4g} {unit}".rstrip()
 
 
 @contextmanager

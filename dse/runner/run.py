@@ -23,6 +23,7 @@ from dse.study.checkpoint import StudyState
 from dse.study.inputs import Inputs, inputs_of_run
 from dse.study.result import RunResult, header
 from dse.study.study import Progress, Study
+from dse.study.times import TIMES, Times
 from dse.timeloop.write.inputs import write_design
 
 OnProgress = Callable[[Progress], None]
@@ -50,8 +51,14 @@ class Run:
             NothingFeasible: no valid design was found; the result file says so too.
             DseError: the run folder cannot be written; the run can be resumed.
         """
-        with closing(self.setup.evaluator):
-            return self._finished(self.study.run(report))
+        with closing(self.setup.evaluator), Times(self.folder / TIMES) as times:
+
+            def note(now: Progress) -> None:
+                times.note(now)
+                if report is not None:
+                    report(now)
+
+            return self._finished(self.study.run(note))
 
     def _finished(self, state: StudyState) -> RunResult:
         """Write what is found, and return it."""

@@ -66,6 +66,7 @@ def test_run(capsys, tmp_path):
     assert folder.name.endswith("_random_dosa_bert_s0")
     assert {p.name for p in folder.iterdir()} == {
         *("best", "checkpoint", "config.yaml", "env.json", "journal.jsonl", "result.json"),
+        "times.jsonl",
         *("template.yaml", "workload.yaml"),
     }
     assert [p.name for p in tmp_path.iterdir()] == ["runs"]  # Hydra left nothing

@@ -11,7 +11,8 @@ from dse.certify.run import certify
 from dse.cli import main
 from dse.domain.padding import mapped_problem
 from dse.errors import SpecError
-from dse.report.compare import warnings
+from dse.report.comparable import warnings
+from dse.report.compare import compare
 from dse.report.finished import read_result
 from dse.report.table import result_text
 from dse.runner.config import resolve
@@ -84,9 +85,8 @@ def test_a_run_says_what_is_padded_and_what_that_buys(files, tmp_path):
     assert told["unpadded"]["edp_pj_cycles"] == result.unpadded.edp
     first = json.loads((tmp_path / "run" / "journal.jsonl").read_text().splitlines()[0])
     assert "dense" in first["padded"]
-    assert warnings([read_result(tmp_path / "run"), read_result(tmp_path / "off")]) == [
-        "the runs have different paddings (auto, off)"
-    ]
+    runs = [read_result(tmp_path / "run"), read_result(tmp_path / "off")]
+    assert warnings(compare(runs)) == ["the runs have different paddings (auto, off)"]
     assert "padding: auto" in (tmp_path / "run" / "config.yaml").read_text()
 
 
