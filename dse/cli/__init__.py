@@ -21,6 +21,7 @@ COMMANDS = {
     "explain": ("dse.cli.explain", "what limits each layer, and what more hardware would buy"),
     "report": ("dse.cli.report", "finished runs as one HTML file"),
     "compare": ("dse.cli.compare", "finished runs beside each other, over their seeds"),
+    "export": ("dse.cli.export", "a run's designs as CSV, or for optuna-dashboard"),
     "train": ("dse.cli.train", "learn the cycles of real hardware from recorded rows"),
     "convert": ("dse.cli.convert", "rewrite Timeloop files in another of its formats"),
     "doctor": ("dse.cli.doctor", "say which external tools are found, and what each gives"),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from dse.certify.known import Known
 from dse.goals.objective import Objective
+from dse.report.units import value_of
 from dse.study.study import Progress
 
 if TYPE_CHECKING:
@@ -47,9 +48,8 @@ def value_text(objective: str, unit: str, value: float) -> str:
     """Return the best value of an objective by name: EDP in J x cycle, else in its unit."""
     if not math.isfinite(value):
         return "best EDP -" if objective == "edp" else f"best {objective} -"
-    if objective == "edp":
-        return f"best EDP {value / 1e12:.4g} J x cycle"
-    return f"best {objective} {value:.4g} {unit}".rstrip()
+    name = "EDP" if objective == "edp" else objective
+    return f"best {name} {value_of(objective, unit, value, digits=4)}"
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from dse.numeric import Floats
 from dse.report.compare import Comparison, SeededSearch
 from dse.report.course import SearchCourse
 from dse.report.statistics import Summary
+from dse.report.units import labelled, scale_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -68,8 +69,7 @@ def draw_course(axes: Axes, table: Comparison, over: str) -> None:
         over: ``samples`` or ``seconds``.
     """
     of, end, at = _COURSES[over]
-    edp = table.of["objective"] == "edp"
-    scale = 1e12 if edp else 1.0
+    scale, unit = scale_of(table.of["objective"], table.unit)
     searches = [table.baseline, *(s for s in table.searches if s is not table.baseline)]
     for number, search in enumerate(searches):
         places = _places(search, of, end)
@@ -92,9 +92,8 @@ def draw_course(axes: Axes, table: Comparison, over: str) -> None:
     _draw_optima(axes, table, scale)
     axes.set_xscale("log")
     axes.set_yscale("log")
-    unit = "J x cycle" if edp else table.unit
     axes.set_xlabel(over)
-    axes.set_ylabel(f"best {table.of['objective']}{f' ({unit})' if unit else ''}")
+    axes.set_ylabel(labelled(f"best {table.of['objective']}", unit))
     axes.grid(alpha=0.3, which="both")
     axes.legend(frameon=False, fontsize=8)
 

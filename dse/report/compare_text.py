@@ -13,6 +13,7 @@ from rich.table import Table
 from dse.report.compare import Comparison, Standing, overall
 from dse.report.finished import FinishedRun
 from dse.report.statistics import Summary
+from dse.report.units import labelled, scale_of, value_of
 
 _WIDTH = 120
 #: Runs that are listed one by one.
@@ -55,7 +56,7 @@ def comparison_text(
 
 
 def _heading(table: Comparison) -> list[str]:
-    _, unit = _scale(table)
+    _, unit = scale_of(table.of["objective"], table.unit)
     of = ", ".join(
         text if key in ("workload", "objective") else f"{key}={text}"
         for key, text in table.of.items()
@@ -64,7 +65,7 @@ def _heading(table: Comparison) -> list[str]:
     at = f"at {table.samples:,.0f} samples"
     if table.seconds is not None:
         at += f" and at {_number(table.seconds)} s"
-    lines = [f"{of}{f' ({unit})' if unit else ''} on {', '.join(archs)}, {at}"]
+    lines = [f"{labelled(of, unit)} on {', '.join(archs)}, {at}"]
     if any(len(search.runs) > 1 for search in table.searches):
         lines.append("median of the runs, and its quartiles below")
     if len(table.rows) > 1:
@@ -74,7 +75,7 @@ def _heading(table: Comparison) -> list[str]:
 
 def _drawn(table: Comparison, lines: box.Box) -> Table:
     drawn = Table(box=lines)
-    scale, _ = _scale(table)
+    scale, _ = scale_of(table.of["objective"], table.unit)
     several, known = len(table.rows) > 1, any(row.optimum for row in table.rows)
     spread = any(len(search.runs) > 1 for search in table.searches)
     tested = any(row.contrast is not None and row.contrast.p is not None for row in table.rows)
@@ -135,13 +136,6 @@ def _p(p: float) -> str:
     return f"{p:.2g}" if p >= 1e-4 else f"{p:.0e}"
 
 
-def _scale(table: Comparison) -> tuple[float, str]:
-    """Return by what values are divided for people, and the unit then."""
-    if table.of["objective"] == "edp":
-        return 1e12, "J x cycle"
-    return 1.0, table.unit
-
-
 def _number(value: float) -> str:
     """Return four digits of a number, or more before the point."""
     if not math.isfinite(value):
@@ -185,6 +179,5 @@ def _known_line(run: FinishedRun) -> str:
 def _value(run: FinishedRun) -> str:
     if run.value is None:
         return "nothing feasible"
-    if run.objective == "edp":
-        return f"EDP {run.value / 1e12:.5g} J x cycle"
-    return f"{run.objective} {run.value:.5g} {run.unit}".rstrip()
+    name = "EDP" if run.objective == "edp" else run.objective
+    return f"{name} {value_of(run.objective, run.unit, run.value)}"

@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
-<<<<<<< HEAD
-from dataclasses import dataclass, replace
-=======
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
->>>>>>> 6071b0f (compare: searches over their seeds, at equal samples and time, with curves; a sweep is one folder that can be resumed and ends in that table)
 from pathlib import Path
+from typing import Any
 
 from dse.certify.known import Known, of_run
+from dse.disk import read_file
 from dse.errors import SpecError
 from dse.evaluators.base import equals_timeloop
 from dse.report.course import NO_COURSE, SearchCourse
 from dse.report.varied import settings_of
 from dse.runner.run import inputs_of_folder
 from dse.state.entries import CheckedEntries
-<<<<<<< HEAD
-from dse.study.folder import RESULT
-from dse.study.folder import read_result as read_content
-=======
 from dse.study.folder import ENVIRONMENT, RESULT
->>>>>>> 6071b0f (compare: searches over their seeds, at equal samples and time, with curves; a sweep is one folder that can be resumed and ends in that table)
+from dse.study.folder import read_result as read_content
 from dse.study.journal import has_checksums, read_journal
 from dse.study.study import JOURNAL
 from dse.study.times import times_of
 
 #: What the numbers of evaluators are that equal Timeloop's.
 TIMELOOP = "Timeloop"
+#: Of a description of the environment.
+_MOST_BYTES = 1024 * 1024
 _BEST = ("cycles", "energy_pj", "area_um2")
 
 
@@ -124,26 +120,8 @@ def read_result(folder: Path) -> FinishedRun:
     return replace(found, known=known, course=course, doubts=(doubt,) if doubt else ())
 
 
-<<<<<<< HEAD
-def _goal(entries: CheckedEntries) -> tuple[str, float | None]:
-    """Return the objective's name and value; where nothing was feasible, it is a name only."""
-=======
-def _content(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(read_file(path, _MAX_BYTES))
-    except SpecError as error:
-        raise SpecError(f"{error}; has the run ended?") from error
-    except (ValueError, RecursionError) as error:
-        raise SpecError(f"{path}: not JSON: {error}") from error
-    schema = content.get("schema") if isinstance(content, dict) else content
-    if not isinstance(content, dict) or schema != "dse.result":
-        raise SpecError(f"{path}: schema = {repr(schema)[:60]}, expected 'dse.result'")
-    return content
-
-
 def _goal(entries: CheckedEntries) -> tuple[str, float | None, str]:
     """Return the objective's name, value and unit; where nothing was feasible, its name only."""
->>>>>>> 6071b0f (compare: searches over their seeds, at equal samples and time, with curves; a sweep is one folder that can be resumed and ends in that table)
     if entries.text("status") != "ok":
         return entries.text("objective"), None, ""
     goal = entries.part("objective")
@@ -162,7 +140,7 @@ def _proven(content: Mapping[str, Any]) -> float | None:
 def _machine(folder: Path) -> str:
     """Return what is told of the machine of a run; nothing where it is not told."""
     try:
-        told = json.loads(read_file(folder / ENVIRONMENT, _MAX_BYTES))
+        told = json.loads(read_file(folder / ENVIRONMENT, _MOST_BYTES))
         return f"{told['platform']}, {told['cpus']} CPUs"
     except (SpecError, ValueError, RecursionError, LookupError, TypeError):
         return ""

@@ -91,17 +91,18 @@ class Run:
             feasible=state.feasible,
             folder=self.folder,
             front_objectives=state.optimizer.objectives,
-            front=tuple(state.front.ordered()),
+            front_members=tuple(state.front.ordered()),
             own_design=self.study.own_design(),
             certificate=state.optimizer.certificate,
             unpadded=self.study.unpadded(),
             model_samples=state.optimizer.model_samples,
+            note=state.optimizer.note,
         )
         mapped = list(zip(self.space.workload, state.best.mappings or (), strict=True))
         try:
             best = run_folder.subfolder(self.folder, run_folder.BEST)
             write_design(best, result.architecture, mapped)
-            if result.front:
+            if result.front_members:
                 self._write_front(result)
         except OSError as error:
             reason = f"cannot be written ({error.strerror or error})"
@@ -111,7 +112,7 @@ class Run:
 
     def _write_front(self, result: RunResult) -> None:
         """Write the files of every design on the front, and the plot."""
-        for number, member in enumerate(result.front):
+        for number, member in enumerate(result.front_members):
             architecture = self.space.architecture(member.design.values)
             mapped = zip(self.space.workload, member.design.mappings or (), strict=True)
             place = result.front_folder(number).relative_to(self.folder)
@@ -207,9 +208,11 @@ def space_of_run(folder: Path) -> SearchSpace:
     """Return the space that a run folder's files describe.
 
     Raises:
-        SpecError: it is not a run folder, or its files are broken.
+        SpecError: it is not a run folder, its files are broken, or its objective is code, and it
+            was not started here.
     """
     config = resolve(run_folder.read_settings(folder))
+    signatures.check(folder, config, only_code=True)
     template = ArchTemplate.read(folder / run_folder.TEMPLATE)
     workload = read_workload(folder / run_folder.WORKLOAD, config.run.parameters)
     return space_of(config, template, workload)

@@ -14,7 +14,10 @@ import dse.space.catalog
 from dse.cli import COMMANDS, main
 from dse.cli.columns import two_columns
 
-QUICK = ("workload=dosa_bert", "samples=4", "optimizer.mappings_per_hardware=2")
+QUICK = (
+    *("optimizer=random", "workload=dosa_bert", "samples=4"),
+    "optimizer.mappings_per_hardware=2",
+)
 
 
 @pytest.fixture(autouse=True)

@@ -190,6 +190,7 @@ def test_runs_without_a_valid_design_are_listed(runs, tmp_path, capsys):
         dse.run(
             arch="gemmini",
             workload="dosa_bert",
+            optimizer="random",
             samples=20,
             constraints="area_mm2 < 0.001",
             folder=str(tmp_path / "none"),

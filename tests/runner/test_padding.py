@@ -158,15 +158,15 @@ def test_optimizers_that_find_mappings_by_themselves_refuse_it(files, tmp_path, 
 def test_the_other_optimizers_pad(files, tmp_path, name):
     result = run(files, tmp_path / "run", optimizer=name, samples=1200)
     assert list(result.padded) == ["dense"]
-    for member in result.front:
+    for member in result.front_members:
         dense = mapped_problem(result.workload.layers[0].problem, member.design.mappings[0])
-        written = result.front_folder(result.front.index(member)) / "dense.problem.yaml"
+        written = result.front_folder(result.front_members.index(member)) / "dense.problem.yaml"
         assert f"K: {dense.bounds['K']}" in written.read_text()
 
 
 def test_nothing_is_known_or_certified_of_padded_spaces(files, tmp_path):
     result = run(files, tmp_path / "run")
-    begun = start({**files, "folder": str(tmp_path / "two")})
+    begun = start({**files, "optimizer": "random", "folder": str(tmp_path / "two")})
     begun.setup.evaluator.close()
     assert key_of(begun.space) is None
     record = json.loads((tmp_path / "run" / "result.json").read_text())
@@ -209,7 +209,7 @@ def test_an_unknown_word_is_an_input_error(files, capsys):
 
 def test_designs_that_bring_padded_mappings_are_priced_as_such(files, tmp_path):
     """Of an optimizer that asks again for what the mapper found."""
-    begun = start({**files, "folder": str(tmp_path / "run"), "samples": 300})
+    begun = start({**files, "optimizer": "random", "folder": str(tmp_path / "run"), "samples": 300})
     with_mapper = begun.study._price
     state = begun.execute()
     seed = np.random.SeedSequence(0)

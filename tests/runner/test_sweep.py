@@ -9,7 +9,10 @@ from dse.cli import main
 from dse.errors import SpecError
 from dse.runner import sweep
 
-QUICK = ("-q", "workload=dosa_bert", "samples=4", "optimizer.mappings_per_hardware=2")
+QUICK = (
+    *("-q", "optimizer=random", "workload=dosa_bert", "samples=4"),
+    "optimizer.mappings_per_hardware=2",
+)
 
 
 @pytest.fixture(autouse=True)
