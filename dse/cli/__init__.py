@@ -30,6 +30,7 @@ COMMANDS = {
     "docs": ("dse.cli.docs", "build the documentation from a checkout, and open it"),
     "list": ("dse.cli.listing", "list optimizers, archs, workloads, ..."),
     "show": ("dse.cli.show", "show one of them"),
+    "completion": ("dse.cli.completion", "completion for bash, zsh or fish"),
 }
 
 _HELP = """\

@@ -13,6 +13,8 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from decimal import Decimal
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -37,12 +39,22 @@ _FLAGS = (
     *("-D", "--define", "--include-path"),
 )
 _FLAGS_WITH_VALUE = ("--cfg", "--config-dir")
+#: Launchers of Hydra's own project, by the package of each.
+_LAUNCHERS = {
+    "joblib": "hydra-joblib-launcher",
+    "ray": "hydra-ray-launcher",
+    "rq": "hydra-rq-launcher",
+    "submitit_local": "hydra-submitit-launcher",
+    "submitit_slurm": "hydra-submitit-launcher",
+}
 _HYDRA = {
     "run": {"dir": "."},
     "sweep": {"dir": "${runs}", "subdir": "."},
     "output_subdir": None,
     "job": {"name": "dse"},
 }
+#: A number with an exponent, no larger than any integer may be.
+_EXPONENT = re.compile(r"\d+(\.\d*)?[eE]\+?(\d|1\d)")
 #: Settings of Hydra's that would have it make folders of its own, or leave the one it is in.
 _HYDRAS_FOLDERS = re.compile(r"hydra(\.(run|sweep|output_subdir|job\.chdir)(\..*)?)?")
 
@@ -133,6 +145,13 @@ def launched(arguments: Sequence[str], task: Callable[[int], None], folder: Path
     return True
 
 
+def _check_launcher(name: str) -> None:
+    """Refuse a launcher whose package is not installed; the message says what installs it."""
+    package = _LAUNCHERS.get(name)
+    if package is not None and find_spec(f"hydra_plugins.{package.replace('-', '_')}") is None:
+        raise SpecError(f"hydra/launcher={name} needs {package}: pip install {package}")
+
+
 def _is_of_launcher(word: str) -> bool:
     return word.lstrip("+~").startswith(("hydra/launcher", "hydra.launcher"))
 
@@ -212,7 +231,7 @@ def _checked(word: str, sweep: bool) -> str:
         if word.partition("=")[0] not in _FLAGS:
             raise SpecError(unknown_name("option", word, _FLAGS))
         return word
-    word = _quoted(word, sweep)
+    word = _whole(_quoted(word, sweep))
     try:
         override = OverridesParser.create().parse_override(word)
     except HydraException as error:
@@ -227,6 +246,8 @@ def _checked(word: str, sweep: bool) -> str:
             )
         if "/" in key and any(not isinstance(value, str) for value in _values(override)):
             raise SpecError(f"'{word}': expected the name of a choice")
+        if key == "hydra/launcher":
+            _check_launcher(str(override.value()))
         return word
     if override.is_sweep_override() and not sweep:
         raise SpecError(f"'{word}' has several values: -m runs one after the other")
@@ -243,6 +264,18 @@ def _checked(word: str, sweep: bool) -> str:
     if key not in known | set(chosen):
         raise SpecError(unknown_name("setting", key, known))
     return word
+
+
+def _whole(word: str) -> str:
+    """Write whole numbers with an exponent, as in ``samples=1e4``, as the integers they are."""
+    key, equals, value = word.partition("=")
+    parts = value.split(",")
+    if not equals or not all(_EXPONENT.fullmatch(part) for part in parts):
+        return word
+    numbers = [Decimal(part) for part in parts]
+    if any(number != number.to_integral_value() for number in numbers):
+        return word
+    return f"{key}={','.join(str(int(number)) for number in numbers)}"
 
 
 def _quoted(word: str, sweep: bool) -> str:

@@ -45,7 +45,8 @@ class Screen:
         except SpecError as error:  # a search does not depend on what is known of its end
             sys.stderr.write(f"warning: {error}; goes on without known optima\n")
         try:
-            with progress(run.space.objective, self.quiet, self._known) as report:
+            begin = run.study.progress
+            with progress(run.space.objective, self.quiet, begin, self._known) as report:
                 yield report
         except (KeyboardInterrupt, Terminated):
             sys.stderr.write(f"python -m dse run resume={self._sweep or run.folder} goes on\n")

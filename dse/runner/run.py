@@ -42,10 +42,13 @@ class Run:
         """What is searched."""
         return self.setup.space
 
-    def execute(self, report: OnProgress | None = None) -> RunResult:
+    def execute(
+        self, report: OnProgress | None = None, tick: OnProgress | None = None
+    ) -> RunResult:
         """Search to the end of the budget, write the result and the best design's files.
 
-        However the search ends, so does what the evaluator runs beside this process.
+        However the search ends, so does what the evaluator runs beside this process. ``report`` is
+        called after every batch, ``tick`` within one.
 
         Raises:
             NothingFeasible: no valid design was found; the result file says so too.
@@ -58,7 +61,7 @@ class Run:
                 if report is not None:
                     report(now)
 
-            return self._finished(self.study.run(note))
+            return self._finished(self.study.run(note, tick))
 
     def _finished(self, state: StudyState) -> RunResult:
         """Write what is found, and return it."""
@@ -120,7 +123,8 @@ class Run:
         plot_front(result, self.folder / "front.png")
 
 
-#: What looks on while a run goes: entered with the run, it gives what is told after every batch.
+#: What looks on while a run goes: entered with the run, it gives what is told after every batch,
+#: and within them where it has a method `tick`.
 Watch = Callable[[Run], AbstractContextManager[OnProgress | None]]
 
 
@@ -231,4 +235,4 @@ def inputs_of_folder(folder: Path) -> Inputs:
 
 def _watched(run: Run, watch: Watch) -> RunResult:
     with closed_on_failure(run.setup.evaluator), watch(run) as report:
-        return run.execute(report)
+        return run.execute(report, getattr(report, "tick", None))
