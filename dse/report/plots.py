@@ -77,11 +77,12 @@ class Plots:
             words = sum((t.reads + t.fills + t.updates) * t.utilized_instances for t in tensors)
             if words:
                 spots.append((layer.problem.macs / words, layer.problem.macs / layer.stats.cycles))
-        axes.scatter(*zip(*spots, strict=True), s=20, color=_COLORS[0], label="layers")
+        x, y = [a for a, _ in spots], [b for _, b in spots]
+        axes.scatter(x, y, s=20, color=_COLORS[0], label="layers")
         axes.axhline(peak, color=_COLORS[7], linewidth=1, label=f"{peak:,.0f} MACs a cycle")
         bandwidth = outer.shared_bandwidth or outer.read_bandwidth
         if bandwidth and math.isfinite(bandwidth):
-            lowest = min(x for x, _ in spots) / 2
+            lowest = min(x) / 2
             ridge = peak / bandwidth
             if lowest < ridge:
                 axes.plot(

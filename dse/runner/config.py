@@ -33,7 +33,7 @@ class MapspaceConfig:
         None,
         "whether dimensions may be padded to sizes that divide well: off; auto, to all useful "
         "sizes; 10%, to those of up to so much more; null: the template's own, else off for "
-        "built-in templates and auto for others",
+        "built-in templates and with optimizer=auto, and auto for others",
     )
 
 

@@ -58,7 +58,11 @@ def test_the_optimum_is_proven_where_it_can_be(files, tmp_path, capsys):
     ("more", "name", "why"),
     [
         ({"optimizer": {"name": "auto", "nodes": 1}}, "lockstep", "not done after 1 nodes"),
-        ({"objective": "2*cycles"}, "lockstep", "there is no proof here (objective = 2*cycles"),
+        (
+            {"objective": "2*cycles"},
+            "lockstep",
+            "no proof here (optimizer=optimal: objective = 2*cycles",
+        ),
         ({"mapspace": {"padding": "auto"}}, "random", "sizes may be padded"),
         ({"mapper": "hillclimb"}, "random", "a mapper is named"),
         ({"evaluator": "cycles", "variables": {"pe_dim": 4}}, "lockstep", "Timeloop's model"),
