@@ -67,8 +67,8 @@ def python_objective(name: str) -> Objective:
         raise SpecError(f"objective = {name}: {module_name} has no function '{attribute}'")
     by = getattr(found, "of_mappings", None)
     summary = (found.__doc__ or "a function").strip().partition("\n")[0]
-    ranked = _Ranked(name, attribute, found)
-    return Objective(name, "", summary, _Worth(name, found), ranked if by is None else by)
+    ranked = _MappingValues(name, attribute, found)
+    return Objective(name, "", summary, _DesignValue(name, found), ranked if by is None else by)
 
 
 def module_file(name: str) -> str:
@@ -102,7 +102,7 @@ def _found_here() -> Iterator[None]:
         sys.path.remove(here)
 
 
-class _Worth:
+class _DesignValue:
     """The value of a design."""
 
     def __init__(self, name: str, function: Callable[[DesignMetrics], Any]) -> None:
@@ -115,7 +115,7 @@ class _Worth:
             raise DseError(f"objective = {self._name}: {type(error).__name__}: {error}") from error
 
 
-class _Ranked:
+class _MappingValues:
     """The values of mappings, ``(B,)``."""
 
     def __init__(self, name: str, attribute: str, function: Callable[..., Any]) -> None:

@@ -118,12 +118,12 @@ def _places(
 
 
 #: By what curves are drawn over: the steps there, the end, the value at a place.
-_Axis = tuple[
+_CurveAxis = tuple[
     Callable[[SearchCourse], Floats],
     Callable[[SearchCourse], float],
     Callable[[SearchCourse, float], float],
 ]
-_COURSES: dict[str, _Axis] = {
+_COURSES: dict[str, _CurveAxis] = {
     "samples": (lambda c: c.samples, lambda c: c.end_samples, SearchCourse.at_samples),
     "seconds": (lambda c: c.seconds, lambda c: c.end_seconds, SearchCourse.at_seconds),
 }
