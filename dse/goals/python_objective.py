@@ -76,8 +76,11 @@ def module_file(name: str) -> str:
 
     Nothing is loaded.
     """
-    with _found_here():
-        spec = find_spec(name.strip().partition(":")[0].partition(".")[0])
+    try:
+        with _found_here():
+            spec = find_spec(name.strip().partition(":")[0].partition(".")[0])
+    except ValueError:  # of a module that was not loaded from a file
+        spec = None
     return str(spec.origin) if spec is not None else name
 
 
@@ -89,6 +92,9 @@ def _module(module: str, name: str) -> Any:  # noqa: ANN401
         raise SpecError(
             f"objective = {name}: there is no module '{error.name}' here or on PYTHONPATH"
         ) from error
+    except Exception as error:  # whatever the user's module raises
+        line = f"{type(error).__name__}: {error}"
+        raise SpecError(f"objective = {name}: {module} cannot be loaded ({line})") from error
 
 
 @contextmanager

@@ -81,8 +81,10 @@ def test_a_function_is_minimised_of_designs_and_mappings(tmp_path):
     assert again.value == result.value
 
 
-def test_what_cannot_be_an_objective_is_one_line(capsys):
+def test_what_cannot_be_an_objective_is_one_line(capsys, tmp_path):
+    (tmp_path / "torn.py").write_text("def f(:")
     for name, message in {
+        "torn:f": "torn cannot be loaded (SyntaxError: ",
         "goals_of_mine:nothing": "goals_of_mine has no function 'nothing'",
         "goals_of_mine:number": "goals_of_mine has no function 'number'",
         "no_such_module:f": "there is no module 'no_such_module' here",

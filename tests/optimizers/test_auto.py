@@ -48,6 +48,7 @@ def test_the_optimum_is_proven_where_it_can_be(files, tmp_path, capsys):
     assert told["certificate"]["status"] == "optimal"
     assert told["note"].startswith("optimal, as")
     assert told["optimizer"]["name"] == "auto"
+    assert main(["certify", str(tmp_path / "run"), "--quiet", "--forget"]) == 0
     proof = dse.run(**files, optimizer="optimal", folder=tmp_path / "proof")
     assert proof.value == told["objective"]["value"]
     # not padded unless asked, or nothing could be proven
