@@ -11,13 +11,14 @@ from dse.errors import SpecError
 from dse.report.folders import run_folders
 
 _EPILOG = """\
-Runs that differ in their seed only are one search: the median of its best values
-and their quartiles, after equal samples and after equal time. Every search is
-held against a baseline: factor of the medians, two-sided Mann-Whitney p, and how
-often a run of it beats one of the baseline (Vargha and Delaney's A; 50 % is no
-effect). Runs of different workloads or objectives stand in tables of their own.
-Warns where runs do not compare: other energy chains, Timeloop versions, models,
-budgets. A run that is better than the known optimum of its space is an error.
+Runs that differ in their seed only are one search: the median of its best
+values and their quartiles, after equal samples and after equal time. Every
+search is held against a baseline: factor of the medians, two-sided Mann-Whitney
+p, and how often a run of it beats one of the baseline (Vargha and Delaney's A;
+50 % is no effect). Runs of different workloads or objectives stand in tables of
+their own. Warns where runs do not compare: other energy chains, Timeloop
+versions, models, budgets. A run that is better than the known optimum of its
+space is an error.
 
   python -m dse compare runs/20261120-155903_sweep_gemmini_random+ga_seed
   python -m dse compare runs/* --baseline random --plot curves.svg

@@ -14,8 +14,9 @@ from dse.runner.config import known_keys
 _USAGE = """\
 usage: dse completion bash|zsh|fish
 
-Prints what makes a shell complete the words of 'dse': commands, settings, and the
-names of optimizers, mappers, evaluators, architectures, workloads, objectives.
+Prints what makes a shell complete the words of 'dse': commands, settings, and
+the names of optimizers, mappers, evaluators, architectures, workloads and
+objectives.
 
   bash  eval "$(dse completion bash)"           in ~/.bashrc
   zsh   eval "$(dse completion zsh)"            in ~/.zshrc, after compinit

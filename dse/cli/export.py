@@ -11,12 +11,12 @@ from dse.disk import replace_file
 from dse.errors import SpecError
 
 _EPILOG = """\
-  python -m dse export runs/20261120-155903_ga_resnet50_s0 --csv designs.csv
-  python -m dse export runs/20261120-155903_ga_resnet50_s0 --optuna sqlite:///runs.db
+  python -m dse export runs/FOLDER --csv designs.csv
+  python -m dse export runs/FOLDER --optuna sqlite:///runs.db
   optuna-dashboard sqlite:///runs.db
 
---optuna needs Optuna: pip install 'dse-accel[optuna]'. In Python, result.journal is
-the same as a pandas DataFrame.
+--optuna needs Optuna: pip install 'dse-accel[optuna]'. In Python,
+result.journal is the same as a pandas DataFrame.
 """
 
 
