@@ -43,7 +43,7 @@ commands:
 examples:
   python -m dse run arch=gemmini workload=resnet50 samples=1000 seed=0
   python -m dse run workload=vgg16 variables.pe_dim=16 objective=energy
-  python -m dse run -m optimizer=random,ga seed=0,1,2     a sweep: which is better
+  python -m dse run -m optimizer=random,ga seed=0,1,2  a sweep: which is best
   python -m dse run resume=runs/20261120-155903_random_resnet50_s0
   python -m dse map arch=eyeriss layer=vgg16/conv1_1 mapper=gamma samples=9000
   python -m dse map arch.yaml problem.yaml constraints.yaml mapper.yaml -o out/

@@ -17,7 +17,7 @@ from dse.report.comparable import contradictions, warnings
 from dse.report.compare import compare
 from dse.report.compare_text import comparison_text
 from dse.report.finished import read_result
-from dse.report.page import report_of
+from dse.report.page import REPORT, report_of
 from dse.runner.run import go_on
 from dse.runner.sweep import Sweep, prepare, read_sweep
 from dse.study.folder import RESULT
@@ -98,7 +98,10 @@ class SweepRun:
         if self._as_json and (run / RESULT).is_file():
             told = json.loads((run / RESULT).read_bytes())
             if told["status"] == "ok":
-                sys.stdout.write(json.dumps({**told, "folder": str(run)}) + "\n")
+                told["folder"] = str(run)
+                if (run / REPORT).is_file():
+                    told["report"] = str(run / REPORT)
+                sys.stdout.write(json.dumps(told) + "\n")
 
     def _ended(self, sweep: Sweep) -> int:
         """Print the comparison of the runs that ended; return the exit code."""
