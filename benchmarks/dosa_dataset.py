@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from dosa_model import analytical_model
+from published import DOSA, is_here
 
 from dse.domain.problem import Problem
 from dse.evaluators.native import NativeEvaluator
@@ -66,8 +67,7 @@ def main() -> int:
     parser.add_argument("--json", type=Path, help="write the numbers there")
     parser.add_argument("--jobs", type=int, default=2, help="threads")
     options = parser.parse_args()
-    if not options.data.is_file():
-        sys.stderr.write(f"error: {options.data}: no such file; give the data with --data\n")
+    if not is_here(options.data, DOSA, "--data FILE"):
         return 2
     with gzip.open(options.data, "rt") as file:
         rows = list(csv.DictReader(file))

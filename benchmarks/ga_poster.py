@@ -24,6 +24,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from published import POSTER, is_here
+
 import dse
 from dse.components.chain import energy_chain
 from dse.goals.metric_names import operations
@@ -55,6 +57,8 @@ def main() -> int:
     )
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
+    if not is_here(arguments.reference, POSTER, "--reference FOLDER"):
+        return 2
     with tempfile.TemporaryDirectory() as runs:
         report: dict[str, Any] = {"baseline": baseline(arguments.reference)}
         report["search"] = [

@@ -28,6 +28,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from published import DOSA, is_here
 
 from dse.learned.data import read_data
 from dse.learned.encoding import Encoding, blocks_of
@@ -89,8 +90,7 @@ def main() -> int:
     options = parser.parse_args()
     files = [options.data / f"firesim_{name}.csv" for name in ("train", "test")]
     for path in files:
-        if not path.is_file():
-            sys.stderr.write(f"error: {path}: no such file; give the folder with --data\n")
+        if not is_here(path, DOSA, "--data FOLDER"):
             return 2
     known: dict[str, Any] = {}
     if options.json and options.json.is_file():

@@ -49,7 +49,7 @@ def _pair(arch: str, workload: str, samples: int, seed: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / "run")
         try:
-            found = run(arch, workload, samples=samples, seed=seed, folder=path)
+            found = run(arch, workload, "random", samples=samples, seed=seed, folder=path)
             pair |= {
                 "valid": found.feasible,
                 "designs": found.designs,

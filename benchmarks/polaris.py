@@ -28,6 +28,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from published import DOSA, is_here
+
 import dse
 from dse.domain.architecture import HardwareBatch
 from dse.domain.mapping import MappingBatch
@@ -56,6 +58,10 @@ def main() -> int:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--plot", type=Path, help="best EDP over evaluations")
     options = parser.parse_args()
+    for name in ("train", "test"):
+        file = options.data / f"firesim_{name}.csv"
+        if options.evaluator == "truth" and not is_here(file, DOSA, "--data FOLDER"):
+            return 2
     known: dict[str, Any] = {}
     if options.json and options.json.is_file():
         known = json.loads(options.json.read_text(encoding="utf-8"))

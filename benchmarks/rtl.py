@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from published import DOSA, is_here
 from scipy.optimize import minimize
 from scipy.stats import spearmanr
 
@@ -83,8 +84,7 @@ def main() -> int:
     files = {name: options.data / f"firesim_{file}.csv" for name, file in _FILES.items()}
     needed = [*files.values(), *([options.rtl] if options.rtl else [])]
     for path in needed:
-        if not path.is_file():
-            sys.stderr.write(f"error: {path}: no such file; give the folder with --data\n")
+        if not is_here(path, DOSA, "--data FOLDER"):
             return 2
     splits = options.data / "firesim_splits.csv"
     held_out = rows_held_out(splits) if splits.is_file() else []

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from dse.model.stats import Stats
 
 _LAZY = {"run": "dse.api", "model_files": "dse.api", "Stats": "dse.model.stats"}
+#: Modules that people use by ``dse.NAME``, loaded on use.
+_MODULES = ("callbacks", "explain", "testing", "timeloop")
 
 __all__ = [
     "DseError",
@@ -26,12 +28,22 @@ __all__ = [
     "Stats",
     "ToolError",
     "__version__",
+    "callbacks",
+    "explain",
     "model_files",
     "run",
+    "testing",
+    "timeloop",
 ]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401
     if name in _LAZY:
         return getattr(import_module(_LAZY[name]), name)
+    if name in _MODULES:
+        return import_module(f"dse.{name}")
     raise AttributeError(f"module 'dse' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dse.callbacks import OnBatch
+    from dse.goals.design import DesignMetrics
     from dse.model.stats import Stats
-    from dse.study.result import RunResult
+    from dse.report.result import SearchResult
 
 
 def model_files(
@@ -38,13 +40,15 @@ def model_files(
 def run(
     arch: str | Path = "gemmini",
     workload: str | Path = "resnet50",
-    optimizer: str | Mapping[str, Any] = "random",
+    optimizer: str | Mapping[str, Any] = "auto",
     *,
     samples: int | None = None,
     seed: int = 0,
     variables: Mapping[str, int | str] | None = None,
+    objective: str | Callable[[DesignMetrics], float] = "edp",
+    on_batch: OnBatch | Sequence[OnBatch] = (),
     **settings: Any,  # noqa: ANN401
-) -> RunResult:
+) -> SearchResult:
     """Search the best design, as ``python -m dse run`` does.
 
     Args:
@@ -54,18 +58,26 @@ def run(
         samples: mappings to evaluate for every unique layer; None: the optimizer's own budget.
         seed: of all randomness: equal settings give equal results.
         variables: values of template variables to hold fixed.
+        objective: what is minimised: a name, arithmetic over metrics, ``module:function``, or a
+            function at the top of a module, see `dse.goals.python_objective.python_objective`.
+        on_batch: called after every batch of designs with `dse.study.study.Progress`: a function,
+            one of `dse.callbacks`, or several.
         settings: further settings as listed by ``python -m dse run --help``, such as
-            ``objective="energy"``, ``folder="my_run"`` or ``mapper={"name": "random"}``.
+            ``constraints="area_mm2 < 4"``, ``folder="my_run"`` or ``mapper={"name": "random"}``.
 
     Returns:
         The best design (``.design``), its metrics (``.metrics``) and its run folder, in which
-        ``report.html`` shows it unless ``report=False``.
+        ``report.html`` shows it unless ``report=False``; tables as pandas DataFrames (``.layers``,
+        ``.levels``, ``.journal``, ``.front``) and plots (``.plot.convergence()`` ...).
 
     Raises:
         SpecError: a setting or a file is wrong.
         NothingFeasible: no valid design was found.
     """
-    from dse.report.page import report_of  # noqa: PLC0415 - loads numba
+    from dse.callbacks import Callbacks  # noqa: PLC0415 - loads numba
+    from dse.goals.python_objective import place_of  # noqa: PLC0415
+    from dse.report.page import report_of  # noqa: PLC0415
+    from dse.report.result import SearchResult  # noqa: PLC0415
     from dse.runner.run import search  # noqa: PLC0415
 
     paths = {k: str(settings.pop(k)) for k in ("folder", "runs") if settings.get(k) is not None}
@@ -76,9 +88,15 @@ def run(
         "samples": samples,
         "seed": seed,
         "variables": dict(variables or {}),
+        "objective": objective if isinstance(objective, str) else place_of(objective),
         **paths,
         **settings,
     }
-    result = search(given)
-    report_of(result)
+    callbacks = Callbacks(tuple(on_batch) if isinstance(on_batch, Sequence) else (on_batch,))
+    result = None
+    try:
+        result = SearchResult.of(search(given, callbacks.watch))
+        report_of(result)
+    finally:
+        callbacks.end(result)
     return result

@@ -158,11 +158,17 @@ def typed(schema: type[Any], given: Mapping[str, Any], prefix: str) -> Any:  # n
     _refuse_unknown(schema, given, prefix)
     for key, value in given.items():
         _refuse_references(f"{prefix}{key}", value)
+    given = {key: _whole(value) for key, value in given.items()}
     try:
-        merged = OmegaConf.merge(OmegaConf.structured(schema), dict(given))
+        merged = OmegaConf.merge(OmegaConf.structured(schema), given)
         return OmegaConf.to_object(merged)
     except OmegaConfBaseException as error:
         raise SpecError(explain(error, prefix)) from error
+
+
+def _whole(value: Any) -> Any:  # noqa: ANN401
+    """Return a whole number as an integer, which is as good where a float is expected."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _refuse_unknown(schema: type[Any], given: Mapping[str, Any], prefix: str) -> None:

@@ -94,6 +94,11 @@ class OptimalSearch(Optimizer[OptimalSearchSettings]):
         """See :attr:`dse.study.optimizer.Optimizer.certificate`."""
         return self._certificate.as_dict() if self._certificate else None
 
+    @property
+    def proof(self) -> CoSearchCertificate | None:
+        """The certificate; None before the search has ended."""
+        return self._certificate
+
     def _beyond(self) -> bool:
         """Whether the space is beyond the method."""
         return self._certificate is not None and self._certificate.status == UNSOLVED

@@ -17,7 +17,7 @@ from kill_matrix import left
 from dse.cli import main
 
 SIZES_KB = (4, 8, 12, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96)
-WORDS = ("run", "-q", "workload=dosa_bert", "samples=24", "seed=1", "n_jobs=1")
+WORDS = ("run", "-q", "optimizer=random", "workload=dosa_bert", "samples=24", "seed=1", "n_jobs=1")
 MAPPINGS = "optimizer.mappings_per_hardware=1"
 
 

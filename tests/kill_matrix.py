@@ -22,6 +22,7 @@ from dse.testing.tiny import ARCH, WORKLOAD
 
 #: Small settings of each optimizer; several batches, with several designs in most.
 SETTINGS = {
+    "auto": {"nodes": 1, "mappings": 500},
     "random": {"mappings_per_hardware": 2},
     "ga": {"mappings_per_hardware": 2, "population": 4, "norm_designs": 5},
     "lockstep": {"batch": 6, "population": 4, "trial": 12, "polish": 12},

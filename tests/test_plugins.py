@@ -130,7 +130,14 @@ def test_outside_objectives_mean_what_their_name_says(site):
 
 
 def test_an_objective_without_a_mean_is_told(site):
-    words = ("run", "--quiet", "objective=near", "samples=2", "workload=dosa_bert+alexnet")
+    words = (
+        "run",
+        "--quiet",
+        "objective=near",
+        "samples=2",
+        "optimizer=random",
+        "workload=dosa_bert+alexnet",
+    )
     run = dse_command(site, *words)
     assert run.returncode == 2
     assert "on one of several networks, expected more than 0" in run.stderr

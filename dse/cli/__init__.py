@@ -20,7 +20,8 @@ COMMANDS = {
     "certify": ("dse.cli.certify", "check the proof of a run with optimizer=optimal"),
     "explain": ("dse.cli.explain", "what limits each layer, and what more hardware would buy"),
     "report": ("dse.cli.report", "finished runs as one HTML file"),
-    "compare": ("dse.cli.compare", "finished runs beside each other"),
+    "compare": ("dse.cli.compare", "finished runs beside each other, over their seeds"),
+    "export": ("dse.cli.export", "a run's designs as CSV, or for optuna-dashboard"),
     "train": ("dse.cli.train", "learn the cycles of real hardware from recorded rows"),
     "convert": ("dse.cli.convert", "rewrite Timeloop files in another of its formats"),
     "doctor": ("dse.cli.doctor", "say which external tools are found, and what each gives"),
@@ -29,6 +30,7 @@ COMMANDS = {
     "docs": ("dse.cli.docs", "build the documentation from a checkout, and open it"),
     "list": ("dse.cli.listing", "list optimizers, archs, workloads, ..."),
     "show": ("dse.cli.show", "show one of them"),
+    "completion": ("dse.cli.completion", "completion for bash, zsh or fish"),
 }
 
 _HELP = """\
@@ -41,7 +43,7 @@ commands:
 examples:
   python -m dse run arch=gemmini workload=resnet50 samples=1000 seed=0
   python -m dse run workload=vgg16 variables.pe_dim=16 objective=energy
-  python -m dse run -m seed=0,1,2 workload=resnet50,vgg16  a run for each of six
+  python -m dse run -m optimizer=random,ga seed=0,1,2  a sweep: which is best
   python -m dse run resume=runs/20261120-155903_random_resnet50_s0
   python -m dse map arch=eyeriss layer=vgg16/conv1_1 mapper=gamma samples=9000
   python -m dse map arch.yaml problem.yaml constraints.yaml mapper.yaml -o out/

@@ -10,12 +10,17 @@ import dataclasses
 import os
 import re
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from decimal import Decimal
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, get_type_hints
 
 import hydra
 from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
@@ -34,25 +39,40 @@ _FLAGS = (
     *("-D", "--define", "--include-path"),
 )
 _FLAGS_WITH_VALUE = ("--cfg", "--config-dir")
+#: Launchers of Hydra's own project, by the package of each.
+_LAUNCHERS = {
+    "joblib": "hydra-joblib-launcher",
+    "ray": "hydra-ray-launcher",
+    "rq": "hydra-rq-launcher",
+    "submitit_local": "hydra-submitit-launcher",
+    "submitit_slurm": "hydra-submitit-launcher",
+}
 _HYDRA = {
     "run": {"dir": "."},
     "sweep": {"dir": "${runs}", "subdir": "."},
     "output_subdir": None,
     "job": {"name": "dse"},
 }
+#: A number with an exponent, no larger than any integer may be.
+_EXPONENT = re.compile(r"\d+(\.\d*)?[eE]\+?(\d|1\d)")
 #: Settings of Hydra's that would have it make folders of its own, or leave the one it is in.
 _HYDRAS_FOLDERS = re.compile(r"hydra(\.(run|sweep|output_subdir|job\.chdir)(\..*)?)?")
 
 
-def run_with_hydra(arguments: Sequence[str], task: _Command) -> None:
+def run_with_hydra(arguments: Sequence[str], task: _Command, folder: Path | None = None) -> None:
     """Compose the settings from command-line overrides and call ``task``, once per job.
+
+    Args:
+        arguments: settings and flags.
+        task: gets the settings.
+        folder: of a sweep, in which Hydra leaves what it notes of it; None: in ``runs``.
 
     Raises:
         SpecError: an override is malformed, or names an unknown setting or choice.
     """
     _store()
     arguments = _without_template_flags(arguments)
-    sweep = bool({"-m", "--multirun"} & set(arguments))
+    sweep = is_sweep(arguments)
     words = [
         word if before in _FLAGS_WITH_VALUE else _checked(word, sweep)
         for before, word in zip(["", *arguments], arguments, strict=False)
@@ -72,6 +92,8 @@ def run_with_hydra(arguments: Sequence[str], task: _Command) -> None:
         task({str(key): value for key, value in settings.items()})
 
     main = hydra.main(config_path=None, config_name="run", version_base="1.3")(job)
+    if folder is not None:
+        words.append(f"hydra.sweep.dir={_text(str(folder))}")
     with _command_line(words):
         try:
             main()
@@ -79,6 +101,59 @@ def run_with_hydra(arguments: Sequence[str], task: _Command) -> None:
             raise SpecError(_one_line(error)) from error
         except OmegaConfBaseException as error:
             raise SpecError(explain(error)) from error
+
+
+def is_sweep(arguments: Sequence[str]) -> bool:
+    """Whether the words are those of several runs."""
+    return bool({"-m", "--multirun"} & set(arguments))
+
+
+def jobs_of(arguments: Sequence[str]) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return the settings of every job of a sweep, and the settings that have several values.
+
+    Raises:
+        SpecError: as :func:`run_with_hydra`; or another sweeper than Hydra's own is named, which
+            would choose values by what came before.
+    """
+    words = [word for word in arguments if not _is_of_launcher(word)]
+    if any(word.lstrip("+~").startswith("hydra/sweeper") for word in words):
+        raise SpecError("hydra/sweeper: a sweep takes all combinations of its values")
+    jobs: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory() as notes:
+        run_with_hydra(words, jobs.append, Path(notes))
+    parser = OverridesParser.create()
+    read = [parser.parse_override(_quoted(w, sweep=True)) for w in words if not w.startswith("-")]
+    return jobs, [one.key_or_group for one in read if one.is_sweep_override()]
+
+
+def launched(arguments: Sequence[str], task: Callable[[int], None], folder: Path) -> bool:
+    """Call ``task`` with the number of every job of a sweep, where a launcher is named to do so.
+
+    Returns:
+        Whether one is named; else nothing is done.
+
+    Raises:
+        SpecError: there is none of that name.
+    """
+    if not any(_is_of_launcher(word) for word in arguments):
+        return False
+
+    def job(_: dict[str, Any]) -> None:
+        task(int(HydraConfig.get().job.num))
+
+    run_with_hydra(arguments, job, folder)
+    return True
+
+
+def _check_launcher(name: str) -> None:
+    """Refuse a launcher whose package is not installed; the message says what installs it."""
+    package = _LAUNCHERS.get(name)
+    if package is not None and find_spec(f"hydra_plugins.{package.replace('-', '_')}") is None:
+        raise SpecError(f"hydra/launcher={name} needs {package}: pip install {package}")
+
+
+def _is_of_launcher(word: str) -> bool:
+    return word.lstrip("+~").startswith(("hydra/launcher", "hydra.launcher"))
 
 
 def _without_template_flags(arguments: Sequence[str]) -> list[str]:
@@ -156,7 +231,7 @@ def _checked(word: str, sweep: bool) -> str:
         if word.partition("=")[0] not in _FLAGS:
             raise SpecError(unknown_name("option", word, _FLAGS))
         return word
-    word = _quoted(word, sweep)
+    word = _whole(_quoted(word, sweep))
     try:
         override = OverridesParser.create().parse_override(word)
     except HydraException as error:
@@ -171,6 +246,8 @@ def _checked(word: str, sweep: bool) -> str:
             )
         if "/" in key and any(not isinstance(value, str) for value in _values(override)):
             raise SpecError(f"'{word}': expected the name of a choice")
+        if key == "hydra/launcher":
+            _check_launcher(str(override.value()))
         return word
     if override.is_sweep_override() and not sweep:
         raise SpecError(f"'{word}' has several values: -m runs one after the other")
@@ -187,6 +264,18 @@ def _checked(word: str, sweep: bool) -> str:
     if key not in known | set(chosen):
         raise SpecError(unknown_name("setting", key, known))
     return word
+
+
+def _whole(word: str) -> str:
+    """Write whole numbers with an exponent, as in ``samples=1e4``, as the integers they are."""
+    key, equals, value = word.partition("=")
+    parts = value.split(",")
+    if not equals or not all(_EXPONENT.fullmatch(part) for part in parts):
+        return word
+    numbers = [Decimal(part) for part in parts]
+    if any(number != number.to_integral_value() for number in numbers):
+        return word
+    return f"{key}={','.join(str(int(number)) for number in numbers)}"
 
 
 def _quoted(word: str, sweep: bool) -> str:

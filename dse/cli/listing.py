@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
@@ -12,11 +13,12 @@ from dse.plugins import plugins
 from dse.space import catalog
 
 _USAGE = """\
-usage: python -m dse list [KIND]
+usage: python -m dse list [KIND] [--json]
 
 Lists the choices of a kind, or all of them:
 {kinds}.
-'python -m dse show NAME' tells more of one.
+'python -m dse show NAME' tells more of one. With --json, names and summaries by
+kind, as one line of JSON.
 """
 
 _Listed = list[tuple[str, str]]
@@ -28,13 +30,25 @@ def main(argv: Sequence[str]) -> int:
         kinds = textwrap.fill(", ".join(KINDS), 78)
         sys.stdout.write(_USAGE.format(kinds=kinds))
         return 0
-    if len(argv) > 1:
-        raise SpecError(f"list takes one kind, not {len(argv)}: {' '.join(argv)}")
-    if argv:
-        kind = kind_of(argv[0])
+    as_json = "--json" in argv
+    words = [word for word in argv if word != "--json"]
+    if len(words) > 1:
+        raise SpecError(f"list takes one kind, not {len(words)}: {' '.join(words)}")
+    chosen = list(KINDS)
+    if words:
+        kind = kind_of(words[0])
         if kind is None:
-            raise SpecError(unknown_name("kind", argv[0], KINDS))
-        sys.stdout.write(_text(KINDS[kind]()))
+            raise SpecError(unknown_name("kind", words[0], KINDS))
+        chosen = [kind]
+    if as_json:
+        told = {
+            kind: [{"name": name, "summary": text} for name, text in KINDS[kind]()]
+            for kind in chosen
+        }
+        sys.stdout.write(json.dumps(told) + "\n")
+        return 0
+    if words:
+        sys.stdout.write(_text(KINDS[chosen[0]]()))
         return 0
     sys.stdout.write("\n".join(f"{kind}:\n{_text(rows(), '  ')}" for kind, rows in KINDS.items()))
     return 0

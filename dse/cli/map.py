@@ -34,8 +34,8 @@ folder with the files for timeloop-model in best/.
   -h, --help     this text; with mapper=NAME, the settings of that mapper
 """
 
-#: Settings of `run` that make no sense for one mapping.
-_OF_RUNS = ("optimizer", "workload", "resume", "report")
+#: Settings of `run` that are of designs, or of their search.
+_NOT_TAKEN = ("optimizer", "workload", "constraints", "record", "report")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -46,19 +46,14 @@ def main(argv: Sequence[str]) -> int:
     if {"-h", "--help"} & set(arguments):
         from dse.cli.settings_help import settings_help  # noqa: PLC0415
 
-        sys.stdout.write(_USAGE + settings_help(arguments, skip=("optimizer",)))
+        sys.stdout.write(_USAGE + settings_help(arguments, skip=_NOT_TAKEN))
         return 0
     as_json = "--json" in arguments
     layers = [word for word in arguments if word.startswith("layer=")]
     if len(layers) != 1:
         raise SpecError("map takes one layer=WORKLOAD/LAYER")
     for word in arguments:
-        if word.partition("=")[0].partition(".")[0] in (
-            "optimizer",
-            "workload",
-            "resume",
-            "report",
-        ):
+        if word.lstrip("+~").partition("=")[0].partition(".")[0] in (*_NOT_TAKEN, "resume"):
             raise SpecError(f"'{word}': map has no such setting")
     quiet = bool({"-q", "--quiet"} & set(arguments))
     rest = [word for word in arguments if word not in (layers[0], "--json", "-q", "--quiet")]

@@ -6,13 +6,17 @@ import math
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from dse.certify.known import Known
 from dse.goals.objective import Objective
+from dse.report.units import value_of
 from dse.study.study import Progress
 
 if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+
     from dse.runner.run import OnProgress
 
 _PLAIN_EVERY_S = 5.0
@@ -20,68 +24,89 @@ _PLAIN_EVERY_S = 5.0
 
 @contextmanager
 def progress(
-    objective: Objective, quiet: bool, known: Known | None = None
+    objective: Objective, quiet: bool, begin: Progress, known: Known | None = None
 ) -> Iterator[OnProgress | None]:
     """Yield what a run reports to; None when nothing is to be shown.
 
-    Where the optimum is known, the best value is shown as a multiple of it, too.
+    Args:
+        objective: that is minimised.
+        quiet: whether nothing is.
+        begin: where the search stands now: a resumed one has come some way.
+        known: the optimum: the best value is shown as a multiple of it, too.
     """
     if quiet:
         yield None
     elif sys.stderr.isatty():
-        with _live(objective, known) as report:
+        with _live(objective, known, begin) as report:
             yield report
     else:
-        yield _plain(objective, known)
+        yield _plain(objective, known, begin)
 
 
 def _best_text(objective: Objective, value: float, known: Known | None = None) -> str:
     """Return the best value for people: EDP in J x cycle, everything else in its unit."""
-    text = _value_text(objective, value)
+    text = value_text(objective.name, objective.unit, value)
     if known is None or not math.isfinite(value):
         return text
     return f"{text} ({known.factor(value):.3f} x optimum)"
 
 
-def _value_text(objective: Objective, value: float) -> str:
+def value_text(objective: str, unit: str, value: float) -> str:
+    """Return the best value of an objective by name: EDP in J x cycle, else in its unit."""
     if not math.isfinite(value):
-        return "best EDP -" if objective.name == "edp" else f"best {objective.name} -"
-    if objective.name == "edp":
-        return f"best EDP {value / 1e12:.4g} J x cycle"
-    return f"best {objective.name} {value:.4g} {objective.unit}"
+        return "best EDP -" if objective == "edp" else f"best {objective} -"
+    name = "EDP" if objective == "edp" else objective
+    return f"best {name} {value_of(objective, unit, value, digits=4)}"
 
 
 @contextmanager
-def _live(objective: Objective, known: Known | None) -> Iterator[OnProgress]:
+def _live(objective: Objective, known: Known | None, begin: Progress) -> Iterator[OnProgress]:
     from rich.console import Console  # noqa: PLC0415
-    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415
     from rich.progress import Progress as Bar  # noqa: PLC0415
 
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=8),
-        TextColumn("{task.fields[best]}  {task.fields[rate]} ETA"),
-        TimeRemainingColumn(compact=True),
+        TextColumn("{task.fields[best]}  {task.fields[rate]}"),
+        TimeElapsedColumn(),
     )
+    # it draws itself anew ten times a second, whatever the search is at
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("starting", total=None, best=_best_text(objective, math.inf), rate="")
-        clock = _Clock()
-
-        def report(now: Progress) -> None:
-            bar.update(
-                task,
-                description=f"{now.samples:,}/{now.budget:,}",
-                total=now.budget,
-                completed=now.samples,
-                best=_best_text(objective, now.best_value, known),
-                rate=f"{clock.rate(now.samples):,.0f}/s",
-            )
-
-        yield report
+        yield _Live(bar, objective, known, begin)
 
 
-def _plain(objective: Objective, known: Known | None) -> OnProgress:
-    clock = _Clock()
+class _Live:
+    """The bar of a terminal: moves within a batch, too."""
+
+    def __init__(
+        self, bar: Bar, objective: Objective, known: Known | None, begin: Progress
+    ) -> None:
+        self._bar, self._objective, self._known = bar, objective, known
+        self._clock = _Clock(begin.samples)
+        self._task = bar.add_task("", total=begin.budget, best="", rate="")
+        self._show(begin, "ETA -")
+
+    def __call__(self, now: Progress) -> None:
+        """Show where a search stands after a batch."""
+        self._show(now, self._clock.text(now))
+
+    def tick(self, now: Progress) -> None:
+        """Show about where it stands within one."""
+        self._show(now, self._clock.text(now))
+
+    def _show(self, now: Progress, rate: str) -> None:
+        self._bar.update(
+            self._task,
+            description=f"{now.samples:,}/{now.budget:,}",
+            completed=now.samples,
+            best=_best_text(self._objective, now.best_value, self._known),
+            rate=rate,
+        )
+
+
+def _plain(objective: Objective, known: Known | None, begin: Progress) -> OnProgress:
+    clock = _Clock(begin.samples)
     shown = -math.inf
 
     def report(now: Progress) -> None:
@@ -102,17 +127,28 @@ def _plain(objective: Objective, known: Known | None) -> OnProgress:
 
 
 class _Clock:
-    """Seconds since the start, without those of compiling, and samples per second."""
+    """Seconds since the start, without those of compiling, and samples per second.
 
-    def __init__(self) -> None:
+    Args:
+        before: samples that were spent before, by what is resumed.
+    """
+
+    def __init__(self, before: int) -> None:
         from dse.jit import working_time  # noqa: PLC0415 - loads numba
 
         self._clock = working_time
         self._start = working_time()
+        self._before = before
 
     @property
     def elapsed_s(self) -> float:
         return self._clock() - self._start
 
     def rate(self, samples: int) -> float:
-        return samples / max(self.elapsed_s, 1e-9)
+        return (samples - self._before) / max(self.elapsed_s, 1e-9)
+
+    def text(self, now: Progress) -> str:
+        """Return samples per second, and the seconds that are left."""
+        rate = self.rate(now.samples)
+        left = timedelta(seconds=round((now.budget - now.samples) / rate)) if rate else "-"
+        return f"{rate:,.0f}/s ETA {left}"

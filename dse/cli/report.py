@@ -52,7 +52,8 @@ def main(argv: Sequence[str]) -> int:
     arguments = _parser().parse_args(argv)
     if arguments.samples < 0:
         raise SpecError(f"--samples {arguments.samples}, expected 0 or more")
-    from dse.report.compare import warnings  # noqa: PLC0415 - rich
+    from dse.report.comparable import warnings  # noqa: PLC0415 - compiled code
+    from dse.report.compare import compare  # noqa: PLC0415
     from dse.report.finished import read_result  # noqa: PLC0415
     from dse.report.page import REPORT, write_report  # noqa: PLC0415
     from dse.report.reported import reported  # noqa: PLC0415
@@ -60,7 +61,7 @@ def main(argv: Sequence[str]) -> int:
     folders: list[Path] = arguments.runs
     notes: list[str] = []
     if len(folders) > 1:
-        notes = warnings([read_result(folder) for folder in folders])
+        notes = warnings(compare([read_result(folder) for folder in folders]))
     runs = [reported(folder, arguments.samples) for folder in folders]
     path = folders[0] / REPORT if len(folders) == 1 else Path(REPORT)
     path = arguments.output or path

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-from dse.cli.signals import Terminated
-from dse.errors import DseError, SpecError
-
-if TYPE_CHECKING:
-    from dse.certify.known import Known
-    from dse.runner.run import OnProgress, Run
-    from dse.study.result import RunResult
+from dse.cli.screen import Screen
+from dse.errors import SpecError
 
 _USAGE = """\
 usage: python -m dse run [SETTING=VALUE ...] [-m] [--json] [--quiet]
@@ -23,7 +16,9 @@ usage: python -m dse run [SETTING=VALUE ...] [-m] [--json] [--quiet]
 
 Searches hardware and mappings for a workload. Settings follow Hydra's grammar:
 'optimizer=NAME' chooses, 'optimizer.SETTING=VALUE' sets; with -m, values split
-by commas give one run each, and 'hydra/launcher=...' runs them in parallel.
+by commas give one run each, all in a folder, and 'hydra/launcher=joblib' runs
+them in parallel. resume= goes on with an interrupted run, or with the rest of
+an interrupted sweep.
 
   --json         print the result as one line of JSON
   -q, --quiet    no progress
@@ -44,40 +39,31 @@ def main(argv: Sequence[str]) -> int:
         return 0
     as_json = _take_flag(arguments, "--json")
     quiet = _take_flag(arguments, "--quiet", "-q")
-    folder = [a for a in arguments if a.startswith("resume=")]
-    if folder:
+    resumed = [a.removeprefix("resume=") for a in arguments if a.startswith("resume=")]
+    if resumed:
         trust = _take_flag(arguments, "--trust")
-        return _resume(
-            folder[-1].removeprefix("resume="), arguments, trust, _Screen(as_json, quiet)
-        )
+        return _resume(Path(resumed[-1]), arguments, trust, Screen(as_json, quiet))
 
-    from dse.cli.hydra_front import run_with_hydra  # noqa: PLC0415
+    from dse.cli.hydra_front import is_sweep, run_with_hydra  # noqa: PLC0415
 
-    codes: list[int] = []
-    run_with_hydra(arguments, lambda settings: codes.append(_run(settings, as_json, quiet)))
-    return max(codes, default=0)
+    if is_sweep(arguments):
+        from dse.cli.sweep import SweepRun  # noqa: PLC0415 - rich
 
-
-def _run(settings: dict[str, object], as_json: bool, quiet: bool) -> int:
-    """Run one job of a sweep; its error is its own, so that the other jobs still run."""
+        return SweepRun(as_json, quiet).begin(arguments)
+    given: list[dict[str, Any]] = []
+    run_with_hydra(arguments, given.append)
     from dse.runner.run import search  # noqa: PLC0415 - after the settings were read
 
-    screen = _Screen(as_json, quiet)
-    try:
+    screen = Screen(as_json, quiet)
+    for settings in given:  # none where Hydra has printed its configuration instead
         screen.show(search(settings, screen.watch))
-    except DseError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return error.exit_code
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        sys.stderr.write(f"error: {error.filename or 'output'}: {error.strerror or error}\n")
-        return 1
     return 0
 
 
-def _resume(folder: str, arguments: list[str], trust: bool, screen: _Screen) -> int:
+def _resume(folder: Path, arguments: list[str], trust: bool, screen: Screen) -> int:
+    """Go on with a run, or with a sweep."""
     from dse.runner.run import go_on  # noqa: PLC0415 - after the arguments were read
+    from dse.runner.sweep import is_sweep  # noqa: PLC0415
 
     n_jobs = None
     for argument in arguments:
@@ -88,61 +74,12 @@ def _resume(folder: str, arguments: list[str], trust: bool, screen: _Screen) -> 
             raise SpecError(
                 f"'{argument}': a resumed run keeps its settings; only n_jobs=N may be given"
             )
-    screen.show(go_on(Path(folder), n_jobs, screen.watch, trust=trust))
+    if is_sweep(folder):
+        from dse.cli.sweep import SweepRun  # noqa: PLC0415
+
+        return SweepRun(screen.as_json, screen.quiet, n_jobs, trust).resume(folder)
+    screen.show(go_on(folder, n_jobs, screen.watch, trust=trust))
     return 0
-
-
-class _Screen:
-    """What a person sees of a run: its progress on stderr, its result on stdout."""
-
-    def __init__(self, as_json: bool, quiet: bool) -> None:
-        self._as_json = as_json
-        self._quiet = quiet
-        self._known: Known | None = None
-
-    @contextmanager
-    def watch(self, run: Run) -> Iterator[OnProgress | None]:
-        """Show the progress of a run, and how to go on with it where it is interrupted."""
-        from dse.certify.known import find  # noqa: PLC0415
-        from dse.cli.progress import progress  # noqa: PLC0415
-
-        try:
-            if run.setup.evaluator.equals_timeloop:
-                self._known = find(run.space)
-        except SpecError as error:  # a search does not depend on what is known of its end
-            sys.stderr.write(f"warning: {error}; goes on without known optima\n")
-        try:
-            with progress(run.space.objective, self._quiet, self._known) as report:
-                yield report
-        except (KeyboardInterrupt, Terminated):
-            sys.stderr.write(f"python -m dse run resume={run.folder} goes on\n")
-            raise  # the other jobs of a sweep are off, too
-
-    def show(self, result: RunResult) -> None:
-        """Print the result.
-
-        Raises:
-            ProofError: it is better than the optimum that is known.
-        """
-        from dse.report.page import report_of  # noqa: PLC0415 - jinja2
-
-        out = sys.stdout
-        if self._as_json:
-            page = report_of(result)
-            told = {**result.as_dict(), "folder": str(result.folder)}
-            told |= {"report": str(page)} if page else {}
-            out.write(json.dumps(told) + "\n")
-        else:
-            from dse.report.table import result_text  # noqa: PLC0415 - rich
-
-            plain = "utf" not in (out.encoding or "").lower()
-            out.write(result_text(result, color=out.isatty(), ascii_only=plain, known=self._known))
-            page = report_of(result)
-            if page:
-                out.write(f"report    {page}\n")
-        # optima are the native model's
-        if self._known is not None and result.settings["evaluator"]["name"] == "native":
-            self._known.check(result.value, str(result.folder))
 
 
 def _take_flag(arguments: list[str], *names: str) -> bool:

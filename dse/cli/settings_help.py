@@ -14,7 +14,7 @@ from dse.runner.config import DEFAULT_PLUGINS, MapspaceConfig, RunConfig
 def settings_help(arguments: Sequence[str], skip: Sequence[str] = ()) -> str:
     """Return the settings of a run with the plug-ins that ``arguments`` choose.
 
-    ``skip`` names kinds of plug-ins that play no part.
+    ``skip`` names settings, and kinds of plug-ins, that play no part.
     """
     chosen = dict(DEFAULT_PLUGINS)
     for argument in arguments:
@@ -22,7 +22,7 @@ def settings_help(arguments: Sequence[str], skip: Sequence[str] = ()) -> str:
         if kind in GROUPS and equals:
             chosen[kind] = name
     lines = ["", "settings:"]
-    lines += setting_rows("", RunConfig, skip={*GROUPS, "mapspace"})
+    lines += setting_rows("", RunConfig, skip={*GROUPS, "mapspace", *skip})
     lines += setting_rows("mapspace.", MapspaceConfig)
     for kind in (kind for kind in GROUPS if kind not in skip):
         item = plugin(kind, chosen[kind])

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from dse.certify.known import Known, of_run
+from dse.disk import read_file
 from dse.errors import SpecError
 from dse.evaluators.base import equals_timeloop
+from dse.report.course import NO_COURSE, SearchCourse
+from dse.report.varied import settings_of
 from dse.runner.run import inputs_of_folder
 from dse.state.entries import CheckedEntries
-from dse.study.folder import RESULT
+from dse.study.folder import ENVIRONMENT, RESULT
 from dse.study.folder import read_result as read_content
 from dse.study.journal import has_checksums, read_journal
 from dse.study.study import JOURNAL
+from dse.study.times import times_of
 
 #: What the numbers of evaluators are that equal Timeloop's.
 TIMELOOP = "Timeloop"
+#: Of a description of the environment.
+_MOST_BYTES = 1024 * 1024
 _BEST = ("cycles", "energy_pj", "area_um2")
 
 
@@ -43,6 +52,16 @@ class FinishedRun:
     evaluator: str = "native"
     #: whether layers were allowed to be padded
     padding: str = "off"
+    #: of the objective
+    unit: str = ""
+    #: everything that it was set to, by dotted key; plug-ins by their kind
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    #: the best value so far over samples and time
+    course: SearchCourse = NO_COURSE
+    #: the optimum that the run itself claims to have proven
+    proven: float | None = None
+    #: where it ran
+    machine: str = ""
     #: what could not be checked
     doubts: tuple[str, ...] = ()
 
@@ -69,7 +88,7 @@ def read_result(folder: Path) -> FinishedRun:
     path = folder / RESULT
     content = read_content(folder)
     entries = CheckedEntries(content, str(path))
-    objective, value = _goal(entries)
+    objective, value, unit = _goal(entries)
     best = entries.part("best") if value is not None else None
 
     def number(key: str) -> float | None:
@@ -91,52 +110,90 @@ def read_result(folder: Path) -> FinishedRun:
         area_um2=number("area_um2"),
         evaluator=entries.part("evaluator").text("name"),
         padding=entries.part("mapspace").text("padding") if "mapspace" in content else "off",
+        unit=unit,
+        settings=settings_of(folder, content),
+        proven=_proven(content),
+        machine=_machine(folder),
     )
-    doubt = _check(folder, found, entries.integer("designs", 0))
+    doubt, course = _check(folder, found, entries.integer("designs", 0))
     known = of_run(folder) if found.model == TIMELOOP else None
-    return replace(found, known=known, doubts=(doubt,) if doubt else ())
+    return replace(found, known=known, course=course, doubts=(doubt,) if doubt else ())
 
 
-def _goal(entries: CheckedEntries) -> tuple[str, float | None]:
-    """Return the objective's name and value; where nothing was feasible, it is a name only."""
+def _goal(entries: CheckedEntries) -> tuple[str, float | None, str]:
+    """Return the objective's name, value and unit; where nothing was feasible, its name only."""
     if entries.text("status") != "ok":
-        return entries.text("objective"), None
+        return entries.text("objective"), None, ""
     goal = entries.part("objective")
-    return goal.text("name"), goal.number("value", finite=True)
+    return goal.text("name"), goal.number("value", finite=True), goal.text("unit")
 
 
-def _check(folder: Path, found: FinishedRun, designs: int) -> str:
-    """Refuse a result that is not what journal and inputs say; return what cannot be checked."""
+def _proven(content: Mapping[str, Any]) -> float | None:
+    """Return the optimum that a result claims."""
+    claim = content.get("certificate")
+    if not isinstance(claim, Mapping) or claim.get("status") != "optimal":
+        return None
+    value = claim.get("value")
+    return float(value) if isinstance(value, (int, float)) else None
+
+
+def _machine(folder: Path) -> str:
+    """Return what is told of the machine of a run; nothing where it is not told."""
+    try:
+        told = json.loads(read_file(folder / ENVIRONMENT, _MOST_BYTES))
+        return f"{told['platform']}, {told['cpus']} CPUs"
+    except (SpecError, ValueError, RecursionError, LookupError, TypeError):
+        return ""
+
+
+def _check(folder: Path, found: FinishedRun, designs: int) -> tuple[str, SearchCourse]:
+    """Refuse a result that is not what journal and inputs say.
+
+    Returns:
+        What cannot be checked, and the course of the search as far as the journal tells.
+    """
     journal = folder / JOURNAL
+    only = SearchCourse.of([(found.samples, found.value)], [])
     if not journal.exists():
-        return f"{folder}: there is no journal, so its result was not checked"
+        return f"{folder}: there is no journal, so its result was not checked", only
     if not has_checksums(journal):
-        return f"{journal}: has no checksums, as up to version 0.1.0, so nothing was checked"
-    inputs = _check_journal(journal, folder / RESULT, found, designs)
+        return f"{journal}: has no checksums, as up to version 0.1.0, so nothing was checked", only
+    inputs, bests = _check_journal(journal, folder / RESULT, found, designs)
+    course = SearchCourse.of([*bests, (found.samples, found.value)], times_of(folder))
     try:
         now = inputs_of_folder(folder)
     except SpecError as error:
-        return f"{folder}: its inputs were not checked: {error}"
+        return f"{folder}: its inputs were not checked: {error}", course
     if now.digest != inputs:
         raise SpecError(
             f"{folder}: its inputs are not those that it was started with; resume={folder} tells "
             "what has changed"
         )
-    return ""
+    return "", course
 
 
-def _check_journal(journal: Path, path: Path, found: FinishedRun, designs: int) -> object:
-    """Refuse a result that is not what its journal says; return the digest of the inputs."""
+def _check_journal(
+    journal: Path, path: Path, found: FinishedRun, designs: int
+) -> tuple[object, list[tuple[int, float | None]]]:
+    """Refuse a result that is not what its journal says.
+
+    Returns:
+        The digest of the inputs; samples and the best value so far wherever that changes.
+    """
     count, best, inputs = 0, None, None
+    bests: list[tuple[int, float | None]] = []
     for record in read_journal(journal):
         inputs = record.get("inputs", inputs)
         count += 1
+        entries = CheckedEntries(record, f"{journal}, line {count}")
+        if "best" in entries and (not bests or bests[-1][1] != record["best"]):
+            bests.append((entries.integer("samples", 0), entries.number("best", finite=True)))
         if best is None and found.value is not None and record.get("objective") == found.value:
             best = record
     if count != designs:
         raise SpecError(f"{path}: designs = {designs}, but the journal has {count}")
     if found.value is None:
-        return inputs
+        return inputs, bests
     if best is None:
         raise SpecError(
             f"{path}: objective.value = {found.value!r}: no design of the journal has it"
@@ -145,4 +202,4 @@ def _check_journal(journal: Path, path: Path, found: FinishedRun, designs: int) 
         if best.get(key) != getattr(found, key):
             told = f"best.{key} = {getattr(found, key)!r}"
             raise SpecError(f"{path}: {told}, but the journal says {best.get(key)!r}")
-    return inputs
+    return inputs, bests

@@ -14,7 +14,7 @@ _ROWS = 20
 
 def print_front(console: Console, result: RunResult, lines: box.Box) -> None:
     """Print the members of the front, evenly picked where there are many."""
-    goals, members = result.front_objectives, result.front
+    goals, members = result.front_objectives, result.front_members
     table = Table(title=f"Pareto front: {len(members)} designs", box=lines)
     table.add_column("files", no_wrap=True)
     for goal in goals:

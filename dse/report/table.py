@@ -42,7 +42,7 @@ def result_text(
     console = Console(file=buffer, width=_WIDTH, force_terminal=color, highlight=False)
     lines = box.ASCII if ascii_only else box.HEAVY_HEAD
     console.print(_table(result, lines))
-    if result.front:
+    if result.front_members:
         print_front(console, result, lines)
     m = result.metrics
     settings = result.settings
@@ -62,6 +62,7 @@ def result_text(
             f"{result.samples:,} samples, {result.feasible} of {result.designs} designs valid, "
             f"seed {settings['seed']}",
         ),
+        *([("optimizer", result.note)] if result.note else []),
         *_modelled(result),
         *_proof(result, known),
         ("folder", str(result.folder)),

@@ -17,7 +17,7 @@ from dse.plugins import GROUPS, Plugin, chosen, plugins, typed
 from dse.settings import setting
 
 #: The plug-in that a run uses of each kind, unless told otherwise.
-DEFAULT_PLUGINS = {"optimizer": "random", "mapper": "random", "evaluator": "native"}
+DEFAULT_PLUGINS = {"optimizer": "auto", "mapper": "random", "evaluator": "native"}
 
 
 @dataclass
@@ -33,7 +33,7 @@ class MapspaceConfig:
         None,
         "whether dimensions may be padded to sizes that divide well: off; auto, to all useful "
         "sizes; 10%, to those of up to so much more; null: the template's own, else off for "
-        "built-in templates and auto for others",
+        "built-in templates and with optimizer=auto, and auto for others",
     )
 
 
@@ -96,6 +96,14 @@ class ResolvedConfig:
     run: RunConfig
     plugins: dict[str, Plugin]
     settings: dict[str, Any]
+
+    @property
+    def has_own_mapper(self) -> bool:
+        """Whether the mapper is the one that goes with the optimizer, as it is set."""
+        named = _own_mapper(self.plugins["optimizer"], self.settings["optimizer"])
+        item, options = chosen("mapper", named, DEFAULT_PLUGINS["mapper"])
+        own = typed(item.settings_type, options, "mapper.")
+        return (item.name, own) == (self.plugins["mapper"].name, self.settings["mapper"])
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as plain data, defaults included; :func:`resolve` reads it back."""

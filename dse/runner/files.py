@@ -85,7 +85,8 @@ def _with_padding(config: ResolvedConfig, template: ArchTemplate) -> ResolvedCon
     run = config.run
     asked = run.mapspace.padding or template.spec.mapspace.padding
     if asked is None:
-        pads = config.plugins["optimizer"].factory.pads
+        factory = config.plugins["optimizer"].factory
+        pads = factory.pads and factory.pads_unasked
         asked = "auto" if pads and run.arch not in catalog.names("arch") else "off"
     padding = Padding.parse(asked)
     mapspace = replace(run.mapspace, padding=padding.text)

@@ -22,8 +22,8 @@ def plot_front(result: RunResult, path: Path) -> None:
     FigureCanvasAgg(figure)
     for number, (i, j) in enumerate(pairs, start=1):
         panel = figure.add_subplot(1, len(pairs), number)
-        x = [member.value[i] for member in result.front]
-        y = [member.value[j] for member in result.front]
+        x = [member.value[i] for member in result.front_members]
+        y = [member.value[j] for member in result.front_members]
         edge = _staircase(x, y)
         panel.scatter(x, y, s=22, color="#4477aa", alpha=0.75, label="on the front of all")
         panel.step(*edge, where="post", color="#ee6677", linewidth=1, label="front of these two")

@@ -152,7 +152,8 @@ def map_layer(given: Mapping[str, Any], layer: str) -> MappedLayer:
     name, _, chosen_name = layer.rpartition("/")
     if not name or not chosen_name:
         raise SpecError(f"layer={layer}: expected WORKLOAD/LAYER, as in layer=vgg16/conv1_1")
-    config = resolve({**given, "workload": name})
+    # there is no search of hardware: what it would be matters to padding alone
+    config = resolve({**given, "workload": name, "optimizer": "random"})
     inputs = read_inputs(config, name)
     config, template, network = inputs.config, inputs.template, inputs.workload
     if config.run.constraints:

@@ -23,6 +23,7 @@ from dse.study.checkpoint import StudyState
 from dse.study.inputs import Inputs, inputs_of_run
 from dse.study.result import RunResult, header
 from dse.study.study import Progress, Study
+from dse.study.times import TIMES, Times
 from dse.timeloop.write.inputs import write_design
 
 OnProgress = Callable[[Progress], None]
@@ -41,17 +42,26 @@ class Run:
         """What is searched."""
         return self.setup.space
 
-    def execute(self, report: OnProgress | None = None) -> RunResult:
+    def execute(
+        self, report: OnProgress | None = None, tick: OnProgress | None = None
+    ) -> RunResult:
         """Search to the end of the budget, write the result and the best design's files.
 
-        However the search ends, so does what the evaluator runs beside this process.
+        However the search ends, so does what the evaluator runs beside this process. ``report`` is
+        called after every batch, ``tick`` within one.
 
         Raises:
             NothingFeasible: no valid design was found; the result file says so too.
             DseError: the run folder cannot be written; the run can be resumed.
         """
-        with closing(self.setup.evaluator):
-            return self._finished(self.study.run(report))
+        with closing(self.setup.evaluator), Times(self.folder / TIMES) as times:
+
+            def note(now: Progress) -> None:
+                times.note(now)
+                if report is not None:
+                    report(now)
+
+            return self._finished(self.study.run(note, tick))
 
     def _finished(self, state: StudyState) -> RunResult:
         """Write what is found, and return it."""
@@ -85,17 +95,18 @@ class Run:
             feasible=state.feasible,
             folder=self.folder,
             front_objectives=state.optimizer.objectives,
-            front=tuple(state.front.ordered()),
+            front_members=tuple(state.front.ordered()),
             own_design=self.study.own_design(),
             certificate=state.optimizer.certificate,
             unpadded=self.study.unpadded(),
             model_samples=state.optimizer.model_samples,
+            note=state.optimizer.note,
         )
         mapped = list(zip(self.space.workload, state.best.mappings or (), strict=True))
         try:
             best = run_folder.subfolder(self.folder, run_folder.BEST)
             write_design(best, result.architecture, mapped)
-            if result.front:
+            if result.front_members:
                 self._write_front(result)
         except OSError as error:
             reason = f"cannot be written ({error.strerror or error})"
@@ -105,7 +116,7 @@ class Run:
 
     def _write_front(self, result: RunResult) -> None:
         """Write the files of every design on the front, and the plot."""
-        for number, member in enumerate(result.front):
+        for number, member in enumerate(result.front_members):
             architecture = self.space.architecture(member.design.values)
             mapped = zip(self.space.workload, member.design.mappings or (), strict=True)
             place = result.front_folder(number).relative_to(self.folder)
@@ -113,7 +124,8 @@ class Run:
         plot_front(result, self.folder / "front.png")
 
 
-#: What looks on while a run goes: entered with the run, it gives what is told after every batch.
+#: What looks on while a run goes: entered with the run, it gives what is told after every batch,
+#: and within them where it has a method `tick`.
 Watch = Callable[[Run], AbstractContextManager[OnProgress | None]]
 
 
@@ -201,9 +213,11 @@ def space_of_run(folder: Path) -> SearchSpace:
     """Return the space that a run folder's files describe.
 
     Raises:
-        SpecError: it is not a run folder, or its files are broken.
+        SpecError: it is not a run folder, its files are broken, or its objective is code, and it
+            was not started here.
     """
     config = resolve(run_folder.read_settings(folder))
+    signatures.check(folder, config, only_code=True)
     template = ArchTemplate.read(folder / run_folder.TEMPLATE)
     workload = read_workload(folder / run_folder.WORKLOAD, config.run.parameters)
     return space_of(config, template, workload)
@@ -222,4 +236,4 @@ def inputs_of_folder(folder: Path) -> Inputs:
 
 def _watched(run: Run, watch: Watch) -> RunResult:
     with closed_on_failure(run.setup.evaluator), watch(run) as report:
-        return run.execute(report)
+        return run.execute(report, getattr(report, "tick", None))

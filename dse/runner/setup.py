@@ -17,6 +17,7 @@ from dse.evaluators.base import Evaluator
 from dse.goals.limits import Limit, limits
 from dse.goals.metric_names import TIMED
 from dse.goals.objective import Objective, objective
+from dse.goals.python_objective import is_code, python_objective
 from dse.learned.recording import RecordingEvaluator
 from dse.mappers.base import Mapper
 from dse.plugins import plugins
@@ -56,6 +57,8 @@ class Setup:
             optimizer_rng(self.config.run.seed),
             self.samples,
         )
+        made.of_timeloop = self.evaluator.equals_timeloop
+        made.own_mapper = self.config.has_own_mapper
         if made.proves:
             self.evaluator.require_timeloop(f"optimizer={chosen.name}")
         if self.space.padding.on and not made.pads:
@@ -150,7 +153,8 @@ def space_of(config: ResolvedConfig, template: ArchTemplate, workload: Workload)
     Raises:
         SpecError: a setting does not fit them.
     """
-    goal = objective(config.run.objective)
+    named = config.run.objective
+    goal = python_objective(named) if is_code(named) else objective(named)
     if workload.networks and goal.expression is not None:
         raise SpecError(
             f"objective = {goal.name}: the mean over several networks is geometric, which needs a "

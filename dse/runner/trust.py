@@ -21,6 +21,7 @@ from pathlib import Path
 
 from dse.disk import read_file, replace_file
 from dse.errors import SpecError
+from dse.goals.python_objective import is_code, module_file
 from dse.plugins import GROUPS
 from dse.runner.config import ResolvedConfig
 from dse.study import folder as run_folder
@@ -32,14 +33,20 @@ _KEY_BYTES = 32
 
 
 def programs(config: ResolvedConfig) -> dict[str, str]:
-    """Return the programs that settings name, by dotted setting."""
-    return {
+    """Return the programs that settings name, by dotted setting; Python code is one."""
+    return code(config) | {
         f"{kind}.{field.name}": str(value)
         for kind in GROUPS
         for field in dataclasses.fields(config.settings[kind])
         if field.metadata.get("program")
         and (value := getattr(config.settings[kind], field.name)) is not None
     }
+
+
+def code(config: ResolvedConfig) -> dict[str, str]:
+    """Return the setting that names code to load, where one does."""
+    objective = config.run.objective
+    return {"objective": objective} if is_code(objective) else {}
 
 
 def sign(folder: Path, config: ResolvedConfig) -> None:
@@ -58,8 +65,13 @@ def sign(folder: Path, config: ResolvedConfig) -> None:
     replace_file(folder / SIGNATURE, _signature(key, folder, named).encode())
 
 
-def check(folder: Path, config: ResolvedConfig) -> None:
-    """Raise SpecError where settings name programs, and the folder was not started here."""
+def check(folder: Path, config: ResolvedConfig, *, only_code: bool = False) -> None:
+    """Raise SpecError where settings name programs, and the folder was not started here.
+
+    With ``only_code``, where they name code: for those who run no program, but ask for its values.
+    """
+    if only_code and not code(config):
+        return
     named = programs(config)
     if not named:
         return
@@ -80,7 +92,10 @@ def _signature(key: bytes, folder: Path, named: dict[str, str]) -> str:
     settings = run_folder.read_settings(folder)
     plain = {name: value for name, value in settings.items() if name not in LOCAL}
     # relative names, and those on PATH, are others elsewhere
-    found = {name: shutil.which(program) or program for name, program in named.items()}
+    found = {
+        name: module_file(program) if is_code(program) else shutil.which(program) or program
+        for name, program in named.items()
+    }
     places = {name: os.path.abspath(place) for name, place in found.items()}  # noqa: PTH100
     signed = json.dumps([plain, places], sort_keys=True, default=str)
     return hmac.new(key, signed.encode(), hashlib.sha256).hexdigest() + "\n"

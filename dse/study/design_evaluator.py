@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import islice
@@ -25,6 +25,8 @@ from dse.process.together import ended_together
 from dse.space.search_space import SearchSpace
 
 Priced = tuple[Design, DesignMetrics]
+#: Takes the share of a batch that is done.
+OnShare = Callable[[float], None]
 
 
 class DesignEvaluator:
@@ -45,8 +47,18 @@ class DesignEvaluator:
         self._memo = evaluator if evaluator.is_quick else MemoEvaluator(evaluator)
         self._n_jobs = n_jobs
 
-    def __call__(self, designs: Sequence[Design], seed: np.random.SeedSequence) -> list[Priced]:
+    def __call__(
+        self,
+        designs: Sequence[Design],
+        seed: np.random.SeedSequence,
+        tick: OnShare | None = None,
+    ) -> list[Priced]:
         """Return the designs, completed with mappings, and their metrics, in order.
+
+        Args:
+            designs: with mappings, or without.
+            seed: of the mapper.
+            tick: called with the share of the layers that are mapped, for progress.
 
         Raises:
             ValueError: a design brings another number of mappings than there are layers.
@@ -65,11 +77,15 @@ class DesignEvaluator:
                 results[index] = (design, architecture)
             else:
                 built[index] = architecture
-        for brings_mappings, evaluate in ((False, self._complete), (True, self._evaluate)):
-            part = [i for i in built if (designs[i].mappings is not None) == brings_mappings]
-            if part:
-                priced = evaluate([designs[i] for i in part], [built[i] for i in part], seed)
-                results.update(zip(part, priced, strict=True))
+        bare = [i for i in built if designs[i].mappings is None]
+        if bare:
+            hardware = [built[i] for i in bare]
+            priced = self._complete([designs[i] for i in bare], hardware, seed, tick)
+            results.update(zip(bare, priced, strict=True))
+        mapped = [i for i in built if designs[i].mappings is not None]
+        if mapped:
+            priced = self._evaluate([designs[i] for i in mapped], [built[i] for i in mapped])
+            results.update(zip(mapped, priced, strict=True))
         return [results[index] for index in range(len(designs))]
 
     def _build(self, design: Design) -> Architecture | DesignMetrics:
@@ -91,6 +107,7 @@ class DesignEvaluator:
         designs: Sequence[Design],
         built: Sequence[Architecture],
         seed: np.random.SeedSequence,
+        tick: OnShare | None,
     ) -> list[Priced]:
         """Let the mapper find mappings for every layer, on all the hardware at once."""
         hardware = HardwareBatch(tuple(built))
@@ -110,9 +127,10 @@ class DesignEvaluator:
         # the seeds are the layers' own, so the order in which threads get to them is no matter
         if self._n_jobs > 1:
             with ThreadPoolExecutor(self._n_jobs) as pool, ended_together() as scope:
-                mapped = list(pool.map(scope.within(find), tasks.items()))
+                found_in_order = pool.map(scope.within(find), tasks.items())
+                mapped = list(_counted(found_in_order, len(tasks), tick))
         else:
-            mapped = [find(task) for task in tasks.items()]
+            mapped = list(_counted(map(find, tasks.items()), len(tasks), tick))
         of_problem = dict(zip(tasks, mapped, strict=True))
         found = [of_problem[layer.problem] for layer in self._space.workload]
         results = []
@@ -134,7 +152,6 @@ class DesignEvaluator:
         self,
         designs: Sequence[Design],
         built: Sequence[Architecture],
-        _: np.random.SeedSequence,
     ) -> list[Priced]:
         """Evaluate designs that bring their mappings."""
         workload = self._space.workload
@@ -281,3 +298,11 @@ def _total(
         operations=sum(layer.count * operations(layer.problem) for layer in workload),
         clock_ns=technology.clock_ns if technology else None,
     )
+
+
+def _counted(found: Iterable[Mapped], count: int, tick: OnShare | None) -> Iterator[Mapped]:
+    """Yield them, and tell how many of them there were."""
+    for number, one in enumerate(found, 1):
+        if tick is not None:
+            tick(number / count)
+        yield one

@@ -35,6 +35,8 @@ class Optimizer(ABC, Generic[S]):
         samples: the study's whole budget, for schedules. The study enforces it, not the optimizer.
         meter: for models that the optimizer evaluates by itself: they charge it, and the study
             counts that.
+        of_timeloop: whether the evaluator equals Timeloop's model; known from the first ``ask`` on.
+        own_mapper: whether the mapper is the one that goes with it, as it is set; known as above.
     """
 
     #: a dataclass, every field with a default
@@ -46,6 +48,8 @@ class Optimizer(ABC, Generic[S]):
     #: whether its designs may have padded layers: not where it finds mappings by itself, which are
     #: of the layers' own sizes; then ``mapspace.padding`` is refused
     pads: ClassVar[bool] = True
+    #: whether they may where nobody says so
+    pads_unasked: ClassVar[bool] = True
 
     @property
     def objectives(self) -> tuple[Objective, ...]:
@@ -63,6 +67,11 @@ class Optimizer(ABC, Generic[S]):
         return None
 
     @property
+    def note(self) -> str:
+        """How it has searched, in a line for the result, where its settings leave that open."""
+        return ""
+
+    @property
     def model_samples(self) -> int:
         """Samples that a model of its own stood for, beside the budget, which is the evaluator's.
 
@@ -78,6 +87,7 @@ class Optimizer(ABC, Generic[S]):
         self.rng = rng
         self.samples = samples
         self.meter = Meter(samples, len(space.workload))
+        self.of_timeloop = self.own_mapper = True
 
     @abstractmethod
     def ask(self) -> list[Design]:

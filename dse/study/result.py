@@ -39,13 +39,14 @@ class RunResult:
         samples, designs, feasible: samples spent; hardware points seen; those that worked.
         folder: the run folder.
         front_objectives: what the optimizer traded; empty where it had one objective.
-        front: the designs of the run that no other beats in all of these.
+        front_members: the designs of the run that no other beats in all of these.
         own_design: the template's own design, mapped with the effort of the best one, and what
             it is worth; None where there is none to compare with.
         certificate: what the optimizer proved of the result; None: nothing.
         unpadded: what the design is worth where no layer is padded, mapped with the effort of the
             best one; None where none is.
         model_samples: what a model of the optimizer's own was asked, beside the samples.
+        note: how the optimizer has searched, where its settings leave that open.
     """
 
     design: Design
@@ -64,11 +65,12 @@ class RunResult:
     feasible: int
     folder: Path
     front_objectives: tuple[Objective, ...] = ()
-    front: tuple[FrontMember, ...] = ()
+    front_members: tuple[FrontMember, ...] = ()
     own_design: tuple[Design, DesignMetrics] | None = None
     certificate: dict[str, Any] | None = None
     unpadded: DesignMetrics | None = None
     model_samples: int = 0
+    note: str = ""
 
     @property
     def padded(self) -> dict[str, dict[str, int]]:
@@ -114,6 +116,7 @@ class RunResult:
         return {
             **header(self.settings, "ok", self.samples, self.designs, self.feasible),
             **modelled,
+            **({"note": self.note} if self.note else {}),
             "objective": {"name": self.objective, "value": self.value, "unit": self.unit},
             "best": {
                 "values": self.design.values,
@@ -234,7 +237,7 @@ class RunResult:
                     **_rates(member.metrics),
                     "files": str(self.front_folder(number).relative_to(self.folder)),
                 }
-                for number, member in enumerate(self.front)
+                for number, member in enumerate(self.front_members)
             ],
         }
 

@@ -22,7 +22,7 @@ from dse.mappers.base import Mapper
 from dse.space.search_space import SearchSpace
 from dse.study import checkpoint
 from dse.study.checkpoint import StudyState
-from dse.study.design_evaluator import DesignEvaluator
+from dse.study.design_evaluator import DesignEvaluator, OnShare
 from dse.study.inputs import Inputs
 from dse.study.journal import Journal
 from dse.study.optimizer import Optimizer
@@ -118,18 +118,23 @@ class Study:
             state.best_value = self._objective(state.best_metrics)
         return state
 
-    def run(self, report: Callable[[Progress], None] | None = None) -> StudyState:
+    def run(
+        self,
+        report: Callable[[Progress], None] | None = None,
+        tick: Callable[[Progress], None] | None = None,
+    ) -> StudyState:
         """Search until the budget is spent or the optimizer asks no more.
 
         Args:
             report: called after every batch, for progress; it cannot change the course.
+            tick: called within a batch, with about where it stands.
         """
         if self._folder is None:
-            self._loop(None, report)
+            self._loop(None, report, tick)
         else:
             path, state = self._folder / JOURNAL, self.state
             with Journal(path, state.journal_bytes, state.journal_crc) as journal:
-                self._loop(journal, report)
+                self._loop(journal, report, tick)
         return self.state
 
     def own_design(self) -> tuple[Design, DesignMetrics] | None:
@@ -175,14 +180,20 @@ class Study:
         s = self.state
         return Progress(s.samples, self._budget, s.asked, s.feasible, s.best_value)
 
-    def _loop(self, journal: Journal | None, report: Callable[[Progress], None] | None) -> None:
+    def _loop(
+        self,
+        journal: Journal | None,
+        report: Callable[[Progress], None] | None,
+        tick: Callable[[Progress], None] | None,
+    ) -> None:
         state = self.state
         while not state.finished:
             asked = state.optimizer.ask()
             state.samples += state.optimizer.meter.settle()
             designs = self._within_budget(asked)
             if designs:
-                priced = self._price(designs, self._seed_of_batch())
+                within = self._within_batch(designs, tick) if tick is not None else None
+                priced = self._price(designs, self._seed_of_batch(), within)
                 results = [(design, self._limited(metrics)) for design, metrics in priced]
                 for wanted, (design, metrics) in zip(designs, results, strict=True):
                     self._count(_cost(wanted), design, metrics, journal)
@@ -193,6 +204,15 @@ class Study:
                 checkpoint.save(self._folder / CHECKPOINT, state, self._inputs)
             if report is not None:
                 report(self.progress)
+
+    def _within_batch(self, designs: Sequence[Design], tick: Callable[[Progress], None]) -> OnShare:
+        """Return what takes the share of a batch that is done, and tells where the study stands."""
+        now, cost = self.progress, sum(_cost(d) for d in designs if d.mappings is None)
+
+        def share_done(share: float) -> None:
+            tick(replace(now, samples=now.samples + int(share * cost)))
+
+        return share_done
 
     def _within_budget(self, asked: Sequence[Design]) -> list[Design]:
         """Cut what was asked for down to the samples that are left."""

@@ -15,7 +15,8 @@ from dse.cli import main
 from dse.components.chain import energy_chain
 from dse.errors import NothingFeasible, SpecError
 from dse.goals.objective import objective
-from dse.report.compare import comparison_text
+from dse.report.compare import compare
+from dse.report.compare_text import comparison_text
 from dse.report.finished import read_result
 from dse.runner.run import resume, start
 from dse.space import catalog
@@ -73,7 +74,7 @@ def test_a_run_is_certified_kept_and_shown(files, tmp_path, capsys) -> None:
     assert run.known.source.version == dse.__version__
     assert run.known.source.certified.startswith("all tiles and orders")
     assert run.to_optimum == random.value / result.value > 1
-    text = comparison_text([run, read_result(folder)])
+    text = comparison_text(compare([run, read_result(folder)]))
     assert "to optimum" in text
     assert "known: proven optimum EDP" in text
     assert main(["run", f"resume={other}"]) == 0

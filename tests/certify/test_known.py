@@ -17,7 +17,7 @@ from dse.cli import main
 from dse.components.chain import energy_chain
 from dse.errors import ProofError, SpecError
 from dse.goals.limits import limits
-from dse.report.compare import contradictions
+from dse.report.comparable import contradictions
 from dse.report.finished import read_result
 from dse.runner.run import space_of_run
 from dse.space import catalog

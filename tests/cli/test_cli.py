@@ -14,7 +14,10 @@ import dse.space.catalog
 from dse.cli import COMMANDS, main
 from dse.cli.columns import two_columns
 
-QUICK = ("workload=dosa_bert", "samples=4", "optimizer.mappings_per_hardware=2")
+QUICK = (
+    *("optimizer=random", "workload=dosa_bert", "samples=4"),
+    "optimizer.mappings_per_hardware=2",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -66,7 +69,7 @@ def test_run(capsys, tmp_path):
     assert folder.name.endswith("_random_dosa_bert_s0")
     assert {p.name for p in folder.iterdir()} == {
         *("best", "checkpoint", "config.yaml", "env.json", "journal.jsonl", "result.json"),
-        *("report.html", "template.yaml", "workload.yaml"),
+        *("report.html", "template.yaml", "times.jsonl", "workload.yaml"),
     }
     assert [p.name for p in tmp_path.iterdir()] == ["runs"]  # Hydra left nothing
 
@@ -118,8 +121,7 @@ def test_the_command_line_and_python_agree(capsys, tmp_path):
         objective="energy",
         folder=tmp_path / "python",
     )
-    own = {k: v for k, v in told.items() if k not in ("folder", "report")}
-    assert result.as_dict() == own
+    assert result.as_dict() == {k: v for k, v in told.items() if k not in ("folder", "report")}
     assert result.design.values["pe_dim"] == 8
 
 
@@ -167,7 +169,7 @@ def test_resume(capsys, tmp_path):
         (["run", "objective=edpp"], "did you mean 'edp'"),
         (["run", "energy=dos"], "did you mean 'dosa'"),
         (["run", "timeloop_version=3.0.4"], "did you mean '3.0.3'"),
-        (["run", "optimizer.mappings_per_hardware=0"], "expected at least 1"),
+        (["run", "optimizer=random", "optimizer.mappings_per_hardware=0"], "expected at least 1"),
         (
             ["run", "mapper.max_draws=0", *QUICK],
             "mapper.max_draws = 0, expected 1 to 1000000000000",
@@ -189,7 +191,7 @@ def test_resume(capsys, tmp_path):
             ["show", "evaluator"],
             "'evaluator' is a kind; show takes the name of one: command, cycles, ",
         ),
-        (["show", "optimizers"], "show takes the name of one: bo, bo_dosa, dosa, "),
+        (["show", "optimizers"], "show takes the name of one: auto, bo, bo_dosa, dosa, "),
         (["show", "4cf6d4c"], "unknown name '4cf6d4c' ('python -m dse list KIND' has the names"),
         (["run", "--jsn"], "unknown option '--jsn'; did you mean '--json'"),
     ],
@@ -231,7 +233,7 @@ def test_help_of_commands(capsys):
         assert f"python -m dse {command}" in capsys.readouterr().out
     main(["run", "--help"])
     out = capsys.readouterr().out
-    for word in ("samples=null", "optimizer.mappings_per_hardware=null", "lockstep"):
+    for word in ("samples=null", "optimizer.nodes=5000", "lockstep"):
         assert word in out
 
 

@@ -53,7 +53,7 @@ layers:
   - {name: a, R: 3, S: 3, P: 8, Q: 8, C: 4, K: 8}
   - {name: fc, C: 32, K: 10, count: 2}
 """
-SMALL = ("samples=40", "n_jobs=1", "folder=R", "-q")
+SMALL = ("optimizer=random", "samples=40", "n_jobs=1", "folder=R", "-q")
 
 
 @pytest.fixture(autouse=True)

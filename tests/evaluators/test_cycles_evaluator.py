@@ -117,7 +117,14 @@ def run_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "net.yaml").write_text(NET, encoding="utf-8")
     words = ["run", "arch=gemmini", "workload=net.yaml", "evaluator=cycles", "variables.pe_dim=4"]
-    more = ["evaluator.latency_cycles=50", "samples=40", "folder=R", "n_jobs=1", "-q"]
+    more = [
+        "optimizer=random",
+        "evaluator.latency_cycles=50",
+        "samples=40",
+        "folder=R",
+        "n_jobs=1",
+        "-q",
+    ]
     assert main([*words, *more]) == 0
     return tmp_path / "R"
 
@@ -126,6 +133,7 @@ def test_a_run_says_whose_cycles_it_has_and_is_compared_with_its_like(
     run_folder, capsys, monkeypatch
 ):
     words = ["run", "arch=gemmini", "workload=net.yaml", "variables.pe_dim=4", "samples=40"]
+    words.append("optimizer=random")
     assert main([*words, "folder=N", "n_jobs=1", "-q"]) == 0
     capsys.readouterr()
     with monkeypatch.context() as m:
@@ -189,7 +197,8 @@ def test_the_latencies_of_a_design_side_by_side(run_folder, capsys, name):
 def test_the_settings_of_a_run_on_rtl_are_those_of_the_cycle_model_too(run_folder, capsys):
     words = ["run", "arch=gemmini", "workload=net.yaml", "evaluator=rtl", "variables.pe_dim=4"]
     more = ["evaluator.latency_cycles=50", "evaluator.check=false", "samples=2", "folder=L", "-q"]
-    assert main([*words, *more, "n_jobs=1", "optimizer.mappings_per_hardware=1"]) == 0
+    more += ["optimizer=random", "optimizer.mappings_per_hardware=1"]
+    assert main([*words, *more, "n_jobs=1"]) == 0
     capsys.readouterr()
     best = json.loads((run_folder.parent / "L/result.json").read_text(encoding="utf-8"))["best"]
     assert main(["validate", "evaluator=cycles", "L", "--json"]) == 0

@@ -21,7 +21,7 @@ from dse.study.result import RunResult
 
 @pytest.fixture(scope="module")
 def result(tmp_path_factory) -> RunResult:
-    return dse.run(arch="eyeriss", workload="alexnet", samples=60, seed=1,
+    return dse.run(arch="eyeriss", workload="alexnet", optimizer="random", samples=60, seed=1,
                    folder=str(tmp_path_factory.mktemp("runs") / "a"))  # fmt: skip
 
 

@@ -38,6 +38,16 @@ class TestRandom(OptimizerConformance):
     settings = {"mappings_per_hardware": 5}
 
 
+class TestAuto(OptimizerConformance):
+    optimizer = "auto"
+    settings = {"mappings": 500}
+
+
+class TestAutoWithoutProof(OptimizerConformance):
+    optimizer = "auto"
+    settings = {"nodes": 1, "mappings": 1}
+
+
 class TestGenetic(OptimizerConformance):
     optimizer = "ga"
     settings = {"mappings_per_hardware": 2, "population": 4, "norm_designs": 5}

@@ -1,5 +1,7 @@
 """``compare`` ranks finished runs, and refuses or warns where they do not compare."""
 
+import csv
+import io
 import json
 import shutil
 
@@ -20,21 +22,58 @@ def runs(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_runs_are_ranked_with_their_factor_to_the_best(runs, capsys):
+def test_runs_that_differ_in_their_seed_are_one_search(runs, capsys):
     assert main(["compare", str(runs / "a"), str(runs / "b")]) == 0
     out, err = capsys.readouterr()
     assert err == ""
+    values = {
+        name: json.loads((runs / name / "result.json").read_text())["objective"]["value"]
+        for name in "ab"
+    }
     lines = out.splitlines()
-    values = [
-        json.loads((runs / name / "result.json").read_text())["objective"]["value"] for name in "ab"
+    assert "dosa_bert, edp (J x cycle) on gemmini, at 20 samples and at " in lines[0]
+    best, other = sorted(values, key=values.__getitem__)
+    listed = [line for line in lines if line.startswith("1  ")]
+    assert listed == [f"1  {runs / best}", f"1  {runs / other}"]
+    assert out.count("dosa_bert on gemmini, optimizer random, 20 samples, seed") == 2
+    told = told_json([runs / "a", runs / "b"], capsys)
+    ((search,),) = [table["searches"] for table in told["tables"]]
+    assert search["runs"] == 2
+    assert search["at_samples"]["median"] == sum(values.values()) / 2
+    assert search["at_samples"] == search["end"]
+    assert search["takes_s"] > 0
+    assert {run["folder"] for run in told["runs"]} == {str(runs / "a"), str(runs / "b")}
+
+
+def told_json(folders, capsys, *words):
+    assert main(["compare", *map(str, folders), "--json", *words]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_a_plot_and_a_table_for_programs(runs, tmp_path, capsys):
+    folders = [str(runs / name) for name in "abc"]
+    assert main(["compare", *folders, "--csv", "--plot", str(tmp_path / "curves.svg")]) == 0
+    lines = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert [line["energy"] for line in lines] in (["dosa", "pat"], ["pat", "dosa"])
+    assert {line["runs"] for line in lines} == {"1", "2"}
+    drawn = (tmp_path / "curves.svg").read_text()
+    assert drawn.startswith("<?xml")
+    assert "<svg" in drawn
+    assert main(["compare", *folders, "--plot", "curves.doc"]) == 2
+    assert "ends in one of png, svg, pdf" in capsys.readouterr().err
+
+
+def test_a_folder_of_runs_stands_for_them(runs, tmp_path, capsys):
+    sweep = tmp_path / "all" / "sweep"
+    shutil.copytree(runs, sweep)
+    (sweep / "multirun.yaml").write_text("x: 1")
+    (sweep / "c" / "result.json").unlink()
+    assert main(["compare", str(tmp_path / "all"), "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert f"warning: {sweep / 'c'}: has not ended, so it is left out" in err
+    assert [run["folder"] for run in json.loads(out)["runs"]] == [
+        str(sweep / name) for name in "ab"
     ]
-    best, other = sorted(range(2), key=values.__getitem__)
-    assert f"1  {runs / 'ab'[best]}" in lines
-    assert f"2  {runs / 'ab'[other]}" in lines
-    first, second = (next(x for x in lines if x.startswith(f"│ {n} ")) for n in "12")
-    assert f"EDP {values[best] / 1e12:.5g} J x cycle │   1.000" in first
-    assert f"{values[other] / values[best]:.3f}" in second
-    assert out.count("dosa_bert on gemmini, optimizer random, 20 samples") == 2
 
 
 def test_other_energy_chains_are_warned_of(runs, capsys):
@@ -44,6 +83,7 @@ def test_other_energy_chains_are_warned_of(runs, capsys):
     answer = json.loads(out)
     assert len(answer["runs"]) == 2
     assert answer["warnings"] == ["the runs have different energy chains (dosa, pat)"]
+    assert answer["tables"][0]["varied"] == ["energy"]
 
 
 def test_a_folder_without_a_result_is_named(runs, capsys, tmp_path):
@@ -150,6 +190,7 @@ def test_runs_without_a_valid_design_are_listed(runs, tmp_path, capsys):
         dse.run(
             arch="gemmini",
             workload="dosa_bert",
+            optimizer="random",
             samples=20,
             constraints="area_mm2 < 0.001",
             folder=str(tmp_path / "none"),

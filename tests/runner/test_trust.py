@@ -20,7 +20,7 @@ from dse.runner.config import resolve
 from dse.runner.run import resume, start
 from dse.runner.trust import SIGNATURE, programs
 
-SMALL = {"workload": "dosa_bert", "samples": 2, "n_jobs": 1}
+SMALL = {"workload": "dosa_bert", "optimizer": "random", "samples": 2, "n_jobs": 1}
 VARIABLES = {"pe_dim": 8, "scratchpad_kb": 64, "accumulator_kb": 64}
 
 

@@ -22,7 +22,7 @@ from dse.study import checkpoint
 from dse.study.checkpoint import StudyState
 from dse.study.inputs import Inputs
 
-SMALL = {"workload": "dosa_bert", "samples": 12, "seed": 1}
+SMALL = {"workload": "dosa_bert", "optimizer": "random", "samples": 12, "seed": 1}
 NONE = Inputs({})
 
 

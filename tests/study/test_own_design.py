@@ -16,6 +16,7 @@ OWN = {"pe_dim": 16, "scratchpad_kb": 128, "accumulator_kb": 32}
 
 def run(tmp_path, **settings):
     given = {"arch": "gemmini", "workload": "dosa_bert", "samples": 40, "folder": tmp_path / "run"}
+    given |= {"optimizer": "random"}
     return dse.run(**given | settings)
 
 

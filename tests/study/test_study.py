@@ -26,7 +26,7 @@ from dse.study.journal import Journal, read_journal
 from dse.study.optimizer import Optimizer
 from dse.study.study import Study, optimizer_rng
 
-SMALL = {"workload": "dosa_bert", "samples": 20, "seed": 1}
+SMALL = {"workload": "dosa_bert", "optimizer": "random", "samples": 20, "seed": 1}
 
 
 PATIENCE_S = 400  # the first run of all compiles the model
@@ -301,3 +301,17 @@ def test_broken_run_folders(tmp_path):
 def test_default_mappings_per_hardware_is_that_of_dosa(samples, expected):
     search = RandomSearch(small_space(), RandomSearchSettings(), optimizer_rng(0), samples)
     assert search.mappings_per_hardware == expected
+
+
+def test_progress_within_batches_changes_nothing(tmp_path):
+    dse.run(**SMALL, folder=tmp_path / "whole")
+    ticks, batches = [], []
+    run = start({**SMALL, "n_jobs": 1, "folder": str(tmp_path / "run")})
+    run.execute(batches.append, ticks.append)
+    layers = len({layer.problem for layer in run.space.workload})
+    assert len(ticks) == layers * len(batches)
+    samples = [now.samples for now in ticks[:layers]]
+    assert samples == sorted(samples)
+    assert samples[-1] == batches[0].samples
+    for name in ("journal.jsonl", "result.json"):
+        assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()

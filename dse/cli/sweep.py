@@ -1,0 +1,137 @@
+"""``python -m dse run -m``: one run after the other, or by a launcher, and one table at the end."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from dse.cli.hydra_front import jobs_of, launched
+from dse.cli.progress import value_text
+from dse.cli.screen import Screen
+from dse.errors import DseError, NothingFeasible
+from dse.report.comparable import contradictions, warnings
+from dse.report.compare import compare
+from dse.report.compare_text import comparison_text
+from dse.report.finished import read_result
+from dse.report.page import REPORT, report_of
+from dse.runner.run import go_on
+from dse.runner.sweep import Sweep, prepare, read_sweep
+from dse.study.folder import RESULT
+
+
+class SweepRun:
+    """What is told of a sweep while it goes, and how it ended.
+
+    Args:
+        as_json: one line of JSON for each run in place of a table.
+        quiet: no progress.
+        n_jobs: threads of each run; None: as it is set.
+        trust: run the programs that the settings of runs from elsewhere name.
+    """
+
+    def __init__(
+        self, as_json: bool, quiet: bool, n_jobs: int | None = None, trust: bool = False
+    ) -> None:
+        self._as_json, self._quiet = as_json, quiet
+        self._n_jobs, self._trust = n_jobs, trust
+        self._codes = [0]
+
+    def begin(self, arguments: Sequence[str]) -> int:
+        """Run the sweep of these words; return the exit code."""
+        jobs, swept = jobs_of(arguments)
+        sweep = prepare(jobs, swept, self._failed)
+        self._note(f"{len(sweep.runs)} runs in {sweep.folder}")
+        # a launcher numbers its jobs as the names of the folders do
+        numbered = {int(run.name.partition("_")[0]): run for run in sweep.runs}
+        if launched(arguments, partial(_launched_run, numbered), sweep.folder):
+            for run in sweep.runs:
+                self._codes.append(_code(run))
+                self._tell_json(run)
+        else:
+            self._each(sweep)
+        return self._ended(sweep)
+
+    def resume(self, folder: Path) -> int:
+        """Go on with what is left of a sweep; return the exit code."""
+        sweep = read_sweep(folder)
+        self._note(f"{len(sweep.left)} of {len(sweep.runs)} runs of {folder} are left")
+        self._each(sweep)
+        return self._ended(sweep)
+
+    def _each(self, sweep: Sweep) -> None:
+        left = set(sweep.left)
+        for number, run in enumerate(sweep.runs, 1):
+            if run in left:
+                self._one(sweep, run, f"{number}/{len(sweep.runs)}")
+            else:
+                self._codes.append(_code(run))
+            self._tell_json(run)
+
+    def _one(self, sweep: Sweep, run: Path, number: str) -> None:
+        """Run one of them; its error is its own, so that the others still run."""
+        self._note(f"run {number}: {run.name}")
+        began = time.monotonic()
+        screen = Screen(self._as_json, self._quiet, sweep.folder)
+        try:
+            result = go_on(run, self._n_jobs, screen.watch, trust=self._trust)
+        except DseError as error:
+            self._failed(run.name, error)
+            return
+        report_of(result)
+        took = time.monotonic() - began
+        best = value_text(result.objective, result.unit, result.value)
+        self._note(f"run {number}: {best}, {took:.1f} s")
+
+    def _failed(self, name: str, error: DseError) -> None:
+        self._codes.append(error.exit_code)
+        sys.stderr.write(f"error: {name}: {error}\n")
+
+    def _note(self, line: str) -> None:
+        if not self._quiet:
+            sys.stderr.write(line + "\n")
+
+    def _tell_json(self, run: Path) -> None:
+        if self._as_json and (run / RESULT).is_file():
+            told = json.loads((run / RESULT).read_bytes())
+            if told["status"] == "ok":
+                told["folder"] = str(run)
+                if (run / REPORT).is_file():
+                    told["report"] = str(run / REPORT)
+                sys.stdout.write(json.dumps(told) + "\n")
+
+    def _ended(self, sweep: Sweep) -> int:
+        """Print the comparison of the runs that ended; return the exit code."""
+        ended = [read_result(run) for run in sweep.runs if run not in sweep.left]
+        for text in contradictions(ended):
+            self._codes.append(1)
+            sys.stderr.write(f"error: {text}\n")
+        if ended and not self._as_json:
+            tables = compare(ended)
+            out = sys.stdout
+            plain = "utf" not in (out.encoding or "").lower()
+            out.write(comparison_text(tables, color=out.isatty(), ascii_only=plain))
+            out.write(f"folder    {sweep.folder}\n")
+            for text in warnings(tables):
+                sys.stderr.write(f"warning: {text}\n")
+        return max(self._codes)
+
+
+def _launched_run(runs: Mapping[int, Path], number: int) -> None:
+    """Run one of a sweep where a launcher wants it; what became of it is in its folder."""
+    run = runs.get(number)
+    if run is not None:  # else its settings are wrong, which has been told
+        try:
+            report_of(go_on(run))
+        except DseError as error:
+            sys.stderr.write(f"error: {run.name}: {error}\n")
+
+
+def _code(run: Path) -> int:
+    """Return the exit code of a run by what it left."""
+    if not (run / RESULT).is_file():
+        return 1
+    return 0 if read_result(run).value is not None else NothingFeasible.exit_code

@@ -1,0 +1,50 @@
+"""What is told while a search runs: from where it stands, also after resume, with the time left."""
+
+import types
+
+import pytest
+
+from dse.cli import progress as shown
+from dse.goals.objective import EDP
+from dse.study.study import Progress
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    now = [10.0]
+    monkeypatch.setattr("dse.jit.working_time", lambda: now[0])
+    return now
+
+
+def at(samples):
+    return Progress(samples, 1000, 1, 1, 2e12)
+
+
+def test_the_bar_begins_where_a_resumed_run_stands(clock):
+    told = []
+    bar = types.SimpleNamespace(
+        add_task=lambda *_, **options: told.append(options) or 1,
+        update=lambda _, **options: told.append(options),
+    )
+    live = shown._Live(bar, EDP, None, at(600))
+    assert told[0]["total"] == 1000
+    assert told[1]["completed"] == 600
+    assert told[1]["description"] == "600/1,000"
+    assert "2 J x cycle" in told[1]["best"]
+    clock[0] += 2.0
+    live.tick(at(700))  # 100 samples in 2 s: those of before do not count
+    assert told[2]["rate"] == "50/s ETA 0:00:06"
+    live(at(800))
+    assert told[3]["completed"] == 800
+
+
+def test_lines_say_the_rate_since_it_was_resumed(clock, capsys):
+    report = shown._plain(EDP, None, at(600))
+    clock[0] += 4.0
+    report(at(800))
+    assert "50 samples/s, ETA 4 s" in capsys.readouterr().err
+
+
+def test_nothing_is_told_to_those_who_want_quiet():
+    with shown.progress(EDP, True, at(0)) as report:
+        assert report is None
