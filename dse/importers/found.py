@@ -126,8 +126,9 @@ class Finder:
         self.skipped.append(Skipped(name, kind, reason, macs))
 
     def note(self, text: str) -> None:
-        """Record something that people should know of a layer."""
-        self.notes.append(text)
+        """Record something that people should know, once."""
+        if text not in self.notes:
+            self.notes.append(text)
 
     def matmul(
         self,

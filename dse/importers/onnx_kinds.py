@@ -66,8 +66,8 @@ _LAST: dict[str, Handler] = {
 #: without such a name.
 _PRODUCT = re.compile(r"Conv|MatMul|Gemm|Attention|LSTM|GRU|RNN|Einsum|MoE|Linear(Class|Regr)|SVM")
 _OTHER_PRODUCTS = frozenset(["DFT", "STFT", "FlexAttention", "MelWeightMatrix"])
-#: Operators of the runtime that multiply and accumulate nothing. Their result has the shape of
-#: their first operand, but for those that follow.
+#: Operators of the runtime that multiply and accumulate nothing, and whose result has the shape of
+#: their first operand.
 _SAME_SHAPE = frozenset(
     [
         *("BiasAdd", "BiasDropout", "BiasGelu", "BiasSoftmax", "BiasSplitGelu", "FastGelu", "Gelu"),
@@ -75,14 +75,15 @@ _SAME_SHAPE = frozenset(
         *("QLinearLeakyRelu", "QLinearSigmoid", "QLinearSoftmax", "Inverse", "Trilu"),
         *("QLinearGelu", "LayerNormalization", "SimplifiedLayerNormalization"),
         *("SkipLayerNormalization", "SkipSimplifiedLayerNormalization", "GroupNorm"),
-        *("SkipGroupNorm", "RotaryEmbedding", "MemcpyFromHost", "MemcpyToHost"),
+        *("SkipGroupNorm", "RotaryEmbedding", "MemcpyFromHost", "MemcpyToHost", "ReorderInput"),
     ]
 )
+#: Others that multiply and accumulate nothing.
 _OTHER_SHAPE = frozenset(
     [
         *("QLinearAveragePool", "QLinearConcat", "QLinearGlobalAveragePool", "QLinearReduceMean"),
         *("QLinearWhere", "NhwcMaxPool", "NhwcFusedPool", "EmbedLayerNormalization", "GatherND"),
-        *("Pad", "Unique", "ReorderInput", "ReorderOutput", "UnfoldTensor", "ExpandDims"),
+        *("Pad", "Unique", "ReorderOutput", "UnfoldTensor", "ExpandDims"),
         *("IsAllFinite", "Range", "GatherBlockQuantized", "DynamicQuantizeLinear"),
     ]
 )
@@ -99,9 +100,23 @@ def handler_of(node: Node) -> Handler | None:
     return _LAST.get(node.kind) if domain == _CHANNELS_LAST else None
 
 
-def keeps_shape(node: Node) -> bool:
-    """Whether an operator of the runtime gives a result of its first operand's shape."""
-    return node.proto.domain not in _OWN_DOMAINS and node.kind in _SAME_SHAPE
+def free_shape(graph: Graph, node: Node) -> list[int] | None:
+    """Return the shape of what an operator of the runtime makes that has no MACs; None: not known.
+
+    Raises:
+        SpecError: the shape of its first operand is not known.
+    """
+    if node.proto.domain in _OWN_DOMAINS:
+        return None
+    if node.kind in _SAME_SHAPE:
+        return graph.shape(node.input(0))
+    if node.kind == "ReorderOutput":
+        # its operand has channels in blocks, filled up
+        batch, _, *pixels = graph.shape(node.input(0))
+        channels = node.integer("channels", 0)
+        last = node.integer("channels_last", 0)
+        return [batch, *pixels, channels] if last else [batch, channels, *pixels]
+    return operators.pooled(graph, node) if node.kind.endswith("Pool") else None
 
 
 def is_free(node: Node) -> bool:

@@ -12,7 +12,7 @@ from dse.errors import SpecError, ToolError, unknown_name
 from dse.importers.found import Finder, Imported
 from dse.importers.onnx_folding import fold
 from dse.importers.onnx_graph import Graph, Node
-from dse.importers.onnx_kinds import handler_of, has_products, is_free, keeps_shape
+from dse.importers.onnx_kinds import free_shape, handler_of, has_products, is_free
 
 #: How the value of a symbolic dimension is given on the command line.
 SIZE_OPTION = "--size {}=N"
@@ -54,7 +54,7 @@ def from_onnx(
         # shapes that the file computes, and those of the runtime's operators, let ONNX infer more
         if not (finder.skipped and fold(model, graph)) and not learned:
             break
-    for note in dict.fromkeys(notes):
+    for note in notes:
         finder.note(note)
     return finder.imported(name)
 
@@ -193,6 +193,4 @@ def _take(graph: Graph, finder: Finder, node: Node) -> list[int] | None:
         finder.skip(node.label, node.kind, f"an operator{of} that is not known to the importer")
     elif any(has_products(a.g) for a in node.proto.attribute if a.HasField("g")):
         finder.skip(node.label, node.kind, "a graph within the graph")
-    if keeps_shape(node) and graph.knows(node.input(0)):
-        return graph.shape(node.input(0))
-    return None
+    return free_shape(graph, node) if graph.knows(node.input(0)) else None

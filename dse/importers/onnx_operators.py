@@ -15,6 +15,8 @@ from dse.importers.onnx_graph import Graph, Node
 
 #: Bits of a weight of the runtime's block-quantized products, where the node does not say.
 _BLOCK_BITS = 4
+#: The runtime's operators on channels in blocks.
+_BLOCKS = "com.microsoft.nchwc"
 
 
 def convolution(
@@ -34,6 +36,8 @@ def convolution(
         output = shape[1:-1] if last else shape[2:]
     else:
         output = _pixels(node, into[2:], kernel, stride, dilation)
+    if node.proto.domain == _BLOCKS:
+        finder.note("channels are filled up to ONNX Runtime's blocks; other models have fewer")
     finder.convolution(
         node.label,
         into[0],
@@ -82,6 +86,20 @@ def transposed(graph: Graph, finder: Finder, node: Node) -> None:
         graph.weights(node.input(1)),
         graph.precision(node.input(0), node.input(1), node.proto.output[0]),
     )
+
+
+def pooled(graph: Graph, node: Node) -> list[int]:
+    """Return the shape of what pooling makes."""
+    into = graph.shape(node.input(0))
+    last = node.kind.startswith("Nhwc") or bool(node.integer("channels_last", 0))
+    pixels = into[1:-1] if last else into[2:]
+    ones = [1] * len(pixels)
+    if "Global" in node.kind:
+        output = ones
+    else:
+        stride, dilation = node.integers("strides", ones), node.integers("dilations", ones)
+        output = _pixels(node, pixels, node.integers("kernel_shape", ones), stride, dilation)
+    return [into[0], *output, into[-1]] if last else [into[0], into[1], *output]
 
 
 def gemm(graph: Graph, finder: Finder, node: Node, *, right: int = 1) -> list[int]:
