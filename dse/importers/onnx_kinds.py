@@ -15,7 +15,6 @@ Handler = Callable[[Graph, Finder, Node], list[int] | None]
 #: The domains of ONNX's own operators, and those of its runtime.
 _OWN_DOMAINS = ("", "ai.onnx", "ai.onnx.ml")
 _RUNTIME_DOMAINS = ("com.microsoft", "com.microsoft.nchwc")
-_CHANNELS_LAST = "com.ms.internal.nhwc"
 
 _OWN: dict[str, Handler] = {
     "Attention": sequence.attention,
@@ -65,12 +64,12 @@ _LAST: dict[str, Handler] = {
 #: Names of operators that multiply and accumulate, as far as names tell; and of ones that do
 #: without such a name.
 _PRODUCT = re.compile(r"Conv|MatMul|Gemm|Attention|LSTM|GRU|RNN|Einsum|MoE|Linear(Class|Regr)|SVM")
-_OTHER_PRODUCTS = frozenset(["DFT", "STFT", "FlexAttention", "MelWeightMatrix"])
+_OTHER_PRODUCTS = frozenset(["DFT", "STFT"])
 #: Operators of the runtime that multiply and accumulate nothing, and whose result has the shape of
 #: their first operand.
 _SAME_SHAPE = frozenset(
     [
-        *("BiasAdd", "BiasDropout", "BiasGelu", "BiasSoftmax", "BiasSplitGelu", "FastGelu", "Gelu"),
+        *("BiasAdd", "BiasDropout", "BiasGelu", "BiasSoftmax", "FastGelu", "Gelu"),
         *("DequantizeLinear", "QuantizeLinear", "QuickGelu", "QLinearAdd", "QLinearMul"),
         *("QLinearLeakyRelu", "QLinearSigmoid", "QLinearSoftmax", "Inverse", "Trilu"),
         *("QLinearGelu", "LayerNormalization", "SimplifiedLayerNormalization"),
@@ -83,7 +82,7 @@ _OTHER_SHAPE = frozenset(
     [
         *("QLinearAveragePool", "QLinearConcat", "QLinearGlobalAveragePool", "QLinearReduceMean"),
         *("QLinearWhere", "NhwcMaxPool", "NhwcFusedPool", "EmbedLayerNormalization", "GatherND"),
-        *("Pad", "Unique", "ReorderOutput", "UnfoldTensor", "ExpandDims"),
+        *("Pad", "Unique", "BiasSplitGelu", "ReorderOutput", "UnfoldTensor", "ExpandDims"),
         *("IsAllFinite", "Range", "GatherBlockQuantized", "DynamicQuantizeLinear"),
     ]
 )
@@ -97,7 +96,7 @@ def handler_of(node: Node) -> Handler | None:
         return _OWN.get(node.kind)
     if domain in _RUNTIME_DOMAINS:
         return _RUNTIME.get(node.kind)
-    return _LAST.get(node.kind) if domain == _CHANNELS_LAST else None
+    return _LAST.get(node.kind) if domain == operators.CHANNELS_LAST else None
 
 
 def free_shape(graph: Graph, node: Node) -> list[int] | None:
@@ -123,7 +122,7 @@ def is_free(node: Node) -> bool:
     """Whether an operator is known to multiply and accumulate nothing."""
     if node.proto.domain in _OWN_DOMAINS:
         return not _PRODUCT.search(node.kind) and node.kind not in _OTHER_PRODUCTS
-    if node.proto.domain in (*_RUNTIME_DOMAINS, _CHANNELS_LAST):
+    if node.proto.domain in (*_RUNTIME_DOMAINS, operators.CHANNELS_LAST):
         known = node.kind in _SAME_SHAPE or node.kind in _OTHER_SHAPE
         return known or bool(_POOLING.search(node.kind) and not _PRODUCT.search(node.kind))
     return False

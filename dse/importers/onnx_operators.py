@@ -17,6 +17,8 @@ from dse.importers.onnx_graph import Graph, Node
 _BLOCK_BITS = 4
 #: The runtime's operators on channels in blocks.
 _BLOCKS = "com.microsoft.nchwc"
+#: Those on images whose channels come last.
+CHANNELS_LAST = "com.ms.internal.nhwc"
 
 
 def convolution(
@@ -91,7 +93,8 @@ def transposed(graph: Graph, finder: Finder, node: Node) -> None:
 def pooled(graph: Graph, node: Node) -> list[int]:
     """Return the shape of what pooling makes."""
     into = graph.shape(node.input(0))
-    last = node.kind.startswith("Nhwc") or bool(node.integer("channels_last", 0))
+    last = node.kind.startswith("Nhwc") or node.proto.domain == CHANNELS_LAST
+    last = last or bool(node.integer("channels_last", 0))
     pixels = into[1:-1] if last else into[2:]
     ones = [1] * len(pixels)
     if "Global" in node.kind:
