@@ -11,7 +11,7 @@ from dse.errors import SpecError
 
 
 @dataclass(frozen=True)
-class Product:
+class Contraction:
     """``batch`` products of (rows x inner) and (inner x columns)."""
 
     rows: int
@@ -25,7 +25,7 @@ class Product:
         return self.rows == self.inner == self.columns == 1
 
 
-def product_of(equation: str, shapes: Sequence[Sequence[int]]) -> Product | None:
+def product_of(equation: str, shapes: Sequence[Sequence[int]]) -> Contraction | None:
     """Return the product that an equation is; None where one operand is only summed or turned.
 
     An index that both operands and the result have is of the batch, one that only both operands
@@ -66,7 +66,7 @@ def product_of(equation: str, shapes: Sequence[Sequence[int]]) -> Product | None
     def size(some: set[str]) -> int:
         return math.prod(sizes[i] for i in some)
 
-    return Product(
+    return Contraction(
         size((a - b) & result), size((a & b) - result), size((b - a) & result), size(a & b & result)
     )
 

@@ -136,23 +136,6 @@ def test_such_hardware_is_searched_one_mapping_at_a_time(tmp_path, caplog):
     assert again.stats.cycles == found.evaluation.stats.cycles == found.metrics[0][1]
 
 
-def test_a_search_says_which_mappings_a_network_of_type_m_to_n_keeps_from_it(tmp_path, capsys):
-    path = tmp_path / "in.yaml"
-    argv = ["map", str(path), "samples=60", "mapper=hillclimb"]
-    said = "mappings whose multicasts a network of type M:N distributes are passed over"
-    path.write_text(tree(glb=GLB, rf=f"{RF}, network-type: 'M:N'") + PROBLEM)
-    assert main(argv) == 0
-    assert said in capsys.readouterr().out
-    (task,) = tasks([path], settings={"samples": 60, "mapper": "hillclimb"})
-    found = task.run()
-    assert said in found.notes
-    # what is found is modelled
-    evaluate_text(path.read_text() + _directives(task, found), "4cf6d4c")
-    path.write_text(tree(glb=GLB) + PROBLEM)
-    assert main(argv) == 0
-    assert said not in capsys.readouterr().out
-
-
 def _directives(task, found):
     return mapping_yaml(found.evaluation.mapping, task.project.architecture, task.project.problem)
 
