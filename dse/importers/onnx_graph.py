@@ -31,7 +31,7 @@ _QUANTIZED = frozenset(["QuantizeLinear", "DynamicQuantizeLinear"])
 
 
 @dataclass(frozen=True)
-class Node:
+class GraphNode:
     """An operation of a graph.
 
     Attributes:
@@ -84,7 +84,7 @@ class Graph:
 
     def __init__(self, model: Any) -> None:  # noqa: ANN401
         graph = model.graph
-        self.nodes = [Node(proto, _label(proto, i)) for i, proto in enumerate(graph.node)]
+        self.nodes = [GraphNode(proto, _label(proto, i)) for i, proto in enumerate(graph.node)]
         self._shapes: dict[str, list[int | None]] = {}
         self._types: dict[str, int] = {}
         for tensor in graph.initializer:
@@ -99,14 +99,14 @@ class Graph:
                 known = [d.dim_value if d.HasField("dim_value") else None for d in dims]
                 self._shapes.setdefault(value.name, known)
         self._made_by = {out: node for node in self.nodes for out in node.proto.output}
-        self._read_by: dict[str, list[Node]] = {}
+        self._read_by: dict[str, list[GraphNode]] = {}
         for node in self.nodes:
             for name in node.inputs:
                 self._read_by.setdefault(name, []).append(node)
         self._parameters = {tensor.name for tensor in graph.initializer}
         self._used: set[str] = set()
 
-    def learn(self, node: Node, shape: list[int]) -> tuple[str, int, list[int]] | None:
+    def learn(self, node: GraphNode, shape: list[int]) -> tuple[str, int, list[int]] | None:
         """Take up the shape of a node's first result.
 
         Returns:

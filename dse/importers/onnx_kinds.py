@@ -8,9 +8,9 @@ from collections.abc import Callable
 from dse.importers import onnx_operators as operators
 from dse.importers import onnx_sequence as sequence
 from dse.importers.found import Finder
-from dse.importers.onnx_graph import Graph, Node
+from dse.importers.onnx_graph import Graph, GraphNode
 
-Handler = Callable[[Graph, Finder, Node], list[int] | None]
+Handler = Callable[[Graph, Finder, GraphNode], list[int] | None]
 
 #: The domains of ONNX's own operators, and those of its runtime.
 _OWN_DOMAINS = ("", "ai.onnx", "ai.onnx.ml")
@@ -89,7 +89,7 @@ _OTHER_SHAPE = frozenset(
 _POOLING = re.compile(r"Pool|Concat$|Upsample|Resize|Transpose|Cast|Relu|Clip")
 
 
-def handler_of(node: Node) -> Handler | None:
+def handler_of(node: GraphNode) -> Handler | None:
     """Return what takes a node; None where nothing does."""
     domain = node.proto.domain
     if domain in _OWN_DOMAINS:
@@ -99,7 +99,7 @@ def handler_of(node: Node) -> Handler | None:
     return _LAST.get(node.kind) if domain == operators.CHANNELS_LAST else None
 
 
-def free_shape(graph: Graph, node: Node) -> list[int] | None:
+def free_shape(graph: Graph, node: GraphNode) -> list[int] | None:
     """Return the shape of what an operator of the runtime makes that has no MACs; None: not known.
 
     Raises:
@@ -118,7 +118,7 @@ def free_shape(graph: Graph, node: Node) -> list[int] | None:
     return operators.pooled(graph, node) if node.kind.endswith("Pool") else None
 
 
-def is_free(node: Node) -> bool:
+def is_free(node: GraphNode) -> bool:
     """Whether an operator is known to multiply and accumulate nothing."""
     if node.proto.domain in _OWN_DOMAINS:
         return not _PRODUCT.search(node.kind) and node.kind not in _OTHER_PRODUCTS
@@ -130,7 +130,7 @@ def is_free(node: Node) -> bool:
 
 def has_products(graph: object) -> bool:
     """Whether a graph within a node's attributes has operators that are not free."""
-    nodes = [Node(proto, "") for proto in getattr(graph, "node", ())]
+    nodes = [GraphNode(proto, "") for proto in getattr(graph, "node", ())]
     return any(
         not is_free(node) or any(has_products(a.g) for a in node.proto.attribute if a.HasField("g"))
         for node in nodes

@@ -11,7 +11,7 @@ from typing import Any
 from dse.errors import SpecError, ToolError, unknown_name
 from dse.importers.found import Finder, Imported
 from dse.importers.onnx_folding import fold
-from dse.importers.onnx_graph import Graph, Node
+from dse.importers.onnx_graph import Graph, GraphNode
 from dse.importers.onnx_kinds import free_shape, handler_of, has_products, is_free
 
 #: How the value of a symbolic dimension is given on the command line.
@@ -182,7 +182,7 @@ def _walk(graph: Graph) -> tuple[Finder, list[tuple[str, int, list[int]]]]:
     return finder, learned
 
 
-def _take(graph: Graph, finder: Finder, node: Node) -> list[int] | None:
+def _take(graph: Graph, finder: Finder, node: GraphNode) -> list[int] | None:
     """Add a node's layers, or its name where it is not known; return its result's shape."""
     handle = handler_of(node)
     if handle is not None:

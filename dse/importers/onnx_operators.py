@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from dse.importers.einsum import product_of
 from dse.importers.found import Finder
-from dse.importers.onnx_graph import Graph, Node
+from dse.importers.onnx_graph import Graph, GraphNode
 
 #: Bits of a weight of the runtime's block-quantized products, where the node does not say.
 _BLOCK_BITS = 4
@@ -22,7 +22,7 @@ CHANNELS_LAST = "com.ms.internal.nhwc"
 
 
 def convolution(
-    graph: Graph, finder: Finder, node: Node, *, weight: int = 1, channels_last: bool = False
+    graph: Graph, finder: Finder, node: GraphNode, *, weight: int = 1, channels_last: bool = False
 ) -> list[int]:
     """Add a convolution whose weights are so many operands after its input."""
     into, taps = graph.shape(node.input(0)), graph.shape(node.input(weight))
@@ -55,23 +55,23 @@ def convolution(
     return [into[0], *output, taps[0]] if last else [into[0], taps[0], *output]
 
 
-def quantized_convolution(graph: Graph, finder: Finder, node: Node) -> list[int]:
+def quantized_convolution(graph: Graph, finder: Finder, node: GraphNode) -> list[int]:
     """Add a convolution whose input comes with its scale and zero."""
     return convolution(graph, finder, node, weight=3)
 
 
-def convolution_of_channels_last(graph: Graph, finder: Finder, node: Node) -> list[int]:
+def convolution_of_channels_last(graph: Graph, finder: Finder, node: GraphNode) -> list[int]:
     """Add a convolution over images whose channels come last."""
     return convolution(graph, finder, node, channels_last=True)
 
 
-def deformable(graph: Graph, finder: Finder, node: Node) -> list[int]:
+def deformable(graph: Graph, finder: Finder, node: GraphNode) -> list[int]:
     """Add a convolution of pixels that are interpolated before."""
     finder.note(f"{node.label}: a deformable convolution; its interpolation is not counted")
     return convolution(graph, finder, node)
 
 
-def transposed(graph: Graph, finder: Finder, node: Node) -> None:
+def transposed(graph: Graph, finder: Finder, node: GraphNode) -> None:
     """Add a transposed convolution."""
     into, taps = graph.shape(node.input(0)), graph.shape(node.input(1))
     groups = node.integer("group", 1)
@@ -90,7 +90,7 @@ def transposed(graph: Graph, finder: Finder, node: Node) -> None:
     )
 
 
-def pooled(graph: Graph, node: Node) -> list[int]:
+def pooled(graph: Graph, node: GraphNode) -> list[int]:
     """Return the shape of what pooling makes."""
     into = graph.shape(node.input(0))
     last = node.kind.startswith("Nhwc") or node.proto.domain == CHANNELS_LAST
@@ -105,36 +105,36 @@ def pooled(graph: Graph, node: Node) -> list[int]:
     return [into[0], *output, into[-1]] if last else [into[0], into[1], *output]
 
 
-def gemm(graph: Graph, finder: Finder, node: Node, *, right: int = 1) -> list[int]:
+def gemm(graph: Graph, finder: Finder, node: GraphNode, *, right: int = 1) -> list[int]:
     """Add a product of two matrices, either of which may be turned."""
     return _product(
         graph,
         finder,
         node,
-        _turned(graph.shape(node.input(0)), node.integer("transA", 0)),
-        _turned(graph.shape(node.input(right)), node.integer("transB", 0)),
+        _turned(graph.shape(node.input(0)), node, "A"),
+        _turned(graph.shape(node.input(right)), node, "B"),
         right,
     )
 
 
-def quantized_gemm(graph: Graph, finder: Finder, node: Node) -> list[int]:
+def quantized_gemm(graph: Graph, finder: Finder, node: GraphNode) -> list[int]:
     """Add a product whose first operand comes with its scale and zero."""
     return gemm(graph, finder, node, right=3)
 
 
-def quantized_matmul(graph: Graph, finder: Finder, node: Node) -> list[int]:
+def quantized_matmul(graph: Graph, finder: Finder, node: GraphNode) -> list[int]:
     """As :func:`quantized_gemm`; nothing is turned."""
     return gemm(graph, finder, node, right=3)
 
 
-def block_quantized(graph: Graph, finder: Finder, node: Node) -> list[int]:
+def block_quantized(graph: Graph, finder: Finder, node: GraphNode) -> list[int]:
     """Add a product with weights that are packed; their sizes are attributes."""
     a, columns = graph.shape(node.input(0)), node.integer("N", 0)
     bits = node.integer("bits", _BLOCK_BITS)
     return _product(graph, finder, node, a, [node.integer("K", a[-1]), columns], 1, bits)
 
 
-def einsum(graph: Graph, finder: Finder, node: Node) -> None:
+def einsum(graph: Graph, finder: Finder, node: GraphNode) -> None:
     """Add Einstein's sum of two operands as a product."""
     names = list(node.inputs)
     shapes = [graph.shape(name) for name in names]
@@ -157,7 +157,7 @@ def einsum(graph: Graph, finder: Finder, node: Node) -> None:
 def _product(
     graph: Graph,
     finder: Finder,
-    node: Node,
+    node: GraphNode,
     a: list[int],
     b: list[int],
     right: int,
@@ -187,8 +187,14 @@ def _product(
     return result
 
 
-def _turned(shape: list[int], turn: int) -> list[int]:
-    return [*shape[:-2], shape[-1], shape[-2]] if turn and len(shape) > 1 else shape
+def _turned(shape: list[int], node: GraphNode, operand: str) -> list[int]:
+    """Return the shape of an operand as it is multiplied."""
+    if len(shape) > 2 and node.integer(f"transBatch{operand}", 0):
+        # rows come first, before what there are several products of
+        shape = [*shape[1:-1], shape[0], shape[-1]]
+    if len(shape) > 1 and node.integer(f"trans{operand}", 0):
+        shape = [*shape[:-2], shape[-1], shape[-2]]
+    return shape
 
 
 def _broadcast(a: Sequence[int], b: Sequence[int]) -> list[int]:
@@ -198,7 +204,7 @@ def _broadcast(a: Sequence[int], b: Sequence[int]) -> list[int]:
 
 
 def _pixels(
-    node: Node,
+    node: GraphNode,
     into: Sequence[int],
     kernel: Sequence[int],
     stride: Sequence[int],

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from dse.errors import SpecError
 from dse.importers.found import Finder
-from dse.importers.onnx_graph import Graph, Node
+from dse.importers.onnx_graph import Graph, GraphNode
 
 #: Products of each step of a recurrent layer, by its operator.
 _GATES = {"LSTM": 4, "DynamicQuantizeLSTM": 4, "GRU": 3, "RNN": 1}
@@ -25,7 +25,7 @@ class _Heads:
     value_size: int
 
 
-def attention(graph: Graph, finder: Finder, node: Node) -> None:
+def attention(graph: Graph, finder: Finder, node: GraphNode) -> None:
     """Add the attention of ONNX: heads by themselves, or side by side in the last dimension."""
     query, key, value = (graph.shape(node.input(i)) for i in range(3))
     if len(query) == 4:
@@ -39,7 +39,9 @@ def attention(graph: Graph, finder: Finder, node: Node) -> None:
     _add_heads(graph, finder, node, _Heads(batch, heads, groups, queries, keys, size, value_size))
 
 
-def projected_attention(graph: Graph, finder: Finder, node: Node, *, past: int = 4) -> list[int]:
+def projected_attention(
+    graph: Graph, finder: Finder, node: GraphNode, *, past: int = 4
+) -> list[int]:
     """Add the runtime's attention that makes queries, keys and values from one input."""
     batch, steps, inner = graph.shape(node.input(0))
     whole = graph.shape(node.input(1))[1]
@@ -60,12 +62,12 @@ def projected_attention(graph: Graph, finder: Finder, node: Node, *, past: int =
     return [batch, steps, widths[2]]
 
 
-def quantized_attention(graph: Graph, finder: Finder, node: Node) -> list[int]:
+def quantized_attention(graph: Graph, finder: Finder, node: GraphNode) -> list[int]:
     """As :func:`projected_attention`; scales and zeros stand before what was computed before."""
     return projected_attention(graph, finder, node, past=8)
 
 
-def multi_head_attention(graph: Graph, finder: Finder, node: Node) -> list[int]:
+def multi_head_attention(graph: Graph, finder: Finder, node: GraphNode) -> list[int]:
     """Add the runtime's attention of projected queries, keys and values; or packed ones."""
     query, heads = graph.shape(node.input(0)), node.integer("num_heads", 0)
     if len(query) == 5:  # batch, steps, heads, 3, size
@@ -86,7 +88,7 @@ def multi_head_attention(graph: Graph, finder: Finder, node: Node) -> list[int]:
     return [batch, queries, heads * value_size]
 
 
-def grouped_attention(graph: Graph, finder: Finder, node: Node) -> list[int]:
+def grouped_attention(graph: Graph, finder: Finder, node: GraphNode) -> list[int]:
     """Add the runtime's attention of query heads that share key heads."""
     batch, queries, width = graph.shape(node.input(0))
     heads, groups = node.integer("num_heads", 0), node.integer("kv_num_heads", 0)
@@ -98,7 +100,7 @@ def grouped_attention(graph: Graph, finder: Finder, node: Node) -> list[int]:
     return [batch, queries, heads * size]
 
 
-def recurrent(graph: Graph, finder: Finder, node: Node) -> None:
+def recurrent(graph: Graph, finder: Finder, node: GraphNode) -> None:
     """Add a recurrent layer: of all steps at once what reads the input, of each what the state."""
     into, w = graph.shape(node.input(0)), graph.shape(node.input(1))
     recurrence = graph.shape(node.input(2))
@@ -119,7 +121,7 @@ def recurrent(graph: Graph, finder: Finder, node: Node) -> None:
             )
 
 
-def _add_heads(graph: Graph, finder: Finder, node: Node, h: _Heads) -> None:
+def _add_heads(graph: Graph, finder: Finder, node: GraphNode, h: _Heads) -> None:
     """Add the scores of all heads, and their products with the values."""
     if min(h.heads, h.groups) < 1 or h.heads % h.groups:
         raise SpecError(f"{h.heads} query heads and {h.groups} key heads")
@@ -130,6 +132,6 @@ def _add_heads(graph: Graph, finder: Finder, node: Node, h: _Heads) -> None:
     finder.matmul(f"{node.label}.values", rows, h.keys, h.value_size, batch, "none", precision)
 
 
-def _past(graph: Graph, node: Node, index: int) -> int:
+def _past(graph: Graph, node: GraphNode, index: int) -> int:
     """Return the steps of keys that were computed before."""
     return graph.shape(node.input(index))[2] if node.input(index) else 0

@@ -197,6 +197,21 @@ MODELS = {
         2 * 5 * 16 * 7,
         0,
     ),
+    "fused-matmul-of-heads-that-come-second": (
+        [
+            node(
+                *("FusedMatMul", "x v", "y"),
+                domain=RUNTIME,
+                transBatchA=1,
+                transBatchB=1,
+                transB=1,
+            )
+        ],
+        [value("x", 17, 4, 8), value("v", 19, 4, 8)],
+        [],
+        4 * 17 * 8 * 19,
+        0,
+    ),
     "einsum-heads": (
         [node("Einsum", "x w", "y", equation="bshi,hio->bsho")],
         [value("x", 2, 5, 4, 16)],
