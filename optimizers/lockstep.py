@@ -19,7 +19,6 @@ from dse.goals.design import Design, DesignMetrics
 from dse.lockstep.course import POLISH, SCOUT, SETTLE, TRIAL, Climb, Sites, Task
 from dse.lockstep.moves import Moves
 from dse.relaxed.sizing import Sizing, demand_of
-from dse.relaxed.start import first_mapping
 from dse.settings import setting
 from dse.space.genes import Genes
 from dse.space.search_space import SearchSpace
@@ -61,7 +60,6 @@ class Lockstep(Optimizer[LockstepSettings]):
 
     settings_type = LockstepSettings
     default_samples = 10_000
-    pads = False
 
     def __init__(
         self,
@@ -306,23 +304,17 @@ class Lockstep(Optimizer[LockstepSettings]):
 
         They come from another site's best; on hardware that is far away, one is made for it.
         """
-        from dse.lockstep.transfer import carry  # noqa: PLC0415 - compiled code
+        from dse.lockstep.transfer import seeds  # noqa: PLC0415 - compiled code
 
         hardware = self._hardware(values)
         if hardware is None:
             return None
-        seeds = []
+        found = []
         for number in range(len(self.space.workload)):
-            parts = [hardware.space(number).empty_batch(0)]
-            first = first_mapping(hardware.space(number)) if far else None
-            if first is not None:
-                parts.append(MappingBatch.of([first]))
-            ground = hardware.ground(number)
             members = source.searches[number].members if source else None
-            if ground is not None and members is not None:
-                parts.append(carry(ground, members, self.settings.batch, self.rng))
-            seeds.append(MappingBatch.concatenate(parts))
-        return seeds
+            problems, count = hardware.problems(number), self.settings.batch
+            found.append(seeds(hardware, problems, members, count, self.rng, far=far))
+        return found
 
     # what to make of it
 

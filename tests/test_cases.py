@@ -6,12 +6,14 @@ kinds that lie in the repository are in ``timeloop/test_small_inputs.py``, those
 """
 
 import json
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 
 from dse.cli import main
+from dse.space.workload import read_workload
 
 CASES = Path(__file__).parents[2] / "shared" / "cases"
 pytestmark = pytest.mark.skipif(not CASES.is_dir(), reason="no cases beside the checkout")
@@ -233,6 +235,29 @@ def test_a_definition_that_no_template_uses_is_told(capsys):
     assert "pse" in capsys.readouterr().err
 
 
+#: MACs of the models, by hand.
+MODELS = {
+    "attn_dyn": 10 * 64 * (192 + 64 + 2 * 256) + 2 * 4 * 10 * 10 * 16,
+    "attn_op23": 10 * 64 * (192 + 64 + 2 * 256) + 2 * 4 * 10 * 10 * 16,
+    "einsum": 2 * 5 * 4 * 16 * 32,
+    "fusedmix_vi": 196 * (8 * 8 * 9 + 8 * 512 * 9 + 512 * 16),
+    "lstm": 12 * 256 * (32 + 64) + 64 * 10,
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_is_imported_as_a_whole(name, tmp_path, capsys):
+    pytest.importorskip("onnx")
+    argv = ["import", str(REPORTS / "06-onnx" / f"{name}.onnx"), "-o", str(tmp_path / "net.yaml")]
+    if name == "attn_dyn":
+        assert main(argv) == 2
+        assert "seq (of input 'x'); --size seq=N" in capsys.readouterr().err
+        argv += ["--size", "seq=10"]
+    assert main(argv) == 0
+    assert "skipped" not in capsys.readouterr().out
+    assert read_workload(tmp_path / "net.yaml").macs == MODELS[name]
+
+
 ROBUST = {
     "big_bw": (["model"], "2^64 cycles"),
     "size_1e999": (["map", "layer=alexnet/conv2", "arch={}"], "1e999"),
@@ -266,3 +291,121 @@ def test_a_false_optimum_is_not_certified(tmp_path, capsys):
     (run / "result.json").write_text(json.dumps(content))
     assert main(["certify", str(run)]) != 0
     assert "certified" not in capsys.readouterr().out.split()
+
+
+#: What a template's constraints come to for a layer without padding, by exit code: cycles where
+#: they leave one count only, or what is said.
+NINE = REPORTS / "09-map-constraints"
+MAPPED_REPORTS = [
+    ("pin", "conv", 0, 112_896),
+    ("kxy", "conv", 0, "K alone may run along X and along Y"),
+    ("bad", "conv", 3, "K"),
+    ("cap", "conv", 3, "exceeds"),
+    ("tl187", "conv", 3, "R"),
+    ("unkdim", "conv", 2, "the constraints name dimension 'M'"),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "layer", "code", "said"), MAPPED_REPORTS)
+def test_a_template_is_mapped_or_says_why_not(name, layer, code, said, tmp_path, capsys, caplog):
+    found, told = mapped(NINE / f"{name}.yaml", NINE, layer, tmp_path, capsys, code, padding="off")
+    if isinstance(said, int):
+        assert found["stats"]["cycles"] == said
+    else:
+        assert said in told + caplog.text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "layer", "dimension", "least", "most"),
+    [("minpar", "conv", "K", 8, 16), ("maxf", "conv", "K", 1, 8), ("bad", "conv", "K", 12, 12)],
+)
+def test_spatial_factors_are_as_a_template_asks(
+    name, layer, dimension, least, most, tmp_path, capsys
+):
+    """Twelve divides no size here: there the layer is padded."""
+    mapped(NINE / f"{name}.yaml", NINE, layer, tmp_path, capsys, padding="auto")
+    told = (tmp_path / "run" / "best" / f"{layer}.mapping.yaml").read_text()
+    spatial = [line for line in told.splitlines() if "GLB, type: spatial" in line]
+    (factor,) = re.findall(rf" {dimension}=(\d+)", *spatial)
+    assert least <= int(factor) <= most
+
+
+@pytest.mark.slow
+def test_prime_sizes_fill_the_array_by_padding(tmp_path, capsys):
+    plain, _ = mapped(NINE / "prime.yaml", NINE, "prime", tmp_path / "a", capsys, padding="off")
+    padded, _ = mapped(NINE / "prime.yaml", NINE, "prime", tmp_path / "b", capsys, padding="auto")
+    assert plain["stats"]["utilization"] < 0.2
+    assert padded["stats"]["cycles"] < plain["stats"]["cycles"] / 4
+    assert padded["padding"]["unpadded"]["value"] > padded["objective"]["value"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "layer", "free"), [("istat", "conv", "CP"), ("zero", "fc", "CK"), ("zero", "conv", "")]
+)
+def test_other_constraints_are_kept_to(name, layer, free, tmp_path, capsys):
+    """Weights pass by one, in one place; a factor of 0 is all that is left of a dimension."""
+    mapped(NINE / f"{name}.yaml", NINE, layer, tmp_path, capsys, padding="off")
+    told = (tmp_path / "run" / "best" / f"{layer}.mapping.yaml").read_text().splitlines()
+    if name == "istat":
+        (spatial,) = (line for line in told if "GLB, type: spatial" in line)
+        factors = dict(re.findall(r" ([A-Z])=(\d+)", spatial))
+        assert {d for d, n in factors.items() if n != "1"} <= set(free)
+    else:
+        (temporal,) = (line for line in told if "GLB, type: temporal" in line)
+        taps = 3 if layer == "conv" else 1
+        assert f"R={taps} S={taps}" in temporal
+
+
+TWELVE = REPORTS / "12-run"
+
+
+@pytest.mark.slow
+def test_what_bypasses_memory_lies_on_the_chip_as_a_whole(tmp_path, capsys):
+    """57,600 words of inputs and 50,176 of results do not fit 64 KB; 6,975 and 6,253 do."""
+    arch, off = TWELVE / "tfuse.yaml", {"padding": "off"}
+    large = {**off, "more": ["variables.buf_kb=64"]}
+    for at, given in (("a", off), ("b", large)):
+        _, told = mapped(arch, TWELVE, "conv", tmp_path / at, capsys, 3, **given)
+        assert "GLB" in told
+    found, _ = mapped(arch, TWELVE, "prime", tmp_path / "c", capsys, **off)
+    held = found["stats"]["levels"]["GLB"]["tensors"]
+    assert held["Inputs"]["utilized_capacity"] == 6_975
+    assert held["Outputs"]["utilized_capacity"] == 6_253
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "said"), [("tbad", "K = 256"), ("tcap", "buffer capacity 64")])
+def test_a_run_names_the_layer_that_cannot_be_mapped(name, said, tmp_path, capsys):
+    argv = ["run", f"arch={TWELVE / name}.yaml", f"workload={TWELVE / 'net.yaml'}", "-q"]
+    argv += ["optimizer=random", "samples=3", "mapspace.padding=off", f"folder={tmp_path / 'run'}"]
+    assert main(argv) == 3
+    told = capsys.readouterr()
+    assert said in told.out + told.err
+    assert "layer 'fc'" in told.out + told.err
+
+
+@pytest.mark.slow
+def test_a_run_adds_up_and_does_not_depend_on_threads(tmp_path, capsys):
+    told = []
+    for n in (1, 2):
+        argv = ["run", f"arch={TWELVE / 't.yaml'}", f"workload={TWELVE / 'net.yaml'}", "-q"]
+        argv += ["optimizer=random", "samples=40", f"n_jobs={n}", f"folder={tmp_path / str(n)}"]
+        assert main(argv) == 0
+        told.append(json.loads((tmp_path / str(n) / "result.json").read_text())["best"])
+    capsys.readouterr()
+    assert told[0] == told[1]
+    for key in ("cycles", "energy_pj"):
+        whole = sum(layer["count"] * layer[key] for layer in told[0]["layers"])
+        assert told[0][key] == pytest.approx(whole, rel=1e-12)
+
+
+def mapped(arch, folder, layer, tmp_path, capsys, code=0, *, padding, more=()):
+    """Map a layer of the folder's network; return what is told as data, and as messages."""
+    argv = ["map", f"arch={arch}", f"layer={folder / 'net.yaml'}/{layer}", "mapper=hillclimb"]
+    argv += ["samples=400", f"mapspace.padding={padding}", f"folder={tmp_path / 'run'}", *more]
+    assert main([*argv, "-q", "--json"]) == code
+    told = capsys.readouterr()
+    return (json.loads(told.out) if code == 0 else None), told.err

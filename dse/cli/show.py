@@ -33,7 +33,7 @@ def main(argv: Sequence[str]) -> int:
             f"{_NAMES_ARE_LISTED}"
         )
     name = argv[0]
-    if name.endswith((".yaml", ".yml")) or "/" in name:
+    if name.endswith((".yaml", ".yml", ".onnx")) or "/" in name:
         sys.stdout.write(_file(name))
         return 0
     parts = _named(name)
@@ -50,7 +50,7 @@ def _named(name: str) -> list[str]:
     parts = [attributes_text()] if name == "attributes" else []
     if name in catalog.names("arch"):
         parts.append(_template(name))
-    if name in catalog.names("workload"):
+    if name in catalog.names("workload") or catalog.is_here(name):
         parts.append(_workload(name))
     parts += [plugin_help(kind, name) for kind in GROUPS if name in plugins(kind)]
     for kind in ("energy", "objectives"):
@@ -72,6 +72,8 @@ def _unknown(name: str) -> str:
 
 def _file(path: str) -> str:
     """Show a file: a workload if it has layers, else a template."""
+    if path.endswith(".onnx"):
+        return _workload(path)
     content = read_yaml(catalog.find("arch", path))
     is_workload = isinstance(content, dict) and "layers" in content
     return _workload(path) if is_workload else _template(path)
@@ -97,5 +99,7 @@ def _workload(name: str) -> str:
         sizes = " ".join(f"{d}={n}" for d, n in problem.bounds.items() if n > 1)
         more = " ".join(f"{c}={n}" for c, n in problem.coefficients.items() if n > 1)
         shape = problem.shape.name
-        lines.append(f"  {layer.count:3} x {layer.name:{width}}  {shape}  {sizes} {more}".rstrip())
+        bits = ", ".join(f"{tensor} {n} bits" for tensor, n in layer.precision)
+        told = f"  {layer.count:3} x {layer.name:{width}}  {shape}  {sizes} {more}".rstrip()
+        lines.append(f"{told}  ({bits})" if bits else told)
     return "\n".join(lines) + "\n"

@@ -14,9 +14,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dse.domain.mapping import Mapping
+from dse.domain.mapping import Mapping, MappingBatch
 from dse.domain.problem import Layer, Problem
 from dse.errors import SpecError
+from dse.numeric import Ints
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,20 @@ def mapped_problem(problem: Problem, mapping: Mapping) -> Problem:
     if not mapping.is_perfect:
         return problem
     run = np.prod(mapping.temporal.astype(np.int64) * mapping.spatial, axis=0)
-    bounds = {d: int(n) for d, n in zip(problem.dimensions, run, strict=True)}
+    return _of_sizes(problem, run)
+
+
+def mapped_problems(problem: Problem, mappings: MappingBatch) -> dict[Problem, Ints]:
+    """Return the problems that perfect mappings run, in order, with the indices of each one's."""
+    run = np.prod(mappings.temporal.astype(np.int64) * mappings.spatial, axis=0)
+    places: dict[tuple[int, ...], list[int]] = {}
+    for index, sizes in enumerate(run.T.tolist()):
+        places.setdefault(tuple(sizes), []).append(index)
+    return {_of_sizes(problem, run[:, own[0]]): np.array(own) for own in places.values()}
+
+
+def _of_sizes(problem: Problem, sizes: Ints) -> Problem:
+    bounds = {d: int(n) for d, n in zip(problem.dimensions, sizes, strict=True)}
     return problem if bounds == dict(problem.bounds) else replace(problem, bounds=bounds)
 
 

@@ -203,14 +203,24 @@ class Problem:
 Weights = Literal["own", "shared", "none"]
 
 
+#: Bits of an element, by tensor; of tensors of which they are known.
+Precision = tuple[tuple[str, int], ...]
+
+
 @dataclass(frozen=True)
 class Layer:
-    """One problem of a workload and how often it occurs in the network."""
+    """One problem of a workload and how often it occurs in the network.
+
+    Attributes:
+        precision: what the network computes with. It is kept with the layer; words are as wide as
+            the architecture says, whatever it is.
+    """
 
     name: str
     problem: Problem
     count: int = 1
     weights: Weights = "own"
+    precision: Precision = ()
 
     def __post_init__(self) -> None:
         if isinstance(self.count, bool) or not isinstance(self.count, int) or self.count < 1:
@@ -221,6 +231,16 @@ class Layer:
             raise SpecError(
                 f"layer '{self.name}': weights = {self.weights!r}, expected own, shared or none"
             )
+        for tensor, bits in self.precision:
+            if tensor not in self.problem.tensors:
+                raise SpecError(
+                    f"layer '{self.name}': precision: unknown tensor '{tensor}', expected one of "
+                    f"{', '.join(self.problem.tensors)}"
+                )
+            if isinstance(bits, bool) or not isinstance(bits, int) or not 1 <= bits <= 1024:
+                raise SpecError(
+                    f"layer '{self.name}': precision: {tensor} = {bits!r}, expected 1 to 1024 bits"
+                )
 
     @property
     def weight_words(self) -> int:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dse.domain.problem import SHAPES, Layer, Problem, Weights, Workload
+from dse.domain.problem import SHAPES, Layer, Precision, Problem, Weights, Workload
 from dse.errors import SpecError
+
+#: Share of a model's MACs that may be missing without a word of consent.
+_MISSING = 0.01
 
 
 @dataclass(frozen=True)
@@ -47,14 +50,46 @@ class Imported:
         lost = sum(item.macs or 0 for item in self.skipped)
         return lost / (lost + self.workload.macs)
 
-    def yaml(self, description: str, source: str) -> str:
-        """Return the workload as the text of a workload file."""
+    @property
+    def is_partial(self) -> bool:
+        """Whether more than 1 % of the MACs is missing, or may be: some could not be counted."""
+        return self.skipped_share > _MISSING or any(item.macs is None for item in self.skipped)
+
+    @property
+    def missing(self) -> str:
+        """Say how much is missing."""
+        unknown = sum(item.macs is None for item in self.skipped)
+        parts = [f"{self.skipped_share:.2%} of the MACs that could be counted"]
+        parts += [f"those of {unknown} nodes that could not"] if unknown else []
+        return " and ".join(parts)
+
+    def told(self) -> list[str]:
+        """Return a line for each operation that is missing, with its share of all MACs."""
+        whole = self.workload.macs + sum(item.macs or 0 for item in self.skipped)
+        lines = []
+        for item in self.skipped:
+            share = "MACs unknown"
+            if item.macs is not None:
+                share = f"{item.macs / whole:.2%}, {item.macs / 1e6:.3f} M MACs"
+            lines.append(f"{item.name} ({item.kind}): {share}; {item.reason}")
+        return lines
+
+    def yaml(self, description: str, source: str, sizes: Mapping[str, int] | None = None) -> str:
+        """Return the workload as the text of a workload file.
+
+        Args:
+            description: of the workload.
+            source: where it is from.
+            sizes: of symbolic dimensions, which become parameters that can have no other value.
+        """
         lines = [
             f"name: {self.workload.name}",
             f"description: {_quoted(description)}",
             f"source: {_quoted(source)}",
-            "layers:",
         ]
+        lines += ["parameters:"] if sizes else []
+        lines += [f"  {name}: {{default: {n}, max: {n}}}" for name, n in (sizes or {}).items()]
+        lines.append("layers:")
         for layer in self.workload:
             problem = layer.problem
             parts = [f"name: {layer.name}", f"shape: {problem.shape.name}"]
@@ -62,6 +97,8 @@ class Imported:
             parts += [f"{c}: {n}" for c, n in problem.coefficients.items() if n > 1]
             parts += [f"count: {layer.count}"] if layer.count > 1 else []
             parts += [f"weights: {layer.weights}"] if layer.weights != "own" else []
+            bits = ", ".join(f"{tensor}: {n}" for tensor, n in layer.precision)
+            parts += [f"precision: {{{bits}}}"] if bits else []
             lines.append("  - {" + ", ".join(parts) + "}")
         return "\n".join(lines) + "\n"
 
@@ -89,18 +126,27 @@ class Finder:
         self.skipped.append(Skipped(name, kind, reason, macs))
 
     def note(self, text: str) -> None:
-        """Record something that people should know of a layer."""
-        self.notes.append(text)
+        """Record something that people should know, once."""
+        if text not in self.notes:
+            self.notes.append(text)
 
     def matmul(
-        self, name: str, rows: int, inner: int, columns: int, batch: int, weights: Weights
+        self,
+        name: str,
+        rows: int,
+        inner: int,
+        columns: int,
+        batch: int,
+        weights: Weights,
+        precision: Precision = (),
+        count: int = 1,
     ) -> None:
-        """Add ``batch`` products of (rows x inner) and (inner x columns)."""
+        """Add ``batch`` products of (rows x inner) and (inner x columns), ``count`` times."""
         bounds = {"P": rows, "C": inner, "K": columns}
+        shape = "grouped-cnn-layer" if batch > 1 else "cnn-layer"
         if batch > 1:
-            self._add(name, "grouped-cnn-layer", {**bounds, "G": batch}, {}, weights)
-        else:
-            self._add(name, "cnn-layer", bounds, {}, weights)
+            bounds["G"] = batch
+        self._add(name, shape, bounds, {}, weights, precision, count)
 
     def convolution(
         self,
@@ -113,8 +159,13 @@ class Finder:
         stride: Sequence[int],
         dilation: Sequence[int],
         weights: Weights = "own",
+        precision: Precision = (),
     ) -> None:
         """Add a convolution; ``output``, ``kernel``, ... are (height, width), or (width,) alone.
+
+        With a depth in front, each plane of the output is a convolution over as many planes of the
+        input as the kernel has: the planes are counted with the images, the kernel's with the
+        channels.
 
         Args:
             name: of the layer.
@@ -126,12 +177,21 @@ class Finder:
             stride: step of the window.
             dilation: step of the taps.
             weights: whose they are.
+            precision: of the tensors.
         """
-        if len(output) > 2:
+        if len(output) > 3:
             macs = batch * channels[0] * channels[1] // groups
             macs *= math.prod(output) * math.prod(kernel)
-            self.skip(name, "Conv", f"{len(output)} spatial dimensions, expected 1 or 2", macs)
+            self.skip(name, "Conv", f"{len(output)} spatial dimensions, expected 1 to 3", macs)
             return
+        if len(output) == 3:
+            batch, channels = batch * output[0], (channels[0] * kernel[0], channels[1])
+            output, kernel = output[1:], kernel[1:]
+            stride, dilation = stride[1:], dilation[1:]
+            self.note(
+                f"{name}: a convolution in space, taken plane by plane: planes of the input that "
+                "several of the output use are counted for each"
+            )
         (height, width), (kernel_h, kernel_w) = _two(output), _two(kernel)
         (stride_h, stride_w), (dilation_h, dilation_w) = _two(stride), _two(dilation)
         bounds = {"R": kernel_w, "S": kernel_h, "P": width, "Q": height, "N": batch}
@@ -143,13 +203,14 @@ class Finder:
             "Hdilation": dilation_h if kernel_h > 1 else 1,
         }
         per_group = {"C": channels[0] // groups, "K": channels[1] // groups}
-        if groups == 1:
-            self._add(name, "cnn-layer", {**bounds, **per_group}, coefficients, weights)
-        elif per_group == {"C": 1, "K": 1}:
-            self._add(name, "depthwise-cnn-layer", {**bounds, "G": groups}, coefficients, weights)
+        shape = "cnn-layer" if groups == 1 else "grouped-cnn-layer"
+        if groups > 1:
+            bounds["G"] = groups
+        if groups > 1 and per_group == {"C": 1, "K": 1}:
+            shape = "depthwise-cnn-layer"
         else:
-            bounds = {**bounds, **per_group, "G": groups}
-            self._add(name, "grouped-cnn-layer", bounds, coefficients, weights)
+            bounds |= per_group
+        self._add(name, shape, bounds, coefficients, weights, precision)
 
     def transposed_convolution(
         self,
@@ -161,6 +222,8 @@ class Finder:
         kernel: Sequence[int],
         stride: Sequence[int],
         dilation: Sequence[int],
+        weights: Weights = "own",
+        precision: Precision = (),
     ) -> None:
         """Add a transposed convolution as the plain one that does the same work.
 
@@ -184,7 +247,10 @@ class Finder:
                 f"counted with {more:.0%} more MACs"
             )
         wider = (channels[0], channels[1] * phases)
-        self.convolution(name, batch, wider, groups, inputs, reduced, (1, 1), (1, 1))
+        ones = (1, 1)
+        self.convolution(
+            name, batch, wider, groups, inputs, reduced, ones, ones, weights, precision
+        )
 
     def imported(self, name: str) -> Imported:
         """Return what was found.
@@ -204,14 +270,16 @@ class Finder:
         given: dict[str, int],
         coefficients: dict[str, int],
         weights: Weights,
+        precision: Precision,
+        count: int = 1,
     ) -> None:
         shape = SHAPES[shape_name]
         problem = Problem(shape, {**dict.fromkeys(shape.dimensions, 1), **given}, coefficients)
         for index, layer in enumerate(self.layers):
-            if layer.problem == problem and layer.weights == weights:
-                self.layers[index] = replace(layer, count=layer.count + 1)
+            if (layer.problem, layer.weights, layer.precision) == (problem, weights, precision):
+                self.layers[index] = replace(layer, count=layer.count + count)
                 return
-        self.layers.append(Layer(self._unique(name), problem, 1, weights))
+        self.layers.append(Layer(self._unique(name), problem, count, weights, precision))
 
     def _unique(self, name: str) -> str:
         clean = re.sub(r"[^A-Za-z0-9_.-]+", "_", name).strip("_.-")[:60] or "layer"

@@ -1,4 +1,4 @@
-"""Hardware that a search stands on: its architecture, and the mapspace of every layer on it."""
+"""Hardware that a search stands on: its architecture, and the mapspaces of every layer on it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from collections import OrderedDict
 from collections.abc import Sequence
 
 from dse.domain.architecture import Architecture
+from dse.domain.problem import Problem
 from dse.errors import SpecError
 from dse.goals.design import DesignMetrics, LayerMetrics
 from dse.mappers.gamma import STEPS
 from dse.mappers.ground import Ground
 from dse.mapspace.cache import MapspaceCache
+from dse.mapspace.padding import alternatives
 from dse.mapspace.space import Mapspace
 from dse.space.search_space import SearchSpace
 from dse.space.variable import Values
@@ -29,25 +31,38 @@ class BuiltHardware:
         self, space: SearchSpace, architecture: Architecture, space_of: MapspaceCache
     ) -> None:
         self.architecture = architecture
-        self._workload = space.workload
+        self._space = space
         self._space_of = space_of
-        self._grounds: dict[int, Ground | None] = {}
+        self._problems: dict[Problem, tuple[Problem, ...]] = {}
+        self._grounds: dict[Problem, Ground | None] = {}
 
-    def space(self, layer: int) -> Mapspace:
-        """Return the mapspace of a layer."""
-        return self._space_of(self._workload.layers[layer].problem, self.architecture)
+    def problems(self, layer: int) -> tuple[Problem, ...]:
+        """Return what may be mapped in place of a layer, the most promising first.
 
-    def ground(self, layer: int) -> Ground | None:
-        """Return the ground of a layer; None where its mapspace is empty."""
-        if layer not in self._grounds:
-            space = self.space(layer)
+        That is the layer itself, and its paddings where the search space has any.
+        """
+        own = self._space.workload.layers[layer].problem
+        if own not in self._problems:
+            metric = self._space.objective.mapping_metric
+            found = alternatives(self.space(own), self._space.padding, metric)
+            self._problems[own] = found.problems
+        return self._problems[own]
+
+    def space(self, problem: Problem) -> Mapspace:
+        """Return the mapspace of a problem."""
+        return self._space_of(problem, self.architecture)
+
+    def ground(self, problem: Problem) -> Ground | None:
+        """Return the ground of a problem; None where its mapspace is empty."""
+        if problem not in self._grounds:
+            space = self.space(problem)
             made = None if space.infeasible else Ground(space, STEPS, _MAX_DRAWS)
-            self._grounds[layer] = made
-        return self._grounds[layer]
+            self._grounds[problem] = made
+        return self._grounds[problem]
 
     def network_metrics(self, layers: Sequence[LayerMetrics]) -> DesignMetrics:
         """Add up the layers of the workload on this hardware."""
-        return network_metrics(self._workload, self.architecture, layers)
+        return network_metrics(self._space.workload, self.architecture, layers)
 
 
 class HardwareCache:

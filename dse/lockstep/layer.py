@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from dse.domain.mapping import MappingBatch
+from dse.domain.padding import mapped_problems
+from dse.domain.problem import Problem
 from dse.lockstep.canonical import KEY_BYTES, canonical_keys
-from dse.mappers.ground import Ground
+from dse.lockstep.hardware import BuiltHardware
+from dse.lockstep.transfer import carry
 from dse.numeric import Floats
 from dse.state.codec import State
 from dse.state.entries import CheckedEntries
@@ -17,6 +21,14 @@ from dse.state.entries import CheckedEntries
 _RATES = np.array([0.5, 0.4, 3.0])
 #: Batches of children bred until enough of them are new.
 _ROUNDS = 3
+#: Of children of a layer that may be padded, the share that gets another size than its parent's.
+_OTHER_SIZE = 0.25
+#: Sizes that random mappings are drawn of, the most promising ones.
+_DRAWN = 4
+
+
+#: d objective / d energy and d objective / d cycles
+Slope = tuple[float, float]
 
 
 @dataclass
@@ -71,7 +83,7 @@ class LayerSearch:
         """Whether there is any valid mapping."""
         return self.members is not None and bool(np.isfinite(self.energy_pj).any())
 
-    def score(self, slope: tuple[float, float]) -> Floats:
+    def score(self, slope: Slope) -> Floats:
         """Return what each member adds to the objective, ``(P,)``, by its slope.
 
         Args:
@@ -79,36 +91,87 @@ class LayerSearch:
         """
         return slope[0] * self.energy_pj + slope[1] * self.cycles
 
-    def best(self, slope: tuple[float, float]) -> int:
+    def best(self, slope: Slope) -> int:
         """Return the index of the best member by this slope."""
         return int(np.argmin(self.score(slope)))
 
     def propose(
-        self, ground: Ground, count: int, slope: tuple[float, float], rng: np.random.Generator
+        self,
+        hardware: BuiltHardware,
+        problems: Sequence[Problem],
+        count: int,
+        slope: Slope,
+        rng: np.random.Generator,
     ) -> MappingBatch | None:
         """Return ``count`` mappings that fit, new ones as far as there are any.
 
         None where the hardware maps the layer in no way that random draws find.
+
+        Args:
+            hardware: that the mappings fit.
+            problems: what may be mapped in place of the layer, the most promising first.
+            count: mappings wanted.
+            slope: that members are compared by.
+            rng: of all randomness.
         """
         parts: list[MappingBatch] = []
         left = count
         if self.members is not None:
             value = self.score(slope)
             for _ in range(_ROUNDS):
-                children = ground.breed(self.members, value, _RATES, 2 * left, _seed(rng))
+                children = self._bred(hardware, problems, value, 2 * left, rng)
                 parts.append(self.take_new(children, left))
                 left -= len(parts[-1])
                 if left == 0:
                     break
         if left:
-            parts.append(self.take_new(ground.sample(2 * left, _seed(rng)), left))
+            parts.append(self.take_new(_drawn(hardware, problems, 2 * left, rng), left))
             left -= len(parts[-1])
         if left:
-            again = self.members or ground.sample(1, _seed(rng))
+            again = self.members or _drawn(hardware, problems, 1, rng)
             if not len(again):
                 return None
             parts.append(again.take(np.zeros(left, np.intp)))
         return MappingBatch.concatenate(parts)
+
+    def _bred(
+        self,
+        hardware: BuiltHardware,
+        problems: Sequence[Problem],
+        value: Floats,
+        count: int,
+        rng: np.random.Generator,
+    ) -> MappingBatch:
+        """Return up to ``count`` children of the members.
+
+        Where the layer may be padded, a child has the size of a member that wins a tournament, and
+        its parents are of that size; some winners are carried to one other size.
+        """
+        members = self.members
+        if members is None:
+            raise ValueError("there are no members to breed from")
+        if len(problems) == 1:
+            ground = hardware.ground(problems[0])
+            if ground is None:
+                return members.window(0, 0)
+            return ground.breed(members, value, _RATES, count, _seed(rng))
+        ranked = np.argsort(value, kind="stable")
+        places = rng.integers(0, len(ranked), (count, int(_RATES[2]))).min(axis=1)
+        parts = [members.window(0, 0)]
+        # the more promising, the more likely
+        other = hardware.ground(problems[int(len(problems) * rng.random() ** 2)])
+        elsewhere = round(count * _OTHER_SIZE) if other is not None else 0
+        if other is not None and elsewhere:
+            source = members.take(ranked[np.unique(places[:elsewhere])])
+            parts.append(carry(other, source, elsewhere, rng))
+        winners = ranked[places[elsewhere:]]
+        for problem, own in mapped_problems(problems[0], members).items():
+            wanted, ground = int(np.isin(winners, own).sum()), hardware.ground(problem)
+            if wanted and ground is not None:
+                parents = members.take(own)
+                parts.append(ground.breed(parents, value[own], _RATES, wanted, _seed(rng)))
+        children = MappingBatch.concatenate(parts)
+        return children.take(rng.permutation(len(children)))
 
     def take_new(self, batch: MappingBatch, most: int) -> MappingBatch:
         """Return the mappings of a batch that were not asked for before, at most so many."""
@@ -121,9 +184,7 @@ class LayerSearch:
                 new.append(index)
         return batch.take(np.array(new, np.intp))
 
-    def learn(
-        self, batch: MappingBatch, energy_pj: Floats, cycles: Floats, slope: tuple[float, float]
-    ) -> None:
+    def learn(self, batch: MappingBatch, energy_pj: Floats, cycles: Floats, slope: Slope) -> None:
         """Take in what mappings turned out to be; the best by the slope stay, of equals one."""
         if self.members is not None:
             batch = MappingBatch.concatenate([self.members, batch])
@@ -135,6 +196,19 @@ class LayerSearch:
         order = order[np.sort(first)][: self.size]
         self.members = batch.take(order)
         self.energy_pj, self.cycles = energy_pj[order], cycles[order]
+
+
+def _drawn(
+    hardware: BuiltHardware, problems: Sequence[Problem], count: int, rng: np.random.Generator
+) -> MappingBatch:
+    """Return up to ``count`` random mappings of the first problems, as many of each."""
+    tried = problems[: min(_DRAWN, count)]
+    parts = [hardware.space(problems[0]).empty_batch(0)]
+    for problem in tried:
+        ground = hardware.ground(problem)
+        if ground is not None:
+            parts.append(ground.sample(-(-count // len(tried)), _seed(rng)))
+    return MappingBatch.concatenate(parts) if len(parts) > 2 else parts[-1]
 
 
 def _seed(rng: np.random.Generator) -> int:

@@ -12,7 +12,7 @@ from dse.domain.mapping import Mapping, MappingBatch
 from dse.goals.design import Design, DesignMetrics
 from dse.goals.objective import Objective
 from dse.lockstep.hardware import BuiltHardware
-from dse.lockstep.layer import LayerSearch
+from dse.lockstep.layer import LayerSearch, Slope
 from dse.space.search_space import SearchSpace
 from dse.space.variable import Values
 from dse.state.codec import State
@@ -23,8 +23,6 @@ from dse.state.in_space import check_mappings, take_values
 _STEP = 1e-4
 #: Re-rankings of the members against the slope of the network that they add up to.
 _ROUNDS = 4
-
-Slope = tuple[float, float]
 
 
 @dataclass
@@ -125,8 +123,8 @@ class Site:
             have = len(first) if first is not None else 0
             parts = [first] if first is not None and have else []
             if have < count:
-                ground = hardware.ground(number)
-                more = ground and search.propose(ground, count - have, self._slope_of(number), rng)
+                problems, slope = hardware.problems(number), self._slope_of(number)
+                more = search.propose(hardware, problems, count - have, slope, rng)
                 if not more:
                     return []
                 parts.append(more)

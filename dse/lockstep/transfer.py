@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from dse.domain.mapping import MappingBatch
+from dse.domain.padding import mapped_problems
+from dse.domain.problem import Problem
+from dse.lockstep.hardware import BuiltHardware
 from dse.mappers.ground import Ground
 from dse.mapspace.moves import round_factors
+from dse.numeric import Ints
+from dse.relaxed.start import first_mapping
 
 #: Variants made of each mapping, and by how much their factors vary (in powers of 2).
 _VARIANTS, _SPREAD = 6, 1.0
+#: Of so many mappings to begin with, one is made for the hardware, each of another size.
+_MADE = 4
 
 
 def carry(
@@ -45,6 +54,48 @@ def carry(
     parents = source.take(origin)
     varied, _ = _fitting(ground, parents, parents.temporal * scale, parents.spatial * wide)
     return MappingBatch.concatenate([plain, varied.window(0, wanted)]) if len(varied) else plain
+
+
+def seeds(
+    hardware: BuiltHardware,
+    problems: Sequence[Problem],
+    source: MappingBatch | None,
+    count: int,
+    rng: np.random.Generator,
+    *,
+    far: bool,
+) -> MappingBatch:
+    """Return mappings of a layer to begin with on other hardware, some ``count`` of them.
+
+    Args:
+        hardware: the other hardware.
+        problems: what may be mapped there in place of the layer, the most promising first.
+        source: mappings of the layer to carry there, best first; None: there are none.
+        count: mappings carried.
+        rng: of the variants.
+        far: whether the hardware is so far away that mappings are made for it, too.
+    """
+    parts = [hardware.space(problems[0]).empty_batch(0)]
+    if far:
+        made = [first_mapping(hardware.space(p)) for p in problems[: max(1, count // _MADE)]]
+        parts += [MappingBatch.of([mapping]) for mapping in made if mapping is not None]
+    if source is not None:
+        for problem, own in _targets(problems, source).items():
+            ground = hardware.ground(problem)
+            if ground is not None:
+                part = source if len(own) == len(source) else source.take(own)
+                parts.append(carry(ground, part, -(-count * len(own) // len(source)), rng))
+    return MappingBatch.concatenate(parts)
+
+
+def _targets(problems: Sequence[Problem], source: MappingBatch) -> dict[Problem, Ints]:
+    """Return which of the problems each mapping is carried to: its own, or else the first."""
+    if len(problems) == 1:
+        return {problems[0]: np.arange(len(source))}
+    found: dict[Problem, list[int]] = {}
+    for problem, own in mapped_problems(problems[0], source).items():
+        found.setdefault(problem if problem in problems else problems[0], []).extend(own.tolist())
+    return {problem: np.array(own) for problem, own in found.items()}
 
 
 def _fitting(

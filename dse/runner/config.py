@@ -45,7 +45,7 @@ class RunConfig:
     mapper: Any = setting(None, "how mappings are found for hardware that has none")
     evaluator: Any = setting(None, "what prices a mapping")
     arch: str = setting("gemmini", "architecture template: a name, or the path of a YAML file")
-    workload: str = setting("resnet50", "network: a name, or the path of a YAML file")
+    workload: str = setting("resnet50", "network: a name, or a YAML or ONNX file")
     # the values are for the template to check: numbers, or names of choices
     variables: dict[str, Any] = setting({}, "fixed template variables, as variables.NAME=VALUE")
     parameters: dict[str, int] = setting(

@@ -56,7 +56,7 @@ def read_inputs(config: ResolvedConfig, workload: str | None = None) -> InputFil
     name = workload or run.workload
     project = [*(paths or ()), *(workload_files(name) or ())]
     reading = Reading(run.timeloop_version, run.definitions, run.include_path, project)
-    workload_file = catalog.find_workload(name, reading)
+    workload_file = catalog.find_workload(name, reading, run.parameters)
     network = read_workload(workload_file, run.parameters)
     if paths is None:
         reading.check_used()

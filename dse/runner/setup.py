@@ -66,7 +66,7 @@ class Setup:
             raise SpecError(
                 f"mapspace.padding = {self.space.padding.text}: optimizer={chosen.name} finds "
                 "mappings by itself, of the layers' own sizes; expected off, or an optimizer that "
-                f"leaves them to the mapper ({', '.join(sorted(others))})"
+                f"pads ({', '.join(sorted(others))})"
             )
         return made
 

@@ -26,14 +26,23 @@ def names(kind: str) -> list[str]:
     return sorted(name.removesuffix(".yaml") for name in found)
 
 
-def find_workload(name: str, reading: Reading | None = None) -> Source:
+def find_workload(
+    name: str,
+    reading: Reading | None = None,
+    parameters: Mapping[str, object] | None = None,
+) -> Source:
     """Return the file of a workload; of several, where names or paths are joined by ``+``.
 
-    A problem file of Timeloop, or a folder of them, is a workload, too; ``reading`` says how it is
-    read.
+    A problem file of Timeloop, or a folder of them, is a workload, too, and so is an ONNX model.
+
+    Args:
+        name: of a built-in workload, or of a file ``NAME.yaml`` in this folder; or a path.
+        reading: how Timeloop's files are read.
+        parameters: values of an ONNX model's symbolic dimensions, among others.
 
     Raises:
         SpecError: there is no such file; the message lists the choices.
+        DseError: more than 1 % of an ONNX model's MACs cannot be imported.
     """
     if "/" in name or "." in name:  # else it is not read: loading the reader takes time
         from dse.space.timeloop_workload import workload_files, workload_source  # noqa: PLC0415
@@ -43,10 +52,25 @@ def find_workload(name: str, reading: Reading | None = None) -> Source:
             return workload_source(name, problems, reading)
     parts = name.split("+")
     if len(parts) == 1 or Path(name).expanduser().is_file():
-        return find("workload", name)
+        return _network(name, parameters)
     from dse.space.workload import networks_text  # noqa: PLC0415
 
-    return TextSource(name, networks_text([find("workload", part) for part in parts]))
+    return TextSource(name, networks_text([_network(part, parameters) for part in parts]))
+
+
+def _network(name: str, parameters: Mapping[str, object] | None) -> Source:
+    """Return the file of one network."""
+    if name.endswith(".onnx"):
+        from dse.space.onnx_workload import onnx_source  # noqa: PLC0415
+
+        return onnx_source(name, parameters or {})
+    return Path(f"{name}.yaml") if is_here(name) else find("workload", name)
+
+
+def is_here(name: str) -> bool:
+    """Whether a name that no built-in workload has is that of a file in this folder."""
+    is_plain = "/" not in name and not name.endswith((".yaml", ".yml"))
+    return is_plain and name not in names("workload") and Path(f"{name}.yaml").is_file()
 
 
 def find(kind: str, name: str) -> Path | Traversable:
@@ -62,7 +86,8 @@ def find(kind: str, name: str) -> Path | Traversable:
         return path
     known = names(kind)
     if name not in known:
-        raise SpecError(f"{unknown_name(kind, name, known)}; a path must end in .yaml")
+        ending = ".yaml or .onnx" if kind == "workload" else ".yaml"
+        raise SpecError(f"{unknown_name(kind, name, known)}; a path must end in {ending}")
     return files(_PACKAGES[kind]).joinpath(f"{name}.yaml")
 
 
@@ -87,4 +112,4 @@ def workload(name: str, parameters: Mapping[str, object] | None = None) -> Workl
     """
     from dse.space.workload import read_workload  # noqa: PLC0415
 
-    return read_workload(find_workload(name), parameters)
+    return read_workload(find_workload(name, None, parameters), parameters)

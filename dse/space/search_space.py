@@ -94,7 +94,20 @@ class SearchSpace:
         return self.chain.price(self.template.build(checked))
 
     def _check_constraints(self) -> None:
-        """Refuse a workload whose tensors or dimensions the template's constraints do not know."""
+        """Refuse a workload whose tensors or dimensions the template's constraints do not know.
+
+        Warn of an array that can be filled along one of its axes only.
+        """
+        for level, c in self.template.constraints.items():
+            along = {*(c.spatial.x or ()), *(c.spatial.y or ())}
+            if c.spatial.x and c.spatial.y and len(along) == 1:
+                _log.warning(
+                    "template '%s', level '%s': %s alone may run along X and along Y; a mapping "
+                    "runs it along one of them, and the other one stays idle",
+                    self.template.name,
+                    level,
+                    *along,
+                )
         for layer in self.workload:
             tensors, dimensions = set(layer.problem.tensors), set(layer.problem.dimensions)
             for level, c in for_problem(self.template.constraints, layer.problem).items():

@@ -20,7 +20,7 @@ from dse.errors import SpecError, unknown_name
 from dse.files import Source, read_yaml, validated
 from dse.space.schema import Name, Strict, VariableName
 
-_RESERVED = ("name", "count", "shape", "weights")
+_RESERVED = ("name", "count", "shape", "weights", "precision")
 
 
 class DataSpaceSpec(Strict):
@@ -191,7 +191,7 @@ def _layer(
     parameters: Mapping[str, int],
 ) -> Layer:
     fields = dict(row)
-    name, count, shape_name, weights = (fields.pop(key, None) for key in _RESERVED)
+    name, count, shape_name, weights, precision = (fields.pop(key, None) for key in _RESERVED)
     if not isinstance(name, str) or not name:
         raise SpecError(f"name = {name!r}, expected a text")
     if shape_name is not None and not isinstance(shape_name, str):
@@ -213,8 +213,14 @@ def _layer(
             known = {*_RESERVED, *shape.dimensions, *shape.coefficients}
             raise SpecError(unknown_name("key", key, known))
     times = 1 if count is None else _number("count", count, parameters)
+    if not isinstance(precision, dict | None):
+        raise SpecError(f"precision = {precision!r}, expected bits by tensor")
     return Layer(
-        name, Problem(shape, bounds, coefficients), times, "own" if weights is None else weights
+        name,
+        Problem(shape, bounds, coefficients),
+        times,
+        "own" if weights is None else weights,
+        tuple((precision or {}).items()),
     )
 
 

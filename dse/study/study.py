@@ -153,17 +153,14 @@ class Study:
             return None
         if any(values[name] != fixed for name, fixed in self._space.fixed.items()):
             return None
-        effort = best.mapping_samples
-        if effort == 1:
-            effort = max(self._budget, _OWN_EFFORT if self._evaluator_is_quick else 1)
-        design = Design(values, mapping_samples=effort)
+        design = Design(values, mapping_samples=self._effort(best))
         seed = np.random.SeedSequence(self._seed, spawn_key=(_OWN_DESIGN,))
         return self._price([design], seed)[0]
 
     def unpadded(self) -> DesignMetrics | None:
         """Return what the best design is worth with the effort that it got, but without padding.
 
-        None where none of its layers is padded.
+        The effort is that of :meth:`own_design`. None where none of its layers is padded.
 
         Raises:
             dse.errors.ToolError: the evaluator's tool failed.
@@ -172,7 +169,14 @@ class Study:
         if best is None or metrics is None or not self._space.padding.on:
             return None
         seed = np.random.SeedSequence(self._seed, spawn_key=(_UNPADDED,))
-        return self._price.unpadded(best, metrics, seed)
+        design = replace(best, mapping_samples=self._effort(best))
+        return self._price.unpadded(design, metrics, seed)
+
+    def _effort(self, best: Design) -> int:
+        """Return the mappings per layer that compare with what went into the best design."""
+        if best.mapping_samples > 1:
+            return best.mapping_samples
+        return max(self._budget, _OWN_EFFORT if self._evaluator_is_quick else 1)
 
     @property
     def progress(self) -> Progress:

@@ -1,6 +1,7 @@
 """Mappers over paddings: proofs against every mapping of every padding, budgets."""
 
 import itertools
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -156,6 +157,44 @@ def test_every_mapper_returns_a_mapping_of_the_padded_problem(name):
     assert found.metrics.utilization[0] == exact.utilization[0] * (problem.macs / one.macs)
     again = padded(name, problem)
     assert again.mappings == found.mappings
+
+
+_PROGRAM = """\
+#!{python}
+import yaml
+sizes = yaml.safe_load(open("input.yaml"))["problem"]["instance"]
+spread = max(n for n in range(1, 5) if sizes["M"] % n == 0)
+outer = " ".join(f"{{d}}={{n // spread if d == 'M' else n}}" for d, n in sizes.items())
+print(outer, spread, file=open({log!r}, "a"))
+open("timeloop-mapper.map.yaml", "w").write(f'''
+mapping:
+- {{{{target: outer, type: temporal, factors: {{outer}}, permutation: MNK}}}}
+- {{{{target: middle, type: spatial, factors: M={{spread}}, permutation: MNK, split: 3}}}}
+- {{{{target: middle, type: bypass, keep: [A, B], bypass: [Z]}}}}
+- {{{{target: inner, type: bypass, keep: [A, Z], bypass: [B]}}}}
+''')
+"""
+
+
+def test_timeloops_own_mapper_is_asked_for_paddings(tmp_path):
+    """A program in its place spreads M over the columns as far as its size divides."""
+    program, log = tmp_path / "timeloop-mapper", tmp_path / "log"
+    program.write_text(_PROGRAM.format(python=sys.executable, log=str(log)))
+    program.chmod(0o755)
+    problem = gemm(13, 1, 11)
+    # the program fetches all from outside: let that not be what takes the time
+    quick = replace(chip(), levels=tuple(replace(x, shared_bandwidth=None) for x in chip().levels))
+    found = padded("timeloop", problem, architecture=quick, binary=str(program))
+    asked = {line.rpartition(" ")[0] for line in log.read_text().splitlines()}
+    assert len(asked) > 1
+    one = mapped_problem(problem, found.mappings[0])
+    assert one != problem
+    exact = NativeEvaluator().evaluate(quick, one, MappingBatch.of([found.mappings[0]]))
+    assert found.metrics.cycles[0] == exact.cycles[0]
+    assert found.metrics.utilization[0] == exact.utilization[0] * (problem.macs / one.macs)
+    plain = padded("timeloop", problem, architecture=quick, padding=NO_PADDING, binary=str(program))
+    assert mapped_problem(problem, plain.mappings[0]) == problem
+    assert found.metrics.edp[0] < plain.metrics.edp[0]
 
 
 class _Counter(WrappedEvaluator):
