@@ -64,7 +64,7 @@ def test_the_optimum_is_proven_where_it_can_be(files, tmp_path, capsys):
             "lockstep",
             "no proof here (optimizer=optimal: objective = 2*cycles",
         ),
-        ({"mapspace": {"padding": "auto"}}, "random", "sizes may be padded"),
+        ({"mapspace": {"padding": "auto"}}, "lockstep", "sizes may be padded"),
         ({"mapper": "hillclimb"}, "random", "a mapper is named"),
         ({"evaluator": "cycles", "variables": {"pe_dim": 4}}, "lockstep", "Timeloop's model"),
     ],
