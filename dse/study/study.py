@@ -33,6 +33,8 @@ _OPTIMIZER, _MAPPER, _OWN_DESIGN, _UNPADDED = 0, 1, 2, 3
 #: Mappings per layer that the template's own design gets at least beside one with its mappings,
 #: where an evaluation takes no time to speak of.
 _OWN_EFFORT = 1000
+#: Budget over the evaluations of a slow evaluator that nobody asked for, at least.
+_BESIDE = 10
 
 JOURNAL = "journal.jsonl"
 CHECKPOINT = "checkpoint"
@@ -143,7 +145,8 @@ class Study:
         The effort is the mappings per layer that the mapper was given for the best design; where
         that design brought its mappings, all samples of the study, and at least 1,000 of a quick
         evaluator. None where the template has no design of its own, where it lies outside the
-        space, or where it is the best design.
+        space, where it is the best design, and where that took a slow evaluator more than a tenth
+        of the budget.
 
         Raises:
             dse.errors.ToolError: the evaluator's tool failed.
@@ -153,14 +156,18 @@ class Study:
             return None
         if any(values[name] != fixed for name, fixed in self._space.fixed.items()):
             return None
-        design = Design(values, mapping_samples=self._effort(best))
+        effort = self._effort(best)
+        if not self._affords(effort):
+            return None
+        design = Design(values, mapping_samples=effort)
         seed = np.random.SeedSequence(self._seed, spawn_key=(_OWN_DESIGN,))
         return self._price([design], seed)[0]
 
     def unpadded(self) -> DesignMetrics | None:
         """Return what the best design is worth with the effort that it got, but without padding.
 
-        The effort is that of :meth:`own_design`. None where none of its layers is padded.
+        The effort is that of :meth:`own_design`. None where none of its layers is padded, or that
+        took too long.
 
         Raises:
             dse.errors.ToolError: the evaluator's tool failed.
@@ -168,8 +175,11 @@ class Study:
         best, metrics = self.state.best, self.state.best_metrics
         if best is None or metrics is None or not self._space.padding.on:
             return None
+        effort = self._effort(best)
+        if not self._affords(effort):
+            return None
         seed = np.random.SeedSequence(self._seed, spawn_key=(_UNPADDED,))
-        design = replace(best, mapping_samples=self._effort(best))
+        design = replace(best, mapping_samples=effort)
         return self._price.unpadded(design, metrics, seed)
 
     def _effort(self, best: Design) -> int:
@@ -177,6 +187,10 @@ class Study:
         if best.mapping_samples > 1:
             return best.mapping_samples
         return max(self._budget, _OWN_EFFORT if self._evaluator_is_quick else 1)
+
+    def _affords(self, effort: int) -> bool:
+        """Whether so many mappings per layer may be priced beside those that were asked for."""
+        return self._evaluator_is_quick or effort * _BESIDE <= self._budget
 
     @property
     def progress(self) -> Progress:

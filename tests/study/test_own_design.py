@@ -34,11 +34,14 @@ def test_own_design_is_mapped_with_the_effort_of_the_best(tmp_path):
     assert f"{metrics.edp / result.metrics.edp:.3g}x the best's" in result_text(result)
 
 
-def test_a_slow_evaluator_is_not_asked_for_more_than_the_budget(tmp_path):
+def test_a_slow_evaluator_is_asked_for_a_tenth_of_the_budget_at_most(tmp_path):
     result = run(tmp_path, evaluator="cycles", samples=5)
     assert result.design.mapping_samples == 1
+    assert result.own_design is None
+    random = {"name": "random", "mappings_per_hardware": 4}
+    result = run(tmp_path / "more", evaluator="cycles", samples=40, optimizer=random)
     design, _ = result.own_design
-    assert design.mapping_samples == 5
+    assert design.mapping_samples == 4
 
 
 def test_it_is_the_same_for_any_threads(tmp_path):
