@@ -26,7 +26,13 @@ def warnings(tables: Sequence[Comparison]) -> list[str]:
     """Return why the runs of tables should not be compared; empty: nothing speaks against it."""
     found = [doubt for table in tables for run in table.runs for doubt in run.doubts]
     for table in tables:
-        found += [*_models(table.runs), *_settings(table), *_seeds(table), *_times(table.runs)]
+        found += [
+            *_models(table.runs),
+            *_clocks(table),
+            *_settings(table),
+            *_seeds(table),
+            *_times(table.runs),
+        ]
     return list(dict.fromkeys(found))
 
 
@@ -35,6 +41,27 @@ def _models(runs: Sequence[FinishedRun]) -> Iterator[str]:
         values = sorted({str(getattr(run, key)) for run in runs})
         if len(values) > 1:
             yield f"the runs have different {what} ({', '.join(values)})"
+
+
+def _clocks(table: Comparison) -> Iterator[str]:
+    """Yield that cycles are of several lengths, and what energy times delay is in seconds."""
+    runs = [run for run in table.runs if run.cycles is not None]
+    clocks = {run.clock_ns for run in runs}
+    if len(clocks) < 2:
+        return
+    if None in clocks:
+        yield "some runs have a clock and others none: cycles do not compare as times"
+        return
+    told = ", ".join(f"{1e3 / clock:.4g} MHz" for clock in sorted(c for c in clocks if c))
+    best = "; ".join(
+        f"{search.name} {min(run.edp_js for run in search.runs if run.edp_js is not None):.4g}"
+        for search in table.searches
+        if any(run.edp_js is not None for run in search.runs)
+    )
+    yield (
+        f"the runs have different clocks ({told}), so cycles do not compare as times; least "
+        f"energy x delay in J x s: {best}"
+    )
 
 
 def _settings(table: Comparison) -> Iterator[str]:

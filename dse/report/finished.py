@@ -46,6 +46,8 @@ class FinishedRun:
     cycles: float | None
     energy_pj: float | None
     area_um2: float | None
+    #: period of the clock; None where the template has none
+    clock_ns: float | None = None
     #: what is known of the run's space: an optimum, or a bound
     known: Known | None = None
     #: what priced the designs
@@ -69,6 +71,13 @@ class FinishedRun:
     def model(self) -> str:
         """What its numbers are: those of an evaluator, or of all that equal Timeloop's model."""
         return TIMELOOP if equals_timeloop(self.evaluator) else f"evaluator {self.evaluator}"
+
+    @property
+    def edp_js(self) -> float | None:
+        """Energy times delay in J x s: what compares between clocks."""
+        if self.cycles is None or self.energy_pj is None or self.clock_ns is None:
+            return None
+        return self.energy_pj * 1e-12 * self.cycles * self.clock_ns * 1e-9
 
     @property
     def to_optimum(self) -> float | None:
@@ -108,6 +117,7 @@ def read_result(folder: Path) -> FinishedRun:
         cycles=number("cycles"),
         energy_pj=number("energy_pj"),
         area_um2=number("area_um2"),
+        clock_ns=number("clock_ns") if best is not None and "clock_ns" in best else None,
         evaluator=entries.part("evaluator").text("name"),
         padding=entries.part("mapspace").text("padding") if "mapspace" in content else "off",
         unit=unit,

@@ -10,6 +10,7 @@ import pytest
 import dse
 from dse.cli import main
 from dse.errors import NothingFeasible
+from dse.space import catalog
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +85,23 @@ def test_other_energy_chains_are_warned_of(runs, capsys):
     assert len(answer["runs"]) == 2
     assert answer["warnings"] == ["the runs have different energy chains (dosa, pat)"]
     assert answer["tables"][0]["varied"] == ["energy"]
+
+
+@pytest.mark.slow
+def test_other_clocks_are_warned_of_with_energy_x_delay_in_seconds(runs, tmp_path, capsys):
+    template = tmp_path / "fast.yaml"
+    text = catalog.find("arch", "gemmini").read_text()
+    assert "clock_ns: 5," in text
+    template.write_text(text.replace("clock_ns: 5,", "clock_ns: 1,"))
+    fast = dse.run(arch=str(template), workload="dosa_bert", optimizer="random", samples=20,
+                   mapspace={"padding": "off"}, folder=str(tmp_path / "fast"))  # fmt: skip
+    capsys.readouterr()
+    assert main(["compare", str(runs / "a"), str(tmp_path / "fast"), "--json"]) == 0
+    (warning,) = [w for w in json.loads(capsys.readouterr().out)["warnings"] if "clocks" in w]
+    assert "the runs have different clocks (1000 MHz, 200 MHz)" in warning
+    told = fast.metrics.edp * 1e-12 * 1e-9
+    assert f"{told:.4g}" in warning
+    assert f"{5 * told:.4g}" in warning  # the same design in five times as long
 
 
 def test_a_folder_without_a_result_is_named(runs, capsys, tmp_path):
