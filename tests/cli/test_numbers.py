@@ -53,7 +53,7 @@ layers:
   - {name: a, R: 3, S: 3, P: 8, Q: 8, C: 4, K: 8}
   - {name: fc, C: 32, K: 10, count: 2}
 """
-SMALL = ("optimizer=random", "samples=40", "n_jobs=1", "folder=R", "-q")
+SMALL = ("samples=40", "n_jobs=1", "folder=R", "-q")
 
 
 @pytest.fixture(autouse=True)
@@ -84,7 +84,7 @@ def _model(capsys, **values):
 def _run(capsys, *words, **values):
     """Return the exit code of a run, and its last line of errors."""
     _write("arch.yaml", ARCH, {**GOOD, **values})
-    code = main(["run", "arch=arch.yaml", "workload=net.yaml", *SMALL, *words])
+    code = main(["run", "arch=arch.yaml", "workload=net.yaml", "optimizer=random", *SMALL, *words])
     return code, capsys.readouterr().err.strip().rpartition("\n")[2]
 
 
