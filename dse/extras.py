@@ -11,13 +11,19 @@ from typing import Any
 from dse.errors import ToolError
 
 
+def is_installed(module: str) -> bool:
+    """Whether a module can be found; none is loaded but the packages that hold it."""
+    package = module.rpartition(".")[0]
+    return (not package or is_installed(package)) and find_spec(module) is not None
+
+
 def require(wanted: str, extra: str, *libraries: str) -> None:
     """Refuse what needs libraries that are not installed; loads none of them.
 
     Raises:
         ToolError: one is missing; the message says who wants it and what installs it.
     """
-    missing = [name for name in libraries if find_spec(name) is None]
+    missing = [name for name in libraries if not is_installed(name)]
     if missing:
         raise ToolError(f"{wanted} needs {', '.join(missing)}: pip install 'dse-accel[{extra}]'")
 

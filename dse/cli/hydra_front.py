@@ -14,7 +14,6 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -28,6 +27,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from dse.errors import SpecError, unknown_name
+from dse.extras import is_installed
 from dse.plugins import GROUPS, explain, plugins
 from dse.runner.config import DEFAULT_PLUGINS, RunConfig, group_node, known_keys
 
@@ -148,7 +148,7 @@ def launched(arguments: Sequence[str], task: Callable[[int], None], folder: Path
 def _check_launcher(name: str) -> None:
     """Refuse a launcher whose package is not installed; the message says what installs it."""
     package = _LAUNCHERS.get(name)
-    if package is not None and find_spec(f"hydra_plugins.{package.replace('-', '_')}") is None:
+    if package is not None and not is_installed(f"hydra_plugins.{package.replace('-', '_')}"):
         raise SpecError(f"hydra/launcher={name} needs {package}: pip install {package}")
 
 
