@@ -218,7 +218,11 @@ def test_exported_modules_have_all_their_macs(made, dynamo, tmp_path):
 
 
 def _owner(layer):
-    """Return the module that a layer belongs to: others of it are numbered, or are its parts."""
+    """Return the module that a layer belongs to: others of it are numbered, or are its parts.
+
+    A name of a layer begins with no digit, as those of torch's containers do.
+    """
+    layer = re.sub(r"^_(?=\d)", "", layer)
     return re.sub(r"_\d+$|\.(scores|values|input|state|reverse.*)(_\d+)?$", "", layer)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import cache
 from pathlib import Path
 
@@ -134,19 +135,19 @@ def test_dosa_follows_it(tmp_path: Path) -> None:
     given = {
         "arch": "gemmini",
         "workload": "alexnet",
-        "samples": 60,
+        "samples": 150,
         "evaluator": {"name": "learned", "model": str(folder)},
     }
-    optimizer = {"name": "dosa", "round_every": 20, "steps": 40}
-    plain = dse.run(**given, optimizer=optimizer, folder=str(tmp_path / "a"))
-    found = dse.run(
-        **given, optimizer={**optimizer, "model": str(folder)}, folder=str(tmp_path / "b")
-    )
-    again = dse.run(
-        **given, optimizer={**optimizer, "model": str(folder)}, folder=str(tmp_path / "c")
-    )
-    assert found.value == again.value
-    assert found.value != plain.value
+    optimizer = {"name": "dosa", "round_every": 50, "steps": 50, "learning_rate": 0.03}
+    told = []
+    for name, more in (("a", {}), ("b", {"model": str(folder)}), ("c", {"model": str(folder)})):
+        dse.run(**given, optimizer={**optimizer, **more}, folder=str(tmp_path / name))
+        lines = (tmp_path / name / "journal.jsonl").read_text().splitlines()
+        told.append([json.loads(line).get("objective") for line in lines])
+    plain, found, again = told
+    assert found == again
+    assert len(plain) > 1
+    assert found != plain, (found, plain)
 
 
 def test_a_model_of_other_features_is_refused(tmp_path: Path) -> None:

@@ -73,8 +73,8 @@ def searched(folder, **settings) -> RunResult:
     ]
     network = {"name": "net", "shape": "cnn-layer", "layers": layers}
     workload.write_text(json.dumps(network))
-    return dse.run(arch="gemmini", workload=workload, samples=40, folder=str(folder / "run"),
-                   **settings)  # fmt: skip
+    return dse.run(arch="gemmini", workload=workload, optimizer="random", samples=40,
+                   folder=str(folder / "run"), **settings)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
