@@ -31,7 +31,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # as in the tests: helpers by their name
 
-from .corpus import ARCH, MAP, MAP_FILES, NET, OPTIMIZERS, RUN, Corpus
+from .corpus import ARCH, MAP, MAP_FILES, NET, OPTIMIZERS, RANDOM, RUN, Corpus
 from .sandbox import Answer, Case, Fault, Sandbox
 
 
@@ -96,7 +96,7 @@ def _warm(place: Path, *, short: bool) -> dict[str, dict[str, bytes]]:
         text = timeloop_texts.tree() + timeloop_texts.AFTER
         Path("all.yaml").write_text(text, encoding="utf-8")
         _quietly(["model", "all.yaml"])
-        _quietly([*RUN, *OPTIMIZERS["random"], "folder=done"])
+        _quietly([*RANDOM, *OPTIMIZERS["random"], "folder=done"])
         _quietly([*MAP, "folder=map"])
         _quietly(["map", "all.yaml", *MAP_FILES, "mapper=random", "-o", "mapped"])
         shutil.copytree("done", "again")
@@ -105,7 +105,7 @@ def _warm(place: Path, *, short: bool) -> dict[str, dict[str, bytes]]:
         _quietly(["convert", "top.yaml.j2", "--to", "v0.4"])
         _quietly(["compare", "done", "again"])
         _quietly(["show", "gemmini"])
-        gemmini = [RUN[0], "arch=gemmini", *RUN[2:], "variables.pe_dim=4", "evaluator=cycles"]
+        gemmini = [RANDOM[0], "arch=gemmini", *RANDOM[2:], "variables.pe_dim=4", "evaluator=cycles"]
         _quietly([*gemmini, "folder=cycles"])
         _quietly(["validate", "evaluator=cycles", "cycles"])
         folders = {name: _contents(Path(name)) for name in ("done", "cycles")}

@@ -243,7 +243,7 @@ class Corpus:
             given = random.choice(
                 ([], [f"constraints={names[-1]}"], ["variables.GLB.depth=[8,16]"])
             )
-            return ["run", f"arch={arch}", f"workload={workload}", *given, *RUN[3:]]
+            return ["run", f"arch={arch}", f"workload={workload}", *given, *RANDOM[3:]]
         if kind < 0.9:
             to = random.choice(("v0.3", "v0.4", "template", "dse"))
             return ["convert", *names, "--to", to, *random.choice(([], ["-o", "out"]))]
@@ -283,7 +283,7 @@ class Corpus:
         return Case("jinja2", argv, files)
 
     def overrides(self, random: Random) -> Case:
-        argv = list(random.choice((RANDOM, RUN, MAP)))
+        argv = list(random.choice((RANDOM, RANDOM, MAP)))
         for _ in range(random.choice((1, 1, 2, 3))):
             key = random.choice(SETTINGS)
             value = random.choice(mutate.WORDS)
@@ -307,7 +307,7 @@ class Corpus:
                 "cycles", ["validate", "evaluator=cycles", "R", *memory], _under("R", folder)
             )
         size = f"variables.pe_dim={random.choice((2, 4, 8))}"
-        argv = [*(random.choice((RUN, MAP))), "evaluator=cycles", size, *memory]
+        argv = [*(random.choice((RANDOM, MAP))), "evaluator=cycles", size, *memory]
         argv[1] = "arch=gemmini"
         files = {"net.yaml": NET.encode()}
         return Case("cycles", argv, random.choice((files, self._changed(random, files))))
@@ -328,7 +328,7 @@ class Corpus:
         words = [f"objective='{text}'"]
         if random.random() < 0.3:
             words = [f"constraints='{text} {random.choice('<>')} {term(1)}'"]
-        base = random.choice((RUN, MAP)) if words[0].startswith("o") else RUN
+        base = random.choice((RANDOM, MAP)) if words[0].startswith("o") else RANDOM
         argv = [*base, *words, *random.choice(([], ["--json"]))]
         return Case("objective", argv, {"arch.yaml": ARCH.encode(), "net.yaml": NET.encode()})
 
