@@ -171,7 +171,10 @@ def test_unknown_names():
     ("given", "message"),
     [
         ({"sampels": 3}, "unknown setting 'sampels'; did you mean 'samples'"),
-        ({"optimizer": {"mapings": 3}}, "did you mean 'optimizer.mappings_per_hardware'"),
+        (
+            {"optimizer": {"name": "random", "mapings": 3}},
+            "did you mean 'optimizer.mappings_per_hardware'",
+        ),
         ({"samples": "x"}, "samples: "),
         ({"variables": 3}, "variables"),
         ({"mapper": {"max_draws": []}}, "mapper.max_draws"),
@@ -186,7 +189,8 @@ def test_wrong_settings(given, message):
 
 
 def test_settings_survive_a_round_trip():
-    config = resolve({"samples": 5, "optimizer": {"mappings_per_hardware": 2}})
+    optimizer = {"name": "random", "mappings_per_hardware": 2}
+    config = resolve({"samples": 5, "optimizer": optimizer})
     assert resolve(config.as_dict()) == config
 
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-QUICK = "workload=dosa_bert samples=4 optimizer.mappings_per_hardware=2"
+QUICK = "optimizer=random workload=dosa_bert samples=4 optimizer.mappings_per_hardware=2"
 DSE = f"{sys.executable} -m dse"
 
 
