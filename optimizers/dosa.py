@@ -68,6 +68,7 @@ class DosaSettings:
         None,
         "folder of a network on factors as they are (train residual network=dosa), whose gradient "
         "is followed beside the native model's",
+        contents=True,
     )
 
 

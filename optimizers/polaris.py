@@ -51,6 +51,7 @@ class PolarisSettings:
         None,
         "folder of a Starlight model to begin with (python -m dse train starlight); null: one is "
         "pre-trained at the start",
+        contents=True,
     )
     pretrain: int = setting(20_000, "mappings that the native model prices to pre-train it")
     features: str = setting(

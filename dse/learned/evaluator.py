@@ -25,7 +25,9 @@ from dse.settings import setting
 class LearnedSettings:
     """Settings of the learned back end."""
 
-    model: str = setting("", "folder of a model that 'python -m dse train' wrote; needed")
+    model: str = setting(
+        "", "folder of a model that 'python -m dse train' wrote; needed", contents=True
+    )
 
 
 class LearnedEvaluator(Evaluator[LearnedSettings]):

@@ -62,9 +62,9 @@ class GaussianProcess:
         deviations counted as 3.5: of each target given all others where the root is exact
         (leave-one-out: Rasmussen and Williams 2006, eq. 5.12), else of fifths given the rest.
         """
-        whole = cls._of(points, targets, variance, noise)
+        lower = _lower(points, variance, noise)
+        whole = cls._of(lower, points, targets, variance, noise)
         if len(points) <= RANK:
-            lower = _lower(points, variance, noise)
             inverse = (solve_triangular(lower, np.eye(len(points)), lower=True) ** 2).sum(axis=0)
             left_out = cho_solve((lower, True), targets) / np.sqrt(inverse)
         else:
@@ -72,7 +72,8 @@ class GaussianProcess:
             parts = np.random.default_rng(0).permutation(len(points)) % _PARTS
             for part in range(_PARTS):
                 out = parts == part
-                rest = cls._of(points[~out], targets[~out], variance, noise)
+                some = _lower(points[~out], variance, noise)
+                rest = cls._of(some, points[~out], targets[~out], variance, noise)
                 mean, deviation = rest.predict(points[out])
                 left_out[out] = (targets[out] - mean) / deviation
         capped = np.minimum(np.abs(left_out), 3.5)
@@ -80,9 +81,9 @@ class GaussianProcess:
 
     @classmethod
     def _of(
-        cls, points: Singles, targets: Floats, variance: float, noise: float
+        cls, lower: Floats, points: Singles, targets: Floats, variance: float, noise: float
     ) -> GaussianProcess:
-        lower = _lower(points, variance, noise)
+        """Condition, with the Cholesky factor of the targets' covariance; factor 1."""
         prior = lower @ lower.T
         prior.flat[:: len(prior) + 1] -= noise
         basis = _basis(points)

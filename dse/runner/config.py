@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -63,8 +64,8 @@ class RunConfig:
     )
     objective: str = setting(
         "edp",
-        "what is minimised: edp energy delay area adp eadp, or arithmetic over metrics, as in "
-        "objective='2*cycles + energy_pj'",
+        "what is minimised: edp energy delay area adp eadp, arithmetic over metrics, as in "
+        "objective='2*cycles + energy_pj', or a function of your own, module:function",
     )
     constraints: str | None = setting(
         None, "what every design has to satisfy, as in constraints='area_mm2 < 4, power_w < 2'"
@@ -104,6 +105,17 @@ class ResolvedConfig:
         item, options = chosen("mapper", named, DEFAULT_PLUGINS["mapper"])
         own = typed(item.settings_type, options, "mapper.")
         return (item.name, own) == (self.plugins["mapper"].name, self.settings["mapper"])
+
+    @property
+    def contents(self) -> list[Path]:
+        """The files elsewhere, and the folders of such, that plug-ins' settings name."""
+        return [
+            Path(value)
+            for kind in GROUPS
+            for field in dataclasses.fields(self.settings[kind])
+            if field.metadata.get("contents")
+            and (value := getattr(self.settings[kind], field.name))
+        ]
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as plain data, defaults included; :func:`resolve` reads it back."""

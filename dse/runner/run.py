@@ -231,7 +231,8 @@ def inputs_of_folder(folder: Path) -> Inputs:
     """
     config = resolve(run_folder.read_settings(folder))
     energy = config.run.energy or ArchTemplate.read(folder / run_folder.TEMPLATE).energy
-    return inputs_of_run(folder, config.as_dict(), energy_chain(energy).files)
+    files = (*energy_chain(energy).files, *config.contents)
+    return inputs_of_run(folder, config.as_dict(), files)
 
 
 def _watched(run: Run, watch: Watch) -> RunResult:

@@ -94,7 +94,11 @@ class Setup:
             samples=self.samples,
             seed=self.config.run.seed,
             folder=folder,
-            inputs=inputs_of_run(folder, self.config.as_dict(), self.space.chain.files),
+            inputs=inputs_of_run(
+                folder,
+                self.config.as_dict(),
+                (*self.space.chain.files, *self.config.contents),
+            ),
             n_jobs=_threads(self.config),
             limits=self.space.limits,
         )

@@ -93,13 +93,15 @@ class Inputs:
         return found
 
 
-def inputs_of_run(folder: Path, settings: Mapping[str, Any], tables: Iterable[Path] = ()) -> Inputs:
+def inputs_of_run(
+    folder: Path, settings: Mapping[str, Any], elsewhere: Iterable[Path] = ()
+) -> Inputs:
     """Return the inputs of a run.
 
     Args:
         folder: the run folder, with the template and the workload.
         settings: all of the run's.
-        tables: files elsewhere that prices are read from.
+        elsewhere: files that prices are read from, and files and folders that settings name.
 
     Raises:
         SpecError: a file cannot be read.
@@ -110,7 +112,7 @@ def inputs_of_run(folder: Path, settings: Mapping[str, Any], tables: Iterable[Pa
         {
             CONFIG: dict(flat),
             **{name: dict(_flat(read_yaml(folder / name))) for name in (TEMPLATE, WORKLOAD)},
-            "tables": {str(path): _digest(path) for path in tables},
+            "tables": {str(file): _digest(file) for path in elsewhere for file in _files(path)},
             _VERSIONS: _versions(settings),
         }
     )
@@ -152,6 +154,11 @@ def _shown(values: Mapping[str, Any], path: str) -> str:
 
 def _short(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _files(path: Path) -> list[Path]:
+    """Return the files of a folder, or the file itself."""
+    return sorted(p for p in path.iterdir() if p.is_file()) if path.is_dir() else [path]
 
 
 def _digest(path: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from functools import cache
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from dse.domain.mapping import MappingBatch
 from dse.errors import SpecError
 from dse.learned.encoding import Encoding
 from dse.learned.features import FeatureNames
+from dse.learned.folder import save_model
 from dse.learned.kinds import kind
 from dse.learned.model import LearnedModel
 from dse.learned.network_settings import NetworkSettings
@@ -26,6 +28,7 @@ from dse.learned.samples import native_samples
 from dse.learned.train import Trained
 from dse.mapspace import Mapspace, sample_valid
 from dse.relaxed.points import Points
+from dse.runner.run import resume, start
 from dse.space import catalog
 from dse.space.search_space import SearchSpace
 
@@ -127,8 +130,6 @@ def test_its_gradient_is_the_difference(name: str) -> None:
 
 
 def test_dosa_follows_it(tmp_path: Path) -> None:
-    from dse.learned.folder import save_model
-
     folder = tmp_path / "model"
     trained = Trained(model("residual, dosa"), None, None, 200, "0" * 64, "made up", 0, {})
     save_model(folder, trained)
@@ -148,6 +149,43 @@ def test_dosa_follows_it(tmp_path: Path) -> None:
     assert found == again
     assert len(plain) > 1
     assert found != plain, (found, plain)
+
+
+class Killed(Exception):
+    pass
+
+
+def killed(progress: object) -> None:
+    raise Killed
+
+
+@pytest.mark.parametrize("setting", ["evaluator", "optimizer"])
+def test_a_run_does_not_go_on_with_another_model(setting: str, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+
+    def save(name: str) -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+        save_model(folder, Trained(model(name), None, None, 200, "0" * 64, "made up", 0, {}))
+
+    save("residual, small")
+    given = {
+        "arch": "gemmini",
+        "workload": "alexnet",
+        "samples": 40,
+        "optimizer": {"name": "dosa", "round_every": 5, "steps": 10},
+        "folder": str(tmp_path / "run"),
+    }
+    if setting == "evaluator":
+        given["evaluator"] = {"name": "learned", "model": str(folder)}
+    else:
+        given["optimizer"]["model"] = str(folder)
+    with pytest.raises(Killed):
+        start(given).execute(killed)
+    save("dnn, small")
+    with pytest.raises(SpecError, match=f"other inputs: tables: {folder}/model.json: "):
+        resume(tmp_path / "run")
+    save("residual, small")
+    assert resume(tmp_path / "run").execute().samples <= 40
 
 
 def test_a_model_of_other_features_is_refused(tmp_path: Path) -> None:
