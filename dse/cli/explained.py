@@ -9,6 +9,7 @@ from dse.explain.changes import ChangeOutcome, Worth
 from dse.explain.layer import EnergyCells, ExplainedLayer, energy_table
 from dse.explain.run import ExplainedRun
 from dse.report.table import rates_rows
+from dse.report.units import percent
 from dse.timeloop.write.report import map_text
 
 
@@ -155,11 +156,5 @@ def _gains(found: Worth | None, base: Worth | None) -> tuple[str, str, str]:
         (found.energy_pj, base.energy_pj),
         (found.edp, base.edp),
     )
-    cycles, energy, edp = (_percent(new, old) for new, old in pairs)
+    cycles, energy, edp = (percent(new, old) for new, old in pairs)
     return cycles, energy, edp
-
-
-def _percent(new: float, old: float) -> str:
-    if new == old:
-        return "0"
-    return f"{100 * (new / old - 1):+.3g} %" if old else "-"

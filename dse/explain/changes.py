@@ -53,34 +53,46 @@ class Worth:
         return {"cycles": self.cycles, "energy_pj": self.energy_pj, "edp_pj_cycles": self.edp}
 
 
-@dataclass(frozen=True)
-class ChangeOutcome:
-    """What a change is worth.
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What other hardware is worth.
 
     Attributes:
-        what: the change; ``as it is`` of none.
-        area_um2: of the changed hardware; None where there is none.
-        as_mapped: with the mappings as they are; None: they do not fit.
+        area_um2: None where there is no such hardware.
+        as_mapped: with the mappings as they are; None: some do not fit, or there is no hardware.
         mapped_again: with the better of these and what a search found; None: none was asked for,
             or nothing fits.
         reason: why there is no worth.
     """
 
-    what: str
-    area_um2: float | None
-    as_mapped: Worth | None
+    area_um2: float | None = None
+    as_mapped: Worth | None = None
     mapped_again: Worth | None = None
     reason: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain data."""
         return {
-            "change": self.what,
             "area_um2": self.area_um2,
             "as_mapped": self.as_mapped.as_dict() if self.as_mapped else None,
             "mapped_again": self.mapped_again.as_dict() if self.mapped_again else None,
             **({"reason": self.reason} if self.reason else {}),
         }
+
+
+@dataclass(frozen=True)
+class ChangeOutcome(Outcome):
+    """What a change is worth.
+
+    Attributes:
+        what: the change; ``as it is`` of none.
+    """
+
+    what: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as plain data."""
+        return {"change": self.what, **super().as_dict()}
 
 
 def changes(architecture: Architecture) -> Iterator[Change | ChangeOutcome]:
@@ -130,28 +142,21 @@ def what_if(
         try:
             built.append(Change(change.what, price(change.architecture)))
         except SpecError as error:
-            found.append(ChangeOutcome(change.what, None, None, None, str(error)))
+            found.append(ChangeOutcome(change.what, reason=str(error)))
             continue
         places.append(place)
-    hardware = [change.architecture for change in built]
-    worths = worths_on(layers, hardware, remapper)
-    for place, change, (kept, again, reason) in zip(places, built, worths, strict=True):
-        outcome = ChangeOutcome(change.what, change.architecture.area_um2, kept, again, reason)
-        found.insert(place, outcome)
+    outcomes = outcomes_on(layers, [change.architecture for change in built], remapper)
+    for place, change, one in zip(places, built, outcomes, strict=True):
+        found.insert(place, ChangeOutcome(change.what, **vars(one)))
     return found
 
 
-def worths_on(
+def outcomes_on(
     layers: Sequence[ExplainedLayer],
     hardware: Sequence[Architecture],
     remapper: Remapper | None = None,
-) -> list[tuple[Worth | None, Worth | None, str]]:
-    """Return what layers are worth on each of several architectures of one structure.
-
-    Returns:
-        With the mappings as they are, with the better of these and new ones (None without a
-        remapper), and why there is none of the first.
-    """
+) -> list[Outcome]:
+    """Return what layers are worth on each of several architectures of one structure."""
     batch = None if any(one.singly for one in hardware) else HardwareBatch(tuple(hardware))
     kept, again = _WorthSums(len(hardware)), _WorthSums(len(hardware))
     told: list[list[str]] = [[] for _ in hardware]
@@ -166,10 +171,16 @@ def worths_on(
         if remapper is not None:
             assert batch is not None  # mappers know no others
             again.add(layer, remapper.better(layer, batch, metrics))
-    none = [None] * len(hardware)
-    second = again.worths if remapper is not None else none
-    whole = [_summed_up(reasons, len(layers)) for reasons in told]
-    return list(zip(kept.worths, second, whole, strict=True))
+    second = again.worths if remapper is not None else [None] * len(hardware)
+    return [
+        Outcome(
+            area_um2=one.area_um2,
+            as_mapped=first,
+            mapped_again=new,
+            reason=_summed_up(reasons, len(layers)),
+        )
+        for one, first, new, reasons in zip(hardware, kept.worths, second, told, strict=True)
+    ]
 
 
 def _summed_up(reasons: Sequence[str], layers: int) -> str:
@@ -273,7 +284,7 @@ def _built(what: str, build: Callable[[], Architecture]) -> Change | ChangeOutco
     try:
         return Change(what, build())
     except SpecError as error:
-        return ChangeOutcome(what, None, None, None, str(error))
+        return ChangeOutcome(what, reason=str(error))
 
 
 def _widened(architecture: Architecture, s: int, axis: str, fan: int) -> Architecture:

@@ -3,49 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from dse.domain.architecture import Architecture
 from dse.errors import SpecError
-from dse.explain.changes import Remapper, Worth, worths_on
+from dse.explain.changes import Outcome, Remapper, outcomes_on
 from dse.explain.layer import ExplainedLayer
 from dse.space.search_space import SearchSpace
 from dse.space.variable import Variable
 
 
 @dataclass(frozen=True)
-class Neighbour:
+class Neighbour(Outcome):
     """A design that differs in the value of one variable.
 
     Attributes:
         variable: which one.
         before, after: its values, as people write them.
-        area_um2: None where there is no such hardware.
-        as_mapped: with the mappings as they are; None: some do not fit, or there is no hardware.
-        mapped_again: with the better of these and new ones; None: none was asked for, or found.
-        reason: why not.
     """
 
     variable: str
     before: str
     after: str
-    area_um2: float | None
-    as_mapped: Worth | None
-    mapped_again: Worth | None = None
-    reason: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain data."""
-        return {
-            "variable": self.variable,
-            "before": self.before,
-            "after": self.after,
-            "area_um2": self.area_um2,
-            "as_mapped": self.as_mapped.as_dict() if self.as_mapped else None,
-            "mapped_again": self.mapped_again.as_dict() if self.mapped_again else None,
-            **({"reason": self.reason} if self.reason else {}),
-        }
+        told = {"variable": self.variable, "before": self.before, "after": self.after}
+        return {**told, **super().as_dict()}
 
 
 def neighbours(
@@ -66,7 +51,7 @@ def neighbours(
         remapper: also maps the layers anew.
     """
     found: list[Neighbour] = []
-    built: list[tuple[int, Neighbour, Architecture]] = []
+    built: list[tuple[int, tuple[str, str, str], Architecture]] = []
     for variable in space.free:
         value = values[variable.name]
         for other in _around(variable, value):
@@ -74,14 +59,13 @@ def neighbours(
             try:
                 architecture = space.architecture({**values, variable.name: other})
             except SpecError as error:
-                found.append(Neighbour(*told, None, None, None, str(error)))
+                found.append(Neighbour(*told, reason=str(error)))
                 continue
-            place = len(found) + len(built)
-            built.append((place, Neighbour(*told, architecture.area_um2, None), architecture))
+            built.append((len(found) + len(built), told, architecture))
     if built:
-        worths = worths_on(layers, [architecture for *_, architecture in built], remapper)
-        for (place, one, _), (kept, again, reason) in zip(built, worths, strict=True):
-            found.insert(place, replace(one, as_mapped=kept, mapped_again=again, reason=reason))
+        outcomes = outcomes_on(layers, [architecture for *_, architecture in built], remapper)
+        for (place, told, _), one in zip(built, outcomes, strict=True):
+            found.insert(place, Neighbour(*told, **vars(one)))
     return found
 
 

@@ -17,3 +17,10 @@ def value_of(objective: str, unit: str, value: float, digits: int = 5) -> str:
 def labelled(name: str, unit: str) -> str:
     """Return a name with its unit, as on the axis of a plot."""
     return f"{name} ({unit})" if unit else name
+
+
+def percent(new: float, old: float) -> str:
+    """Return by how much a value has changed; ``-`` from nothing to something."""
+    if new == old:
+        return "0"
+    return f"{100 * (new / old - 1):+.3g} %" if old else "-"

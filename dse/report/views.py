@@ -7,8 +7,7 @@ from collections.abc import Iterator, Sequence
 import yaml
 
 from dse.domain.architecture import UNLIMITED, StorageLevel
-from dse.explain.changes import ChangeOutcome, Worth
-from dse.explain.neighbours import Neighbour
+from dse.explain.changes import Outcome, Worth
 from dse.goals.certificate import times
 from dse.report.charts import mesh
 from dse.report.layer_views import (
@@ -20,6 +19,7 @@ from dse.report.layer_views import (
 )
 from dse.report.reported import Reported
 from dse.report.run_charts import convergence, goal, parameters, roofline, trades
+from dse.report.units import percent
 
 
 def run_view(run: Reported, place: int) -> View:
@@ -234,7 +234,7 @@ def _variables(run: Reported) -> Iterator[View]:
         }
 
 
-def _change(what: str, found: ChangeOutcome | Neighbour, run: Reported) -> View:
+def _change(what: str, found: Outcome, run: Reported) -> View:
     """Return a row: what a change of the hardware buys, against the hardware as it is."""
     own = run.changes[0]
     base = own.as_mapped if found.mapped_again is None else own.mapped_again
@@ -257,8 +257,8 @@ def _gain(found: Worth | None, base: Worth | None) -> list[View] | None:
         change = 100 * (new / old - 1) if old else 0.0
         gains.append(
             {
-                "text": f"{change:+.3g} %" if change else "0",
-                "css": "better" if change < 0 else "worse" if change > 0 else "",
+                "text": percent(new, old),
+                "css": "better" if new < old else "worse" if new > old else "",
                 "width": f"{min(abs(change), 50.0):.2f}",
             }
         )
