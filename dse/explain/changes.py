@@ -54,7 +54,7 @@ class Worth:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class HardwareOutcome:
     """What other hardware is worth.
 
     Attributes:
@@ -81,7 +81,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class ChangeOutcome(Outcome):
+class ChangeOutcome(HardwareOutcome):
     """What a change is worth.
 
     Attributes:
@@ -155,7 +155,7 @@ def outcomes_on(
     layers: Sequence[ExplainedLayer],
     hardware: Sequence[Architecture],
     remapper: Remapper | None = None,
-) -> list[Outcome]:
+) -> list[HardwareOutcome]:
     """Return what layers are worth on each of several architectures of one structure."""
     batch = None if any(one.singly for one in hardware) else HardwareBatch(tuple(hardware))
     kept, again = _WorthSums(len(hardware)), _WorthSums(len(hardware))
@@ -173,7 +173,7 @@ def outcomes_on(
             again.add(layer, remapper.better(layer, batch, metrics))
     second = again.worths if remapper is not None else [None] * len(hardware)
     return [
-        Outcome(
+        HardwareOutcome(
             area_um2=one.area_um2,
             as_mapped=first,
             mapped_again=new,

@@ -8,14 +8,14 @@ from typing import Any
 
 from dse.domain.architecture import Architecture
 from dse.errors import SpecError
-from dse.explain.changes import Outcome, Remapper, outcomes_on
+from dse.explain.changes import HardwareOutcome, Remapper, outcomes_on
 from dse.explain.layer import ExplainedLayer
 from dse.space.search_space import SearchSpace
 from dse.space.variable import Variable
 
 
 @dataclass(frozen=True)
-class Neighbour(Outcome):
+class Neighbour(HardwareOutcome):
     """A design that differs in the value of one variable.
 
     Attributes:

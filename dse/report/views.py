@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import yaml
 
 from dse.domain.architecture import UNLIMITED, StorageLevel
-from dse.explain.changes import Outcome, Worth
+from dse.explain.changes import HardwareOutcome, Worth
 from dse.goals.certificate import times
 from dse.report.charts import mesh
 from dse.report.layer_views import (
@@ -234,7 +234,7 @@ def _variables(run: Reported) -> Iterator[View]:
         }
 
 
-def _change(what: str, found: Outcome, run: Reported) -> View:
+def _change(what: str, found: HardwareOutcome, run: Reported) -> View:
     """Return a row: what a change of the hardware buys, against the hardware as it is."""
     own = run.changes[0]
     base = own.as_mapped if found.mapped_again is None else own.mapped_again
