@@ -4,9 +4,10 @@ Compiled functions allocate nothing: all working memory comes in as arguments. S
 without numba's reference counting, whose atomic increments at every array view would otherwise
 take more than half of the time.
 
-Whatever is known here of numba's inner workings stands in this module: the option that leaves the
-counting out, and where a function's cache keeps the stamp of its sources. Both are checked where
-they are used, and a numba newer than those known to work caches nothing.
+Whatever is known here of numba's inner workings stands in this module and in `jit_units`: the
+option that leaves the counting out, where a function's cache keeps the stamp of its sources, and
+what becomes one piece of machine code. All are checked where they are used, and a numba newer than
+those known to work caches nothing.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,6 +25,7 @@ from numba.core import event
 from numba.extending import register_jitable
 
 from dse.errors import ToolError
+from dse.jit_units import BUILT_AS_EXPECTED, EntryCompiler, PartCompiler
 
 _LOG = logging.getLogger(__name__)
 
@@ -46,7 +49,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "learned": ("model",),
 }
 #: Files besides, of all rooms.
-GROUND = ("jit.py", "numeric.py", "domain/architecture.py")
+GROUND = ("jit.py", "jit_units.py", "numeric.py", "domain/architecture.py")
 
 
 def _knows_this_numba() -> bool:
@@ -61,9 +64,19 @@ def _knows_this_numba() -> bool:
 
 
 _PLAIN: dict[str, Any] = {"nogil": True, "error_model": "numpy", "_nrt": False}
-#: What functions are compiled with.
-OPTIONS: dict[str, Any] = {"cache": _knows_this_numba(), **_PLAIN}
-_NO_WRAPPERS: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+#: What entry points are compiled with.
+OPTIONS: dict[str, Any] = {
+    "cache": _knows_this_numba(),
+    "pipeline_class": EntryCompiler,
+    **_PLAIN,
+}
+#: What the functions that they call are compiled with.
+PART_OPTIONS: dict[str, Any] = {
+    "no_cpython_wrapper": True,
+    "no_cfunc_wrapper": True,
+    "pipeline_class": PartCompiler,
+    **_PLAIN,
+}
 
 
 @cache
@@ -105,7 +118,7 @@ def _cached(dispatcher: Any) -> Any:  # noqa: ANN401
     options: Any = getattr(getattr(dispatcher, "targetdescr", None), "options", None)
     file: Any = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
     known = all(hasattr(file, name) for name in ("_source_stamp", "_version"))
-    if not hasattr(options, "_nrt") or (OPTIONS["cache"] and not known):
+    if not (BUILT_AS_EXPECTED and hasattr(options, "_nrt")) or (OPTIONS["cache"] and not known):
         raise ToolError(
             f"numba {numba.__version__} is not built as dse expects; "
             f"install 'numba<{NEWEST_NUMBA[0]}.{NEWEST_NUMBA[1] + 1}'"
@@ -125,8 +138,8 @@ def compiled(function: F) -> F:
 
 
 def inner(function: F) -> F:
-    """Compile a function that only compiled code calls: it gets no wrappers for Python."""
-    result: F = _cached(numba.njit(**OPTIONS, **_NO_WRAPPERS)(function))
+    """Compile a function that only compiled code calls, as a part of the entry points that do."""
+    result: F = numba.njit(**PART_OPTIONS)(function)
     return result
 
 
@@ -135,18 +148,38 @@ def inlined(function: F) -> F:
 
     Dividing by 0 raises in Python; compiled, it is infinite.
     """
-    result: F = register_jitable(**_PLAIN, forceinline=True)(function)
+    result: F = register_jitable(**PART_OPTIONS, forceinline=True)(function)
     return result
 
 
+def _note(dispatcher: Any) -> Path | None:  # noqa: ANN401
+    """Return the file that says how long an entry point of this package took to compile."""
+    module, folder = dispatcher.py_func.__module__ or "", dispatcher._cache.cache_path
+    if not module.startswith("dse.") or folder is None:
+        return None
+    return Path(folder) / f"{module}.{dispatcher.py_func.__qualname__}.seconds"
+
+
+def _announce(dispatcher: Any) -> None:  # noqa: ANN401
+    """Say what is compiled, and how long that took the last time, if it did."""
+    module = dispatcher.py_func.__module__ or ""
+    if not module.startswith("dse."):
+        return
+    note, before = _note(dispatcher), ""
+    with suppress(OSError, ValueError):
+        before = (
+            f"; it took {float(note.read_text(encoding='utf-8')):.0f} s last time" if note else ""
+        )
+    _LOG.warning("compiling %s for this machine, only once%s", module, before)
+
+
 class _Compiling(event.Listener):
-    """Says once that code is being compiled (nothing else explains a silent half minute); times it.
+    """Says what is being compiled (nothing else explains a silent half minute), and times it.
 
     Numba compiles in one thread at a time; what a function calls is compiled within it.
     """
 
     def __init__(self) -> None:
-        self._said = False
         self._depth = 0
         self._began = 0.0
         self._before = 0.0
@@ -154,17 +187,19 @@ class _Compiling(event.Listener):
     def on_start(self, event: event.Event) -> None:
         if not self._depth:
             self._began = time.monotonic()
+            _announce(event.data["dispatcher"])
         self._depth += 1
-        dispatcher = event.data["dispatcher"]
-        if not self._said and (dispatcher.py_func.__module__ or "").startswith("dse."):
-            self._said = True
-            _LOG.warning("compiling the model for this machine: about half a minute, only once")
 
-    def on_end(self, event: event.Event) -> None:  # noqa: ARG002
-        """Add the time of the outermost function."""
+    def on_end(self, event: event.Event) -> None:
+        """Add the time of the outermost function, and keep it for the next time."""
         self._depth -= 1
         if not self._depth:
-            self._before += time.monotonic() - self._began
+            seconds = time.monotonic() - self._began
+            self._before += seconds
+            note = _note(event.data["dispatcher"])
+            if note is not None:
+                with suppress(OSError):  # numba itself says where its cache cannot be written
+                    note.write_text(f"{seconds:.1f}\n", encoding="utf-8")
 
     @property
     def seconds(self) -> float:

@@ -3,6 +3,7 @@
 import configparser
 import importlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -42,11 +43,18 @@ def _dispatchers(path):
     return [x for x in here if x.py_func.__module__ == module.__name__]
 
 
-def test_every_cache_is_stamped_with_all_its_sources():
+def _is_entry(dispatcher):
+    return dispatcher.targetoptions.get("no_cpython_wrapper") is None
+
+
+def test_every_entry_points_cache_is_stamped_with_all_its_sources():
+    entries = 0
     for path in compiling_files():
-        for dispatcher in _dispatchers(path):
+        for dispatcher in filter(_is_entry, _dispatchers(path)):
+            entries += 1
             stamped = {name for name, _, _ in dispatcher._cache._cache_file._source_stamp}
-            assert made_of(path) | {"jit.py"} <= stamped
+            assert made_of(path) | {"jit.py", "jit_units.py"} <= stamped
+    assert entries > 20
 
 
 def test_an_edit_of_the_rules_makes_every_cache_that_depends_on_them_stale(tmp_path, monkeypatch):
@@ -78,21 +86,21 @@ def _run(folder, program):
         check=True,
         cwd=folder,
     )
-    return done.stdout, "compiling the model" in done.stderr, done.stderr
+    return done.stdout, "compiling dse." in done.stderr, done.stderr
 
 
 #: Two small kernels of different rooms, called from Python, and code from outside.
 KERNELS = """
 import numpy as np
 import dse
-from dse.cosearch.two_tier.row_kernel import _add
-from dse.relaxed.work import _box
+from dse.cosearch.two_tier import row_kernel
+from dse.jit import compiled
+from dse.relaxed import work
 import plug_in
-for kernel in (_add, _box):
-    kernel.targetoptions.update(no_cpython_wrapper=False)
+add, box = (compiled(part.py_func) for part in (row_kernel._add, work._box))
 blocks = np.zeros((1, 1))
-_add(blocks, 0, 0, 5.0, 2.0, 1.0)
-side = _box(np.ones((1, 1)), np.full(1, 4.0), np.zeros(1))
+add(blocks, 0, 0, 5.0, 2.0, 1.0)
+side = box(np.ones((1, 1)), np.full(1, 4.0), np.zeros(1))
 print(blocks[0, 0], side, plug_in.accesses(5.0), dse.__file__)
 """
 PLUG_IN = """
@@ -129,8 +137,9 @@ ONE = """
 import numba
 {before}
 import numpy as np
-from dse.model.loops import copy_row
-copy_row.targetoptions.update(no_cpython_wrapper=False)
+from dse.jit import compiled
+from dse.model import loops
+copy_row = compiled(loops.copy_row.py_func)
 to = np.zeros(3); copy_row(to, np.ones(3)); print(to.sum())
 """
 
@@ -139,6 +148,25 @@ def test_the_first_compilation_is_announced_and_the_next_process_finds_it(tmp_pa
     program = ONE.format(before="")
     assert _run(tmp_path, program)[:2] == ("3.0\n", True)
     assert _run(tmp_path, program) == ("3.0\n", False, "")
+
+
+DENSE = """
+import numpy as np
+from dse.learned.inference import dense
+out = np.zeros((1, 1), np.float32)
+dense(np.ones((1, 2), np.float32), np.ones((2, 1), np.float32), np.ones(1, np.float32), 0, out)
+print(out[0, 0])
+"""
+
+
+def test_what_is_compiled_again_is_announced_with_the_time_it_took_before(tmp_path):
+    shutil.copytree(ROOT, tmp_path / "dse", ignore=shutil.ignore_patterns("__pycache__"))
+    said = "compiling dse.learned.inference for this machine, only once"
+    assert _run(tmp_path, DENSE) == ("3.0\n", True, said + "\n")
+    assert _run(tmp_path, DENSE) == ("3.0\n", False, "")
+    with (tmp_path / "dse" / "learned" / "inference.py").open("a") as file:
+        file.write("\n")
+    assert re.fullmatch(rf"{said}; it took \d+ s last time\n", _run(tmp_path, DENSE)[2])
 
 
 def test_with_a_newer_numba_nothing_is_kept_and_that_is_said(tmp_path):
@@ -198,7 +226,8 @@ def test_a_cache_of_other_sources_is_not_even_read(tmp_path, monkeypatch):
 def test_working_time_stands_still_while_code_is_compiled():
     """Limits and estimates of a search do not count what happens only once."""
     steps = []
-    event = SimpleNamespace(data={"dispatcher": SimpleNamespace(py_func=len)})
+    cache = SimpleNamespace(cache_path=None)
+    event = SimpleNamespace(data={"dispatcher": SimpleNamespace(py_func=len, _cache=cache)})
     for act in (lambda: None, jit._COMPILING.on_start, jit._COMPILING.on_start,
                 jit._COMPILING.on_end, jit._COMPILING.on_end):  # fmt: skip
         if act.__name__.startswith("on"):
@@ -209,3 +238,55 @@ def test_working_time_stands_still_while_code_is_compiled():
         steps.append(jit.working_time() - before)
     assert min(steps[0], steps[4]) >= 0.019
     assert max(map(abs, steps[1:4])) < 1e-3
+
+
+PARTS = """
+import numpy as np
+from dse import jit
+
+@jit.inner
+def halved(x):
+    if x.shape[0] == 0:
+        raise ValueError("nothing to halve")
+    for i in range(x.shape[0]):
+        x[i] /= 2.0
+
+@jit.inner
+def twice(x, times):
+    halved(x)
+    return twice(x, times - 1) if times > 1 else x[0]
+
+@jit.compiled
+def entry(x, times):
+    return twice(x, times)
+
+print(entry(np.full(3, 8.0), 3))
+try:
+    entry(np.zeros(0), 1)
+except ValueError as error:
+    print(error, sum(entry.stats.cache_hits.values()))
+"""
+
+
+def test_an_entry_point_holds_the_code_of_its_parts_their_errors_and_their_recursion(tmp_path):
+    """In the process that compiles it and in the next, which finds it and no cache of the parts."""
+    (tmp_path / "parts.py").write_text(PARTS)
+    for hits in (0, 1):
+        assert _run(tmp_path, "import parts")[0] == f"1.0\nnothing to halve {hits}\n"
+    kept = {path.name.split("-")[0] for path in (tmp_path / "cache").rglob("*.nbi")}
+    assert kept == {"parts.entry"}
+
+
+def test_parts_have_no_machine_code_of_their_own():
+    @jit.inner
+    def part(x):
+        return x + 1
+
+    @jit.compiled
+    def entry(x):
+        return part(x)
+
+    assert entry(1) == 2
+    ((own,), (whole,)) = (d.overloads.values() for d in (part, entry))
+    assert own.library.get_pointer_to_function(own.fndesc.llvm_func_name) == 0
+    assert whole.library.get_pointer_to_function(whole.fndesc.llvm_func_name)

@@ -16,7 +16,7 @@ from dse.domain.problem import Problem
 from dse.model import arrays as a
 from dse.model.block import NARROW, Plan
 from dse.model.evaluate import evaluate_exact
-from dse.model.lanes import evaluate_groups, evaluate_lanes
+from dse.model.lanes import evaluate_groups
 from dse.model.scratch import block
 
 #: Above this, a float64 chain of the rules might not round to the exact integer.
@@ -99,7 +99,6 @@ def _by_keep(
     threads: int,
 ) -> None:
     """Run the fast path once per keep/bypass pattern that occurs in the batch."""
-    levels, dimensions, _ = mappings.temporal.shape
     keys = _patterns(mappings.keep)
     for members in _pieces(np.argsort(keys, kind="stable"), _LARGE_CHUNK):
         group, index = mappings.take(members), hardware_index[members]
@@ -116,13 +115,7 @@ def _by_keep(
             marked: npt.NDArray[np.bool_] = marked,
         ) -> None:
             plan = make_plan(problem, group.keep[:, :, 0], version)
-            tensors, ranks, _ = plan.projection.shape
-            wide, prices, odd = block(levels, dimensions, tensors, ranks)
-            narrow, few, _ = block(levels, dimensions, tensors, ranks, width=NARROW)
-            evaluate_groups(
-                *(wide, narrow, plan, prices, few, odd, arrays, hardware.arrays, index),
-                *(float(problem.macs), task, part, marked),
-            )
+            _evaluate(plan, arrays, hardware, index, problem, task, part, marked)
 
         _each(work, _tasks(edges), threads)
         again[members] = marked
@@ -206,24 +199,31 @@ def run_lanes(
     threads: int,
 ) -> None:
     """Run the fast path over chunks; mark in ``again`` what it leaves to the exact kernel."""
-    levels, dimensions, count = mappings.temporal.shape
+    count = len(mappings)
     arrays = a.mapping_arrays(mappings)
 
     def work(start: int) -> None:
-        lanes, prices, odd = block(levels, dimensions, *plan.projection.shape[:2])
-        evaluate_lanes(
-            lanes,
-            plan,
-            prices,
-            odd,
-            arrays,
-            hardware.arrays,
-            hardware_index,
-            float(problem.macs),
-            start,
-            min(start + _CHUNK, count),
-            totals,
-            again,
-        )
+        edges = np.array([start, min(start + _CHUNK, count)], np.int64)
+        _evaluate(plan, arrays, hardware, hardware_index, problem, edges, totals, again)
 
     _each(work, range(0, count, _CHUNK), threads)
+
+
+def _evaluate(
+    plan: Plan,
+    arrays: a.MappingArrays,
+    hardware: HardwareBatch,
+    hardware_index: npt.NDArray[np.int32],
+    problem: Problem,
+    edges: npt.NDArray[np.int64],
+    totals: a.Totals,
+    again: npt.NDArray[np.bool_],
+) -> None:
+    """Evaluate groups of mappings on this thread; see `evaluate_groups`."""
+    sizes = (*arrays.temporal.shape[:2], *plan.projection.shape[:2])
+    wide, prices, odd = block(*sizes)
+    narrow, few, _ = block(*sizes, width=NARROW)
+    evaluate_groups(
+        *(wide, narrow, plan, prices, few, odd, arrays, hardware.arrays, hardware_index),
+        *(float(problem.macs), edges, totals, again),
+    )

@@ -164,17 +164,13 @@ def _finish(x: Lanes, plan: Plan, c: Prices, macs: float, b: int, n: int, totals
             totals.utilization[b + i] = rules.utilization(macs, c.mac_instances[i], cycles[i])
 
 
-@compiled
-def evaluate_lanes(
+@inner
+def _evaluate_lanes(
     x: Lanes, plan: Plan, c: Prices, odd: Odd, m: MappingArrays, hw: HardwareArrays,
     hardware_index: npt.NDArray[np.int32], macs: float, start: int, stop: int,
     totals: Totals, again: Flags,
-) -> int:  # fmt: skip
-    """Evaluate mappings ``start .. stop``; mark in ``again (B,)`` those left to the exact kernel.
-
-    Returns how many were marked.
-    """
-    marked = 0
+) -> None:  # fmt: skip
+    """Evaluate mappings ``start .. stop``; mark in ``again`` those left to the exact kernel."""
     tensors = plan.keep.shape[1]
     scan(x.temporal_used, m.temporal, start, stop)
     scan(x.spatial_used, m.spatial, start, stop)
@@ -204,33 +200,6 @@ def evaluate_lanes(
         for i in range(n):
             if x.odd[i] and x.ok[i]:
                 again[b + i] = True
-                marked += 1
-    return marked
-
-
-@compiled
-def evaluate_groups(
-    wide: Lanes, narrow: Lanes, plan: Plan, wide_prices: Prices, narrow_prices: Prices, odd: Odd,
-    m: MappingArrays, hw: HardwareArrays, hardware_index: npt.NDArray[np.int32], macs: float,
-    edges: Ints, totals: Totals, again: Flags,
-) -> None:  # fmt: skip
-    """Evaluate groups of mappings; group g, ``edges[g] .. edges[g + 1]``, keeps the same.
-
-    The rows of ``plan`` that say what is kept are set for each group.
-    """
-    for g in range(edges.shape[0] - 1):
-        start, stop = edges[g], edges[g + 1]
-        _set_keep(plan, m.keep, start)
-        if stop - start <= FEW:
-            evaluate_lanes(
-                narrow, plan, narrow_prices, odd, m, hw, hardware_index, macs, start, stop, totals,
-                again,
-            )  # fmt: skip
-        else:
-            evaluate_lanes(
-                wide, plan, wide_prices, odd, m, hw, hardware_index, macs, start, stop, totals,
-                again,
-            )  # fmt: skip
 
 
 @inner
@@ -245,3 +214,25 @@ def _set_keep(plan: Plan, keep: Flags, b: int) -> None:
             if kept:
                 plan.backing[t] = max(plan.backing[t], s)
                 plan.lowest[t] = s
+
+
+@compiled
+def evaluate_groups(
+    wide: Lanes, narrow: Lanes, plan: Plan, wide_prices: Prices, narrow_prices: Prices, odd: Odd,
+    m: MappingArrays, hw: HardwareArrays, hardware_index: npt.NDArray[np.int32], macs: float,
+    edges: Ints, totals: Totals, again: Flags,
+) -> None:  # fmt: skip
+    """Evaluate groups of mappings; group g, ``edges[g] .. edges[g + 1]``, keeps the same.
+
+    Mappings that are left to the exact kernel are marked in ``again (B,)``. Where mappings differ
+    in what they keep, the rows of ``plan`` that say so are set for each group.
+    """
+    for g in range(edges.shape[0] - 1):
+        start, stop = edges[g], edges[g + 1]
+        if m.keep.shape[2] > 1:
+            _set_keep(plan, m.keep, start)
+        few = stop - start <= FEW
+        x, c = (narrow, narrow_prices) if few else (wide, wide_prices)
+        _evaluate_lanes(
+            x, plan, c, odd, m, hw, hardware_index, macs, start, stop, totals, again
+        )  # fmt: skip
