@@ -64,6 +64,8 @@ class PartLibrary(JITCodeLibrary):
 class EntryLibrary(JITCodeLibrary):
     """An entry point's machine code, with that of all that it calls."""
 
+    _codegen: Any
+
     def _optimize_final_module(self) -> None:
         made = self._codegen._module_pass_manager()
         manager, *builder = made if isinstance(made, tuple) else (made,)

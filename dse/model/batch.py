@@ -220,9 +220,10 @@ def _evaluate(
     again: npt.NDArray[np.bool_],
 ) -> None:
     """Evaluate groups of mappings on this thread; see `evaluate_groups`."""
-    sizes = (*arrays.temporal.shape[:2], *plan.projection.shape[:2])
-    wide, prices, odd = block(*sizes)
-    narrow, few, _ = block(*sizes, width=NARROW)
+    levels, dimensions, _ = arrays.temporal.shape
+    tensors, ranks, _ = plan.projection.shape
+    wide, prices, odd = block(levels, dimensions, tensors, ranks)
+    narrow, few, _ = block(levels, dimensions, tensors, ranks, width=NARROW)
     evaluate_groups(
         *(wide, narrow, plan, prices, few, odd, arrays, hardware.arrays, hardware_index),
         *(float(problem.macs), edges, totals, again),
