@@ -1,0 +1,95 @@
+"""How long a first run waits for code to be compiled, and how long a warm one takes.
+
+    python benchmarks/first_run.py [--json FILE]
+
+Every command is run twice: with an empty cache of compiled code, or with what the commands before
+it in its list have left there, and again with everything in it. The designs are small, so that
+nearly all of the time is start-up and compiling.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from model_throughput import machine
+
+#: Lists of commands that share a cache, which the first of each finds empty.
+LISTS = (
+    (
+        "run optimizer=random report=false",
+        "run optimizer=random",
+        "run optimizer=lockstep",
+        "run optimizer=naas",
+        "run optimizer=ga",
+        "run optimizer=dosa",
+        "run optimizer=optimal",
+    ),
+    ("run",),
+    ("map layer=alexnet/conv2 mapper=optimal",),
+)
+#: Small work for all of them.
+RUN, MAP = "arch=gemmini workload=dosa_bert samples=300", "arch=gemmini"
+
+
+class Times(NamedTuple):
+    """What a command took, in seconds."""
+
+    wall_s: float
+    cpu_s: float
+
+
+def timed(command: str, cache: Path, folder: Path) -> Times:
+    """Run a command of ``dse`` with a cache of compiled code; it must end well."""
+    words = [*command.split(), *(RUN if command.startswith("run") else MAP).split()]
+    words = [*words, "-q", f"runs={folder}"]
+    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-m", "dse", *words],
+        env={**os.environ, "NUMBA_CACHE_DIR": str(cache)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    wall_s = time.monotonic() - began
+    if done.returncode:
+        sys.exit(f"python -m dse {' '.join(words)}: {done.stderr}")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Times(wall_s, cpu_s)
+
+
+def main() -> None:
+    """Measure and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    about = machine()
+    print(f"machine: {about}")
+    print(
+        f"{'seconds':42}" + "".join(f"{c:>12}" for c in ("first, wall", "CPU", "warm, wall", "CPU"))
+    )
+    rows: dict[str, tuple[Times, Times]] = {}
+    for commands in LISTS:
+        with tempfile.TemporaryDirectory() as name:
+            cache, folder = Path(name, "cache"), Path(name, "runs")
+            first = [timed(command, cache, folder) for command in commands]
+            for command, cold in zip(commands, first, strict=True):
+                warm = timed(command, cache, folder)
+                rows[command] = cold, warm
+                print(f"{command:42}" + "".join(f"{s:12.1f}" for s in (*cold, *warm)), flush=True)
+    if arguments.json:
+        told = {c: [t._asdict() for t in times] for c, times in rows.items()}
+        arguments.json.write_text(json.dumps({"machine": about, "commands": told}, indent=1))
+
+
+if __name__ == "__main__":
+    main()
