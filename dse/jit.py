@@ -13,19 +13,26 @@ those known to work caches nothing.
 from __future__ import annotations
 
 import logging
+import os
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
 from numba.core import event
+from numba.core.compiler_lock import global_compiler_lock
 from numba.extending import register_jitable
 
 from dse.errors import ToolError
 from dse.jit_units import BUILT_AS_EXPECTED, EntryCompiler, PartCompiler
+
+try:
+    import fcntl
+except ImportError:  # processes that start together then all compile
+    fcntl = None  # type: ignore[assignment]
 
 _LOG = logging.getLogger(__name__)
 
@@ -131,9 +138,64 @@ def _cached(dispatcher: Any) -> Any:  # noqa: ANN401
     return dispatcher
 
 
+def _compile_in_one_process(dispatcher: Any) -> None:  # noqa: ANN401
+    """Let one process compile a function, and others wait for it and take it from the cache."""
+    compile_one = dispatcher.compile
+
+    def compile_alone(signature: object) -> object:
+        # numba's own lock first, as this thread would take it later, too: no two threads each
+        # hold one of both
+        with global_compiler_lock, _locked(dispatcher):
+            return compile_one(signature)
+
+    dispatcher.compile = compile_alone
+
+
+@contextmanager
+def _locked(dispatcher: Any) -> Iterator[None]:  # noqa: ANN401
+    """Hold the lock of a function's cache; without one where it cannot be had."""
+    descriptor = None
+    if fcntl is not None:
+        with suppress(OSError):
+            Path(dispatcher._cache.cache_path).mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(_beside(dispatcher, "lock"), os.O_RDWR | os.O_CREAT, 0o644)
+    if descriptor is None:
+        yield
+        return
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _LOG.warning("waiting for a process that compiles %s", dispatcher.py_func.__module__)
+            _STOPPED.begin()
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            finally:
+                _STOPPED.end()
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _beside(dispatcher: Any, kind: str) -> Path:  # noqa: ANN401
+    """Return the path of a file of ours beside a function's cache."""
+    function = dispatcher.py_func
+    name = f"{function.__module__}.{function.__qualname__}.{kind}"
+    return Path(dispatcher._cache.cache_path) / name
+
+
+def is_kept(function: Callable[..., Any]) -> bool:
+    """Whether an entry point's code is on disk, for any arguments."""
+    if not OPTIONS["cache"]:
+        return False
+    return bool(function._cache._cache_file._load_index())  # type: ignore[attr-defined]
+
+
 def compiled(function: F) -> F:
     """Compile an entry point: callable from Python, cached on disk, GIL released."""
     result: F = _cached(numba.njit(**OPTIONS)(function))
+    if OPTIONS["cache"]:
+        _compile_in_one_process(result)
     return result
 
 
@@ -152,54 +214,29 @@ def inlined(function: F) -> F:
     return result
 
 
-def _note(dispatcher: Any) -> Path | None:  # noqa: ANN401
-    """Return the file that says how long an entry point of this package took to compile."""
-    module, folder = dispatcher.py_func.__module__ or "", dispatcher._cache.cache_path
-    if not module.startswith("dse.") or folder is None:
-        return None
-    return Path(folder) / f"{module}.{dispatcher.py_func.__qualname__}.seconds"
-
-
-def _announce(dispatcher: Any) -> None:  # noqa: ANN401
-    """Say what is compiled, and how long that took the last time, if it did."""
-    module = dispatcher.py_func.__module__ or ""
-    if not module.startswith("dse."):
-        return
-    note, before = _note(dispatcher), ""
-    with suppress(OSError, ValueError):
-        before = (
-            f"; it took {float(note.read_text(encoding='utf-8')):.0f} s last time" if note else ""
-        )
-    _LOG.warning("compiling %s for this machine, only once%s", module, before)
-
-
-class _Compiling(event.Listener):
-    """Says what is being compiled (nothing else explains a silent half minute), and times it.
-
-    Numba compiles in one thread at a time; what a function calls is compiled within it.
-    """
+class _Stopped:
+    """The time in which code is compiled, by this process or by one that it waits for."""
 
     def __init__(self) -> None:
         self._depth = 0
         self._began = 0.0
         self._before = 0.0
 
-    def on_start(self, event: event.Event) -> None:
+    def begin(self) -> bool:
+        """Begin, or go one deeper; return whether it is the outermost."""
         if not self._depth:
             self._began = time.monotonic()
-            _announce(event.data["dispatcher"])
         self._depth += 1
+        return self._depth == 1
 
-    def on_end(self, event: event.Event) -> None:
-        """Add the time of the outermost function, and keep it for the next time."""
+    def end(self) -> float | None:
+        """Come back; return the seconds of the outermost, None of others."""
         self._depth -= 1
-        if not self._depth:
-            seconds = time.monotonic() - self._began
-            self._before += seconds
-            note = _note(event.data["dispatcher"])
-            if note is not None:
-                with suppress(OSError):  # numba itself says where its cache cannot be written
-                    note.write_text(f"{seconds:.1f}\n", encoding="utf-8")
+        if self._depth:
+            return None
+        seconds = time.monotonic() - self._began
+        self._before += seconds
+        return seconds
 
     @property
     def seconds(self) -> float:
@@ -207,10 +244,41 @@ class _Compiling(event.Listener):
         return self._before + (time.monotonic() - self._began if self._depth else 0.0)
 
 
-_COMPILING = _Compiling()
-event.register("numba:compile", _COMPILING)  # type: ignore[no-untyped-call]
+class _Compiling(event.Listener):
+    """Says what is being compiled, since nothing else explains a silent half minute; times it.
+
+    Numba compiles in one thread at a time; what a function calls is compiled within it.
+    """
+
+    def on_start(self, event: event.Event) -> None:
+        """Say what is compiled, and how long that took the last time, if it did."""
+        if not _STOPPED.begin() or not (dispatcher := _ours(event)):
+            return
+        before = ""
+        with suppress(OSError, ValueError, TypeError):  # there is no folder where nothing is kept
+            seconds = float(_beside(dispatcher, "seconds").read_text(encoding="utf-8"))
+            before = f"; it took {seconds:.0f} s last time"
+        module = dispatcher.py_func.__module__
+        _LOG.warning("compiling %s for this machine, only once%s", module, before)
+
+    def on_end(self, event: event.Event) -> None:
+        """Keep how long the outermost function took."""
+        seconds = _STOPPED.end()
+        if seconds is not None and (dispatcher := _ours(event)):
+            with suppress(OSError, TypeError):  # numba itself says where it cannot write
+                _beside(dispatcher, "seconds").write_text(f"{seconds:.1f}\n", encoding="utf-8")
+
+
+def _ours(event: event.Event) -> Any:  # noqa: ANN401
+    """Return the function that is compiled if it is of this package, else None."""
+    dispatcher = event.data["dispatcher"]
+    return dispatcher if (dispatcher.py_func.__module__ or "").startswith("dse.") else None
+
+
+_STOPPED = _Stopped()
+event.register("numba:compile", _Compiling())  # type: ignore[no-untyped-call]
 
 
 def working_time() -> float:
     """Return a clock in seconds that stands still while code is compiled, for limits and rates."""
-    return time.monotonic() - _COMPILING.seconds
+    return time.monotonic() - _STOPPED.seconds

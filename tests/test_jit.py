@@ -226,18 +226,25 @@ def test_a_cache_of_other_sources_is_not_even_read(tmp_path, monkeypatch):
 def test_working_time_stands_still_while_code_is_compiled():
     """Limits and estimates of a search do not count what happens only once."""
     steps = []
-    cache = SimpleNamespace(cache_path=None)
-    event = SimpleNamespace(data={"dispatcher": SimpleNamespace(py_func=len, _cache=cache)})
-    for act in (lambda: None, jit._COMPILING.on_start, jit._COMPILING.on_start,
-                jit._COMPILING.on_end, jit._COMPILING.on_end):  # fmt: skip
-        if act.__name__.startswith("on"):
-            act(event)
+    stopped = jit._STOPPED
+    for act in (lambda: None, stopped.begin, stopped.begin, stopped.end, stopped.end):
+        act()
         before, clock = jit.working_time(), time.monotonic()
         while time.monotonic() < clock + 0.02:
             pass
         steps.append(jit.working_time() - before)
     assert min(steps[0], steps[4]) >= 0.019
     assert max(map(abs, steps[1:4])) < 1e-3
+
+
+def test_processes_that_start_together_compile_once(tmp_path):
+    env = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    started = [subprocess.Popen([sys.executable, "-c", DENSE], env=env, **pipes) for _ in range(4)]
+    ended = [process.communicate() for process in started]
+    assert [out for out, _ in ended] == ["3.0\n"] * 4
+    said = "".join(err for _, err in ended)
+    assert said.count("compiling dse.learned.inference") == 1
 
 
 PARTS = """
