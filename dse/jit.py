@@ -71,9 +71,11 @@ def _knows_this_numba() -> bool:
 
 
 _PLAIN: dict[str, Any] = {"nogil": True, "error_model": "numpy", "_nrt": False}
+#: Whether compiled code is kept on disk.
+KEEPS = _knows_this_numba()
 #: What entry points are compiled with.
 OPTIONS: dict[str, Any] = {
-    "cache": _knows_this_numba(),
+    "cache": KEEPS,
     "pipeline_class": EntryCompiler,
     **_PLAIN,
 }
@@ -167,11 +169,11 @@ def _locked(dispatcher: Any) -> Iterator[None]:  # noqa: ANN401
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             _LOG.warning("waiting for a process that compiles %s", dispatcher.py_func.__module__)
-            _STOPPED.begin()
+            _COMPILING.begin()
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
             finally:
-                _STOPPED.end()
+                _COMPILING.end()
         yield
     finally:
         os.close(descriptor)
@@ -185,10 +187,8 @@ def _beside(dispatcher: Any, kind: str) -> Path:  # noqa: ANN401
 
 
 def is_kept(function: Callable[..., Any]) -> bool:
-    """Whether an entry point's code is on disk, for any arguments."""
-    if not OPTIONS["cache"]:
-        return False
-    return bool(function._cache._cache_file._load_index())  # type: ignore[attr-defined]
+    """Whether an entry point's code is on disk, for any arguments; never where nothing is kept."""
+    return KEEPS and bool(function._cache._cache_file._load_index())  # type: ignore[attr-defined]
 
 
 def compiled(function: F) -> F:
@@ -214,7 +214,7 @@ def inlined(function: F) -> F:
     return result
 
 
-class _Stopped:
+class _CompilingTime:
     """The time in which code is compiled, by this process or by one that it waits for."""
 
     def __init__(self) -> None:
@@ -252,7 +252,7 @@ class _Compiling(event.Listener):
 
     def on_start(self, event: event.Event) -> None:
         """Say what is compiled, and how long that took the last time, if it did."""
-        if not _STOPPED.begin() or not (dispatcher := _ours(event)):
+        if not _COMPILING.begin() or not (dispatcher := _ours(event)):
             return
         before = ""
         with suppress(OSError, ValueError, TypeError):  # there is no folder where nothing is kept
@@ -263,7 +263,7 @@ class _Compiling(event.Listener):
 
     def on_end(self, event: event.Event) -> None:
         """Keep how long the outermost function took."""
-        seconds = _STOPPED.end()
+        seconds = _COMPILING.end()
         if seconds is not None and (dispatcher := _ours(event)):
             with suppress(OSError, TypeError):  # numba itself says where it cannot write
                 _beside(dispatcher, "seconds").write_text(f"{seconds:.1f}\n", encoding="utf-8")
@@ -275,10 +275,10 @@ def _ours(event: event.Event) -> Any:  # noqa: ANN401
     return dispatcher if (dispatcher.py_func.__module__ or "").startswith("dse.") else None
 
 
-_STOPPED = _Stopped()
+_COMPILING = _CompilingTime()
 event.register("numba:compile", _Compiling())  # type: ignore[no-untyped-call]
 
 
 def working_time() -> float:
     """Return a clock in seconds that stands still while code is compiled, for limits and rates."""
-    return time.monotonic() - _STOPPED.seconds
+    return time.monotonic() - _COMPILING.seconds

@@ -226,7 +226,7 @@ def test_a_cache_of_other_sources_is_not_even_read(tmp_path, monkeypatch):
 def test_working_time_stands_still_while_code_is_compiled():
     """Limits and estimates of a search do not count what happens only once."""
     steps = []
-    stopped = jit._STOPPED
+    stopped = jit._COMPILING
     for act in (lambda: None, stopped.begin, stopped.begin, stopped.end, stopped.end):
         act()
         before, clock = jit.working_time(), time.monotonic()

@@ -24,6 +24,7 @@ COMMANDS = {
     "export": ("dse.cli.export", "a run's designs as CSV, or for optuna-dashboard"),
     "train": ("dse.cli.train", "learn the cycles of real hardware from recorded rows"),
     "convert": ("dse.cli.convert", "rewrite Timeloop files in another of its formats"),
+    "warm": ("dse.cli.warm", "compile ahead what commands would compile at first use"),
     "doctor": ("dse.cli.doctor", "say which external tools are found, and what each gives"),
     "components": ("dse.cli.components", "energy and area of an SRAM, a MAC, ... with a plot"),
     "import": ("dse.cli.import_model", "make a workload file from an ONNX model"),

@@ -38,7 +38,9 @@ class Screen:
         """Show the progress of a run, and how to go on with it where it is interrupted."""
         from dse.certify.known import find  # noqa: PLC0415
         from dse.cli.progress import progress  # noqa: PLC0415
+        from dse.runner.warm import begin_search  # noqa: PLC0415
 
+        begin_search()
         try:
             if run.setup.evaluator.equals_timeloop:
                 self._known = find(run.space)

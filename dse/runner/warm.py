@@ -1,0 +1,136 @@
+"""Compiling ahead: small jobs, each in a process of its own, whose code later processes find.
+
+A function that two of them need is compiled by one, and the other waits for it (see `dse.jit`).
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
+from functools import cache, partial
+from typing import Any
+
+import numpy as np
+
+from dse.components.chain import energy_chain
+from dse.domain.architecture import Architecture, HardwareBatch
+from dse.domain.mapping import Mapping, MappingBatch
+from dse.domain.problem import Problem
+from dse.errors import InvalidMapping, SpecError, unknown_name
+from dse.evaluators.native import NativeEvaluator
+from dse.jit import KEEPS, is_kept
+from dse.model import evaluate_one
+from dse.model.kernel import evaluate_range
+from dse.model.lanes import evaluate_groups
+from dse.runner.map_layer import map_layer
+from dse.runner.run import search
+from dse.space import catalog
+
+_TEMPLATE, _WORKLOAD, _LAYER = "gemmini", "dosa_bert", "mm_0"
+
+
+def _case() -> tuple[Architecture, Problem, Mapping]:
+    """Return hardware, a layer, and the mapping with all of its loops at the outermost level."""
+    template = catalog.template(_TEMPLATE)
+    values = template.defaults
+    assert values is not None  # every template that comes with this package has them
+    architecture = energy_chain("dosa").price(template.build(values))
+    problem = next(one.problem for one in catalog.workload(_WORKLOAD) if one.name == _LAYER)
+    mapping = Mapping.trivial(
+        len(architecture.levels), len(problem.dimensions), len(problem.tensors)
+    )
+    temporal = mapping.temporal.copy()
+    temporal[-1] = problem.sizes
+    return architecture, problem, replace(mapping, temporal=temporal)
+
+
+def _evaluation() -> None:
+    architecture, problem, mapping = _case()
+    hardware, batch = HardwareBatch((architecture,)), MappingBatch.of([mapping])
+    NativeEvaluator().evaluate(hardware, problem, batch, np.zeros(1, np.int32))
+
+
+def _details() -> None:
+    with suppress(InvalidMapping):  # what it says does not matter
+        evaluate_one(*_case())
+
+
+def _run(**settings: object) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        given: dict[str, Any] = {"arch": _TEMPLATE, "workload": _WORKLOAD, "runs": folder}
+        search({**given, "samples": 300, **settings})
+
+
+def _map(**settings: object) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        given: dict[str, Any] = {"arch": _TEMPLATE, "runs": folder, "samples": 100}
+        map_layer({**given, **settings}, f"{_WORKLOAD}/{_LAYER}")
+
+
+#: What can be compiled ahead, by name: long and independent jobs first.
+JOBS: dict[str, Callable[[], None]] = {
+    "evaluation": _evaluation,
+    "details": _details,
+    "mapper=optimal": partial(_map, mapper="optimal"),
+    **{f"optimizer={name}": partial(_run, optimizer=name)
+       for name in ("random", "lockstep", "naas", "dosa", "optimal")},
+}  # fmt: skip
+
+
+def warm(names: Sequence[str], processes: int, here: bool = False) -> Iterator[tuple[str, str]]:
+    """Do jobs; yield each job's name, and its complaint if it failed, when it has ended.
+
+    Args:
+        names: of jobs.
+        processes: so many jobs at a time, each in one.
+        here: in this process, one after the other, which ends where one fails.
+
+    Raises:
+        SpecError: there is no such job.
+    """
+    for name in names:
+        if name not in JOBS:
+            raise SpecError(unknown_name("job", name, list(JOBS)))
+    if here:
+        for name in names:
+            JOBS[name]()
+            yield name, ""
+        return
+    with ThreadPoolExecutor(max(1, processes)) as pool:
+        yield from zip(names, pool.map(_complaint, names), strict=True)
+
+
+def _complaint(name: str) -> str:
+    """Do a job in a process; return its last line on stderr if it failed."""
+    done = subprocess.run(  # noqa: S603 - our own interpreter and arguments
+        _words(name), capture_output=True, text=True, check=False
+    )
+    return done.stderr.strip().rpartition("\n")[2] if done.returncode else ""
+
+
+@cache
+def begin_search() -> None:
+    """Start to compile what every search needs beside this process, once, if it is not there.
+
+    The search goes on, and waits where it needs what is not ready. On one core it compiles itself.
+    """
+    if (os.cpu_count() or 1) == 1 or not KEEPS:
+        return
+    for name, function in (("evaluation", evaluate_groups), ("details", evaluate_range)):
+        if not is_kept(function):
+            subprocess.Popen(  # noqa: S603 - our own interpreter and arguments
+                _words(name),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+
+
+def _words(name: str) -> list[str]:
+    return [sys.executable, "-m", "dse", "warm", "--here", name]

@@ -1,0 +1,89 @@
+"""Code that is compiled ahead is what later processes need."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from dse.cli import main
+from dse.errors import SpecError
+from dse.runner import warm
+
+
+def _dse(cache, *words):
+    env = {**os.environ, "NUMBA_CACHE_DIR": str(cache)}
+    words = [sys.executable, "-m", "dse", *words]
+    done = subprocess.run(words, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+@pytest.mark.slow
+def test_a_run_and_its_report_find_what_was_compiled_ahead(tmp_path):
+    """Were the arguments of the jobs of other types, the run would compile again."""
+    out = _dse(tmp_path, "warm", "evaluation", "details").stdout
+    assert [line.split()[:2] for line in out.splitlines()] == [
+        ["evaluation", "compiled"],
+        ["details", "compiled"],
+    ]
+    words = ("run", "arch=eyeriss", "workload=dosa_bert", "optimizer=random", "samples=50")
+    said = _dse(tmp_path, *words, f"folder={tmp_path / 'run'}").stderr
+    assert (tmp_path / "run" / "report.html").exists()
+    assert "compiling dse.mapspace.sampling" in said
+    assert "dse.model.lanes" not in said
+    assert "dse.model.kernel" not in said
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """Return the jobs that were started; nothing is."""
+    jobs = []
+    monkeypatch.setattr(warm.subprocess, "Popen", lambda words, **_: jobs.append(words[-1]))
+    monkeypatch.setattr(warm.os, "cpu_count", lambda: 2)
+    return jobs
+
+
+def _begin(monkeypatch, kept):
+    monkeypatch.setattr(warm, "is_kept", lambda function: function.__name__ in kept)
+    warm.begin_search.__wrapped__()
+
+
+def test_a_search_starts_what_is_missing(monkeypatch, started):
+    _begin(monkeypatch, {"evaluate_groups", "evaluate_range"})
+    assert started == []
+    _begin(monkeypatch, {"evaluate_groups"})
+    assert started == ["details"]
+    _begin(monkeypatch, set())
+    assert started == ["details", "evaluation", "details"]
+
+
+def test_a_search_starts_nothing_on_one_core_or_where_nothing_is_kept(monkeypatch, started):
+    monkeypatch.setattr(warm.os, "cpu_count", lambda: 1)
+    _begin(monkeypatch, set())
+    monkeypatch.setattr(warm.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(warm, "KEEPS", False)
+    _begin(monkeypatch, set())
+    assert started == []
+
+
+def test_an_unknown_job_is_named():
+    with pytest.raises(SpecError, match=r"unknown job 'detail'.*details"):
+        list(warm.warm(["detail"], 1))
+
+
+def test_a_job_that_fails_is_said_with_its_last_line(monkeypatch, capsys):
+    lost = [sys.executable, "-c", "raise SystemExit('trace\\nno such machine')"]
+    monkeypatch.setattr(warm, "_words", lambda _: lost)
+    assert main(["warm", "details"]) == 1
+    out, err = capsys.readouterr()
+    assert out.split()[:4] == ["details", "no", "such", "machine"]
+    assert err == "error: not everything could be compiled\n"
+
+
+def test_jobs_run_here(monkeypatch, capsys):
+    done = []
+    monkeypatch.setitem(warm.JOBS, "details", lambda: done.append(1))
+    assert main(["warm", "--here", "details"]) == 0
+    assert done == [1]
+    assert capsys.readouterr().out.split()[:2] == ["details", "compiled"]
