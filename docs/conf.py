@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,10 @@ from dse import __version__  # noqa: E402 - of the checkout
 project = "dse"
 author = "The authors of dse"
 version = release = __version__
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["_build"]
-source_suffix = {".md": "markdown"}
+source_suffix = {".md": "myst-nb", ".ipynb": "myst-nb"}
+nb_execution_mode = "off"  # notebooks hold what they show, and a test executes them
 html_theme = "furo"
 html_title = f"dse {__version__}"
 html_static_path = ["_static"]
@@ -35,10 +37,19 @@ highlight_language = "text"
 def _links(app: object, page: str, source: list[str]) -> None:
     """Let links to what stands beside `docs/` go to the pages that hold it here."""
     del app, page
-    source[0] = source[0].replace("](../SECURITY.md", "](security.md")
+    text = source[0].replace("](../SECURITY.md", "](security.md")
+    source[0] = text.replace("](../examples/", "](examples/").replace("](../docs/", "](../")
+
+
+def _copy_notebooks() -> None:
+    """Bring the notebooks to where Sphinx finds them; dates stay, so that it reads none in vain."""
+    (HERE / "examples").mkdir(exist_ok=True)
+    for notebook in sorted((HERE.parent / "examples").glob("*.ipynb")):
+        shutil.copy2(notebook, HERE / "examples")
 
 
 def setup(app: Any) -> None:  # noqa: ANN401 - Sphinx's
-    """Write the pages that come from the code."""
+    """Write the pages that come from elsewhere."""
     settings_page.write(HERE / "settings.md")
+    _copy_notebooks()
     app.connect("source-read", _links)

@@ -44,7 +44,7 @@ def run(
     *,
     samples: int | None = None,
     seed: int = 0,
-    variables: Mapping[str, int | str] | None = None,
+    variables: Mapping[str, Any] | None = None,
     objective: str | Callable[[DesignMetrics], float] = "edp",
     on_batch: OnBatch | Sequence[OnBatch] = (),
     **settings: Any,  # noqa: ANN401
@@ -57,7 +57,8 @@ def run(
         optimizer: its name, or ``{"name": ..., "setting": value, ...}``.
         samples: mappings to evaluate for every unique layer; None: the optimizer's own budget.
         seed: of all randomness: equal settings give equal results.
-        variables: values of template variables to hold fixed.
+        variables: values of template variables to hold fixed; of Timeloop's files, attributes by
+            component: a number sets one, a list or ``{"min": .., "max": ..}`` frees it.
         objective: what is minimised: a name, arithmetic over metrics, ``module:function``, or a
             function at the top of a module, see `dse.goals.python_objective.python_objective`.
         on_batch: called after every batch of designs with `dse.study.study.Progress`: a function,

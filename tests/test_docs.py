@@ -14,7 +14,8 @@ from dse.plugins import GROUPS, plugins
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
-HAS_SPHINX = all(find_spec(name) for name in ("sphinx", "furo", "myst_parser"))
+NOTEBOOKS = sorted((ROOT / "examples").glob("*.ipynb"))
+HAS_SPHINX = all(find_spec(name) for name in ("sphinx", "furo", "myst_nb"))
 
 
 def test_every_page_is_on_the_site():
@@ -25,11 +26,11 @@ def test_every_page_is_on_the_site():
         for line in block.split()
         if not line.startswith(":")
     }
-    missing = {page.stem for page in PAGES} - listed - {"index"}
-    assert missing == set()
+    pages = {page.stem for page in PAGES} | {f"examples/{book.stem}" for book in NOTEBOOKS}
+    assert pages - listed == {"index"}
 
 
-@pytest.mark.parametrize("page", [*PAGES, ROOT / "README.md"], ids=lambda p: p.name)
+@pytest.mark.parametrize("page", [*PAGES, *NOTEBOOKS, ROOT / "README.md"], ids=lambda p: p.name)
 def test_links_to_files_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text()):
         found = (page.parent / target).exists()
@@ -49,6 +50,8 @@ def test_the_site_builds_without_a_warning(tmp_path, capfd):
                 assert f"{kind} {name}<" in text
     assert "optimizer.optimism" in text
     assert "dse.run" in (target / "api.html").read_text()
+    for book in NOTEBOOKS:
+        assert "cell_output" in (target / "examples" / f"{book.stem}.html").read_text()
 
 
 @pytest.mark.skipif(HAS_SPHINX, reason="the extra 'docs' is installed")

@@ -22,7 +22,7 @@ def main(argv: Sequence[str]) -> int:
             f"docs: the site is built from a checkout's docs/, and {Path(dse.__file__).parent} is "
             "an installed copy"
         )
-    require("docs", "docs", "sphinx", "furo", "myst_parser")
+    require("docs", "docs", "sphinx", "furo", "myst_nb")
     target = given.output or source / "_build" / "html"
     strict = ["-W", "--keep-going"] if given.strict else []
     words = ["-q", "-b", "html", *strict, str(source), str(target)]
