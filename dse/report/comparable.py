@@ -29,6 +29,7 @@ def warnings(tables: Sequence[Comparison]) -> list[str]:
         found += [
             *_models(table.runs),
             *_clocks(table),
+            *_nodes(table.runs),
             *_settings(table),
             *_seeds(table),
             *_times(table.runs),
@@ -62,6 +63,14 @@ def _clocks(table: Comparison) -> Iterator[str]:
         f"the runs have different clocks ({told}), so cycles do not compare as times; least "
         f"energy x delay in J x s: {best}"
     )
+
+
+def _nodes(runs: Sequence[FinishedRun]) -> Iterator[str]:
+    """Yield that energies and areas are those of several technology nodes."""
+    nodes = sorted({run.node_nm for run in runs if run.node_nm is not None})
+    if len(nodes) > 1:
+        told = ", ".join(f"{node:g} nm" for node in nodes)
+        yield f"the runs have different technology nodes ({told}), as do energies and areas"
 
 
 def _settings(table: Comparison) -> Iterator[str]:

@@ -48,6 +48,8 @@ class FinishedRun:
     area_um2: float | None
     #: period of the clock; None where the template has none
     clock_ns: float | None = None
+    #: technology node; None where the template, or a version before this one, does not say
+    node_nm: float | None = None
     #: what is known of the run's space: an optimum, or a bound
     known: Known | None = None
     #: what priced the designs
@@ -103,6 +105,9 @@ def read_result(folder: Path) -> FinishedRun:
     def number(key: str) -> float | None:
         return None if best is None else best.number(key, finite=True)
 
+    def maybe(key: str) -> float | None:
+        return number(key) if best is not None and key in best else None
+
     found = FinishedRun(
         folder=str(folder),
         arch=entries.text("arch"),
@@ -117,7 +122,8 @@ def read_result(folder: Path) -> FinishedRun:
         cycles=number("cycles"),
         energy_pj=number("energy_pj"),
         area_um2=number("area_um2"),
-        clock_ns=number("clock_ns") if best is not None and "clock_ns" in best else None,
+        clock_ns=maybe("clock_ns"),
+        node_nm=maybe("node_nm"),
         evaluator=entries.part("evaluator").text("name"),
         padding=entries.part("mapspace").text("padding") if "mapspace" in content else "off",
         unit=unit,

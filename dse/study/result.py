@@ -113,6 +113,7 @@ class RunResult:
         front = {"front": self._front_dict()} if self.front_objectives else {}
         proof = {"certificate": self.certificate} if self.certificate else {}
         modelled = {"model_samples": self.model_samples} if self.model_samples else {}
+        technology = self.architecture.technology
         return {
             **header(self.settings, "ok", self.samples, self.designs, self.feasible),
             **modelled,
@@ -128,6 +129,7 @@ class RunResult:
                 "area_um2": m.area_um2,
                 "utilization": m.utilization,
                 **_rates(m),
+                **({"node_nm": technology.node_nm} if technology else {}),
                 "layers": [
                     {
                         "name": layer.name,

@@ -104,6 +104,21 @@ def test_other_clocks_are_warned_of_with_energy_x_delay_in_seconds(runs, tmp_pat
     assert f"{5 * told:.4g}" in warning  # the same design in five times as long
 
 
+@pytest.mark.slow
+def test_other_technology_nodes_are_warned_of(runs, tmp_path, capsys):
+    template = tmp_path / "small.yaml"
+    text = catalog.find("arch", "gemmini").read_text()
+    assert "node_nm: 40," in text
+    template.write_text(text.replace("node_nm: 40,", "node_nm: 7,"))
+    dse.run(arch=str(template), workload="dosa_bert", optimizer="random", samples=20,
+            mapspace={"padding": "off"}, folder=str(tmp_path / "small"))  # fmt: skip
+    capsys.readouterr()
+    assert main(["compare", str(runs / "a"), str(tmp_path / "small"), "--json"]) == 0
+    warnings = json.loads(capsys.readouterr().out)["warnings"]
+    told = "the runs have different technology nodes (7 nm, 40 nm), as do energies and areas"
+    assert told in warnings
+
+
 def test_a_folder_without_a_result_is_named(runs, capsys, tmp_path):
     assert main(["compare", str(runs / "a"), str(tmp_path)]) == 2
     assert "result.json: cannot be read" in capsys.readouterr().err
