@@ -81,7 +81,8 @@ def test_the_example_passes_its_conformance_test(site, guide):
     assert re.search(r"^\d+ passed", done.stdout, re.MULTILINE)
 
 
-MAP = ("-m", "dse", "map", "arch=gemmini", "layer=dosa_bert/mm_2", "samples=50", "--json")
+LAYER = "layer=dosa_bert/attention_values"
+MAP = ("-m", "dse", "map", "arch=gemmini", LAYER, "samples=50", "--json")
 RUN = ("-m", "dse", "run", "--quiet", "workload=dosa_bert", "samples=50")
 
 
