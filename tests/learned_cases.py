@@ -19,6 +19,15 @@ from dse.testing import tiny
 
 #: DOSA's recorded rows, where they are.
 DOSA = Path(__file__).parents[2] / "shared/reference/dosa"
+#: The head of a file like them, and a line.
+HEADER = (
+    "target.gemmini_cycle,mapping.mapping,arch.meshX,arch.mem1_entries,arch.mem2_entries,"
+    "prob.R,prob.S,prob.P,prob.Q,prob.C,prob.K,prob.N,"
+    "prob.Wstride,prob.Hstride,prob.Wdilation,prob.Hdilation\n"
+)
+LINE = (
+    "5000,L3[WIO] K4 - L2[WI] K4X - L1[O] C4 C4X - L0[W] P8,16,256,65536,1,1,8,1,16,16,1,1,1,1,1\n"
+)
 
 
 def no_report(done: int, total: int, text: str) -> None:
@@ -55,3 +64,12 @@ def table(count: int = 60) -> RowTable:
 def trained(kind: str, settings: object, seed: int = 0) -> Trained:
     """Train on the made-up rows."""
     return train(kind, rows(), settings, TrainSettings(seed=seed, held_out=0.2), no_report)
+
+
+def write_dosa_rows(path: Path, count: int = 40) -> None:
+    """Write made-up rows as DOSA writes them."""
+    text = HEADER
+    for n in range(2, 2 + count):
+        line = LINE.replace("P8", f"P{n}").replace(",8,", f",{n},")
+        text += line.replace("5000", str(2000 + 100 * n * n))
+    path.write_text(text, encoding="utf-8")

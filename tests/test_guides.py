@@ -3,30 +3,26 @@
 import json
 import os
 import re
-import shlex
 import subprocess
 import sys
 import tomllib
-from pathlib import Path
 
+import doc_commands
 import pytest
+from doc_commands import GUIDES, ROOT
 
 pytestmark = pytest.mark.slow
 
-DOCS = Path(__file__).parents[1] / "docs"
-GUIDES = ("own-optimizer", "own-mapper", "own-evaluator", "own-objective")
+DOCS = ROOT / "docs"
 
 
 def blocks(guide, language):
-    text = (DOCS / f"{guide}.md").read_text()
-    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
-    return [block for tag, block in fenced if tag == language]
+    return [text for _, tag, text in doc_commands.blocks(DOCS / f"{guide}.md") if tag == language]
 
 
 def module_of(guide):
-    return re.search(r"^`(\w+)\.py`, complete:$", (DOCS / f"{guide}.md").read_text(), re.MULTILINE)[
-        1
-    ]
+    text = (DOCS / f"{guide}.md").read_text()
+    return re.search(r"^`(\w+)\.py`, complete:$", text, re.MULTILINE)[1]
 
 
 @pytest.fixture
@@ -65,10 +61,11 @@ def each(*guides):
 def test_the_example_is_short_and_its_commands_work(site, guide):
     code, _ = blocks(guide, "python")
     assert len(code.splitlines()) < 60
-    (console,) = blocks(guide, "")
-    for line in console.splitlines():
-        done = python(site, *shlex.split(line)[1:])
-        assert done.returncode == 0, f"{line}\n{done.stderr}"
+    shown = [c for c in doc_commands.commands(DOCS / f"{guide}.md") if c.language == ""]
+    assert shown
+    for command in shown:
+        done = python(site, "-m", "dse", *command.words)
+        assert done.returncode == 0, f"{command}\n{done.stderr}"
         assert "skipped" not in done.stderr
 
 
@@ -81,7 +78,8 @@ def test_the_example_passes_its_conformance_test(site, guide):
     assert re.search(r"^\d+ passed", done.stdout, re.MULTILINE)
 
 
-MAP = ("-m", "dse", "map", "arch=gemmini", "layer=dosa_bert/mm_2", "samples=50", "--json")
+LAYER = "layer=dosa_bert/attention_values"
+MAP = ("-m", "dse", "map", "arch=gemmini", LAYER, "samples=50", "--json")
 RUN = ("-m", "dse", "run", "--quiet", "workload=dosa_bert", "samples=50")
 
 

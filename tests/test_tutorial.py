@@ -5,37 +5,29 @@ import shlex
 from pathlib import Path
 
 import pytest
+from doc_commands import ROOT, blocks, commands
 
 from dse.cli import main
 
 pytestmark = pytest.mark.slow
 
-PAGE = (Path(__file__).parents[1] / "docs/tutorial.md").read_text()
-
-
-def commands():
-    """Return all command lines, and the one file that the reader saves."""
-    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
-    lines = [line for tag, text in fenced if not tag for line in text.splitlines()]
-    (saved,) = [text for tag, text in fenced if tag == "yaml"]
-    return lines, saved
+PAGE = ROOT / "docs/tutorial.md"
 
 
 def test_its_commands_run(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    lines, saved = commands()
+    (saved,) = [text for _, language, text in blocks(PAGE) if language == "yaml"]
     Path("mine.yaml").write_text(saved)
-    assert len(lines) >= 12
+    shown = commands(PAGE)
+    assert len(shown) >= 12
     said = {}
-    for line in lines:
-        words = shlex.split(line)
-        assert words[:3] == ["python", "-m", "dse"], line
-        assert main(words[3:]) == 0, f"{line}\n{capsys.readouterr().err}"
-        said[line] = capsys.readouterr().out
-    first = said[lines[0]]
+    for command in shown:
+        assert main(list(command.words)) == 0, f"{command}\n{capsys.readouterr().err}"
+        said[shlex.join(command.words)] = capsys.readouterr().out
+    first = said[shlex.join(shown[0].words)]
     for row in ("hardware", "edge", "beside", "proof"):
         assert re.search(rf"^{row} ", first, re.MULTILINE), row
     assert "proven: no design of the space is better" in first
     assert Path("first/report.html").is_file()
-    assert "certified" in said["python -m dse certify first"]
-    assert "what one more would buy" in said["python -m dse explain first layer4.0.conv2"]
+    assert "certified" in said["certify first"]
+    assert "what one more would buy" in said["explain first layer4.0.conv2"]

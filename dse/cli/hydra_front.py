@@ -73,15 +73,13 @@ def run_with_hydra(arguments: Sequence[str], task: _Command, folder: Path | None
     _store()
     arguments = _without_template_flags(arguments)
     sweep = is_sweep(arguments)
-    words = [
-        word if before in _FLAGS_WITH_VALUE else _checked(word, sweep)
-        for before, word in zip(["", *arguments], arguments, strict=False)
-    ]
+    flags, words = _flags_apart(arguments)
+    words = [_checked(word, sweep) for word in words]
 
     # the optimizer may go with a mapper of its own; a configuration file may choose one, too
     names_mapper = any(
         word.lstrip("+~").partition("=")[0].partition(".")[0] == "mapper" for word in words
-    ) or any(word.partition("=")[0] == "--config-dir" for word in words)
+    ) or any(flag.partition("=")[0] == "--config-dir" for flag in flags)
 
     def job(config: DictConfig) -> None:
         settings = OmegaConf.to_container(config, resolve=True)
@@ -94,13 +92,24 @@ def run_with_hydra(arguments: Sequence[str], task: _Command, folder: Path | None
     main = hydra.main(config_path=None, config_name="run", version_base="1.3")(job)
     if folder is not None:
         words.append(f"hydra.sweep.dir={_text(str(folder))}")
-    with _command_line(words):
+    # Hydra takes settings on one side of its flags only
+    with _command_line([*flags, *words]):
         try:
             main()
         except HydraException as error:
             raise SpecError(_one_line(error)) from error
         except OmegaConfBaseException as error:
             raise SpecError(explain(error)) from error
+
+
+def _flags_apart(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the flags that Hydra knows with their values, and the other words."""
+    flags: list[str] = []
+    words: list[str] = []
+    for before, word in zip(["", *arguments], arguments, strict=False):
+        is_flag = before in _FLAGS_WITH_VALUE or word.partition("=")[0] in _FLAGS
+        (flags if is_flag else words).append(word)
+    return flags, words
 
 
 def is_sweep(arguments: Sequence[str]) -> bool:
@@ -228,9 +237,7 @@ _WithoutGroups = dataclasses.make_dataclass(
 def _checked(word: str, sweep: bool) -> str:
     """Return an override as Hydra wants it, after a check of its key and choice."""
     if word.startswith("-"):
-        if word.partition("=")[0] not in _FLAGS:
-            raise SpecError(unknown_name("option", word, _FLAGS))
-        return word
+        raise SpecError(unknown_name("option", word, _FLAGS))
     word = _whole(_quoted(word, sweep))
     try:
         override = OverridesParser.create().parse_override(word)

@@ -99,7 +99,8 @@ def _workload(name: str) -> str:
         sizes = " ".join(f"{d}={n}" for d, n in problem.bounds.items() if n > 1)
         more = " ".join(f"{c}={n}" for c, n in problem.coefficients.items() if n > 1)
         shape = problem.shape.name
-        bits = ", ".join(f"{tensor} {n} bits" for tensor, n in layer.precision)
+        bits = [f"{tensor} {n} bits" for tensor, n in layer.precision]
+        notes = ", ".join(bits + [f"also {alias}" for alias in layer.aliases])
         told = f"  {layer.count:3} x {layer.name:{width}}  {shape}  {sizes} {more}".rstrip()
-        lines.append(f"{told}  ({bits})" if bits else told)
+        lines.append(f"{told}  ({notes})" if notes else told)
     return "\n".join(lines) + "\n"

@@ -8,6 +8,7 @@ grouped and depthwise convolution, GEMM, batched matmul and attention are all in
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -16,7 +17,7 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from dse.errors import SpecError
+from dse.errors import SpecError, unknown_name
 
 #: The largest bound or coefficient: factors have 32 bits, as in Timeloop.
 LARGEST = 2**31 - 1
@@ -214,6 +215,7 @@ class Layer:
     Attributes:
         precision: what the network computes with. It is kept with the layer; words are as wide as
             the architecture says, whatever it is.
+        aliases: what else it may be called, such as names that it had before.
     """
 
     name: str
@@ -221,6 +223,7 @@ class Layer:
     count: int = 1
     weights: Weights = "own"
     precision: Precision = ()
+    aliases: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if isinstance(self.count, bool) or not isinstance(self.count, int) or self.count < 1:
@@ -241,6 +244,11 @@ class Layer:
                 raise SpecError(
                     f"layer '{self.name}': precision: {tensor} = {bits!r}, expected 1 to 1024 bits"
                 )
+
+    def of_network(self, network: str) -> Layer:
+        """Return the layer as it is called among several networks: ``network/layer``."""
+        aliases = tuple(f"{network}/{alias}" for alias in self.aliases)
+        return replace(self, name=f"{network}/{self.name}", aliases=aliases)
 
     @property
     def weight_words(self) -> int:
@@ -273,8 +281,7 @@ class Workload:
             SpecError: two networks have one name.
         """
         apart = tuple(
-            replace(n, layers=tuple(replace(x, name=f"{n.name}/{x.name}") for x in n.layers))
-            for n in networks
+            replace(n, layers=tuple(x.of_network(n.name) for x in n.layers)) for n in networks
         )
         layers = tuple(layer for network in apart for layer in network)
         return cls("+".join(network.name for network in networks), layers, apart)
@@ -282,22 +289,33 @@ class Workload:
     def __post_init__(self) -> None:
         if not self.layers:
             raise SpecError(f"workload '{self.name}': has no layers")
-        names = [layer.name for layer in self.layers]
+        names = [name for layer in self.layers for name in (layer.name, *layer.aliases)]
         for name in names:
             if not 0 < len(name) <= 100 or not name.isprintable():
-                raise SpecError(
-                    f"workload '{self.name}': layer name {name[:40]!r}, expected 1 to 100 "
-                    "printable characters"
-                )
-        twice = {n for n in names if names.count(n) > 1}
-        if twice:
-            raise SpecError(f"workload '{self.name}': layer '{min(twice)}' is declared twice")
+                told = f"layer name {name[:40]!r}, expected 1 to 100 printable characters"
+                raise SpecError(f"workload '{self.name}': {told}")
+        ((name, times),) = Counter(names).most_common(1)
+        if times > 1:
+            told = f"layer '{name}' is declared twice, as name or alias"
+            raise SpecError(f"workload '{self.name}': {told}")
 
     def __iter__(self) -> Iterator[Layer]:
         return iter(self.layers)
 
     def __len__(self) -> int:
         return len(self.layers)
+
+    def layer(self, name: str) -> Layer:
+        """Return the layer of that name or alias.
+
+        Raises:
+            SpecError: there is none.
+        """
+        for layer in self.layers:
+            if name in (layer.name, *layer.aliases):
+                return layer
+        known = [layer.name for layer in self.layers]
+        raise SpecError(f"workload '{self.name}': {unknown_name('layer', name, known)}")
 
     @property
     def macs(self) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 from dse.domain.architecture import Architecture
 from dse.domain.mapping import Mapping
 from dse.domain.padding import mapped_problem
-from dse.errors import InvalidMapping, SpecError, unknown_name
+from dse.errors import InvalidMapping, SpecError
 from dse.evaluators.native import NativeEvaluator
 from dse.explain.changes import ChangeOutcome, Remapper, what_if
 from dse.explain.layer import ExplainedLayer
@@ -43,18 +43,13 @@ class ExplainedRun:
     evaluator: str = "native"
 
     def layer(self, name: str) -> ExplainedLayer:
-        """Return the layer of that name.
+        """Return the layer of that name or alias.
 
         Raises:
             SpecError: there is none.
         """
-        for layer in self.layers:
-            if layer.name == name:
-                return layer
-        known = [layer.name for layer in self.layers]
-        raise SpecError(
-            f"workload '{self.space.workload.name}': {unknown_name('layer', name, known)}"
-        )
+        wanted = self.space.workload.layer(name).name
+        return next(layer for layer in self.layers if layer.name == wanted)
 
     def what_if(self, layers: Sequence[ExplainedLayer], samples: int = 0) -> list[ChangeOutcome]:
         """Return what more hardware would buy for some of the layers.

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from dse.disk import read_file
 from dse.errors import SpecError
+from dse.files import parse_yaml
 from dse.plugins import GROUPS
+from dse.space.workload import without_labels
 from dse.study.folder import TEMPLATE, WORKLOAD, read_settings
 from dse.study.inputs import LOCAL
 
@@ -41,12 +44,22 @@ def settings_of(folder: Path, result: Mapping[str, Any]) -> dict[str, Any]:
     for kind in GROUPS:
         if f"{kind}.name" in flat:
             flat[kind] = flat.pop(f"{kind}.name")
-    for name in (TEMPLATE, WORKLOAD):
+    for name, content in ((TEMPLATE, _bytes), (WORKLOAD, _layers)):
         try:
-            flat[name] = hashlib.sha256(read_file(folder / name, _MAX_BYTES)).hexdigest()[:8]
+            flat[name] = hashlib.sha256(content(folder / name)).hexdigest()[:8]
         except SpecError:
             continue
     return flat
+
+
+def _bytes(path: Path) -> bytes:
+    return read_file(path, _MAX_BYTES)
+
+
+def _layers(path: Path) -> bytes:
+    """Return what a workload file says but for names: what layers are called makes no other run."""
+    content = parse_yaml(_bytes(path), str(path))
+    return json.dumps(without_labels(content), default=repr).encode()
 
 
 def _flat(plain: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

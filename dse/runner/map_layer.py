@@ -20,7 +20,7 @@ from dse.domain.padding import (
     padding_text,
 )
 from dse.domain.problem import Layer, Problem, Workload
-from dse.errors import NothingFeasible, SpecError, unknown_name
+from dse.errors import NothingFeasible, SpecError
 from dse.goals.certificate import Certificate
 from dse.goals.metric_names import operations
 from dse.goals.rates import Throughput
@@ -158,7 +158,7 @@ def map_layer(given: Mapping[str, Any], layer: str) -> MappedLayer:
     config, template, network = inputs.config, inputs.template, inputs.workload
     if config.run.constraints:
         raise SpecError("constraints: they are for designs; a mapping has none")
-    chosen = _layer(network, chosen_name)
+    chosen = network.layer(chosen_name)
     values = _values(template, config)
     config = replace(config, run=replace(config.run, variables=dict(values)))
     setup = set_up(config, template, Workload(network.name, (chosen,)), _DEFAULT_SAMPLES)
@@ -213,14 +213,6 @@ def _map(setup: Setup, architecture: Architecture, problem: Problem, padding: Pa
 def _value(setup: Setup, found: Mapped, problem: Problem, architecture: Architecture) -> float:
     """Return what the objective is worth of what was found."""
     return float(setup.mapper.rank(found.metrics, problem, architecture)[0])
-
-
-def _layer(network: Workload, name: str) -> Layer:
-    for layer in network:
-        if layer.name == name:
-            return layer
-    known = [layer.name for layer in network]
-    raise SpecError(f"workload '{network.name}': {unknown_name('layer', name, known)}")
 
 
 def _values(template: ArchTemplate, config: ResolvedConfig) -> Values:

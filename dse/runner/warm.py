@@ -32,7 +32,7 @@ from dse.runner.map_layer import map_layer
 from dse.runner.run import search
 from dse.space import catalog
 
-_TEMPLATE, _WORKLOAD, _LAYER = "gemmini", "dosa_bert", "mm_0"
+_TEMPLATE, _WORKLOAD, _LAYER = "gemmini", "dosa_bert", "query"
 
 
 def _case() -> tuple[Architecture, Problem, Mapping]:

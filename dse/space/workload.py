@@ -2,7 +2,8 @@
 
 ``shape`` names a built-in problem shape or declares one, ``shapes`` declares more for the layers
 to name; a layer gives bounds and coefficients by
-name. A dimension that a layer leaves out has the bound 1. ``parameters`` declares numbers that a
+name. A dimension that a layer leaves out has the bound 1. ``aliases`` are what else a layer may be
+called. ``parameters`` declares numbers that a
 user may set, such as a context length; bounds may be arithmetic over them.
 """
 
@@ -20,7 +21,9 @@ from dse.errors import SpecError, unknown_name
 from dse.files import Source, read_yaml, validated
 from dse.space.schema import Name, Strict, VariableName
 
-_RESERVED = ("name", "count", "shape", "weights", "precision")
+_RESERVED = ("name", "count", "shape", "weights", "precision", "aliases")
+#: What only people read, of a workload file and of its layers: no number depends on it.
+_LABELS = ("name", "description", "source", "aliases")
 
 
 class DataSpaceSpec(Strict):
@@ -92,6 +95,20 @@ def networks_text(networks: Sequence[Source]) -> str:
     content = {"networks": [read_yaml(network) for network in networks]}
     text: str = yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=120)
     return text
+
+
+def without_labels(content: Any) -> Any:  # noqa: ANN401
+    """Return a workload file's content without names of layers and what else only people read.
+
+    Files that are equal so are the same workload: every layer has the same numbers.
+    """
+    if not isinstance(content, dict):
+        return content
+    plain = {key: value for key, value in content.items() if key not in _LABELS}
+    for key in ("layers", "networks"):
+        if isinstance(plain.get(key), list):
+            plain[key] = [without_labels(part) for part in plain[key]]
+    return plain
 
 
 def read_workload(path: Source, parameters: Mapping[str, object] | None = None) -> Workload:
@@ -191,7 +208,9 @@ def _layer(
     parameters: Mapping[str, int],
 ) -> Layer:
     fields = dict(row)
-    name, count, shape_name, weights, precision = (fields.pop(key, None) for key in _RESERVED)
+    name, count, shape_name, weights, precision, aliases = (
+        fields.pop(key, None) for key in _RESERVED
+    )
     if not isinstance(name, str) or not name:
         raise SpecError(f"name = {name!r}, expected a text")
     if shape_name is not None and not isinstance(shape_name, str):
@@ -215,12 +234,15 @@ def _layer(
     times = 1 if count is None else _number("count", count, parameters)
     if not isinstance(precision, dict | None):
         raise SpecError(f"precision = {precision!r}, expected bits by tensor")
+    if not isinstance(aliases, list | None) or not all(isinstance(x, str) for x in aliases or ()):
+        raise SpecError(f"aliases = {aliases!r}, expected a list of texts")
     return Layer(
         name,
         Problem(shape, bounds, coefficients),
         times,
         "own" if weights is None else weights,
         tuple((precision or {}).items()),
+        tuple(aliases or ()),
     )
 
 

@@ -62,7 +62,7 @@ print(sorted(loaded - sys.stdlib_module_names - {{"dse"}}), file=sys.stderr)
 def test_run(capsys, tmp_path):
     assert main(["run", *QUICK, "seed=0"]) == 0
     out, err = capsys.readouterr()
-    for word in ("mm_0", "total (x count)", "pe_dim=", "mm^2", "EDP", "4 samples", "folder"):
+    for word in ("query", "total (x count)", "pe_dim=", "mm^2", "EDP", "4 samples", "folder"):
         assert word in out
     assert "samples/s" in err
     (folder,) = (tmp_path / "runs").iterdir()

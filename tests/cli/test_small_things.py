@@ -9,6 +9,7 @@ import pytest
 
 import dse
 from dse.cli import COMMANDS, main
+from dse.cli.hydra_front import jobs_of
 from dse.cli.listing import KINDS
 
 QUICK = ("-q", "--json", "optimizer=random", "workload=dosa_bert", "n_jobs=1")
@@ -87,6 +88,15 @@ def test_bash_completes():
     assert completed("dse run samp") == ["samples="]
     assert completed("dse run optimizer=lock") == ["lockstep"]
     assert "gemmini" in completed("dse show gem")
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_flags_stand_anywhere_between_settings(place):
+    words = ["seed=0,1", "workload=alexnet"]
+    words.insert(place, "-m")
+    jobs, varied = jobs_of(words)
+    assert [(job["seed"], job["workload"]) for job in jobs] == [(0, "alexnet"), (1, "alexnet")]
+    assert varied == ["seed"]
 
 
 def test_a_launcher_works_or_says_what_installs_it(capsys, tmp_path):

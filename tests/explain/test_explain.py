@@ -25,6 +25,16 @@ def result(tmp_path_factory) -> RunResult:
                    folder=str(tmp_path_factory.mktemp("runs") / "a"))  # fmt: skip
 
 
+def test_a_layer_goes_by_its_aliases_too(result, run, capsys):
+    assert run.layer("_outputs_210") is run.layer("fc6")
+    said = []
+    for name in ("_outputs_210", "fc6"):
+        assert main(["explain", str(result.folder), name, "--samples", "0"]) == 0
+        said.append(capsys.readouterr().out)
+    assert said[0] == said[1]
+    assert said[0].startswith("fc6")
+
+
 @pytest.fixture(scope="module")
 def run(result) -> ExplainedRun:
     return explained_run(result.folder)

@@ -7,7 +7,7 @@ from contextlib import closing
 
 import numpy as np
 import pytest
-from learned_cases import DOSA, mappings, rows
+from learned_cases import DOSA, HEADER, LINE, mappings, rows
 
 from dse.errors import SpecError
 from dse.learned.data import read_data
@@ -16,15 +16,6 @@ from dse.learned.encoding import Encoding
 from dse.learned.recorded import RowsWriter, problem_entries, read_rows
 from dse.study.journal import Journal
 from dse.testing import tiny
-
-HEADER = (
-    "target.gemmini_cycle,mapping.mapping,arch.meshX,arch.mem1_entries,arch.mem2_entries,"
-    "prob.R,prob.S,prob.P,prob.Q,prob.C,prob.K,prob.N,"
-    "prob.Wstride,prob.Hstride,prob.Wdilation,prob.Hdilation\n"
-)
-LINE = (
-    "5000,L3[WIO] K4 - L2[WI] K4X - L1[O] C4 C4X - L0[W] P8,16,256,65536,1,1,8,1,16,16,1,1,1,1,1\n"
-)
 
 
 def dosa_file(tmp_path, text):

@@ -210,7 +210,8 @@ def test_neighbours_differ_and_fit():
 def test_a_tournament_that_is_too_large_is_named(capsys):
     from dse.cli import main
 
-    words = ["map", "arch=gemmini", "layer=dosa_bert/mm_2", "mapper=gamma", "samples=10"]
+    layer = "layer=dosa_bert/attention_values"
+    words = ["map", "arch=gemmini", layer, "mapper=gamma", "samples=10"]
     assert main([*words, "mapper.tournament=9"]) == 2
     assert "mapper.tournament = 9, expected at most 8" in capsys.readouterr().err
 

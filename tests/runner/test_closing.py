@@ -66,7 +66,7 @@ def test_at_the_end_of_a_search_and_of_a_map(evaluator, tmp_path):
     assert ends(evaluator)
     go_on(tmp_path / "run")
     assert ends(evaluator)
-    map_layer({**SMALL, "folder": str(tmp_path / "map")}, "alexnet/_outputs_210")
+    map_layer({**SMALL, "folder": str(tmp_path / "map")}, "alexnet/fc6")
     assert ends(evaluator)
 
 
@@ -86,7 +86,7 @@ def test_after_an_interruption_and_a_failure(evaluator, tmp_path, monkeypatch):
         search({**SMALL, "folder": str(tmp_path / "failed")})
     assert ends(evaluator)
     with pytest.raises(ToolError):
-        map_layer({**SMALL, "folder": str(tmp_path / "map")}, "alexnet/_outputs_210")
+        map_layer({**SMALL, "folder": str(tmp_path / "map")}, "alexnet/fc6")
     assert ends(evaluator)
 
 

@@ -5,7 +5,7 @@ import yaml
 
 from dse.errors import SpecError
 from dse.space import catalog
-from dse.space.workload import parse_workload
+from dse.space.workload import parse_workload, without_labels
 
 _BERT_LAYER_EXTRAS = 12 * (2304 + 768 + 3072 + 768 + 4 * 768)  # biases and normalisations
 
@@ -90,6 +90,99 @@ def test_unet_up_convolutions_do_only_the_work_there_is():
         if x.name.startswith("up") and x.name[3:] == "_conv"
     )
     assert catalog.workload("unet").macs + extra == catalog.workload("dosa_unet").macs
+
+
+def bottlenecks(width, groups):
+    """Return the convolutions of a ResNet of 50 layers by module path, as (window, P, C, K, step).
+
+    He et al., CVPR 2016, table 1; Xie et al., CVPR 2017, table 1. ``width``: of the first stage's
+    3 x 3 convolutions; C is that of one group.
+    """
+    found = {"conv1": (7, 112, 3, 64, 2)}
+    inner, channels, size = width, 64, 56
+    for stage, blocks in enumerate((3, 4, 6, 3), 1):
+        outer = 256 * 2 ** (stage - 1)
+        for block in range(blocks):
+            name, step = f"layer{stage}.{block}", 2 if stage > 1 and block == 0 else 1
+            found[f"{name}.conv1"] = (1, size, channels, inner, 1)
+            size //= step
+            found[f"{name}.conv2"] = (3, size, inner // groups, inner, step)
+            found[f"{name}.conv3"] = (1, size, inner, outer, 1)
+            if block == 0:
+                found[f"{name}.downsample.0"] = (1, size, channels, outer, step)
+            channels = outer
+        inner *= 2
+    return {**found, "fc": (1, 1, 2048, 1000, 1)}
+
+
+@pytest.mark.parametrize(
+    ("workload", "width", "groups"),
+    [("resnet50", 64, 1), ("resnext50_32x4d", 128, 32), ("dosa_resnext50", 128, 32)],
+)
+def test_layers_of_a_resnet_are_called_as_the_first_module_of_their_sizes(workload, width, groups):
+    modules = bottlenecks(width, groups)
+    firsts = {sizes: name for name, sizes in reversed(modules.items())}
+    found = {}
+    for layer in catalog.workload(workload):
+        n, step = layer.problem.bounds, layer.problem.coefficients["Wstride"]
+        assert (n["S"], n["Q"]) == (n["R"], n["P"])
+        sizes = (n["R"], n["P"], n["C"], n["K"] * n.get("G", 1), step)
+        assert layer.name == firsts[sizes]
+        assert layer.count == list(modules.values()).count(sizes)
+        found[layer.name] = layer.count
+    assert sum(found.values()) == len(modules)
+    assert list(found) == [name for name in modules if name in found]
+
+
+def test_the_lists_of_dosa_have_the_names_of_the_whole_networks():
+    whole, own = catalog.workload("unet"), catalog.workload("dosa_unet")
+    assert [x.name for x in own] == [x.name for x in whole]
+    for a, b in zip(whole, own, strict=True):
+        assert a.problem == b.problem or a.name.startswith("up")
+    bert = catalog.workload("bert_base", {"tokens": 128})
+    for layer in catalog.workload("dosa_bert").layers[1:]:
+        n, of = layer.problem.bounds, bert.layer(layer.name).problem.bounds
+        assert [n[d] for d in "PCK"] == [of[d] for d in "PCK"]
+
+
+@pytest.mark.parametrize(
+    ("workload", "old", "new"),
+    [
+        ("resnet50", "_outputs_input.132", "layer4.0.downsample.0"),
+        ("alexnet", "_outputs_210", "fc6"),
+        ("vgg16", "conv5", "conv5_1"),
+        ("dosa_bert", "mm_2", "attention_values"),
+        ("dosa_retinanet", "p6_1", "p6_conv1x1"),
+        ("dosa_unet", "8_2_conv", "classes"),
+        ("alexnet+dosa_bert", "dosa_bert/mm_0", "dosa_bert/query"),
+    ],
+)
+def test_names_from_before_are_aliases(workload, old, new):
+    network = catalog.workload(workload)
+    assert network.layer(old) is network.layer(new)
+    assert network.layer(old).name == new
+
+
+def test_no_name_is_that_of_an_export():
+    networks = [catalog.workload(name) for name in catalog.names("workload")]
+    assert not [x.name for network in networks for x in network if x.name.startswith("_")]
+
+
+def test_a_layer_that_is_not_there_is_said_with_those_that_are():
+    with pytest.raises(SpecError, match="'alexnet': unknown layer 'fc9'; did you mean 'fc"):
+        catalog.workload("alexnet").layer("fc9")
+
+
+def test_files_are_equal_but_for_labels_where_all_numbers_are():
+    content = parametric()
+    called = {**parametric(), "name": "other", "description": "of mine", "source": "here"}
+    called["layers"][0].update(name="b", aliases=["a"])
+    assert content != called
+    assert without_labels(content) == without_labels(called)
+    networks = [{"networks": [x, x]} for x in (content, called)]
+    assert without_labels(networks[0]) == without_labels(networks[1])
+    called["layers"][0]["C"] = 4
+    assert without_labels(content) != without_labels(called)
 
 
 def test_groups_and_windows():

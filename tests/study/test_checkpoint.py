@@ -221,7 +221,7 @@ def test_a_crafted_state_is_refused(path, change, tmp_path):
             lambda best: object.__setattr__(
                 best, "mappings", (type(best.mappings[0]).trivial(4, 3, 3), *best.mappings[1:])
             ),
-            "levels, dimensions and tensors for layer 'mm_0'",
+            "levels, dimensions and tensors for layer 'query'",
         ),
     ],
 )
@@ -258,7 +258,7 @@ def test_a_planted_link_is_never_followed(folder, name, tmp_path):
     assert target.read_bytes() == b"mine"
 
 
-@pytest.mark.parametrize("name", ["best", "best/arch.yaml", "best/mm_0.mapping.yaml.partial"])
+@pytest.mark.parametrize("name", ["best", "best/arch.yaml", "best/query.mapping.yaml.partial"])
 def test_planted_results_are_never_followed(folder, name, tmp_path):
     (tmp_path / "precious").mkdir()
     target = tmp_path / "precious" / "arch.yaml"
@@ -308,7 +308,16 @@ def edit(path, change):
             lambda c: c["layers"][0].update(K=8192),
             r"workload.yaml: layers\[0\].K: \d+ -> 8192",
         ),
-        ("workload.yaml", lambda c: c["layers"].pop(), r"layers\[4\].name: 'mm_5' -> .nothing."),
+        (
+            "workload.yaml",
+            lambda c: c["layers"].pop(),
+            r"layers\[4\].name: 'feed_forward_down' -> .nothing.",
+        ),
+        (
+            "workload.yaml",
+            lambda c: c["layers"][0].update(name="a"),
+            r"workload.yaml: layers\[0\].name: 'query' -> 'a'",
+        ),
         ("workload.yaml", lambda c: c.update(name="b"), "workload.yaml: name: 'dosa_bert' -> 'b'"),
         ("config.yaml", lambda c: c.update(seed=2), "config.yaml: seed: 1 -> 2"),
         ("config.yaml", lambda c: c.update(objective="energy"), "objective: 'edp' -> 'energy'"),

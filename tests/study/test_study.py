@@ -208,7 +208,7 @@ def test_designs_with_mappings_are_evaluated_as_they_are(tmp_path):
     assert state.best is None
     ((metrics,),) = (optimizer.told[1],)
     assert not metrics.valid
-    assert "mm_0" in metrics.reason
+    assert "query" in metrics.reason
     assert "ERROR: couldn't map level" in metrics.reason
 
 
@@ -217,7 +217,7 @@ def test_hardware_that_maps_nothing_is_infeasible(tmp_path):
     tiny = tmp_path / "tiny.yaml"
     tiny.write_text(arch.replace("scratchpad_kb * 1024", "1"))
     with pytest.raises(
-        NothingFeasible, match="mm_0.*smallest tiles.*Scratchpad: mapped tile size 2 exceeds"
+        NothingFeasible, match="query.*smallest tiles.*Scratchpad: mapped tile size 2 exceeds"
     ):
         dse.run(
             tiny,
