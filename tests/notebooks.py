@@ -20,7 +20,7 @@ FOLDER = Path(__file__).parents[1] / "examples"
 #: One cell; the whole takes less than a minute once the model is compiled.
 _LIMIT_S = 600
 _DPI = "72"
-_COMPILES = re.compile(r"^compiling the model.*\n?", re.MULTILINE)
+_COMPILES = re.compile(r"^(compiling|waiting for a process that compiles) dse\..*\n?", re.MULTILINE)
 
 
 def executed(path: Path, folder: Path) -> NotebookNode:
