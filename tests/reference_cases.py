@@ -19,6 +19,8 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 SUBSET = REPOSITORY / "tests" / "data" / "timeloop_cases.jsonl.gz"
 #: Imperfect factors; user-declared networks, coefficients of 0 and below, and densities.
 BEYOND = REPOSITORY / "tests" / "data" / "beyond_perfect_cases.jsonl.xz"
+#: Networks of type M:N.
+DISTRIBUTED = REPOSITORY / "tests" / "data" / "distributed_cases.jsonl.xz"
 
 _VERSIONS = {"3.0.3": "3.0.3", "head": "4cf6d4c", "4cf6d4c": "4cf6d4c"}
 _UTILIZATION_DIGITS = {"3.0.3": 2, "4cf6d4c": 4}

@@ -295,7 +295,7 @@ class Architecture:
                 if below % here:
                     raise SpecError(
                         f"level '{level.name}': {axis} {here} does not divide "
-                        f"{axis} {below} of '{inner.name}' below it"
+                        f"{axis} {below} of '{inner.name}' below it (Timeloop aborts)"
                     )
             inner = level
         declared = {network.name for network in self.networks}

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +18,7 @@ from dse.model import arrays as a
 from dse.model import rules
 from dse.model.imperfect import Remainders, evaluate_imperfect_range, new_memory
 from dse.model.kernel import evaluate_range
-from dse.model.networks import priced, services, with_inferred
+from dse.model.networks import Service, priced, services, with_inferred
 from dse.model.singly import (
     check_distribution,
     is_modelled_singly,
@@ -160,14 +163,13 @@ def evaluate_one(
         _check_outermost(problem, mapping, version)
     if not architecture.networks:
         return _stats(architecture, problem, SingleRun.of(architecture, problem, mapping, version))
+    found, turns = _networks_in_turns(architecture)
     records = 64
     while True:
-        # below a level, one inferred network stands for one of up to two; then for none
-        turns = [with_inferred(architecture, turn) for turn in (0, 1, 2)]
         runs = [SingleRun.of(turn, problem, mapping, version, records) for turn in turns]
         records = int(runs[0].details.entries.max())
         if records <= runs[0].details.records.shape[3]:
-            return _with_networks(architecture, problem, runs)
+            return _with_networks(architecture, problem, found, runs)
 
 
 @dataclass(frozen=True)
@@ -189,7 +191,7 @@ class SingleRun:
         records: int = 0,
     ) -> SingleRun:
         """Run it; raises as `evaluate_one` does."""
-        hardware, first = HardwareBatch.of(architecture), np.zeros(1, np.int32)
+        hardware, first = _batch_of_one(architecture), np.zeros(1, np.int32)
         ends = MappingBatch.of([replace(mapping, temporal_remainder=None, spatial_remainder=None)])
         if mapping.is_perfect:
             totals, details = evaluate_exact(
@@ -212,19 +214,45 @@ class SingleRun:
         return cls(totals, details, computes, version)
 
 
-def _with_networks(architecture: Architecture, problem: Problem, runs: list[SingleRun]) -> Stats:
+# what follows is kept for searches that ask of one architecture, one mapping at a time
+@lru_cache(maxsize=64)
+def _batch_of_one(architecture: Architecture) -> HardwareBatch:
+    return HardwareBatch.of(architecture)
+
+
+@lru_cache(maxsize=16)
+def _networks_in_turns(
+    architecture: Architecture,
+) -> tuple[tuple[Service, ...], tuple[Architecture, ...]]:
+    """Return all networks, and the architectures on which the kernel has each of them in turn.
+
+    Below a level, the inferred network of one architecture stands for one of those that start
+    there; that of the last architecture for none.
+    """
+    found = services(architecture)
+    most = max(Counter(service.level for service in found).values())
+    turns = (with_inferred(architecture, turn) for turn in range(most + 1))
+    return tuple(found), tuple(turns)
+
+
+def _with_networks(
+    architecture: Architecture,
+    problem: Problem,
+    found: Sequence[Service],
+    runs: Sequence[SingleRun],
+) -> Stats:
     """Return the answer of the last run, which has no networks, with those of the others."""
     stats = _stats(architecture, problem, runs[-1])
     networks: dict[str, dict[str, NetworkStats]] = {}
     energy_pj = stats.energy_pj
     turns: dict[int, int] = {}
-    for service in services(architecture):
+    for service in found:
         turn = turns.get(service.level, 0)
         turns[service.level] = turn + 1
-        found = priced(service, architecture, problem, runs[turn].details)
-        networks[service.name] = found
+        by_tensor = priced(service, architecture, problem, runs[turn].details)
+        networks[service.name] = by_tensor
         level = stats.levels[architecture.levels[service.level].name]
-        for tensor, moved in found.items():
+        for tensor, moved in by_tensor.items():
             instances = level.tensors[tensor].utilized_instances if service.per_instance else 1.0
             energy_pj += moved.total_pj * instances
     idle = NetworkStats(0.0, 0.0, 0.0, 0.0)

@@ -91,7 +91,7 @@ def test_templates_get_their_definitions_on_the_command_line(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        (["-D", "depth=32"], "UndefinedError: 'size' is undefined"),
+        (["-D", "depth=32"], "UndefinedError: 'size' is undefined; -D NAME=VALUE gives it a value"),
         (["--include-path", "PATH", "-D", "depth=32", "-D", "size=8", "--define=x=1"], "-D x: no"),
         (["-D", "depth"], "-D depth: expected NAME=VALUE"),
         (["-D"], "-D : expected NAME=VALUE"),

@@ -354,7 +354,7 @@ def test_macs_without_a_mesh_have_that_of_the_innermost_storage_in_a_search(capl
     assert (compute.mesh_x, compute.mesh_y) == (4, 4)
     assert "has no meshX: taken to be the 4 x 4 of 'RF' (Timeloop stops" in caplog.text
     mapping = "mapping: [{target: DRAM, type: temporal, factors: C16 K32 R3 S3 P14 Q14}]\n"
-    with pytest.raises(SpecError, match="mesh_y 4 does not divide mesh_y 1 of 'MACC'"):
+    with pytest.raises(SpecError, match="mesh_y 4 does not divide mesh_y 1 of 'MACC'.*aborts"):
         evaluate_text(text + mapping)
 
 

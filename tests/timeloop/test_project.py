@@ -183,7 +183,11 @@ def test_convert_command(project, tmp_path, capsys):
         ("keep: [Inputs, Outputs]", "keep: [Input, Outputs]", "unknown data space 'Input'"),
         ("meshX: 4", "meshX: four", "expected an integer"),
         ("factors: [P=1, R=1]", "factors: [P>2]", "expected =, <= or >="),
-        ("- !Container\n    name: column", "- !Contaner\n    name: column", "is not plain data"),
+        (
+            "- !Container\n    name: column",
+            "- !Contaner\n    name: column",
+            "expected .* !Container",
+        ),
         ("    name: Buffer\n", "", "key 'name' is missing"),
         ("enabled: true", "sparse_optimizations: {a: 1}", "dense problems"),
         ("depth: 2 * rows", "depth: 2 * row", "expected an integer"),

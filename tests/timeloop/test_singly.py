@@ -104,6 +104,17 @@ def test_a_network_of_type_m_to_n_is_modelled_where_it_has_nothing_to_distribute
     assert stats(glb, mapping=alone) == stats(mapping=alone)
 
 
+def test_what_such_a_network_distributes_is_asked_of_tensors_that_need_not_fit():
+    alone = MAPPING.replace("K=4 P=2", "K=1 P=1").replace("C=2 K=2", "C=2 K=8")
+    alone = alone.replace("P=2 Q=4", "P=4 Q=4")
+    small, distributes = "entries: 60", "network-type: 'M:N'"
+    with pytest.raises(InvalidMapping, match="couldn't map level GLB"):
+        stats(small, mapping=alone)
+    bypassing = f"{alone}- {{target: GLB, type: bypass, bypass: [Weights]}}\n"
+    plain = stats(small, mapping=bypassing)
+    assert stats(f"{small}, {distributes}", mapping=bypassing) == plain
+
+
 def test_overbooking_changes_nothing_for_dense_problems(caplog):
     assert stats(f"{GLB}, allow_overbooking: true") == stats()
     assert "allow_overbooking: has no effect on dense problems" in caplog.text

@@ -44,7 +44,7 @@ def stages_of(
     none = np.zeros(0, np.int64)
     root = stages[0]._replace(
         level=-1, spatial=False, last_spatial=not spatial, source=none.reshape(0, 0, 0),
-        fits=none > 0, vectors=none.reshape(0, 0), child=none.reshape(0, 0),
+        fits=none > 0, vectors=none.reshape(0, 0), child=none,
         later=later[0], earlier=later[0], loads=loads[0], widest=_widest(shape, spatial),
     )  # fmt: skip
     return root, stages
@@ -223,11 +223,9 @@ def _spatial_stage(
 ) -> Stage:
     choices = grids.vectors[s]
     vectors = np.array([f for f, _ in choices], np.int64)
-    child = np.full((len(grids.fan), len(choices)), -1, np.int64)
+    child = np.full(len(grids.fan), -1, np.int64)
     low, high = grids.parents[s]
-    child[low:high] = grids.span[s][0] + np.arange((high - low) * len(choices)).reshape(
-        high - low, len(choices)
-    )
+    child[low:high] = grids.span[s][0] + np.arange(high - low) * len(choices)
     outside = [u for u in spatial if u > s]
     none: Any = _NO_ORDERS
     size = max(shape.digits, default=1)

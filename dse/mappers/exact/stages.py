@@ -296,7 +296,7 @@ def spatial_into(
                 if count + 1 >= room:
                     return first, place
                 _load(labels, i, x)
-                x.grid[0] = stage.child[x.grid[0], vector]
+                x.grid[0] = stage.child[x.grid[0]] + vector
                 spread_out(t, x, stage.level, low)
                 for f in range(t.low.shape[0]):
                     if t.low[f] < stage.level:

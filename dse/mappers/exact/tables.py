@@ -91,7 +91,7 @@ class Stage(NamedTuple):
     loops: npt.NDArray[np.int8]
     spare: Flags
     vectors: Ints  # (V, D) spatial stages: digits of the factors (of the quotient bound)
-    child: Ints  # (G, V) grid that a vector leads to, -1: none
+    child: Ints  # (G,) grid that the first vector leads to, the others follow; -1: none
     most_orders: int
     later: Floats  # (tiles,) least energy of the flows that start further out
     earlier: Floats  # (tiles,) the same before this stage

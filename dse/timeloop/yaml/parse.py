@@ -236,7 +236,9 @@ class _Builder:
     def _check_tag(self, event: Any, accepted: set[str]) -> None:  # noqa: ANN401
         if event.tag in accepted:
             return
-        raise self._error(event, f"tag '{event.tag[:80]}' is not plain data")
+        known = " ".join(sorted(tag for tag in accepted if tag.startswith("!")))
+        expected = f", expected one of {known}" if known and event.tag.startswith("!") else ""
+        raise self._error(event, f"tag '{event.tag[:80]}' is not plain data{expected}")
 
     def _spend(self, event: Any, nodes: int) -> None:  # noqa: ANN401
         self._count += nodes

@@ -312,7 +312,10 @@ def _reason(error: Exception) -> str:
     if isinstance(error, RecursionError):
         return "the template does not come to an end: it calls itself"
     text = " ".join(str(error).split())[:_SHOWN]
-    return text if isinstance(error, IncludeRefused) else f"{type(error).__name__}: {text}"
+    if isinstance(error, IncludeRefused):
+        return text
+    missing = "; -D NAME=VALUE gives it a value" if text.endswith("is undefined") else ""
+    return f"{type(error).__name__}: {text}{missing}"
 
 
 def _answer(question: dict[str, Any]) -> dict[str, object]:
