@@ -168,7 +168,7 @@ def _locked(dispatcher: Any) -> Iterator[None]:  # noqa: ANN401
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            _LOG.warning("waiting for a process that compiles %s", dispatcher.py_func.__module__)
+            _LOG.warning("waiting for a process that compiles %s", _name(dispatcher))
             _COMPILING.begin()
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -181,9 +181,11 @@ def _locked(dispatcher: Any) -> Iterator[None]:  # noqa: ANN401
 
 def _beside(dispatcher: Any, kind: str) -> Path:  # noqa: ANN401
     """Return the path of a file of ours beside a function's cache."""
-    function = dispatcher.py_func
-    name = f"{function.__module__}.{function.__qualname__}.{kind}"
-    return Path(dispatcher._cache.cache_path) / name
+    return Path(dispatcher._cache.cache_path) / f"{_name(dispatcher)}.{kind}"
+
+
+def _name(dispatcher: Any) -> str:  # noqa: ANN401
+    return f"{dispatcher.py_func.__module__}.{dispatcher.py_func.__qualname__}"
 
 
 def is_kept(function: Callable[..., Any]) -> bool:
@@ -258,8 +260,7 @@ class _Compiling(event.Listener):
         with suppress(OSError, ValueError, TypeError):  # there is no folder where nothing is kept
             seconds = float(_beside(dispatcher, "seconds").read_text(encoding="utf-8"))
             before = f"; it took {seconds:.0f} s last time"
-        module = dispatcher.py_func.__module__
-        _LOG.warning("compiling %s for this machine, only once%s", module, before)
+        _LOG.warning("compiling %s for this machine, only once%s", _name(dispatcher), before)
 
     def on_end(self, event: event.Event) -> None:
         """Keep how long the outermost function took."""

@@ -161,7 +161,7 @@ print(out[0, 0])
 
 def test_what_is_compiled_again_is_announced_with_the_time_it_took_before(tmp_path):
     shutil.copytree(ROOT, tmp_path / "dse", ignore=shutil.ignore_patterns("__pycache__"))
-    said = "compiling dse.learned.inference for this machine, only once"
+    said = "compiling dse.learned.inference.dense for this machine, only once"
     assert _run(tmp_path, DENSE) == ("3.0\n", True, said + "\n")
     assert _run(tmp_path, DENSE) == ("3.0\n", False, "")
     with (tmp_path / "dse" / "learned" / "inference.py").open("a") as file:
