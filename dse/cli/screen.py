@@ -40,7 +40,7 @@ class Screen:
         from dse.cli.progress import progress  # noqa: PLC0415
         from dse.runner.warm import begin_search  # noqa: PLC0415
 
-        begin_search()
+        begin_search(run.setup.config.plugins["mapper"].name)
         try:
             if run.setup.evaluator.equals_timeloop:
                 self._known = find(run.space)

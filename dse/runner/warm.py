@@ -25,6 +25,7 @@ from dse.domain.problem import Problem
 from dse.errors import InvalidMapping, SpecError, unknown_name
 from dse.evaluators.native import NativeEvaluator
 from dse.jit import KEEPS, is_kept
+from dse.mappers.exact.stages import temporal_into
 from dse.model import evaluate_one
 from dse.model.kernel import evaluate_range
 from dse.model.lanes import evaluate_groups
@@ -77,7 +78,8 @@ def _map(**settings: object) -> None:
 JOBS: dict[str, Callable[[], None]] = {
     "evaluation": _evaluation,
     "details": _details,
-    "mapper=optimal": partial(_map, mapper="optimal"),
+    "mapper=optimal": partial(_map, mapper={"name": "optimal", "seeding": 0}),
+    "mapper=hillclimb": partial(_map, mapper="hillclimb"),
     **{f"optimizer={name}": partial(_run, optimizer=name)
        for name in ("random", "lockstep", "naas", "dosa", "optimal")},
 }  # fmt: skip
@@ -114,16 +116,27 @@ def _complaint(name: str) -> str:
     return done.stderr.strip().rpartition("\n")[2] if done.returncode else ""
 
 
+#: What tells whether a job has been done.
+_LAST: dict[str, Callable[..., Any]] = {
+    "evaluation": evaluate_groups,
+    "details": evaluate_range,
+    "mapper=optimal": temporal_into,
+}
+
+
 @cache
-def begin_search() -> None:
+def begin_search(mapper: str) -> None:
     """Start to compile what every search needs beside this process, once, if it is not there.
 
     The search goes on, and waits where it needs what is not ready. On one core it compiles itself.
+
+    Args:
+        mapper: what is compiled for it, too, where that takes long.
     """
     if (os.cpu_count() or 1) == 1 or not KEEPS:
         return
-    for name, function in (("evaluation", evaluate_groups), ("details", evaluate_range)):
-        if not is_kept(function):
+    for name, function in _LAST.items():
+        if name in ("evaluation", "details", f"mapper={mapper}") and not is_kept(function):
             subprocess.Popen(  # noqa: S603 - our own interpreter and arguments
                 _words(name),
                 stdin=subprocess.DEVNULL,

@@ -44,9 +44,9 @@ def started(monkeypatch):
     return jobs
 
 
-def _begin(monkeypatch, kept):
+def _begin(monkeypatch, kept, mapper="random"):
     monkeypatch.setattr(warm, "is_kept", lambda function: function.__name__ in kept)
-    warm.begin_search.__wrapped__()
+    warm.begin_search.__wrapped__(mapper)
 
 
 def test_a_search_starts_what_is_missing(monkeypatch, started):
@@ -56,6 +56,8 @@ def test_a_search_starts_what_is_missing(monkeypatch, started):
     assert started == ["details"]
     _begin(monkeypatch, set())
     assert started == ["details", "evaluation", "details"]
+    _begin(monkeypatch, {"evaluate_groups", "evaluate_range"}, "optimal")
+    assert started[3:] == ["mapper=optimal"]
 
 
 def test_a_search_starts_nothing_on_one_core_or_where_nothing_is_kept(monkeypatch, started):
