@@ -27,7 +27,8 @@ class CycleLimit:
     Attributes:
         place: a level's name; ``compute`` of the iterations, one a cycle.
         bandwidth: which of the level's; None of the iterations.
-        cycles: at least so many.
+        cycles: at least so many, as the model has it: never fewer than the iterations.
+        needed: cycles in which it could do its part, were there no others.
         demand: words that one instance moves in an iteration; None of the iterations.
         available: words that it can move in a cycle.
     """
@@ -35,6 +36,7 @@ class CycleLimit:
     place: str
     bandwidth: BandwidthKind | None
     cycles: float
+    needed: float
     demand: float | None = None
     available: float | None = None
 
@@ -83,7 +85,7 @@ def cycle_breakdown(architecture: Architecture, mapping: Mapping, stats: Stats) 
         stats: what the model says of it.
     """
     iterations = math.prod(mapping.temporal.ravel().tolist())
-    limits = [CycleLimit(COMPUTE, None, float(iterations))]
+    limits = [CycleLimit(COMPUTE, None, float(iterations), float(iterations))]
     for s, level in enumerate(architecture.levels):
         # as many instances as there would be without remainders
         expansion = math.prod(mapping.spatial[s + 1 :].ravel().tolist())
@@ -109,7 +111,8 @@ def _limits(
         with np.errstate(divide="ignore"):
             slow = rules.slowdown(np.float64(read), np.float64(written), *only)
         cycles = rules.slowed(iterations, float(slow))
-        yield CycleLimit(level.name, kind, cycles, read + written, available)
+        needed = iterations * (read + written) / available if available else math.inf
+        yield CycleLimit(level.name, kind, cycles, needed, read + written, available)
 
 
 def _loads(

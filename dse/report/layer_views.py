@@ -16,6 +16,8 @@ View = dict[str, Any]
 
 #: Classes of the style sheet for what is no tensor's.
 _KINDS = {"leakage": "cleak", "network": "cnet", "compute": "cmac"}
+#: From so many times fewer cycles on it is said what lifting a limit would do.
+_TOLD_SLACK = 1.005
 #: Colours of tensors, and of levels.
 _COLORS = 6
 
@@ -54,6 +56,7 @@ def energy_by_place(layers: Sequence[ExplainedLayer], *, once: bool = False) -> 
             key = color(part, tensors), of
             cells[key] = cells.get(key, 0.0) + (1 if once else layer.count) * part.energy_pj
     total = sum(sum(cells.values()) for cells in found.values())
+    whole = "the layer" if once else "all"
     most = max((sum(cells.values()) for cells in found.values()), default=0.0)
     rows = []
     for place, cells in reversed(found.items()):
@@ -64,7 +67,7 @@ def energy_by_place(layers: Sequence[ExplainedLayer], *, once: bool = False) -> 
             {
                 "css": css,
                 "width": _percent(pj, most),
-                "tip": f"{place}, {of}: {pj / 1e6:,.4g} uJ, {share(pj, total)} of all",
+                "tip": f"{place}, {of}: {pj / 1e6:,.4g} uJ, {share(pj, total)} of {whole}",
             }
             for (css, of), pj in cells.items()
             if pj
@@ -112,8 +115,8 @@ def layer_view(
         "cycles_width": _percent(cycles[index], max(cycles)),
         "cycles_order": cycles[index],
         "energy_order": energies[index],
-        "limited_by": layer.limited_by,
-        "bound": layer.cycles.binding.bandwidth or "compute",
+        "limited_by": _limited_by(layer),
+        "bound": layer.cycles.binding.bandwidth or ("idle" if layer.idle else "compute"),
         "utilization": f"{layer.utilization:.1%}",
         "uj": f"{layer.stats.energy_pj / 1e6:,.3f}",
         "energy_share": share(energies[index], sum(energies)),
@@ -130,6 +133,27 @@ def layer_view(
             for s, level in reversed(list(enumerate(layer.architecture.levels)))
         ],
     }
+
+
+def _limited_by(layer: ExplainedLayer) -> str:
+    """Return what limits a layer, with the PEs that compute where that is it and some do not."""
+    if layer.cycles.binding.bandwidth is not None or not layer.idle:
+        return layer.limited_by
+    used, there = (math.prod(getattr(fan, key) for fan in layer.fans) for key in ("used", "mesh"))
+    return f"{layer.limited_by}, {used:,} of {there:,} PEs busy"
+
+
+def limits_of_all(layers: Sequence[ExplainedLayer]) -> str:
+    """Say by what the cycles of a network are limited, most of them first."""
+    found: dict[str, float] = {}
+    for layer in layers:
+        name = layer.limited_by
+        if layer.cycles.binding.bandwidth is None and layer.idle:
+            name = "compute while PEs idle"
+        found[name] = found.get(name, 0.0) + layer.count * layer.stats.cycles
+    whole = sum(found.values())
+    parts = sorted(found.items(), key=lambda item: -item[1])
+    return "; ".join(f"{name}: {share(cycles, whole)}" for name, cycles in parts)
 
 
 def _segments(layer: ExplainedLayer, most: float) -> list[View]:
@@ -157,20 +181,20 @@ def _cycles(layer: ExplainedLayer) -> View:
     limits = [
         {
             "name": limit.name,
-            "cycles": f"{limit.cycles:,.0f}",
-            "width": _percent(limit.cycles, found.binding.cycles),
+            "cycles": f"{limit.needed:,.0f}",
+            "width": _percent(limit.needed, found.binding.cycles),
             "binding": limit is found.binding,
             "words": ""
             if limit.demand is None
             else f"{limit.demand:.4g} of {limit.available:g} words/cycle",
         }
-        for limit in sorted(found.limits, key=lambda x: -x.cycles)
+        for limit in sorted(found.limits, key=lambda x: (x is not found.binding, -x.needed))
     ]
     slack = found.binding.cycles / found.next_cycles if found.next_cycles else 0.0
     return {
         "limits": limits,
         "latency": f"{found.latency_cycles:,}" if found.latency_cycles else "",
-        "slack": f"{slack:.3g}" if slack > 1 else "",
+        "slack": f"{slack:.3g}" if slack >= _TOLD_SLACK else "",
         "compute_share": f"{found.iterations / layer.stats.cycles:.1%}",
     }
 

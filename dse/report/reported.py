@@ -79,8 +79,10 @@ class Reported:
         words = self.environment.get("command")
         if not isinstance(words, list) or not words:
             return ""
-        rest = [str(word) for word in words[1:]]
-        return shlex.join(["python", "-m", *str(words[0]).split(), *rest])
+        program, *rest = (str(word) for word in words)
+        if Path(program).name in ("__main__.py", "dse"):
+            program = "-m dse"
+        return shlex.join(["python", *program.split(), *rest])
 
 
 def reported(folder: Path, samples: int = 0) -> Reported:

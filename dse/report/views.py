@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 import yaml
 
 from dse.domain.architecture import UNLIMITED, StorageLevel
-from dse.explain.changes import HardwareOutcome, Worth
+from dse.explain.changes import ChangeOutcome, HardwareOutcome, Worth
 from dse.goals.certificate import times
 from dse.report.charts import mesh
 from dse.report.layer_views import (
@@ -15,11 +16,15 @@ from dse.report.layer_views import (
     energy_by_place,
     energy_legend,
     layer_view,
+    limits_of_all,
     share,
 )
 from dse.report.reported import Reported
 from dse.report.run_charts import convergence, goal, parameters, roofline, trades
 from dse.report.units import percent
+
+#: A best design that is found after this part of the samples is found late.
+_LATE = 0.9
 
 
 def run_view(run: Reported, place: int) -> View:
@@ -44,7 +49,9 @@ def run_view(run: Reported, place: int) -> View:
         "neighbours": [
             _change(f"{x.variable}: {x.before} → {x.after}", x, run) for x in run.neighbours
         ],
-        "changes": [_change(x.what, x, run) for x in run.changes[1:]],
+        "changes": [_change(x.what, x, run) for x in _most_gained_first(run)],
+        "most_gained": _most_gained(run),
+        "limits": limits_of_all(run.explained.layers),
         "remapped": run.samples,
         "mapping_alone": _gain(run.changes[0].mapped_again, run.changes[0].as_mapped),
         "layers": [
@@ -100,6 +107,7 @@ def _sure(run: Reported) -> Iterator[tuple[str, str]]:
     if not proof:
         seed = run.content["seed"]
         yield "note", f"One seed ({seed}). Sweep over several with -m seed=0,1,2 and compare."
+        yield from _last_improved(run)
     for name, end in run.best["at_edge"].items():
         which = "smallest" if end == "minimum" else "largest"
         value = run.best["labels"][name]
@@ -119,6 +127,27 @@ def _sure(run: Reported) -> Iterator[tuple[str, str]]:
             "good",
             "Every layer was evaluated again for this report; they add up to the run's result.",
         )
+    if run.explained.evaluator == "native":
+        yield (
+            "note",
+            "The numbers are the native model's, which is tested against Timeloop's recorded "
+            f"answers; python -m dse validate {run.folder} compares this run's designs with a "
+            "timeloop-model where one is found.",
+        )
+
+
+def _last_improved(run: Reported) -> Iterator[tuple[str, str]]:
+    """Yield when the best design was found, and whether that was late."""
+    best = [(x["samples"], x["best"]) for x in run.designs if "best" in x]
+    if not best:
+        return
+    last = next(samples for samples, value in best if value == best[-1][1])
+    total = int(run.content["samples"])
+    told = f"The best design was found after {last:,} of {total:,} samples"
+    if last > _LATE * total:
+        yield "open", f"{told}: the search was still getting better."
+    else:
+        yield "note", f"{told}."
 
 
 def _facts(run: Reported) -> list[tuple[str, str]]:
@@ -136,7 +165,7 @@ def _facts(run: Reported) -> list[tuple[str, str]]:
         ("optimizer", f"{settings['name']}{': ' if extra else ''}{extra}"),
         ("mapper", str(content["mapper"]["name"])),
         ("samples", f"{content['samples']:,} mappings evaluated for every unique layer"),
-        ("designs", f"{content['designs']:,}, of which {content['feasible_designs']:,} are valid"),
+        ("designs", _designs(run)),
         ("seed", str(content["seed"])),
         (
             "model",
@@ -150,8 +179,23 @@ def _facts(run: Reported) -> list[tuple[str, str]]:
     own = content.get("own_design")
     if own and own["valid"]:
         factor = times(own["edp_pj_cycles"], run.best["edp_pj_cycles"])
-        rows.append(("template's own design", f"{factor:.3g} times this one's EDP"))
+        area = f", {own['area_um2'] / 1e6:.4f} mm²" if own["area_um2"] else ""
+        worth = (
+            f"{own['cycles']:,.0f} cycles, {own['energy_pj'] / 1e6:,.2f} uJ{area}: "
+            f"{factor:.3g} times this one's EDP, mapped with as many samples"
+        )
+        rows.append(("template's own design", worth))
     return rows
+
+
+def _designs(run: Reported) -> str:
+    """Say how many designs were seen: hardware with mappings, some of them of equal hardware."""
+    content = run.content
+    hardware = len({tuple(sorted(x["values"].items())) for x in run.designs})
+    return (
+        f"{content['designs']:,} (hardware with its mappings), of which "
+        f"{content['feasible_designs']:,} are valid; {hardware:,} different pieces of hardware"
+    )
 
 
 def _tree(run: Reported, energies: Sequence[View]) -> list[View]:
@@ -234,6 +278,29 @@ def _variables(run: Reported) -> Iterator[View]:
         }
 
 
+def _edp_ratio(found: HardwareOutcome, run: Reported) -> float:
+    """Return the EDP of a change over that of the hardware as it is; infinite where it has none."""
+    own = run.changes[0]
+    base = own.as_mapped if found.mapped_again is None else own.mapped_again
+    worth = found.mapped_again or found.as_mapped
+    return worth.edp / base.edp if worth is not None and base is not None else math.inf
+
+
+def _most_gained_first(run: Reported) -> list[ChangeOutcome]:
+    return sorted(run.changes[1:], key=lambda change: _edp_ratio(change, run))
+
+
+def _most_gained(run: Reported) -> str:
+    """Say what the best of the changes gains."""
+    if len(run.changes) < 2:
+        return ""
+    best = _most_gained_first(run)[0]
+    ratio = _edp_ratio(best, run)
+    if not ratio < 1.0:
+        return "None of them lowers the EDP."
+    return f"The EDP falls most with {best.what}: by {1 - ratio:.3%}."
+
+
 def _change(what: str, found: HardwareOutcome, run: Reported) -> View:
     """Return a row: what a change of the hardware buys, against the hardware as it is."""
     own = run.changes[0]
@@ -243,8 +310,14 @@ def _change(what: str, found: HardwareOutcome, run: Reported) -> View:
         "what": what,
         "gains": gains,
         "area": f"{found.area_um2 / 1e6:.4f}" if found.area_um2 else "-",
-        "reason": found.reason if gains is None else "",
+        "reason": _short(found.reason) if gains is None else "",
     }
+
+
+def _short(reason: str) -> str:
+    """Leave the template's path and all values of the variables out of a reason."""
+    _, _, rest = reason.partition(": with ")
+    return rest.partition(": ")[2] or reason
 
 
 def _gain(found: Worth | None, base: Worth | None) -> list[View] | None:

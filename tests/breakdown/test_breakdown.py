@@ -41,7 +41,7 @@ def test_the_parts_of_the_energy_add_up_to_the_total(cases):
 
 
 def test_the_largest_limit_is_what_the_model_counts(cases):
-    bound = set()
+    bound, below = set(), False
     for one in cases:
         found = cycle_breakdown(one.input.architecture, one.mapping, one.stats)
         for level in one.input.architecture.levels:
@@ -52,8 +52,16 @@ def test_the_largest_limit_is_what_the_model_counts(cases):
             assert found.latency_cycles == latency
         assert found.binding.cycles + found.latency_cycles == one.stats.cycles
         assert found.next_cycles <= found.binding.cycles
+        for limit in found.limits:
+            # what it needs by itself is told whether or not it binds; the model rounds
+            if limit.needed > found.iterations:
+                assert limit.cycles == pytest.approx(limit.needed, rel=1e-6, abs=1)
+            else:
+                assert limit.cycles == found.iterations
+            below |= limit.needed < found.iterations
         bound.add(found.binding.bandwidth)
     assert bound >= {None, "read", "shared"}
+    assert below
 
 
 def test_busy_macs_and_their_time_make_the_utilization(cases):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -12,8 +14,10 @@ import pytest
 import dse
 from dse.cli import main
 from dse.report.charts import Axis, Series, chart, compact
+from dse.report.layer_views import limits_of_all
 from dse.report.page import REPORT, report_html
 from dse.report.reported import reported
+from dse.report.views import run_view
 from dse.study.result import RunResult
 
 VOID = {"meta", "br", "img", "input", "link", "hr", "line", "circle", "path", "rect"}
@@ -96,6 +100,53 @@ def test_a_run_leaves_a_whole_page_that_loads_nothing(result, page):
     assert len(page.ids) == len(set(page.ids))
     assert all(link.startswith("#") and link[1:] in page.ids for link in page.loads)
     assert not re.search(r"https?:|@import|url\(|fetch\(|XMLHttpRequest|//[a-z]", text)
+
+
+def test_what_bounds_the_trust_in_a_result_is_said(result, page):
+    run = reported(result.folder)
+    best = [x["best"] for x in run.designs if "best" in x]
+    last = run.designs[[x.get("best") for x in run.designs].index(best[-1])]["samples"]
+    assert f"The best design was found after {last:,} of {result.samples:,} samples" in page.text
+    assert ("still getting better" in page.text) == (last > 0.9 * result.samples)
+    different = {tuple(x["values"].items()) for x in run.designs}
+    assert f"{len(different):,} different pieces of hardware" in page.text
+    assert f"python -m dse validate {result.folder} compares" in page.text
+    assert f"{result.own_design[1].cycles:,.0f} cycles" in page.text
+
+
+@pytest.mark.parametrize(
+    ("words", "command"),
+    [
+        (["/a/dse/__main__.py", "run", "seed=range(0,2)"], "python -m dse run 'seed=range(0,2)'"),
+        (["/venv/bin/dse", "run"], "python -m dse run"),
+        (["mine.py", "a b"], "python mine.py 'a b'"),
+        ([], ""),
+    ],
+)
+def test_the_command_that_started_a_run_starts_it_again(result, words, command):
+    run = replace(reported(result.folder), environment={"command": words})
+    assert run.command == command
+
+
+def test_limits_of_all_layers_are_shares_of_the_cycles(result):
+    layers = reported(result.folder).explained.layers
+    told = dict(part.rsplit(": ", 1) for part in limits_of_all(layers).split("; "))
+    found = [float(value.rstrip("%")) for value in told.values()]
+    assert sum(found) == pytest.approx(100, abs=0.3)
+    assert found == sorted(found, reverse=True)
+    assert all(("compute" in name) or ("bandwidth" in name) for name in told)
+
+
+def test_the_changes_that_gain_most_come_first(result):
+    run = reported(result.folder)
+    rows = run_view(run, 0)["changes"]
+    own = run.changes[0].as_mapped.edp
+    ratios = [c.as_mapped.edp / own for c in run.changes[1:] if c.as_mapped]
+    best = min(run.changes[1:], key=lambda c: c.as_mapped.edp if c.as_mapped else math.inf)
+    assert rows[0]["what"] == best.what
+    assert [row["gains"] is None for row in rows] == sorted(row["gains"] is None for row in rows)
+    if min(ratios) < 1:
+        assert f"{best.what}: by {1 - min(ratios):.3%}" in run_view(run, 0)["most_gained"]
 
 
 def test_names_are_text_and_nothing_else(page):
