@@ -71,7 +71,7 @@ def _map(settings: dict[str, object], layer: str, as_json: bool) -> int:
     from dse.runner.map_layer import map_layer  # noqa: PLC0415 - after the settings were read
     from dse.runner.warm import begin_search  # noqa: PLC0415
 
-    mapper = settings["mapper"]
+    mapper = settings.get("mapper")
     begin_search(str(mapper["name"]) if isinstance(mapper, dict) else "random")
     try:
         result = map_layer(settings, layer)
