@@ -26,6 +26,11 @@ class TensorStats:
     temporal_reductions: float
     address_generations: float
 
+    @property
+    def network_instances(self) -> float:
+        """Instances whose networks carry its words."""
+        return self.utilized_instances
+
 
 @dataclass(frozen=True)
 class LevelStats:

@@ -81,6 +81,11 @@ def flatten(root: Entry, problem: Problem | None) -> Entry:
     mapping = root.get("mapping")
     if mapping is not None and mapping.node.value:
         table["mapping"] = flat_mapping(mapping, targets, flat.levels)
+    if flat.sparse:
+        own = root.get("sparse_optimizations")
+        if own is not None:
+            raise own.refuse("nodes have sparse_optimizations, too; expected them in one place")
+        table["sparse_optimizations"] = _map(entry, targets=_list(entry, flat.sparse))
     if targets:
         table["architecture_constraints"] = _map(entry, targets=_list(entry, targets))
     node = Node(table, root.node.source, root.node.line, size=root.node.size)
@@ -125,6 +130,7 @@ class _Flattener:
         self.mesh_x = self.mesh_y = 1
         self.components: list[Node] = []
         self.levels: set[str] = set()
+        self.sparse: list[Node] = []
         self.nodes: set[str] = set()
         self.inherited: dict[str, Node] = {}
         self.spec = spec_of(problem, variables) if problem is not None else None
@@ -216,7 +222,8 @@ class _Flattener:
         name = entry.need("name", "the component's name").text()
         sparse = entry.get("sparse_optimizations")
         if sparse is not None and sparse.node.value:
-            raise sparse.refuse("not supported: the model is of dense problems")
+            asked = {key: item.node for key, item in sparse.pairs() if item.node.value}
+            self.sparse.append(_map(sparse, **{**asked, "name": scalar(sparse, name)}))
         kind = entry.need("class", "the component's class").text()
         given = entry.get("attributes")
         own = self._values(given, self.inherited) if given is not None else {}
