@@ -13,11 +13,12 @@ from functools import lru_cache
 import numpy as np
 
 from dse.errors import SpecError
-from dse.sparse.densities import Floats, Ints, Sides, size
+from dse.numeric import Floats, Ints
+from dse.sparse.densities import Sides, size
 from dse.sparse.numbers import no_number
 
 #: A rectangle of the matrix: first row and column, and those behind the last ones.
-_Box = tuple[int, int, int, int]
+_MatrixPart = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ class Banded:
     def _likely(self, tile: Sides) -> dict[int, float]:
         return _occupancies(self, tile)
 
-    def words(self, box: _Box) -> int:
+    def words(self, box: _MatrixPart) -> int:
         """Return how many words of a rectangle are not 0; it may lie outside of the matrix."""
         rows = np.arange(box[0], box[2])
         first = np.maximum(box[1], np.maximum(rows - self.width, 0))
@@ -117,7 +118,7 @@ def _occupancies(matrix: Banded, tile: Sides) -> dict[int, float]:
 
 
 @lru_cache(maxsize=4096)
-def _like(matrix: Banded, tile: Sides, occupancy: int) -> _Box:
+def _like(matrix: Banded, tile: Sides, occupancy: int) -> _MatrixPart:
     """Return the first tile of an occupancy.
 
     Raises:
@@ -143,7 +144,7 @@ def _like(matrix: Banded, tile: Sides, occupancy: int) -> _Box:
 
 
 @lru_cache(maxsize=4096)
-def _empty_within(matrix: Banded, tile: Sides, around: _Box) -> float:
+def _empty_within(matrix: Banded, tile: Sides, around: _MatrixPart) -> float:
     """Return which share of the tiles that Timeloop looks for in another one are empty."""
     _check_divides(matrix, tile)
     top, left, bottom, right = around

@@ -115,7 +115,7 @@ def _partial_blocks(level: StorageLevel, tensor: TensorTiles, s: int, held: Held
 
 
 @dataclass(frozen=True)
-class Demand:
+class WordDemand:
     """Words of one tensor that take bandwidth, all of them and those that hold metadata."""
 
     reads: int
@@ -134,7 +134,7 @@ class Demand:
         )
 
 
-def demand(use: LevelUse, counts: LevelCounts, word_bits: int) -> Demand:
+def demand(use: LevelUse, counts: LevelCounts, word_bits: int) -> WordDemand:
     """Return what a tensor's accesses take of a level with words of so many bits."""
     reads, writes = 0, 0
     read_bits, written_bits = 0, 0
@@ -145,7 +145,7 @@ def demand(use: LevelUse, counts: LevelCounts, word_bits: int) -> Demand:
             writes += counts.data[kind, access]
             written_bits += use.bits[kind, access]
     read_words, written_words = read_bits // word_bits, written_bits // word_bits
-    return Demand(
+    return WordDemand(
         reads + read_words,
         writes + written_words,
         read_words,

@@ -6,13 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-import numpy as np
-import numpy.typing as npt
-
 from dse.errors import SpecError, unknown_name
+from dse.numeric import Floats, Ints
 
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 #: A tile: its length along each row of the tensor's projection, in words.
 Sides = tuple[int, ...]
 Distribution = Literal["fixed_structured", "hypergeometric", "banded"]

@@ -100,7 +100,7 @@ class Saving:
 
 
 #: One optimisation: the saving of several that pays most.
-Options = tuple[Saving, ...]
+SavingOptions = tuple[Saving, ...]
 
 
 @dataclass(frozen=True)
@@ -134,9 +134,9 @@ class SparseLevel:
     decompresses: bool = False
     compresses: bool = False
     formats: Mapping[str, TensorFormat] = field(default_factory=dict)
-    gating: tuple[Options, ...] = ()
-    skipping: tuple[Options, ...] = ()
-    spatial_skipping: tuple[Options, ...] = ()
+    gating: tuple[SavingOptions, ...] = ()
+    skipping: tuple[SavingOptions, ...] = ()
+    spatial_skipping: tuple[SavingOptions, ...] = ()
     energies_pj: Mapping[str, float] = field(default_factory=dict)
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dse.sparse.densities import Floats, Ints, Sides, most_elements, size
+from dse.numeric import Floats, Ints
+from dse.sparse.densities import Sides, most_elements, size
 
 
 @dataclass(frozen=True)

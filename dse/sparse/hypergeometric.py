@@ -15,7 +15,8 @@ from functools import lru_cache
 import numpy as np
 
 from dse.errors import SpecError
-from dse.sparse.densities import Floats, Ints, Sides, most_elements, size
+from dse.numeric import Floats, Ints
+from dse.sparse.densities import Sides, most_elements, size
 
 _EXACT = decimal.Context(prec=50, Emin=decimal.MIN_EMIN, Emax=decimal.MAX_EMAX)
 #: Most words that are followed one by one.

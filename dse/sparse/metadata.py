@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from dse.sparse.densities import Floats, Ints, Sides
+from dse.numeric import Floats, Ints
+from dse.sparse.densities import Sides
 from dse.sparse.design import TensorFormat
 from dse.sparse.ranks import RankedTile
 from dse.sparse.tiles import TensorTiles

@@ -10,21 +10,21 @@ import numpy as np
 from dse.domain.architecture import Architecture
 from dse.domain.mapping import Mapping
 
-Axis = Literal["", "X", "Y"]
+LoopAxis = Literal["", "X", "Y"]
 Extents = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class Loop:
+class NestLoop:
     """One loop; ``axis`` is empty for one in time."""
 
     dimension: int
     bound: int
-    axis: Axis
+    axis: LoopAxis
 
 
 @dataclass(frozen=True)
-class Nest:
+class CompleteNest:
     """All loops of a mapping.
 
     Attributes:
@@ -33,7 +33,7 @@ class Nest:
         extents: for each loop how far every dimension goes in it and all loops inside of it.
     """
 
-    loops: tuple[tuple[Loop, ...], ...]
+    loops: tuple[tuple[NestLoop, ...], ...]
     extents: tuple[tuple[Extents, ...], ...]
 
     @property
@@ -52,24 +52,26 @@ class Nest:
         return self.extents[s][-1]
 
 
-def complete_nest(architecture: Architecture, mapping: Mapping) -> Nest:
+def complete_nest(architecture: Architecture, mapping: Mapping) -> CompleteNest:
     """Return the nest of a mapping with perfect factors."""
     reached = np.ones(mapping.temporal.shape[1], np.int64)
     loops, extents = [], []
     for s in range(len(architecture.levels)):
-        own: list[Loop] = []
+        own: list[NestLoop] = []
         x, y = architecture.fanout(s)
         if x * y > 1:
             split = int(mapping.split[s])
             own += [
-                Loop(d, int(mapping.spatial[s, d]), "X" if place < split else "Y")
+                NestLoop(d, int(mapping.spatial[s, d]), "X" if place < split else "Y")
                 for place, d in enumerate(mapping.spatial_permutation[s].tolist())
             ]
-        own += [Loop(d, int(mapping.temporal[s, d]), "") for d in mapping.permutation[s].tolist()]
+        own += [
+            NestLoop(d, int(mapping.temporal[s, d]), "") for d in mapping.permutation[s].tolist()
+        ]
         far = []
         for loop in own:
             reached[loop.dimension] *= loop.bound
             far.append(tuple(reached.tolist()))
         loops.append(tuple(own))
         extents.append(tuple(far))
-    return Nest(tuple(loops), tuple(extents))
+    return CompleteNest(tuple(loops), tuple(extents))

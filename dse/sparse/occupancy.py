@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from dse.sparse.densities import Floats
+from dse.numeric import Floats
 from dse.sparse.metadata import metadata_units
 from dse.sparse.numbers import ceiled, floored, unsigned
 from dse.sparse.ranks import RankedTile

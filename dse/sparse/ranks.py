@@ -10,7 +10,7 @@ from dse.domain.architecture import Architecture
 from dse.sparse.densities import Sides, size
 from dse.sparse.design import SparseDesign, TensorFormat
 from dse.sparse.fit import reject
-from dse.sparse.nest import Extents, Nest
+from dse.sparse.nest import CompleteNest, Extents
 from dse.sparse.tiles import TensorTiles
 
 
@@ -73,7 +73,7 @@ def check_compression(
 
 
 def ranked_tiles(
-    architecture: Architecture, dimensions: Sequence[str], nest: Nest, tensor: TensorTiles
+    architecture: Architecture, dimensions: Sequence[str], nest: CompleteNest, tensor: TensorTiles
 ) -> list[RankedTile | None]:
     """Return a tensor's tiles as ranks, for each level that keeps it.
 
@@ -90,7 +90,7 @@ def ranked_tiles(
 def _ranked(
     architecture: Architecture,
     dimensions: Sequence[str],
-    nest: Nest,
+    nest: CompleteNest,
     tensor: TensorTiles,
     s: int,
     found: Sequence[RankedTile | None],
@@ -140,7 +140,7 @@ def _is_pretiled(
 
 
 def _loops(
-    nest: Nest, tensor: TensorTiles, s: int, child: int | None, *, whole: bool
+    nest: CompleteNest, tensor: TensorTiles, s: int, child: int | None, *, whole: bool
 ) -> list[RankedLoop]:
     """Return the loops between a level and the next one inside that keeps the tensor."""
     first = 0 if child is None else child + 1

@@ -15,7 +15,7 @@ from dse.model import arrays as a
 from dse.model import rules
 from dse.model.networks import services
 from dse.model.stats import LevelStats, Stats, TensorStats
-from dse.sparse.buffers import Demand, demand, level_use, metadata_bits
+from dse.sparse.buffers import WordDemand, demand, level_use, metadata_bits
 from dse.sparse.computes import ComputeCounts
 from dse.sparse.counts import TensorCounts
 from dse.sparse.densities import Density
@@ -201,7 +201,7 @@ class _Level:
             )
         return LevelStats(int(cycles), slow, level.area_um2 * level.instances, 0.0, found)
 
-    def _tensor(self, tensor: TensorTiles) -> tuple[SparseTensorStats, Demand]:
+    def _tensor(self, tensor: TensorTiles) -> tuple[SparseTensorStats, WordDemand]:
         """Return a tensor's statistics, and the words that it moves."""
         s, name = self.s, tensor.name
         level, sparse = self.architecture.levels[s], self.design.levels[s]

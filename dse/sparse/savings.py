@@ -10,8 +10,8 @@ from dse.domain.architecture import Architecture
 from dse.errors import InvalidMapping, SpecError
 from dse.sparse.counts import How, SavedShare
 from dse.sparse.densities import size
-from dse.sparse.design import Options, Saving, SparseDesign
-from dse.sparse.nest import Extents, Loop, Nest
+from dse.sparse.design import Saving, SavingOptions, SparseDesign
+from dse.sparse.nest import CompleteNest, Extents, NestLoop
 from dse.sparse.occupancy import Held
 from dse.sparse.tiles import TensorTiles
 
@@ -29,7 +29,7 @@ class Target:
 
     extents: Extents
     condition_extents: Extents
-    loops: tuple[Loop, ...]
+    loops: tuple[NestLoop, ...]
     scalar: bool
 
 
@@ -46,7 +46,7 @@ class Effect:
 def saved_shares(
     architecture: Architecture,
     design: SparseDesign,
-    nest: Nest,
+    nest: CompleteNest,
     tensors: Sequence[TensorTiles],
     held: Mapping[tuple[str, int], Held],
 ) -> dict[tuple[str, int], SavedShare]:
@@ -69,7 +69,7 @@ def saved_shares(
     hows: tuple[tuple[How, str], ...] = (("gated", "gating"), ("skipped", "skipping"))
     for how, key in hows:
         for s, level in enumerate(design.levels):
-            options: Options
+            options: SavingOptions
             for options in getattr(level, key):
                 effects = [
                     _effect(architecture, design, nest, tensors, held, s, saving)
@@ -96,7 +96,7 @@ def _best(architecture: Architecture, effects: Sequence[Effect]) -> Effect:
 def _effect(
     architecture: Architecture,
     design: SparseDesign,
-    nest: Nest,
+    nest: CompleteNest,
     tensors: Sequence[TensorTiles],
     held: Mapping[tuple[str, int], Held],
     s: int,
@@ -125,7 +125,7 @@ def _effect(
     return Effect(target, level, 1 - effectual, words)
 
 
-def _target(nest: Nest, target: TensorTiles, level: int, child: int | None) -> Target:
+def _target(nest: CompleteNest, target: TensorTiles, level: int, child: int | None) -> Target:
     """Return where the accesses to a tensor at a level are decided on."""
     s, k, scalar = _target_loop(nest, target, level, child)
     loop = nest.loops[s][k]
@@ -148,7 +148,7 @@ def _target(nest: Nest, target: TensorTiles, level: int, child: int | None) -> T
 
 
 def _target_loop(
-    nest: Nest, target: TensorTiles, level: int, child: int | None
+    nest: CompleteNest, target: TensorTiles, level: int, child: int | None
 ) -> tuple[int, int, bool]:
     """Return level and place of the loop over tiles that are accessed, and if these are words."""
     for s in range(0 if child is None else child + 1, level + 1):

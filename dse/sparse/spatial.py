@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from dse.domain.architecture import Architecture
 from dse.errors import InvalidMapping, SpecError
 from dse.sparse.design import Saving, SparseDesign
-from dse.sparse.nest import Extents, Loop, Nest
+from dse.sparse.nest import CompleteNest, Extents, NestLoop
 from dse.sparse.numbers import unsigned
 from dse.sparse.tiles import TensorTiles
 
@@ -58,7 +58,7 @@ class Instances:
 
 
 def expansions(
-    nest: Nest, tensors: Sequence[TensorTiles], there: Mapping[tuple[str, int], float]
+    nest: CompleteNest, tensors: Sequence[TensorTiles], there: Mapping[tuple[str, int], float]
 ) -> Expansions:
     """Return the expansions of a nest.
 
@@ -108,7 +108,7 @@ def unskipped(given: Expansions) -> Instances:
 def skipped(
     architecture: Architecture,
     design: SparseDesign,
-    nest: Nest,
+    nest: CompleteNest,
     tensors: Sequence[TensorTiles],
     given: Expansions,
 ) -> Instances:
@@ -151,7 +151,7 @@ def skipped(
     )
 
 
-def _of_formats(nest: Nest, tensor: TensorTiles, given: Expansions) -> TensorInstances:
+def _of_formats(nest: CompleteNest, tensor: TensorTiles, given: Expansions) -> TensorInstances:
     """Return a tensor's instances where those with empty tiles only are left out."""
     levels = len(nest.loops)
     own = TensorInstances(
@@ -176,7 +176,7 @@ def _of_formats(nest: Nest, tensor: TensorTiles, given: Expansions) -> TensorIns
 
 
 def _shrink(
-    own: TensorInstances, place: int, loop: Loop, tensor: TensorTiles, inside: Extents
+    own: TensorInstances, place: int, loop: NestLoop, tensor: TensorTiles, inside: Extents
 ) -> None:
     """Leave room for as many elements of a loop as are not empty at most."""
     fiber = list(inside)
@@ -206,7 +206,7 @@ def _carry_inwards(
 
 
 def _skip(
-    nest: Nest,
+    nest: CompleteNest,
     tensors: Mapping[str, TensorTiles],
     s: int,
     saving: Saving,
@@ -249,7 +249,7 @@ def _skip(
     own.share[s] = share
 
 
-def _with_loops_around(nest: Nest, target: TensorTiles, s: int, inside: Extents) -> Extents:
+def _with_loops_around(nest: CompleteNest, target: TensorTiles, s: int, inside: Extents) -> Extents:
     """Return the extents with loops in time that leave the target's tile where it is."""
     extents = list(inside)
     keeper = target.keeper(s)

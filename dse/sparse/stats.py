@@ -62,6 +62,11 @@ class SparseTensorStats(TensorStats):
     metadata_bandwidth: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
     @property
+    def tile_words(self) -> int:
+        """Words of a tile, those that are 0 among them."""
+        return self.tile_shape
+
+    @property
     def network_instances(self) -> float:
         """Instances whose networks carry words: Timeloop does not leave out empty tiles there."""
         return self.dense_instances

@@ -13,7 +13,7 @@ from dse.sparse.densities import Density, DensityModel, Sides, size
 from dse.sparse.design import SparseDesign, TensorFormat
 from dse.sparse.fixed import FixedStructured
 from dse.sparse.hypergeometric import Hypergeometric
-from dse.sparse.nest import Extents, Nest
+from dse.sparse.nest import CompleteNest, Extents
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def footprint(rows: Sequence[Sequence[int]], extents: Sequence[int]) -> Sides:
 
 
 def tensor_tiles(
-    problem: Problem, mapping: Mapping, nest: Nest, design: SparseDesign
+    problem: Problem, mapping: Mapping, nest: CompleteNest, design: SparseDesign
 ) -> tuple[TensorTiles, ...]:
     """Return the tiles of all tensors.
 

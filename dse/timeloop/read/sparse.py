@@ -17,9 +17,9 @@ from dse.errors import SpecError, unknown_name
 from dse.sparse.design import (
     FORMATS,
     MetadataStorage,
-    Options,
     RankFormat,
     Saving,
+    SavingOptions,
     SparseDesign,
     SparseLevel,
     TensorFormat,
@@ -91,7 +91,7 @@ def read_sparse(
     Raises:
         SpecError: naming file, key and value; where Timeloop stops with a message, with that.
     """
-    reader = _Reader(root, architecture, problem, timeloop_version)
+    reader = _SparseReader(root, architecture, problem, timeloop_version)
     if not entry.is_map:
         raise entry.fail("expected a map with targets")
     for key, item in entry.pairs():
@@ -117,7 +117,7 @@ def read_sparse(
     )
 
 
-class _Reader:
+class _SparseReader:
     """The state that the targets build up."""
 
     def __init__(
@@ -173,7 +173,7 @@ class _Reader:
             self.computes[_COMPUTES[name]] = True
 
     def _add_savings(self, s: int, entry: Entry) -> None:
-        found: dict[str, list[Options]] = {}
+        found: dict[str, list[SavingOptions]] = {}
         name = self._architecture.levels[s].name
         for item in entry.items("expected a list of optimizations"):
             given = self._read(item, _ACTION)
@@ -359,6 +359,8 @@ def _level(component: Component, version: str) -> SparseLevel:
         entry = attributes.get(name)
         return entry is not None and entry.boolean()
 
+    if flag("allow_overbooking"):
+        raise attributes.refuse("allow_overbooking is not modelled with sparse_optimizations")
     width = number("metadata_storage_width", *(["metadata_width"] if head else []))
     word_bits = number("metadata_datawidth", "metadata_word_bits")
     block = number("metadata_block_size", default=1)
