@@ -161,14 +161,14 @@ def _table(rows: list[dict[str, Any]], found: list[dict[str, Any]], seconds: flo
         mine = [f for r, f in zip(rows, found, strict=True) if r["kind"] == kind]
         counts = Counter(one["outcome"] for one in mine)
         here = len(mine) - counts["not here"]
-        dense = here - counts["sparse"]
+        modelled = here - counts["sparse"]
         good = sum(counts[x] for x in ("equal", "answered", "rejected", "found", "read"))
-        print(f"{kind}: {len(mine)} sets, {here} here, {dense} of them dense")
+        print(f"{kind}: {len(mine)} sets, {here} here, {modelled} of them modelled")
         for outcome, count in counts.most_common():
             print(f"  {count:5}  {outcome}")
-        works = dense - counts["stops"]
+        works = modelled - counts["stops"]
         if works:
-            print(f"  {good / dense:6.1%} of the dense sets end to end")
+            print(f"  {good / modelled:6.1%} of those end to end")
             print(f"  {good / works:6.1%} of those on which Timeloop itself does not stop")
     for outcome, what in (("refused", "refused"), ("stops", "refused as Timeloop does")):
         reasons = Counter(_kind(one["reason"]) for one in found if one["outcome"] == outcome)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping as Table
 from collections.abc import Sequence
 from dataclasses import replace
@@ -35,9 +36,8 @@ from dse.sparse.spatial import Instances, expansions, skipped, unskipped
 from dse.sparse.stats import SparseStats
 from dse.sparse.tiles import TensorTiles, tensor_tiles
 
-#: By this all meshes are multiplied for the dense counts: how many instances there are is looked
-#: at afterwards, with those that are skipped left out.
-_MANY = 2**24
+#: More instances than any accelerator has.
+_MOST_INSTANCES = 2**62
 
 
 def evaluate_sparse(
@@ -74,7 +74,7 @@ def evaluate_sparse(
         compute = architecture.compute.name
         reject(compute, "one of the tensors is bypassed in all storage levels")
     check_compression(architecture, design, tensors)
-    dense = evaluate_one(_ample(architecture), problem, mapping, timeloop_version)
+    dense = evaluate_one(_ample(architecture, mapping), problem, mapping, timeloop_version)
     ranked = {
         tensor.name: ranked_tiles(architecture, problem.dimensions, nest, tensor)
         for tensor in tensors
@@ -164,13 +164,19 @@ def _with_skipped(
     return found
 
 
-def _ample(architecture: Architecture) -> Architecture:
-    """Return the architecture without limits, but with the same networks and fan-outs."""
+def _ample(architecture: Architecture, mapping: Mapping) -> Architecture:
+    """Return the architecture without limits, but with the same networks and fan-outs.
+
+    Instances are looked at afterwards, with those that are skipped left out.
+    """
+    compute = architecture.compute
+    needed = math.prod(mapping.spatial.ravel().tolist())
+    times = max(1, min(needed, _MOST_INSTANCES // compute.instances))
     levels = (
         replace(
             level,
-            mesh_x=level.mesh_x * _MANY,
-            instances=level.instances * _MANY,
+            mesh_x=level.mesh_x * times,
+            instances=level.instances * times,
             read_bandwidth=UNLIMITED,
             write_bandwidth=UNLIMITED,
             shared_bandwidth=UNLIMITED,
@@ -178,6 +184,5 @@ def _ample(architecture: Architecture) -> Architecture:
         )
         for level, own in zip(roomy(architecture).levels, architecture.levels, strict=True)
     )
-    compute = architecture.compute
-    compute = replace(compute, mesh_x=compute.mesh_x * _MANY, instances=compute.instances * _MANY)
+    compute = replace(compute, mesh_x=compute.mesh_x * times, instances=compute.instances * times)
     return replace(architecture, levels=tuple(levels), compute=compute)

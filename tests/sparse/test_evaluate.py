@@ -92,7 +92,7 @@ def test_gated_and_skipped_accesses_add_up_to_the_dense_ones(case, density, skip
                 assert counts.random_reads == want.reads
     computes = got.sparse_computes
     assert computes.random + computes.gated + computes.skipped <= dense.computes
-    assert got.cycles <= dense.cycles
+    assert got.cycles <= dense.cycles + 1  # a level's are rounded up from its slowdown
     total = sum(part.energy_pj for part in energy_parts(architecture, got))
     assert total == pytest.approx(got.energy_pj, rel=1e-9)
 

@@ -112,7 +112,7 @@ def read_sparse(
     return SparseDesign(
         densities=read_densities(root.need("problem", "the workload"), problem, timeloop_version),
         levels=tuple(levels),
-        compute_energies_pj=compute_energies_pj(architecture.compute, table, timeloop_version),
+        compute_energies_pj=compute_energies_pj(architecture.compute, table),
         **reader.computes,
     )
 

@@ -15,11 +15,8 @@ _COMPUTE = {
 }
 
 
-def compute_energies_pj(
-    compute: Compute, table: EnergyTable, timeloop_version: str
-) -> dict[str, float]:
+def compute_energies_pj(compute: Compute, table: EnergyTable) -> dict[str, float]:
     """Return pJ of a computation that is random, gated or skipped; the versions agree."""
-    del timeloop_version
     found = {kind: table.find(compute.name, actions) or 0.0 for kind, actions in _COMPUTE.items()}
     return {"random": compute.energy_pj, **found}
 
@@ -62,10 +59,10 @@ def _names(action: str, timeloop_version: str) -> tuple[str, ...]:
 
 
 def _names_4cf6d4c(kind: str, metadata: bool, access: str) -> tuple[str, ...]:
-    stems = ["metadata_"] if metadata else [""]
+    stem = "metadata_" if metadata else ""
     kinds = {"random": ("random_", ""), "gated": ("gated_",), "skipped": ("skipped_", "gated_")}
     accesses = ("read",) if access == "read" else (access, "write")
-    return tuple(f"{k}{stem}{a}" for k in kinds[kind] for stem in stems for a in accesses)
+    return tuple(f"{k}{stem}{a}" for k in kinds[kind] for a in accesses)
 
 
 def _names_3_0_3(kind: str, metadata: bool, access: str) -> tuple[str, ...]:
