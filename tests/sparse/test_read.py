@@ -224,8 +224,7 @@ def test_all_ways_lead_to_the_same_answer(tmp_path, capsys):
     assert found.energy == pytest.approx(stats.energy_pj / 1e12)
 
 
-def test_nodes_may_say_it():
-    nodes = """\
+NODES = """\
 architecture:
   version: 0.4
   nodes:
@@ -238,11 +237,23 @@ architecture:
     sparse_optimizations:
       action_optimization: [{type: skipping, target: B, condition_on: [A]}]
   - !Component {name: MACC, class: intmac, attributes: {datawidth: 16}}
-"""
-    text = nodes + HEAD[HEAD.index("problem:") :]
-    design = read(text)
+""" + HEAD[HEAD.index("problem:") :]
+
+
+def test_nodes_may_say_it():
+    design = read(NODES)
     assert design.levels[0].skipping == ((Saving("B", ("A",)),),)
-    assert evaluate_text(text).stats.cycles < 256
+    assert evaluate_text(NODES).stats.cycles < 256
+
+
+def test_lists_may_target_nodes():
+    """timeloopfe says ``target``, where Timeloop itself says ``name``."""
+    own = NODES[NODES.index("    sparse_opt") : NODES.index("  - !Component {name: MACC")]
+    listed = "sparse_optimizations:\n  targets:\n  - target: Buffer\n" + own.partition("\n")[2]
+    apart = NODES.replace(own, "") + listed.replace("      action", "    action")
+    assert read(apart).levels == read(NODES).levels
+    with pytest.raises(SpecError, match="key 'target' is missing"):
+        read(apart.replace("- target: Buffer", "- name: Buffer"))
 
 
 @pytest.mark.parametrize("command", [["map"], ["explain"], ["convert", "--to", "v0.4", "-o", "."]])

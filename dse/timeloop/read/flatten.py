@@ -81,11 +81,9 @@ def flatten(root: Entry, problem: Problem | None) -> Entry:
     mapping = root.get("mapping")
     if mapping is not None and mapping.node.value:
         table["mapping"] = flat_mapping(mapping, targets, flat.levels)
-    if flat.sparse:
-        own = root.get("sparse_optimizations")
-        if own is not None:
-            raise own.refuse("nodes have sparse_optimizations, too; expected them in one place")
-        table["sparse_optimizations"] = _map(entry, targets=_list(entry, flat.sparse))
+    sparse = [*_sparse_targets(root), *flat.sparse]
+    if sparse:
+        table["sparse_optimizations"] = _map(entry, targets=_list(entry, sparse))
     if targets:
         table["architecture_constraints"] = _map(entry, targets=_list(entry, targets))
     node = Node(table, root.node.source, root.node.line, size=root.node.size)
@@ -110,6 +108,21 @@ def _attached(root: Entry, lists: Sequence[str]) -> dict[str, _Rules]:
             check_rule(rule, kind)
             target = rule.need("target", "a node of the architecture").text()
             found.setdefault(target, {}).setdefault(kind, []).append(rule)
+    return found
+
+
+def _sparse_targets(root: Entry) -> list[Node]:
+    """Return the targets of a list of sparse optimizations, which timeloopfe calls otherwise."""
+    section = root.get("sparse_optimizations")
+    if section is None:
+        return []
+    check_known(section, {"version", "targets"})
+    targets = section.get("targets")
+    found = []
+    for target in targets.items("expected a list of targets") if targets is not None else ():
+        place = target.need("target", "a node of the architecture")
+        parts = {k: node for k, node in target.mapping().items() if k != "target"}
+        found.append(_map(target, **{**parts, "name": place.node}))
     return found
 
 
