@@ -1,7 +1,8 @@
 """Words that are not 0 anywhere in a tensor, each place as likely: the hypergeometric distribution.
 
 Of N words, r are not 0; a tile has n of the words. Probabilities are the exact rationals, rounded
-once: they are worked out to 50 digits.
+once: they are worked out to 50 digits. Those of more words than Timeloop's library is exact for are
+products of long doubles, from the likeliest occupancy outwards.
 """
 
 from __future__ import annotations
@@ -19,8 +20,11 @@ from dse.numeric import Floats, Ints
 from dse.sparse.densities import Sides, most_elements, size
 
 _EXACT = decimal.Context(prec=50, Emin=decimal.MIN_EMIN, Emax=decimal.MAX_EMAX)
-#: Most words that are followed one by one.
-_MOST = 2**24
+#: Most words of which Boost, which Timeloop asks, multiplies prime factors: with more it is no
+#: longer exact.
+_MOST_EXACT = 104_723
+#: Most occupancies that are followed one by one.
+_MOST = 2**23
 
 
 @dataclass(frozen=True)
@@ -75,16 +79,24 @@ class Hypergeometric:
         return most_elements(fiber, element, self.most(fiber))
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def occupancy_probabilities(n: int, r: int, whole: int) -> tuple[int, Floats]:
-    """Return the least occupancy of n of ``whole`` words, r of them not 0, and how likely each is.
+    """Return an occupancy of n of ``whole`` words, r of them not 0, and how likely it is.
 
-    A tile larger than the tensor has none.
+    And how likely those above it are, up to the last that has a probability as a double; there is
+    none below. A tile larger than the tensor has none.
     """
-    first, last = max(0, n + r - whole), min(n, r)
     if n > whole:
         return 0, np.zeros(0)
+    first, last = max(0, n + r - whole), min(n, r)
     _check(last - first)
+    weigh = _exact_probabilities if whole <= _MOST_EXACT else _long_probabilities
+    likely = weigh(n, r, whole, first, last)
+    kept = np.flatnonzero(likely)
+    return first + int(kept[0]), likely[kept[0] : kept[-1] + 1].copy()
+
+
+def _exact_probabilities(n: int, r: int, whole: int, first: int, last: int) -> Floats:
     likely = np.empty(last - first + 1)
     with decimal.localcontext(_EXACT):
         # the least occupancy: all that lie outside of the tile are alike
@@ -96,10 +108,21 @@ def occupancy_probabilities(n: int, r: int, whole: int) -> tuple[int, Floats]:
             likely[i] = value
             value *= (r - o) * (n - o)
             value /= (o + 1) * (whole - r - n + o + 1)
-    return first, likely
+    return likely
 
 
-@lru_cache(maxsize=1024)
+def _long_probabilities(n: int, r: int, whole: int, first: int, last: int) -> Floats:
+    """Return the probabilities by their ratios to the likeliest, which fall off to both sides."""
+    middle = min(max((n + 1) * (r + 1) // (whole + 2), first), last)
+    o = np.arange(first, last, dtype=np.longdouble)
+    ratios = (r - o) / (o + 1) * (n - o) / (whole - r - n + o + 1)
+    above = np.multiply.accumulate(ratios[middle - first :])
+    below = np.multiply.accumulate(1 / ratios[: middle - first][::-1])[::-1]
+    weights = np.concatenate((below, np.ones(1, np.longdouble), above))
+    return np.asarray(weights / weights.sum(), np.float64)
+
+
+@lru_cache(maxsize=64)
 def _growing(n: int, whole: int) -> list[Decimal]:
     """Return the list that `_empty_probabilities` keeps of these."""
     return [Decimal(1 if n <= whole else 0)]
@@ -108,6 +131,11 @@ def _growing(n: int, whole: int) -> list[Decimal]:
 def _empty_probabilities(n: int, whole: int, most: int) -> Floats:
     """Return how likely n of ``whole`` words are all 0, where 0 .. ``most`` of these are not."""
     _check(most)
+    if whole > _MOST_EXACT:
+        before = np.arange(most, dtype=np.longdouble)
+        ratios = np.maximum(whole - n - before, 0) / (whole - before)
+        start = np.ones(1, np.longdouble) if n <= whole else np.zeros(1, np.longdouble)
+        return np.asarray(np.multiply.accumulate(np.append(start, ratios)), np.float64)
     exact = _growing(n, whole)
     with decimal.localcontext(_EXACT):
         for o in range(len(exact) - 1, most):

@@ -62,6 +62,21 @@ def test_hypergeometric_tiles_within_tiles(around, data):
         assert probability == float(drawn(n, occupancy, around, 0))
 
 
+@pytest.mark.parametrize(("whole", "density", "n"), [(104_800, 0.3, 5000), (200_000, 0.9, 150_000)])
+def test_large_tensors_are_right_to_thirteen_digits(whole, density, n):
+    model = Hypergeometric(density, whole)
+    occupancies, likely = model.distribution((n,))
+    middle = n * model.nonzero // whole
+    for occupancy in (middle - 500, middle, middle + 1, middle + 300):
+        want = float(drawn(n, model.nonzero, whole, occupancy))
+        assert likely[occupancy - occupancies[0]] == pytest.approx(want, rel=1e-13)
+    assert likely.sum() == pytest.approx(1.0, abs=1e-13)
+    some = np.array([0, 3, 10])
+    found = model.empty_within((n,), (whole,), some).tolist()
+    for occupancy, probability in zip(some.tolist(), found, strict=True):
+        assert probability == pytest.approx(float(drawn(n, occupancy, whole, 0)), rel=1e-13)
+
+
 def test_a_tile_larger_than_its_tensor_is_never_empty():
     model = Hypergeometric(0.5, 10)
     assert model.probability((11,), 0) == 0.0
