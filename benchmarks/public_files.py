@@ -235,14 +235,20 @@ def _table(rows: list[dict[str, Any]], found: list[dict[str, Any]], seconds: flo
         mine = [f for r, f in zip(rows, found, strict=True) if r["kind"] == kind]
         counts = Counter(one["outcome"] for one in mine)
         here = len(mine) - counts["not here"]
+<<<<<<< HEAD
         dense = here - counts["sparse"]
         good = sum(counts[x] for x in _GOOD)
         print(f"{kind}: {len(mine)} sets, {here} here, {dense} of them dense")
+=======
+        modelled = here - counts["sparse"]
+        good = sum(counts[x] for x in ("equal", "answered", "rejected", "found", "read"))
+        print(f"{kind}: {len(mine)} sets, {here} here, {modelled} of them modelled")
+>>>>>>> 672efd9200785d2b1d9f2ed7d2134bb2d1d65b45
         for outcome, count in counts.most_common():
             print(f"  {count:5}  {outcome}")
-        works = dense - counts["stops"]
+        works = modelled - counts["stops"]
         if works:
-            print(f"  {good / dense:6.1%} of the dense sets end to end")
+            print(f"  {good / modelled:6.1%} of those end to end")
             print(f"  {good / works:6.1%} of those on which Timeloop itself does not stop")
     ratios = sorted(one["ratio"] for one in found if "ratio" in one)
     if ratios:

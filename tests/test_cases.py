@@ -32,6 +32,7 @@ MODELLED = {
     "network-type": BASE,
     "overbooking": BASE,
     "power-gated": BASE,
+    "sparse-gating": (24, 101.88746),
     "zero-coefficient": (48, 68.77082),
     "underscore-cluster-3.0.3": (12, 94.16677),
 }
@@ -43,7 +44,6 @@ REFUSED = {
     "layout": "layout: not supported",
     "long-dimension-name": "one letter",
     "negative-fills-3.0.3": "wraps around to 2^64",
-    "sparse-gating": "sparse_optimizations",
     "user-network": "key 'action_name' is missing",
     "width-below-block": "word_bits x block_size",
 }
@@ -148,7 +148,7 @@ MODEL_REPORTS = [
     (NODES, "disabled map", 2, "target storage level not found: GLB"),
     (NODES, "dw map", 2, "expected a multiple of word_bits x block_size"),
     (NODES, "dwblk map", 2, "cluster_size 2 does not divide 1 instances"),
-    (NODES, "sparse map", 2, "sparse_optimizations: not supported"),
+    (NODES, "sparse map", 0, 64),
     ("07-tl218-bypass-dram", "arch prob map", 0, 9216),
     ("07-tl218-bypass-dram", "arch prob map_all", 0, 9216),
     ("07-tl218-bypass-dram", "arch_small prob map", 3, "4928 exceeds buffer capacity 2048"),

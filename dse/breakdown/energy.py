@@ -58,5 +58,5 @@ def energy_parts(architecture: Architecture, stats: Stats) -> Iterator[EnergySha
     for service in services(architecture):
         of_level = stats.levels[architecture.levels[service.level].name]
         for name, moved in stats.networks[service.name].items():
-            used = of_level.tensors[name].utilized_instances if service.per_instance else 1.0
+            used = of_level.tensors[name].network_instances if service.per_instance else 1.0
             yield EnergyShare(service.name, "network", name, moved.total_pj * used)

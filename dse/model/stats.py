@@ -26,6 +26,16 @@ class TensorStats:
     temporal_reductions: float
     address_generations: float
 
+    @property
+    def tile_words(self) -> int:
+        """Words of a tile, those that take no room among them."""
+        return self.utilized_capacity
+
+    @property
+    def network_instances(self) -> float:
+        """Instances whose networks carry its words."""
+        return self.utilized_instances
+
 
 @dataclass(frozen=True)
 class LevelStats:

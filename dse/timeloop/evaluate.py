@@ -74,12 +74,17 @@ def evaluate_entry(
 
 def _evaluate(spec: TimeloopInput, fault: Fault | None) -> Evaluation:
     from dse.model import evaluate_one  # noqa: PLC0415 - compiled code, not needed to read files
+    from dse.sparse.evaluate import evaluate_sparse  # noqa: PLC0415
 
     if spec.mapping is None:
         raise SpecError(f"{spec.source}: key 'mapping' is missing or empty, expected directives")
     _check_size(spec, spec.mapping)
     try:
-        stats = evaluate_one(spec.architecture, spec.problem, spec.mapping, spec.timeloop_version)
+        parts = (spec.architecture, spec.problem, spec.mapping)
+        if spec.sparse is None:
+            stats = evaluate_one(*parts, spec.timeloop_version)
+        else:
+            stats = evaluate_sparse(*parts, spec.sparse, spec.timeloop_version)
     except InvalidMapping as rejection:
         if fault is not None and not _precedes(rejection, fault, spec):
             raise fault.error from rejection

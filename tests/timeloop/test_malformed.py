@@ -224,7 +224,7 @@ def test_attributes_that_timeloop_ignores_are_accepted():
             "ERROR: unrecognized density distribution type: normal",
         ),
         ("N: 1}", "N: 2147483647}", "."),
-        ("mapping:\n", "sparse_optimizations: {a: b}\nmapping:\n", "not supported"),
+        ("mapping:\n", "sparse_optimizations: [a]\nmapping:\n", "expected a map with targets"),
         ("mapping:\n", "layout: [a]\nmapping:\n", "not supported"),
         ("mapping:\n", "model: {auto_bypass_on_failure: perhaps}\nmapping:\n", "true or false"),
         ("target: RF, ", "", "'target' is missing"),

@@ -189,7 +189,12 @@ def test_convert_command(project, tmp_path, capsys):
             "expected .* !Container",
         ),
         ("    name: Buffer\n", "", "key 'name' is missing"),
-        ("enabled: true", "sparse_optimizations: {a: 1}", "dense problems"),
+        (
+            "enabled: true",
+            "sparse_optimizations: {action_optimization: [{type: gating, target: Weights,"
+            " condition_on: [Inputs]}]}",
+            "not supported here",
+        ),
         ("depth: 2 * rows", "depth: 2 * row", "expected an integer"),
         ("depth: 2 * rows", "depth: __import__('os')", "expected an integer"),
     ],

@@ -56,7 +56,7 @@ def test_what_timeloop_passes_over_is_told_and_changes_nothing(old, new, said, c
         ("dimensions: [R, P]", "dimensions: [R, Pp]", "one letter"),
         ("width: 8, word", "width: 8, block_size: 4, word", "word_bits x block_size = 32"),
         ("mapping:", "layout: [{target: Buf}]\nmapping:", "layout: not supported"),
-        ("mapping:", "sparse_optimizations: {targets: []}\nmapping:", "sparse_optimizations"),
+        ("mapping:", "sparse_optimizations: {target: []}\nmapping:", "did you mean 'targets'"),
         ("target: Buf", "target: Buff", "expected one of Buf, DRAM"),
         ("R=3 P=16", "R=3 PP=16", "unknown dimension 'PP'"),
         ("permutation: RP}", "permutaton: RP}", "did you mean 'permutation'"),

@@ -81,6 +81,9 @@ def flatten(root: Entry, problem: Problem | None) -> Entry:
     mapping = root.get("mapping")
     if mapping is not None and mapping.node.value:
         table["mapping"] = flat_mapping(mapping, targets, flat.levels)
+    sparse = [*_sparse_targets(root), *flat.sparse]
+    if sparse:
+        table["sparse_optimizations"] = _map(entry, targets=_list(entry, sparse))
     if targets:
         table["architecture_constraints"] = _map(entry, targets=_list(entry, targets))
     node = Node(table, root.node.source, root.node.line, size=root.node.size)
@@ -108,6 +111,21 @@ def _attached(root: Entry, lists: Sequence[str]) -> dict[str, _Rules]:
     return found
 
 
+def _sparse_targets(root: Entry) -> list[Node]:
+    """Return the targets of a list of sparse optimizations, which timeloopfe calls otherwise."""
+    section = root.get("sparse_optimizations")
+    if section is None:
+        return []
+    check_known(section, {"version", "targets"})
+    targets = section.get("targets")
+    found = []
+    for target in targets.items("expected a list of targets") if targets is not None else ():
+        place = target.need("target", "a node of the architecture")
+        parts = {k: node for k, node in target.mapping().items() if k != "target"}
+        found.append(_map(target, **{**parts, "name": place.node}))
+    return found
+
+
 class _Flattener:
     """Walks the nodes from the outside in."""
 
@@ -125,6 +143,7 @@ class _Flattener:
         self.mesh_x = self.mesh_y = 1
         self.components: list[Node] = []
         self.levels: set[str] = set()
+        self.sparse: list[Node] = []
         self.nodes: set[str] = set()
         self.inherited: dict[str, Node] = {}
         self.spec = spec_of(problem, variables) if problem is not None else None
@@ -216,7 +235,8 @@ class _Flattener:
         name = entry.need("name", "the component's name").text()
         sparse = entry.get("sparse_optimizations")
         if sparse is not None and sparse.node.value:
-            raise sparse.refuse("not supported: the model is of dense problems")
+            asked = {key: item.node for key, item in sparse.pairs() if item.node.value}
+            self.sparse.append(_map(sparse, **{**asked, "name": scalar(sparse, name)}))
         kind = entry.need("class", "the component's class").text()
         given = entry.get("attributes")
         own = self._values(given, self.inherited) if given is not None else {}

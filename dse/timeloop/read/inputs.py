@@ -15,6 +15,7 @@ from dse.domain.architecture import Architecture
 from dse.domain.mapping import Mapping
 from dse.domain.problem import Problem
 from dse.errors import SpecError, unknown_name
+from dse.sparse.design import SparseDesign
 from dse.timeloop import auto_bypass
 from dse.timeloop.read.architecture import Fault, read_architecture
 from dse.timeloop.read.constraints import check_constraints
@@ -23,6 +24,7 @@ from dse.timeloop.read.mapping import read_mapping
 from dse.timeloop.read.node_mapping import flat_mapping
 from dse.timeloop.read.node_values import with_values
 from dse.timeloop.read.problem import read_problem
+from dse.timeloop.read.sparse import is_sparse, read_sparse
 from dse.timeloop.read.table_checks import SUMMARIES, check_tables, warn_of_summaries
 from dse.timeloop.read.tables import TablesOf, read_art, read_ert
 from dse.timeloop.read.unread import meant_by
@@ -31,6 +33,12 @@ from dse.timeloop.yaml.nodes import Entry, Node
 
 #: The versions of Timeloop that the reader knows; ``dosa`` reads files as 3.0.3 does.
 _VERSIONS = ("4cf6d4c", "3.0.3", "dosa")
+
+#: Why a sparse design is refused.
+_DENSE_ONLY = (
+    "not supported here: a sparse design is modelled one mapping at a time, by `python -m "
+    "dse model`"
+)
 
 _LOG = logging.getLogger(__name__)
 _KEYS = frozenset(
@@ -69,6 +77,7 @@ class TimeloopInput:
         mapping: None when the files have none, or an empty one.
         timeloop_version: the version whose rules the files were read by.
         source: the first file's name, for messages.
+        sparse: what is sparse of it; None: nothing.
     """
 
     architecture: Architecture
@@ -76,6 +85,16 @@ class TimeloopInput:
     mapping: Mapping | None
     timeloop_version: str
     source: str = "input"
+    sparse: SparseDesign | None = None
+
+    def check_dense(self) -> None:
+        """Refuse a sparse design, for what knows of dense ones only.
+
+        Raises:
+            SpecError: something is sparse.
+        """
+        if self.sparse is not None:
+            raise SpecError(f"{self.source}: sparse_optimizations: {_DENSE_ONLY}")
 
 
 def read_files(
@@ -131,7 +150,9 @@ def read_entry(
     _check_keys(root)
     root = with_values(root)
     if problem is None:
-        problem = read_problem(root.need("problem", "the workload"), timeloop_version)
+        problem = read_problem(
+            root.need("problem", "the workload"), timeloop_version, sparse=is_sparse(root)
+        )
     root = flatten(root, problem)
     architecture_entry = root.get("arch", "architecture")
     if architecture_entry is None:
@@ -162,8 +183,15 @@ def read_entry(
             check_constraints(constraints, architecture, problem, mapping)
         if auto_bypass.is_asked(root):
             mapping = auto_bypass.bypassed(architecture, problem, mapping)
+    sparse = None
+    if (optimizations := root.get("sparse_optimizations")) is not None:
+        sparse = read_sparse(root, optimizations, architecture, problem, energies, timeloop_version)
+        if sparse is not None and not for_model:
+            raise optimizations.refuse(_DENSE_ONLY)
+    if sparse is not None and auto_bypass.is_asked(root):
+        raise root.refuse("auto_bypass_on_failure is not supported with sparse_optimizations")
     source = root.node.source
-    return TimeloopInput(architecture, problem, mapping, timeloop_version, source), fault
+    return TimeloopInput(architecture, problem, mapping, timeloop_version, source, sparse), fault
 
 
 def _check_scales(entry: Entry, architecture: Architecture, problem: Problem) -> None:
@@ -200,8 +228,8 @@ def _check_keys(root: Entry) -> None:
     architecture = root.get("arch", "architecture")
     nodes = architecture is not None and architecture.is_map and architecture.get("nodes")
     for key, entry in root.pairs():
-        if key in ("sparse_optimizations", "layout") and not entry.node.is_null:
-            raise entry.refuse("not supported: the model is of dense problems without layout")
+        if key == "layout" and not entry.node.is_null:
+            raise entry.refuse("not supported: the model is of problems without layout")
         if key in SUMMARIES:
             continue
         # timeloopfe takes every key with "constraints" in it for a list of them

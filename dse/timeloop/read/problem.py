@@ -7,15 +7,13 @@ import logging
 
 from dse.domain.problem import LARGEST, SHAPES, DataSpace, Problem, Shape, Term
 from dse.errors import SpecError, unknown_name
+from dse.timeloop.read.densities import check_densities
 from dse.timeloop.yaml.nodes import Entry
 
 _LOG = logging.getLogger(__name__)
 #: What stands beside the sizes of an instance.
 _BESIDE = frozenset({"shape", "instance", "version", "name", "densities", "commonDensity"})
 _M, _N, _K = (Term("M"),), (Term("N"),), (Term("K"),)
-
-#: Density distributions; 3.0.3 knows the one of two words with a hyphen only.
-_DISTRIBUTIONS = ("fixed", "fixed_structured", "hypergeometric", "banded", "diagonal")
 
 #: Shapes by the names of Timeloop's own shape files, and the project's own beside them. Timeloop
 #: calls "gemm" what adds a third operand; the plain product is "gemm-ABZ" there.
@@ -35,11 +33,11 @@ _NAMED_SHAPES = {
 }
 
 
-def read_problem(entry: Entry, timeloop_version: str) -> Problem:
+def read_problem(entry: Entry, timeloop_version: str, *, sparse: bool = False) -> Problem:
     """Read the ``problem`` of a Timeloop input.
 
-    Densities change nothing: the model is of dense problems, as Timeloop's without
-    ``sparse_optimizations``.
+    Densities change nothing unless it is ``sparse``: has ``sparse_optimizations``. Else what they
+    say is checked, and a warning says so.
 
     Raises:
         SpecError: naming file, key and value.
@@ -57,7 +55,8 @@ def read_problem(entry: Entry, timeloop_version: str) -> Problem:
     else:
         shape = _read_shape(shape_entry)
     instance = entry.get("instance") or entry
-    _check_densities(instance, timeloop_version)
+    if not sparse:
+        check_densities(instance, timeloop_version)
     bounds = {}
     for dimension in shape.dimensions:
         bound = instance.get(dimension)
@@ -145,40 +144,6 @@ def _term(entry: Entry) -> Term:
     if len(names) not in (1, 2):
         raise entry.fail(expected)
     return Term(names[0], names[1] if len(names) == 2 else None)
-
-
-def _check_densities(instance: Entry, timeloop_version: str) -> None:
-    """Check densities as Timeloop does, and say that they have no effect."""
-    common = instance.get("commonDensity")
-    densities = instance.get("densities")
-    # Timeloop passes over the others where there is a common one
-    entries = [common] if common is not None else []
-    if common is None and densities is not None:
-        entries = [entry for _, entry in densities.pairs()]
-    if sum(not _is_dense(entry, timeloop_version) for entry in entries):
-        place = common if common is not None else densities
-        assert place is not None
-        _LOG.warning("%s: no effect without sparse_optimizations, the model is dense", place.where)
-
-
-def _is_dense(entry: Entry, timeloop_version: str) -> bool:
-    """Read one density; whether it is 1."""
-    number: Entry | None = entry
-    if entry.is_map:
-        kind = entry.need("distribution", f"one of {', '.join(_DISTRIBUTIONS)}")
-        name = kind.text()
-        strange = timeloop_version != "4cf6d4c" and "_" in name
-        if strange or name.replace("-", "_") not in _DISTRIBUTIONS:
-            raise kind.fail(
-                f"expected one of {', '.join(_DISTRIBUTIONS)}"
-                f"\nERROR: unrecognized density distribution type: {name[:500]}"
-            )
-        number = entry.get("density")
-    if number is None:
-        return False
-    if number.number(0.0) > 1.0:
-        raise number.fail("expected a density of at most 1")
-    return number.number() == 1.0
 
 
 def _check_spelling(instance: Entry, shape: Shape) -> None:

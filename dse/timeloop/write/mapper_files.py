@@ -37,8 +37,19 @@ def mapper_files(
 
 
 def model_files(evaluation: Evaluation, prefix: str = "timeloop-model") -> dict[str, str]:
-    """Return the files of an evaluation, and ``stats.json``, which holds all of its numbers."""
+    """Return the files of an evaluation, and ``stats.json``, which holds all of its numbers.
+
+    Of a sparse design these are that and the loop nest, as the others would leave out what is
+    sparse of it.
+    """
     stats = json.dumps(stats_json(evaluation), indent=2, allow_nan=False) + "\n"
+    if evaluation.input.sparse is not None:
+        _LOG.warning(
+            "%s: stats.txt, map+stats.xml, ERT.yaml and ART.yaml are not written of a sparse "
+            "design; stats.json has all numbers",
+            prefix,
+        )
+        return {f"{prefix}.map.txt": map_text(evaluation), "stats.json": stats}
     return {**_of_both(evaluation, prefix), "stats.json": stats}
 
 

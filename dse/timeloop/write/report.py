@@ -24,7 +24,8 @@ def stats_json(evaluation: Evaluation) -> dict[str, Any]:
     ``compute_energy_pj``; ``levels`` by name, innermost first, each with ``cycles``,
     ``slowdown``, ``area_um2`` and ``leak_energy_pj`` of all its instances, and ``tensors`` by
     name with counts and ``energy_pj`` per instance (without address generation and leakage);
-    ``networks`` by ``OUTER <==> INNER`` and tensor, per instance of the outer level.
+    ``networks`` by ``OUTER <==> INNER`` and tensor, per instance of the outer level. Of a sparse
+    design also ``sparse_computes``, and for each tensor what `SparseTensorStats` has.
     """
     stats = evaluation.stats
     return {
@@ -105,7 +106,7 @@ def map_text(evaluation: Evaluation) -> str:
         name = evaluation.input.architecture.levels[s].name
         tensors = stats.levels[name].tensors
         kept = [
-            f"{t}:{tensors[t].utilized_capacity} ({tensors[t].utilized_capacity}) "
+            f"{t}:{tensors[t].tile_words} ({tensors[t].utilized_capacity}) "
             for i, t in enumerate(problem.tensors)
             if mapping.keep[s, i]
         ]
