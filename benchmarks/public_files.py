@@ -235,15 +235,9 @@ def _table(rows: list[dict[str, Any]], found: list[dict[str, Any]], seconds: flo
         mine = [f for r, f in zip(rows, found, strict=True) if r["kind"] == kind]
         counts = Counter(one["outcome"] for one in mine)
         here = len(mine) - counts["not here"]
-<<<<<<< HEAD
-        dense = here - counts["sparse"]
-        good = sum(counts[x] for x in _GOOD)
-        print(f"{kind}: {len(mine)} sets, {here} here, {dense} of them dense")
-=======
         modelled = here - counts["sparse"]
-        good = sum(counts[x] for x in ("equal", "answered", "rejected", "found", "read"))
+        good = sum(counts[x] for x in _GOOD)
         print(f"{kind}: {len(mine)} sets, {here} here, {modelled} of them modelled")
->>>>>>> 672efd9200785d2b1d9f2ed7d2134bb2d1d65b45
         for outcome, count in counts.most_common():
             print(f"  {count:5}  {outcome}")
         works = modelled - counts["stops"]
