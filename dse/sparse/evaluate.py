@@ -26,7 +26,7 @@ from dse.sparse.counts import (
 )
 from dse.sparse.design import SparseDesign
 from dse.sparse.fit import reject
-from dse.sparse.nest import complete_nest
+from dse.sparse.nest import CompleteNest, complete_nest
 from dse.sparse.numbers import Senseless
 from dse.sparse.occupancy import Held, accesses, held
 from dse.sparse.ranks import check_compression, ranked_tiles
@@ -35,9 +35,6 @@ from dse.sparse.savings import saved_shares
 from dse.sparse.spatial import Instances, expansions, skipped, unskipped
 from dse.sparse.stats import SparseStats
 from dse.sparse.tiles import TensorTiles, tensor_tiles
-
-#: More instances than any accelerator has.
-_MOST_INSTANCES = 2**62
 
 
 def evaluate_sparse(
@@ -74,7 +71,7 @@ def evaluate_sparse(
         compute = architecture.compute.name
         reject(compute, "one of the tensors is bypassed in all storage levels")
     check_compression(architecture, design, tensors)
-    dense = evaluate_one(_ample(architecture, mapping), problem, mapping, timeloop_version)
+    dense = evaluate_one(_ample(architecture, nest), problem, mapping, timeloop_version)
     ranked = {
         tensor.name: ranked_tiles(architecture, problem.dimensions, nest, tensor)
         for tensor in tensors
@@ -164,19 +161,19 @@ def _with_skipped(
     return found
 
 
-def _ample(architecture: Architecture, mapping: Mapping) -> Architecture:
+def _ample(architecture: Architecture, nest: CompleteNest) -> Architecture:
     """Return the architecture without limits, but with the same networks and fan-outs.
 
     Instances are looked at afterwards, with those that are skipped left out.
     """
-    compute = architecture.compute
-    needed = math.prod(mapping.spatial.ravel().tolist())
-    times = max(1, min(needed, _MOST_INSTANCES // compute.instances))
+    loops = [loop for level in nest.loops for loop in level]
+    x, y = (math.prod(loop.bound for loop in loops if loop.axis == axis) for axis in "XY")
     levels = (
         replace(
             level,
-            mesh_x=level.mesh_x * times,
-            instances=level.instances * times,
+            mesh_x=level.mesh_x * x,
+            mesh_y=level.mesh_y * y,
+            instances=level.instances * x * y,
             read_bandwidth=UNLIMITED,
             write_bandwidth=UNLIMITED,
             shared_bandwidth=UNLIMITED,
@@ -184,5 +181,11 @@ def _ample(architecture: Architecture, mapping: Mapping) -> Architecture:
         )
         for level, own in zip(roomy(architecture).levels, architecture.levels, strict=True)
     )
-    compute = replace(compute, mesh_x=compute.mesh_x * times, instances=compute.instances * times)
+    compute = architecture.compute
+    compute = replace(
+        compute,
+        mesh_x=compute.mesh_x * x,
+        mesh_y=compute.mesh_y * y,
+        instances=compute.instances * x * y,
+    )
     return replace(architecture, levels=tuple(levels), compute=compute)

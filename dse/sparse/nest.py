@@ -59,7 +59,7 @@ def complete_nest(architecture: Architecture, mapping: Mapping) -> CompleteNest:
     for s in range(len(architecture.levels)):
         own: list[NestLoop] = []
         x, y = architecture.fanout(s)
-        if x * y > 1:
+        if x * y > 1 or (mapping.spatial[s] > 1).any():
             split = int(mapping.split[s])
             own += [
                 NestLoop(d, int(mapping.spatial[s, d]), "X" if place < split else "Y")
