@@ -108,6 +108,13 @@ mapping:
 - {target: GlobalBuffer, type: temporal, factors: R=1 P=4, permutation: RP}
 - {target: Buffer, type: temporal, factors: R=3 P=4, permutation: RP}
 """
+SPARSE = """
+sparse_optimizations:
+  targets:
+  - name: Buffer
+    action_optimization:
+    - {type: gating, options: [{target: W, condition_on: [I]}]}
+"""
 CONSTRAINTS = """
 mapspace_constraints:
   targets:
@@ -145,6 +152,7 @@ def prepared(tmp_path_factory) -> Path:
         "../layer_shapes/alexnet/3.yaml": timeloop_files.PROBLEM % 16,
         "mapping.yaml": MAPPING,
         "constraints.yaml": CONSTRAINTS,
+        "sparse.yaml": SPARSE,
         "mapper.yaml": timeloop_files.MAPPER % "edp",
         "top.yaml.jinja2": TEMPLATE,
         "my_chip.yaml": catalog.find("arch", "gemmini").read_text(),
