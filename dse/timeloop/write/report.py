@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from itertools import groupby
 from typing import Any
 
 from dse.breakdown.energy import energy_parts
 from dse.model.stats import Stats
+from dse.sparse.stats import SparseStats, SparseTensorStats
 from dse.timeloop.evaluate import Evaluation
 from dse.timeloop.write.figures import nest
 
@@ -57,26 +58,72 @@ def summary_text(evaluation: Evaluation) -> str:
             rows.append((f"{place} leakage", "", *_shares(leaked, stats)))
     total = (f"{stats.cycles:,}", f"{stats.energy_uj:,.4f}", f"{stats.energy_pj_per_compute:.4f}")
     rows.append(("total", *total, ""))
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = [
-        "  ".join(
-            cell.ljust(width) if i == 0 else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
-    rule = "-" * sum((*widths, 2 * len(widths) - 2))
+    head, *lines = _aligned(rows)
+    rule = "-" * len(head)
     totals = [
         f"cycles       {stats.cycles:,}",
         f"energy       {stats.energy_uj:,.4f} uJ",
         f"EDP          {stats.edp:.6g} J x cycle",
         f"utilization  {stats.utilization:.2%}",
-        f"computes     {stats.computes:,}",
+        f"computes     {stats.computes:,}{_computed(stats)}",
         f"area         {stats.area_um2 / 1e6:.6g} mm^2"
         if stats.area_um2
         else "area         not given (no ART)",
     ]
-    return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1], "", *totals]) + "\n"
+    if isinstance(stats, SparseStats):
+        totals += ["", *_saved(stats)]
+    return "\n".join([head, rule, *lines[:-1], rule, lines[-1], "", *totals]) + "\n"
+
+
+def _computed(stats: Stats) -> str:
+    """Say what becomes of the computes of a sparse design."""
+    if not isinstance(stats, SparseStats):
+        return ""
+    own = stats.sparse_computes
+    return f", of which {own.random:,} happen, {own.gated:,} are gated, {own.skipped:,} skipped"
+
+
+def _saved(stats: SparseStats) -> Iterator[str]:
+    """Yield what becomes of the accesses of one instance of every level."""
+    rows = [
+        (
+            "level, one instance",
+            "tensor",
+            "format",
+            "density",
+            "access",
+            "words",
+            "gated",
+            "skipped",
+        )
+    ]
+    for place, level in stats.levels.items():
+        for name, tensor in level.tensors.items():
+            assert isinstance(tensor, SparseTensorStats)
+            if not tensor.tile_shape:
+                continue
+            about = (place, name, tensor.storage_format, f"{tensor.expected_density:.4g}")
+            for access, words, gated, skipped in (
+                ("reads", tensor.random_reads, tensor.gated_reads, tensor.skipped_reads),
+                ("fills", tensor.random_fills, 0, 0),
+                ("updates", tensor.random_updates, tensor.gated_updates, tensor.skipped_updates),
+            ):
+                if words or gated or skipped:
+                    rows.append((*about, access, f"{words:,}", f"{gated:,}", f"{skipped:,}"))
+                    about = ("", "", "", "")
+    yield from _aligned(rows, left=5)
+
+
+def _aligned(rows: Sequence[tuple[str, ...]], left: int = 1) -> list[str]:
+    """Return rows as lines, their first ``left`` columns to the left."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            cell.ljust(width) if i < left else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
 
 
 def _shares(energy_pj: float, stats: Stats) -> tuple[str, str, str]:
