@@ -53,7 +53,9 @@ def test_what_is_found_is_set_beside_what_timeloop_mapper_found(tmp_path):
     poor = answer_of(paths, tmp_path, {"mapper": "random", "samples": 1})
     wrong = {**best, "cycles": best["cycles"] + 1}
     files = [{"path": Path(path).name, "text": Path(path).read_text()} for path in paths]
-    sparse = {"path": "sparse.yaml", "text": "sparse_optimizations: {targets: []}"}
+    gated = "{type: gating, options: [{target: W, condition_on: [I]}]}"
+    target = f"{{name: Buf, action_optimization: [{gated}]}}"
+    sparse = {"path": "sparse.yaml", "text": f"sparse_optimizations: {{targets: [{target}]}}"}
     rows = [
         {"files": files, "answers": {"4cf6d4c": best}},
         {"files": files, "answers": {"4cf6d4c": poor}},

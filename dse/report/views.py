@@ -279,11 +279,18 @@ def _variables(run: Reported) -> Iterator[View]:
 
 
 def _edp_ratio(found: HardwareOutcome, run: Reported) -> float:
-    """Return the EDP of a change over that of the hardware as it is; infinite where it has none."""
+    """Return the EDP of a change over that of the hardware as it is.
+
+    1 of nothing over nothing; infinite where there is no EDP, or one over nothing.
+    """
     own = run.changes[0]
     base = own.as_mapped if found.mapped_again is None else own.mapped_again
     worth = found.mapped_again or found.as_mapped
-    return worth.edp / base.edp if worth is not None and base is not None else math.inf
+    if worth is None or base is None:
+        return math.inf
+    if not base.edp:
+        return math.inf if worth.edp else 1.0
+    return worth.edp / base.edp
 
 
 def _most_gained_first(run: Reported) -> list[ChangeOutcome]:
