@@ -4,7 +4,8 @@
 
 Every command is run twice: with an empty cache of compiled code, or with what the commands before
 it in its list have left there, and again with everything in it. The designs are small, so that
-nearly all of the time is start-up and compiling.
+nearly all of the time is start-up and compiling. CPU is the command's own, without that of the
+processes that it starts to compile beside it.
 """
 
 from __future__ import annotations

@@ -127,12 +127,12 @@ def _cached(dispatcher: Any) -> Any:  # noqa: ANN401
     options: Any = getattr(getattr(dispatcher, "targetdescr", None), "options", None)
     file: Any = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
     known = all(hasattr(file, name) for name in ("_source_stamp", "_version"))
-    if not (BUILT_AS_EXPECTED and hasattr(options, "_nrt")) or (OPTIONS["cache"] and not known):
+    if not (BUILT_AS_EXPECTED and hasattr(options, "_nrt")) or (KEEPS and not known):
         raise ToolError(
             f"numba {numba.__version__} is not built as dse expects; "
             f"install 'numba<{NEWEST_NUMBA[0]}.{NEWEST_NUMBA[1] + 1}'"
         )
-    if OPTIONS["cache"]:
+    if KEEPS:
         file._source_stamp = _stamp(dispatcher.py_func.__module__, file._source_stamp)
         # The version is looked at before anything else is read: what other sources left in the
         # cache may name classes that are no more.
@@ -196,7 +196,7 @@ def is_kept(function: Callable[..., Any]) -> bool:
 def compiled(function: F) -> F:
     """Compile an entry point: callable from Python, cached on disk, GIL released."""
     result: F = _cached(numba.njit(**OPTIONS)(function))
-    if OPTIONS["cache"]:
+    if KEEPS:
         _compile_in_one_process(result)
     return result
 

@@ -79,18 +79,6 @@ OTHERS = {
     "starlight": ("pretrain=40", "epochs=1", "steps=2"),
 }
 
-ARCH = """
-architecture:
-  version: 0.4
-  subtree:
-  - name: system
-    attributes: {technology: 45nm}
-    local:
-    - {name: DRAM, class: DRAM, attributes: {word_bits: 8, width: 64}}
-    - {name: GlobalBuffer, class: SRAM, attributes: {depth: 1024, width: 64, word_bits: 8}}
-    - {name: Buffer, class: SRAM, attributes: {depth: 256, width: 8, word_bits: 8}}
-    - {name: MAC, class: intmac, attributes: {datawidth: 8, word_bits: 8}}
-"""
 COMPONENT = """
 compound_components:
   version: 0.4
@@ -101,12 +89,6 @@ compound_components:
     - {name: "adder[1..2]", class: intadder, attributes: {width: width}}
     actions:
     - {name: compute, subcomponents: [{name: "adder[1..2]", actions: [{name: add}]}]}
-"""
-MAPPING = """
-mapping:
-- {target: DRAM, type: temporal, factors: R=1 P=1, permutation: RP}
-- {target: GlobalBuffer, type: temporal, factors: R=1 P=4, permutation: RP}
-- {target: Buffer, type: temporal, factors: R=3 P=4, permutation: RP}
 """
 SPARSE = """
 sparse_optimizations:
@@ -143,14 +125,14 @@ def prepared(tmp_path_factory) -> Path:
     """A folder with all that commands name, in the folder ``here``."""
     here = tmp_path_factory.mktemp("site") / "here"
     texts = {
-        "arch.yaml": ARCH,
-        "arch/eyeriss_like.yaml": ARCH,
+        "arch.yaml": timeloop_files.CHIP,
+        "arch/eyeriss_like.yaml": timeloop_files.CHIP,
         "components/pair.yaml": COMPONENT,
         "problem.yaml": timeloop_files.PROBLEM % 16,
         "prob.yaml": timeloop_files.PROBLEM % 16,
         "problems/a.yaml": timeloop_files.PROBLEM % 16,
         "../layer_shapes/alexnet/3.yaml": timeloop_files.PROBLEM % 16,
-        "mapping.yaml": MAPPING,
+        "mapping.yaml": timeloop_files.CHIP_MAPPING,
         "constraints.yaml": CONSTRAINTS,
         "sparse.yaml": SPARSE,
         "mapper.yaml": timeloop_files.MAPPER % "edp",

@@ -213,7 +213,7 @@ def test_a_cache_of_other_sources_is_not_even_read(tmp_path, monkeypatch):
         _cache=SimpleNamespace(_cache_file=file),
         py_func=SimpleNamespace(__module__="dse.model.kernel"),
     )
-    monkeypatch.setitem(jit.OPTIONS, "cache", True)
+    monkeypatch.setattr(jit, "KEEPS", True)
     jit._cached(made)
     monkeypatch.setattr(IndexDataCacheFile, "_dump", lambda _, __: b"no pickle at all")
     file._save_index({})

@@ -24,6 +24,25 @@ problem:
     - {name: O, projection: [[[P]]], read-write: True}
   instance: {R: 3, P: %d}
 """
+#: Three levels, and what they do of the problem with P = 16.
+CHIP = """
+architecture:
+  version: 0.4
+  subtree:
+  - name: system
+    attributes: {technology: 45nm}
+    local:
+    - {name: DRAM, class: DRAM, attributes: {word_bits: 8, width: 64}}
+    - {name: GlobalBuffer, class: SRAM, attributes: {depth: 1024, width: 64, word_bits: 8}}
+    - {name: Buffer, class: SRAM, attributes: {depth: 256, width: 8, word_bits: 8}}
+    - {name: MAC, class: intmac, attributes: {datawidth: 8, word_bits: 8}}
+"""
+CHIP_MAPPING = """
+mapping:
+- {target: DRAM, type: temporal, factors: R=1 P=1, permutation: RP}
+- {target: GlobalBuffer, type: temporal, factors: R=1 P=4, permutation: RP}
+- {target: Buffer, type: temporal, factors: R=3 P=4, permutation: RP}
+"""
 MAPPER = "mapper: {optimization_metrics: [%s], search_size: 60, algorithm: random}\n"
 #: P stays inside.
 CONSTRAINTS = """

@@ -16,6 +16,8 @@ from dse.model.stats import LevelStats, Stats
 
 #: Which bandwidth of a level, in words: of its reads, of its fills and updates, or of all.
 BandwidthKind = Literal["read", "write", "shared"]
+#: From so many times fewer cycles on it is worth a word what lifting a limit would do.
+_TOLD_SLACK = 1.005
 #: What the name of a place is in a limit that is no level's.
 COMPUTE = "compute"
 
@@ -70,10 +72,22 @@ class CycleBreakdown:
         return max(self.limits, key=lambda limit: limit.cycles)
 
     @property
+    def in_order(self) -> list[CycleLimit]:
+        """The limits: the binding one first, the others by the cycles that they need."""
+        own = self.binding
+        return [own, *sorted((x for x in self.limits if x is not own), key=lambda x: -x.needed)]
+
+    @property
     def next_cycles(self) -> float:
         """Cycles that would be left, without latency, were the binding limit lifted."""
         own = self.binding
         return max((x.cycles for x in self.limits if x is not own), default=0.0)
+
+    @property
+    def slack(self) -> float | None:
+        """How many times fewer cycles that would be; None: no more than half a percent fewer."""
+        factor = self.binding.cycles / self.next_cycles if self.next_cycles else 0.0
+        return factor if factor >= _TOLD_SLACK else None
 
 
 def cycle_breakdown(architecture: Architecture, mapping: Mapping, stats: Stats) -> CycleBreakdown:

@@ -8,6 +8,8 @@ import sys
 import textwrap
 from collections.abc import Sequence
 
+from dse.text import aligned
+
 #: A second column narrower than this goes below the first instead.
 _LEAST = 30
 
@@ -57,12 +59,6 @@ def two_columns(rows: Sequence[tuple[str, str]], indent: str = "") -> list[str]:
 
 def table(rows: Sequence[Sequence[str]], names: int = 1) -> str:
     """Return rows under their heads, the first; ``names`` columns to the left, numbers right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join(
-            cell.ljust(width) if i < names else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
-    return "\n".join([lines[0], "-" * (sum(widths) + 2 * len(widths) - 2), *lines[1:]]) + "\n"
+    head, *lines = aligned(rows, names)
+    rule = "-" * max(len(line) for line in (head, *lines))
+    return "\n".join([head, rule, *lines]) + "\n"

@@ -50,22 +50,21 @@ def run_text(run: ExplainedRun, outcomes: Sequence[ChangeOutcome], samples: int)
 def layer_text(layer: ExplainedLayer, outcomes: Sequence[ChangeOutcome], samples: int) -> str:
     """Return everything that is known of one layer."""
     cycles, stats = layer.cycles, layer.stats
-    rows = [("cycles by", "at least", "words/iteration", "words/cycle", "")]
-    for limit in sorted(cycles.limits, key=lambda x: -x.cycles):
+    rows = [("by itself", "needs cycles", "words/iteration", "words/cycle", "")]
+    for limit in cycles.in_order:
         rows.append(
             (
                 limit.name,
-                f"{limit.cycles:,.0f}",
+                f"{limit.needed:,.0f}",
                 "" if limit.demand is None else f"{limit.demand:.4g}",
                 "" if limit.available is None else f"{limit.available:g}",
                 "<- binding" if limit is cycles.binding else "",
             )
         )
-    slack = cycles.binding.cycles / cycles.next_cycles if cycles.next_cycles else 0.0
     latency = f", and {cycles.latency_cycles:,} of latency" if cycles.latency_cycles else ""
     said = f"{stats.cycles:,} cycles, limited by {layer.limited_by}{latency}"
-    if slack > 1:
-        said += f"; without that limit {slack:.3g}x fewer"
+    if cycles.slack:
+        said += f"; without that limit {cycles.slack:.3g}x fewer"
     problem = layer.evaluation.input.problem
     spread = [
         f"  {f.used} of {f.mesh} below {f.level} along {f.axis}"

@@ -36,7 +36,7 @@ def main(argv: Sequence[str]) -> int:
     for name, complaint in warm(arguments.jobs or list(JOBS), arguments.processes, arguments.here):
         sys.stdout.write(f"{name:20} {complaint or 'compiled'}  {time.monotonic() - begun:.0f} s\n")
         sys.stdout.flush()
-        failed |= bool(complaint)
+        failed |= complaint is not None
     if failed:
         raise DseError("not everything could be compiled")
     return 0

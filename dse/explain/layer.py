@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -98,12 +99,20 @@ class ExplainedLayer:
         return Throughput.of(cycles, energy_pj, operations(self.problem), technology.clock_ns)
 
     @property
-    def limited_by(self) -> str:
-        """What makes it take as long as it does."""
+    def limit(self) -> str:
+        """What makes it take as long as it does: a bandwidth, or compute, with all PEs or some."""
         binding = self.cycles.binding
-        if binding.bandwidth is None:
-            return "compute" if self.idle else "compute, all PEs busy"
-        return binding.name
+        if binding.bandwidth is not None:
+            return binding.name
+        return "compute with idle PEs" if self.idle else "compute, all PEs busy"
+
+    @property
+    def limited_by(self) -> str:
+        """The same with how many PEs are busy, where that is not all."""
+        if self.cycles.binding.bandwidth is not None or not self.idle:
+            return self.limit
+        used, there = (math.prod(getattr(fan, of) for fan in self.fans) for of in ("used", "mesh"))
+        return f"compute, {used:,} of {there:,} PEs busy"
 
     @property
     def idle(self) -> tuple[str, ...]:

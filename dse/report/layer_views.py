@@ -16,8 +16,6 @@ View = dict[str, Any]
 
 #: Classes of the style sheet for what is no tensor's.
 _KINDS = {"leakage": "cleak", "network": "cnet", "compute": "cmac"}
-#: From so many times fewer cycles on it is said what lifting a limit would do.
-_TOLD_SLACK = 1.005
 #: Colours of tensors, and of levels.
 _COLORS = 6
 
@@ -115,7 +113,7 @@ def layer_view(
         "cycles_width": _percent(cycles[index], max(cycles)),
         "cycles_order": cycles[index],
         "energy_order": energies[index],
-        "limited_by": _limited_by(layer),
+        "limited_by": layer.limited_by,
         "bound": layer.cycles.binding.bandwidth or ("idle" if layer.idle else "compute"),
         "utilization": f"{layer.utilization:.1%}",
         "uj": f"{layer.stats.energy_pj / 1e6:,.3f}",
@@ -135,22 +133,11 @@ def layer_view(
     }
 
 
-def _limited_by(layer: ExplainedLayer) -> str:
-    """Return what limits a layer, with the PEs that compute where that is it and some do not."""
-    if layer.cycles.binding.bandwidth is not None or not layer.idle:
-        return layer.limited_by
-    used, there = (math.prod(getattr(fan, key) for fan in layer.fans) for key in ("used", "mesh"))
-    return f"{layer.limited_by}, {used:,} of {there:,} PEs busy"
-
-
 def limits_of_all(layers: Sequence[ExplainedLayer]) -> str:
     """Say by what the cycles of a network are limited, most of them first."""
     found: dict[str, float] = {}
     for layer in layers:
-        name = layer.limited_by
-        if layer.cycles.binding.bandwidth is None and layer.idle:
-            name = "compute while PEs idle"
-        found[name] = found.get(name, 0.0) + layer.count * layer.stats.cycles
+        found[layer.limit] = found.get(layer.limit, 0.0) + layer.count * layer.stats.cycles
     whole = sum(found.values())
     parts = sorted(found.items(), key=lambda item: -item[1])
     return "; ".join(f"{name}: {share(cycles, whole)}" for name, cycles in parts)
@@ -188,13 +175,12 @@ def _cycles(layer: ExplainedLayer) -> View:
             if limit.demand is None
             else f"{limit.demand:.4g} of {limit.available:g} words/cycle",
         }
-        for limit in sorted(found.limits, key=lambda x: (x is not found.binding, -x.needed))
+        for limit in found.in_order
     ]
-    slack = found.binding.cycles / found.next_cycles if found.next_cycles else 0.0
     return {
         "limits": limits,
         "latency": f"{found.latency_cycles:,}" if found.latency_cycles else "",
-        "slack": f"{slack:.3g}" if slack >= _TOLD_SLACK else "",
+        "slack": f"{found.slack:.3g}" if found.slack else "",
         "compute_share": f"{found.iterations / layer.stats.cycles:.1%}",
     }
 

@@ -278,14 +278,19 @@ def _variables(run: Reported) -> Iterator[View]:
         }
 
 
+def _worths(found: HardwareOutcome, run: Reported) -> tuple[Worth | None, Worth | None]:
+    """Return what other hardware is worth, and what the hardware as it is, mapped alike."""
+    own = run.changes[0]
+    base = own.as_mapped if found.mapped_again is None else own.mapped_again
+    return found.mapped_again or found.as_mapped, base
+
+
 def _edp_ratio(found: HardwareOutcome, run: Reported) -> float:
     """Return the EDP of a change over that of the hardware as it is.
 
     1 of nothing over nothing; infinite where there is no EDP, or one over nothing.
     """
-    own = run.changes[0]
-    base = own.as_mapped if found.mapped_again is None else own.mapped_again
-    worth = found.mapped_again or found.as_mapped
+    worth, base = _worths(found, run)
     if worth is None or base is None:
         return math.inf
     if not base.edp:
@@ -310,9 +315,7 @@ def _most_gained(run: Reported) -> str:
 
 def _change(what: str, found: HardwareOutcome, run: Reported) -> View:
     """Return a row: what a change of the hardware buys, against the hardware as it is."""
-    own = run.changes[0]
-    base = own.as_mapped if found.mapped_again is None else own.mapped_again
-    gains = _gain(found.mapped_again or found.as_mapped, base)
+    gains = _gain(*_worths(found, run))
     return {
         "what": what,
         "gains": gains,

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache, partial
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -25,10 +26,7 @@ from dse.domain.problem import Problem
 from dse.errors import InvalidMapping, SpecError, unknown_name
 from dse.evaluators.native import NativeEvaluator
 from dse.jit import KEEPS, is_kept
-from dse.mappers.exact.stages import temporal_into
 from dse.model import evaluate_one
-from dse.model.kernel import evaluate_range
-from dse.model.lanes import evaluate_groups
 from dse.runner.map_layer import map_layer
 from dse.runner.run import search
 from dse.space import catalog
@@ -42,7 +40,7 @@ def _case() -> tuple[Architecture, Problem, Mapping]:
     values = template.defaults
     assert values is not None  # every template that comes with this package has them
     architecture = energy_chain("dosa").price(template.build(values))
-    problem = next(one.problem for one in catalog.workload(_WORKLOAD) if one.name == _LAYER)
+    problem = catalog.workload(_WORKLOAD).layer(_LAYER).problem
     mapping = Mapping.trivial(
         len(architecture.levels), len(problem.dimensions), len(problem.tensors)
     )
@@ -85,8 +83,10 @@ JOBS: dict[str, Callable[[], None]] = {
 }  # fmt: skip
 
 
-def warm(names: Sequence[str], processes: int, here: bool = False) -> Iterator[tuple[str, str]]:
-    """Do jobs; yield each job's name, and its complaint if it failed, when it has ended.
+def warm(
+    names: Sequence[str], processes: int, here: bool = False
+) -> Iterator[tuple[str, str | None]]:
+    """Do jobs; yield each job's name, and its complaint or None, when it has ended.
 
     Args:
         names: of jobs.
@@ -102,25 +102,27 @@ def warm(names: Sequence[str], processes: int, here: bool = False) -> Iterator[t
     if here:
         for name in names:
             JOBS[name]()
-            yield name, ""
+            yield name, None
         return
     with ThreadPoolExecutor(max(1, processes)) as pool:
         yield from zip(names, pool.map(_complaint, names), strict=True)
 
 
-def _complaint(name: str) -> str:
-    """Do a job in a process; return its last line on stderr if it failed."""
+def _complaint(name: str) -> str | None:
+    """Do a job in a process; return its last line on stderr, or its exit code, if it failed."""
     done = subprocess.run(  # noqa: S603 - our own interpreter and arguments
         _words(name), capture_output=True, text=True, check=False
     )
-    return done.stderr.strip().rpartition("\n")[2] if done.returncode else ""
+    if not done.returncode:
+        return None
+    return done.stderr.strip().rpartition("\n")[2] or f"exit code {done.returncode}"
 
 
-#: What tells whether a job has been done.
-_LAST: dict[str, Callable[..., Any]] = {
-    "evaluation": evaluate_groups,
-    "details": evaluate_range,
-    "mapper=optimal": temporal_into,
+#: Modules and functions of which the code is there once a job has been done.
+_MADE = {
+    "evaluation": ("dse.model.lanes", "evaluate_groups"),
+    "details": ("dse.model.kernel", "evaluate_range"),
+    "mapper=optimal": ("dse.mappers.exact.stages", "temporal_into"),
 }
 
 
@@ -135,14 +137,19 @@ def begin_search(mapper: str) -> None:
     """
     if (os.cpu_count() or 1) == 1 or not KEEPS:
         return
-    for name, function in _LAST.items():
-        if name in ("evaluation", "details", f"mapper={mapper}") and not is_kept(function):
+    for name in ("evaluation", "details", f"mapper={mapper}"):
+        if name in _MADE and not _is_done(name):
             subprocess.Popen(  # noqa: S603 - our own interpreter and arguments
                 _words(name),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
             )
+
+
+def _is_done(name: str) -> bool:
+    module, function = _MADE[name]
+    return is_kept(getattr(import_module(module), function))
 
 
 def _words(name: str) -> list[str]:

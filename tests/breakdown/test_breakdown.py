@@ -52,6 +52,14 @@ def test_the_largest_limit_is_what_the_model_counts(cases):
             assert found.latency_cycles == latency
         assert found.binding.cycles + found.latency_cycles == one.stats.cycles
         assert found.next_cycles <= found.binding.cycles
+        first, *others = found.in_order
+        assert first is found.binding
+        assert [x.needed for x in others] == sorted((x.needed for x in others), reverse=True)
+        assert len(others) == len(found.limits) - 1
+        if found.slack is None:
+            assert found.binding.cycles < 1.005 * found.next_cycles or not found.next_cycles
+        else:
+            assert found.slack * found.next_cycles == pytest.approx(found.binding.cycles)
         for limit in found.limits:
             # what it needs by itself is told whether or not it binds; the model rounds
             if limit.needed > found.iterations:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 
 import pytest
@@ -134,6 +135,23 @@ def test_the_command_tells_of_a_run_and_of_a_layer(result, run, capsys):
     assert "<- binding" in out
     assert "leakage" in out
     assert "PEs compute in" in out
+
+
+def test_what_limits_a_layer_says_how_many_pes_are_busy(run):
+    told = set()
+    for layer in run.layers:
+        macs = layer.architecture.compute.instances
+        busy = math.prod(fan.used for fan in layer.fans)
+        assert math.prod(fan.mesh for fan in layer.fans) == macs
+        if layer.cycles.binding.bandwidth:
+            assert layer.limited_by == layer.limit == layer.cycles.binding.name
+        elif busy == macs:
+            assert layer.limited_by == layer.limit == "compute, all PEs busy"
+        else:
+            assert layer.limit == "compute with idle PEs"
+            assert layer.limited_by == f"compute, {busy:,} of {macs:,} PEs busy"
+            told.add(layer.name)
+    assert told
 
 
 def test_the_command_gives_json(result, run, capsys):

@@ -2,7 +2,6 @@
 
 import pytest
 import timeloop_files
-from test_doc_commands import ARCH, MAPPING
 
 from dse.cli import main
 from dse.timeloop.evaluate import evaluate_files
@@ -34,7 +33,12 @@ def files(tmp_path):
         problem = timeloop_files.PROBLEM % 16
         assert problem.rstrip().endswith("}")
         problem = problem.rstrip()[:-1] + f", densities: {{I: {density}}}}}\n"
-        texts = {"arch": ARCH, "problem": problem, "mapping": MAPPING, "sparse": SPARSE % how}
+        texts = {
+            "arch": timeloop_files.CHIP,
+            "problem": problem,
+            "mapping": timeloop_files.CHIP_MAPPING,
+            "sparse": SPARSE % how,
+        }
         for name, text in texts.items():
             (tmp_path / f"{name}.yaml").write_text(text)
         return [str(tmp_path / f"{name}.yaml") for name in texts]

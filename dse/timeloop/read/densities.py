@@ -32,10 +32,10 @@ def read_densities(entry: Entry, problem: Problem, timeloop_version: str) -> dic
     if common is not None:
         return dict.fromkeys(problem.tensors, _density(common, timeloop_version))
     found = {}
-    for name, item in densities.pairs() if densities is not None else ():
+    for name, item in () if densities is None else densities.pairs():
         if name in problem.tensors:
             found[name] = _density(item, timeloop_version)
-        elif densities is not None:
+        else:
             check_keys(item, name, problem.tensors)
     return found
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict
 from itertools import groupby
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from dse.breakdown.energy import energy_parts
 from dse.model.stats import Stats
 from dse.sparse.stats import SparseStats, SparseTensorStats
+from dse.text import aligned
 from dse.timeloop.evaluate import Evaluation
 from dse.timeloop.write.figures import nest
 
@@ -58,7 +59,7 @@ def summary_text(evaluation: Evaluation) -> str:
             rows.append((f"{place} leakage", "", *_shares(leaked, stats)))
     total = (f"{stats.cycles:,}", f"{stats.energy_uj:,.4f}", f"{stats.energy_pj_per_compute:.4f}")
     rows.append(("total", *total, ""))
-    head, *lines = _aligned(rows)
+    head, *lines = aligned(rows)
     rule = "-" * len(head)
     totals = [
         f"cycles       {stats.cycles:,}",
@@ -111,19 +112,7 @@ def _saved(stats: SparseStats) -> Iterator[str]:
                 if words or gated or skipped:
                     rows.append((*about, access, f"{words:,}", f"{gated:,}", f"{skipped:,}"))
                     about = ("", "", "", "")
-    yield from _aligned(rows, left=5)
-
-
-def _aligned(rows: Sequence[tuple[str, ...]], left: int = 1) -> list[str]:
-    """Return rows as lines, their first ``left`` columns to the left."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(
-            cell.ljust(width) if i < left else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
+    yield from aligned(rows, names=5)
 
 
 def _shares(energy_pj: float, stats: Stats) -> tuple[str, str, str]:
