@@ -15,7 +15,7 @@ from dse.report.finished import FinishedRun
 from dse.report.statistics import Summary
 from dse.report.units import labelled, scale_of, value_of
 
-_WIDTH = 120
+_WIDTH = 132
 #: Runs that are listed one by one.
 _MOST_RUNS = 10
 
@@ -82,7 +82,8 @@ def _drawn(table: Comparison, lines: box.Box) -> Table:
     timed = any(math.isfinite(search.takes_s) for search in table.searches)
     drawn.add_column("", justify="right")
     for key in table.varied:
-        drawn.add_column(key, justify="left", overflow="fold")
+        # values may go on below; the head is whole
+        drawn.add_column(key, justify="left", overflow="fold", min_width=len(key))
     heads = [
         ("runs", True),
         ("equal samples", True),
