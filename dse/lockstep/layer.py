@@ -10,9 +10,9 @@ import numpy as np
 from dse.domain.mapping import MappingBatch
 from dse.domain.padding import mapped_problems
 from dse.domain.problem import Problem
-from dse.lockstep.canonical import KEY_BYTES, canonical_keys
 from dse.lockstep.hardware import BuiltHardware
 from dse.lockstep.transfer import carry
+from dse.mapspace.canonical import KEY_BYTES, canonical_keys
 from dse.numeric import Floats
 from dse.state.codec import State
 from dse.state.entries import CheckedEntries

@@ -11,7 +11,6 @@ from dse.domain.architecture import HardwareBatch
 from dse.domain.mapping import MappingBatch
 from dse.domain.padding import Padding, mapped_problem, mapped_problems
 from dse.evaluators.native import NativeEvaluator
-from dse.lockstep.canonical import canonical_keys
 from dse.lockstep.hardware import HardwareCache
 from dse.lockstep.moves import Moves
 from dse.lockstep.site import Site
@@ -19,6 +18,7 @@ from dse.lockstep.transfer import carry, seeds
 from dse.mappers.gamma import STEPS
 from dse.mappers.ground import Ground
 from dse.mapspace import Mapspace, sample_any, sample_valid
+from dse.mapspace.canonical import canonical_keys
 from dse.plugins import plugin
 from dse.runner.run import go_on, start
 from dse.space import catalog
