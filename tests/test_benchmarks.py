@@ -22,6 +22,7 @@ BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
     [
         ("dosa_dataset", "--data", "https://github.com/ucb-bar/dosa"),
         ("learned", "--data", "https://github.com/ucb-bar/dosa"),
+        ("recorded_search", "--data", "https://github.com/ucb-bar/dosa"),
         ("rtl", "--data", "https://github.com/ucb-bar/dosa"),
         ("ga_poster", "--reference", "https://github.com/akarshkumar0101/hardware-final-project"),
     ],
