@@ -144,7 +144,8 @@ class Auto(Optimizer[AutoSettings]):
         factory, settings_type = _CHOICES[name]
         settings: Any = settings_type()
         if factory is OptimalSearch:
-            settings = replace(settings, nodes=self.settings.nodes, mappings=self.settings.mappings)
+            limits = {"nodes": self.settings.nodes, "mappings": self.settings.mappings}
+            settings = replace(settings, **limits, boxes=False)
         made: Optimizer[Any] = factory(self.space, settings, self.rng, self.samples)
         made.meter = self.meter
         self._chosen, self._name, self._reason = made, name, reason

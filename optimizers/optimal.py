@@ -6,8 +6,9 @@ space beyond the method is searched at random, and the certificate says that not
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -31,6 +32,7 @@ from dse.state.entries import CheckedEntries
 from dse.study.optimizer import Optimizer
 
 if TYPE_CHECKING:
+    from dse.cosearch.corners import CornerSearch
     from dse.cosearch.goal import CoSearchGoal
     from dse.cosearch.search import CoSearch, Incumbent
 
@@ -49,7 +51,11 @@ class OptimalSearchSettings:
     )
     mappings: int = setting(
         1_000_000,
-        "mappings of a layer on one hardware up to which spaces without a closed form are solved",
+        "mappings of a layer on one hardware up to which spaces without a closed form are gone "
+        "through one by one",
+    )
+    boxes: bool = setting(
+        True, "bound larger spaces box by box, by the exact mapper; false: leave them unsolved"
     )
 
 
@@ -151,29 +157,42 @@ class OptimalSearch(Optimizer[OptimalSearchSettings]):
 
     def _incumbents(self) -> Iterator[Incumbent | None]:
         """Yield incumbents, each better than the last; the last one is the result."""
-        from dse.cosearch.search import CoSearch, UnsolvableSpace  # noqa: PLC0415
+        from dse.cosearch.search import UnsolvableSpace  # noqa: PLC0415
 
-        try:
-            search = CoSearch(self.space, self._goal(), self.settings.mappings)
-            shown: Incumbent | None = None
-            count = 0
-            for _ in self._until_stop(search):
-                # the last sample is for the last incumbent
-                if search.incumbent is not shown and count < self.samples - 1:
-                    shown = search.incumbent
-                    count += 1
-                    yield shown
-        except UnsolvableSpace as error:
-            self._certificate = self._unsolved(str(error))
-            yield None
-            return
-        self._certificate = self._proof(search)
-        if search.incumbent is None or search.incumbent is not shown:
-            yield search.incumbent
-        while True:
-            yield search.incumbent
+        shown: Incumbent | None = None
+        count = 0
+        reasons = []
+        for make in self._methods():
+            try:
+                search = make()
+                for _ in self._until_stop(search):
+                    # the last sample is for the last incumbent
+                    if search.incumbent is not shown and count < self.samples - 1:
+                        shown = search.incumbent
+                        count += 1
+                        yield shown
+            except UnsolvableSpace as error:
+                reasons.append(str(error))
+                continue
+            self._certificate = self._proof(search)
+            if search.incumbent is None or search.incumbent is not shown:
+                yield search.incumbent
+            while True:
+                yield search.incumbent
+        self._certificate = self._unsolved("; ".join(dict.fromkeys(reasons)))
+        yield None
 
-    def _until_stop(self, search: CoSearch) -> Iterator[None]:
+    def _methods(self) -> Iterator[Callable[[], CoSearch | CornerSearch]]:
+        """Yield the methods, to be tried one after the other."""
+        from dse.cosearch.search import CoSearch  # noqa: PLC0415
+
+        yield lambda: CoSearch(self.space, self._goal(), self.settings.mappings)
+        if self.settings.boxes:
+            from dse.cosearch.corners import CornerSearch  # noqa: PLC0415
+
+            yield lambda: CornerSearch(self.space, self._goal(), os.cpu_count() or 1)
+
+    def _until_stop(self, search: CoSearch | CornerSearch) -> Iterator[None]:
         """Run the search until a setting stops it."""
         settings = self.settings
         end = None if settings.time is None else time.monotonic() + settings.time
@@ -187,13 +206,11 @@ class OptimalSearch(Optimizer[OptimalSearchSettings]):
             if end is not None and time.monotonic() > end:
                 return
 
-    def _proof(self, search: CoSearch) -> CoSearchCertificate:
-        from dse.cosearch.search import TOLERANCE  # noqa: PLC0415
-
+    def _proof(self, search: CoSearch | CornerSearch) -> CoSearchCertificate:
         known = search.incumbent
         # what the bound says counts, not how the search ended: it may be stopped at the proof, and
         # come to its end with hardware left on which too many mappings are in question
-        proven = known is not None and gap_of(search.bound, known.value) <= TOLERANCE
+        proven = known is not None and gap_of(search.bound, known.value) <= search.tolerance
         status = OPTIMAL if proven else STOPPED
         if search.finished and known is None:
             status = INFEASIBLE
@@ -202,13 +219,13 @@ class OptimalSearch(Optimizer[OptimalSearchSettings]):
             self.space.objective.name,
             known.value if known else None,
             search.bound,
-            TOLERANCE,
-            assumptions(self.space.timeloop_version, search.tables.closed_form),
+            search.tolerance,
+            assumptions(self.space.timeloop_version, search.how),
             effort=search.effort,
         )
 
     def _unsolved(self, reason: str) -> CoSearchCertificate:
-        assumed = assumptions(self.space.timeloop_version, False)[:3]
+        assumed = assumptions(self.space.timeloop_version, "")[:3]
         name = self.space.objective.name
         return CoSearchCertificate(UNSOLVED, name, None, 0.0, 0.0, assumed, reason)
 

@@ -80,9 +80,8 @@ class CoSearchCertificate:
         }
 
 
-def assumptions(timeloop_version: str, closed_form: bool) -> tuple[str, ...]:
-    """Return what every proof is about."""
-    how = "classes of mappings in closed form" if closed_form else "every mapping enumerated"
+def assumptions(timeloop_version: str, how: str) -> tuple[str, ...]:
+    """Return what every proof is about; ``how`` says how the mapspace was gone through."""
     return (
         "mappings: perfect factors, the template's constraints, its keeps and bypasses",
         "hardware: all values of the template's variables within its budget and requirements",

@@ -96,6 +96,18 @@ class CoSearch:
         return self._settler.incumbent
 
     @property
+    def tolerance(self) -> float:
+        """Values closer than this, relatively, count as equal."""
+        return TOLERANCE
+
+    @property
+    def how(self) -> str:
+        """How the mapspace is gone through, for the certificate."""
+        if self.tables.closed_form:
+            return "classes of mappings in closed form"
+        return "every mapping enumerated"
+
+    @property
     def effort(self) -> dict[str, int]:
         """What the proof took."""
         designs = self._settler.designs

@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+from learned_cases import DOSA, HEADER, LINE, mappings
 
 import dse
 from dse.domain.architecture import HardwareBatch
@@ -14,7 +15,6 @@ from dse.evaluators.native import NativeEvaluator
 from dse.learned.look_up import RecordedEvaluator, RecordedSettings
 from dse.learned.recorded import RowsWriter
 from dse.testing.evaluators import EvaluatorConformance
-from learned_cases import DOSA, HEADER, LINE, mappings
 
 
 def written(path, factor=3.0, count=20, twice=False):

@@ -1,0 +1,148 @@
+"""The most generous hardware of a box: what no hardware of the box is better than, for any mapping.
+
+The largest of every capacity, fan-out and bandwidth, and the least of every price. Its mapspace
+holds that of each piece of hardware in the box, and no mapping costs it more cycles or energy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from dse.cosearch.frames import Frame, HardwareSpace
+from dse.domain.architecture import AccessEnergy, Architecture, Network, StorageLevel
+
+#: Prices of a level, as `SizeTable.price_pj` has them.
+_KINDS = ("read_pj", "fill_pj", "update_pj", "leak_pj")
+_MESH = ("mesh_x", "mesh_y", "instances")
+_RATES = ("read_bandwidth", "write_bandwidth", "shared_bandwidth")
+
+
+@dataclass(frozen=True)
+class Box:
+    """Sizes ``low .. high`` (places in their variables) in some frames.
+
+    Attributes:
+        frames: numbers of the frames.
+        low, high: ``(V,)`` each, both inclusive.
+    """
+
+    frames: tuple[int, ...]
+    low: tuple[int, ...]
+    high: tuple[int, ...]
+
+    @property
+    def is_single(self) -> bool:
+        """Whether it is one piece of hardware."""
+        return len(self.frames) == 1 and self.low == self.high
+
+
+def corner_of(hardware: HardwareSpace, box: Box) -> Architecture:
+    """Return the most generous hardware of a box."""
+    frames = [hardware.frame(number) for number in box.frames]
+    result = _envelope([frame.architecture for frame in frames])
+    levels = list(result.levels)
+    for v, size in enumerate(hardware.sizes):
+        levels[size.level] = _sized(levels[size.level], frames, v, box.low[v], box.high[v])
+    return replace(result, levels=tuple(levels))
+
+
+def are_alike(frames: Sequence[Frame]) -> bool:
+    """Whether frames differ in nothing but meshes, bandwidths, prices and sizes."""
+    plain = [_plain(frame.architecture) for frame in frames]
+    # constraints are no part of an architecture's equality
+    rules = [frame.architecture.constraints for frame in frames]
+    return all(p == plain[0] for p in plain) and all(r == rules[0] for r in rules)
+
+
+def _plain(architecture: Architecture) -> Architecture:
+    """Return what has to be the same of all."""
+    same: dict[str, Any] = {**dict.fromkeys(_MESH, 1), **dict.fromkeys(_RATES, 1.0)}
+    levels = tuple(
+        replace(
+            level,
+            **same,
+            size_words=1,
+            kind="SRAM",
+            energy=AccessEnergy(),
+            network=_free(level.network),
+            area_um2=0.0,
+        )
+        for level in architecture.levels
+    )
+    mesh: dict[str, Any] = dict.fromkeys(_MESH, 1)
+    compute = replace(architecture.compute, **mesh, energy_pj=0.0, area_um2=0.0)
+    return replace(architecture, name="", levels=levels, compute=compute)
+
+
+def _free(network: Network) -> Network:
+    """Return a network that costs no energy."""
+    none: dict[str, Any] = dict.fromkeys(
+        ("wire_energy_pj", "router_energy_pj", "ingress_energy_pj"), 0.0
+    )
+    return replace(network, tile_width_um=None, **none)
+
+
+def _envelope(machines: Sequence[Architecture]) -> Architecture:
+    """Return the most generous of machines that are alike."""
+    if len(machines) == 1:
+        return machines[0]
+    first = machines[0]
+    count = len(first.levels)
+    fans = [
+        tuple(max(m.fanout(s)[axis] for m in machines) for axis in (0, 1)) for s in range(count)
+    ]
+    x, y = (max(getattr(m.levels[-1], axis) for m in machines) for axis in ("mesh_x", "mesh_y"))
+    levels: list[StorageLevel] = []
+    for s in reversed(range(count)):
+        own = [m.levels[s] for m in machines]
+        levels.append(_generous(own, x, y))
+        x, y = x * fans[s][0], y * fans[s][1]
+    compute = replace(
+        first.compute,
+        mesh_x=x,
+        mesh_y=y,
+        instances=x * y,
+        energy_pj=min(m.compute.energy_pj for m in machines),
+    )
+    return replace(first, levels=tuple(reversed(levels)), compute=compute)
+
+
+def _generous(own: Sequence[StorageLevel], x: int, y: int) -> StorageLevel:
+    """Return the most generous of one level of several machines, on a mesh of its own."""
+    sizes = [level.size_words for level in own]
+    known = [size for size in sizes if size is not None]
+    rates = {name: max(getattr(level, name) for level in own) for name in _RATES}
+    least = {
+        name: min(getattr(level.energy, name) for level in own)
+        for name in (*_KINDS, "address_generation_pj")
+    }
+    return replace(
+        own[0],
+        mesh_x=x,
+        mesh_y=y,
+        instances=x * y,
+        size_words=max(known) if len(known) == len(sizes) else None,
+        energy=AccessEnergy(**least),
+        network=_free(own[0].network),
+        **rates,
+    )
+
+
+def _sized(
+    level: StorageLevel, frames: Sequence[Frame], v: int, low: int, high: int
+) -> StorageLevel:
+    """Return a level with the most words and the least prices of a range of sizes."""
+    words = max(int(frame.tables[v].usable_words[high]) for frame in frames)
+    prices = [frame.tables[v].price_pj[low : high + 1] for frame in frames]
+    least = np.fmin.reduce(np.concatenate(prices), axis=0)
+    energy = {name: float(least[kind]) for kind, name in enumerate(_KINDS)}
+    return replace(
+        level,
+        size_words=words,
+        multiple_buffering=1.0,
+        energy=replace(level.energy, **energy),
+    )

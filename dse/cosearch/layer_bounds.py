@@ -1,0 +1,192 @@
+"""What a network costs at least on one piece of hardware, by the exact mapper, layer by layer.
+
+For a multiplier ``l`` the least of ``energy + l * cycles`` of every layer makes a *support*: no
+choice of mappings has a lower weighted sum. The exact mapper minimises energy alone; the multiplier
+is given to it as leakage of the outermost level, which stands still for all cycles.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from dse.cosearch.frames import UnsolvableSpace
+from dse.domain.architecture import Architecture
+from dse.domain.mapping import Mapping, MappingBatch
+from dse.domain.problem import Problem
+from dse.evaluators.native import NativeEvaluator
+from dse.mappers.exact.proof import prove
+from dse.mapspace.cache import MapspaceCache
+from dse.mapspace.space import Mapspace
+from dse.numeric import Floats
+from dse.space.search_space import SearchSpace
+
+#: Partial mappings after which a layer's search gives up, where it may be loose and where not; what
+#: it has not seen bounds it then.
+_FEW_LABELS, _MOST_LABELS = 400_000, 10_000_000
+#: Mappings that a search may have priced, and that are kept of a layer to begin others with.
+_MOST_PRICED, _MOST_KEPT = 512, 64
+
+
+@dataclass(frozen=True)
+class Support:
+    """A line that no choice of mappings lies below.
+
+    Attributes:
+        multiplier: ``l`` of ``energy + l * cycles``; infinite: cycles alone.
+        least: the weighted sum over all layers, at least.
+        energy, cycles: of the mappings that come to it, or near it.
+        mappings: these, one for each layer.
+    """
+
+    multiplier: float
+    least: float
+    energy: float
+    cycles: float
+    mappings: tuple[Mapping, ...]
+
+
+@dataclass(frozen=True)
+class _LayerLeast:
+    """The least of one layer, and the mapping that has it; infinite where no mapping fits."""
+
+    bound: float
+    mapping: Mapping | None
+
+
+class LayerBounds:
+    """Asks the exact mapper for supports.
+
+    Args:
+        space: what is searched.
+        threads: layers that are searched at a time; results do not depend on it.
+
+    Attributes:
+        searches: how many searches of a layer were made.
+        known: for each layer mappings that were good for something.
+    """
+
+    def __init__(self, space: SearchSpace, threads: int) -> None:
+        self._workload = list(space.workload)
+        self._version = space.timeloop_version
+        self._evaluator = NativeEvaluator(self._version)
+        self._space_of = MapspaceCache(space.template.constraints)
+        self._threads = threads
+        self.searches = 0
+        self.known: list[list[Mapping]] = [[] for _ in self._workload]
+
+    def support(self, architecture: Architecture, multiplier: float, gap: float) -> Support | None:
+        """Return the support of a multiplier on hardware; None where a layer has no mapping.
+
+        Args:
+            architecture: the hardware.
+            multiplier: of cycles, in pJ a cycle; infinite: cycles alone.
+            gap: by how much each layer's least may be too low, relatively.
+
+        Raises:
+            UnsolvableSpace: nothing bounds a layer; says why.
+        """
+        priced = _with_leakage(architecture, multiplier)
+        numbers = range(len(self._workload))
+        # mapspaces are built one after the other: the cache is no one's lock
+        spaces = [self._space_of(layer.problem, priced) for layer in self._workload]
+
+        def least(number: int) -> _LayerLeast:
+            return self._least(number, spaces[number], priced, multiplier, gap)
+
+        with ThreadPoolExecutor(self._threads) as pool:
+            found = list(pool.map(least, numbers))
+        self.searches += len(found)
+        counts = [layer.count for layer in self._workload]
+        total = sum(n * f.bound for n, f in zip(counts, found, strict=True))
+        if math.isinf(total) or any(f.mapping is None for f in found):
+            return None
+        mappings = tuple(f.mapping for f in found if f.mapping is not None)
+        for known, mapping in zip(self.known, mappings, strict=True):
+            if all(mapping != other for other in known):
+                known.append(mapping)
+                del known[:-_MOST_KEPT]
+        energy, cycles = self.price(architecture, mappings)
+        return Support(multiplier, total, energy, cycles, mappings)
+
+    def price(self, architecture: Architecture, mappings: Sequence[Mapping]) -> tuple[float, float]:
+        """Return the network's energy in pJ and its cycles with these mappings."""
+        energy = cycles = 0.0
+        for layer, mapping in zip(self._workload, mappings, strict=True):
+            batch = MappingBatch.of([mapping])
+            m = self._evaluator.evaluate(architecture, layer.problem, batch)
+            energy += layer.count * float(m.energy_pj[0])
+            cycles += layer.count * float(m.cycles[0])
+        return energy, cycles
+
+    def _least(
+        self,
+        number: int,
+        space: Mapspace,
+        architecture: Architecture,
+        multiplier: float,
+        gap: float,
+    ) -> _LayerLeast:
+        problem = self._workload[number].problem
+        kind = "delay" if math.isinf(multiplier) else "energy"
+        best = _Best(kind, self._evaluator, architecture, problem)
+        known = self.known[number]
+        if known:
+            best.confirm(MappingBatch.of(known))
+        most = _FEW_LABELS if gap else _MOST_LABELS
+        proof = prove(
+            space, architecture, kind, self._version, gap=gap, threads=1, best=best.value,
+            samples=_MOST_PRICED, confirm=best.confirm,
+            late=lambda tried: tried > most, tell=lambda _, __: None,
+        )  # fmt: skip
+        if math.isinf(proof.value):
+            # nothing was found: there is nothing, or the search was stopped before it
+            if proof.complete:
+                return _LayerLeast(math.inf, None)
+            raise UnsolvableSpace(
+                f"layer '{self._workload[number].name}': no mapping after {proof.nodes:,} partial "
+                "ones"
+            )
+        if proof.bound is None:
+            raise UnsolvableSpace(f"layer '{self._workload[number].name}': {proof.assumed}")
+        return _LayerLeast(proof.bound, best.mapping)
+
+
+class _Best:
+    """The best mapping of a layer on one hardware, by one number.
+
+    Attributes:
+        value: that number; infinite before there is one.
+        mapping: the mapping.
+    """
+
+    def __init__(
+        self, kind: str, evaluator: NativeEvaluator, architecture: Architecture, problem: Problem
+    ) -> None:
+        self._kind, self._evaluator = kind, evaluator
+        self._architecture, self._problem = architecture, problem
+        self.value = math.inf
+        self.mapping: Mapping | None = None
+
+    def confirm(self, mappings: MappingBatch) -> float:
+        """Price mappings; return the least value known."""
+        m = self._evaluator.evaluate(self._architecture, self._problem, mappings)
+        values: Floats = m.cycles if self._kind == "delay" else m.energy_pj
+        values = np.where(m.valid, values, np.inf)
+        b = int(values.argmin())
+        if values[b] < self.value:
+            self.value, self.mapping = float(values[b]), mappings[b]
+        return self.value
+
+
+def _with_leakage(architecture: Architecture, multiplier: float) -> Architecture:
+    """Return hardware whose energy counts so many pJ more for each cycle."""
+    if multiplier in (0.0, math.inf):
+        return architecture
+    outer = architecture.levels[-1]
+    energy = replace(outer.energy, leak_pj=outer.energy.leak_pj + multiplier)
+    return architecture.with_levels(**{outer.name: replace(outer, energy=energy)})
