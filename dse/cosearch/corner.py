@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from dse.cosearch.frames import Frame, HardwareSpace
+from dse.cosearch.frames import LEAK, Frame, HardwareSpace
 from dse.domain.architecture import AccessEnergy, Architecture, Network, StorageLevel
 
-#: Prices of a level, as `SizeTable.price_pj` has them.
-_KINDS = ("read_pj", "fill_pj", "update_pj", "leak_pj")
+#: Prices of accesses, as `SizeTable.price_pj` has them before the leakage.
+_ACCESSES = ("read_pj", "fill_pj", "update_pj")
 _MESH = ("mesh_x", "mesh_y", "instances")
 _RATES = ("read_bandwidth", "write_bandwidth", "shared_bandwidth")
 
@@ -46,12 +46,13 @@ def corner_of(hardware: HardwareSpace, box: Box) -> Architecture:
     result = _envelope([frame.architecture for frame in frames])
     levels = list(result.levels)
     for v, size in enumerate(hardware.sizes):
-        levels[size.level] = _sized(levels[size.level], frames, v, box.low[v], box.high[v])
+        s = size.level
+        levels[s] = _sized(levels[s], s, frames, v, box.low[v], box.high[v])
     return replace(result, levels=tuple(levels))
 
 
 def are_alike(frames: Sequence[Frame]) -> bool:
-    """Whether frames differ in nothing but meshes, bandwidths, prices and sizes."""
+    """Whether frames differ in nothing but meshes, bandwidths, blocks, prices and sizes."""
     plain = [_plain(frame.architecture) for frame in frames]
     # constraints are no part of an architecture's equality
     rules = [frame.architecture.constraints for frame in frames]
@@ -66,6 +67,7 @@ def _plain(architecture: Architecture) -> Architecture:
             level,
             **same,
             size_words=1,
+            block_size=1,
             kind="SRAM",
             energy=AccessEnergy(),
             network=_free(level.network),
@@ -112,13 +114,18 @@ def _envelope(machines: Sequence[Architecture]) -> Architecture:
 
 
 def _generous(own: Sequence[StorageLevel], x: int, y: int) -> StorageLevel:
-    """Return the most generous of one level of several machines, on a mesh of its own."""
+    """Return the most generous of one level of several machines, on a mesh of its own.
+
+    Where blocks differ, it is accessed word by word, each at its part of the price: to round up to
+    blocks costs no less.
+    """
     sizes = [level.size_words for level in own]
     known = [size for size in sizes if size is not None]
     rates = {name: max(getattr(level, name) for level in own) for name in _RATES}
+    block = own[0].block_size if len({level.block_size for level in own}) == 1 else 1
     least = {
-        name: min(getattr(level.energy, name) for level in own)
-        for name in (*_KINDS, "address_generation_pj")
+        name: min(getattr(level.energy, name) * block / level.block_size for level in own)
+        for name in _ACCESSES
     }
     return replace(
         own[0],
@@ -126,23 +133,33 @@ def _generous(own: Sequence[StorageLevel], x: int, y: int) -> StorageLevel:
         mesh_y=y,
         instances=x * y,
         size_words=max(known) if len(known) == len(sizes) else None,
-        energy=AccessEnergy(**least),
+        block_size=block,
+        energy=AccessEnergy(**least, leak_pj=min(level.energy.leak_pj for level in own)),
         network=_free(own[0].network),
         **rates,
     )
 
 
 def _sized(
-    level: StorageLevel, frames: Sequence[Frame], v: int, low: int, high: int
+    level: StorageLevel,
+    number: int,
+    frames: Sequence[Frame],
+    v: int,
+    low: int,
+    high: int,
 ) -> StorageLevel:
     """Return a level with the most words and the least prices of a range of sizes."""
     words = max(int(frame.tables[v].usable_words[high]) for frame in frames)
-    prices = [frame.tables[v].price_pj[low : high + 1] for frame in frames]
+    prices = []
+    for frame in frames:
+        some = frame.tables[v].price_pj[low : high + 1].copy()
+        some[:, :LEAK] *= level.block_size / frame.architecture.levels[number].block_size
+        prices.append(some)
     least = np.fmin.reduce(np.concatenate(prices), axis=0)
-    energy = {name: float(least[kind]) for kind, name in enumerate(_KINDS)}
+    accesses = {name: float(least[kind]) for kind, name in enumerate(_ACCESSES)}
     return replace(
         level,
         size_words=words,
         multiple_buffering=1.0,
-        energy=replace(level.energy, **energy),
+        energy=replace(level.energy, **accesses, leak_pj=float(least[LEAK])),
     )

@@ -121,6 +121,8 @@ class CornerSearch:
                 break
             self.nodes += 1
             self._visit(node, bound)
+            least = self._queue[0][0] if self._queue else math.inf
+            self.bound = max(self.bound, min(least, self._open, self._offers.value))
             yield
         self._queue.clear()
         self.bound = max(self.bound, min(self._offers.value, self._open))
@@ -128,16 +130,13 @@ class CornerSearch:
 
     def _taken(self) -> tuple[float, _Node]:
         """Take the node of the least bound; of the fewest frames before there is an incumbent."""
-        at = 0
-        if self.incumbent is None:
-            numbers = range(len(self._queue))
-            at = min(numbers, key=lambda i: (len(self._queue[i][2].box.frames), self._queue[i][:2]))
-        bound, _, node = self._queue[at]
-        least = self._queue[0][0]
-        self._queue[at] = self._queue[-1]
-        self._queue.pop()
+        if self.incumbent is not None or self._queue[0][0] == 0.0:
+            bound, _, node = heapq.heappop(self._queue)
+            return bound, node
+        numbers = range(len(self._queue))
+        at = min(numbers, key=lambda i: (len(self._queue[i][2].box.frames), self._queue[i][:2]))
+        bound, _, node = self._queue.pop(at)
         heapq.heapify(self._queue)
-        self.bound = max(self.bound, min(least, self._open, self._offers.value))
         return bound, node
 
     @property

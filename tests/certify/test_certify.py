@@ -132,7 +132,7 @@ def test_a_search_that_is_stopped_at_the_proof_is_optimal(files, tmp_path) -> No
 
 
 def test_a_space_beyond_the_method_claims_nothing(files, tmp_path, capsys) -> None:
-    given = {"name": "optimal", "mappings": 10}
+    given = {"name": "optimal", "mappings": 10, "boxes": False}
     folder = tmp_path / "eyeriss"
     settings = {**files, "arch": "eyeriss", "optimizer": given, "samples": 20}
     result = start({**settings, "folder": str(folder)}).execute()

@@ -1,0 +1,192 @@
+"""Boxes bounded by their corners: brute force, the corner's promise, and honest ends."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import yaml
+from cosearch_cases import CASES, all_values, brute_force, space_of
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dse.cosearch.corner import Box, are_alike, corner_of
+from dse.cosearch.corners import CornerSearch, tile_words
+from dse.cosearch.frames import HardwareSpace, UnsolvableSpace
+from dse.cosearch.goal import CoSearchGoal
+from dse.cosearch.layer_bounds import Support
+from dse.cosearch.polygon import between, least_corner
+from dse.errors import SpecError
+from dse.evaluators.native import NativeEvaluator
+from dse.goals.limits import limits
+from dse.mapspace.cache import MapspaceCache
+from dse.mapspace.sampling import sample_valid
+from dse.runner.run import resume, start
+
+pytestmark = pytest.mark.slow
+
+CHAINS_WITH_AREAS = ("table", "dosa")
+
+
+def solve(case: str, objective: str, bounds: str = "") -> CornerSearch:
+    space = space_of(case, objective)
+    goal = CoSearchGoal.of(space.objective, limits(bounds), space.template.max_area_um2)
+    search = CornerSearch(space, goal)
+    least = 0.0
+    for _ in search.run():
+        assert search.bound >= least
+        least = search.bound
+    return search
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_finds_exactly_the_least_value(case: str) -> None:
+    expected = brute_force(space_of(case))
+    with_areas = CASES[case][2] in CHAINS_WITH_AREAS
+    for objective in ("edp", "energy", "delay", *(("adp",) if with_areas else ())):
+        search = solve(case, objective)
+        assert search.finished
+        assert search.incumbent is not None
+        assert search.incumbent.value == pytest.approx(expected[objective], rel=1e-12)
+        assert search.bound == pytest.approx(search.incumbent.value, rel=search.tolerance)
+
+
+def test_a_limit_on_the_area_is_kept() -> None:
+    space = space_of("nvdla conv")
+    free = solve("nvdla conv", "edp").incumbent
+    assert free is not None
+    areas = sorted({space.architecture(values).area_um2 for values in all_values(space)})
+    smaller = [area for area in areas if area < free.metrics.area_um2]
+    most = smaller[len(smaller) // 2]
+    limited = solve("nvdla conv", "edp", f"area_um2 <= {most!r}").incumbent
+    assert limited is not None
+    assert limited.metrics.area_um2 <= most
+    assert limited.value == pytest.approx(brute_force(space, most)["edp"], rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    "case", ["eyeriss conv", "nvdla conv", "edge tpu conv", "shidiannao conv", "tpu conv"]
+)
+def test_a_corner_is_no_worse_than_any_hardware_of_its_box(case: str) -> None:
+    space = space_of(case)
+    hardware = HardwareSpace(space, areas=False)
+    rng = np.random.default_rng(5)
+    spaces = MapspaceCache(space.template.constraints)
+    evaluator = NativeEvaluator()
+    compared = 0
+    for _ in range(12):
+        count = int(rng.integers(1, len(hardware.frames) + 1))
+        frames = tuple(rng.permutation(len(hardware.frames))[:count].tolist())
+        assert are_alike([hardware.frame(i) for i in frames])
+        ends = [sorted(rng.integers(0, s.variable.count, 2).tolist()) for s in hardware.sizes]
+        low, high = (tuple(end[k] for end in ends) for k in (0, 1))
+        corner = corner_of(hardware, Box(frames, low, high))
+        frame = hardware.frame(int(rng.choice(frames)))
+        point = tuple(int(rng.integers(a, b + 1)) for a, b in zip(low, high, strict=True))
+        try:
+            real = space.architecture(hardware.values(frame, point))
+        except SpecError:
+            continue
+        problem = space.workload.layers[0].problem
+        found = sample_valid(spaces(problem, real), 40, 3, 100_000).mappings
+        if not len(found):
+            continue
+        inside, outside = (evaluator.evaluate(x, problem, found) for x in (real, corner))
+        assert outside.valid.all()
+        assert (outside.cycles <= inside.cycles).all()
+        assert (outside.energy_pj <= inside.energy_pj * (1 + 1e-12)).all()
+        for b in range(len(found)):
+            words = tile_words(problem, found[b])
+            sizes = [level.size_words or math.inf for level in real.levels]
+            assert all(words <= np.array(sizes))
+        compared += len(found)
+    assert compared > 100
+
+
+points = st.lists(
+    st.tuples(st.floats(1.0, 1e3), st.floats(1.0, 1e3)), min_size=1, max_size=12, unique=True
+)
+
+
+@given(points, st.lists(st.floats(0.01, 100.0), max_size=4, unique=True))
+def test_no_point_lies_below_the_least_corner(points, multipliers) -> None:
+    def support(multiplier: float) -> Support:
+        def weighted(point: tuple[float, float]) -> float:
+            energy, cycles = point
+            return cycles if math.isinf(multiplier) else energy + multiplier * cycles
+
+        energy, cycles = min(points, key=weighted)
+        return Support(multiplier, weighted((energy, cycles)), energy, cycles, ())
+
+    told = {m: support(m) for m in (0.0, math.inf, *multipliers)}
+    least = min(energy * cycles for energy, cycles in points)
+    corner = least_corner(list(told.values()))
+    assert corner.value <= least * (1 + 1e-9)
+    # asked on and on, it is exact
+    for _ in range(40):
+        corner = least_corner(list(told.values()))
+        wanted = between(told[corner.left], told[corner.right])
+        if wanted is None or wanted in told:
+            break
+        told[wanted] = support(wanted)
+    assert corner.value == pytest.approx(least, rel=1e-6)
+
+
+def test_versions_without_leakage_prove_energy_and_delay_only() -> None:
+    space = space_of("eyeriss conv", version="3.0.3")
+    with pytest.raises(UnsolvableSpace, match="knows no leakage"):
+        CornerSearch(space, CoSearchGoal.of(space.objective, (), None))
+    for objective in ("energy", "delay"):
+        space = space_of("eyeriss conv", objective, version="3.0.3")
+        search = CornerSearch(space, CoSearchGoal.of(space.objective, (), None))
+        for _ in search.run():
+            pass
+        assert search.incumbent is not None
+        assert search.bound == pytest.approx(search.incumbent.value, rel=search.tolerance)
+
+
+@pytest.fixture
+def given_run(tmp_path) -> dict:
+    layers = [
+        {"name": "a", "shape": "cnn-layer", "R": 3, "S": 3, "P": 28, "Q": 28, "C": 32, "K": 64},
+        {"name": "b", "shape": "cnn-layer", "P": 14, "Q": 14, "C": 64, "K": 128, "count": 2},
+    ]
+    (tmp_path / "two.yaml").write_text(yaml.safe_dump({"name": "two", "layers": layers}))
+    return {
+        "arch": "eyeriss_256",
+        "workload": str(tmp_path / "two.yaml"),
+        "optimizer": {"name": "optimal", "nodes": 1, "mappings": 1000},
+        "report": False,
+    }
+
+
+def test_a_run_that_is_stopped_has_a_gap(given_run, tmp_path) -> None:
+    result = start({**given_run, "folder": str(tmp_path / "run")}).execute()
+    proof = result.certificate
+    assert proof is not None
+    assert proof["status"] == "stopped"
+    assert 0 < proof["bound"] < proof["value"] == result.value
+    assert any("most generous hardware" in line for line in proof["assumed"])
+
+
+def test_a_killed_run_ends_alike(given_run, tmp_path) -> None:
+    class KilledError(Exception):
+        pass
+
+    def kill(_: object) -> None:
+        raise KilledError
+
+    whole = start({**given_run, "folder": str(tmp_path / "whole")}).execute()
+    with pytest.raises(KilledError):
+        start({**given_run, "folder": str(tmp_path / "part")}).execute(kill)
+    result = resume(tmp_path / "part").execute()
+    assert (result.value, result.certificate) == (whole.value, whole.certificate)
+
+
+def test_boxes_may_be_left_out(given_run, tmp_path) -> None:
+    optimizer = {"name": "optimal", "boxes": False, "mappings": 10}
+    given = {**given_run, "optimizer": optimizer, "samples": 20}
+    result = start({**given, "folder": str(tmp_path / "run")}).execute()
+    assert result.certificate is not None
+    assert result.certificate["status"] == "unsolved"

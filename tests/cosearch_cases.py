@@ -1,0 +1,157 @@
+"""Small co-searches, and their optima by looking at all hardware, all mappings, all orders."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import yaml
+
+from dse.components.chain import energy_chain
+from dse.domain.problem import SHAPES, Layer, Problem, Workload
+from dse.errors import SpecError
+from dse.evaluators.native import NativeEvaluator
+from dse.goals.objective import objectives
+from dse.mapspace.enumeration import enumerate_valid
+from dse.mapspace.space import Mapspace
+from dse.space import catalog
+from dse.space.search_space import SearchSpace
+from dse.space.template import ArchTemplate
+
+
+def template(name: str, variables: dict[str, Any], **changes: Any) -> ArchTemplate:
+    """The template of that name with other ranges of its variables."""
+    content = yaml.safe_load(catalog.find("arch", name).read_text(encoding="utf-8"))
+    assert content["variables"].keys() == variables.keys()
+    content["variables"] = {
+        key: {"values": value} if isinstance(value, list) else value
+        for key, value in variables.items()
+    }
+    return ArchTemplate.parse({**content, **changes}, name)
+
+
+def problem(**sizes: int) -> Problem:
+    bounds = dict.fromkeys("RSPQCKN", 1)
+    coefficients = {}
+    for key, value in sizes.items():
+        (bounds if key in bounds else coefficients)[key] = value
+    return Problem(SHAPES["cnn-layer"], bounds, coefficients)
+
+
+def gemm(**sizes: int) -> Problem:
+    return Problem(SHAPES["gemm"], sizes)
+
+
+GEMMINI = {"pe_dim": [2, 3, 4, 8], "scratchpad_kb": [1, 2, 3], "accumulator_kb": [1, 2]}
+WIDE = {"pe_dim": [4, 8, 16], "scratchpad_kb": [1, 2, 4, 7], "accumulator_kb": [1, 3]}
+EYERISS = {
+    "glb_kb": [16, 20], "columns": [2, 4], "rows": [3, 4],
+    "ifmap_words": [2, 8], "weight_words": [4, 12], "psum_words": [1, 4],
+}  # fmt: skip
+SIMBA = {
+    "global_kb": [16, 32], "input_kb": [2, 4], "weight_kb": [1, 2], "accumulation_words": [2, 8],
+}  # fmt: skip
+TPU = {
+    "array": [2, 4], "buffer_kb": [16, 32], "accumulator_words": [2, 8], "fifo_tiles": [1, 4],
+}  # fmt: skip
+
+CASES = {
+    "gemmini conv": (
+        "gemmini", GEMMINI, "dosa", [problem(R=3, P=8, C=6, K=32), problem(C=24, K=8)]
+    ),
+    "gemmini stride": (
+        "gemmini", GEMMINI, "dosa", [problem(R=3, S=2, P=6, Q=2, C=4, K=8, Wstride=2)]
+    ),
+    "gemmini wide": ("gemmini", WIDE, "dosa", [problem(P=16, C=32, K=64)]),
+    "gemmini gemm table": (
+        "gemmini", WIDE, "table", [gemm(M=12, K=48, N=32), gemm(M=2, K=8, N=64)]
+    ),
+    "eyeriss conv": ("eyeriss", EYERISS, "table", [problem(R=3, S=3, Q=4, C=2)]),
+    "eyeriss dense": ("eyeriss", EYERISS, "pat", [problem(C=4, K=4), problem(P=4, K=2)]),
+    "simba conv": ("simba", SIMBA, "table", [problem(R=2, P=4, C=4)]),
+    "simba dense": ("simba", SIMBA, "pat", [problem(C=4, K=4)]),
+    "tpu conv": ("tpu_v1", TPU, "pat", [problem(R=2, P=4, C=4)]),
+    "tpu dense": ("tpu_v1", TPU, "pat", [problem(C=4, K=4), problem(P=2, K=2)]),
+}  # fmt: skip
+NVDLA = {
+    "buffer_kb": [1, 2], "accumulator_words": [4, 16], "atomic_k": [2, 4], "atomic_c": [2, 4],
+}  # fmt: skip
+SHIDIANNAO = {
+    "columns": [2, 4], "rows": [1, 2], "input_kb": [1, 2], "output_kb": [1, 2], "weight_kb": [1, 2],
+}  # fmt: skip
+EDGE_TPU = {
+    "rows": [2, 4], "columns": [2, 4], "activation_kb": [1, 2], "parameter_kb": [1, 2],
+    "accumulator_words": [2, 8],
+}  # fmt: skip
+SIMPLE = {"glb_kb": [1, 2], "columns": [2, 4], "rows": [2, 4], "spad_words": [2, 8]}
+#: On templates whose networks have groups.
+CASES |= {
+    "nvdla conv": ("nvdla_small", NVDLA, "table", [problem(R=3, P=4, C=4, K=4)]),
+    "nvdla dense": ("nvdla_small", NVDLA, "pat", [problem(C=8, K=8), problem(P=4, C=4)]),
+    "shidiannao conv": ("shidiannao", SHIDIANNAO, "table", [problem(R=3, S=3, P=4, Q=4)]),
+    "shidiannao two": (
+        "shidiannao", SHIDIANNAO, "pat", [problem(P=4, Q=4, K=4), problem(R=2, P=4, C=2)]
+    ),
+    "edge tpu conv": ("edge_tpu", EDGE_TPU, "table", [problem(R=2, P=4, C=4, K=2)]),
+    "simple weight": (
+        "simple_weight_stationary", SIMPLE, "table", [problem(P=4, C=4, K=4), problem(R=3, C=2)]
+    ),
+    "simple output": (
+        "simple_output_stationary", SIMPLE, "pat", [problem(R=3, P=2, C=2), problem(C=4, K=4)]
+    ),
+}  # fmt: skip
+
+
+def space_of(case: str, objective: str = "edp", version: str = "4cf6d4c") -> SearchSpace:
+    name, variables, chain, problems = CASES[case]
+    extra = {} if name == "gemmini" else {"budget": {"pes": 1_000_000}}
+    arch = template(name, variables, **extra)
+    layers = tuple(Layer(f"l{i}", p, count=i + 1) for i, p in enumerate(problems))
+    return SearchSpace(
+        arch, Workload("net", layers), energy_chain(chain), None, objectives()[objective],
+        timeloop_version=version,
+    )  # fmt: skip
+
+
+def all_values(space: SearchSpace) -> list[dict[str, int]]:
+    lists = [[v.value_at(i) for i in range(v.count)] for v in space.template.variables]
+    names = [v.name for v in space.template.variables]
+    return [dict(zip(names, chosen, strict=True)) for chosen in itertools.product(*lists)]
+
+
+def front(space: SearchSpace, architecture: Any, problem: Problem) -> list[tuple[float, float]]:
+    """All (energy, cycles) of a layer's mappings that no other beats in both."""
+    evaluator = NativeEvaluator(space.timeloop_version)
+    points = []
+    for batch in enumerate_valid(Mapspace(problem, architecture), 20_000):
+        m = evaluator.evaluate(architecture, problem, batch)
+        points += list(zip(m.energy_pj[m.valid], m.cycles[m.valid], strict=True))
+        best: list[tuple[float, float]] = []
+        for energy, cycles in sorted(set(points)):
+            if not best or cycles < best[-1][1]:
+                best.append((float(energy), float(cycles)))
+        points = list(best)
+    return points
+
+
+def brute_force(space: SearchSpace, most_um2: float = float("inf")) -> dict[str, float]:
+    """The least value of every objective over all hardware and all choices of mappings."""
+    best = dict.fromkeys(("edp", "energy", "delay", "adp"), float("inf"))
+    for values in all_values(space):
+        try:
+            architecture = space.architecture(values)
+        except SpecError:
+            continue
+        if architecture.area_um2 > most_um2:
+            continue
+        fronts = [front(space, architecture, layer.problem) for layer in space.workload]
+        counts = [layer.count for layer in space.workload]
+        for choice in itertools.product(*fronts):
+            energy = sum(n * e for n, (e, _) in zip(counts, choice, strict=True))
+            cycles = sum(n * t for n, (_, t) in zip(counts, choice, strict=True))
+            for name, value in (
+                ("edp", energy * cycles), ("energy", energy), ("delay", cycles),
+                ("adp", architecture.area_um2 * cycles),
+            ):  # fmt: skip
+                best[name] = min(best[name], value)
+    return best
