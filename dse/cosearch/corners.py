@@ -235,12 +235,13 @@ class CornerSearch:
             wanted = self._next(told, node.box.is_single)
             if wanted is None:
                 break
-            support = self._bounds.support(corner, wanted, self._looseness(node, told, factor))
+            wider = told[wanted].support if wanted in told else None
+            gap = self._looseness(node, told, factor)
+            support = self._bounds.support(corner, wanted, gap, wider)
             if support is None:
                 return None
-            inherited = told.get(wanted)
-            if inherited is not None and inherited.support.least > support.least:
-                support = replace(support, least=inherited.support.least)
+            if wider is not None and wider.least > support.least:
+                support = replace(support, least=wider.least)
             told[wanted] = _Told(support, own=True)
             self._try(node.box, support.mappings)
             if self._value(told) * factor >= self._cutoff:

@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -28,8 +29,17 @@ from dse.space.search_space import SearchSpace
 #: Partial mappings after which a layer's search gives up, where it may be loose and where not; what
 #: it has not seen bounds it then.
 _FEW_LABELS, _MOST_LABELS = 400_000, 10_000_000
+#: What costs no more than this above its bound, relatively, is no better on smaller hardware.
+_SAME = 1e-12
 #: Mappings that a search may have priced, and that are kept of a layer to begin others with.
 _MOST_PRICED, _MOST_KEPT = 512, 64
+
+
+class LayerLeast(NamedTuple):
+    """A bound of one layer, and the mapping that comes to it, or near it."""
+
+    bound: float
+    mapping: Mapping
 
 
 @dataclass(frozen=True)
@@ -40,22 +50,19 @@ class Support:
         multiplier: ``l`` of ``energy + l * cycles``; infinite: cycles alone.
         least: the weighted sum over all layers, at least.
         energy, cycles: of the mappings that come to it, or near it.
-        mappings: these, one for each layer.
+        layers: what one run of each layer comes to at least, and the mapping.
     """
 
     multiplier: float
     least: float
     energy: float
     cycles: float
-    mappings: tuple[Mapping, ...]
+    layers: tuple[LayerLeast, ...]
 
-
-@dataclass(frozen=True)
-class _LayerLeast:
-    """The least of one layer, and the mapping that has it; infinite where no mapping fits."""
-
-    bound: float
-    mapping: Mapping | None
+    @property
+    def mappings(self) -> tuple[Mapping, ...]:
+        """The mappings, one for each layer."""
+        return tuple(layer.mapping for layer in self.layers)
 
 
 class LayerBounds:
@@ -79,13 +86,21 @@ class LayerBounds:
         self.searches = 0
         self.known: list[list[Mapping]] = [[] for _ in self._workload]
 
-    def support(self, architecture: Architecture, multiplier: float, gap: float) -> Support | None:
+    def support(
+        self,
+        architecture: Architecture,
+        multiplier: float,
+        gap: float,
+        wider: Support | None = None,
+    ) -> Support | None:
         """Return the support of a multiplier on hardware; None where a layer has no mapping.
 
         Args:
             architecture: the hardware.
             multiplier: of cycles, in pJ a cycle; infinite: cycles alone.
             gap: by how much each layer's least may be too low, relatively.
+            wider: the support on hardware that no mapping costs more; a layer whose mapping costs
+                the same here is not searched again.
 
         Raises:
             UnsolvableSpace: nothing bounds a layer; says why.
@@ -95,23 +110,25 @@ class LayerBounds:
         # mapspaces are built one after the other: the cache is no one's lock
         spaces = [self._space_of(layer.problem, priced) for layer in self._workload]
 
-        def least(number: int) -> _LayerLeast:
-            return self._least(number, spaces[number], priced, multiplier, gap)
+        def least(number: int) -> LayerLeast | None:
+            before = wider.layers[number] if wider else None
+            return self._least(number, spaces[number], priced, multiplier, gap, before)
 
         with ThreadPoolExecutor(self._threads) as pool:
             found = list(pool.map(least, numbers))
-        self.searches += len(found)
-        counts = [layer.count for layer in self._workload]
-        total = sum(n * f.bound for n, f in zip(counts, found, strict=True))
-        if math.isinf(total) or any(f.mapping is None for f in found):
+        kept = wider.layers if wider else (None,) * len(found)
+        self.searches += sum(new is not old for new, old in zip(found, kept, strict=True))
+        layers = tuple(one for one in found if one is not None)
+        if len(layers) < len(found):
             return None
-        mappings = tuple(f.mapping for f in found if f.mapping is not None)
-        for known, mapping in zip(self.known, mappings, strict=True):
-            if all(mapping != other for other in known):
-                known.append(mapping)
+        for known, one in zip(self.known, layers, strict=True):
+            if all(one.mapping != other for other in known):
+                known.append(one.mapping)
                 del known[:-_MOST_KEPT]
-        energy, cycles = self.price(architecture, mappings)
-        return Support(multiplier, total, energy, cycles, mappings)
+        counts = [layer.count for layer in self._workload]
+        total = sum(n * one.bound for n, one in zip(counts, layers, strict=True))
+        energy, cycles = self.price(architecture, [one.mapping for one in layers])
+        return Support(multiplier, total, energy, cycles, layers)
 
     def price(self, architecture: Architecture, mappings: Sequence[Mapping]) -> tuple[float, float]:
         """Return the network's energy in pJ and its cycles with these mappings."""
@@ -130,30 +147,32 @@ class LayerBounds:
         architecture: Architecture,
         multiplier: float,
         gap: float,
-    ) -> _LayerLeast:
-        problem = self._workload[number].problem
+        before: LayerLeast | None,
+    ) -> LayerLeast | None:
+        layer = self._workload[number]
         kind = "delay" if math.isinf(multiplier) else "energy"
-        best = _Best(kind, self._evaluator, architecture, problem)
-        known = self.known[number]
-        if known:
-            best.confirm(MappingBatch.of(known))
+        best = _Best(kind, self._evaluator, architecture, layer.problem)
+        if before is not None:
+            here = best.confirm(MappingBatch.of([before.mapping]))
+            if here * (1.0 - max(gap, _SAME)) <= before.bound:
+                return before
+        if self.known[number]:
+            best.confirm(MappingBatch.of(self.known[number]))
         most = _FEW_LABELS if gap else _MOST_LABELS
         proof = prove(
             space, architecture, kind, self._version, gap=gap, threads=1, best=best.value,
             samples=_MOST_PRICED, confirm=best.confirm,
             late=lambda tried: tried > most, tell=lambda _, __: None,
         )  # fmt: skip
-        if math.isinf(proof.value):
-            # nothing was found: there is nothing, or the search was stopped before it
-            if proof.complete:
-                return _LayerLeast(math.inf, None)
+        if proof.complete and best.mapping is None and proof.bound in (None, math.inf):
+            return None
+        if best.mapping is None:
             raise UnsolvableSpace(
-                f"layer '{self._workload[number].name}': no mapping after {proof.nodes:,} partial "
-                "ones"
+                f"layer '{layer.name}': no mapping after {proof.nodes:,} partial ones"
             )
         if proof.bound is None:
-            raise UnsolvableSpace(f"layer '{self._workload[number].name}': {proof.assumed}")
-        return _LayerLeast(proof.bound, best.mapping)
+            raise UnsolvableSpace(f"layer '{layer.name}': {proof.assumed}")
+        return LayerLeast(proof.bound, best.mapping)
 
 
 class _Best:
