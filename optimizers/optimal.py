@@ -21,6 +21,7 @@ from dse.cosearch.certificate import (
     CoSearchCertificate,
     assumptions,
 )
+from dse.domain.mapping import Mapping
 from dse.errors import SpecError
 from dse.goals.certificate import gap_of
 from dse.goals.design import Design, DesignMetrics
@@ -59,7 +60,7 @@ class OptimalSearch(Optimizer[OptimalSearchSettings]):
     settings_type = OptimalSearchSettings
     default_samples: ClassVar[int] = 100
     proves: ClassVar[bool] = True
-    pads: ClassVar[bool] = False
+    pads_unasked: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -151,11 +152,11 @@ class OptimalSearch(Optimizer[OptimalSearchSettings]):
 
     def _incumbents(self) -> Iterator[Incumbent | None]:
         """Yield incumbents, each better than the last; the last one is the result."""
-        from dse.cosearch.search import CoSearch, UnsolvableSpace  # noqa: PLC0415
+        from dse.cosearch.search import UnsolvableSpace  # noqa: PLC0415
 
+        shown: Incumbent | None = None
         try:
-            search = CoSearch(self.space, self._goal(), self.settings.mappings)
-            shown: Incumbent | None = None
+            search = self._search()
             count = 0
             for _ in self._until_stop(search):
                 # the last sample is for the last incumbent
@@ -164,7 +165,7 @@ class OptimalSearch(Optimizer[OptimalSearchSettings]):
                     count += 1
                     yield shown
         except UnsolvableSpace as error:
-            self._certificate = self._unsolved(str(error))
+            self._certificate = self._unsolved(str(error), shown)
             yield None
             return
         self._certificate = self._proof(search)
@@ -172,6 +173,23 @@ class OptimalSearch(Optimizer[OptimalSearchSettings]):
             yield search.incumbent
         while True:
             yield search.incumbent
+
+    def _search(self) -> CoSearch:
+        from dse.cosearch.padded import PaddedCoSearch  # noqa: PLC0415
+        from dse.cosearch.search import CoSearch  # noqa: PLC0415
+
+        kind = PaddedCoSearch if self.space.padding.on else CoSearch
+        return kind(self.space, self._goal(), self.settings.mappings)
+
+    def unpadded(self, design: Design) -> tuple[Mapping, ...] | None:
+        """See :meth:`dse.study.optimizer.Optimizer.unpadded`: the best, proven."""
+        from dse.cosearch.padded import PaddedCoSearch  # noqa: PLC0415
+
+        if self._beyond():
+            return None
+        search = self._search()
+        found = search.own_sizes_on(design.values) if isinstance(search, PaddedCoSearch) else None
+        return found.design.mappings if found else None
 
     def _until_stop(self, search: CoSearch) -> Iterator[None]:
         """Run the search until a setting stops it."""
@@ -203,14 +221,14 @@ class OptimalSearch(Optimizer[OptimalSearchSettings]):
             known.value if known else None,
             search.bound,
             TOLERANCE,
-            assumptions(self.space.timeloop_version, search.tables.closed_form),
+            assumptions(self.space.timeloop_version, search.tables.closed_form, search.sizes_text),
             effort=search.effort,
         )
 
-    def _unsolved(self, reason: str) -> CoSearchCertificate:
+    def _unsolved(self, reason: str, shown: Incumbent | None) -> CoSearchCertificate:
         assumed = assumptions(self.space.timeloop_version, False)[:3]
-        name = self.space.objective.name
-        return CoSearchCertificate(UNSOLVED, name, None, 0.0, 0.0, assumed, reason)
+        name, value = self.space.objective.name, shown.value if shown else None
+        return CoSearchCertificate(UNSOLVED, name, value, 0.0, 0.0, assumed, reason)
 
     def _at_random(self) -> list[Design]:
         each = min(max(self.samples // 10, 1), 1000)

@@ -80,12 +80,13 @@ class CoSearchCertificate:
         }
 
 
-def assumptions(timeloop_version: str, closed_form: bool) -> tuple[str, ...]:
-    """Return what every proof is about."""
+def assumptions(timeloop_version: str, closed_form: bool, sizes: str = "") -> tuple[str, ...]:
+    """Return what every proof is about; ``sizes`` says which paddings, where there are any."""
     how = "classes of mappings in closed form" if closed_form else "every mapping enumerated"
     return (
         "mappings: perfect factors, the template's constraints, its keeps and bypasses",
         "hardware: all values of the template's variables within its budget and requirements",
         f"model: native, Timeloop {timeloop_version}",
         f"mapspace: {how}",
+        *([f"sizes: {sizes}"] if sizes else []),
     )
