@@ -129,7 +129,7 @@ class Auto(Optimizer[AutoSettings]):
 
     def _choose(self) -> None:
         if self.space.padding.on:
-            self._take("lockstep", "sizes may be padded, which proofs leave out")
+            self._take("lockstep", "sizes may be padded, and proofs over all of them take long")
         elif not self.own_mapper:
             self._take("random", "a mapper is named, which the others do not use")
         elif not self.of_timeloop:

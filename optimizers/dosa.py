@@ -14,10 +14,13 @@ from typing import Any
 
 import numpy as np
 
+from dse.domain.architecture import Architecture
 from dse.domain.mapping import Mapping
+from dse.domain.problem import Problem
 from dse.errors import SpecError, unknown_name
 from dse.goals.design import Design, DesignMetrics
 from dse.mapspace.cache import MapspaceCache
+from dse.mapspace.padding import alternatives
 from dse.relaxed.descent import Descent, DescentState, gumbel_mix, softmax_mix
 from dse.relaxed.latency import Latency
 from dse.relaxed.network import Mix
@@ -36,6 +39,8 @@ _VARIABLES = ("log", "linear")
 _RATES = {"log": 0.01, "linear": 7.5e-5}
 #: Random hardware that is tried until some maps all layers.
 _TRIES = 200
+#: Sizes of a layer, the most promising ones, of which a start may be.
+_FIRST = 4
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,6 @@ class DosaSearch(Optimizer[DosaSettings]):
 
     settings_type = DosaSettings
     default_samples = 10_500
-    pads = False
 
     def __init__(
         self,
@@ -94,6 +98,11 @@ class DosaSearch(Optimizer[DosaSettings]):
         self._best_start = float("inf")
         self._pending: list[Mapping] | None = None
         self._descent: Descent | None = None
+        if settings.model is not None and space.padding.on:
+            raise SpecError(
+                f"optimizer.model = {settings.model}: such a network knows the layers' own sizes; "
+                f"expected mapspace.padding=off, not {space.padding.text}"
+            )
         self._latency = _latency(settings.model, space)
         # says at once where a template cannot be searched so
         self._descent_on(space.sample_values(np.random.default_rng(0)))
@@ -168,11 +177,20 @@ class DosaSearch(Optimizer[DosaSettings]):
         found: dict[Any, Mapping] = {}
         for layer in self.space.workload:
             if layer.problem not in found:
-                mapping = first_mapping(space_of(layer.problem, architecture))
+                mapping = self._first(layer.problem, architecture, space_of)
                 if mapping is None:
                     return None
                 found[layer.problem] = mapping
         return [found[layer.problem] for layer in self.space.workload]
+
+    def _first(
+        self, problem: Problem, architecture: Architecture, space_of: MapspaceCache
+    ) -> Mapping | None:
+        """Return a first mapping of a layer: of its most promising size that has one."""
+        metric = self.space.objective.mapping_metric
+        sizes = alternatives(space_of(problem, architecture), self.space.padding, metric)
+        made = (first_mapping(space_of(size, architecture)) for size in sizes.problems[:_FIRST])
+        return next((mapping for mapping in made if mapping is not None), None)
 
     def _begin(self, values: Values, mappings: list[Mapping]) -> None:
         self._state = self._descent_on(values).state_of(mappings)
@@ -185,12 +203,15 @@ class DosaSearch(Optimizer[DosaSettings]):
         descent = self._descent_on(state.base)
         cost = descent.order_cost() if s.ordering != "none" else 0
         each = descent.orders if s.ordering in ("softmax", "gumbel") else 1
-        affordable = max((self.meter.left - 1 - cost) // each, 0)
+        sizes = descent.size_cost
+        affordable = max((self.meter.left - 1 - cost - sizes) // each, 0)
         steps = min(s.round_every, s.steps - self._steps_done, affordable)
         rate = s.learning_rate or _RATES[s.variables]
         for _ in range(steps):
             descent.step(state, rate, linear=s.variables == "linear", mix=self._mix(descent))
         self._steps_done += steps
+        if sizes and self.meter.left > sizes:
+            descent.choose_sizes(state)
         points, values, short = descent.rounded(state)
         if not short and cost and self.meter.left > cost:
             points = descent.search_orders(points, values)

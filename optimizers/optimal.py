@@ -22,6 +22,7 @@ from dse.cosearch.certificate import (
     CoSearchCertificate,
     assumptions,
 )
+from dse.domain.mapping import Mapping
 from dse.errors import SpecError
 from dse.goals.certificate import gap_of
 from dse.goals.design import Design, DesignMetrics
@@ -65,7 +66,7 @@ class OptimalSearch(Optimizer[OptimalSearchSettings]):
     settings_type = OptimalSearchSettings
     default_samples: ClassVar[int] = 100
     proves: ClassVar[bool] = True
-    pads: ClassVar[bool] = False
+    pads_unasked: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -179,18 +180,34 @@ class OptimalSearch(Optimizer[OptimalSearchSettings]):
                 yield search.incumbent
             while True:
                 yield search.incumbent
-        self._certificate = self._unsolved("; ".join(dict.fromkeys(reasons)))
+        self._certificate = self._unsolved("; ".join(dict.fromkeys(reasons)), shown)
         yield None
 
     def _methods(self) -> Iterator[Callable[[], CoSearch | CornerSearch]]:
         """Yield the methods, to be tried one after the other."""
-        from dse.cosearch.search import CoSearch  # noqa: PLC0415
-
-        yield lambda: CoSearch(self.space, self._goal(), self.settings.mappings)
-        if self.settings.boxes:
+        yield self._by_tables
+        # corners know the layers' own sizes only
+        if self.settings.boxes and not self.space.padding.on:
             from dse.cosearch.corners import CornerSearch  # noqa: PLC0415
 
             yield lambda: CornerSearch(self.space, self._goal(), os.cpu_count() or 1)
+
+    def _by_tables(self) -> CoSearch:
+        from dse.cosearch.padded import PaddedCoSearch  # noqa: PLC0415
+        from dse.cosearch.search import CoSearch  # noqa: PLC0415
+
+        kind = PaddedCoSearch if self.space.padding.on else CoSearch
+        return kind(self.space, self._goal(), self.settings.mappings)
+
+    def unpadded(self, design: Design) -> tuple[Mapping, ...] | None:
+        """See :meth:`dse.study.optimizer.Optimizer.unpadded`: the best, proven."""
+        from dse.cosearch.padded import PaddedCoSearch  # noqa: PLC0415
+
+        if self._beyond():
+            return None
+        search = self._by_tables()
+        found = search.own_sizes_on(design.values) if isinstance(search, PaddedCoSearch) else None
+        return found.design.mappings if found else None
 
     def _until_stop(self, search: CoSearch | CornerSearch) -> Iterator[None]:
         """Run the search until a setting stops it."""
@@ -220,14 +237,14 @@ class OptimalSearch(Optimizer[OptimalSearchSettings]):
             known.value if known else None,
             search.bound,
             search.tolerance,
-            assumptions(self.space.timeloop_version, search.how),
+            assumptions(self.space.timeloop_version, search.how, search.sizes_text),
             effort=search.effort,
         )
 
-    def _unsolved(self, reason: str) -> CoSearchCertificate:
+    def _unsolved(self, reason: str, shown: Incumbent | None) -> CoSearchCertificate:
         assumed = assumptions(self.space.timeloop_version, "")[:3]
-        name = self.space.objective.name
-        return CoSearchCertificate(UNSOLVED, name, None, 0.0, 0.0, assumed, reason)
+        name, value = self.space.objective.name, shown.value if shown else None
+        return CoSearchCertificate(UNSOLVED, name, value, 0.0, 0.0, assumed, reason)
 
     def _at_random(self) -> list[Design]:
         each = min(max(self.samples // 10, 1), 1000)

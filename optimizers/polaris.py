@@ -75,7 +75,6 @@ class Polaris(Optimizer[PolarisSettings]):
 
     settings_type = PolarisSettings
     default_samples = 60
-    pads = False
 
     def __init__(
         self,

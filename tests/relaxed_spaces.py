@@ -3,6 +3,7 @@
 import numpy as np
 
 from dse.components.chain import energy_chain
+from dse.domain.padding import Padding
 from dse.mapspace import Mapspace, sample_valid
 from dse.space import catalog
 from dse.space.search_space import SearchSpace
@@ -12,10 +13,11 @@ CASES = (("gemmini", "resnet50"), ("eyeriss", "resnet50"), ("simba", "resnext50_
          ("tpu_v1", "bert_base"), ("shidiannao", "mobilenet_v2"))  # fmt: skip
 
 
-def space_of(arch, net, energy="table", version="4cf6d4c"):
+def space_of(arch, net, energy="table", version="4cf6d4c", *, padding="off", **fixed):
     return SearchSpace(
-        *(catalog.template(arch), catalog.workload(net), energy_chain(energy)),
+        *(catalog.template(arch), catalog.workload(net), energy_chain(energy), fixed),
         timeloop_version=version,
+        padding=Padding.parse(padding),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -35,14 +36,14 @@ class EveryRow(RowSource):
     """Rows of single chips of any kind: all their mappings, one by one.
 
     Args:
-        problems: of the network's layers.
+        sizes: of the network's layers: the problems that each may be mapped as.
     """
 
     def __init__(
-        self, problems: Sequence[Problem], capacities: Sequence[Capacity],
+        self, sizes: Sequence[Sequence[Problem]], capacities: Sequence[Capacity],
         timeloop_version: str, effort: Effort,
     ) -> None:  # fmt: skip
-        self._problems, self._capacities = problems, capacities
+        self._sizes, self._capacities = sizes, capacities
         self._evaluation = PlainEvaluation(timeloop_version, effort)
 
     def rows(self, chips: tuple[Chip, ...]) -> Rows:
@@ -51,10 +52,11 @@ class EveryRow(RowSource):
         units = RangePrices(chips, self._capacities, leaks=True).units()
         machine = self._largest(chip)
         known: dict[Problem, RecheckedRows] = {}
-        for problem in self._problems:
+        for problem in itertools.chain(*self._sizes):
             if problem not in known:
                 known[problem] = self._layer(machine, units, problem)
-        return joined(chips, units, [known[p] for p in self._problems])
+        layers = [concatenated([known[p] for p in sizes]) for sizes in self._sizes]
+        return joined(chips, units, layers)
 
     def _largest(self, chip: Chip) -> Architecture:
         """Return the chip with the largest sizes, for which it has no price."""
@@ -95,9 +97,10 @@ class EveryRow(RowSource):
             [
                 [
                     self._evaluation.plain(architecture, problem, batch)
+                    for problem in sizes
                     for batch in self._batches(architecture, problem)
                 ]
-                for problem in self._problems
+                for sizes in self._sizes
             ]
         )
 

@@ -10,6 +10,7 @@ does not reach is said, and neither certified nor refuted.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -21,6 +22,7 @@ from dse.certify.hardware import Chip, Hardware
 from dse.certify.layers import Tiler
 from dse.certify.objective import Product
 from dse.certify.places import Places
+from dse.certify.sizes import sizes_of
 from dse.certify.tiers import Tiers, most_of, tiers_of
 from dse.certify.tiled_rows import TiledRows
 from dse.certify.verdict import Decision, Effort, NotCoveredError, RefutedError, Verdict
@@ -53,13 +55,16 @@ def recheck(
         if claim <= 0.0:
             return Verdict(Decision.CERTIFIED, 0, 0, "nothing is below zero")
         hardware = Hardware(space, product)
+        sizes = _sizes(hardware)
         weight = np.array([layer.count for layer in space.workload], np.float64)
         boxes = Boxes(hardware, product, claim, weight, count, report or (lambda _: None))
-        tiled, other = _kinds(hardware)
+        tiled, other = _kinds(hardware, sizes)
         if other:
             how = f"{_TILED}; {_EVERY}" if tiled else _EVERY
-        _check_tiled(boxes, hardware, tiled, count)
-        _check_every(boxes, hardware, other, count)
+        if space.padding.on:
+            how = f"{how}; every useful size"
+        _check_tiled(boxes, hardware, tiled, sizes, count)
+        _check_every(boxes, hardware, other, sizes, count)
     except NotCoveredError as error:
         return Verdict(Decision.UNDECIDED, count.boxes, count.mappings, how, str(error))
     except RefutedError as error:
@@ -67,14 +72,27 @@ def recheck(
     return Verdict(Decision.CERTIFIED, count.boxes, count.mappings, how)
 
 
+#: By layer of the network, the problems that it may be mapped as.
+_SizesByLayer = tuple[tuple[Problem, ...], ...]
+
+
+def _sizes(hardware: Hardware) -> _SizesByLayer:
+    space = hardware.space
+    known = {
+        problem: sizes_of(problem, hardware.chips, space.padding)
+        for problem in dict.fromkeys(layer.problem for layer in space.workload)
+    }
+    return tuple(known[layer.problem] for layer in space.workload)
+
+
 @dataclass(frozen=True)
 class _Chips:
-    """Chips on which the layers are of one form.
+    """Chips on which the layers, in every size, are of one form.
 
     Attributes:
-        layers: what the layers' mappings may do, on the first of them.
-        tiers: who is who in each layer.
-        most: the largest factors in space of every layer, by chip.
+        layers: what their mappings may do, on the first of them.
+        tiers: who is who in each.
+        most: the largest factors in space of each, by chip.
     """
 
     layers: tuple[Places, ...]
@@ -83,17 +101,17 @@ class _Chips:
     chips: list[Chip]
 
 
-def _kinds(hardware: Hardware) -> tuple[list[_Chips], list[tuple[Chip, str]]]:
+def _kinds(hardware: Hardware, sizes: _SizesByLayer) -> tuple[list[_Chips], list[tuple[Chip, str]]]:
     """Return the chips with one tile, by kind, and the others, with why they are none."""
     found: dict[tuple[Tiers, ...], _Chips] = {}
     other = []
     for chip in hardware.chips:
         known: dict[Problem, tuple[Places, Tiers | str]] = {}
-        for layer in hardware.space.workload:
-            if layer.problem not in known:
-                places = Places(layer.problem, chip.architecture)
-                known[layer.problem] = places, tiers_of(places)
-        layers = [known[layer.problem] for layer in hardware.space.workload]
+        for problem in itertools.chain(*sizes):
+            if problem not in known:
+                places = Places(problem, chip.architecture)
+                known[problem] = places, tiers_of(places)
+        layers = [known[problem] for problem in itertools.chain(*sizes)]
         why = next((tiers for _, tiers in layers if isinstance(tiers, str)), None)
         if why is not None:
             other.append((chip, why))
@@ -105,7 +123,9 @@ def _kinds(hardware: Hardware) -> tuple[list[_Chips], list[tuple[Chip, str]]]:
     return list(found.values()), other
 
 
-def _check_tiled(boxes: Boxes, hardware: Hardware, kinds: Sequence[_Chips], effort: Effort) -> None:
+def _check_tiled(
+    boxes: Boxes, hardware: Hardware, kinds: Sequence[_Chips], sizes: _SizesByLayer, effort: Effort
+) -> None:
     space = hardware.space
     tiler = Tiler(space.timeloop_version)
     for kind in kinds:
@@ -115,8 +135,9 @@ def _check_tiled(boxes: Boxes, hardware: Hardware, kinds: Sequence[_Chips], effo
         ]
         leaks = version_number(space.timeloop_version) == HEAD and any(map(_leaks, kind.chips))
         source = TiledRows(
-            layers, kind.most, hardware.capacities, space.timeloop_version, effort, leaks=leaks
-        )
+            layers, [len(some) for some in sizes], kind.most, hardware.capacities,
+            space.timeloop_version, effort, leaks=leaks,
+        )  # fmt: skip
         boxes.check(source, kind.chips)
 
 
@@ -128,11 +149,11 @@ def _leaks(chip: Chip) -> bool:
 
 
 def _check_every(
-    boxes: Boxes, hardware: Hardware, chips: Sequence[tuple[Chip, str]], effort: Effort
-) -> None:
-    space = hardware.space
-    problems = [layer.problem for layer in space.workload]
-    source = EveryRow(problems, hardware.capacities, space.timeloop_version, effort)
+    boxes: Boxes, hardware: Hardware, chips: Sequence[tuple[Chip, str]], sizes: _SizesByLayer,
+    effort: Effort,
+) -> None:  # fmt: skip
+    version = hardware.space.timeloop_version
+    source = EveryRow(sizes, hardware.capacities, version, effort)
     for chip, why in chips:
         try:
             boxes.check(source, [chip])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from dse.certify.objective import Product
 from dse.certify.places import Places
 from dse.certify.published import Claim, best_values
 from dse.certify.recheck import recheck
+from dse.certify.sizes import allows
 from dse.certify.verdict import MOST_MAPPINGS, Decision, Effort, NotCoveredError, Verdict
 from dse.cosearch.certificate import OPTIMAL
 from dse.disk import replace_file
@@ -120,11 +121,6 @@ def certify(
     """
     claim = Claim.read(folder)
     space = _space(folder)
-    if space.padding.on:
-        raise SpecError(
-            f"{folder}: mapspace.padding = {space.padding.text}: proofs over padded layers are not "
-            "checked, only those over the layers' own sizes"
-        )
     effort = Effort(most_mappings=most_mappings) if bound else None
     found = _certified(folder, space, claim, effort, report)
     replace_file(folder / CERTIFIED, (json.dumps(found.as_dict(), indent=2) + "\n").encode())
@@ -202,14 +198,15 @@ def _metrics(
     version = space.timeloop_version
     layers = []
     for layer, spec in zip(space.workload, files, strict=True):
-        where, problem, mapping = f"layer '{layer.name}'", layer.problem, spec.mapping
+        where, own, mapping = f"layer '{layer.name}'", layer.problem, spec.mapping
         same = (
-            spec.problem.bounds == problem.bounds
-            and spec.problem.tensors == problem.tensors
-            and np.array_equal(spec.problem.projection, problem.projection)
+            allows(own, spec.problem, space.padding)
+            and spec.problem.tensors == own.tensors
+            and np.array_equal(spec.problem.projection, own.projection)
         )
         if not same or mapping is None:
             raise _WrongError(f"{where}: its files are of another problem")
+        problem = replace(own, bounds=spec.problem.bounds)
         names = [[x.name for x in a.levels] for a in (architecture, spec.architecture)]
         if names[0] != names[1]:
             raise _WrongError(f"{where}: its files have levels {', '.join(names[1])}")
@@ -229,7 +226,13 @@ def _metrics(
         ):
             raise _WrongError(f"{where}: best/arch.yaml and ERT.yaml describe other hardware")
         layers.append(
-            LayerMetrics(layer.name, layer.count, stats.cycles, stats.energy_pj, stats.utilization)
+            LayerMetrics(
+                layer.name,
+                layer.count,
+                stats.cycles,
+                stats.energy_pj,
+                stats.utilization * own.macs / problem.macs,
+            )
         )
     return DesignMetrics.of(
         tuple(layers), space.workload.macs, architecture.compute.instances, architecture.area_um2

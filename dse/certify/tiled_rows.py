@@ -6,7 +6,7 @@ import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,7 @@ from dse.errors import ProofError
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
+T = TypeVar("T")
 
 #: Timeloop's division may make a whole number of cycles one too large; no more than so much.
 _DIVISION = 1e-13
@@ -52,8 +53,9 @@ class TiledRows(RowSource):
     """Rows of chips of one kind for which :mod:`dse.certify.tiers` holds.
 
     Args:
-        layers: of the network.
-        most: the largest factors in space of every layer, by the id of a chip.
+        layers: of the network, in every size.
+        counts: how many of them, one after the other, are sizes of one layer of the network.
+        most: the largest factors in space of every one of them, by the id of a chip.
         capacities: of the hardware.
         timeloop_version: of the model.
         effort: counts mappings.
@@ -62,10 +64,12 @@ class TiledRows(RowSource):
     """
 
     def __init__(
-        self, layers: Sequence[TiledLayer], most: Mapping[int, list[tuple[int, int]]],
+        self, layers: Sequence[TiledLayer], counts: Sequence[int],
+        most: Mapping[int, list[tuple[int, int]]],
         capacities: Sequence[Capacity], timeloop_version: str, effort: Effort, *, leaks: bool,
     ) -> None:  # fmt: skip
         self._layers, self._most, self._capacities = layers, most, capacities
+        self._counts = counts
         self._evaluation = PlainEvaluation(timeloop_version, effort)
         self._leaks = leaks
 
@@ -90,7 +94,12 @@ class TiledRows(RowSource):
                 costs = self._costs(machine, units, layer, tiles)
                 parts.append(RecheckedRows(costs, [tiles.words[c.level] for c in self._capacities]))
             made.append(concatenated(parts))
-        return joined(chips, units, made)
+        return joined(chips, units, [concatenated(sizes) for sizes in self._by_layer(made)])
+
+    def _by_layer(self, of_sizes: Sequence[T]) -> list[list[T]]:
+        """Return what there is of every size by layer of the network."""
+        rest = iter(of_sizes)
+        return [list(itertools.islice(rest, count)) for count in self._counts]
 
     def _tiles(
         self, chips: Sequence[Chip], layer: TiledLayer, rows: int, wide: int, *, every: bool
@@ -182,17 +191,16 @@ class TiledRows(RowSource):
 
     def points(self, chip: Chip, architecture: Architecture) -> RowPoints:
         """See :class:`RowSource`: every tile, order and factor in space."""
-        return points_of(
+        found = [
             [
-                [
-                    self._evaluation.plain(architecture, layer.problem, batch)
-                    # what a chip has no room for at all need not be put to the model
-                    for tiles in self._tiles((chip,), layer, rows, wide, every=True)
-                    for batch in _batches(layer, tiles)
-                ]
-                for layer, (rows, wide) in zip(self._layers, self.most(chip), strict=True)
+                self._evaluation.plain(architecture, layer.problem, batch)
+                # what a chip has no room for at all need not be put to the model
+                for tiles in self._tiles((chip,), layer, rows, wide, every=True)
+                for batch in _batches(layer, tiles)
             ]
-        )
+            for layer, (rows, wide) in zip(self._layers, self.most(chip), strict=True)
+        ]
+        return points_of([list(itertools.chain(*sizes)) for sizes in self._by_layer(found)])
 
 
 def _batches(layer: TiledLayer, tiles: _Tiles) -> Iterator[MappingBatch]:

@@ -80,11 +80,18 @@ class CoSearchCertificate:
         }
 
 
-def assumptions(timeloop_version: str, how: str) -> tuple[str, ...]:
-    """Return what every proof is about; ``how`` says how the mapspace was gone through."""
+def assumptions(timeloop_version: str, how: str, sizes: str = "") -> tuple[str, ...]:
+    """Return what every proof is about.
+
+    Args:
+        timeloop_version: of the model.
+        how: the mapspace was gone through.
+        sizes: which paddings, where there are any.
+    """
     return (
         "mappings: perfect factors, the template's constraints, its keeps and bypasses",
         "hardware: all values of the template's variables within its budget and requirements",
         f"model: native, Timeloop {timeloop_version}",
         f"mapspace: {how}",
+        *([f"sizes: {sizes}"] if sizes else []),
     )

@@ -53,7 +53,7 @@ class _Told(NamedTuple):
 
 
 @dataclass(frozen=True)
-class _Node:
+class _Branch:
     box: Box
     told: tuple[_Told, ...]
 
@@ -71,6 +71,7 @@ class CornerSearch:
     """
 
     tolerance = TOLERANCE
+    sizes_text = ""
     how = "every layer bounded by the exact mapper on the most generous hardware of a box"
 
     def __init__(self, space: SearchSpace, goal: CoSearchGoal, threads: int = 2) -> None:
@@ -83,7 +84,7 @@ class CornerSearch:
             )
         self._bounds = LayerBounds(space, threads)
         self._offers = Offers(space, goal)
-        self._queue: list[tuple[float, int, _Node]] = []
+        self._queue: list[tuple[float, int, _Branch]] = []
         self._pushed = itertools.count()
         #: least bound of single hardware that could not be settled
         self._open = math.inf
@@ -114,7 +115,7 @@ class CornerSearch:
         high = tuple(size.variable.count - 1 for size in self._hardware.sizes)
         low = tuple(0 for _ in high)
         for frames in self._groups():
-            self._push(0.0, _Node(Box(frames, low, high), ()))
+            self._push(0.0, _Branch(Box(frames, low, high), ()))
         while self._queue:
             bound, node = self._taken()
             if bound >= self._cutoff:
@@ -128,7 +129,7 @@ class CornerSearch:
         self.bound = max(self.bound, min(self._offers.value, self._open))
         self.finished = True
 
-    def _taken(self) -> tuple[float, _Node]:
+    def _taken(self) -> tuple[float, _Branch]:
         """Take the node of the least bound; of the fewest frames before there is an incumbent."""
         if self.incumbent is not None or self._queue[0][0] == 0.0:
             bound, _, node = heapq.heappop(self._queue)
@@ -143,7 +144,7 @@ class CornerSearch:
     def _cutoff(self) -> float:
         return self._offers.value * (1.0 - TOLERANCE)
 
-    def _push(self, bound: float, node: _Node) -> None:
+    def _push(self, bound: float, node: _Branch) -> None:
         heapq.heappush(self._queue, (bound, next(self._pushed), node))
 
     def _groups(self) -> list[tuple[int, ...]]:
@@ -163,7 +164,7 @@ class CornerSearch:
 
     # one node
 
-    def _visit(self, node: _Node, before: float) -> None:
+    def _visit(self, node: _Branch, before: float) -> None:
         tight = self._within_budget(node.box)
         if tight is None:
             return
@@ -226,8 +227,8 @@ class CornerSearch:
         return Box(able, box.low, tuple(high))
 
     def _bounded(
-        self, node: _Node, corner: Architecture, factor: float
-    ) -> tuple[_Node, float] | None:
+        self, node: _Branch, corner: Architecture, factor: float
+    ) -> tuple[_Branch, float] | None:
         """Ask for supports until the box is out, or no other helps; None: nothing fits in it."""
         told = {t.support.multiplier: t for t in node.told}
         most = _MOST_OF_ONE if node.box.is_single else _MOST_ASKED
@@ -248,7 +249,7 @@ class CornerSearch:
                 break
         return replace(node, told=tuple(told.values())), self._value(told) * factor
 
-    def _looseness(self, node: _Node, told: dict[float, _Told], factor: float) -> float:
+    def _looseness(self, node: _Branch, told: dict[float, _Told], factor: float) -> float:
         """Return the gap that the searches of a box's layers may leave, relative to its own."""
         if node.box.is_single:
             return 0.0
@@ -315,13 +316,13 @@ class CornerSearch:
         inside = tuple(max(a, b) for a, b in zip(point, box.low, strict=True))
         return inside if all(a <= b for a, b in zip(inside, box.high, strict=True)) else None
 
-    def _split(self, node: _Node, value: float) -> None:
+    def _split(self, node: _Branch, value: float) -> None:
         """Part a box where it promises too much."""
         box = node.box
         if len(box.frames) > 1:
             middle = len(box.frames) // 2
             for frames in (box.frames[:middle], box.frames[middle:]):
-                self._push(value, _Node(replace(box, frames=frames), _inherited(node)))
+                self._push(value, _Branch(replace(box, frames=frames), _inherited(node)))
             return
         inner = [t for t in node.told if t.own and t.support.multiplier not in (0.0, math.inf)]
         told = inner[0] if inner else node.told[-1]
@@ -336,7 +337,7 @@ class CornerSearch:
         below, above = list(box.high), list(box.low)
         below[v], above[v] = cut - 1, cut
         for part in (replace(box, high=tuple(below)), replace(box, low=tuple(above))):
-            self._push(value, _Node(part, _inherited(node)))
+            self._push(value, _Branch(part, _inherited(node)))
 
     def _rise(self, box: Box, v: int, place: int, support: Support) -> float:
         """Return what a support's mappings cost more where a size is no smaller than needed."""
@@ -344,7 +345,7 @@ class CornerSearch:
         dearer = corner_of(self._hardware, replace(box, low=low))
         return self._bounds.price(dearer, support.mappings)[0] - support.energy
 
-    def _set_apart(self, node: _Node, value: float) -> None:
+    def _set_apart(self, node: _Branch, value: float) -> None:
         """Split a box of which nothing new is known; of a single one remember the bound."""
         if node.box.is_single:
             self._open = min(self._open, value)
@@ -352,7 +353,7 @@ class CornerSearch:
         self._split(node, value)
 
 
-def _inherited(node: _Node) -> tuple[_Told, ...]:
+def _inherited(node: _Branch) -> tuple[_Told, ...]:
     return tuple(t._replace(own=False) for t in node.told)
 
 

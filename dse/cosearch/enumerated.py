@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -27,40 +27,44 @@ class EnumeratedTable(LayerTable):
     """See :class:`~dse.cosearch.layer_table.LayerTable`: every mapping, counted by the exact model.
 
     Args:
-        problem: the layer's.
+        problems: the layer's, or all that it may be padded to.
         hardware: the space.
         version: of Timeloop, as the kernels number it.
         limit: mappings of the layer in a frame, above which it gives up.
     """
 
-    def __init__(self, problem: Problem, hardware: HardwareSpace, version: int, limit: int) -> None:
-        self._problem = problem
+    def __init__(
+        self, problems: Sequence[Problem], hardware: HardwareSpace, version: int, limit: int
+    ) -> None:
+        self._problems = problems
         self._sizes = hardware.sizes
         self._space_of = MapspaceCache(hardware.space.template.constraints)
         self._version = version
         self._limit = limit
 
-    def _mappings(self, frame: Frame) -> Iterator[MappingBatch]:
+    def _mappings(self, frame: Frame) -> Iterator[tuple[Problem, MappingBatch]]:
         """Yield all mappings that fit the frame's largest sizes, always in the same order."""
-        space = self._space_of(self._problem, frame.architecture)
+        spaces = [self._space_of(problem, frame.architecture) for problem in self._problems]
         # a tiling alone takes far less than a mapping to look at, so many may be passed over
-        if tilings(space) >= min(LARGEST, 100 * self._limit):
-            raise UnsolvableSpace(f"a layer has {tilings(space):.3g} tilings on one hardware")
-        seen = 0
-        for batch in enumerate_valid(space, _CHUNK):
-            seen += len(batch)
-            if seen > self._limit:
-                raise UnsolvableSpace(
-                    f"a layer has more than {self._limit:,} mappings on one hardware"
-                )
-            yield batch
+        count = sum(map(tilings, spaces))
+        if count >= min(LARGEST, 100 * self._limit):
+            raise UnsolvableSpace(f"a layer has {count:.3g} tilings on one hardware")
+        seen, of = 0, f", of all its {len(spaces)} sizes" if len(spaces) > 1 else ""
+        for problem, space in zip(self._problems, spaces, strict=True):
+            for batch in enumerate_valid(space, _CHUNK):
+                seen += len(batch)
+                if seen > self._limit:
+                    raise UnsolvableSpace(
+                        f"a layer has more than {self._limit:,} mappings on one hardware{of}"
+                    )
+                yield problem, batch
 
     def rows(self, frame: Frame, index: Ints | None) -> LayerRows:
         """See :meth:`dse.cosearch.layer_table.LayerTable.rows`."""
         parts = []
         start = 0
-        for batch in self._mappings(frame):
-            rows = self._priced(frame, batch, start)
+        for problem, batch in self._mappings(frame):
+            rows = self._priced(frame, problem, batch, start)
             start += len(batch)
             parts.append(_distinct(rows))
         if not parts:
@@ -70,22 +74,15 @@ class EnumeratedTable(LayerTable):
                 np.empty(0, np.int64), none, none,
                 np.empty((0, columns)), np.empty((0, sizes), np.int64),
             )  # fmt: skip
-        whole = _distinct(
-            LayerRows(
-                *(
-                    np.concatenate([getattr(part, name) for part in parts])
-                    for name in LayerRows.__dataclass_fields__
-                )
-            )
-        )
+        whole = _distinct(LayerRows.concatenate(parts))
         return whole if index is None else whole.take(np.isin(whole.index, index))
 
-    def _priced(self, frame: Frame, batch: MappingBatch, start: int) -> LayerRows:
+    def _priced(self, frame: Frame, problem: Problem, batch: MappingBatch, start: int) -> LayerRows:
         """Return the rows of a batch: counts and cycles by the exact kernel."""
         architecture = frame.architecture
         hardware = HardwareBatch.of(architecture)
         totals, details = evaluate_exact(
-            hardware, self._problem, batch, np.zeros(len(batch), np.int32), self._version,
+            hardware, problem, batch, np.zeros(len(batch), np.int32), self._version,
             details=True,
         )  # fmt: skip
         fits = totals.valid
@@ -93,7 +90,7 @@ class EnumeratedTable(LayerTable):
         blocks = np.zeros((len(batch), len(levels), 4))
         latency = sum(level.latency_cycles for level in levels)
         tensor = details.tensor
-        base = np.full(len(batch), self._problem.macs * architecture.compute.energy_pj)
+        base = np.full(len(batch), problem.macs * architecture.compute.energy_pj)
         for s, level in enumerate(levels):
             used = tensor[a.INSTANCES, s, 0]
             clusters = np.minimum(used, rules.clusters(level.instances, level.cluster_size))
@@ -123,7 +120,7 @@ class EnumeratedTable(LayerTable):
     def mapping(self, frame: Frame, number: int) -> Mapping:
         """See :meth:`dse.cosearch.layer_table.LayerTable.mapping`."""
         start = 0
-        for batch in self._mappings(frame):
+        for _, batch in self._mappings(frame):
             if number < start + len(batch):
                 return batch[number - start]
             start += len(batch)

@@ -151,7 +151,7 @@ class LayerBounds:
     ) -> LayerLeast | None:
         layer = self._workload[number]
         kind = "delay" if math.isinf(multiplier) else "energy"
-        best = _Best(kind, self._evaluator, architecture, layer.problem)
+        best = _LayerBest(kind, self._evaluator, architecture, layer.problem)
         if before is not None:
             here = best.confirm(MappingBatch.of([before.mapping]))
             if here * (1.0 - max(gap, _SAME)) <= before.bound:
@@ -175,7 +175,7 @@ class LayerBounds:
         return LayerLeast(proof.bound, best.mapping)
 
 
-class _Best:
+class _LayerBest:
     """The best mapping of a layer on one hardware, by one number.
 
     Attributes:

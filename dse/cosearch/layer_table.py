@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +33,12 @@ class LayerRows:
     base_pj: Floats
     accesses: Floats
     need: Ints
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[LayerRows]) -> LayerRows:
+        """Return the rows of all parts, one after the other."""
+        columns = ([getattr(part, f.name) for part in parts] for f in fields(cls))
+        return cls(*(np.concatenate(column) for column in columns))
 
     def __len__(self) -> int:
         return len(self.index)
@@ -69,3 +76,19 @@ class LayerTable(ABC):
         None of them costs less than the row says. They need not fit where the row does.
         """
         return []
+
+
+class GroupedTable(LayerTable):
+    """A table that may be asked for groups of frames."""
+
+    @property
+    @abstractmethod
+    def class_count(self) -> int:
+        """How many classes of mappings it holds."""
+
+    @abstractmethod
+    def group_rows(self, frames: Sequence[Frame], index: Ints | None) -> LayerRows:
+        """Return mappings priced no higher than in any of these frames; leakage is left out.
+
+        There is one column per size variable, whose price is the least per word.
+        """

@@ -23,14 +23,8 @@ class Pool:
     @classmethod
     def of(cls, parts: Sequence[LayerRows]) -> Pool:
         """Join the rows of all layers."""
-        joined = LayerRows(
-            *(
-                np.concatenate([getattr(part, name) for part in parts])
-                for name in LayerRows.__dataclass_fields__
-            )
-        )
         counts = [len(part) for part in parts]
-        return cls(np.cumsum([0, *counts]).astype(np.int64), joined)
+        return cls(np.cumsum([0, *counts]).astype(np.int64), LayerRows.concatenate(parts))
 
     def order(self) -> npt.NDArray[np.intp]:
         """Return the rows in the order in which points have to stand: by cycles in each layer."""

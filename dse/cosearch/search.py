@@ -11,17 +11,17 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dse.cosearch.frames import Frame, HardwareSpace, UnsolvableSpace
+from dse.cosearch.frames import HardwareSpace, UnsolvableSpace
 from dse.cosearch.goal import CoSearchGoal
 from dse.cosearch.hull import Joint, LayerPoints, joint_minimum, mark_useful, polygon_minimum
 from dse.cosearch.pool import Pool
 from dse.cosearch.settle import TOLERANCE, Incumbent, Settler
-from dse.cosearch.tables import LayerTables, least_energy
+from dse.cosearch.tables import LayerTables, group_limits, least_energy
 from dse.errors import ProofError
 from dse.model.arrays import version_number
 from dse.numeric import Floats, Ints
@@ -75,9 +75,9 @@ class CoSearch:
     def __init__(self, space: SearchSpace, goal: CoSearchGoal, limit: int) -> None:
         self.goal = goal
         self.hardware = HardwareSpace(space, areas=goal.needs_area)
-        version = version_number(space.timeloop_version)
+        self._version, self._limit = version_number(space.timeloop_version), limit
         self.tables = (
-            LayerTables.of(self.hardware, version, limit)
+            LayerTables.of(self.hardware, self._version, limit)
             if self.hardware.frames
             else LayerTables((), False, 0)
         )
@@ -112,6 +112,11 @@ class CoSearch:
         """What the proof took."""
         designs = self._settler.designs
         return {"nodes": self.nodes, "classes": self.tables.classes, "designs": designs}
+
+    @property
+    def sizes_text(self) -> str:
+        """Which paddings the proof is over; empty: none, only the layers' own sizes."""
+        return ""
 
     def run(self) -> Iterator[None]:
         """Search; yields after every node, so that the caller may look, or stop."""
@@ -160,13 +165,11 @@ class CoSearch:
         area = min(f.least_area() for f in frames) if self.goal.needs_area else 0.0
         if self.goal.excludes_from(area):
             return
-        sizes = range(len(self.hardware.sizes))
-        most = [max(f.tables[v].usable_words[-1] for f in frames) for v in sizes]
-        price = np.array([self._group_price(frames, v) for v in sizes])
+        price, most = group_limits(self.hardware, frames)
         if np.isinf(price).any():
             return  # the chain has no price for any of these sizes
         pool = self.tables.group_pool(frames, node.index)
-        energy = pool.energy(price, np.array(most, np.int64))
+        energy = pool.energy(price, most)
         found = self._narrow(pool, energy, area)
         if found is not None and self.incumbent is None:
             # any incumbent will do to drop most of the rows
@@ -183,15 +186,6 @@ class CoSearch:
         for part in (node.frames[:middle], node.frames[middle:]):
             child = self._box(part[0], index) if len(part) == 1 else _SearchNode(part, index=index)
             self._push(found.bound, child)
-
-    def _group_price(self, frames: Sequence[Frame], v: int) -> float:
-        """Least price per word of a size variable's level over frames and sizes."""
-        level = self.hardware.sizes[v].level
-        return min(
-            float(np.fmin.reduce(f.tables[v].price_pj[:, :3], axis=None, initial=math.inf))
-            / f.architecture.levels[level].block_size
-            for f in frames
-        )
 
     def _try_group(
         self, node: _SearchNode, found: _Narrowed, index: tuple[Ints, ...], *, whole: bool

@@ -24,9 +24,13 @@ from dse.cosearch.pool import Pool
 from dse.cosearch.tables import LayerTables
 from dse.domain.architecture import Architecture
 from dse.domain.mapping import Mapping, MappingBatch
+from dse.domain.problem import Layer
 from dse.errors import ProofError, SpecError
 from dse.evaluators.native import NativeEvaluator
+from dse.evaluators.padded import evaluate_padded
 from dse.goals.design import Design, DesignMetrics, LayerMetrics
+from dse.goals.metrics import Metrics
+from dse.numeric import Floats
 from dse.space.search_space import SearchSpace
 from dse.space.variable import Values
 
@@ -42,7 +46,7 @@ _CLOSE = 3000
 
 
 #: Smallest and largest sizes.
-_Box = tuple[tuple[int, ...], tuple[int, ...]]
+_Sizes = tuple[tuple[int, ...], tuple[int, ...]]
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,15 @@ class Incumbent:
     design: Design
     metrics: DesignMetrics
     value: float
+
+
+def multipliers(incumbent: Incumbent) -> Floats:
+    """Return the multipliers of supports around a design, ``(K,)``, growing from 0."""
+    return _around(incumbent.metrics.energy_pj / incumbent.metrics.cycles)
+
+
+def _around(ratio: float) -> Floats:
+    return np.concatenate([[0.0], float(ratio) * _SPREAD])
 
 
 class Settler:
@@ -86,19 +99,26 @@ class Settler:
     def supports(self, points: LayerPoints) -> Supports:
         """Return the supports of points, around the incumbent."""
         if self.incumbent is not None:
-            ratio = self.incumbent.metrics.energy_pj / self.incumbent.metrics.cycles
+            multiplier = multipliers(self.incumbent)
         else:
             known = points.energy[np.isfinite(points.energy)]
-            ratio = float(known.mean() / points.cycles.mean()) if len(known) else 1.0
-        found = new_supports(len(self.weight), np.concatenate([[0.0], ratio * _SPREAD]))
+            multiplier = _around(known.mean() / points.cycles.mean() if len(known) else 1.0)
+        found = new_supports(len(self.weight), multiplier)
         find_supports(points, found)
         return found
+
+    def use(self, tables: LayerTables) -> None:
+        """Take other tables of the same space; what was settled may hold something better now."""
+        self._tables = tables
+        self._settled.clear()
 
     def is_settled(self, number: int, point: tuple[int, ...]) -> bool:
         """Whether it is certain that a hardware holds nothing better than the incumbent."""
         return (number, *point) in self._settled
 
-    def explore(self, number: int, point: tuple[int, ...], pool: Pool, whole: _Box | None) -> None:
+    def explore(
+        self, number: int, point: tuple[int, ...], pool: Pool, whole: _Sizes | None
+    ) -> None:
         """Find the best choice on one hardware, and take it when the exact model says better.
 
         When it is, hardware around it is tried with the same rows: a good incumbent early on
@@ -117,6 +137,16 @@ class Settler:
                 if self._attempt(number, point, pool, whole):
                     tried.clear()
                 tried.add(point)
+
+    def settle(self, number: int, point: tuple[int, ...], pool: Pool) -> None:
+        """Find the best choice on one hardware alone.
+
+        Args:
+            number: of the frame.
+            point: its sizes.
+            pool: all rows of the frame.
+        """
+        self._attempt(number, point, pool, None)
 
     def _step(self, number: int, point: tuple[int, ...], pool: Pool) -> tuple[int, ...] | None:
         """Return the best of the sizes around a point where it beats the incumbent."""
@@ -149,7 +179,9 @@ class Settler:
             return None
         return joint.value * self._goal.factor(self._area(frame, point)), joint
 
-    def _attempt(self, number: int, point: tuple[int, ...], pool: Pool, whole: _Box | None) -> bool:
+    def _attempt(
+        self, number: int, point: tuple[int, ...], pool: Pool, whole: _Sizes | None
+    ) -> bool:
         """Settle one hardware by the exact model; return whether it is the new incumbent."""
         key = (number, *point)
         inside = whole is not None and all(
@@ -218,14 +250,14 @@ class Settler:
             table = self._tables.layers[n]
             numbers = pool.rows.index[choices[n]].tolist()
             batch = MappingBatch.of([table.mapping(frame, i) for i in numbers])
-            m = self._evaluator.evaluate(architecture, layer.problem, batch)
+            m = self._evaluate(architecture, layer, batch)
             if not m.valid.all():
                 raise ProofError(f"layer '{layer.name}': the model rejects a mapping of {values}")
             above = np.flatnonzero(m.cycles > pool.rows.cycles[choices[n]])
             others = [x for r in above for x in table.variants(frame, numbers[r])]
             if others:
                 batch = MappingBatch.concatenate([batch, MappingBatch.of(others)])
-                m = self._evaluator.evaluate(architecture, layer.problem, batch)
+                m = self._evaluate(architecture, layer, batch)
             kept = np.flatnonzero(m.valid)
             kept = kept[np.lexsort((m.energy_pj[kept], m.cycles[kept]))]
             parts.append(batch.take(kept))
@@ -243,10 +275,15 @@ class Settler:
         if value < self.value:
             self.incumbent = Incumbent(Design(values, mappings), metrics, value)
 
+    def _evaluate(self, architecture: Architecture, layer: Layer, batch: MappingBatch) -> Metrics:
+        if self._space.padding.on:
+            return evaluate_padded(self._evaluator, architecture, layer.problem, batch)
+        return self._evaluator.evaluate(architecture, layer.problem, batch)
+
     def _metrics(self, architecture: Architecture, mappings: tuple[Mapping, ...]) -> DesignMetrics:
         layers = []
         for layer, mapping in zip(self._space.workload, mappings, strict=True):
-            m = self._evaluator.evaluate(architecture, layer.problem, MappingBatch.of([mapping]))
+            m = self._evaluate(architecture, layer, MappingBatch.of([mapping]))
             if not m.valid[0]:
                 raise ProofError(f"layer '{layer.name}': the model rejects the best mapping")
             layers.append(

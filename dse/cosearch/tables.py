@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from dse.cosearch.enumerated import EnumeratedTable
 from dse.cosearch.frames import Frame, HardwareSpace
-from dse.cosearch.layer_table import LayerTable
+from dse.cosearch.layer_table import GroupedTable, LayerTable
 from dse.cosearch.pool import Pool
 from dse.cosearch.two_tier.roles import ACCUMULATOR, SCRATCHPAD, Roles, plain_hardware, roles
 from dse.cosearch.two_tier.table import TwoTierTable
 from dse.domain.architecture import HardwareBatch
+from dse.domain.problem import Problem
 from dse.errors import ProofError
 from dse.mapspace.cache import MapspaceCache
 from dse.mapspace.space import Mapspace
 from dse.model.arrays import cycles_are_exact
 from dse.numeric import Floats, Ints
+
+#: Builds the table of a problem in closed form.
+TableOf = Callable[[Problem], TwoTierTable]
 
 
 @dataclass(frozen=True)
@@ -27,8 +32,8 @@ class LayerTables:
 
     Attributes:
         layers: the tables.
-        closed_form: whether they are :class:`~dse.cosearch.two_tier.table.TwoTierTable`, which may
-            be asked for groups of frames.
+        closed_form: whether they are :class:`~dse.cosearch.layer_table.GroupedTable`, which may be
+            asked for groups of frames.
         classes: of mappings, in all tables in closed form.
     """
 
@@ -38,26 +43,31 @@ class LayerTables:
 
     @classmethod
     def of(cls, hardware: HardwareSpace, version: int, limit: int) -> LayerTables:
-        """Build the tables of a space.
+        """Build the tables of a space, of the layers' own sizes.
 
         Args:
             hardware: with at least one frame.
             version: of Timeloop, as the kernels number it.
             limit: mappings of a layer on one hardware up to which they are enumerated.
         """
-        closed = _closed_form(hardware, version)
-        made: dict[object, LayerTable] = {}
-        for layer in hardware.space.workload:
-            if layer.problem not in made:
-                made[layer.problem] = (
-                    closed(layer.problem)
-                    if closed is not None
-                    else EnumeratedTable(layer.problem, hardware, version, limit)
-                )
+        problems = dict.fromkeys(layer.problem for layer in hardware.space.workload)
+        closed = closed_form(hardware, version, problems)
+        made: dict[Problem, LayerTable] = {
+            problem: closed(problem)
+            if closed is not None
+            else EnumeratedTable([problem], hardware, version, limit)
+            for problem in problems
+        }
+        return cls.joined(hardware, made)
+
+    @classmethod
+    def joined(cls, hardware: HardwareSpace, made: Mapping[Problem, LayerTable]) -> LayerTables:
+        """Return the tables of a space's layers, given by problem."""
+        grouped = [t for t in made.values() if isinstance(t, GroupedTable)]
         return cls(
             tuple(made[layer.problem] for layer in hardware.space.workload),
-            closed is not None,
-            sum(len(t.classes) for t in made.values() if isinstance(t, TwoTierTable)),
+            len(grouped) == len(made),
+            sum(table.class_count for table in grouped),
         )
 
     def pool(self, frame: Frame, index: tuple[Ints, ...] | None) -> Pool:
@@ -81,20 +91,23 @@ class LayerTables:
         """Return rows priced no higher than in any of these frames; their needs are words."""
         parts = []
         for n, table in enumerate(self.layers):
-            if not isinstance(table, TwoTierTable):
+            if not isinstance(table, GroupedTable):
                 raise ProofError("a table without a closed form has no rows of groups")
             parts.append(table.group_rows(frames, None if index is None else index[n]))
         return Pool.of(parts)
 
 
-def _closed_form(hardware: HardwareSpace, version: int) -> Callable[..., LayerTable] | None:
-    """Return what builds tables in closed form; None where a layer has none in some frame."""
+def closed_form(
+    hardware: HardwareSpace, version: int, problems: Iterable[Problem]
+) -> TableOf | None:
+    """Return what builds tables in closed form; None where a problem has none in some frame."""
+    problems = tuple(problems)
     frames = [hardware.frame(i) for i in range(len(hardware.frames))]
     widest = max(frames, key=lambda f: f.architecture.compute.instances)
     if len(widest.architecture.levels) != 4 or not _alike(frames):
         return None
     machines = HardwareBatch.of([f.architecture for f in frames])
-    if not all(cycles_are_exact(machines, layer.problem) for layer in hardware.space.workload):
+    if not all(cycles_are_exact(machines, problem) for problem in problems):
         return None
     space_of = MapspaceCache(hardware.space.template.constraints)
     own = {size.level: v for v, size in enumerate(hardware.sizes)}
@@ -103,12 +116,12 @@ def _closed_form(hardware: HardwareSpace, version: int) -> Callable[..., LayerTa
     else:
         largest = max(f.architecture.levels[SCRATCHPAD].size_words or 0 for f in frames)
     found = {}
-    for layer in hardware.space.workload:
-        mapspace = space_of(layer.problem, widest.architecture)
+    for problem in problems:
+        mapspace = space_of(problem, widest.architecture)
         role = roles(mapspace)
         if role is None or not _one_way(frames, mapspace, role):
             return None
-        found[layer.problem] = (mapspace, role)
+        found[problem] = (mapspace, role)
     return lambda problem: TwoTierTable(*found[problem], hardware.sizes, version, largest)
 
 
@@ -131,6 +144,25 @@ def _one_way(frames: Sequence[Frame], mapspace: Mapspace, r: Roles) -> bool:
         for f in frames
         for s, d in ((ACCUMULATOR, r.rows), (SCRATCHPAD, r.columns))
     )
+
+
+def group_limits(hardware: HardwareSpace, frames: Sequence[Frame]) -> tuple[Floats, Ints]:
+    """Return what the sizes of a group of frames allow at best, ``(V,)`` each.
+
+    That is, by size variable, the least price per word of its level, infinite where the chain has
+    none, and the most words that it holds.
+    """
+    price, most = [], []
+    for v, size in enumerate(hardware.sizes):
+        price.append(
+            min(
+                float(np.fmin.reduce(f.tables[v].price_pj[:, :3], axis=None, initial=math.inf))
+                / f.architecture.levels[size.level].block_size
+                for f in frames
+            )
+        )
+        most.append(max(int(f.tables[v].usable_words[-1]) for f in frames))
+    return np.array(price, np.float64), np.array(most, np.int64)
 
 
 def least_energy(frame: Frame, pool: Pool, low: tuple[int, ...], high: tuple[int, ...]) -> Floats:

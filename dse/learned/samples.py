@@ -14,6 +14,8 @@ from dse.errors import SpecError
 from dse.learned.encoding import Encoding
 from dse.learned.rows import RecordedRows, RowTable, joined
 from dse.mapspace import Mapspace, sample_valid
+from dse.mapspace.cache import MapspaceCache
+from dse.mapspace.padding import alternatives
 from dse.space.search_space import SearchSpace
 
 #: Mappings drawn for one that fits, at most.
@@ -27,15 +29,24 @@ def native_samples(
     """Return about ``count`` mappings with native cycles in the place of recorded ones.
 
     The problems of the workload take turns; each turn draws hardware and some valid mappings from
-    the space. Turns whose mapspace is empty or whose mappings do not fit give none.
+    the space. Where layers may be padded, a turn is of one of their sizes there, the more promising
+    the more likely. Turns whose mapspace is empty or whose mappings do not fit give none.
 
     Raises:
         SpecError: nothing that was drawn fits.
     """
     problems = list(dict.fromkeys(layer.problem for layer in space.workload))
 
+    space_of = MapspaceCache(space.template.constraints)
+    metric = space.objective.mapping_metric
+
     def turn(number: int) -> tuple[Architecture, Problem]:
-        return space.architecture(space.sample_values(rng)), problems[number % len(problems)]
+        architecture = space.architecture(space.sample_values(rng))
+        problem = problems[number % len(problems)]
+        if not space.padding.on:
+            return architecture, problem
+        sizes = alternatives(space_of(problem, architecture), space.padding, metric).problems
+        return architecture, sizes[int(len(sizes) * rng.random() ** 2)]
 
     return _samples(turn, len(problems), space.template.constraints, encoding, count, rng)
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from dse.domain.architecture import HardwareBatch
 from dse.domain.mapping import MappingBatch
+from dse.domain.padding import mapped_problem
 from dse.errors import SpecError
 from dse.extras import require
 from dse.goals.design import Design
@@ -103,7 +104,8 @@ class Surrogate:
             zip(self._space.workload, design.mappings or (), cycles, strict=True)
         ):
             mappings = MappingBatch.of([mapping])
-            found = self._encoding.encode(batch, layer.problem, mappings, index)
+            problem = mapped_problem(layer.problem, mapping)
+            found = self._encoding.encode(batch, problem, mappings, index)
             if not (found.valid[0] and np.isfinite(told) and told >= 1):
                 continue
             row = RowTable(

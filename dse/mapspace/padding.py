@@ -35,6 +35,8 @@ _MOST_COMPARED = 5000
 _MOST_PRODUCTS = 1024
 #: Alternatives that a search gets, the problem itself among them.
 MOST_ALTERNATIVES = 64
+#: Pieces of hardware by which problems are ranked: those with the most MACs.
+_MOST_ARRAYS = 4
 
 
 @dataclass(frozen=True)
@@ -66,35 +68,56 @@ def alternatives(space: Mapspace, padding: Padding, metric: str | None) -> Alter
     time), of operations where ``metric`` is ``energy``, of steps where it is ``delay``; of equals
     the one with fewer operations. At most :data:`MOST_ALTERNATIVES` are returned.
     """
-    if not padding.on or _unmappable(space):
-        return Alternatives((space.problem,), 1)
-    slots = tuple(tuple(some) for some in space.slots)
-    return _ranked(space.problem, slots, _arrays_of(space), padding, metric or "edp")
+    return common_alternatives((space,), padding, metric)
+
+
+def common_alternatives(
+    spaces: Sequence[Mapspace], padding: Padding, metric: str | None
+) -> Alternatives:
+    """Return what the problem of several mapspaces may be padded to, on whatever hardware.
+
+    Sizes are those that are useful on any of the hardware; a combination promises what it does on
+    the largest arrays, where it does most (:func:`alternatives`).
+
+    Args:
+        spaces: of one problem, on different hardware.
+        padding: how far dimensions may grow.
+        metric: what is minimised.
+    """
+    able = [space for space in spaces if not _unmappable(space)]
+    problem = spaces[0].problem
+    if not padding.on or not able:
+        return Alternatives((problem,), 1)
+    able.sort(key=lambda space: -space.architecture.compute.instances)
+    slots = tuple(dict.fromkeys(tuple(tuple(x) for x in space.slots) for space in able))
+    arrays = tuple(dict.fromkeys(_arrays_of(space) for space in able[:_MOST_ARRAYS]))
+    return _ranked(problem, slots, arrays, padding, metric or "edp")
 
 
 @lru_cache(maxsize=1024)
 def _ranked(
     problem: Problem,
-    slots: tuple[tuple[Slot, ...], ...],
-    arrays: tuple[_Fan, ...],
+    slots: tuple[tuple[tuple[Slot, ...], ...], ...],
+    arrays: tuple[tuple[_Fan, ...], ...],
     padding: Padding,
     metric: str,
 ) -> Alternatives:
-    """See :func:`alternatives`: of the hardware, only the arrays count."""
+    """See :func:`common_alternatives`: of the hardware, only slots and arrays count."""
     own = tuple(problem.bounds.values())
 
     def promise(bounds: tuple[int, ...]) -> tuple[float, float, tuple[int, ...]]:
         operations = float(math.prod(bounds))
-        steps = operations / _most_parallel(bounds, arrays)
+        steps = operations / max(_most_parallel(bounds, fans) for fans in arrays)
         key = {"energy": operations, "delay": steps}.get(metric, operations * steps)
         return key, operations, bounds
 
     allowed = paddable(problem)
     sizes: list[list[int]] = []
     for d, (name, n) in enumerate(problem.bounds.items()):
-        more = useful_sizes(n, slots[d], padding.most(n)) if name in allowed else ()
+        kinds = {some[d] for some in slots} if name in allowed else set()
+        more = {m for own_slots in kinds for m in useful_sizes(n, own_slots, padding.most(n))}
         alone = {size: promise((*own[:d], size, *own[d + 1 :])) for size in more}
-        sizes.append([n, *sorted(more, key=alone.__getitem__)])
+        sizes.append([n, *sorted(sorted(more), key=alone.__getitem__)])
     known = math.prod(len(some) for some in sizes)
     while math.prod(len(some) for some in sizes) > _MOST_COMPARED:
         max(sizes, key=len).pop()

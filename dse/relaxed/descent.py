@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from dse.domain.architecture import Architecture
 from dse.domain.mapping import Mapping as LayerMapping
+from dse.domain.problem import Problem
 from dse.errors import SpecError
 from dse.goals.meter import Meter
+from dse.mapspace.cache import MapspaceCache
+from dse.mapspace.padding import alternatives
 from dse.mapspace.space import Mapspace
 from dse.numeric import Floats
 from dse.relaxed.latency import Latency
@@ -27,6 +30,8 @@ from dse.state.entries import CheckedEntries
 _BETA1, _BETA2, _TINY = 0.9, 0.999, 1e-8
 #: Halvings of the way back to the smallest tiles where a rounded network fits no hardware.
 _HALVINGS = 7
+#: Sizes of every layer that are compared before a rounding.
+_SIZES = 16
 
 
 @dataclass
@@ -67,17 +72,20 @@ class DescentState:
     Attributes:
         points: N relaxed mappings, one per layer.
         log_free: ``(F,)`` logarithms of the free factors.
+        log_bound: ``(G,)`` what they and the rests multiply to (`dse.relaxed.slots.Slots`): the
+            layers' own sizes, or padded ones.
         adam: the optimizer's state.
         base: values of the variables that are not inferred.
     """
 
     points: Points
     log_free: Floats
+    log_bound: Floats
     adam: Adam
     base: Values
 
     def state_dict(self) -> dict[str, State]:
-        """Return it as plain data."""
+        """Return it as plain data; the bounds follow from the points."""
         return {
             "points": self.points.state_dict(),
             "log_free": self.log_free,
@@ -118,6 +126,7 @@ class Descent:
         self.base = dict(base)
         largest = self._largest()
         self.spaces = [Mapspace(layer.problem, largest) for layer in space.workload]
+        self._space_of = MapspaceCache(space.template.constraints)
         self.slots = Slots.of(self.spaces)
         self.free_levels = free_levels(self.spaces)
         dimensions = self.slots.log_fixed.shape[3]
@@ -131,7 +140,8 @@ class Descent:
         points = self.network.twin.points(mappings, list(range(len(mappings))))
         log_free = self.slots.read(points)
         zeros = np.zeros(len(log_free))
-        return DescentState(points, log_free, Adam(zeros, zeros.copy()), self.base)
+        bounds = self.slots.bounds_at(points)
+        return DescentState(points, log_free, bounds, Adam(zeros, zeros.copy()), self.base)
 
     def restored(self, entries: CheckedEntries, base: Values) -> DescentState:
         """Return what a state's ``state_dict`` gave, but for its base, which is given.
@@ -146,7 +156,7 @@ class Descent:
             found = Points.of_state(points, like)
         log_free = entries.array("log_free", np.float64, (len(self.slots.cap),))
         adam = Adam.of_state(entries.part("adam"), len(log_free))
-        return DescentState(found, log_free, adam, base)
+        return DescentState(found, log_free, self.slots.bounds_at(found), adam, base)
 
     def step(
         self, state: DescentState, rate: float, *, linear: bool, mix: Mix | None = None
@@ -159,7 +169,7 @@ class Descent:
             linear: whether the factors themselves are stepped in.
             mix: weighs the loop orders of each layer; None: those of the state are taken.
         """
-        points, rests = self.slots.write(state.log_free, state.points)
+        points, rests = self.slots.write(state.log_free, state.log_bound, state.points)
         if mix is None:
             value = self.network.evaluate(points)
             temporal, spatial = value.temporal, value.spatial
@@ -199,6 +209,69 @@ class Descent:
             else:
                 low, found = middle, here
         return found
+
+    def choose_sizes(self, state: DescentState) -> None:
+        """Choose for every layer the size to round to: its own, or a padded one.
+
+        The state's factors are rounded to each of the most promising sizes there are on the
+        hardware that they imply; a greedy pass over the layers takes the ones that make the whole
+        network best. Costs a sample per size, up to :attr:`size_cost`.
+        """
+        hardware = self._implied(state)
+        if hardware is None:
+            return
+        sizes = [
+            self._sizes_on(hardware, n, tuple(bounds))
+            for n, bounds in enumerate(self._bounds(state.points))
+        ]
+        many = max(map(len, sizes))
+        if many == 1:
+            return
+        bounds = [
+            self.slots.bounds_of([some[m % len(some)] for some in sizes]) for m in range(many)
+        ]
+        made = [self.slots.rounded(state.log_free, one, state.points) for one in bounds]
+        variants = Points(*(np.concatenate(column) for column in zip(*made, strict=True)))
+        shape = (many, len(sizes))
+        energy, cycles = (part.reshape(shape).T for part in self.network.priced(variants, hardware))
+        chosen = np.array(self._greedy(energy, cycles))
+        state.log_bound = np.stack(bounds)[
+            chosen[self.slots.rest_layer], np.arange(len(state.log_bound))
+        ]
+
+    @property
+    def size_cost(self) -> int:
+        """What :meth:`choose_sizes` costs in samples, at most."""
+        return _SIZES if self.space.padding.on else 0
+
+    def _implied(self, state: DescentState) -> Architecture | None:
+        """Return the smallest hardware for a state's real-valued factors; None: there is none."""
+        points, _ = self.slots.write(state.log_free, state.log_bound, state.points)
+        demand = Demand(*(x.max(axis=0)[None] for x in self.network.twin.used(points)))
+        values, short = self.network.sizing.smallest(demand, self.base)
+        if short:
+            return None
+        try:
+            return self.space.architecture(values)
+        except SpecError:
+            return None
+
+    def _sizes_on(self, hardware: Architecture, n: int, now: tuple[int, ...]) -> list[Problem]:
+        """Return the sizes of a layer that may be rounded to: what it has now, then others."""
+        own = self.spaces[n].problem
+        current = replace(own, bounds=dict(zip(own.dimensions, now, strict=True)))
+        metric = self.space.objective.mapping_metric
+        found = alternatives(self._space_of(own, hardware), self.space.padding, metric)
+        return list(dict.fromkeys([current, *found.problems]))[:_SIZES]
+
+    def _bounds(self, points: Points) -> list[list[int]]:
+        """Return the sizes of the layers' dimensions that N points run."""
+        table = np.log(points.temporal) + np.log(points.spatial)
+        sizes = np.round(np.exp(table.sum(axis=1))).astype(np.int64)
+        return [
+            row[: len(space.problem.dimensions)].tolist()
+            for row, space in zip(sizes, self.spaces, strict=True)
+        ]
 
     def search_orders(self, points: Points, values: Values) -> Points:
         """Return N whole points with better loop orders on that hardware.
@@ -240,6 +313,7 @@ class Descent:
         """Go on from whole points."""
         state.points = points
         state.log_free = self.slots.read(points)
+        state.log_bound = self.slots.bounds_at(points)
 
     def _largest(self) -> Architecture:
         """Return the largest hardware that may be inferred, whatever the budget says."""
@@ -248,7 +322,7 @@ class Descent:
         return self.space.template.tree(values)
 
     def _rounded(self, state: DescentState, part: float) -> tuple[Points, Values, str]:
-        points = self.slots.rounded(state.log_free * part, state.points)
+        points = self.slots.rounded(state.log_free * part, state.log_bound, state.points)
         used = self.network.twin.used(points)
         demand = Demand(*(x.max(axis=0)[None] for x in used))
         values, short = self.network.sizing.smallest(demand, self.base)

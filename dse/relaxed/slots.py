@@ -13,6 +13,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from dse.domain.problem import Problem
 from dse.errors import SpecError
 from dse.mapspace.space import Mapspace, Slot
 from dse.numeric import Floats
@@ -32,7 +33,8 @@ class Slots:
         cap: ``(F,)`` the largest value that the mapspace allows; infinite where it does not say.
         rest: ``(F,)`` which of the G rests it takes from.
         rest_layer, rest_kind, rest_level, rest_dimension: ``(G,)`` where the rests stand.
-        log_bound: ``(G,)`` logarithm of what the free factors and the rest multiply to.
+        log_bound: ``(G,)`` logarithm of what the free factors and the rest multiply to, where no
+            layer is padded.
         log_fixed: ``(2, N, L, D)`` logarithms of the fixed factors.
     """
 
@@ -131,9 +133,29 @@ class Slots:
         table = np.stack([points.temporal, points.spatial])
         return np.log(np.maximum(table[self.kind, self.layer, self.level, self.dimension], 1.0))
 
-    def write(self, log_free: Floats, points: Points) -> tuple[Points, Floats]:
+    def bounds_of(self, problems: Sequence[Problem]) -> Floats:
+        """Return ``log_bound`` where the layers are these problems: their own, or paddings."""
+        sizes = np.array([problems[n].sizes[d] for n, d in self._rests()], np.int64)
+        logs: Floats = np.log(sizes // self._fixed_at_rests())
+        return logs
+
+    def bounds_at(self, points: Points) -> Floats:
+        """Return the ``log_bound`` of N points."""
+        table = np.log(points.temporal) + np.log(points.spatial)
+        sizes = np.array([np.exp(table[n, :, d].sum()) for n, d in self._rests()])
+        logs: Floats = np.log(np.round(sizes).astype(np.int64) // self._fixed_at_rests())
+        return logs
+
+    def _rests(self) -> list[tuple[int, int]]:
+        return list(zip(self.rest_layer.tolist(), self.rest_dimension.tolist(), strict=True))
+
+    def _fixed_at_rests(self) -> npt.NDArray[np.int64]:
+        fixed = np.round(np.exp(self.log_fixed.sum(axis=(0, 2)))).astype(np.int64)
+        return np.asarray(fixed[self.rest_layer, self.rest_dimension])
+
+    def write(self, log_free: Floats, log_bound: Floats, points: Points) -> tuple[Points, Floats]:
         """Return N points with these free factors, and the logarithms of the rests ``(G,)``."""
-        rests = self.log_bound.copy()
+        rests = log_bound.copy()
         np.subtract.at(rests, self.rest, log_free)
         table = self.log_fixed.copy()
         table[self.kind, self.layer, self.level, self.dimension] = log_free
@@ -152,7 +174,7 @@ class Slots:
         free = table[self.kind, self.layer, self.level, self.dimension]
         return free, table[self.rest_kind, self.rest_layer, self.rest_level, self.rest_dimension]
 
-    def rounded(self, log_free: Floats, points: Points) -> Points:
+    def rounded(self, log_free: Floats, log_bound: Floats, points: Points) -> Points:
         """Return N points of whole factors near these (DOSA, section 4).
 
         Spatial factors first, then temporal ones, each from the inside out: the nearest integer,
@@ -161,7 +183,7 @@ class Slots:
         left.
         """
         table = np.round(np.exp(self.log_fixed)).astype(np.int64)
-        left = np.round(np.exp(self.log_bound)).astype(np.int64)
+        left = np.round(np.exp(log_bound)).astype(np.int64)
         room = self._room()
         order = np.lexsort((self.level, 1 - self.kind))
         for f in order:

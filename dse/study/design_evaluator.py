@@ -17,6 +17,7 @@ from dse.domain.problem import Layer, Problem, Workload
 from dse.errors import SpecError
 from dse.evaluators.base import Evaluator, Index
 from dse.evaluators.memo import MemoEvaluator
+from dse.evaluators.padded import evaluate_padded
 from dse.goals.design import Design, DesignMetrics, LayerMetrics
 from dse.goals.metric_names import operations
 from dse.goals.metrics import Metrics
@@ -181,19 +182,10 @@ class DesignEvaluator:
         self, hardware: HardwareBatch, problem: Problem, mappings: Sequence[Mapping], index: Index
     ) -> Metrics:
         """Price mappings of a problem, or of its paddings where these are allowed."""
+        batch = MappingBatch.of(list(mappings))
         if not self._space.padding.on:
-            return self._memo.evaluate(hardware, problem, MappingBatch.of(list(mappings)), index)
-        places: dict[Problem, list[int]] = {}
-        for i, mapping in enumerate(mappings):
-            places.setdefault(mapped_problem(problem, mapping), []).append(i)
-        parts = [
-            self._memo.evaluate(
-                hardware, padded, MappingBatch.of([mappings[i] for i in own]), index[own]
-            ).of_work(problem.macs / padded.macs)
-            for padded, own in places.items()
-        ]
-        back = np.argsort(np.concatenate([np.array(own) for own in places.values()]))
-        return Metrics.concatenate(parts).take(back)
+            return self._memo.evaluate(hardware, problem, batch, index)
+        return evaluate_padded(self._memo, hardware, problem, batch, index)
 
     def unpadded(
         self, design: Design, metrics: DesignMetrics, seed: np.random.SeedSequence

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 
+from dse.domain.mapping import Mapping
 from dse.goals.design import Design, DesignMetrics
 from dse.goals.meter import Meter
 from dse.goals.objective import Objective
@@ -70,6 +71,14 @@ class Optimizer(ABC, Generic[S]):
     def note(self) -> str:
         """How it has searched, in a line for the result, where its settings leave that open."""
         return ""
+
+    def unpadded(self, design: Design) -> tuple[Mapping, ...] | None:  # noqa: ARG002 - for subclasses
+        """Return the best mappings of the layers' own sizes on a padded design's hardware.
+
+        None: the mapper finds them. Only of interest where it knows better than the mapper, so
+        that what padding buys is not overstated.
+        """
+        return None
 
     @property
     def model_samples(self) -> int:

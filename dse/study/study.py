@@ -175,10 +175,15 @@ class Study:
         best, metrics = self.state.best, self.state.best_metrics
         if best is None or metrics is None or not self._space.padding.on:
             return None
+        if not padded_layers(self._space.workload, best.mappings or ()):
+            return None
+        seed = np.random.SeedSequence(self._seed, spawn_key=(_UNPADDED,))
+        known = self.state.optimizer.unpadded(best)
+        if known is not None:
+            return self._price([replace(best, mappings=known)], seed)[0][1]
         effort = self._effort(best)
         if not self._affords(effort):
             return None
-        seed = np.random.SeedSequence(self._seed, spawn_key=(_UNPADDED,))
         design = replace(best, mapping_samples=effort)
         return self._price.unpadded(design, metrics, seed)
 

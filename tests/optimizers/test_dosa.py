@@ -1,19 +1,24 @@
 """What DOSA's search is made of: meter, first mappings, slots, orders, descent, validation."""
 
 import json
+from copy import deepcopy
 
 import numpy as np
 import pytest
 from relaxed_spaces import some_mapping_of_each, space_of
 
+import dse
 from dse.cli import main
 from dse.domain.mapping import MappingBatch
+from dse.domain.padding import mapped_problem, padded_layers
 from dse.errors import SpecError
 from dse.evaluators.metered import MeteredEvaluator
 from dse.evaluators.native import NativeEvaluator
 from dse.goals.design import Design
 from dse.goals.meter import Meter
 from dse.mapspace import Mapspace
+from dse.mapspace.padding import alternatives
+from dse.optimizers.dosa import DosaSearch, DosaSettings
 from dse.plugins import plugin
 from dse.relaxed.descent import Descent, gumbel_mix, softmax_mix
 from dse.relaxed.orders import stationary_orders
@@ -24,6 +29,7 @@ from dse.relaxed.sizing import Sizing, demand_of
 from dse.relaxed.slots import Slots, nearest_divisor
 from dse.relaxed.start import first_mapping
 from dse.space import catalog
+from dse.study.design_evaluator import DesignEvaluator
 from dse.study.optimizer import Optimizer
 from dse.study.study import Study
 
@@ -144,12 +150,12 @@ def test_rounding_keeps_products_caps_and_whole_points(arch):
     if None in mappings:
         pytest.skip("the largest hardware maps not every layer")
     state = descent.state_of(mappings)
-    same = descent.slots.rounded(state.log_free, state.points)
+    same = descent.slots.rounded(state.log_free, state.log_bound, state.points)
     assert np.array_equal(same.temporal, state.points.temporal)
     assert np.array_equal(same.spatial, state.points.spatial)
     for _ in range(5):
         drawn = np.maximum(state.log_free + rng.normal(0, 1, len(state.log_free)), 0.0)
-        points = descent.slots.rounded(drawn, state.points)
+        points = descent.slots.rounded(drawn, state.log_bound, state.points)
         product = (points.temporal * points.spatial).prod(axis=1)
         for n, layer in enumerate(space.workload):
             sizes = layer.problem.sizes
@@ -165,11 +171,95 @@ def test_writing_and_reading_free_factors_is_the_identity():
     spaces = [Mapspace(x.problem, space.architecture(values)) for x in space.workload]
     descent = Descent(space, values, None)
     state = descent.state_of([first_mapping(s) for s in spaces])
-    points, rests = descent.slots.write(state.log_free, state.points)
+    points, rests = descent.slots.write(state.log_free, state.log_bound, state.points)
     assert np.allclose(points.temporal, state.points.temporal, rtol=1e-12)
     assert np.allclose(points.spatial, state.points.spatial, rtol=1e-12)
     assert (rests > -1e-9).all()
     assert np.allclose(descent.slots.read(points), state.log_free, atol=1e-12)
+
+
+@pytest.mark.parametrize("arch", ARCHS)
+def test_bounds_are_those_that_points_multiply_to(arch):
+    space, rng = space_of(arch, "alexnet", padding="auto"), np.random.default_rng(4)
+    descent = Descent(space, space.sample_values(rng), None)
+    slots, problems = descent.slots, [s.problem for s in descent.spaces]
+    assert np.array_equal(slots.bounds_of(problems), slots.log_bound)
+    padded = [alternatives(s, space.padding, "edp").problems[-1] for s in descent.spaces]
+    bounds = slots.bounds_of(padded)
+    assert (bounds > slots.log_bound).any()
+    empty = descent.network.twin.points(
+        [s.empty_batch(1)[0] for s in descent.spaces], list(range(len(problems)))
+    )
+    drawn = rng.uniform(0, 2, len(slots.cap)) * (slots.cap > 1)
+    points = slots.rounded(drawn, bounds, empty)
+    assert np.array_equal(slots.bounds_at(points), bounds)
+    for n, one in enumerate(padded):
+        mapping = points.mapping(n, descent.spaces[n])
+        assert mapped_problem(problems[n], mapping) == one
+
+
+def test_the_sizes_chosen_are_not_worse_than_the_own_ones():
+    space = space_of("gemmini", "alexnet", padding="auto", pe_dim=12)
+    meter = Meter(1000, len(space.workload))
+    values = {"pe_dim": 12, "scratchpad_kb": 128, "accumulator_kb": 32}
+    descent = Descent(space, values, meter)
+    architecture = space.architecture(values)
+    state = descent.state_of(
+        [first_mapping(Mapspace(x.problem, architecture)) for x in space.workload]
+    )
+    own = state.log_bound.copy()
+    descent.choose_sizes(state)
+    assert meter.settle() <= descent.size_cost
+    assert (state.log_bound >= own).all()
+    assert (state.log_bound > own).any()
+
+    def worth(bounds):
+        points = descent.slots.rounded(state.log_free, bounds, state.points)
+        energy, cycles = descent.network.priced(points, descent._implied(state))
+        counts = np.array([layer.count for layer in space.workload])
+        return (counts @ energy) * (counts @ cycles)
+
+    assert worth(state.log_bound) < worth(own)
+    chosen = state.log_bound.copy()
+    descent.choose_sizes(state)  # from where it stands, its own size is among those compared
+    assert worth(state.log_bound) <= worth(chosen)
+
+
+def test_a_padded_search_goes_on_as_if_it_had_not_stopped():
+    space = space_of("gemmini", "alexnet", padding="10%", pe_dim=12)
+    settings = DosaSettings(steps=60, round_every=20)
+    search, again = (DosaSearch(space, settings, np.random.default_rng(1), 500) for _ in range(2))
+    evaluator = NativeEvaluator()
+    chosen = plugin("mapper", "random")
+    mapper = chosen.factory(
+        evaluator, space.template.constraints, space.objective, chosen.settings_type()
+    )
+    price = DesignEvaluator(space, mapper, evaluator)
+
+    def step(one):
+        priced = price(one.ask(), np.random.SeedSequence(0))
+        one.meter.settle()
+        one.tell(*zip(*priced, strict=True))
+        return priced
+
+    for _ in range(2):
+        ((design, metrics),) = step(search)
+        assert metrics.valid
+    assert padded_layers(space.workload, design.mappings)
+    again.load_state_dict(search.state_dict())
+    again.rng.bit_generator.state = search.rng.bit_generator.state
+    again.meter = deepcopy(search.meter)
+    again._descent = None
+    for _ in range(2):
+        assert step(search) == step(again)
+
+
+def test_a_learned_latency_knows_no_padding(tmp_path):
+    with pytest.raises(SpecError, match="optimizer.model = .*expected mapspace.padding=off"):
+        dse.run(
+            arch="gemmini", workload="alexnet", mapspace={"padding": "auto"}, samples=5,
+            optimizer={"name": "dosa", "model": str(tmp_path)}, folder=tmp_path / "run",
+        )  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,12 @@
 
 import json
 
+import numpy as np
 import pytest
 
 import dse
 from dse.errors import SpecError, ToolError
+from dse.learned.surrogate import Surrogate
 from dse.runner.run import start
 
 pytest.importorskip("torch", reason="needs the extra 'learned'")
@@ -38,6 +40,32 @@ def test_it_learns_from_the_evaluator(tmp_path):
     lines = [json.loads(x) for x in (folder / "journal.jsonl").read_text().splitlines()]
     values = [x["objective"] for x in lines]
     assert min(values[4:]) < 0.97 * min(values[:4])
+
+
+def test_it_pads_and_learns_of_the_padded_layers(tmp_path):
+    """On 16 x 16 a prime number of channels leaves most of the array idle, unless it is padded."""
+    network = tmp_path / "prime.yaml"
+    network.write_text("name: prime\nshape: cnn-layer\nlayers: [{name: a, P: 8, C: 37, K: 53}]\n")
+    given = {**BERT, "workload": str(network), "variables": {"pe_dim": 16}, "samples": 8}
+    given |= {"optimizer": {"name": "polaris", **SMALL}}
+    found = dse.run(**given, mapspace={"padding": "auto"}, folder=tmp_path / "run")
+    plain = dse.run(**given, folder=tmp_path / "plain")
+    assert set(found.padded["a"]) >= {"C", "K"}
+    assert found.value < plain.value / 2
+    surrogate = Surrogate(start_space(given, tmp_path), None, "")
+    surrogate.learn(found.design, [layer.cycles for layer in found.metrics.layers])
+    ((row, _),) = surrogate._tables
+    names = surrogate._encoding.names
+    features = dict(zip(names, np.frombuffer(row), strict=True))
+    for name, size in found.padded["a"].items():
+        assert features[f"problem.size.{name}"] == np.log2(size)
+
+
+def start_space(given, tmp_path):
+    settings = {**given, "mapspace": {"padding": "auto"}, "folder": str(tmp_path / "again")}
+    begun = start(settings)
+    begun.setup.evaluator.close()
+    return begun.space
 
 
 def test_an_objective_may_be_negative(tmp_path):

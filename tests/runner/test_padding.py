@@ -4,13 +4,14 @@ import json
 
 import numpy as np
 import pytest
+import yaml
 
 import dse
 from dse.certify.known import key_of
-from dse.certify.run import certify
 from dse.cli import main
 from dse.domain.padding import mapped_problem
 from dse.errors import SpecError
+from dse.optimizers.random import RandomSearch
 from dse.report.comparable import warnings
 from dse.report.compare import compare
 from dse.report.finished import read_result
@@ -19,6 +20,7 @@ from dse.runner.config import resolve
 from dse.runner.files import read_inputs
 from dse.runner.map_layer import map_layer
 from dse.runner.run import go_on, start
+from dse.space import catalog
 from dse.testing import tiny
 
 pytestmark = pytest.mark.slow
@@ -144,10 +146,10 @@ def test_without_padding_the_journal_knows_nothing_of_it(files, tmp_path):
     assert digests["off"] == digests[None] != digests["auto"]
 
 
-@pytest.mark.parametrize("name", ["dosa", "optimal"])
-def test_optimizers_that_find_mappings_by_themselves_refuse_it(files, tmp_path, name):
-    given = {"arch": "gemmini", "workload": files["workload"], "optimizer": name, "samples": 5}
-    with pytest.raises(SpecError, match=f"mapspace.padding = 10%: optimizer={name} finds mappings"):
+def test_optimizers_that_find_mappings_of_the_own_sizes_refuse_it(files, tmp_path, monkeypatch):
+    monkeypatch.setattr(RandomSearch, "pads", False)
+    given = {"arch": "gemmini", "workload": files["workload"], "optimizer": "random", "samples": 5}
+    with pytest.raises(SpecError, match=r"mapspace.padding = 10%: optimizer=random finds mappings"):
         dse.run(**given, mapspace={"padding": "10%"}, folder=tmp_path / "run")
     # nothing is padded unless it is asked for
     own = tmp_path / "chip.yaml"
@@ -155,7 +157,7 @@ def test_optimizers_that_find_mappings_by_themselves_refuse_it(files, tmp_path, 
     assert padding_of(**{**given, "arch": str(own)}) == "off"
 
 
-@pytest.mark.parametrize("name", ["ga", "naas", "nsga2", "lockstep"])
+@pytest.mark.parametrize("name", ["ga", "naas", "nsga2", "lockstep", "dosa"])
 def test_the_other_optimizers_pad(files, tmp_path, name):
     result = run(files, tmp_path / "run", optimizer=name, samples=1200)
     assert list(result.padded) == ["dense"]
@@ -166,17 +168,41 @@ def test_the_other_optimizers_pad(files, tmp_path, name):
         assert f"K: {dense.bounds['K']}" in written.read_text()
 
 
-def test_nothing_is_known_or_certified_of_padded_spaces(files, tmp_path):
-    result = run(files, tmp_path / "run")
+def test_nothing_is_known_of_padded_spaces(files, tmp_path):
     begun = start({**files, "optimizer": "random", "folder": str(tmp_path / "two")})
     begun.setup.evaluator.close()
     assert key_of(begun.space) is None
-    record = json.loads((tmp_path / "run" / "result.json").read_text())
-    proof = {"status": "optimal", "value": result.value, "bound": result.value, "gap": 0.0}
-    record["certificate"] = {**proof, "objective": "edp", "assumed": "", "reason": ""}
-    (tmp_path / "run" / "result.json").write_text(json.dumps(record))
-    with pytest.raises(SpecError, match=r"mapspace.padding = auto: proofs over padded layers"):
-        certify(tmp_path / "run")
+
+
+def test_a_proof_over_paddings_is_run_told_and_certified(files, tmp_path, capsys):
+    arch = catalog.find("arch", "gemmini").read_text(encoding="utf-8")
+    own = tmp_path / "small.yaml"
+    ranges = (
+        "pe_dim: {values: [3, 4]}, scratchpad_kb: {values: [1, 2]}, accumulator_kb: {values: [1]}"
+    )
+    content = yaml.safe_load(arch) | {"variables": yaml.safe_load("{" + ranges + "}")}
+    own.write_text(yaml.safe_dump(content))
+    small = tmp_path / "small_net.yaml"
+    small.write_text("name: net\nshape: cnn-layer\nlayers: [{name: a, P: 5, C: 3, K: 7}]\n")
+    given = {"arch": str(own), "workload": str(small), "optimizer": "optimal"}
+    plain = dse.run(**given, folder=tmp_path / "plain")
+    assert plain.padded == {}  # nothing is padded unless it is asked for
+    padded = dse.run(**given, mapspace={"padding": "auto"}, folder=tmp_path / "run")
+    assert padded.certificate["status"] == "optimal"
+    assert padded.certificate["value"] == padded.value < plain.value
+    assert any("padding=auto: all useful comb" in line for line in padded.certificate["assumed"])
+    assert list(padded.padded) == ["a"]
+    # what the same hardware is worth without padding is its own optimum, not what a mapper finds
+    fixed = dse.run(**given, variables=padded.design.values, folder=tmp_path / "fixed")
+    assert padded.unpadded.edp == fixed.value
+    assert main(["certify", str(tmp_path / "run"), "--quiet", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["verdict"] == "certified"
+    assert said["bound"]["argument"].endswith("every useful size")
+    forged = tmp_path / "run" / "config.yaml"
+    forged.write_text(forged.read_text().replace("padding: auto", "padding: 'off'"))
+    assert main(["certify", str(tmp_path / "run"), "--quiet"]) == 1
+    assert "its files are of another problem" in capsys.readouterr().out
 
 
 def test_a_layer_that_is_mapped_tells_the_same(files, tmp_path, capsys):

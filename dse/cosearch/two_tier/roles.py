@@ -18,6 +18,7 @@ space below each of two levels. Then, with W the stationary tensor, O the output
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import chain
 
 import numpy as np
@@ -171,8 +172,16 @@ def outer_orders(problem: Problem, r: Roles, active: int) -> Ints:
         r: its roles.
         active: bit d set: dimension d has an outer loop; A bits are.
     """
-    relevant = np.asarray((problem.projection > 0).any(axis=1))
-    rows = problem.projection[r.moving] > 0  # (Q, D)
+    hit = problem.projection > 0
+    return _outer_orders(hit.tobytes(), hit.shape, r, active)
+
+
+@lru_cache(maxsize=4096)
+def _outer_orders(hit: bytes, shape: tuple[int, ...], r: Roles, active: int) -> Ints:
+    """See :func:`outer_orders`: which dimensions stand in which ranks of the tensors is enough."""
+    projected = np.frombuffer(hit, np.bool_).reshape(shape)
+    relevant = np.asarray(projected.any(axis=1))
+    rows = projected[r.moving]  # (Q, D)
     dims = [d for d in range(relevant.shape[1]) if active >> d & 1]
     found: dict[tuple[int, ...], None] = {}
 

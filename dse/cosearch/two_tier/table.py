@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from copy import copy
 from functools import cached_property
 
 import numpy as np
 
 from dse.cosearch.frames import LEAK, Frame, Size
-from dse.cosearch.layer_table import LayerRows, LayerTable
+from dse.cosearch.layer_table import GroupedTable, LayerRows
 from dse.cosearch.two_tier import row_kernel, tile_kernel
 from dse.cosearch.two_tier.roles import (
     ACCUMULATOR,
@@ -32,8 +33,8 @@ _LARGEST = np.empty((0, 2), np.int64)
 _NEEDING = {ACCUMULATOR: 0, SCRATCHPAD: 1}
 
 
-class TwoTierTable(LayerTable):
-    """See :class:`~dse.cosearch.layer_table.LayerTable`.
+class TwoTierTable(GroupedTable):
+    """See :class:`~dse.cosearch.layer_table.GroupedTable`.
 
     Args:
         space: the layer's mapspace on hardware of the largest fan-outs.
@@ -68,6 +69,17 @@ class TwoTierTable(LayerTable):
             version,
         )
         self.classes = self._build(largest_tile)
+
+    @property
+    def class_count(self) -> int:
+        """See :attr:`dse.cosearch.layer_table.GroupedTable.class_count`."""
+        return len(self.classes)
+
+    def restricted(self, kept: Ints) -> TwoTierTable:
+        """Return the table with these classes alone, numbered anew."""
+        other = copy(self)
+        other.classes = self.classes[kept]
+        return other
 
     def _layer_arrays(
         self, projection: Ints, bounds: Ints, version: int
@@ -152,7 +164,7 @@ class TwoTierTable(LayerTable):
         for k, (level, kinds) in enumerate(own):
             accesses[:, k] = blocks[:, level, list(kinds)].sum(axis=1)
         architecture = frame.architecture
-        base = blocks.reshape(len(given), -1) @ frame.prices.reshape(-1)
+        base = blocks.reshape(-1, frame.prices.size) @ frame.prices.reshape(-1)
         base += self._problem.macs * architecture.compute.energy_pj
         fits = np.ones(len(given), np.bool_)
         sized = {size.level for size in self._sizes}
@@ -208,16 +220,13 @@ class TwoTierTable(LayerTable):
         return cycles, blocks, need
 
     def group_rows(self, frames: Sequence[Frame], index: Ints | None) -> LayerRows:
-        """Return mappings priced no higher than in any of these frames; leakage is left out.
-
-        There is one column per size variable, whose price is that of :func:`group_prices`.
-        """
+        """See :meth:`dse.cosearch.layer_table.GroupedTable.group_rows`."""
         given = self._all(index)
         machine = _machine_of(frames, per_word=True)
         cycles, blocks, need = self.cost(machine, given, _LARGEST, grouped=True)
         blocks[:, :, LEAK] = 0.0
         prices = np.min([_per_word(f) for f in frames], axis=0)
-        base = blocks.reshape(len(given), -1) @ prices.reshape(-1)
+        base = blocks.reshape(-1, prices.size) @ prices.reshape(-1)
         base += self._problem.macs * min(f.architecture.compute.energy_pj for f in frames)
         accesses = np.stack(
             [blocks[:, size.level].sum(axis=1) for size in self._sizes], axis=1
