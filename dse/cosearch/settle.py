@@ -46,7 +46,7 @@ _CLOSE = 3000
 
 
 #: Smallest and largest sizes.
-_Sizes = tuple[tuple[int, ...], tuple[int, ...]]
+_Span = tuple[tuple[int, ...], tuple[int, ...]]
 
 
 @dataclass(frozen=True)
@@ -116,9 +116,7 @@ class Settler:
         """Whether it is certain that a hardware holds nothing better than the incumbent."""
         return (number, *point) in self._settled
 
-    def explore(
-        self, number: int, point: tuple[int, ...], pool: Pool, whole: _Sizes | None
-    ) -> None:
+    def explore(self, number: int, point: tuple[int, ...], pool: Pool, whole: _Span | None) -> None:
         """Find the best choice on one hardware, and take it when the exact model says better.
 
         When it is, hardware around it is tried with the same rows: a good incumbent early on
@@ -180,7 +178,7 @@ class Settler:
         return joint.value * self._goal.factor(self._area(frame, point)), joint
 
     def _attempt(
-        self, number: int, point: tuple[int, ...], pool: Pool, whole: _Sizes | None
+        self, number: int, point: tuple[int, ...], pool: Pool, whole: _Span | None
     ) -> bool:
         """Settle one hardware by the exact model; return whether it is the new incumbent."""
         key = (number, *point)
