@@ -133,6 +133,7 @@ KINDS: dict[str, Callable[[], _Listed]] = {
     "evaluators": _plugins("evaluator"),
     "energy": _chains,
     "objectives": _objectives,
+    "accuracy": _plugins("accuracy"),
     "timeloop_versions": _versions,
 }
 #: Those of them of which ``show`` has more to say.

@@ -21,8 +21,9 @@ _USAGE = """\
 usage: python -m dse show NAME
 
 Shows an architecture template or a workload (by name or path), an optimizer, a
-mapper, an evaluator, an energy chain or an objective; 'python -m dse list' has
-the names. 'attributes' shows what describes storage levels, networks and MACs.
+mapper, an evaluator, an energy chain, an objective or an accuracy predictor;
+'python -m dse list' has the names. 'attributes' shows what describes storage
+levels, networks and MACs.
 """
 _NAMES_ARE_LISTED = f"'python -m dse list KIND' has the names of {', '.join(SHOWN)}"
 
@@ -58,7 +59,7 @@ def _named(name: str) -> list[str]:
     if name in catalog.names("workload") or catalog.is_here(name):
         parts.append(_workload(name))
     parts += [plugin_help(kind, name) for kind in GROUPS if name in plugins(kind)]
-    for kind in ("energy", "objectives"):
+    for kind in ("energy", "objectives", "accuracy"):
         parts += [f"{kind} {key}\n  {text}\n" for key, text in KINDS[kind]() if key == name]
     return parts
 

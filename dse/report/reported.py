@@ -16,6 +16,7 @@ from dse.evaluators.base import equals_timeloop
 from dse.explain.changes import ChangeOutcome
 from dse.explain.neighbours import Neighbour
 from dse.explain.run import ExplainedRun, explained_design, explained_run
+from dse.space.network_spec import PREFIX
 from dse.study.folder import ENVIRONMENT, read_result, read_settings
 from dse.study.journal import has_checksums, read_journal
 from dse.study.result import RunResult
@@ -116,7 +117,7 @@ def reported_result(result: RunResult) -> Reported:
     content = json.loads(json.dumps(result.as_dict()))
     explained = explained_design(
         result.space,
-        result.design.values,
+        {k: v for k, v in result.design.values.items() if not k.startswith(PREFIX)},
         result.architecture,
         result.design.mappings or (),
         result.settings["evaluator"]["name"],

@@ -25,6 +25,9 @@ from dse.space.network_spec import PREFIX
 #: Combinations of values that are gone through, or kept in a table.
 _MOST = 4_000_000
 
+#: The numbers that each variable may be.
+_Numbers = Mapping[str, tuple[float, ...]]
+
 
 @dataclass(frozen=True)
 class SpaceSize:
@@ -40,28 +43,36 @@ class SpaceSize:
     most_macs: int
 
 
-def size_of(space: NetworkSpace) -> SpaceSize:
-    """Return the size of a space, of what is not fixed.
+def size_of(space: NetworkSpace, *, whole: bool = False) -> SpaceSize:
+    """Return the size of a space.
+
+    Args:
+        space: of networks.
+        whole: also of what is fixed; else the networks that are left.
 
     Raises:
         SpecError: conditions tie, or layers depend on, too many variables at once.
     """
-    terms = [_term(space, row) for row in space.rows]
+    numbers = {
+        v.name.removeprefix(PREFIX): _numbers(space, v.name.removeprefix(PREFIX), whole)
+        for v in space.variables
+    }
+    terms = [_term(space, row, numbers) for row in space.rows]
     least, most = (int(_extreme(terms, pick)) for pick in (np.min, np.max))
-    return SpaceSize(_count(space), least, most)
+    return SpaceSize(_count(space, numbers), least, most)
 
 
-def _numbers(space: NetworkSpace, name: str) -> tuple[float, ...]:
+def _numbers(space: NetworkSpace, name: str, whole: bool) -> tuple[float, ...]:
     """Return the numbers that a variable may be, one where it is fixed."""
     every = space.numbers_of(name)
-    if PREFIX + name not in space.fixed:
+    if whole or PREFIX + name not in space.fixed:
         return every
     value = space.fixed[PREFIX + name]
     variable = next(v for v in space.variables if v.name == PREFIX + name)
     return (every[value] if variable.choices else float(value),)
 
 
-def _count(space: NetworkSpace) -> int:
+def _count(space: NetworkSpace, numbers: _Numbers) -> int:
     """Return the number of networks that differ."""
     conditions: dict[str, list[LayerRow]] = {}
     always: set[str] = set()
@@ -73,19 +84,19 @@ def _count(space: NetworkSpace) -> int:
             conditions.setdefault(name, []).append(row)
     names = [v.name.removeprefix(PREFIX) for v in space.variables]
     free = [name for name in names if name not in always]
-    total = math.prod(len(_numbers(space, name)) for name in names if name in always)
+    total = math.prod(len(numbers[name]) for name in names if name in always)
     # what is not always there multiplies the networks under the values that bring it
     for group in _tied(free, conditions):
         controls = sorted({c for name in group for row in conditions[name] for c in row.controls})
-        ways = math.prod(len(_numbers(space, name)) for name in controls)
+        ways = math.prod(len(numbers[name]) for name in controls)
         if ways > _MOST:
             raise SpecError(f"workload '{space.name}': conditions tie {', '.join(controls)}")
         total //= ways
         found = 0
-        for values in product(*(_numbers(space, name) for name in controls)):
+        for values in product(*(numbers[name] for name in controls)):
             given = dict(zip(controls, values, strict=True))
             found += math.prod(
-                len(_numbers(space, name))
+                len(numbers[name])
                 for name in group
                 if any(row.when is None or row.when.holds(given) for row in conditions[name])
             )
@@ -114,10 +125,10 @@ class _MacTable:
     table: Floats
 
 
-def _term(space: NetworkSpace, row: LayerRow) -> _MacTable:
+def _term(space: NetworkSpace, row: LayerRow, numbers: _Numbers) -> _MacTable:
     """Return the MACs of one layer of the file for all numbers that they depend on."""
     scope = (*row.names, *sorted(row.controls))
-    axes = [np.array(_numbers(space, name)) for name in scope]
+    axes = [np.array(numbers[name]) for name in scope]
     if math.prod(map(len, axes)) > _MOST:
         raise SpecError(f"{row.place}: depends on too many variables at once: {', '.join(scope)}")
     grid = np.meshgrid(*axes, indexing="ij") if axes else []

@@ -194,6 +194,12 @@ class NetworkSpace:
             known = self._networks[key] = Workload(self.name, self._merged(values))
         return known
 
+    def every_layer(self) -> Iterator[Layer]:
+        """Yield all layers of the file under the defaults, also those that are not there then."""
+        environment = self.environment(self.defaults)
+        for row in self.rows:
+            yield self._layer(row, environment)
+
     def shape_of(self, row: LayerRow) -> Shape:
         """Return the shape of a layer of the file."""
         named = row.content.get("shape")

@@ -27,7 +27,16 @@ LOCAL = frozenset({"n_jobs", "runs", "folder", "report"})
 #: Settings that only say what the files copied into the folder were called.
 _LABELS = frozenset({"arch", "workload"})
 #: Settings that change nothing at this value: studies from before they were there are equal.
-_IDLE = {"mapspace.padding": ("off", None)}
+_IDLE: dict[str, tuple[object, ...]] = {
+    "mapspace.padding": ("off", None),
+    "network": ("{}",),
+    "accuracy": (None,),
+    "optimizer.networks": (None,),
+    "optimizer.network_population": (None,),
+    "optimizer.network_parents": (0.25,),
+    "optimizer.network_mutants": (0.5,),
+    "optimizer.network_mutation": (0.1,),
+}
 #: Packages whose numbers enter a search.
 _PACKAGES = ("numpy", "numba", "cmaes")
 _VERSIONS = "versions"
