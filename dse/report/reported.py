@@ -133,7 +133,17 @@ def _gathered(
         raise SpecError(f"{folder}: there is no {JOURNAL}, so there is no search to report")
     if not has_checksums(path):
         raise SpecError(f"{path}: has no checksums, as up to version 0.1.0; run it again")
-    told = ("samples", "values", "valid", "objective", "cycles", "energy_pj", "area_um2", "best")
+    told = (
+        "samples",
+        "values",
+        "valid",
+        "objective",
+        "cycles",
+        "energy_pj",
+        "area_um2",
+        "best",
+        "accuracy",
+    )
     designs = tuple({k: x[k] for k in told if k in x} for x in read_journal(path))
     known = None
     if equals_timeloop(explained.evaluator):

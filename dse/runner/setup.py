@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from dse.accuracy.choice import DEFAULT, predictor
+from dse.accuracy.choice import DEFAULT, files_of, predictor
 from dse.components.chain import energy_chain
 from dse.domain.padding import Padding
 from dse.domain.problem import Workload
@@ -27,7 +27,7 @@ from dse.space.network_space import NetworkSpace
 from dse.space.search_space import SearchSpace
 from dse.space.template import ArchTemplate
 from dse.study import folder as run_folder
-from dse.study.inputs import inputs_of_run
+from dse.study.inputs import digest_of, inputs_of_run
 from dse.study.optimizer import Optimizer
 from dse.study.result import AccuracySource
 from dse.study.study import Study, optimizer_rng
@@ -57,7 +57,9 @@ class Setup:
         made = self.space.accuracy
         if made is None or self.config.run.accuracy is None:
             return None
-        return AccuracySource(self.config.run.accuracy, made.unit, made.stands_in)
+        named = self.config.run.accuracy
+        digests = [digest_of(path) for path in files_of(named)]
+        return AccuracySource(named, made.unit, made.stands_in, " ".join(digests))
 
     def optimizer(self) -> Optimizer[Any]:
         """Return the optimizer at its start; SpecError where a setting does not fit the space."""

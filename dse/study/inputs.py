@@ -121,7 +121,7 @@ def inputs_of_run(
         {
             CONFIG: dict(flat),
             **{name: dict(_flat(read_yaml(folder / name))) for name in (TEMPLATE, WORKLOAD)},
-            "tables": {str(file): _digest(file) for path in elsewhere for file in _files(path)},
+            "tables": {str(file): digest_of(file) for path in elsewhere for file in _files(path)},
             _VERSIONS: _versions(settings),
         }
     )
@@ -170,7 +170,8 @@ def _files(path: Path) -> list[Path]:
     return sorted(p for p in path.iterdir() if p.is_file()) if path.is_dir() else [path]
 
 
-def _digest(path: Path) -> str:
+def digest_of(path: Path) -> str:
+    """Return what stands for the content of a file; SpecError where it cannot be read."""
     return hashlib.sha256(read_file(path, _MAX_BYTES)).hexdigest()[:16]
 
 

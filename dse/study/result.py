@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,15 +32,17 @@ class AccuracySource:
         predictor: as the setting names it.
         unit: of its numbers.
         stands_in: whether they are no accuracies, but only grow where those should.
+        digest: of the files that it reads; empty where there are none.
     """
 
     predictor: str
     unit: str
     stands_in: bool
+    digest: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain data."""
-        return {"predictor": self.predictor, "unit": self.unit, "stands_in": self.stands_in}
+        return asdict(self)
 
 
 @dataclass(frozen=True)
