@@ -98,7 +98,10 @@ def networks_text(space: NetworkSpace) -> str:
 
     size = size_of(space)
     told = f"{size.networks:,}" if size.networks < 1e6 else f"{size.networks:.2g}"
-    return f"{told} networks, {size.least_macs / 1e9:.3f} to {size.most_macs / 1e9:.3f} G MACs"
+    unit, name = (1e9, "G") if size.most_macs >= 1e8 else (1e6, "M")
+    return (
+        f"{told} networks, {size.least_macs / unit:.3f} to {size.most_macs / unit:.3f} {name} MACs"
+    )
 
 
 def _chains() -> _Listed:

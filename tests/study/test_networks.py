@@ -6,6 +6,7 @@ import math
 import pytest
 
 import dse
+from dse.cli import main
 from dse.errors import SpecError
 from dse.evolution.networks import Member, front_area
 from dse.runner.run import inputs_of_folder, resume, space_of_run, start
@@ -244,3 +245,14 @@ def test_a_broken_state_is_refused(settings, tmp_path):
     for key, value in (("hardware", []), ("elite", state["networks"]["elite"][:, :2])):
         with pytest.raises(SpecError, match=f"networks.{key} = "):
             optimizer.load_state_dict({**state, "networks": {**state["networks"], key: value}})
+
+
+def test_the_command_line_fixes_variables_of_networks(settings, tmp_path, capsys):
+    given = settings("random")
+    words = ["run", f"workload={given['workload']}", "arch=eyeriss", "optimizer=random"]
+    words += ["samples=40", "report=false", "network.width=0.5", "network.expand=1"]
+    assert main([*words, f"folder={tmp_path / 'r'}", "constraints=accuracy >= 0"]) == 0
+    assert "network.width=0.5" in capsys.readouterr().out
+    told = json.loads((tmp_path / "r" / "result.json").read_text())
+    assert told["network"] == {"width": 0.5, "expand": 1}
+    assert told["best"]["labels"]["network.width"] == "0.5"
