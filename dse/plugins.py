@@ -3,7 +3,8 @@
 The built-ins register in the same way as outside plug-ins do: the distribution names a class in
 the group ``dse.optimizers``, ``dse.mappers`` or ``dse.evaluators``; if the class has settings, it
 says so in ``settings_type``, a dataclass whose fields all have defaults. In ``dse.objectives`` it
-names a `dse.goals.objective.Objective` itself. An outside plug-in that cannot be loaded is named
+names a `dse.goals.objective.Objective` itself, in ``dse.accuracy`` a class of accuracy predictors
+(`dse.space.accuracy`). An outside plug-in that cannot be loaded is named
 in a warning and skipped.
 """
 
@@ -33,7 +34,7 @@ GROUPS = {
     "mapper": "dse.mappers",
     "evaluator": "dse.evaluators",
 }
-_ALL_GROUPS = {**GROUPS, "objective": "dse.objectives"}
+_ALL_GROUPS = {**GROUPS, "objective": "dse.objectives", "accuracy": "dse.accuracy"}
 
 
 @dataclass(frozen=True)

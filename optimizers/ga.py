@@ -77,6 +77,7 @@ class GeneticAlgorithm(Optimizer[GeneticSettings]):
     """Genetic algorithm over hardware; mappings come from the mapper."""
 
     settings_type = GeneticSettings
+    takes_networks = True
     default_samples = _DESIGNS * _DESIGNS
 
     def __init__(

@@ -5,10 +5,11 @@ Two loops of CMA-ES. This is the outer one, over the hardware as a vector
 which this optimizer chooses unless another mapper is named. The reward is the run's objective: for
 several networks (``workload=vgg16+resnet50``), the geometric mean over them.
 
-The paper's third loop, over neural architectures, would sit inside the outer one: each hardware
-would be rewarded with the best of several networks. It would need a workload that is itself a
-design variable: `SearchSpace.workload` is what a design is evaluated on, and `Design` would have to
-name one. Nothing here depends on there being one workload.
+The paper's third loop, over neural architectures, sits inside the outer one where the workload is a
+space of networks (`dse.evolution.networks`): each hardware is rewarded with the best of several
+networks that are accurate enough; where no constraint says what is enough, with the area that its
+networks dominate in accuracy and objective. All hardware of a generation begins with the same
+networks.
 
 What the paper leaves open is a setting: population, step size, scale of sizes, where the search
 starts, and mappings per hardware.
@@ -26,7 +27,10 @@ import numpy as np
 from dse.errors import SpecError, unknown_name
 from dse.evolution.genome import ENCODINGS
 from dse.evolution.hardware import SCALES, HardwareVector
+from dse.evolution.network_loop import NetworkLoop
+from dse.evolution.networks import Breeding
 from dse.goals.design import Design, DesignMetrics
+from dse.goals.objective import EDP, ERROR, Objective
 from dse.numeric import Floats
 from dse.settings import setting
 from dse.space.search_space import SearchSpace
@@ -46,6 +50,8 @@ _STARTS = ("center", "chip")
 _GENERATIONS, _MAPPINGS = 15, 500
 #: With fewer mappings per layer, hardware is ranked by luck: small budgets have fewer generations.
 _LEAST_MAPPINGS = 125
+#: Networks on each hardware, and of a generation of them, unless told otherwise.
+_NETWORKS = 100
 #: What an invalid design is worth: the library does arithmetic on values, so not infinite.
 _WORST = 1e300
 #: Steps of a tenth by which a repair draws sizes to their smallest.
@@ -90,12 +96,27 @@ class NaasSettings:
         ["array_*", "parallel_*"], "variables that search=sizing leaves as the template has them"
     )
     max_draws: int = setting(1000, "draws per hardware until it is taken as it is")
+    networks: int | None = setting(
+        None, "networks tried on each hardware, where the workload is a space of them; null: 100"
+    )
+    network_population: int | None = setting(
+        None, "networks of a generation; null: 100, as once-for-all, or all"
+    )
+    network_parents: float = setting(0.25, "share of a generation of networks that has children")
+    network_mutants: float = setting(
+        0.5, "share of the children that have one parent, and change; the others have two"
+    )
+    network_mutation: float = setting(
+        0.1, "probability that a variable of such a child is drawn anew"
+    )
 
 
 class Naas(Optimizer[NaasSettings]):
     """NAAS: two loops of CMA-ES, over the hardware as a vector and over every layer's mapping."""
 
     settings_type = NaasSettings
+    takes_networks = True
+    maps_together = True
     default_samples = 20 * _GENERATIONS * _MAPPINGS
 
     def __init__(
@@ -106,8 +127,10 @@ class Naas(Optimizer[NaasSettings]):
         samples: int,
     ) -> None:
         super().__init__(space, settings, rng, samples)
-        _check(settings)
-        self.mappings_per_hardware = settings.mappings_per_hardware or _share(settings, samples)
+        _check(settings, space)
+        networks = _networks(settings) if space.networks is not None else 1
+        share = samples // networks
+        self.mappings_per_hardware = settings.mappings_per_hardware or _share(settings, share)
         self._vector = self._new_vector()
         # the library wants at least one number; where nothing is free, it means nothing
         self._width = max(len(self._vector), 1)
@@ -115,6 +138,21 @@ class Naas(Optimizer[NaasSettings]):
         self._asked: list[Floats] = []
         self._best: Floats | None = None
         self._best_value = _WORST
+        self._inner: NetworkLoop | None = None
+        if space.networks is not None:
+            self._inner = NetworkLoop(space, _breeding(settings), networks)
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """See :attr:`dse.study.optimizer.Optimizer.objectives`."""
+        if self._inner is None:
+            return ()
+        return (ERROR, EDP if self.space.objective is ERROR else self.space.objective)
+
+    @classmethod
+    def budget(cls, settings: NaasSettings, *, networks: bool) -> int:
+        """See :meth:`dse.study.optimizer.Optimizer.budget`."""
+        return cls.default_samples * (_networks(settings) if networks else 1)
 
     @classmethod
     def default_mapper(cls, settings: NaasSettings) -> dict[str, Any]:
@@ -123,29 +161,43 @@ class Naas(Optimizer[NaasSettings]):
         return {"name": "cma", "encoding": settings.encoding, "search": orders}
 
     def ask(self) -> list[Design]:
-        """Return a generation of hardware within the budget."""
+        """Return a generation of hardware within the budget, or the next networks on it."""
+        if self._inner is None:
+            return self._designs(self._generation())
+        if not self._inner.goes_on:
+            self._inner.begin(self._generation(), self.rng)
+        return self._designs(self._inner.ask(self.rng))
+
+    def _designs(self, values: Sequence[Values]) -> list[Design]:
+        return [Design(v, mapping_samples=self.mappings_per_hardware) for v in values]
+
+    def _generation(self) -> list[Values]:
+        """Draw a generation of hardware within the budget."""
         if self._cma.should_stop():
             self._cma = self._new_cma()
         # the library's own random state is not part of a checkpoint
         self._cma.reseed_rng(int(self.rng.integers(2**32)))
         self._asked = []
-        designs = []
+        drawn = []
         for number in range(self.settings.population):
             first = self._from_chip and self._cma.generation == number == 0
             x, values = self._started() if first else self._draw()
             self._asked.append(x)
-            designs.append(Design(values, mapping_samples=self.mappings_per_hardware))
-        return designs
+            drawn.append(values)
+        return drawn
 
-    def tell(
-        self,
-        designs: Sequence[Design],  # noqa: ARG002 - their vectors are remembered
-        metrics: Sequence[DesignMetrics],
-    ) -> None:
+    def tell(self, designs: Sequence[Design], metrics: Sequence[DesignMetrics]) -> None:
         """Learn from a generation; one that the end of the budget cut short teaches nothing."""
-        if len(metrics) < self.settings.population:
+        if self._inner is None:
+            if len(metrics) == self.settings.population:
+                self._learn([self.space.objective(m) if m.valid else _WORST for m in metrics])
             return
-        value = [self.space.objective(m) if m.valid else _WORST for m in metrics]
+        self._inner.tell(designs, metrics)
+        if not self._inner.goes_on and self._inner.rewards:
+            self._learn(self._inner.rewards)
+
+    def _learn(self, value: list[float]) -> None:
+        """Move the distribution of hardware, by the worth of a generation."""
         first = int(np.argmin(value))
         if value[first] < self._best_value:
             self._best, self._best_value = self._asked[first], value[first]
@@ -160,7 +212,12 @@ class Naas(Optimizer[NaasSettings]):
             **{name: cma[name] for name in _EVOLVING},
             "best": self._best,
             "best_value": self._best_value,
+            **({} if self._inner is None else self._state_of_networks(self._inner)),
         }
+
+    def _state_of_networks(self, inner: NetworkLoop) -> dict[str, State]:
+        asked = np.array(self._asked, np.float64).reshape(len(self._asked), self._width)
+        return {"asked": asked, "networks": inner.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """See :meth:`dse.study.optimizer.Optimizer.load_state_dict`."""
@@ -175,6 +232,10 @@ class Naas(Optimizer[NaasSettings]):
                 "best", lambda key: entries.array(key, np.float64, (self._width,))
             )
             self._best_value = entries.number("best_value")
+            if self._inner is not None:
+                self._asked = list(entries.array("asked", np.float64, (None, self._width)))
+                with entries.part("networks") as own:
+                    self._inner.load_state_dict(own, len(self._asked))
 
     def _started(self) -> tuple[Floats, Values]:
         """Return the chip's own hardware, where the search starts."""
@@ -215,7 +276,7 @@ class Naas(Optimizer[NaasSettings]):
         s = self.settings
         held: Values = {}
         if s.search == "sizing":
-            for variable in self.space.free:
+            for variable in self.space.free_hardware:
                 if any(fnmatchcase(variable.name, pattern) for pattern in s.connectivity):
                     if variable.default is None:
                         raise SpecError(
@@ -239,7 +300,8 @@ class Naas(Optimizer[NaasSettings]):
                     f"optimizer.start = chip: template '{self.space.template.name}' gives no "
                     "defaults for all its variables"
                 )
-            mean[: len(self._vector)] = self._vector.encode({**defaults, **self.space.fixed})
+            fixed = self.space.hardware(self.space.fixed)
+            mean[: len(self._vector)] = self._vector.encode({**defaults, **fixed})
         box = np.tile([0.0, 1.0], (self._width, 1))
         made: CMA = _library()(
             np.clip(mean, 0.0, 1.0),
@@ -265,7 +327,29 @@ def _share(settings: NaasSettings, samples: int) -> int:
     return max(generation // _GENERATIONS, min(generation, _LEAST_MAPPINGS))
 
 
-def _check(s: NaasSettings) -> None:
+def _networks(settings: NaasSettings) -> int:
+    """Return how many networks are tried on each hardware."""
+    return settings.networks or _NETWORKS
+
+
+def _breeding(s: NaasSettings) -> Breeding:
+    population = min(s.network_population or _NETWORKS, _networks(s))
+    return Breeding(population, s.network_parents, s.network_mutants, s.network_mutation)
+
+
+def _check(s: NaasSettings, space: SearchSpace) -> None:
+    if space.networks is None and s.networks is not None:
+        raise SpecError(
+            f"optimizer.networks = {s.networks}: workload '{space.workload.name}' is no space of "
+            "networks, expected null"
+        )
+    for name in ("networks", "network_population"):
+        given = getattr(s, name)
+        if given is not None and given < 1:
+            raise SpecError(f"optimizer.{name} = {given}, expected at least 1")
+    for name in ("network_parents", "network_mutants", "network_mutation"):
+        if not 0 <= getattr(s, name) <= 1:
+            raise SpecError(f"optimizer.{name} = {getattr(s, name)}, expected 0 to 1")
     for name, choices in (
         ("encoding", ENCODINGS),
         ("search", _SEARCHES),

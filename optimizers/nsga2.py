@@ -57,6 +57,7 @@ class Nsga2(Optimizer[Nsga2Settings]):
     """NSGA-II: several objectives at once, the Pareto front between them."""
 
     settings_type = Nsga2Settings
+    takes_networks = True
     default_samples = 100_000
 
     def __init__(

@@ -37,6 +37,7 @@ class RandomSearch(Optimizer[RandomSearchSettings]):
     """Random hardware x random valid mappings per layer, the best of each layer kept."""
 
     settings_type = RandomSearchSettings
+    takes_networks = True
 
     def __init__(
         self,

@@ -263,7 +263,7 @@ def _checked(word: str, sweep: bool) -> str:
             if not isinstance(value, str) or value not in plugins(key):
                 raise SpecError(unknown_name(key, str(value), plugins(key)))
         return word
-    if key.startswith(("variables.", "parameters.", "definitions.")):
+    if key.startswith(("variables.", "parameters.", "definitions.", "network.")):
         # which there are is the template's or the workload's to say
         return word if word.startswith(("+", "~")) else f"++{word}"
     chosen = {kind: name for kind in GROUPS for name in plugins(kind)}
@@ -288,7 +288,7 @@ def _whole(word: str) -> str:
 def _quoted(word: str, sweep: bool) -> str:
     """Quote arithmetic and commands, which Hydra does not parse; commas of a sweep stay."""
     key, equals, value = word.partition("=")
-    free_text = ("objective", "constraints", "evaluator.command")
+    free_text = ("objective", "constraints", "accuracy", "evaluator.command")
     if key.lstrip("+") not in free_text or not equals or value[:1] in "'\"":
         return word
     if sweep and key == "objective" and not set(value) & set("()<>"):

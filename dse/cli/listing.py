@@ -6,6 +6,7 @@ import json
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from dse.cli.columns import two_columns
 from dse.errors import SpecError, unknown_name
@@ -20,6 +21,9 @@ Lists the choices of a kind, or all of them:
 'python -m dse show NAME' tells more of one. With --json, names and summaries by
 kind, as one line of JSON.
 """
+
+if TYPE_CHECKING:
+    from dse.space.network_space import NetworkSpace
 
 _Listed = list[tuple[str, str]]
 
@@ -77,16 +81,27 @@ def _archs() -> _Listed:
 def _workloads() -> _Listed:
     rows = []
     for name in catalog.names("workload"):
-        w = catalog.workload(name)
+        space = catalog.networks(name)
+        w = catalog.workload(name) if space is None else space.default
         total = sum(layer.count for layer in w)
-        rows.append(
-            (
-                name,
-                f"{len(w):3} unique of {total:3} layers, {w.macs / 1e9:8.3f} G MACs, "
-                f"{w.weight_words / 1e6:8.3f} M weights",
-            )
+        told = (
+            f"{len(w):3} unique of {total:3} layers, {w.macs / 1e9:8.3f} G MACs, "
+            f"{w.weight_words / 1e6:8.3f} M weights"
         )
+        rows.append((name, told if space is None else f"{told}; one of {networks_text(space)}"))
     return rows
+
+
+def networks_text(space: NetworkSpace) -> str:
+    """Return how many networks a space has, and their least and most MACs."""
+    from dse.space.network_counts import size_of  # noqa: PLC0415
+
+    size = size_of(space)
+    told = f"{size.networks:,}" if size.networks < 1e6 else f"{size.networks:.2g}"
+    unit, name = (1e9, "G") if size.most_macs >= 1e8 else (1e6, "M")
+    return (
+        f"{told} networks, {size.least_macs / unit:.3f} to {size.most_macs / unit:.3f} {name} MACs"
+    )
 
 
 def _chains() -> _Listed:
@@ -121,6 +136,7 @@ KINDS: dict[str, Callable[[], _Listed]] = {
     "evaluators": _plugins("evaluator"),
     "energy": _chains,
     "objectives": _objectives,
+    "accuracy": _plugins("accuracy"),
     "timeloop_versions": _versions,
 }
 #: Those of them of which ``show`` has more to say.

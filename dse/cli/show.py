@@ -5,19 +5,25 @@ from __future__ import annotations
 import difflib
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from dse.cli.listing import KINDS, SHOWN, kind_of
+from dse.cli.listing import KINDS, SHOWN, kind_of, networks_text
 from dse.errors import SpecError
 from dse.files import read_yaml
 from dse.plugins import GROUPS, plugins
 from dse.space import catalog
 
+if TYPE_CHECKING:
+    from dse.domain.problem import Workload
+    from dse.space.network_space import NetworkSpace
+
 _USAGE = """\
 usage: python -m dse show NAME
 
 Shows an architecture template or a workload (by name or path), an optimizer, a
-mapper, an evaluator, an energy chain or an objective; 'python -m dse list' has
-the names. 'attributes' shows what describes storage levels, networks and MACs.
+mapper, an evaluator, an energy chain, an objective or an accuracy predictor;
+'python -m dse list' has the names. 'attributes' shows what describes storage
+levels, networks and MACs.
 """
 _NAMES_ARE_LISTED = f"'python -m dse list KIND' has the names of {', '.join(SHOWN)}"
 
@@ -53,7 +59,7 @@ def _named(name: str) -> list[str]:
     if name in catalog.names("workload") or catalog.is_here(name):
         parts.append(_workload(name))
     parts += [plugin_help(kind, name) for kind in GROUPS if name in plugins(kind)]
-    for kind in ("energy", "objectives"):
+    for kind in ("energy", "objectives", "accuracy"):
         parts += [f"{kind} {key}\n  {text}\n" for key, text in KINDS[kind]() if key == name]
     return parts
 
@@ -87,7 +93,27 @@ def _template(name: str) -> str:
 
 
 def _workload(name: str) -> str:
-    workload = catalog.workload(name)
+    space = catalog.networks(name)
+    if space is None:
+        return _network(catalog.workload(name))
+    return f"{_variables(space)}\nThe network of the defaults:\n{_network(space.default)}"
+
+
+def _variables(space: NetworkSpace) -> str:
+    """Show what a space of networks leaves open."""
+    from dse.space.network_spec import PREFIX, number_list  # noqa: PLC0415 - loads pydantic
+
+    lines = [f"space of networks {space.name}: {networks_text(space)}", f"  {space.description}"]
+    width = max(len(v.name) for v in space.variables)
+    for v in space.variables:
+        numbers = space.numbers_of(v.name.removeprefix(PREFIX))
+        default = v.label(space.defaults[v.name])
+        told = f"  {v.name:{width}}  {number_list(numbers)}, default {default}"
+        lines.append(f"{told}: {v.description}" if v.description else told)
+    return "\n".join(lines) + "\n"
+
+
+def _network(workload: Workload) -> str:
     total = sum(layer.count for layer in workload)
     lines = [
         f"workload {workload.name}: {len(workload)} unique layers of {total}, "

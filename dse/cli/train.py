@@ -22,9 +22,11 @@ if TYPE_CHECKING:
 
 _USAGE = """\
 usage: python -m dse train KIND data=PATH -o FOLDER [SETTING=VALUE ...] [--json]
+       python -m dse train supernet -o FOLDER [SETTING=VALUE ...] [--json]
 
 Learns the cycles of real hardware from recorded rows, says how well it predicts
-rows that it has not seen, and writes a model folder.
+rows that it has not seen, and writes a model folder. 'supernet' learns to tell
+digits, all networks of workload=ofa_digits at once, for accuracy=digits:FOLDER.
 
   python -m dse train trees data=firesim_train.csv -o model/
   python -m dse run evaluator=learned evaluator.model=model/ arch=gemmini ...
@@ -34,6 +36,7 @@ rows that it has not seen, and writes a model folder.
   -q, --quiet    no progress on stderr
   -h, --help     this text; after a KIND, its settings
 """
+_SUPERNET = "supernet"
 _EVERY_S = 5.0
 _LIVE_S = 0.2
 
@@ -56,6 +59,10 @@ def main(argv: Sequence[str]) -> int:
     if folder is None:
         raise SpecError("train: -o FOLDER is missing, expected where the model goes")
 
+    report = _quiet if {"-q", "--quiet"} & flags else _progress()
+    if kinds == [_SUPERNET]:
+        return _train_supernet(words, folder, report, as_json="--json" in flags)
+
     from dse.learned.data import read_data  # noqa: PLC0415 - after the command line was read
     from dse.learned.folder import save_model  # noqa: PLC0415
     from dse.learned.kinds import kind  # noqa: PLC0415
@@ -66,13 +73,38 @@ def main(argv: Sequence[str]) -> int:
     if not common.data:
         raise SpecError("train: data=PATH is missing, expected recorded rows")
     rows = read_data(Path(common.data), used_arrays=common.used_arrays)
-    report = _quiet if {"-q", "--quiet"} & flags else _progress()
     trained = train(kinds[0], rows, settings, common, report)
     save_model(folder, trained)
     if "--json" in flags:
         sys.stdout.write(json.dumps(_as_dict(trained, folder)) + "\n")
     else:
         sys.stdout.write(_text(trained, folder))
+    return 0
+
+
+def _train_supernet(words: Sequence[str], folder: Path, report: OnStep, *, as_json: bool) -> int:
+    """Train a supernet, and say how accurate its ends are."""
+    from dse.learned.supernet_train import (  # noqa: PLC0415 - loads numpy
+        SupernetSettings,
+        save_supernet,
+        train_supernet,
+    )
+
+    given: dict[str, object] = {}
+    names = [f.name for f in dataclasses.fields(SupernetSettings)]
+    for key, _, text in (word.partition("=") for word in words if "=" in word):
+        if key not in names:
+            raise SpecError(unknown_name("setting", key, names))
+        given[key] = yaml.safe_load(text)
+    trained = train_supernet(typed(SupernetSettings, given, ""), report)
+    save_supernet(folder, trained)
+    if as_json:
+        told = {"folder": str(folder), "accuracies": trained.accuracies}
+        sys.stdout.write(json.dumps(told) + "\n")
+        return 0
+    for name, accuracy in trained.accuracies.items():
+        sys.stdout.write(f"{name:9} network: {accuracy:.1%} of the held-out images\n")
+    sys.stdout.write(f"folder    {folder}\n")
     return 0
 
 
@@ -107,10 +139,14 @@ def _settings(own: type, words: Sequence[str]) -> tuple[object, TrainSettings]:
 def _help(kinds: Sequence[str]) -> str:
     from dse.cli.settings_help import setting_rows  # noqa: PLC0415
     from dse.learned.kinds import KINDS, kind  # noqa: PLC0415
+    from dse.learned.supernet_train import SupernetSettings  # noqa: PLC0415
     from dse.learned.train import TrainSettings  # noqa: PLC0415
 
+    if kinds[:1] == [_SUPERNET]:
+        return "\n".join(["", "settings:", *setting_rows("", SupernetSettings)]) + "\n"
     lines = ["", "kinds:"]
     lines += [f"  {name:10} {predictor.summary}" for name, predictor in KINDS.items()]
+    lines.append(f"  {_SUPERNET:10} All networks of ofa_digits as one, learned from digits.")
     lines += ["", "settings:", *setting_rows("", TrainSettings)]
     for name in kinds[:1]:
         lines += ["", f"settings of {name}:", *setting_rows("", kind(name).settings_type)]

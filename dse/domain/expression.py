@@ -1,7 +1,8 @@
 """Arithmetic in templates: parsed, checked against a whitelist, never executed as Python.
 
-Known: numbers, variable names, ``+ - * / // % **``, parentheses, ``min max ceil floor log2``, and
-Python's ``a if b else c`` with comparisons, ``and``, ``or`` and ``not``.
+Known: numbers, variable names, ``+ - * / // % **``, parentheses, ``min max ceil floor log2``,
+``divisible(value, number)`` and Python's ``a if b else c`` with comparisons, ``and``, ``or`` and
+``not``.
 """
 
 from __future__ import annotations
@@ -25,12 +26,30 @@ Number = int | float
 
 _LIMIT = 2.0**62
 _MAX_LENGTH = 200
+
+
+def divisible(value: Any, number: Any) -> Any:  # noqa: ANN401 - numbers or arrays
+    """Return the multiple of a number that is nearest, and at least 0.9 of the value.
+
+    So MobileNets round numbers of channels (Sandler et al., CVPR 2018, and their released code).
+    """
+    nearest = np.maximum(number, (value + number / 2) // number * number)
+    return np.where(nearest < 0.9 * value, nearest + number, nearest)
+
+
+def _divisible(value: Number, number: Number) -> Number:
+    if number <= 0:
+        raise ValueError(f"divisible by {number:g}, expected a number above 0")
+    return float(divisible(value, number))
+
+
 _FUNCTIONS: dict[str, Callable[..., Number]] = {
     "min": min,
     "max": max,
     "ceil": math.ceil,
     "floor": math.floor,
     "log2": math.log2,
+    "divisible": _divisible,
 }
 
 
@@ -209,8 +228,10 @@ def _array(
             return UNARY[type(sign)](_array(operand, variables, binary))
         case ast.Call(func=ast.Name(id=function), args=arguments):
             parts = [_array(argument, variables, binary) for argument in arguments]
-            if binary is _UNROUNDED and function in ("floor", "ceil"):
+            if binary is _UNROUNDED and function in ("floor", "ceil", "divisible"):
                 return parts[0]
+            if function == "divisible":
+                return divisible(*parts)
             if function == "min":
                 return reduce(np.minimum, parts)
             if function == "max":

@@ -31,9 +31,9 @@ class HardwareVector:
     """
 
     def __init__(self, space: SearchSpace, held: Values, encoding: str, scale: str) -> None:
-        self._given = {**space.fixed, **held}
+        self._given = {**space.hardware(space.fixed), **held}
         self._order = [v.name for v in space.template.variables]
-        free = [v for v in space.free if v.name not in held]
+        free = [v for v in space.free_hardware if v.name not in held]
         self._sizes = [v for v in free if not v.choices]
         self._groups = list(_groups(space, [v for v in free if v.choices]))
         self._by_index = encoding == "index"

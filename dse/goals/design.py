@@ -54,6 +54,7 @@ class DesignMetrics:
             numbers above are their sums, and objectives are geometric means over them.
         violation: where not valid, by how much constraints on metrics are missed, relative to
             their bounds; infinite where the design cannot even be evaluated.
+        accuracy: how accurate the network is, of designs of a space of networks; None: of others.
     """
 
     valid: bool
@@ -67,6 +68,7 @@ class DesignMetrics:
     clock_ns: float | None = None
     violation: float = 0.0
     networks: tuple[DesignMetrics, ...] = ()
+    accuracy: float | None = None
 
     @classmethod
     def infeasible(

@@ -14,7 +14,7 @@ from typing import Any
 
 from dse.domain.expression import Expression
 from dse.errors import SpecError, unknown_name
-from dse.goals.metric_names import METRIC_NAMES, RESOURCES
+from dse.goals.metric_names import ACCURACY, METRIC_NAMES, RESOURCES
 
 _SIGN = re.compile(r"(<=|>=|<|>)")
 #: Commas outside of parentheses.
@@ -79,7 +79,8 @@ def _limit(source: str) -> Limit:
     if limit.on_resource:
         _check_resource(limit)
     else:
-        check_names("constraints", limit.names, {**METRIC_NAMES, **RESOURCES})
+        names = limit.names - {ACCURACY}
+        check_names("constraints", names, {**METRIC_NAMES, ACCURACY: "", **RESOURCES})
     return limit
 
 

@@ -34,6 +34,8 @@ RESOURCES = {
     "on_chip_bytes": "storage but DRAM, all instances",
     "noc_words_per_cycle": "what the outermost on-chip level delivers",
 }
+#: How accurate the network is: of designs of a space of networks, and of constraints on them.
+ACCURACY = "accuracy"
 #: Those that need the clock.
 TIMED = frozenset({"delay_ns", "gflops", "power_w", "seconds", "inferences_per_s", "tops"})
 
@@ -63,8 +65,9 @@ def of_mappings(metrics: Metrics, scale: Scale) -> dict[str, Any]:
 
 
 def of_design(metrics: DesignMetrics) -> dict[str, Any]:
-    """Return all metrics of a design by name."""
-    return _named(metrics, Scale(metrics.operations, metrics.clock_ns))
+    """Return all metrics of a design by name; the accuracy, too, where there is one."""
+    known = _named(metrics, Scale(metrics.operations, metrics.clock_ns))
+    return known if metrics.accuracy is None else {**known, ACCURACY: metrics.accuracy}
 
 
 def _named(m: Metrics | DesignMetrics, scale: Scale) -> dict[str, Any]:

@@ -122,6 +122,14 @@ ENERGY = Objective("energy", "pJ", "energy of one inference", lambda m: m.energy
 DELAY = Objective("delay", "cycles", "cycles of one inference", lambda m: m.cycles, "delay")
 AREA = Objective("area", "um^2", "area of the accelerator", lambda m: m.area_um2, "edp")
 ADP = Objective("adp", "um^2 x cycle", "area x delay", lambda m: m.area_um2 * m.cycles, "delay")
+#: Of spaces of networks only, so it is none of those that every workload has.
+ERROR = Objective(
+    "error",
+    "share of images",
+    "1 - accuracy of the network, in a space of networks",
+    lambda m: float("nan") if m.accuracy is None else 1 - m.accuracy,
+    "edp",
+)
 EADP = Objective("eadp", "pJ x cycle x um^2", "EDP x area", lambda m: m.edp * m.area_um2, "edp")
 
 
@@ -162,11 +170,13 @@ def objective(name: str) -> Objective:
     Raises:
         SpecError: there is none, and it is no arithmetic over known metrics.
     """
+    if name == ERROR.name:
+        return ERROR
     named = objectives()
     if name in named:
         return named[name]
     if name.isidentifier() and name not in metric_names.METRIC_NAMES:
-        choices = [*named, *metric_names.METRIC_NAMES]
+        choices = [*named, ERROR.name, *metric_names.METRIC_NAMES]
         raise SpecError(unknown_name("objective", name, choices))
     expression = Expression(name)
     check_names("objective", expression.names)

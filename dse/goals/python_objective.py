@@ -59,16 +59,31 @@ def python_objective(name: str) -> Objective:
     Raises:
         SpecError: there is none of that name.
     """
-    module_name, _, attribute = name.strip().partition(":")
-    found = getattr(_module(module_name, name), attribute, None)
+    found = function_of(name, "objective")
+    attribute = name.strip().partition(":")[2]
     if isinstance(found, Objective):
         return found
-    if not callable(found):
-        raise SpecError(f"objective = {name}: {module_name} has no function '{attribute}'")
     by = getattr(found, "of_mappings", None)
     summary = (found.__doc__ or "a function").strip().partition("\n")[0]
     ranked = _MappingValues(name, attribute, found)
     return Objective(name, "", summary, _DesignValue(name, found), ranked if by is None else by)
+
+
+def function_of(name: str, setting: str) -> Any:  # noqa: ANN401 - whatever the user's module holds
+    """Return what ``module:function`` names, which can be called.
+
+    Args:
+        name: of it.
+        setting: that names it, for errors.
+
+    Raises:
+        SpecError: there is none of that name.
+    """
+    module_name, _, attribute = name.strip().partition(":")
+    found = getattr(_module(module_name, name, setting), attribute, None)
+    if not callable(found):
+        raise SpecError(f"{setting} = {name}: {module_name} has no function '{attribute}'")
+    return found
 
 
 def module_file(name: str) -> str:
@@ -84,17 +99,17 @@ def module_file(name: str) -> str:
     return str(spec.origin) if spec is not None else name
 
 
-def _module(module: str, name: str) -> Any:  # noqa: ANN401
+def _module(module: str, name: str, setting: str) -> Any:  # noqa: ANN401
     try:
         with _found_here():
             return import_module(module)
     except ModuleNotFoundError as error:
         raise SpecError(
-            f"objective = {name}: there is no module '{error.name}' here or on PYTHONPATH"
+            f"{setting} = {name}: there is no module '{error.name}' here or on PYTHONPATH"
         ) from error
     except Exception as error:  # whatever the user's module raises
         line = f"{type(error).__name__}: {error}"
-        raise SpecError(f"objective = {name}: {module} cannot be loaded ({line})") from error
+        raise SpecError(f"{setting} = {name}: {module} cannot be loaded ({line})") from error
 
 
 @contextmanager

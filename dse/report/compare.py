@@ -138,8 +138,15 @@ def compare(runs: Sequence[FinishedRun], terms: ComparisonTerms | None = None) -
     """Return the tables of a comparison, in the order of their first runs.
 
     Raises:
-        SpecError: no search, or several of a table, are called as the baseline is.
+        SpecError: no search, or several of a table, are called as the baseline is; or accuracies
+            are of different predictors, which do not compare at all.
     """
+    predictors = sorted({run.predictor for run in runs if run.predictor})
+    if len(predictors) > 1:
+        raise SpecError(
+            f"the runs have accuracies of different predictors ({'; '.join(predictors)}): they "
+            "cannot be compared"
+        )
     terms = terms or ComparisonTerms()
     apart = (*_APART, *terms.per)
     parts: dict[Hashable, list[FinishedRun]] = {}

@@ -54,6 +54,8 @@ class FinishedRun:
     known: Known | None = None
     #: what priced the designs
     evaluator: str = "native"
+    #: what said how accurate networks are, and of which files; empty where nothing did
+    predictor: str = ""
     #: whether layers were allowed to be padded
     padding: str = "off"
     #: of the objective
@@ -125,6 +127,7 @@ def read_result(folder: Path) -> FinishedRun:
         clock_ns=maybe("clock_ns"),
         node_nm=maybe("node_nm"),
         evaluator=entries.part("evaluator").text("name"),
+        predictor=_predictor(entries) if "accuracy" in content else "",
         padding=entries.part("mapspace").text("padding") if "mapspace" in content else "off",
         unit=unit,
         settings=settings_of(folder, content),
@@ -142,6 +145,17 @@ def _goal(entries: CheckedEntries) -> tuple[str, float | None, str]:
         return entries.text("objective"), None, ""
     goal = entries.part("objective")
     return goal.text("name"), goal.number("value", finite=True), goal.text("unit")
+
+
+def _predictor(entries: CheckedEntries) -> str:
+    """Return what tells a predictor from others: its name, and its files rather than their place.
+
+    Of a function of one's own, all of the name.
+    """
+    with entries.part("accuracy") as told:
+        named, digest = told.text("predictor"), told.text("digest")
+        told.text("unit"), told.flag("stands_in")
+    return f"{named.partition(':')[0]} {digest}" if digest else named
 
 
 def _proven(content: Mapping[str, Any]) -> float | None:

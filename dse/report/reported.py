@@ -16,6 +16,7 @@ from dse.evaluators.base import equals_timeloop
 from dse.explain.changes import ChangeOutcome
 from dse.explain.neighbours import Neighbour
 from dse.explain.run import ExplainedRun, explained_design, explained_run
+from dse.space.network_spec import PREFIX
 from dse.study.folder import ENVIRONMENT, read_result, read_settings
 from dse.study.journal import has_checksums, read_journal
 from dse.study.result import RunResult
@@ -116,7 +117,7 @@ def reported_result(result: RunResult) -> Reported:
     content = json.loads(json.dumps(result.as_dict()))
     explained = explained_design(
         result.space,
-        result.design.values,
+        {k: v for k, v in result.design.values.items() if not k.startswith(PREFIX)},
         result.architecture,
         result.design.mappings or (),
         result.settings["evaluator"]["name"],
@@ -132,7 +133,17 @@ def _gathered(
         raise SpecError(f"{folder}: there is no {JOURNAL}, so there is no search to report")
     if not has_checksums(path):
         raise SpecError(f"{path}: has no checksums, as up to version 0.1.0; run it again")
-    told = ("samples", "values", "valid", "objective", "cycles", "energy_pj", "area_um2", "best")
+    told = (
+        "samples",
+        "values",
+        "valid",
+        "objective",
+        "cycles",
+        "energy_pj",
+        "area_um2",
+        "best",
+        "accuracy",
+    )
     designs = tuple({k: x[k] for k in told if k in x} for x in read_journal(path))
     known = None
     if equals_timeloop(explained.evaluator):

@@ -54,8 +54,10 @@ def result_text(
         ("total", _total(m)),
         *rates_rows(m.rates),
         *_mean(result),
+        *_accuracy(result),
         *_padding(result),
         *_own_design(result),
+        *_default_network(result),
         ("model", _model(settings)),
         (
             "search",
@@ -151,12 +153,36 @@ def _own_design(result: RunResult) -> list[tuple[str, str]]:
     design, m = result.own_design
     values = "  ".join(f"{name}={value}" for name, value in result.labels_of(design).items())
     factor = times(_edp(m), _edp(result.metrics))
-    worth = f"{_total(m)}, {factor:.3g}x the best's" if m.valid else m.reason
+    worth = f"{_total(m)}, {factor:.3g}x the best's{_of_accuracy(m)}" if m.valid else m.reason
     return [
         ("beside", f"the template's own design, {design.mapping_samples:,} mappings a layer:"),
         ("", values),
         ("", worth),
     ]
+
+
+def _default_network(result: RunResult) -> list[tuple[str, str]]:
+    """Return what the network of the defaults is worth on the best design's hardware."""
+    if result.default_network is None:
+        return []
+    design, m = result.default_network
+    factor = times(_edp(m), _edp(result.metrics))
+    worth = f"{_total(m)}, {factor:.3g}x the best's{_of_accuracy(m)}" if m.valid else m.reason
+    told = f"the space's own network on this hardware, {design.mapping_samples:,} mappings a layer:"
+    return [("", told), ("", worth)]
+
+
+def _of_accuracy(m: DesignMetrics) -> str:
+    return "" if m.accuracy is None else f", accuracy {m.accuracy:.4f}"
+
+
+def _accuracy(result: RunResult) -> list[tuple[str, str]]:
+    """Return how accurate the best design's network is, and who says so."""
+    source, accuracy = result.accuracy, result.metrics.accuracy
+    if source is None or accuracy is None:
+        return []
+    doubt = ": no accuracy, it only grows where that should" if source.stands_in else ""
+    return [("accuracy", f"{accuracy:.4f} {source.unit}{doubt} ({source.predictor})")]
 
 
 def _edp(m: DesignMetrics) -> float:

@@ -19,6 +19,7 @@ from dse.report.layer_views import (
     limits_of_all,
     share,
 )
+from dse.report.networks import accuracy_chart, network_facts, searches_networks
 from dse.report.reported import Reported
 from dse.report.run_charts import convergence, goal, parameters, roofline, trades
 from dse.report.units import percent
@@ -43,7 +44,7 @@ def run_view(run: Reported, place: int) -> View:
         "energy": energies,
         "variables": list(_variables(run)),
         "convergence": convergence([run]),
-        "trades": list(trades(run)),
+        "trades": [accuracy_chart(run)] if searches_networks(run.content) else list(trades(run)),
         "parameters": list(parameters(run)),
         "roofline": roofline(run),
         "neighbours": [
@@ -176,6 +177,8 @@ def _facts(run: Reported) -> list[tuple[str, str]]:
     rates = run.explained.layers[0].architecture.technology
     if rates is not None:
         rows.append(("technology", f"{rates.node_nm:g} nm, {1e3 / rates.clock_ns:.4g} MHz"))
+    if searches_networks(content):
+        return [*rows, *network_facts(content)]
     own = content.get("own_design")
     if own and own["valid"]:
         factor = times(own["edp_pj_cycles"], run.best["edp_pj_cycles"])

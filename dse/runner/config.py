@@ -13,6 +13,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from dse.accuracy.choice import files_of as accuracy_files
 from dse.errors import SpecError, unknown_name
 from dse.plugins import GROUPS, Plugin, chosen, plugins, typed
 from dse.settings import setting
@@ -51,6 +52,17 @@ class RunConfig:
     variables: dict[str, Any] = setting({}, "fixed template variables, as variables.NAME=VALUE")
     parameters: dict[str, int] = setting(
         {}, "parameters of the workload (a context length), as parameters.NAME=VALUE"
+    )
+    # the values are for the space of networks to check
+    network: dict[str, Any] = setting(
+        {},
+        "fixed variables of a space of networks, as network.NAME=VALUE; a name also stands for all "
+        "NAME_...",
+    )
+    accuracy: str | None = setting(
+        None,
+        "what says how accurate the networks of a space are: macs, table:FILE, mlp:FILE, "
+        "digits:FOLDER, or a function of your own, module:function; null: macs, a stand-in",
     )
     # as text, for templates to make of it what they like
     definitions: dict[str, str] = setting(
@@ -108,14 +120,14 @@ class ResolvedConfig:
 
     @property
     def contents(self) -> list[Path]:
-        """The files elsewhere, and the folders of such, that plug-ins' settings name."""
+        """The files elsewhere, and the folders of such, that settings name."""
         return [
             Path(value)
             for kind in GROUPS
             for field in dataclasses.fields(self.settings[kind])
             if field.metadata.get("contents")
             and (value := getattr(self.settings[kind], field.name))
-        ]
+        ] + ([] if self.run.accuracy is None else accuracy_files(self.run.accuracy))
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as plain data, defaults included; :func:`resolve` reads it back."""

@@ -11,6 +11,7 @@ from dse.errors import SpecError
 from dse.files import Source
 from dse.runner.config import ResolvedConfig, RunConfig
 from dse.space import catalog
+from dse.space.network_space import NetworkSpace, read_network_space
 from dse.space.template import ArchTemplate
 from dse.space.timeloop_files import Reading
 from dse.space.timeloop_template import template_files, template_source
@@ -32,7 +33,7 @@ class InputFiles:
 
     config: ResolvedConfig
     template: ArchTemplate
-    workload: Workload
+    workload: Workload | NetworkSpace
     template_file: Source
     workload_file: Source
 
@@ -57,7 +58,7 @@ def read_inputs(config: ResolvedConfig, workload: str | None = None) -> InputFil
     project = [*(paths or ()), *(workload_files(name) or ())]
     reading = Reading(run.timeloop_version, run.definitions, run.include_path, project)
     workload_file = catalog.find_workload(name, reading, run.parameters)
-    network = read_workload(workload_file, run.parameters)
+    network = read_networks(workload_file, run)
     if paths is None:
         reading.check_used()
         if rules:
@@ -67,13 +68,31 @@ def read_inputs(config: ResolvedConfig, workload: str | None = None) -> InputFil
             )
         template_file: Source = catalog.find("arch", run.arch)
     else:
-        problem = network.layers[0].problem
+        first = network.default if isinstance(network, NetworkSpace) else network
+        problem = first.layers[0].problem
         template_file, variables = template_source(run.arch, paths, problem, run.variables, reading)
         reading.check_used()
         run = replace(run, variables=variables, constraints=None if rules else run.constraints)
     template = ArchTemplate.read(template_file)
     config = _with_padding(replace(config, run=run), template)
     return InputFiles(config, template, network, template_file, workload_file)
+
+
+def read_networks(file: Source, run: RunConfig) -> Workload | NetworkSpace:
+    """Read a workload, or a space of networks, as settings want it.
+
+    Raises:
+        SpecError: the file is missing or wrong, or a setting does not fit it.
+    """
+    space = read_network_space(file, run.parameters, run.network)
+    if space is not None:
+        return space
+    workload = read_workload(file, run.parameters)
+    if run.network:
+        raise SpecError(
+            f"network.{min(run.network)}: workload '{workload.name}' is no space of networks"
+        )
+    return workload
 
 
 def _with_padding(config: ResolvedConfig, template: ArchTemplate) -> ResolvedConfig:

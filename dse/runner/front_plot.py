@@ -5,17 +5,34 @@ from __future__ import annotations
 import io
 from itertools import combinations
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dse.disk import write_whole
 from dse.study.result import RunResult
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_J_CYCLES = 1e12
+
 
 def plot_front(result: RunResult, path: Path) -> None:
-    """Draw the front, one panel for each pair of objectives, and write it as PNG."""
+    """Draw the front, one panel for each pair of objectives, and write it as PNG.
+
+    Of a search of networks, it is accuracy against EDP, beside networks that are fixed.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
     from matplotlib.figure import Figure  # noqa: PLC0415
     from matplotlib.ticker import LogLocator, NullFormatter  # noqa: PLC0415
 
+    if result.accuracy is not None:
+        figure = Figure(figsize=(5.6, 4.2), layout="constrained")
+        FigureCanvasAgg(figure)
+        _draw_accuracy(figure.add_subplot(), result)
+        figure.suptitle(f"{result.workload.name} on {result.architecture.name}")
+        _write(figure, path)
+        return
     goals = result.front_objectives
     pairs = list(combinations(range(len(goals)), 2))
     figure = Figure(figsize=(4.6 * len(pairs), 3.8), layout="constrained")
@@ -38,9 +55,37 @@ def plot_front(result: RunResult, path: Path) -> None:
         if number == 1:
             panel.legend(frameon=False, fontsize=8)
     figure.suptitle(f"{result.workload.name} on {result.architecture.name}")
+    _write(figure, path)
+
+
+def _write(figure: Figure, path: Path) -> None:
     drawn = io.BytesIO()
     figure.savefig(drawn, dpi=130)
     write_whole(path, drawn.getvalue(), durable=False)
+
+
+def _draw_accuracy(panel: Axes, result: RunResult) -> None:
+    """Draw accuracy against EDP: the front, fixed networks, and the best of both searched."""
+    members = [m.metrics for m in result.front_members if m.metrics.accuracy is not None]
+    x = [m.edp / _J_CYCLES for m in members]
+    y = [-(m.accuracy or 0.0) for m in members]
+    edge = _staircase(x, y)
+    panel.step(edge[0], [-a for a in edge[1]], where="post", color="#4477aa", linewidth=1)
+    panel.scatter(edge[0], [-a for a in edge[1]], s=22, color="#4477aa", label="front")
+    beside = (
+        ("fixed network, baseline chip", result.own_design, "#ee6677", "s"),
+        ("fixed network, searched chip", result.default_network, "#ccbb44", "D"),
+        ("network and chip searched", (result.design, result.metrics), "#228833", "*"),
+    )
+    for name, one, color, marker in beside:
+        if one is not None and one[1].valid and one[1].accuracy is not None:
+            edp, accuracy = one[1].edp / _J_CYCLES, one[1].accuracy
+            panel.scatter([edp], [accuracy], s=60, color=color, marker=marker, label=name)
+    panel.set_xscale("log")
+    panel.set_xlabel("EDP (J x cycle)")
+    panel.set_ylabel(f"accuracy ({result.accuracy.unit if result.accuracy else ''})")
+    panel.grid(alpha=0.3, which="both")
+    panel.legend(frameon=False, fontsize=8)
 
 
 def _label(name: str, unit: str) -> str:

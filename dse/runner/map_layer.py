@@ -29,6 +29,7 @@ from dse.model import evaluate_one
 from dse.runner.config import ResolvedConfig, resolve
 from dse.runner.files import read_inputs
 from dse.runner.setup import Setup, set_up
+from dse.space.network_space import NetworkSpace
 from dse.space.template import ArchTemplate
 from dse.space.variable import Values
 from dse.study import folder as run_folder
@@ -156,6 +157,8 @@ def map_layer(given: Mapping[str, Any], layer: str) -> MappedLayer:
     config = resolve({**given, "workload": name, "optimizer": "random"})
     inputs = read_inputs(config, name)
     config, template, network = inputs.config, inputs.template, inputs.workload
+    if isinstance(network, NetworkSpace):
+        network = network.default
     if config.run.constraints:
         raise SpecError("constraints: they are for designs; a mapping has none")
     chosen = network.layer(chosen_name)

@@ -9,18 +9,23 @@ from pathlib import Path
 from typing import Any
 
 from dse.components.chain import energy_chain
+from dse.domain.problem import Workload
 from dse.errors import DseError, NothingFeasible
 from dse.runner import trust as signatures
-from dse.runner.config import resolve
-from dse.runner.files import read_inputs
+from dse.runner.config import ResolvedConfig, resolve
+from dse.runner.files import read_inputs, read_networks
 from dse.runner.front_plot import plot_front
 from dse.runner.setup import Setup, closed_on_failure, set_up, space_of
+from dse.space.network_space import NetworkSpace
+from dse.space.network_spec import PREFIX
 from dse.space.search_space import SearchSpace
 from dse.space.template import ArchTemplate
-from dse.space.workload import read_workload
+from dse.space.variable import Values
+from dse.state.entries import CheckedEntries
 from dse.study import folder as run_folder
 from dse.study.checkpoint import StudyState
 from dse.study.inputs import Inputs, inputs_of_run
+from dse.study.optimizer import Optimizer
 from dse.study.result import RunResult, header
 from dse.study.study import Progress, Study
 from dse.study.times import TIMES, Times
@@ -79,13 +84,10 @@ class Run:
             design=state.best,
             metrics=state.best_metrics,
             architecture=self.space.architecture(state.best.values),
-            space=self.space,
-            workload=self.space.workload,
-            labels={
-                name: self.space.template.variable(name).label(value)
-                for name, value in state.best.values.items()
-            },
-            variables=self.space.template.variables,
+            space=self.space.at_network(state.best.values),
+            workload=self.space.workload_of(state.best.values),
+            labels={v.name: v.label(state.best.values[v.name]) for v in self.space.variables},
+            variables=self.space.variables,
             objective=self.space.objective.name,
             value=state.best_value,
             unit=self.space.objective.unit,
@@ -97,12 +99,14 @@ class Run:
             front_objectives=state.optimizer.objectives,
             front_members=tuple(state.front.ordered()),
             own_design=self.study.own_design(),
+            default_network=self.study.default_network(),
+            accuracy=self.setup.accuracy,
             certificate=state.optimizer.certificate,
             unpadded=self.study.unpadded(),
             model_samples=state.optimizer.model_samples,
             note=state.optimizer.note,
         )
-        mapped = list(zip(self.space.workload, state.best.mappings or (), strict=True))
+        mapped = list(zip(result.workload, state.best.mappings or (), strict=True))
         try:
             best = run_folder.subfolder(self.folder, run_folder.BEST)
             write_design(best, result.architecture, mapped)
@@ -118,7 +122,8 @@ class Run:
         """Write the files of every design on the front, and the plot."""
         for number, member in enumerate(result.front_members):
             architecture = self.space.architecture(member.design.values)
-            mapped = zip(self.space.workload, member.design.mappings or (), strict=True)
+            workload = self.space.workload_of(member.design.values)
+            mapped = zip(workload, member.design.mappings or (), strict=True)
             place = result.front_folder(number).relative_to(self.folder)
             write_design(run_folder.subfolder(self.folder, *place.parts), architecture, mapped)
         plot_front(result, self.folder / "front.png")
@@ -169,8 +174,7 @@ def start(given: Mapping[str, Any]) -> Run:
     """
     inputs = read_inputs(resolve(given))
     config = inputs.config
-    optimizer_type = config.plugins["optimizer"].factory
-    setup = set_up(config, inputs.template, inputs.workload, optimizer_type.default_samples)
+    setup = set_up(config, inputs.template, inputs.workload, _budget(config, inputs.workload))
     with closed_on_failure(setup.evaluator):
         optimizer = setup.optimizer()
         folder = setup.new_folder(f"{config.plugins['optimizer'].name}_{inputs.workload.name}")
@@ -200,17 +204,25 @@ def resume(folder: Path, n_jobs: int | None = None, *, trust: bool = False) -> R
     if n_jobs is not None:
         config = replace(config, run=replace(config.run, n_jobs=n_jobs))
     template = ArchTemplate.read(folder / run_folder.TEMPLATE)
-    workload = read_workload(folder / run_folder.WORKLOAD, config.run.parameters)
-    optimizer_type = config.plugins["optimizer"].factory
-    setup = set_up(config, template, workload, optimizer_type.default_samples)
+    workload = read_networks(folder / run_folder.WORKLOAD, config.run)
+    setup = set_up(config, template, workload, _budget(config, workload))
     with closed_on_failure(setup.evaluator):
         optimizer = setup.optimizer()
         setup = setup.recording(folder)
         return Run(setup, setup.study(optimizer, folder), folder)
 
 
+def _budget(config: ResolvedConfig, workload: Workload | NetworkSpace) -> int:
+    """Return the samples that a run has unless it is told."""
+    chosen: type[Optimizer[Any]] = config.plugins["optimizer"].factory
+    networks = isinstance(workload, NetworkSpace) and bool(workload.free)
+    return chosen.budget(config.settings["optimizer"], networks=networks)
+
+
 def space_of_run(folder: Path) -> SearchSpace:
     """Return the space that a run folder's files describe.
+
+    Of a run that searched networks, it is that of the hardware for the best network.
 
     Raises:
         SpecError: it is not a run folder, its files are broken, or its objective is code, and it
@@ -219,8 +231,21 @@ def space_of_run(folder: Path) -> SearchSpace:
     config = resolve(run_folder.read_settings(folder))
     signatures.check(folder, config, only_code=True)
     template = ArchTemplate.read(folder / run_folder.TEMPLATE)
-    workload = read_workload(folder / run_folder.WORKLOAD, config.run.parameters)
-    return space_of(config, template, workload)
+    workload = read_networks(folder / run_folder.WORKLOAD, config.run)
+    space = space_of(config, template, workload)
+    return space if space.networks is None else space.at_network(_best_network(folder, space))
+
+
+def _best_network(folder: Path, space: SearchSpace) -> Values:
+    """Return the values of the best design's network; SpecError where the run has none."""
+    with CheckedEntries(run_folder.read_result(folder), str(folder / run_folder.RESULT)) as entries:
+        for name in [name for name in entries if name != "best"]:
+            entries.take(name)
+        with entries.part("best") as best:
+            values = {k: v for k, v in best.integers("values").items() if k.startswith(PREFIX)}
+            for name in list(best):
+                best.take(name)
+    return space.networks.check(values) if space.networks else {}
 
 
 def inputs_of_folder(folder: Path) -> Inputs:

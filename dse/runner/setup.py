@@ -9,24 +9,27 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from dse.accuracy.choice import DEFAULT, files_of, predictor
 from dse.components.chain import energy_chain
 from dse.domain.padding import Padding
 from dse.domain.problem import Workload
 from dse.errors import SpecError
 from dse.evaluators.base import Evaluator
 from dse.goals.limits import Limit, limits
-from dse.goals.metric_names import TIMED
-from dse.goals.objective import Objective, objective
+from dse.goals.metric_names import ACCURACY, TIMED
+from dse.goals.objective import ERROR, Objective, objective
 from dse.goals.python_objective import is_code, python_objective
 from dse.learned.recording import RecordingEvaluator
 from dse.mappers.base import Mapper
 from dse.plugins import plugins
 from dse.runner.config import ResolvedConfig
+from dse.space.network_space import NetworkSpace
 from dse.space.search_space import SearchSpace
 from dse.space.template import ArchTemplate
 from dse.study import folder as run_folder
-from dse.study.inputs import inputs_of_run
+from dse.study.inputs import digest_of, inputs_of_run
 from dse.study.optimizer import Optimizer
+from dse.study.result import AccuracySource
 from dse.study.study import Study, optimizer_rng
 
 
@@ -48,15 +51,33 @@ class Setup:
     mapper: Mapper[Any]
     samples: int
 
+    @property
+    def accuracy(self) -> AccuracySource | None:
+        """What said how accurate networks are; None where they are no variable."""
+        made = self.space.accuracy
+        if made is None or self.config.run.accuracy is None:
+            return None
+        named = self.config.run.accuracy
+        digests = [digest_of(path) for path in files_of(named)]
+        return AccuracySource(named, made.unit, made.stands_in, " ".join(digests))
+
     def optimizer(self) -> Optimizer[Any]:
         """Return the optimizer at its start; SpecError where a setting does not fit the space."""
         chosen = self.config.plugins["optimizer"]
+        if self.space.networks is not None and not chosen.factory.takes_networks:
+            able = [n for n, one in plugins("optimizer").items() if one.factory.takes_networks]
+            raise SpecError(
+                f"optimizer={chosen.name} searches no networks, and workload = "
+                f"{self.space.networks.name} is a space of them; expected "
+                f"optimizer={' '.join(sorted(able))}, or all variables fixed (network.NAME=VALUE)"
+            )
         made: Optimizer[Any] = chosen.factory(
             self.space,
             self.config.settings["optimizer"],
             optimizer_rng(self.config.run.seed),
             self.samples,
         )
+        _check_accuracy(self.space, made.objectives)
         made.of_timeloop = self.evaluator.equals_timeloop
         made.own_mapper = self.config.has_own_mapper
         if made.proves:
@@ -121,7 +142,10 @@ def closed_on_failure(evaluator: Evaluator[Any]) -> Iterator[None]:
 
 
 def set_up(
-    config: ResolvedConfig, template: ArchTemplate, workload: Workload, default_samples: int
+    config: ResolvedConfig,
+    template: ArchTemplate,
+    workload: Workload | NetworkSpace,
+    default_samples: int,
 ) -> Setup:
     """Check settings against a template and a workload, and build what they name.
 
@@ -136,8 +160,11 @@ def set_up(
         raise SpecError(f"seed = {config.run.seed}, expected 0 to 2^63 - 1")
     energy = config.run.energy or template.energy
     config = replace(config, run=replace(config.run, energy=energy, samples=samples))
+    if isinstance(workload, NetworkSpace) and workload.free and config.run.accuracy is None:
+        config = replace(config, run=replace(config.run, accuracy=DEFAULT))
     space = space_of(config, template, workload)
     _check_clock(space.objective, space.limits, space)
+    _check_accuracy(space, (space.objective,))
     evaluator = _evaluator(config)
     with closed_on_failure(evaluator):
         mapper = _mapper(config, space, evaluator)
@@ -151,15 +178,29 @@ def _mapper(config: ResolvedConfig, space: SearchSpace, evaluator: Evaluator[Any
     return made
 
 
-def space_of(config: ResolvedConfig, template: ArchTemplate, workload: Workload) -> SearchSpace:
+def space_of(
+    config: ResolvedConfig, template: ArchTemplate, workload: Workload | NetworkSpace
+) -> SearchSpace:
     """Return what is searched: a template, a workload, and what the settings say of both.
+
+    A space of networks of which all variables are fixed is the network that is left.
 
     Raises:
         SpecError: a setting does not fit them.
     """
     named = config.run.objective
     goal = python_objective(named) if is_code(named) else objective(named)
-    if workload.networks and goal.expression is not None:
+    if isinstance(workload, NetworkSpace) and not workload.free:
+        workload = workload.default
+    accuracy = None
+    if isinstance(workload, NetworkSpace):
+        accuracy = predictor(config.run.accuracy or DEFAULT, workload)
+    elif config.run.accuracy is not None:
+        raise SpecError(
+            f"accuracy = {config.run.accuracy}: workload '{workload.name}' is one network; "
+            "expected null, or a space of networks"
+        )
+    elif workload.networks and goal.expression is not None:
         raise SpecError(
             f"objective = {goal.name}: the mean over several networks is geometric, which needs a "
             "named objective"
@@ -175,7 +216,19 @@ def space_of(config: ResolvedConfig, template: ArchTemplate, workload: Workload)
         timeloop_version=config.run.timeloop_version,
         limits=limits(config.run.constraints),
         padding=Padding.parse(config.run.mapspace.padding or "off"),
+        accuracy=accuracy,
     )
+
+
+def _check_accuracy(space: SearchSpace, goals: Sequence[Objective]) -> None:
+    """Refuse what asks for an accuracy where networks are no variable."""
+    wants = [f"objective {goal.name}" for goal in goals if goal is ERROR]
+    wants += [f"constraint {limit.source}" for limit in space.limits if ACCURACY in limit.names]
+    if wants and space.networks is None:
+        raise SpecError(
+            f"{wants[0]}: workload '{space.workload.name}' is one network; expected a space of "
+            "networks, such as ofa_resnet50"
+        )
 
 
 def _check_clock(goal: Objective, bounds: Sequence[Limit], space: SearchSpace) -> None:

@@ -19,6 +19,7 @@ import secrets
 import shutil
 from pathlib import Path
 
+from dse.accuracy.choice import is_function
 from dse.disk import read_file, replace_file
 from dse.errors import SpecError
 from dse.goals.python_objective import is_code, module_file
@@ -44,9 +45,12 @@ def programs(config: ResolvedConfig) -> dict[str, str]:
 
 
 def code(config: ResolvedConfig) -> dict[str, str]:
-    """Return the setting that names code to load, where one does."""
-    objective = config.run.objective
-    return {"objective": objective} if is_code(objective) else {}
+    """Return the settings that name code to load."""
+    objective, accuracy = config.run.objective, config.run.accuracy
+    return {
+        **({"objective": objective} if is_code(objective) else {}),
+        **({"accuracy": accuracy} if accuracy and is_function(accuracy) else {}),
+    }
 
 
 def sign(folder: Path, config: ResolvedConfig) -> None:

@@ -13,6 +13,7 @@ from dse.files import Source, TextSource
 
 if TYPE_CHECKING:
     from dse.domain.problem import Workload
+    from dse.space.network_space import NetworkSpace
     from dse.space.template import ArchTemplate
     from dse.space.timeloop_files import Reading
 
@@ -105,11 +106,26 @@ def template(name: str) -> ArchTemplate:
 def workload(name: str, parameters: Mapping[str, object] | None = None) -> Workload:
     """Return the workload of that name or path, with these values of its parameters.
 
-    Several joined by ``+`` are one workload, whose objective is their geometric mean.
+    Several joined by ``+`` are one workload, whose objective is their geometric mean. A space of
+    networks stands for the network of its defaults.
 
     Raises:
         SpecError: unknown, or the file is wrong.
     """
+    from dse.space.network_space import read_network_space  # noqa: PLC0415
     from dse.space.workload import read_workload  # noqa: PLC0415
 
-    return read_workload(find_workload(name, None, parameters), parameters)
+    file = find_workload(name, None, parameters)
+    space = read_network_space(file, parameters)
+    return read_workload(file, parameters) if space is None else space.default
+
+
+def networks(name: str) -> NetworkSpace | None:
+    """Return the space of networks of that name or path; None where it is another workload.
+
+    Raises:
+        SpecError: unknown, or the file is wrong.
+    """
+    from dse.space.network_space import read_network_space  # noqa: PLC0415
+
+    return read_network_space(find_workload(name))

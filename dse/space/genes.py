@@ -86,7 +86,9 @@ class Genes:
     def repaired(self, rng: np.random.Generator, values: Values) -> Values | None:
         """Return hardware with these genes whose tied variables fit; None where none can be."""
         tied = self.tied(rng, values)
-        return tied if tied is not None and self.space.template.admits(tied) else None
+        if tied is None or not self.space.admits(tied):
+            return None
+        return self.space.canonical(tied)
 
     def tied(self, rng: np.random.Generator, values: Values) -> Values | None:
         """Return as :meth:`repaired`, whatever the budget and the other requirements say."""

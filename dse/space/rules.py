@@ -6,6 +6,7 @@ import operator
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from dse.domain.expression import Expression, Number
 from dse.errors import SpecError
@@ -46,7 +47,7 @@ class Resolver:
         return found
 
 
-_COMPARE: dict[str, Callable[[float, float], bool]] = {
+_COMPARE: dict[str, Callable[[Any, Any], Any]] = {
     "==": operator.eq,
     "!=": operator.ne,
     "<=": operator.le,
@@ -79,8 +80,16 @@ class Relation:
         """The variables that it mentions."""
         return self.left.names | self.right.names
 
+    def holds(self, values: Mapping[str, Number]) -> bool:
+        """Whether values satisfy it."""
+        return bool(self.compare(self.left.value(values), self.right.value(values)))
+
+    def compare(self, left: Any, right: Any) -> Any:  # noqa: ANN401 - numbers or arrays
+        """Return whether two sides, numbers or equally long arrays, satisfy it."""
+        return _COMPARE[self.sign](left, right)
+
     def check(self, values: Mapping[str, Number]) -> None:
         """Raise SpecError, with both sides, when the values do not satisfy it."""
-        left, right = self.left.value(values), self.right.value(values)
-        if not _COMPARE[self.sign](left, right):
+        if not self.holds(values):
+            left, right = self.left.value(values), self.right.value(values)
             raise SpecError(f"requires {self.source}, but {left:g} {self.sign} {right:g} is false")

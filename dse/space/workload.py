@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import Field, StrictInt, field_validator
 
-from dse.domain.expression import Expression
+from dse.domain.expression import Expression, Number
 from dse.domain.problem import SHAPES, DataSpace, Layer, Problem, Shape, Term, Workload
 from dse.errors import SpecError, unknown_name
 from dse.files import Source, read_yaml, validated
@@ -132,17 +132,15 @@ def parse_workload(
     """Build a workload from a file's content; ``where`` names it in errors."""
     if isinstance(content, dict) and "networks" in content:
         return _parse_networks(validated(NetworksSpec, content, where), where, parameters or {})
+    if isinstance(content, dict) and "variables" in content:
+        raise SpecError(f"{where}: a space of networks, as it has 'variables'; expected a network")
     spec = validated(WorkloadSpec, content, where)
-    try:
-        shape = SHAPES[spec.shape] if isinstance(spec.shape, str) else spec.shape.build()
-    except SpecError as error:
-        raise SpecError(f"{where}: shape: {error}") from error
-    shapes = {**SHAPES, **_own_shapes(spec, where)}
-    values = _parameters(spec, parameters or {}, where)
+    shape, shapes = shapes_of(spec, where)
+    values = parameter_values(spec, parameters or {}, where)
     layers = []
     for index, row in enumerate(spec.layers):
         try:
-            layers.append(_layer(row, shape, shapes, values))
+            layers.append(layer_of(row, shape, shapes, values))
         except SpecError as error:
             label = f" ('{row['name']}')" if "name" in row else ""
             raise SpecError(f"{where}: layers[{index}]{label}: {error}") from error
@@ -172,7 +170,8 @@ def _parse_networks(spec: NetworksSpec, where: str, parameters: Mapping[str, obj
         raise SpecError(f"{where}: {error}") from error
 
 
-def _parameters(spec: WorkloadSpec, given: Mapping[str, object], where: str) -> dict[str, int]:
+def parameter_values(spec: WorkloadSpec, given: Mapping[str, object], where: str) -> dict[str, int]:
+    """Return the values of a file's parameters; SpecError where one is unknown or out of range."""
     values = {name: parameter.default for name, parameter in spec.parameters.items()}
     for name, value in given.items():
         if name not in values:
@@ -184,6 +183,19 @@ def _parameters(spec: WorkloadSpec, given: Mapping[str, object], where: str) -> 
             )
         values[name] = value
     return values
+
+
+def shapes_of(spec: WorkloadSpec, where: str) -> tuple[Shape, dict[str, Shape]]:
+    """Return the shape of layers that name none, and all that they may name.
+
+    Raises:
+        SpecError: a shape of the file's own is wrong.
+    """
+    try:
+        shape = SHAPES[spec.shape] if isinstance(spec.shape, str) else spec.shape.build()
+    except SpecError as error:
+        raise SpecError(f"{where}: shape: {error}") from error
+    return shape, {**SHAPES, **_own_shapes(spec, where)}
 
 
 def _own_shapes(spec: WorkloadSpec, where: str) -> dict[str, Shape]:
@@ -201,12 +213,23 @@ def _own_shapes(spec: WorkloadSpec, where: str) -> dict[str, Shape]:
     return found
 
 
-def _layer(
+def layer_of(
     row: dict[str, Any],
     default: Shape,
     shapes: Mapping[str, Shape],
-    parameters: Mapping[str, int],
+    parameters: Mapping[str, Number],
 ) -> Layer:
+    """Return the layer that a line of a file says.
+
+    Args:
+        row: the line.
+        default: the shape, where it names none.
+        shapes: that it may name.
+        parameters: what its arithmetic may mention.
+
+    Raises:
+        SpecError: a key is unknown, or a number not possible.
+    """
     fields = dict(row)
     name, count, shape_name, weights, precision, aliases = (
         fields.pop(key, None) for key in _RESERVED
@@ -246,7 +269,7 @@ def _layer(
     )
 
 
-def _number(key: str, given: Any, parameters: Mapping[str, int]) -> Any:  # noqa: ANN401
+def _number(key: str, given: Any, parameters: Mapping[str, Number]) -> Any:  # noqa: ANN401
     """Return a number as it stands, or the value of arithmetic over the parameters."""
     if not isinstance(given, str):
         return given

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dse.domain.mapping import Mapping, MappingBatch
-from dse.domain.problem import Layer
+from dse.domain.problem import Layer, Workload
 from dse.goals.design import Design
 from dse.space.search_space import SearchSpace
 from dse.space.variable import Values
@@ -34,7 +34,8 @@ def take_design(entries: CheckedEntries, key: str, space: SearchSpace) -> Design
     design = entries.record(key, Design)
     values = _values(entries, key, design.values, space)
     if design.mappings is not None:
-        check_mappings(entries, key, design.mappings, space)
+        workload = space.workload_of(values)
+        check_mappings(entries, key, design.mappings, space, workload)
     return Design(values, design.mappings, design.mapping_samples)
 
 
@@ -43,12 +44,17 @@ def check_mappings(
     key: str,
     mappings: Sequence[Mapping | MappingBatch | None],
     space: SearchSpace,
+    workload: Workload | None = None,
 ) -> None:
-    """Refuse mappings that are not one, or a batch, or None for each layer, of its sizes."""
-    if len(mappings) != len(space.workload):
-        entries.refuse(key, len(mappings), f"mappings of {len(space.workload)} layers")
+    """Refuse mappings that are not one, or a batch, or None for each layer, of its sizes.
+
+    The layers are those of the workload, or of the space's own.
+    """
+    layers = workload or space.workload
+    if len(mappings) != len(layers):
+        entries.refuse(key, len(mappings), f"mappings of {len(layers)} layers")
     levels = len(space.template.level_names)
-    for layer, mapping in zip(space.workload, mappings, strict=True):
+    for layer, mapping in zip(layers, mappings, strict=True):
         if mapping is None:
             continue
         wanted = (levels, *_sizes(layer))
@@ -64,7 +70,7 @@ def _sizes(layer: Layer) -> tuple[int, int]:
 
 
 def _values(entries: CheckedEntries, key: str, given: dict[str, int], space: SearchSpace) -> Values:
-    values = space.template.check(given)
-    if len(values) != len(space.template.variables) or not space.fixed.items() <= values.items():
+    values = space.check(given)
+    if len(values) != len(space.variables) or not space.fixed.items() <= values.items():
         entries.refuse(key, given, "values of all variables of the space")
     return values

@@ -48,6 +48,7 @@ def _of_metrics(metrics: DesignMetrics) -> dict[str, Any]:
         "layers": [[x.name, x.count] for x in layers],
         "numbers": np.array(numbers, np.float64).reshape(len(layers), 3),
         "networks": metrics.networks,
+        **({} if metrics.accuracy is None else {"accuracy": metrics.accuracy}),
     }
 
 
@@ -77,6 +78,7 @@ def _metrics(entries: CheckedEntries) -> DesignMetrics:
         clock_ns=entries.maybe("clock_ns", entries.number),
         violation=entries.number("violation"),
         networks=tuple(entries.items("networks", DesignMetrics)),
+        accuracy=entries.number("accuracy") if "accuracy" in entries else None,
     )
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from dse.domain.architecture import Architecture, HardwareBatch
 from dse.domain.mapping import Mapping, MappingBatch
@@ -19,6 +20,7 @@ from dse.evaluators.base import Evaluator, Index
 from dse.evaluators.memo import MemoEvaluator
 from dse.evaluators.padded import evaluate_padded
 from dse.goals.design import Design, DesignMetrics, LayerMetrics
+from dse.goals.limits import Limit
 from dse.goals.metric_names import operations
 from dse.goals.metrics import Metrics
 from dse.mappers.base import Mapped, Mapper
@@ -28,6 +30,16 @@ from dse.space.search_space import SearchSpace
 Priced = tuple[Design, DesignMetrics]
 #: Takes the share of a batch that is done.
 OnShare = Callable[[float], None]
+
+
+@dataclass(frozen=True)
+class MappingTask:
+    """A layer to map: on which hardware, with how many samples on each, from which seed."""
+
+    hardware: HardwareBatch
+    problem: Problem
+    samples: npt.NDArray[np.int64]
+    seed: int
 
 
 class DesignEvaluator:
@@ -47,6 +59,10 @@ class DesignEvaluator:
         # a search that brings its mappings often brings the same ones again
         self._memo = evaluator if evaluator.is_quick else MemoEvaluator(evaluator)
         self._n_jobs = n_jobs
+
+    def refused(self, design: Design, limits: Sequence[Limit]) -> DesignMetrics | None:  # noqa: ARG002
+        """Return why a design need not be mapped; None: it has to be, to be known."""
+        return None
 
     def __call__(
         self,
@@ -70,7 +86,7 @@ class DesignEvaluator:
         # a search of mappings asks for the same hardware many times over
         made: dict[tuple[tuple[str, int], ...], Architecture | DesignMetrics] = {}
         for index, design in enumerate(designs):
-            key = tuple(design.values.items())
+            key = tuple(self._space.hardware(design.values).items())
             if key not in made:
                 made[key] = self._build(design)
             architecture = made[key]
@@ -116,38 +132,57 @@ class DesignEvaluator:
         seeds = seed.generate_state(len(self._space.workload), np.uint64) >> np.uint64(1)
         # layers with the same problem are mapped once
         tasks = {
-            layer.problem: int(layer_seed)
+            layer.problem: MappingTask(hardware, layer.problem, samples, int(layer_seed))
             for layer, layer_seed in zip(self._space.workload, seeds, strict=True)
         }
+        of_problem = dict(zip(tasks, self._mapped(list(tasks.values()), tick), strict=True))
+        found = [of_problem[layer.problem] for layer in self._space.workload]
+        return [
+            self._completed(design, built[h], self._space.workload, [(f, h) for f in found])
+            for h, design in enumerate(designs)
+        ]
 
-        def find(task: tuple[Problem, int]) -> Mapped:
-            problem, layer_seed = task
+    def _mapped(self, tasks: Sequence[MappingTask], tick: OnShare | None) -> list[Mapped]:
+        """Let the mapper do its tasks, several at once where there are threads for it."""
+
+        def find(task: MappingTask) -> Mapped:
             padding = self._space.padding
-            return self._mapper.map_padded(hardware, problem, samples, layer_seed, padding)
+            return self._mapper.map_padded(
+                task.hardware, task.problem, task.samples, task.seed, padding
+            )
 
-        # the seeds are the layers' own, so the order in which threads get to them is no matter
+        # the seeds are the tasks' own, so the order in which threads get to them is no matter
         if self._n_jobs > 1:
             with ThreadPoolExecutor(self._n_jobs) as pool, ended_together() as scope:
-                found_in_order = pool.map(scope.within(find), tasks.items())
-                mapped = list(_counted(found_in_order, len(tasks), tick))
-        else:
-            mapped = list(_counted(map(find, tasks.items()), len(tasks), tick))
-        of_problem = dict(zip(tasks, mapped, strict=True))
-        found = [of_problem[layer.problem] for layer in self._space.workload]
-        results = []
-        for h, design in enumerate(designs):
-            mappings = [f.mappings[h] for f in found]
-            whole = tuple(m for m in mappings if m is not None)
-            metrics = self._sum((f.metrics for f in found), built[h], h)
-            if not metrics.valid:
-                unmapped = self._space.workload.layers[mappings.index(None)]
-                architecture = hardware.architectures[h]
-                why = self._mapper.why_unmapped(unmapped.problem, architecture)
-                reason = f"layer '{unmapped.name}': {why}"
-                metrics = DesignMetrics.infeasible(reason, metrics.area_um2)
-            completed = Design(design.values, whole, design.mapping_samples)
-            results.append((completed if metrics.valid else design, metrics))
-        return results
+                found_in_order = pool.map(scope.within(find), tasks)
+                return list(_counted(found_in_order, len(tasks), tick))
+        return list(_counted(map(find, tasks), len(tasks), tick))
+
+    def _completed(
+        self,
+        design: Design,
+        architecture: Architecture,
+        workload: Workload,
+        found: Sequence[tuple[Mapped, int]],
+    ) -> Priced:
+        """Return a design with its mappings, and what it is worth.
+
+        Args:
+            design: that asked for mappings.
+            architecture: of it.
+            workload: that it runs.
+            found: for each layer, what was found, and at which place for this hardware.
+        """
+        mappings = [f.mappings[h] for f, h in found]
+        whole = tuple(m for m in mappings if m is not None)
+        metrics = self._sum([(f.metrics, h) for f, h in found], architecture, workload)
+        if not metrics.valid:
+            unmapped = workload.layers[mappings.index(None)]
+            why = self._mapper.why_unmapped(unmapped.problem, architecture)
+            reason = f"layer '{unmapped.name}': {why}"
+            metrics = DesignMetrics.infeasible(reason, metrics.area_um2)
+        completed = Design(design.values, whole, design.mapping_samples)
+        return (completed if metrics.valid else design, metrics)
 
     def _evaluate(
         self,
@@ -172,7 +207,7 @@ class DesignEvaluator:
         ]
         results = []
         for h, design in enumerate(designs):
-            metrics = self._sum(per_layer, built[h], h)
+            metrics = self._sum([(layer, h) for layer in per_layer], built[h], workload)
             if not metrics.valid:
                 metrics = self._explained(design, metrics, built[h])
             results.append((design, metrics))
@@ -198,7 +233,7 @@ class DesignEvaluator:
         Raises:
             dse.errors.ToolError: the evaluator's tool failed.
         """
-        workload, mappings = self._space.workload, design.mappings or ()
+        workload, mappings = self._space.workload_of(design.values), design.mappings or ()
         padded = [
             layer.problem
             for layer, mapping in zip(workload, mappings, strict=True)
@@ -242,16 +277,19 @@ class DesignEvaluator:
         return metrics
 
     def _sum(
-        self, per_layer: Iterable[Metrics], architecture: Architecture, index: int
+        self,
+        per_layer: Iterable[tuple[Metrics, int]],
+        architecture: Architecture,
+        workload: Workload,
     ) -> DesignMetrics:
-        """Add up the layers' metrics at ``index``."""
+        """Add up the metrics of a workload's layers, each at a place of a batch."""
         layers = []
-        for layer, metrics in zip(self._space.workload, per_layer, strict=True):
+        for layer, (metrics, index) in zip(workload, per_layer, strict=True):
             if not metrics.valid[index]:
                 reason = f"layer '{layer.name}': no valid mapping found"
                 return DesignMetrics.infeasible(reason, architecture.area_um2)
             layers.append(_layer_metrics(layer, metrics, index))
-        return network_metrics(self._space.workload, architecture, layers)
+        return network_metrics(workload, architecture, layers)
 
 
 def _layer_metrics(layer: Layer, metrics: Metrics, index: int) -> LayerMetrics:

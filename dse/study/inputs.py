@@ -27,7 +27,16 @@ LOCAL = frozenset({"n_jobs", "runs", "folder", "report"})
 #: Settings that only say what the files copied into the folder were called.
 _LABELS = frozenset({"arch", "workload"})
 #: Settings that change nothing at this value: studies from before they were there are equal.
-_IDLE = {"mapspace.padding": ("off", None)}
+_IDLE: dict[str, tuple[object, ...]] = {
+    "mapspace.padding": ("off", None),
+    "network": ("{}",),
+    "accuracy": (None,),
+    "optimizer.networks": (None,),
+    "optimizer.network_population": (None,),
+    "optimizer.network_parents": (0.25,),
+    "optimizer.network_mutants": (0.5,),
+    "optimizer.network_mutation": (0.1,),
+}
 #: Packages whose numbers enter a search.
 _PACKAGES = ("numpy", "numba", "cmaes")
 _VERSIONS = "versions"
@@ -112,7 +121,7 @@ def inputs_of_run(
         {
             CONFIG: dict(flat),
             **{name: dict(_flat(read_yaml(folder / name))) for name in (TEMPLATE, WORKLOAD)},
-            "tables": {str(file): _digest(file) for path in elsewhere for file in _files(path)},
+            "tables": {str(file): digest_of(file) for path in elsewhere for file in _files(path)},
             _VERSIONS: _versions(settings),
         }
     )
@@ -161,7 +170,8 @@ def _files(path: Path) -> list[Path]:
     return sorted(p for p in path.iterdir() if p.is_file()) if path.is_dir() else [path]
 
 
-def _digest(path: Path) -> str:
+def digest_of(path: Path) -> str:
+    """Return what stands for the content of a file; SpecError where it cannot be read."""
     return hashlib.sha256(read_file(path, _MAX_BYTES)).hexdigest()[:16]
 
 

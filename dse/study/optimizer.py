@@ -52,6 +52,13 @@ class Optimizer(ABC, Generic[S]):
     #: whether they may where nobody says so
     pads_unasked: ClassVar[bool] = True
 
+    #: whether it searches networks, too, where the workload is a space of them: `space.variables`
+    #: are then those of both, and mappings come from the mapper
+    takes_networks: ClassVar[bool] = False
+    #: whether layers of such networks are mapped on all hardware of an ``ask`` together, rather
+    #: than on each by itself: faster where all of it is asked for the same networks
+    maps_together: ClassVar[bool] = False
+
     @property
     def objectives(self) -> tuple[Objective, ...]:
         """The objectives between which it trades; the study keeps their Pareto front."""
@@ -61,6 +68,16 @@ class Optimizer(ABC, Generic[S]):
     def default_mapper(cls, settings: S) -> dict[str, Any]:  # noqa: ARG003 - for subclasses
         """Return the mapper, by ``name`` and settings, of runs that name none."""
         return {"name": DEFAULT_MAPPER}
+
+    @classmethod
+    def budget(cls, settings: S, *, networks: bool) -> int:  # noqa: ARG003 - for subclasses
+        """Return the budget where the user sets none.
+
+        Args:
+            settings: of the optimizer.
+            networks: whether the workload is a space of networks.
+        """
+        return cls.default_samples
 
     @property
     def certificate(self) -> dict[str, Any] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from dse.goals.metric_names import operations
 from dse.goals.objective import Objective
 from dse.goals.pareto import FrontMember
 from dse.goals.rates import Throughput
+from dse.space.network_spec import PREFIX
 from dse.space.search_space import SearchSpace
 from dse.space.variable import Variable
 
@@ -21,6 +22,27 @@ SCHEMA = "dse.result"
 VERSION = 1
 #: Folder of the Pareto front's files in a run folder.
 FRONT = "front"
+
+
+@dataclass(frozen=True)
+class AccuracySource:
+    """What said how accurate networks are.
+
+    Attributes:
+        predictor: as the setting names it.
+        unit: of its numbers.
+        stands_in: whether they are no accuracies, but only grow where those should.
+        digest: of the files that it reads; empty where there are none.
+    """
+
+    predictor: str
+    unit: str
+    stands_in: bool
+    digest: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as plain data."""
+        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -47,6 +69,10 @@ class RunResult:
             best one; None where none is.
         model_samples: what a model of the optimizer's own was asked, beside the samples.
         note: how the optimizer has searched, where its settings leave that open.
+        accuracy: what said how accurate networks are, where they were searched, too; ``space`` and
+            ``workload`` are those of the best one then.
+        default_network: the space's own network on the hardware of the best design, mapped with
+            its effort, and what that is worth; None where there is none to compare with.
     """
 
     design: Design
@@ -71,6 +97,8 @@ class RunResult:
     unpadded: DesignMetrics | None = None
     model_samples: int = 0
     note: str = ""
+    accuracy: AccuracySource | None = None
+    default_network: tuple[Design, DesignMetrics] | None = None
 
     @property
     def padded(self) -> dict[str, dict[str, int]]:
@@ -93,7 +121,7 @@ class RunResult:
         found = {}
         for v in self.variables:
             value = self.design.values[v.name]
-            if v.name in fixed or v.choices or v.minimum == v.maximum:
+            if v.name in fixed or v.choices or v.minimum == v.maximum or v.name.startswith(PREFIX):
                 continue
             if value in (v.minimum, v.maximum):
                 found[v.name] = "minimum" if value == v.minimum else "maximum"
@@ -118,6 +146,7 @@ class RunResult:
             **header(self.settings, "ok", self.samples, self.designs, self.feasible),
             **modelled,
             **({"note": self.note} if self.note else {}),
+            **({"accuracy": self.accuracy.as_dict()} if self.accuracy else {}),
             "objective": {"name": self.objective, "value": self.value, "unit": self.unit},
             "best": {
                 "values": self.design.values,
@@ -128,6 +157,7 @@ class RunResult:
                 "edp_pj_cycles": m.edp,
                 "area_um2": m.area_um2,
                 "utilization": m.utilization,
+                **_accuracy(m),
                 **_rates(m),
                 **({"node_nm": technology.node_nm} if technology else {}),
                 "layers": [
@@ -166,27 +196,28 @@ class RunResult:
         return {key: value for key, value in rates.as_dict().items() if key in told}
 
     def _own_dict(self) -> dict[str, Any]:
-        if self.own_design is None:
-            return {}
-        design, m = self.own_design
+        """Return what was mapped to compare with: the template's own design, the own network."""
+        others = {"own_design": self.own_design, "default_network": self.default_network}
+        return {name: self._beside(*one) for name, one in others.items() if one is not None}
+
+    def _beside(self, design: Design, m: DesignMetrics) -> dict[str, Any]:
         told: dict[str, Any] = {
             "values": design.values,
             "labels": self.labels_of(design),
             "mapping_samples": design.mapping_samples,
             "valid": m.valid,
         }
-        if m.valid:
-            told |= {
-                "cycles": m.cycles,
-                "energy_pj": m.energy_pj,
-                "edp_pj_cycles": m.edp,
-                "area_um2": m.area_um2,
-                "utilization": m.utilization,
-                **_rates(m),
-            }
-        else:
-            told["reason"] = m.reason
-        return {"own_design": told}
+        if not m.valid:
+            return told | {"reason": m.reason}
+        return told | {
+            "cycles": m.cycles,
+            "energy_pj": m.energy_pj,
+            "edp_pj_cycles": m.edp,
+            "area_um2": m.area_um2,
+            "utilization": m.utilization,
+            **_accuracy(m),
+            **_rates(m),
+        }
 
     def _padding_dict(self) -> dict[str, Any]:
         """Return what is padded, and what the same hardware is worth without."""
@@ -236,6 +267,7 @@ class RunResult:
                     "energy_pj": member.metrics.energy_pj,
                     "area_um2": member.metrics.area_um2,
                     "utilization": member.metrics.utilization,
+                    **_accuracy(member.metrics),
                     **_rates(member.metrics),
                     "files": str(self.front_folder(number).relative_to(self.folder)),
                 }
@@ -249,6 +281,11 @@ def _rates(m: DesignMetrics) -> dict[str, Any]:
     return m.rates.as_dict() if m.rates else {}
 
 
+def _accuracy(m: DesignMetrics) -> dict[str, Any]:
+    """Return how accurate the network of a design is, where networks are searched."""
+    return {} if m.accuracy is None else {"accuracy": m.accuracy}
+
+
 def header(
     settings: dict[str, Any], status: str, samples: int, designs: int, feasible: int
 ) -> dict[str, Any]:
@@ -260,6 +297,7 @@ def header(
         "version": VERSION,
         "status": status,
         **{key: settings[key] for key in told},
+        **({"network": settings["network"]} if settings["network"] else {}),
         **({"mapspace": {"padding": padding}} if padding != "off" else {}),
         "optimizer": settings["optimizer"],
         "mapper": settings["mapper"],

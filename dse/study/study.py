@@ -22,9 +22,10 @@ from dse.mappers.base import Mapper
 from dse.space.search_space import SearchSpace
 from dse.study import checkpoint
 from dse.study.checkpoint import StudyState
-from dse.study.design_evaluator import DesignEvaluator, OnShare
+from dse.study.design_evaluator import DesignEvaluator, OnShare, Priced
 from dse.study.inputs import Inputs
 from dse.study.journal import Journal
+from dse.study.network_evaluator import NetworkEvaluator
 from dse.study.optimizer import Optimizer
 
 #: Branches of the study's seed.
@@ -103,6 +104,11 @@ class Study:
             raise SpecError(f"seed = {seed}, expected 0 to 2^63 - 1")
         self._space = space
         self._price = DesignEvaluator(space, mapper, evaluator, n_jobs)
+        if space.networks is not None:
+            mapped_by = np.random.SeedSequence(seed, spawn_key=(_MAPPER,))
+            self._price = NetworkEvaluator(
+                space, mapper, evaluator, n_jobs, mapped_by, together=optimizer.maps_together
+            )
         self._evaluator_is_quick = evaluator.is_quick
         self._objective = objective
         self._budget = samples
@@ -151,7 +157,7 @@ class Study:
         Raises:
             dse.errors.ToolError: the evaluator's tool failed.
         """
-        values, best = self._space.template.defaults, self.state.best
+        values, best = self._space.defaults, self.state.best
         if not values or best is None or values == best.values:
             return None
         if any(values[name] != fixed for name, fixed in self._space.fixed.items()):
@@ -160,8 +166,29 @@ class Study:
         if not self._affords(effort):
             return None
         design = Design(values, mapping_samples=effort)
-        seed = np.random.SeedSequence(self._seed, spawn_key=(_OWN_DESIGN,))
-        return self._price([design], seed)[0]
+        return self._price([design], self._seed_of_own())[0]
+
+    def default_network(self) -> tuple[Design, DesignMetrics] | None:
+        """Return what the network of the defaults is worth on the best design's hardware.
+
+        It is mapped with the effort of the best design. None where networks are no variable, where
+        it is the best design's own, and where that took a slow evaluator more than a tenth of the
+        budget.
+
+        Raises:
+            dse.errors.ToolError: the evaluator's tool failed.
+        """
+        best, networks = self.state.best, self._space.networks
+        if best is None or networks is None:
+            return None
+        values = best.values | networks.defaults
+        effort = self._effort(best)
+        if values == best.values or not self._affords(effort):
+            return None
+        return self._price([Design(values, mapping_samples=effort)], self._seed_of_own())[0]
+
+    def _seed_of_own(self) -> np.random.SeedSequence:
+        return np.random.SeedSequence(self._seed, spawn_key=(_OWN_DESIGN,))
 
     def unpadded(self) -> DesignMetrics | None:
         """Return what the best design is worth with the effort that it got, but without padding.
@@ -216,7 +243,7 @@ class Study:
             designs = self._within_budget(asked)
             if designs:
                 within = self._within_batch(designs, tick) if tick is not None else None
-                priced = self._price(designs, self._seed_of_batch(), within)
+                priced = self._priced(designs, within)
                 results = [(design, self._limited(metrics)) for design, metrics in priced]
                 for wanted, (design, metrics) in zip(designs, results, strict=True):
                     self._count(_cost(wanted), design, metrics, journal)
@@ -227,6 +254,17 @@ class Study:
                 checkpoint.save(self._folder / CHECKPOINT, state, self._inputs)
             if report is not None:
                 report(self.progress)
+
+    def _priced(self, designs: Sequence[Design], tick: OnShare | None) -> list[Priced]:
+        """Return designs with what they are worth; those that are refused unseen are not mapped."""
+        refused = {
+            i: metrics
+            for i, design in enumerate(designs)
+            if (metrics := self._price.refused(design, self._limits)) is not None
+        }
+        left = [design for i, design in enumerate(designs) if i not in refused]
+        priced = iter(self._price(left, self._seed_of_batch(), tick) if left else [])
+        return [(d, refused[i]) if i in refused else next(priced) for i, d in enumerate(designs)]
 
     def _within_batch(self, designs: Sequence[Design], tick: Callable[[Progress], None]) -> OnShare:
         """Return what takes the share of a batch that is done, and tells where the study stands."""
@@ -316,7 +354,9 @@ class Study:
                 "area_um2": metrics.area_um2,
                 "utilization": metrics.utilization,
             }
-            padded = padded_layers(self._space.workload, design.mappings or ())
+            if metrics.accuracy is not None:
+                record["accuracy"] = metrics.accuracy
+            padded = padded_layers(self._space.workload_of(design.values), design.mappings or ())
             record |= {"padded": padded} if padded else {}
         else:
             record["reason"] = metrics.reason

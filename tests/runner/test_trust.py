@@ -186,3 +186,20 @@ def test_config_is_what_the_user_set(tmp_path, spy):
     settings = yaml.safe_load((folder / "config.yaml").read_text())
     assert settings["evaluator"]["python"] == str(spy)
     assert Path(settings["folder"]) == folder
+
+
+def test_a_function_of_accuracies_is_code_that_a_strangers_folder_does_not_run(
+    tmp_path, monkeypatch
+):
+    (tmp_path / "accuracies_of_mine.py").write_text(
+        f"from pathlib import Path\nPath({str(tmp_path / 'was_run')!r}).touch()\n"
+        "def accuracy(network):\n    return 0.5\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    given = {**SMALL, "workload": "ofa_digits", "accuracy": "accuracies_of_mine:accuracy"}
+    start({**given, "arch": "eyeriss", "folder": str(tmp_path / "run")})
+    assert trace(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "other"))
+    with pytest.raises(SpecError, match="accuracy = accuracies_of_mine:accuracy"):
+        resume(tmp_path / "run")
+    assert not trace(tmp_path)
