@@ -61,9 +61,12 @@ def _compress(w: SparseWork, plan: SparsePlan, t: int, s: int, dense: Floats) ->
     for access in range(3 if ranks else 0):
         share = dense[access] / shape
         for r in range(ranks):
-            for unit in range(2):
-                units = np.ceil(w.units[t, s, r, unit] * share)
-                w.metadata_left[s, access, r, unit] = units
+            units, left_units = w.units[t, s, r], w.metadata_left[s, access, r]
+            if share == 0.0:
+                left_units[0] = left_units[1] = 0.0
+            else:
+                left_units[0] = np.ceil(units[0] * share)
+                left_units[1] = np.ceil(units[1] * share)
 
 
 @inlined

@@ -180,6 +180,9 @@ def hold(w: SparseWork, memo: Memo, plan: SparsePlan, t: int, s: int) -> None:
     """Set what a level that keeps a tensor holds of it; its ranks are set."""
     n = w.tile[t, s]
     compared = _compares(w, plan, t, s)
+    if not (compared or plan.formats.ranks[s, t] or plan.savings.weighs):
+        w.there[t, s] = 1.0
+        return
     mean = w.row
     if plan.tensors.spread[t]:
         _set_key(w, t, _MEAN, n, 0, 0, 0)
@@ -194,9 +197,7 @@ def hold(w: SparseWork, memo: Memo, plan: SparsePlan, t: int, s: int) -> None:
     w.held[t, s] = held
     w.there[t, s] = mean[2] if compared else 1.0
     w.density[t, s] = held / n
-    w.most[t, s] = n
     if plan.formats.ranks[s, t]:
-        w.most[t, s] = most_words(plan, t, n)
         _hold_metadata(w, memo, plan, t, s, compared)
 
 

@@ -51,7 +51,6 @@ class SparseWork(NamedTuple):
     held: Floats  # (T, L) words
     density: Floats  # (T, L)
     there: Floats  # (T, L)
-    most: Ints  # (T, L)
     units: Floats  # (T, L, R, 2) on average
     most_units: Floats  # (T, L, R, 2)
     likely: Floats  # (K,)
@@ -107,7 +106,6 @@ def new_work(plan: SparsePlan) -> SparseWork:
         np.ones((*cells, ranks), np.int64),
         np.ones((*cells, ranks + 1), np.int64),
         *(np.zeros(cells) for _ in range(3)),
-        np.zeros(cells, np.int64),
         *(np.zeros((*cells, ranks, 2)) for _ in range(2)),
         *(np.zeros(room) for _ in range(3)),
         np.zeros(2),

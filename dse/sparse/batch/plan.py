@@ -67,6 +67,7 @@ class Savings(NamedTuple):
     target: Ints  # (O,) tensor
     condition_first: Ints  # (O + 1,) first condition of each option
     condition: Ints  # (C,) tensor
+    weighs: bool  # whether some have several options
     gates_computes: bool
     skips_computes: bool
 
@@ -252,6 +253,7 @@ def _savings(problem: Problem, design: SparseDesign) -> Savings:
         target=_ints([problem.tensors.index(saving.target) for saving in savings]),
         condition_first=_ints([0, *np.cumsum(counts, dtype=np.int64).tolist()]),
         condition=_ints([problem.tensors.index(name) for name in conditions]),
+        weighs=len(savings) > len(how),
         gates_computes=design.gates_computes,
         skips_computes=design.skips_computes,
     )

@@ -94,9 +94,12 @@ def _go_along(
 @inlined
 def _empty(
     w: SparseWork, memo: Memo, plan: SparsePlan, t: int, c: int, loops: int, spatial: bool,
-    words: bool, block: int,
+    words: bool, block: int, target_words: int,
 ) -> float:  # fmt: skip
-    """Return how likely the tile is empty that an access depends on; 0 where on none."""
+    """Return how likely the tile is empty that an access depends on; 0 where on none.
+
+    ``words``: single ones are accessed, of the target's ``target_words``.
+    """
     relevant = plan.tensors.relevant
     product, met = 1.0, False
     w.together[:] = 0.0
@@ -111,7 +114,7 @@ def _empty(
                 met = True
     copy_row(w.scaled, w.condition)
     # as much of the target as a block holds
-    scale = math.ceil(block / (tile_words(plan.tensors, t, w.extents) / product)) * 1.0
+    scale = math.ceil(block / (target_words / product)) * 1.0
     for d in range(w.together.shape[0]):
         bound = w.together[d]
         if bound:
@@ -131,11 +134,11 @@ def _effectual(
     t = savings.target[option]
     s, first, spatial, words = _target(w, plan, m, b, t, level)
     loops = _go_along(w, plan, t, level, s, first, spatial)
-    left = 1.0
+    target_words = tile_words(plan.tensors, t, w.extents)
+    block, left = plan.buffers.block[level], 1.0
     for i in range(savings.condition_first[option], savings.condition_first[option + 1]):
         c = savings.condition[i]
-        empty = _empty(w, memo, plan, t, c, loops, spatial, words, plan.buffers.block[level])
-        left *= 1 - empty
+        left *= 1 - _empty(w, memo, plan, t, c, loops, spatial, words, block, target_words)
     return left
 
 

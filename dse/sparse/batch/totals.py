@@ -117,7 +117,8 @@ def _use(w: SparseWork, memo: Memo, plan: SparsePlan, t: int, s: int) -> tuple[f
     c = plan.buffers
     ratio = _partial_blocks(w, memo, plan, t, s)
     pj, reads, writes, bits_read, bits_written = 0.0, 0.0, 0.0, 0.0, 0.0
-    for kind in range(3):
+    # accesses are carried out, and saved in one way
+    for kind in range(RANDOM, max(w.how[t, s], RANDOM) + 1):
         for access in range(3):
             words, bits = w.data[t, s, kind, access], 0.0
             if words:
@@ -209,7 +210,8 @@ def total(
         busy = max(busy, cycles)
     if rules.leaks(plan.version):
         for s in range(keep.shape[0]):
-            energy += rules.leakage(c.leak_pj[s], busy, _most_used(w, s, keep))
+            if c.leak_pj[s] != 0.0:
+                energy += rules.leakage(c.leak_pj[s], busy, _most_used(w, s, keep))
     energy += random * c.compute_pj[0] + skipped * c.compute_pj[2] + gated * c.compute_pj[1]
     cycles = busy + c.latency
     if cycles == 0.0 or not math.isfinite(energy) or w.wrong[0]:
