@@ -1,6 +1,7 @@
 """How many mappings a second the native model samples and evaluates.
 
-    python benchmarks/model_throughput.py [--mappings N] [--repeats R] [--imperfect] [--json FILE]
+    python benchmarks/model_throughput.py [--mappings N] [--repeats R] [--json FILE]
+        [--imperfect | --sparse]
 
 For each accelerator: valid mappings/s of evaluation (everything that energy, cycles and validity
 need), valid mappings/s and draws/s of sampling, on 1 and on 2 threads, and the share of mappings
@@ -12,6 +13,10 @@ ratios.
 
 ``--imperfect`` measures the kernel of imperfect factors instead, on one thread: the same mappings
 of problems whose dimensions above 4 are one smaller, so that nearly all of these have a remainder.
+
+``--sparse`` measures the kernel of sparse designs, on one thread: the Eyeriss-like array with
+compressed weights and inputs, and skipping, beside the dense one in the same minutes. *First* is
+the first call, which works out what tiles hold; later ones look it up.
 """
 
 from __future__ import annotations
@@ -25,12 +30,14 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from throughput_cases import CASES, Case, free_array, gemmini
+from sparse_cases import eyeriss_skipping
+from throughput_cases import CASES, Case, eyeriss, free_array, gemmini
 from throughput_floor import floor
 from throughput_timeloop import timeloop_rates
 
@@ -42,6 +49,8 @@ from dse.model.arrays import HEAD, new_totals
 from dse.model.batch import evaluate_batch, has_closed_form, make_plan, run_lanes
 from dse.model.evaluate import evaluate_imperfect
 from dse.model.imperfect import Remainders
+from dse.sparse.batch.evaluate import SparseModel
+from dse.sparse.densities import DISTRIBUTIONS
 
 MAX_DRAWS = 10**9
 
@@ -162,6 +171,31 @@ def imperfect(case: Case, count: int, repeats: int) -> dict[str, Any]:
         "valid": valid,
         "evaluated_per_s_1": total / seconds,
     }
+
+
+def sparse(distribution: str, count: int, repeats: int) -> dict[str, Any]:
+    """Rates of a sparse design and of the dense one on one thread, over all problems."""
+    case = eyeriss()
+    hardware, index = HardwareBatch.of(case.architecture), np.zeros(count, np.int32)
+    design = eyeriss_skipping(case.architecture, distribution)
+    seconds = {"dense": 0.0, "sparse": 0.0, "first": 0.0}
+    valid = 0
+    drawn = samples_of(case, count)
+    for space, mappings in drawn:
+
+        def dense(space: Mapspace = space, mappings: MappingBatch = mappings) -> None:
+            evaluate_batch(hardware, space.problem, mappings, index, HEAD, 1)
+
+        SparseModel(case.architecture, space.problem, design).evaluate(mappings.window(0, 1))
+        model = SparseModel(case.architecture, space.problem, design)
+        start = time.perf_counter()
+        valid += int(model.evaluate(mappings).valid.sum())
+        seconds["first"] += time.perf_counter() - start
+        seconds["dense"] += median_seconds(dense, repeats)
+        seconds["sparse"] += median_seconds(partial(model.evaluate, mappings), repeats)
+    total = count * len(drawn)
+    rates = {f"{key}_per_s_1": total / value for key, value in seconds.items()}
+    return {"case": f"{case.name}, {distribution}", "mappings": total, "valid": valid, **rates}
 
 
 def _peak_bytes() -> int:
@@ -285,9 +319,23 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--memory-mappings", type=int, default=10_000_000, help="0: skip")
     parser.add_argument("--imperfect", action="store_true", help="imperfect factors instead")
+    parser.add_argument("--sparse", action="store_true", help="a sparse design instead")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     result: dict[str, Any] = {"machine": machine()}
+    if arguments.sparse:
+        kinds = [kind for kind in DISTRIBUTIONS if kind != "banded"]
+        result["cases"] = [sparse(x, arguments.mappings, arguments.repeats) for x in kinds]
+        print(f"machine: {result['machine']}")
+        for row in result["cases"]:
+            rates = ", ".join(
+                f"{row[f'{key}_per_s_1']:,.0f} {key}" for key in ("dense", "sparse", "first")
+            )
+            share = row["dense_per_s_1"] / row["sparse_per_s_1"]
+            print(f"{row['case']:40s}{rates} a second; a sparse one costs {share:.2f} dense ones")
+        if arguments.json:
+            arguments.json.write_text(json.dumps(result, indent=2) + "\n")
+        return 0
     cases = [make() for make in CASES]
     if arguments.imperfect:
         result["cases"] = [imperfect(x, arguments.mappings, arguments.repeats) for x in cases]

@@ -54,6 +54,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "certify": ("model",),
     "cycles": (),
     "learned": ("model",),
+    "sparse": (),
+    "sparse/batch": ("sparse", "model"),
 }
 #: Files besides, of all rooms.
 GROUND = ("jit.py", "jit_units.py", "numeric.py", "domain/architecture.py")

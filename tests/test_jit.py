@@ -21,7 +21,15 @@ from dse import jit
 from dse.errors import ToolError
 
 #: Folders whose compiled code applies rules of the model.
-RULED = {"model", "mapspace", "evolution", "relaxed", "mappers/exact", "cosearch/two_tier"}
+RULED = {
+    "model",
+    "mapspace",
+    "evolution",
+    "relaxed",
+    "mappers/exact",
+    "cosearch/two_tier",
+    "sparse/batch",
+}
 
 
 def _folder(path):

@@ -82,7 +82,8 @@ class AnnealMapper(Search[AnnealSettings]):
         order = np.argsort(value, kind="stable")[:chains]
         here, level = drawn.take(order), value[order]
         # an objective may pass through zero, where relative losses have no meaning
-        least = 1e-3 * float(np.std(value)) + np.finfo(np.float64).tiny
+        known = value[np.isfinite(value)]
+        least = 1e-3 * float(np.std(known) if len(known) else 0.0) + np.finfo(np.float64).tiny
         spent = len(drawn)
         if not ground.can_step:
             return
@@ -92,7 +93,9 @@ class AnnealMapper(Search[AnnealSettings]):
             there, fits = ground.step(here, s.more_steps, seeds(), s.tries)
             there_level = yield there
             spent += len(there)
-            loss = (there_level - level) / np.maximum(np.abs(level), least)
+            loss = np.full(len(level), -np.inf)  # anything is better than a mapping without a value
+            has = np.isfinite(level)
+            loss[has] = (there_level - level)[has] / np.maximum(np.abs(level), least)[has]
             chance = np.exp(-np.maximum(0.0, loss) / temperature)
             accepted = np.flatnonzero(fits & (seeds.rng.random(len(level)) < chance))
             if accepted.size:

@@ -99,7 +99,7 @@ def _by_keep(
     threads: int,
 ) -> None:
     """Run the fast path once per keep/bypass pattern that occurs in the batch."""
-    keys = _patterns(mappings.keep)
+    keys = keep_patterns(mappings.keep)
     for members in _pieces(np.argsort(keys, kind="stable"), _LARGE_CHUNK):
         group, index = mappings.take(members), hardware_index[members]
         arrays, part = a.mapping_arrays(group), a.new_totals(members.size)
@@ -122,7 +122,7 @@ def _by_keep(
         _scatter(part, totals, members)
 
 
-def _patterns(keep: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+def keep_patterns(keep: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
     """Number keep/bypass patterns ``(L, T, B)`` to ``(B,)``."""
     flat = keep.reshape(keep.shape[0] * keep.shape[1], -1)
     if len(flat) < 63:

@@ -35,7 +35,7 @@ Ints = npt.NDArray[np.int64]
 
 
 @inner
-def _partitions(x: Lanes, plan: Plan, t: int) -> None:
+def partitions(x: Lanes, plan: Plan, t: int) -> None:
     """Partition sizes of a simple tensor: its size over the relevant spatial factors."""
     levels = plan.keep.shape[0]
     tile_words(x, plan, t, levels - 1)
@@ -51,6 +51,37 @@ def _partitions(x: Lanes, plan: Plan, t: int) -> None:
 
 
 @inner
+def level_counts(x: Lanes, plan: Plan, t: int, s: int) -> None:
+    """Settle the counts of tensor t at a level that keeps it (section 7.6).
+
+    From here on ``content`` holds the reads (of outputs: the updates), ``share`` the fills and
+    ``partition`` the reads of outputs.
+    """
+    content, fills, part = x.content[s], x.share[s], x.partition[s]
+    if s == plan.backing[t]:
+        fills[:] = 0.0
+    elif not plan.read_write[t]:
+        for i in range(x.ok.shape[0]):
+            fills[i] = rules.cut_off(fills[i])
+    elif rules.elides(False, plan.version):
+        for i in range(x.ok.shape[0]):
+            fills[i] -= part[i]
+        for i in range(x.ok.shape[0]):
+            if fills[i] < 0.0:
+                x.odd[i] = True
+    if plan.read_write[t]:
+        least = x.work[1]
+        for i in range(x.ok.shape[0]):
+            least[i] = content[i] - part[i]
+        for i in range(x.ok.shape[0]):
+            part[i] = rules.rounded_up_half(least[i])
+            content[i] = rules.rounded_up_half(content[i])
+        for i in range(x.ok.shape[0]):
+            if least[i] < 0.0:
+                x.odd[i] = True
+
+
+@inner
 def _add_access(pj: Floats, words: Floats, price: Floats, block: Floats, blocked: bool) -> None:
     """Add the energy of ``words`` accesses, rounded up to whole blocks."""
     if blocked:
@@ -63,43 +94,18 @@ def _add_access(pj: Floats, words: Floats, price: Floats, block: Floats, blocked
 
 @inner
 def _tensor_energy(x: Lanes, plan: Plan, c: Prices, t: int) -> None:
-    """Counts, loads and energy of tensor t (sections 7.6, 9, 10), outermost level first.
-
-    From here on ``content`` holds the reads (of outputs: the updates), ``share`` the fills and
-    ``partition`` the reads of outputs.
-    """
+    """Counts, loads and energy of tensor t (sections 7.6, 9, 10), outermost level first."""
     top = plan.backing[t]
     if plan.read_write[t]:
-        _partitions(x, plan, t)
+        partitions(x, plan, t)
     energy, iterations, pj = x.energy, x.iterations[0], x.work[0]
     for s in range(top, -1, -1):
         if not plan.keep[s, t]:
             continue
+        level_counts(x, plan, t, s)
         content, fills, part, used = x.content[s], x.share[s], x.partition[s], x.used[s]
         block, blocked = c.block[s], c.blocked[s]
-        if s == top:
-            fills[:] = 0.0
-        elif not plan.read_write[t]:
-            for i in range(x.ok.shape[0]):
-                fills[i] = rules.cut_off(fills[i])
-        elif rules.elides(False, plan.version):
-            for i in range(x.ok.shape[0]):
-                fills[i] -= part[i]
-            for i in range(x.ok.shape[0]):
-                if fills[i] < 0.0:
-                    x.odd[i] = True
-        reads = content
-        if plan.read_write[t]:
-            least = x.work[1]
-            for i in range(x.ok.shape[0]):
-                least[i] = content[i] - part[i]
-            for i in range(x.ok.shape[0]):
-                part[i] = rules.rounded_up_half(least[i])
-                content[i] = rules.rounded_up_half(content[i])
-            for i in range(x.ok.shape[0]):
-                if least[i] < 0.0:
-                    x.odd[i] = True
-            reads = part
+        reads = part if plan.read_write[t] else content
         if c.limited[s]:
             load_r, load_w = x.load[s, 0], x.load[s, 1]
             if plan.read_write[t]:
@@ -203,7 +209,7 @@ def _evaluate_lanes(
 
 
 @inner
-def _set_keep(plan: Plan, keep: Flags, b: int) -> None:
+def set_keep(plan: Plan, keep: Flags, b: int) -> None:
     """Let the plan keep what mapping ``b`` of ``keep (L, T, B)`` keeps."""
     for t in range(keep.shape[1]):
         plan.backing[t] = -1
@@ -230,7 +236,7 @@ def evaluate_groups(
     for g in range(edges.shape[0] - 1):
         start, stop = edges[g], edges[g + 1]
         if m.keep.shape[2] > 1:
-            _set_keep(plan, m.keep, start)
+            set_keep(plan, m.keep, start)
         few = stop - start <= FEW
         x, c = (narrow, narrow_prices) if few else (wide, wide_prices)
         _evaluate_lanes(

@@ -30,6 +30,8 @@ from dse.model import evaluate_one
 from dse.runner.map_layer import map_layer
 from dse.runner.run import search
 from dse.space import catalog
+from dse.sparse.batch.evaluate import SparseModel
+from dse.sparse.design import KINDS, STORAGE_ACTIONS, SparseDesign, SparseLevel
 
 _TEMPLATE, _WORKLOAD, _LAYER = "gemmini", "dosa_bert", "query"
 
@@ -60,6 +62,14 @@ def _details() -> None:
         evaluate_one(*_case())
 
 
+def _sparse() -> None:
+    architecture, problem, mapping = _case()
+    free = SparseLevel(energies_pj=dict.fromkeys(STORAGE_ACTIONS, 0.0))
+    levels = (free,) * len(architecture.levels)
+    design = SparseDesign({}, levels, compute_energies_pj=dict.fromkeys(KINDS, 0.0))
+    SparseModel(architecture, problem, design).evaluate(MappingBatch.of([mapping]))
+
+
 def _run(**settings: object) -> None:
     with tempfile.TemporaryDirectory() as folder:
         given: dict[str, Any] = {"arch": _TEMPLATE, "workload": _WORKLOAD, "runs": folder}
@@ -76,6 +86,7 @@ def _map(**settings: object) -> None:
 JOBS: dict[str, Callable[[], None]] = {
     "evaluation": _evaluation,
     "details": _details,
+    "sparse": _sparse,
     "mapper=optimal": partial(_map, mapper={"name": "optimal", "seeding": 0}),
     "mapper=hillclimb": partial(_map, mapper="hillclimb"),
     **{f"optimizer={name}": partial(_run, optimizer=name)

@@ -17,7 +17,7 @@ from dse.sparse.tiles import TensorTiles
 
 #: From how many blocks in a tile on Timeloop takes blocks to be full, by words of a block and by
 #: tenths of the density (`VectorWidthCoefficientTable`).
-_FULL_BLOCKS = {
+FULL_BLOCKS = {
     2: (251, 125, 84, 63, 51, 42, 36, 32, 28),
     4: (375, 188, 125, 94, 75, 63, 54, 47, 42),
     8: (438, 219, 146, 110, 88, 73, 63, 55, 49),
@@ -95,13 +95,13 @@ def _partial_blocks(level: StorageLevel, tensor: TensorTiles, s: int, held: Held
     block, shape, density = level.block_size, tensor.shape(s), held.density
     if not tensor.compressed(s) or block == 1 or not density < 1.0:
         return 1.0
-    if block not in _FULL_BLOCKS:
+    if block not in FULL_BLOCKS:
         raise SpecError(
             f"level '{level.name}': block_size = {block} with '{tensor.name}' compressed, expected "
-            f"one of 1, {', '.join(map(str, _FULL_BLOCKS))} (Timeloop aborts)"
+            f"one of 1, {', '.join(map(str, FULL_BLOCKS))} (Timeloop aborts)"
         )
     tenths = floored(density / 0.1) - 1 if density >= 0.1 else 0
-    if _FULL_BLOCKS[block][tenths] <= shape // block:
+    if FULL_BLOCKS[block][tenths] <= shape // block:
         return 1.0
     blocks = 0.0
     occupancies, likely = tensor.density.distribution(tensor.tiles[s])

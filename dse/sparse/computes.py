@@ -11,7 +11,7 @@ from dse.sparse.numbers import floored, millionth, no_number, unsigned
 from dse.sparse.tiles import TensorTiles
 
 #: How far beyond 0 and 1 a probability may be, by rounding.
-_NOISE = 0.00001
+NOISE = 0.00001
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def compute_counts(
             gated += part
         else:
             random += part
-    if not abs(skipped + random + gated + gone - total) < total * _NOISE:
+    if not abs(skipped + random + gated + gone - total) < total * NOISE:
         raise SpecError(
             "sparse_optimizations: no computes are left (Timeloop aborts)\nAssertion `abs("
             "skipped_compute + random_compute + gated_compute + nonexistent_compute - "
@@ -104,7 +104,7 @@ def _operand(tensor: TensorTiles, other_saved: float | None) -> _Operand:
 
 def _legal(operand: _Operand) -> _Operand:
     for probability in operand:
-        if not -_NOISE <= probability <= 1 + _NOISE:
+        if not -NOISE <= probability <= 1 + NOISE:
             raise SpecError(
                 f"sparse_optimizations: an operand would be 0 with probability {probability:.6g} "
                 "(Timeloop aborts)\n illegal operand probability, can be due to rounding"

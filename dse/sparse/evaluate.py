@@ -26,7 +26,7 @@ from dse.sparse.counts import (
 )
 from dse.sparse.design import SparseDesign
 from dse.sparse.fit import reject
-from dse.sparse.nest import CompleteNest, complete_nest
+from dse.sparse.nest import complete_nest
 from dse.sparse.numbers import Senseless
 from dse.sparse.occupancy import Held, accesses, held
 from dse.sparse.ranks import check_compression, ranked_tiles
@@ -57,12 +57,7 @@ def evaluate_sparse(
         InvalidMapping: the mapping does not fit; the message is Timeloop's own line.
         SpecError: Timeloop aborts or crashes, its numbers make no sense, or it is not modelled.
     """
-    version = a.version_number(timeloop_version)
-    if version == a.DOSA:
-        raise SpecError(
-            "timeloop_version = 'dosa': sparse_optimizations are not modelled, expected 4cf6d4c or "
-            "3.0.3"
-        )
+    check_version(timeloop_version)
     if not mapping.is_perfect:
         raise SpecError("mapping: imperfect factors are not modelled with sparse_optimizations")
     nest = complete_nest(architecture, mapping)
@@ -71,7 +66,9 @@ def evaluate_sparse(
         compute = architecture.compute.name
         reject(compute, "one of the tensors is bypassed in all storage levels")
     check_compression(architecture, design, tensors)
-    dense = evaluate_one(_ample(architecture, nest), problem, mapping, timeloop_version)
+    loops = [loop for level in nest.loops for loop in level]
+    x, y = (math.prod(loop.bound for loop in loops if loop.axis == axis) for axis in "XY")
+    dense = evaluate_one(ample(architecture, x, y), problem, mapping, timeloop_version)
     ranked = {
         tensor.name: ranked_tiles(architecture, problem.dimensions, nest, tensor)
         for tensor in tensors
@@ -96,6 +93,21 @@ def evaluate_sparse(
         raise
     found = Analysis(holds, counts, instances, computes)
     return sparse_stats(architecture, design, tensors, dense, found, timeloop_version)
+
+
+def check_version(timeloop_version: str) -> int:
+    """Return the number of a version that models sparse designs.
+
+    Raises:
+        SpecError: it is none of these.
+    """
+    version = a.version_number(timeloop_version)
+    if version == a.DOSA:
+        raise SpecError(
+            "timeloop_version = 'dosa': sparse_optimizations are not modelled, expected 4cf6d4c or "
+            "3.0.3"
+        )
+    return version
 
 
 def _counts(
@@ -161,13 +173,16 @@ def _with_skipped(
     return found
 
 
-def _ample(architecture: Architecture, nest: CompleteNest) -> Architecture:
+def ample(architecture: Architecture, x: int, y: int) -> Architecture:
     """Return the architecture without limits, but with the same networks and fan-outs.
 
     Instances are looked at afterwards, with those that are skipped left out.
+
+    Args:
+        architecture: the hardware.
+        x: how many times as many instances there are along X.
+        y: the same along Y.
     """
-    loops = [loop for level in nest.loops for loop in level]
-    x, y = (math.prod(loop.bound for loop in loops if loop.axis == axis) for axis in "XY")
     levels = (
         replace(
             level,

@@ -1,30 +1,24 @@
 """Words that are not 0 anywhere in a tensor, each place as likely: the hypergeometric distribution.
 
 Of N words, r are not 0; a tile has n of the words. Probabilities are the exact rationals, rounded
-once: they are worked out to 50 digits. Those of more words than Timeloop's library is exact for are
-products of long doubles, from the likeliest occupancy outwards.
+once.
 """
 
 from __future__ import annotations
 
-import decimal
 import math
 from dataclasses import dataclass
-from decimal import Decimal
 from functools import lru_cache
 
 import numpy as np
 
 from dse.errors import SpecError
 from dse.numeric import Floats, Ints
+from dse.sparse import exact
 from dse.sparse.densities import Sides, most_elements, size
 
-_EXACT = decimal.Context(prec=50, Emin=decimal.MIN_EMIN, Emax=decimal.MAX_EMAX)
-#: Most words of which Boost, which Timeloop asks, multiplies prime factors: with more it is no
-#: longer exact.
-_MOST_EXACT = 104_723
 #: Most occupancies that are followed one by one.
-_MOST = 2**23
+MOST_OCCUPANCIES = 2**23
 
 
 @dataclass(frozen=True)
@@ -66,8 +60,13 @@ class Hypergeometric:
 
     def empty_within(self, tile: Sides, around: Sides, occupancies: Ints) -> Floats:
         """See `DensityModel`."""
-        likely = _empty_probabilities(size(tile), size(around), int(occupancies.max(initial=0)))
-        return likely[occupancies]
+        if not len(occupancies):
+            return np.zeros(0)
+        first, last = int(occupancies.min()), int(occupancies.max())
+        _check(last - first)
+        likely = np.empty(last - first + 1)
+        exact.empty(size(tile), size(around), first, likely)
+        return np.asarray(likely[occupancies - first], np.float64)
 
     def expected(self, tile: Sides) -> float:
         """See `DensityModel`; summed in ascending order."""
@@ -86,77 +85,24 @@ def occupancy_probabilities(n: int, r: int, whole: int) -> tuple[int, Floats]:
     And how likely those above it are, up to the last that has a probability as a double; there is
     none below. A tile larger than the tensor has none.
     """
-    if n > whole:
-        return 0, np.zeros(0)
-    first, last = max(0, n + r - whole), min(n, r)
-    _check(last - first)
-    weigh = _exact_probabilities if whole <= _MOST_EXACT else _long_probabilities
-    likely = weigh(n, r, whole, first, last)
-    kept = np.flatnonzero(likely)
-    return first + int(kept[0]), likely[kept[0] : kept[-1] + 1].copy()
+    _check(min(n, r) - max(0, n + r - whole))
+    likely = np.empty(support(whole))
+    first, count = exact.occupancies(n, r, whole, likely)
+    return first, likely[:count].copy()
 
 
-def _exact_probabilities(n: int, r: int, whole: int, first: int, last: int) -> Floats:
-    likely = np.empty(last - first + 1)
-    with decimal.localcontext(_EXACT):
-        # the least occupancy: all that lie outside of the tile are alike
-        if first == 0:
-            value = _product(whole, *sorted((n, r)))
-        else:
-            value = _product(whole, *sorted((whole - n, whole - r)))
-        for i, o in enumerate(range(first, last + 1)):
-            likely[i] = value
-            value *= (r - o) * (n - o)
-            value /= (o + 1) * (whole - r - n + o + 1)
-    return likely
+def support(whole: int) -> int:
+    """Return an upper bound on the occupancies of one tile that have a probability as a double.
 
-
-def _long_probabilities(n: int, r: int, whole: int, first: int, last: int) -> Floats:
-    """Return the probabilities by their ratios to the likeliest, which fall off to both sides."""
-    middle = min(max((n + 1) * (r + 1) // (whole + 2), first), last)
-    o = np.arange(first, last, dtype=np.longdouble)
-    ratios = (r - o) / (o + 1) * (n - o) / (whole - r - n + o + 1)
-    above = np.multiply.accumulate(ratios[middle - first :])
-    below = np.multiply.accumulate(1 / ratios[: middle - first][::-1])[::-1]
-    weights = np.concatenate((below, np.ones(1, np.longdouble), above))
-    return np.asarray(weights / weights.sum(), np.float64)
-
-
-@lru_cache(maxsize=64)
-def _growing(n: int, whole: int) -> list[Decimal]:
-    """Return the list that `_empty_probabilities` keeps of these."""
-    return [Decimal(1 if n <= whole else 0)]
-
-
-def _empty_probabilities(n: int, whole: int, most: int) -> Floats:
-    """Return how likely n of ``whole`` words are all 0, where 0 .. ``most`` of these are not."""
-    _check(most)
-    if whole > _MOST_EXACT:
-        before = np.arange(most, dtype=np.longdouble)
-        ratios = np.maximum(whole - n - before, 0) / (whole - before)
-        start = np.ones(1, np.longdouble) if n <= whole else np.zeros(1, np.longdouble)
-        return np.asarray(np.multiply.accumulate(np.append(start, ratios)), np.float64)
-    exact = _growing(n, whole)
-    with decimal.localcontext(_EXACT):
-        for o in range(len(exact) - 1, most):
-            left = max(whole - n - o, 0)
-            exact.append(exact[-1] * left / (whole - o) if left else Decimal(0))
-    return np.array(exact[: most + 1], dtype=np.float64)
-
-
-def _product(whole: int, fewer: int, more: int) -> Decimal:
-    """Return how likely ``fewer`` and ``more`` of ``whole`` words have none in common."""
-    _check(fewer)
-    value = Decimal(1)
-    for i in range(fewer):
-        value *= whole - more - i
-        value /= whole - i
-    return value
+    By Hoeffding's inequality a tile of n <= whole / 2 words is farther from the mean than t with a
+    probability of at most exp(-2 t^2 / n); doubles end at exp(-745).
+    """
+    return min(whole, math.ceil(28.0 * math.sqrt(whole))) + 64
 
 
 def _check(steps: int) -> None:
-    if steps > _MOST:
+    if steps > MOST_OCCUPANCIES:
         raise SpecError(
-            f"densities: hypergeometric, with tiles of more than {_MOST:,} words that may not be "
-            "0, takes too long; expected fixed_structured for tensors of that size"
+            f"densities: hypergeometric, with tiles of more than {MOST_OCCUPANCIES:,} words that "
+            "may not be 0, takes too long; expected fixed_structured for tensors of that size"
         )

@@ -2,53 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 
-from dse.numeric import Floats, Ints
+from dse.numeric import Ints
 from dse.sparse.densities import Sides
 from dse.sparse.design import TensorFormat
+from dse.sparse.format_units import FORMAT_CODES, format_units
 from dse.sparse.ranks import RankedTile
 from dse.sparse.tiles import TensorTiles
 
 #: Of each unit of a rank: metadata, and payload.
 METADATA, PAYLOAD = 0, 1
-
-
-@dataclass(frozen=True)
-class _Rank:
-    """What one rank's format is asked for K occupancies of the tile.
-
-    Attributes:
-        fibers: how many there are at most.
-        length: elements of a fiber.
-        empty_fiber, empty_element: how likely each is, ``(K,)``.
-    """
-
-    fibers: int
-    length: int
-    empty_fiber: Floats
-    empty_element: Floats
-
-    def units(self, name: str) -> tuple[Floats, Floats]:
-        """Return metadata and payload units of a format, ``(K,)`` each."""
-        if name == "ub":
-            bits = np.full(self.empty_fiber.shape, float(self.fibers * self.length))
-            return bits, bits
-        held = self.fibers * (1 - self.empty_fiber)
-        if name == "uop":
-            return np.zeros_like(held), held * (self.length + 1)
-        elements = self.length * (1 - self.empty_element)
-        if name == "rle":
-            runs = elements * held
-            return runs, runs
-        elements = np.ceil(elements)
-        if name == "b":
-            return held * self.length, held * elements
-        coordinates = elements * held
-        return coordinates, coordinates
 
 
 def metadata_units(
@@ -81,7 +46,8 @@ def metadata_units(
             name = stored.ranks[r].name
             nothing = np.zeros(len(occupancies))
             asks = name != "ub"
-            rank = _Rank(
+            found[r] = format_units(
+                FORMAT_CODES[name],
                 fibers,
                 lengths[r],
                 tensor.density.empty_within(current, around, occupancies) if asks else nothing,
@@ -89,7 +55,6 @@ def metadata_units(
                 if asks and name != "uop"
                 else nothing,
             )
-            found[r] = rank.units(name)
         fibers *= lengths[r]
         current = element
     _drop_innermost_payload(found)

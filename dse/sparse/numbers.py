@@ -10,7 +10,7 @@ import math
 from dse.errors import SpecError
 
 #: The first count that 64 bits do not hold.
-_WRAPS = 2**64
+WRAPS = 2.0**64
 
 
 class Senseless(SpecError):
@@ -31,7 +31,7 @@ def unsigned(value: float) -> int:
     if not math.isfinite(value):
         raise no_number()
     count = int(value)
-    if not 0 <= count < _WRAPS:
+    if not 0 <= count < WRAPS:
         raise Senseless("sparse: Timeloop's answer makes no sense: a count wraps around to 2^64")
     return count
 

@@ -125,11 +125,7 @@ def _is_pretiled(
         return False
     own, inner = tensor.formats[s], tensor.formats[child]
     assert own is not None
-    names = [rank.name for rank in inner.ranks] if inner is not None else [""]
-    match = len(names) <= len(own.ranks)
-    if match and inner is not None and inner.compressed:
-        match = names == [rank.name for rank in own.ranks[: len(names)]]
-    if not match:
+    if not continues(own, inner):
         here = architecture.levels[s].name
         reject(
             here,
@@ -137,6 +133,16 @@ def _is_pretiled(
             f"{here} {architecture.levels[child].name}",
         )
     return True
+
+
+def continues(own: TensorFormat, inner: TensorFormat | None) -> bool:
+    """Whether the ranks of a compressed format continue those of the level inside."""
+    count = len(inner.ranks) if inner is not None else 1
+    if count > len(own.ranks):
+        return False
+    if inner is None or not inner.compressed:
+        return True
+    return [rank.name for rank in inner.ranks] == [rank.name for rank in own.ranks[:count]]
 
 
 def _loops(

@@ -106,21 +106,22 @@ def tensor_tiles(
                     level.formats.get(space.name) if keeps else None
                     for level, keeps in zip(design.levels, kept, strict=True)
                 ),
-                density=_model(
+                density=density_model(
                     space.name,
                     design.densities.get(space.name, Density()),
-                    footprint(rows, _whole(problem)),
+                    footprint(rows, whole_extents(problem)),
                 ),
             )
         )
     return tuple(found)
 
 
-def _whole(problem: Problem) -> Extents:
+def whole_extents(problem: Problem) -> Extents:
+    """Return how far all dimensions go."""
     return tuple(int(bound) for bound in problem.sizes)
 
 
-def _model(name: str, density: Density, whole: Sides) -> DensityModel:
+def density_model(name: str, density: Density, whole: Sides) -> DensityModel:
     """Return the model of a tensor of that size."""
     if density.distribution == "fixed_structured":
         return FixedStructured(density.density)

@@ -15,6 +15,7 @@ from dse.domain.constraints import LevelConstraint
 from dse.domain.mapping import Mapping
 from dse.domain.problem import Problem
 from dse.errors import SpecError, unknown_name
+from dse.sparse.design import SparseDesign
 from dse.timeloop.read.flatten import flatten
 from dse.timeloop.read.inputs import check_version, read_entry
 from dse.timeloop.read.mapspace import read_constraints
@@ -38,12 +39,16 @@ FORMATS = ("v0.3", "v0.4", "template")
 
 @dataclass(frozen=True)
 class Project:
-    """A whole Timeloop project: what to run, on what, how, and what a search may choose."""
+    """A whole Timeloop project: what to run, on what, how, and what a search may choose.
+
+    ``sparse`` is what is sparse of it; None: nothing.
+    """
 
     architecture: Architecture
     problem: Problem
     mapping: Mapping | None
     constraints: dict[str, LevelConstraint]
+    sparse: SparseDesign | None = None
 
 
 def read_project(
@@ -73,19 +78,28 @@ def read_entry_project(
     timeloop_version: str,
     problem: Problem | None = None,
     tables_of: TablesOf | None = None,
+    *,
+    may_be_sparse: bool = False,
 ) -> Project:
     """Read a loaded input with its constraints; ``problem`` is that of an input without one.
 
-    See `read_project`.
+    See `read_project`. ``may_be_sparse``: whether the caller knows sparse designs.
     """
     root = with_values(root)
-    spec, fault = read_entry(root, timeloop_version, problem, for_model=False, tables_of=tables_of)
+    spec, fault = read_entry(
+        root,
+        timeloop_version,
+        problem,
+        for_model=False,
+        may_be_sparse=may_be_sparse,
+        tables_of=tables_of,
+    )
     if fault is not None:
         raise fault.error
     constraints = read_constraints(
         flatten(root, spec.problem), spec.architecture, spec.problem, timeloop_version
     )
-    return Project(spec.architecture, spec.problem, spec.mapping, constraints)
+    return Project(spec.architecture, spec.problem, spec.mapping, constraints, spec.sparse)
 
 
 def written(project: Project, form: str) -> dict[str, str]:

@@ -16,23 +16,36 @@ import numpy as np
 
 from dse.domain.architecture import AccessEnergy, Architecture, HardwareBatch, StorageLevel
 from dse.domain.fixed_factors import fitted
+from dse.domain.mapping import Mapping
 from dse.domain.padding import NO_PADDING, Padding, mapped_problem, padding_text
-from dse.errors import NothingFeasible
+from dse.domain.problem import Problem
+from dse.errors import NothingFeasible, SpecError
 from dse.goals.certificate import Certificate
 from dse.goals.metrics import Metrics
 from dse.goals.objective import Objective, objective
 from dse.numeric import Floats
 from dse.plugins import Plugin, plugin
+from dse.sparse.densities import Density
+from dse.sparse.design import SparseDesign
 from dse.timeloop.convert import Project
 from dse.timeloop.evaluate import Evaluation
 from dse.timeloop.read.inputs import TimeloopInput
-from dse.timeloop.search_evaluators import FewLoopsEvaluator, SinglyEvaluator, temporal_loops
+from dse.timeloop.search_evaluators import (
+    FewLoopsEvaluator,
+    SinglyEvaluator,
+    SparseEvaluator,
+    temporal_loops,
+)
 
 #: What a second metric may weigh against the first: mappings whose first metrics differ by less
 #: than this share count as equal in it. timeloop-mapper takes 0.001 for equal.
 _TIE = 2.0**-24
 #: The mapper that proves, and the one that searches where nothing can be proven.
 _PROVER, _HEURISTIC = "optimal", "hillclimb"
+#: Mappers that search by a model of their own.
+_DENSE_ONLY = ("timeloop", "bo_dosa")
+#: Levels hold tiles of at most so many times their size, however sparse tensors are.
+_LEAST_DENSITY = 1e-3
 _UNITS = {"delay": "cycles", "energy": "pJ", "edp": "pJ x cycle"}
 
 
@@ -102,9 +115,9 @@ def search(
         SpecError: the mapper cannot search for the metric, or a constraint is wrong.
         NothingFeasible: no valid mapping was found; the message says what stands in the way.
     """
-    from dse.model import evaluate_one  # noqa: PLC0415 - compiled code
-
     given = project
+    if project.sparse is not None:
+        _check_sparse(effort, metrics)
     fit = fitted(project.problem, project.constraints, project.architecture)
     project = replace(project, problem=fit.problem, constraints=dict(fit.constraints))
     searched = _searched(project.architecture, metrics[0])
@@ -121,9 +134,7 @@ def search(
         within = f", with at most {most_loops} temporal loops" if most_loops else ""
         raise NothingFeasible(task.why_unmapped(first) + within)
     problem = mapped_problem(project.problem, mapping)
-    stats = evaluate_one(project.architecture, problem, mapping, version)
-    spec = TimeloopInput(project.architecture, problem, mapping, version)
-    evaluation = Evaluation(spec, mapping, stats)
+    evaluation = task.evaluation(problem, mapping)
     told = tuple((m, metric_value(evaluation, m), _UNITS.get(m, "accesses")) for m in metrics)
     certificate = runs[0].certificates[0] if runs[0].certificates else None
     if certificate is not None:
@@ -167,17 +178,38 @@ class _FileSearch:
 
     def run(self, goal: Objective, name: str, settings: Any, most_loops: int | None) -> Any:  # noqa: ANN401
         """Return what a mapper finds; limits on loops are the evaluator's."""
-        hardware = HardwareBatch.of(_in_batches(self.searched))
+        hardware = HardwareBatch.of(self.hardware)
         samples = np.array([self.effort.samples], np.int64)
         mapper = self._mapper(goal, name, settings, most_loops)
         return mapper.map_padded(
             hardware, self.project.problem, samples, self.effort.seed, self.effort.padding
         )
 
+    def evaluation(self, problem: Problem, mapping: Mapping) -> Evaluation:
+        """Return everything that the model says of a mapping."""
+        from dse.model import evaluate_one  # noqa: PLC0415 - compiled code
+        from dse.sparse.evaluate import evaluate_sparse  # noqa: PLC0415
+
+        architecture, sparse = self.project.architecture, self.project.sparse
+        spec = TimeloopInput(architecture, problem, mapping, self.version, sparse=sparse)
+        if sparse is None:
+            stats = evaluate_one(architecture, problem, mapping, self.version)
+            return Evaluation(spec, mapping, stats)
+        found = evaluate_sparse(architecture, problem, mapping, sparse, self.version)
+        return Evaluation(spec, mapping, found)
+
+    @property
+    def hardware(self) -> Architecture:
+        """What mappings are drawn for: the architecture in batches, with room for tiles."""
+        if self.project.sparse is None:
+            return _in_batches(self.searched)
+        return _with_room(_in_batches(self.searched), self.project.sparse)
+
     def why_unmapped(self, goal: Objective) -> str:
         """Return what stands in the way of any mapping."""
         mapper = self._mapper(goal, _HEURISTIC, None, None)
-        architecture = _in_batches(self.project.architecture)
+        sparse = self.project.sparse is not None
+        architecture = self.hardware if sparse else _in_batches(self.project.architecture)
         why: str = mapper.why_unmapped(self.project.problem, architecture)
         return why
 
@@ -185,7 +217,9 @@ class _FileSearch:
         """Return the mapper, which is found by name; the evaluator is the native model."""
         native: Plugin = plugin("evaluator", "native")
         evaluator = native.factory(timeloop_version=self.version, n_jobs=self.effort.threads)
-        if self.searched.singly is not None:
+        if self.project.sparse is not None:
+            evaluator = SparseEvaluator(evaluator, self.searched, self.project.sparse)
+        elif self.searched.singly is not None:
             evaluator = SinglyEvaluator(evaluator, self.searched)
         if most_loops is not None:
             evaluator = FewLoopsEvaluator(evaluator, most_loops)
@@ -200,7 +234,8 @@ def _runs(
     """Return what is found for each goal, and lines on what the proof could not be of."""
     effort = task.effort
     proves = effort.mapper == _PROVER
-    if proves and task.searched.singly is None:
+    sparse = task.project.sparse is not None
+    if proves and task.searched.singly is None and not sparse:
         found = [task.run(goal, effort.mapper, effort.settings, None) for goal in goals]
         mappings = [one.mappings[0] for one in found]
         # the best of all mappings is the best of those with few loops, if it is one of them
@@ -209,12 +244,53 @@ def _runs(
         ):
             return found, []
         why = f"the best mappings of all have more than {most_loops} temporal loops"
+    elif proves and sparse:
+        why = "its bounds hold for dense tensors, of which a sparse design saves some"
     elif proves:
         why = f"{task.searched.singly} are modelled for single mappings only"
     else:
         return [task.run(g, effort.mapper, effort.settings, most_loops) for g in goals], []
     found = [task.run(goal, _HEURISTIC, None, most_loops) for goal in goals]
     return found, [f"nothing is proven, and mapper={_HEURISTIC} searched: {why}"]
+
+
+def _check_sparse(effort: MapperBudget, metrics: tuple[str, ...]) -> None:
+    """Refuse what cannot be searched of a sparse design.
+
+    Raises:
+        SpecError: a metric counts accesses, or the mapper knows dense tensors only.
+    """
+    for metric in metrics:
+        if metric not in _UNITS:
+            raise SpecError(
+                f"metric {metric}: not supported with sparse_optimizations, expected one of "
+                f"{', '.join(_UNITS)}"
+            )
+    if effort.mapper in _DENSE_ONLY:
+        raise SpecError(
+            f"mapper={effort.mapper}: searches by a model of dense tensors, and "
+            "sparse_optimizations are not part of it; expected another mapper, such as "
+            f"{_HEURISTIC}"
+        )
+
+
+def _with_room(architecture: Architecture, design: SparseDesign) -> Architecture:
+    """Return the architecture with room for compressed tiles, which the model then looks at.
+
+    A level that compresses a tensor holds tiles that are as much larger as the tensor is sparse.
+    """
+    levels = []
+    for level, own in zip(architecture.levels, design.levels, strict=True):
+        least = min(
+            (design.densities.get(t, Density()).density for t, f in own.formats.items()),
+            default=1.0,
+        )
+        if level.size_words is None or least == 1.0:
+            levels.append(replace(level, min_utilization=0.0))
+            continue
+        size = math.ceil(level.size_words / max(least, _LEAST_DENSITY))
+        levels.append(replace(level, size_words=size, min_utilization=0.0))
+    return replace(architecture, levels=tuple(levels))
 
 
 def _passed_over(architecture: Architecture) -> list[str]:

@@ -256,7 +256,7 @@ def test_lists_may_target_nodes():
         read(apart.replace("- target: Buffer", "- name: Buffer"))
 
 
-@pytest.mark.parametrize("command", [["map"], ["explain"], ["convert", "--to", "v0.4", "-o", "."]])
+@pytest.mark.parametrize("command", [["explain"], ["convert", "--to", "v0.4", "-o", "."]])
 def test_what_is_of_dense_designs_only_refuses_them(command, tmp_path, capsys):
     path = tmp_path / "in.yaml"
     path.write_text(INPUT)

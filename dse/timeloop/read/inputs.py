@@ -36,8 +36,8 @@ _VERSIONS = ("4cf6d4c", "3.0.3", "dosa")
 
 #: Why a sparse design is refused.
 _DENSE_ONLY = (
-    "not supported here: a sparse design is modelled one mapping at a time, by `python -m "
-    "dse model`"
+    "not supported here: `python -m dse model` and `python -m dse map` of Timeloop's files know "
+    "sparse designs"
 )
 
 _LOG = logging.getLogger(__name__)
@@ -138,12 +138,14 @@ def read_entry(
     problem: Problem | None = None,
     *,
     for_model: bool,
+    may_be_sparse: bool = False,
     tables_of: TablesOf | None = None,
 ) -> tuple[TimeloopInput, Fault | None]:
     """Read a loaded input; a fault is for the caller to raise, unless a rejection precedes it.
 
     ``problem`` is what is mapped where the input does not say it. ``for_model``: the input's
     ``extra_mapping_constraints`` are part of the mapping, and are it where there is no other.
+    ``may_be_sparse``: whether a search of mappings knows sparse designs, as a model does.
     ``tables_of`` makes the ERT and ART; without it, or where it makes none, those of the files
     hold, or Timeloop's built-in energies.
     """
@@ -186,7 +188,7 @@ def read_entry(
     sparse = None
     if (optimizations := root.get("sparse_optimizations")) is not None:
         sparse = read_sparse(root, optimizations, architecture, problem, energies, timeloop_version)
-        if sparse is not None and not for_model:
+        if sparse is not None and not (for_model or may_be_sparse):
             raise optimizations.refuse(_DENSE_ONLY)
     if sparse is not None and auto_bypass.is_asked(root):
         raise root.refuse("auto_bypass_on_failure is not supported with sparse_optimizations")

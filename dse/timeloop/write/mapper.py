@@ -10,10 +10,13 @@ from dse.domain.problem import Problem
 from dse.numeric import Ints
 
 
-def map_yaml(mapping: Mapping, architecture: Architecture, problem: Problem) -> str:
+def map_yaml(
+    mapping: Mapping, architecture: Architecture, problem: Problem, *, whole: bool = False
+) -> str:
     """Return ``timeloop-mapper.map.yaml``, as timeloop-mapper formats it (its ``FormatAsYaml``).
 
     timeloop-model reads it. Directives such as ``no_temporal_reuse`` are not part of the file.
+    ``whole``: loops of one iteration keep their places, which matter to sparse designs.
     """
     lines = ["mapping:"]
     for s, level in enumerate(architecture.levels):
@@ -23,12 +26,13 @@ def map_yaml(mapping: Mapping, architecture: Architecture, problem: Problem) -> 
         lines += ["    keep:", *_names(kept), "    bypass:", *_names(bypassed)]
     for s, level in enumerate(architecture.levels):
         spatial = mapping.spatial[s]
-        if (spatial > 1).any():
-            order, split = mapping.spatial_permutation[s].tolist(), int(mapping.split[s])
-            runs = [d for d in order if spatial[d] > 1]
+        order, split = mapping.spatial_permutation[s].tolist(), int(mapping.split[s])
+        x, y = architecture.fanout(s)
+        if (spatial > 1).any() or (whole and x * y > 1):
+            runs = [d for d in order if whole or spatial[d] > 1]
             lines += _loops(level.name, "spatial", spatial, runs, problem)
-            lines.append(f"    split: {sum(spatial[d] > 1 for d in order[:split])}")
-        runs = [d for d in mapping.permutation[s].tolist() if mapping.temporal[s, d] > 1]
+            lines.append(f"    split: {sum(whole or spatial[d] > 1 for d in order[:split])}")
+        runs = [d for d in mapping.permutation[s].tolist() if whole or mapping.temporal[s, d] > 1]
         lines += _loops(level.name, "temporal", mapping.temporal[s], runs, problem)
     return "\n".join(lines)
 

@@ -26,13 +26,15 @@ def mapper_files(
     ``oaves`` asks for ``oaves.csv``, of the mapping found.
     """
     spec = found.evaluation.input
-    texts = {
-        f"{prefix}.map.yaml": map_yaml(found.evaluation.mapping, spec.architecture, spec.problem)
-    }
+    whole = spec.sparse is not None
+    text = map_yaml(found.evaluation.mapping, spec.architecture, spec.problem, whole=whole)
+    texts = {f"{prefix}.map.yaml": text}
     if found.padded:
         texts[f"{prefix}.problem.yaml"] = problem_yaml(spec.problem)
     if oaves:
         texts[f"{prefix}.oaves.csv"] = oaves_csv(found.evaluation)
+    if spec.sparse is not None:
+        return {**texts, **_of_sparse(found.evaluation, prefix)}
     return {**texts, **_of_both(found.evaluation, prefix)}
 
 
@@ -42,15 +44,22 @@ def model_files(evaluation: Evaluation, prefix: str = "timeloop-model") -> dict[
     Of a sparse design these are that and the loop nest, as the others would leave out what is
     sparse of it.
     """
-    stats = json.dumps(stats_json(evaluation), indent=2, allow_nan=False) + "\n"
     if evaluation.input.sparse is not None:
-        _LOG.warning(
-            "%s: stats.txt, map+stats.xml, ERT.yaml and ART.yaml are not written of a sparse "
-            "design; stats.json has all numbers",
-            prefix,
-        )
-        return {f"{prefix}.map.txt": map_text(evaluation), "stats.json": stats}
-    return {**_of_both(evaluation, prefix), "stats.json": stats}
+        return _of_sparse(evaluation, prefix)
+    return {**_of_both(evaluation, prefix), "stats.json": _stats(evaluation)}
+
+
+def _stats(evaluation: Evaluation) -> str:
+    return json.dumps(stats_json(evaluation), indent=2, allow_nan=False) + "\n"
+
+
+def _of_sparse(evaluation: Evaluation, prefix: str) -> dict[str, str]:
+    _LOG.warning(
+        "%s: stats.txt, map+stats.xml, ERT.yaml and ART.yaml are not written of a sparse design; "
+        "stats.json has all numbers",
+        prefix,
+    )
+    return {f"{prefix}.map.txt": map_text(evaluation), "stats.json": _stats(evaluation)}
 
 
 def _of_both(evaluation: Evaluation, prefix: str) -> dict[str, str]:
