@@ -75,6 +75,7 @@ OTHERS = {
     "validate": ("--only", "pytimeloop", "--designs", "1", "-q"),
     "certify": ("--forget",),
     "layer1.0.conv1": ("--samples", "2"),
+    "supernet": ("epochs=1", "batch=400"),
     "trees": ("iterations=3", "members=2"),
     "starlight": ("pretrain=40", "epochs=1", "steps=2"),
 }
