@@ -22,6 +22,8 @@ _MAPPER = "optimal"
 #: The proof's limits where no others are set: some seconds, the same on any machine.
 _LIMITS = {"nodes": 5_000_000, "patterns": 64}
 _SAMPLES = 50_000
+#: Where mappings are priced one by one, which takes milliseconds each.
+_SAMPLES_SINGLY = 10_000
 
 
 @dataclass
@@ -134,7 +136,8 @@ def task(
         directives = replace(directives, metrics=metrics_of(names, levels))
     samples = given.samples
     if samples is None:
-        samples = directives.search_size or _SAMPLES
+        singly = project.architecture.singly is not None
+        samples = directives.search_size or (_SAMPLES_SINGLY if singly else _SAMPLES)
     if samples < 1:
         raise SpecError(f"samples = {samples}, expected at least 1")
     if not 0 <= given.seed < 2**63:

@@ -143,7 +143,8 @@ def search(
         bound = None if bound is None else min(bound, told[0][1])
         certificate = replace(certificate, value=told[0][1], bound=bound)
     passed_over = _passed_over(project.architecture)
-    notes = (*fit.changes, *limits, *passed_over, *_notes(metrics, second))
+    handed_over = _handed_over(certificate, effort)
+    notes = (*fit.changes, *limits, *handed_over, *passed_over, *_notes(metrics, second))
     unpadded = None
     if problem != project.problem:
         with suppress(NothingFeasible):
@@ -291,6 +292,13 @@ def _with_room(architecture: Architecture, design: SparseDesign) -> Architecture
         size = math.ceil(level.size_words / max(least, _LEAST_DENSITY))
         levels.append(replace(level, size_words=size, min_utilization=0.0))
     return replace(architecture, levels=tuple(levels))
+
+
+def _handed_over(certificate: Certificate | None, effort: MapperBudget) -> list[str]:
+    """Return a line where the proof was not begun, so that only heuristics searched."""
+    if certificate is None or certificate.bound is not None:
+        return []
+    return [f"heuristics searched in the proof's place, with {effort.samples:,} samples"]
 
 
 def _passed_over(architecture: Architecture) -> list[str]:

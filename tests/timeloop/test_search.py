@@ -56,6 +56,17 @@ def test_the_best_of_all_mappings_is_found(tmp_path, mapper, metrics):
         assert found.certificate.optimal
 
 
+def test_where_no_proof_can_be_begun_heuristics_search_and_that_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr("dse.mappers.exact.shape.MOST_TILES", 1)
+    files = timeloop_files.write(tmp_path, size=6, constraints=timeloop_files.KEEP)
+    (task,) = tasks(files, settings={"samples": 500})
+    found = task.run()
+    assert found.certificate.bound is None
+    assert "tile shapes" in found.certificate.assumed
+    assert "heuristics searched in the proof's place, with 500 samples" in found.notes
+    assert found.evaluation.stats.cycles > 0
+
+
 def test_a_mapping_obeys_the_constraints(tmp_path):
     files = timeloop_files.write(tmp_path, constraints=timeloop_files.CONSTRAINTS)
     (task,) = tasks(files, settings=EVERY)

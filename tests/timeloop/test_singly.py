@@ -137,6 +137,8 @@ def test_such_hardware_is_searched_one_mapping_at_a_time(tmp_path, caplog):
     caplog.set_level(logging.ERROR)
     scale = f"read_bandwidth: 0.5, {scaled(Inputs=4)}"
     (tmp_path / "in.yaml").write_text(tree(glb=f"{GLB}, {scale}") + PROBLEM)
+    (unasked,) = tasks([tmp_path / "in.yaml"])
+    assert unasked.effort.samples == 10_000
     (task,) = tasks([tmp_path / "in.yaml"], settings={"samples": 60, "objective": "delay"})
     found = task.run()
     assert found.certificate is None

@@ -11,7 +11,7 @@ from dse.mappers.exact.grids import Grids
 from dse.mappers.exact.labels import new_draft
 from dse.mappers.exact.orders import Orders, Relevance, orders
 from dse.mappers.exact.shape import MapspaceShape
-from dse.mappers.exact.tables import Stage, Tables
+from dse.mappers.exact.tables import MOST_SPREADS, Stage, Tables, TooLargeError
 from dse.mappers.exact.ways import start_energies
 from dse.model import rules
 from dse.numeric import Flags, Floats, Ints
@@ -227,6 +227,12 @@ def _spatial_stage(
     low, high = grids.parents[s]
     child[low:high] = grids.span[s][0] + np.arange(high - low) * len(choices)
     outside = [u for u in spatial if u > s]
+    tiles = int(fits.sum())
+    if tiles * len(choices) > MOST_SPREADS:
+        raise TooLargeError(
+            f"{len(choices):,} choices of spatial factors at one level, for each of {tiles:,} tile "
+            f"shapes; at most {MOST_SPREADS:,} together"
+        )
     none: Any = _NO_ORDERS
     size = max(shape.digits, default=1)
     source = np.full((len(choices), len(shape.digits), size), -1, np.int64)

@@ -22,6 +22,9 @@ Int: Any = np.int64
 
 #: Tiles and grids beyond which a space is not laid out.
 MOST_TILES, MOST_GRIDS = 4_000_000, 200_000
+#: Spatial factors of one level times tiles that they may lead to, beyond which nothing is searched:
+#: some 10 s a pass, whatever the bounds drop.
+MOST_SPREADS = 500_000_000
 
 
 class TooLargeError(SpecError):

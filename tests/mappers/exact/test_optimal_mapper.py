@@ -232,6 +232,16 @@ def test_too_large_a_space_has_no_bound_and_still_a_mapping(monkeypatch):
     assert found.mappings[0] is not None
 
 
+def test_too_many_choices_in_space_have_no_bound_and_still_a_mapping(monkeypatch):
+    monkeypatch.setattr("dse.mappers.exact.reach.MOST_SPREADS", 10)
+    found = proved(cases("gemmini")[0], "edp")
+    (certificate,) = found.certificates
+    assert certificate.bound is None
+    assert not certificate.complete
+    assert "choices of spatial factors at one level, for each of" in certificate.assumed
+    assert found.mappings[0] is not None
+
+
 def test_orders_of_a_matrix_product_leave_one_for_each_tensor_at_rest():
     """Of six orders of M, N, K three remain: each keeps one tensor where it is."""
     relevance = Relevance(((0, -1, 1), (-1, 0, 1), (0, 1, -1)), ((-1, -1),) * 3, head=True)
