@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import yaml
@@ -136,22 +137,32 @@ def front(space: SearchSpace, architecture: Any, problem: Problem) -> list[tuple
 
 def brute_force(space: SearchSpace, most_um2: float = float("inf")) -> dict[str, float]:
     """The least value of every objective over all hardware and all choices of mappings."""
+
+    def designs() -> Iterator[tuple[float, list[list[tuple[float, float]]]]]:
+        for values in all_values(space):
+            try:
+                architecture = space.architecture(values)
+            except SpecError:
+                continue
+            if architecture.area_um2 <= most_um2:
+                fronts = [front(space, architecture, layer.problem) for layer in space.workload]
+                yield architecture.area_um2, fronts
+
+    return least_values(designs(), [layer.count for layer in space.workload])
+
+
+def least_values(
+    designs: Iterable[tuple[float, list[list[tuple[float, float]]]]], counts: list[int]
+) -> dict[str, float]:
+    """The least values over designs: their areas, and (energy, cycles) of each layer's mappings."""
     best = dict.fromkeys(("edp", "energy", "delay", "adp"), float("inf"))
-    for values in all_values(space):
-        try:
-            architecture = space.architecture(values)
-        except SpecError:
-            continue
-        if architecture.area_um2 > most_um2:
-            continue
-        fronts = [front(space, architecture, layer.problem) for layer in space.workload]
-        counts = [layer.count for layer in space.workload]
+    for area, fronts in designs:
         for choice in itertools.product(*fronts):
             energy = sum(n * e for n, (e, _) in zip(counts, choice, strict=True))
             cycles = sum(n * t for n, (_, t) in zip(counts, choice, strict=True))
             for name, value in (
                 ("edp", energy * cycles), ("energy", energy), ("delay", cycles),
-                ("adp", architecture.area_um2 * cycles),
+                ("adp", area * cycles),
             ):  # fmt: skip
                 best[name] = min(best[name], value)
     return best

@@ -21,21 +21,17 @@ import numpy as np
 from dse.cosearch.corner import Box, are_alike, corner_of
 from dse.cosearch.frames import HardwareSpace, UnsolvableSpace
 from dse.cosearch.goal import CoSearchGoal
-from dse.cosearch.hull import DELAY, ENERGY, PRODUCT, LayerPoints, joint_minimum
+from dse.cosearch.hull import DELAY, ENERGY, PRODUCT
+from dse.cosearch.incumbents import Incumbent, Incumbents
 from dse.cosearch.layer_bounds import LayerBounds, Support
 from dse.cosearch.polygon import between, least_corner
-from dse.cosearch.settle import Incumbent
 from dse.domain.architecture import Architecture
 from dse.domain.mapping import Mapping, MappingBatch
 from dse.domain.problem import Problem
-from dse.errors import SpecError
-from dse.evaluators.native import NativeEvaluator
-from dse.goals.design import Design, DesignMetrics, LayerMetrics
 from dse.model import rules
 from dse.model.arrays import version_number
 from dse.numeric import Ints
 from dse.space.search_space import SearchSpace
-from dse.space.variable import Values
 
 #: Values closer than this, relatively, count as equal: the exact mapper's rounding.
 TOLERANCE = 1e-10
@@ -83,7 +79,8 @@ class CornerSearch:
                 "cycles are weighed against each other"
             )
         self._bounds = LayerBounds(space, threads)
-        self._offers = Offers(space, goal)
+        self._best = Incumbents(space, goal)
+        self._designs = 0
         self._queue: list[tuple[float, int, _Branch]] = []
         self._pushed = itertools.count()
         #: least bound of single hardware that could not be settled
@@ -95,7 +92,7 @@ class CornerSearch:
     @property
     def incumbent(self) -> Incumbent | None:
         """The best design so far; None before there is one."""
-        return self._offers.incumbent
+        return self._best.incumbent
 
     @property
     def effort(self) -> dict[str, int]:
@@ -103,7 +100,7 @@ class CornerSearch:
         return {
             "nodes": self.nodes,
             "searches": self._bounds.searches,
-            "designs": self._offers.designs,
+            "designs": self._designs,
         }
 
     def run(self) -> Iterator[None]:
@@ -123,10 +120,10 @@ class CornerSearch:
             self.nodes += 1
             self._visit(node, bound)
             least = self._queue[0][0] if self._queue else math.inf
-            self.bound = max(self.bound, min(least, self._open, self._offers.value))
+            self.bound = max(self.bound, min(least, self._open, self._best.value))
             yield
         self._queue.clear()
-        self.bound = max(self.bound, min(self._offers.value, self._open))
+        self.bound = max(self.bound, min(self._best.value, self._open))
         self.finished = True
 
     def _taken(self) -> tuple[float, _Branch]:
@@ -142,7 +139,7 @@ class CornerSearch:
 
     @property
     def _cutoff(self) -> float:
-        return self._offers.value * (1.0 - TOLERANCE)
+        return self._best.value * (1.0 - TOLERANCE)
 
     def _push(self, bound: float, node: _Branch) -> None:
         heapq.heappush(self._queue, (bound, next(self._pushed), node))
@@ -206,7 +203,7 @@ class CornerSearch:
                     return corner_of(self._hardware, box)
             return None  # the chain has no price for any of these sizes
         frame = self._hardware.frame(box.frames[0])
-        return self._offers.build(self._hardware.values(frame, box.low))
+        return self._best.build(self._hardware.values(frame, box.low))
 
     def _within_budget(self, box: Box) -> Box | None:
         """Return a box without the sizes that no design of it can afford; None: nothing is left."""
@@ -300,8 +297,18 @@ class CornerSearch:
         """Offer the smallest hardware of the box's last frame that holds some mappings."""
         frame = self._hardware.frame(box.frames[-1])
         point = self._point(box, mappings, box.frames[-1])
-        if point is not None:
-            self._offers.offer(self._hardware.values(frame, point), self._bounds.known)
+        values = None if point is None else self._hardware.values(frame, point)
+        architecture = None if values is None else self._best.build(values)
+        if values is None or architecture is None:
+            return
+        self._designs += 1
+        layers = zip(self._space.workload, self._bounds.known, strict=True)
+        batches = [(layer, MappingBatch.of(known)) for layer, known in layers]
+        self._best.offer(
+            values,
+            architecture,
+            [(b, self._best.evaluate(architecture, layer, b)) for layer, b in batches],
+        )
 
     def _point(self, box: Box, mappings: Sequence[Mapping], number: int) -> tuple[int, ...] | None:
         """Return the smallest sizes in a box that hold mappings; None where none do."""
@@ -355,75 +362,6 @@ class CornerSearch:
 
 def _inherited(node: _Branch) -> tuple[_Told, ...]:
     return tuple(t._replace(own=False) for t in node.told)
-
-
-class Offers:
-    """Prices designs by the exact model and keeps the best.
-
-    Attributes:
-        incumbent: that one; None before there is one.
-        designs: how many pieces of hardware were priced.
-    """
-
-    def __init__(self, space: SearchSpace, goal: CoSearchGoal) -> None:
-        self._space, self._goal = space, goal
-        self._evaluator = NativeEvaluator(space.timeloop_version)
-        self.incumbent: Incumbent | None = None
-        self.designs = 0
-
-    @property
-    def value(self) -> float:
-        """The incumbent's value, infinite without one."""
-        return self.incumbent.value if self.incumbent else math.inf
-
-    def build(self, values: Values) -> Architecture | None:
-        """Return the priced hardware; None where there is none, or it is too large."""
-        try:
-            architecture = self._space.architecture(values)
-        except SpecError:
-            return None
-        return architecture if self._goal.admits(architecture.area_um2) else None
-
-    def offer(self, values: Values, known: Sequence[Sequence[Mapping]]) -> None:
-        """Take hardware, with the best choice of known mappings of each layer, if it is better."""
-        architecture = self.build(values)
-        if architecture is None:
-            return
-        self.designs += 1
-        first, energy, cycles, kept = [0], [], [], []
-        for layer, mappings in zip(self._space.workload, known, strict=True):
-            m = self._evaluator.evaluate(architecture, layer.problem, MappingBatch.of(mappings))
-            valid = np.flatnonzero(m.valid)
-            valid = valid[np.lexsort((m.energy_pj[valid], m.cycles[valid]))]
-            energy.append(m.energy_pj[valid])
-            cycles.append(m.cycles[valid])
-            kept += [mappings[b] for b in valid.tolist()]
-            first.append(len(kept))
-        weight = np.array([layer.count for layer in self._space.workload], np.float64)
-        points = LayerPoints(
-            np.array(first, np.int64), weight, np.concatenate(energy), np.concatenate(cycles)
-        )
-        joint = joint_minimum(points, self._goal.mode)
-        if joint is None:
-            return
-        mappings = tuple(kept[int(row)] for row in joint.points)
-        metrics = self._metrics(architecture, mappings)
-        value = self._goal.objective(metrics)
-        if value < self.value:
-            self.incumbent = Incumbent(Design(values, mappings), metrics, value)
-
-    def _metrics(self, architecture: Architecture, mappings: tuple[Mapping, ...]) -> DesignMetrics:
-        layers = []
-        for layer, mapping in zip(self._space.workload, mappings, strict=True):
-            m = self._evaluator.evaluate(architecture, layer.problem, MappingBatch.of([mapping]))
-            numbers = (float(x[0]) for x in (m.cycles, m.energy_pj, m.utilization))
-            layers.append(LayerMetrics(layer.name, layer.count, *numbers))
-        return DesignMetrics.of(
-            tuple(layers),
-            self._space.workload.macs,
-            architecture.compute.instances,
-            architecture.area_um2,
-        )
 
 
 def tile_words(problem: Problem, mapping: Mapping) -> Ints:

@@ -19,8 +19,9 @@ import numpy as np
 from dse.cosearch.frames import HardwareSpace, UnsolvableSpace
 from dse.cosearch.goal import CoSearchGoal
 from dse.cosearch.hull import Joint, LayerPoints, joint_minimum, mark_useful, polygon_minimum
+from dse.cosearch.incumbents import Incumbent
 from dse.cosearch.pool import Pool
-from dse.cosearch.settle import TOLERANCE, Incumbent, Settler
+from dse.cosearch.settle import TOLERANCE, Settler
 from dse.cosearch.tables import LayerTables, group_limits, least_energy
 from dse.errors import ProofError
 from dse.model.arrays import version_number

@@ -1,10 +1,8 @@
-"""Settling designs: the best mappings on one hardware, by the exact model, and the incumbent."""
+"""Settling designs: the best mappings on one hardware, by the exact model."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,16 +18,12 @@ from dse.cosearch.hull import (
     mark_useful,
     new_supports,
 )
+from dse.cosearch.incumbents import Incumbent, Incumbents
 from dse.cosearch.pool import Pool
 from dse.cosearch.tables import LayerTables
 from dse.domain.architecture import Architecture
-from dse.domain.mapping import Mapping, MappingBatch
-from dse.domain.problem import Layer
-from dse.errors import ProofError, SpecError
-from dse.evaluators.native import NativeEvaluator
-from dse.evaluators.padded import evaluate_padded
-from dse.goals.design import Design, DesignMetrics, LayerMetrics
-from dse.goals.metrics import Metrics
+from dse.domain.mapping import MappingBatch
+from dse.errors import ProofError
 from dse.numeric import Floats
 from dse.space.search_space import SearchSpace
 from dse.space.variable import Values
@@ -49,15 +43,6 @@ _CLOSE = 3000
 _Span = tuple[tuple[int, ...], tuple[int, ...]]
 
 
-@dataclass(frozen=True)
-class Incumbent:
-    """The best design found so far, by the exact model."""
-
-    design: Design
-    metrics: DesignMetrics
-    value: float
-
-
 def multipliers(incumbent: Incumbent) -> Floats:
     """Return the multipliers of supports around a design, ``(K,)``, growing from 0."""
     return _around(incumbent.metrics.energy_pj / incumbent.metrics.cycles)
@@ -67,28 +52,20 @@ def _around(ratio: float) -> Floats:
     return np.concatenate([[0.0], float(ratio) * _SPREAD])
 
 
-class Settler:
+class Settler(Incumbents):
     """Finds the best design on one hardware or another, and keeps the best of all.
 
     Attributes:
-        incumbent: that one; None before there is one.
         designs: how many pieces of hardware were settled by the model.
     """
 
     def __init__(
         self, space: SearchSpace, goal: CoSearchGoal, hardware: HardwareSpace, tables: LayerTables
     ) -> None:
-        self._space, self._goal, self._hardware, self._tables = space, goal, hardware, tables
-        self._evaluator = NativeEvaluator(space.timeloop_version)
+        super().__init__(space, goal)
+        self._hardware, self._tables = hardware, tables
         self._settled: set[tuple[int, ...]] = set()
-        self.weight = np.array([layer.count for layer in space.workload], np.float64)
-        self.incumbent: Incumbent | None = None
         self.designs = 0
-
-    @property
-    def value(self) -> float:
-        """The incumbent's value, infinite without one."""
-        return self.incumbent.value if self.incumbent else math.inf
 
     @property
     def cutoff(self) -> float:
@@ -192,7 +169,7 @@ class Settler:
         architecture = None
         values = self._hardware.values(frame, point)
         if found is not None and found[0] < self.cutoff:
-            architecture = self._build(values)
+            architecture = self.build(values)
         if found is None or architecture is None:
             if inside:
                 self._settled.add(key)
@@ -225,14 +202,6 @@ class Settler:
     def _area(self, frame: Frame, point: tuple[int, ...]) -> float:
         return frame.least_area(point, point) if self._goal.needs_area else 0.0
 
-    def _build(self, values: Values) -> Architecture | None:
-        """Return the priced hardware; None where there is none, or it is too large."""
-        try:
-            architecture = self._space.architecture(values)
-        except SpecError:
-            return None
-        return architecture if self._goal.admits(architecture.area_um2) else None
-
     def _offer(
         self,
         values: Values,
@@ -242,60 +211,18 @@ class Settler:
         pool: Pool,
     ) -> None:
         """Take the best of these rows' mappings, by the exact model, when it is better."""
-        parts: list[MappingBatch] = []
-        points = []
+        found = []
         for n, layer in enumerate(self._space.workload):
             table = self._tables.layers[n]
             numbers = pool.rows.index[choices[n]].tolist()
             batch = MappingBatch.of([table.mapping(frame, i) for i in numbers])
-            m = self._evaluate(architecture, layer, batch)
+            m = self.evaluate(architecture, layer, batch)
             if not m.valid.all():
                 raise ProofError(f"layer '{layer.name}': the model rejects a mapping of {values}")
             above = np.flatnonzero(m.cycles > pool.rows.cycles[choices[n]])
             others = [x for r in above for x in table.variants(frame, numbers[r])]
             if others:
                 batch = MappingBatch.concatenate([batch, MappingBatch.of(others)])
-                m = self._evaluate(architecture, layer, batch)
-            kept = np.flatnonzero(m.valid)
-            kept = kept[np.lexsort((m.energy_pj[kept], m.cycles[kept]))]
-            parts.append(batch.take(kept))
-            points.append((m.energy_pj[kept], m.cycles[kept]))
-        first = np.cumsum([0, *(len(e) for e, _ in points)]).astype(np.int64)
-        energy, cycles = (np.concatenate(column) for column in zip(*points, strict=True))
-        joint = joint_minimum(LayerPoints(first, self.weight, energy, cycles), self._goal.mode)
-        if joint is None:
-            return
-        mappings = tuple(
-            part[int(r - start)] for part, r, start in zip(parts, joint.points, first, strict=False)
-        )
-        metrics = self._metrics(architecture, mappings)
-        value = self._goal.objective(metrics)
-        if value < self.value:
-            self.incumbent = Incumbent(Design(values, mappings), metrics, value)
-
-    def _evaluate(self, architecture: Architecture, layer: Layer, batch: MappingBatch) -> Metrics:
-        if self._space.padding.on:
-            return evaluate_padded(self._evaluator, architecture, layer.problem, batch)
-        return self._evaluator.evaluate(architecture, layer.problem, batch)
-
-    def _metrics(self, architecture: Architecture, mappings: tuple[Mapping, ...]) -> DesignMetrics:
-        layers = []
-        for layer, mapping in zip(self._space.workload, mappings, strict=True):
-            m = self._evaluate(architecture, layer, MappingBatch.of([mapping]))
-            if not m.valid[0]:
-                raise ProofError(f"layer '{layer.name}': the model rejects the best mapping")
-            layers.append(
-                LayerMetrics(
-                    layer.name,
-                    layer.count,
-                    float(m.cycles[0]),
-                    float(m.energy_pj[0]),
-                    float(m.utilization[0]),
-                )
-            )
-        return DesignMetrics.of(
-            tuple(layers),
-            self._space.workload.macs,
-            architecture.compute.instances,
-            architecture.area_um2,
-        )
+                m = self.evaluate(architecture, layer, batch)
+            found.append((batch, m))
+        self.offer(values, architecture, found)

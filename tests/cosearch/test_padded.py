@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from cosearch_cases import least_values
 
 from dse.certify.recheck import recheck
 from dse.certify.verdict import Decision
@@ -109,26 +111,21 @@ def front(architecture: Architecture, sizes: list[Problem]) -> list[tuple[float,
 def brute_force(case: str, padding: str) -> dict[str, float]:
     """The least value of every objective over all hardware, sizes and choices of mappings."""
     space = space_of(case, padding)
-    best = dict.fromkeys(("edp", "energy", "delay", "adp"), float("inf"))
     variables = space.template.variables
-    for chosen in itertools.product(*([v.value_at(i) for i in range(v.count)] for v in variables)):
-        architecture = space.architecture(
-            {v.name: value for v, value in zip(variables, chosen, strict=True)}
-        )
-        fronts = [
-            front(architecture, sizes_up_to(layer.problem, space.padding))
-            for layer in space.workload
-        ]
-        counts = [layer.count for layer in space.workload]
-        for choice in itertools.product(*fronts):
-            energy = sum(n * e for n, (e, _) in zip(counts, choice, strict=True))
-            cycles = sum(n * t for n, (_, t) in zip(counts, choice, strict=True))
-            for name, value in (
-                ("edp", energy * cycles), ("energy", energy), ("delay", cycles),
-                ("adp", architecture.area_um2 * cycles),
-            ):  # fmt: skip
-                best[name] = min(best[name], value)
-    return best
+
+    def designs() -> Iterator[tuple[float, list[list[tuple[float, float]]]]]:
+        for chosen in itertools.product(
+            *([v.value_at(i) for i in range(v.count)] for v in variables)
+        ):
+            named = zip(variables, chosen, strict=True)
+            architecture = space.architecture({v.name: value for v, value in named})
+            fronts = [
+                front(architecture, sizes_up_to(layer.problem, space.padding))
+                for layer in space.workload
+            ]
+            yield architecture.area_um2, fronts
+
+    return least_values(designs(), [layer.count for layer in space.workload])
 
 
 @pytest.mark.parametrize("case", ["groups of frames", "one frame", "leakage", "enumerated"])
