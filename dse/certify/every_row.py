@@ -44,7 +44,19 @@ class EveryRow(RowSource):
         timeloop_version: str, effort: Effort,
     ) -> None:  # fmt: skip
         self._sizes, self._capacities = sizes, capacities
-        self._evaluation = PlainEvaluation(timeloop_version, effort)
+        self._evaluation, self._effort = PlainEvaluation(timeloop_version, effort), effort
+
+    def check(self, chips: Sequence[Chip]) -> None:
+        """Raise NotCoveredError where there is too much to go through, before that is begun."""
+        problems = set(itertools.chain(*self._sizes))
+        total = 0
+        for chip in chips:
+            machine = self._largest(chip)
+            total += sum(EveryMapping(Places(p, machine)).tilings for p in problems)
+            if total > self._effort.most_mappings:
+                raise NotCoveredError(
+                    f"more than {self._effort.most_mappings:,} tilings to go through"
+                )
 
     def rows(self, chips: tuple[Chip, ...]) -> Rows:
         """See :class:`RowSource`; of one chip."""

@@ -154,6 +154,10 @@ def _check_every(
 ) -> None:  # fmt: skip
     version = hardware.space.timeloop_version
     source = EveryRow(sizes, hardware.capacities, version, effort)
+    try:
+        source.check([chip for chip, _ in chips])
+    except NotCoveredError as error:
+        raise NotCoveredError(f"{chips[0][1]}, and {error}") from error
     for chip, why in chips:
         try:
             boxes.check(source, [chip])
