@@ -39,8 +39,8 @@ from dse.space import catalog
 from dse.study.result import RunResult
 
 METHODS = (
-    *("random", "bo", "spotlight", "lockstep", "polaris", "polaris +cycles", "dosa"),
-    "dosa learned",
+    *("random", "bo", "spotlight", "lockstep", "polaris", "polaris search=2000"),
+    *("polaris +cycles", "dosa", "dosa learned"),
 )
 DEFAULT_DATA = Path(__file__).parents[2] / "shared/reference/dosa"
 
@@ -111,7 +111,10 @@ def measured(method: str, seed: int, options: argparse.Namespace, kept: Path) ->
             result = dse.run(**common, optimizer="dosa", evaluator=searched)
             curve = [_edp(result, evaluator)]
         else:
-            optimizer: dict[str, Any] = {"name": name, **({"features": how} if how else {})}
+            optimizer: dict[str, Any] = {"name": name}
+            if how:
+                key, _, number = how.rpartition("=")
+                optimizer |= {key: int(number)} if key else {"features": how}
             dse.run(**common, optimizer=optimizer, evaluator=evaluator, samples=options.samples)
             curve = _curve(folder / "run")
     return {"edp": curve, "before": spent, "seconds": time.monotonic() - began}

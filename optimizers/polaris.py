@@ -61,7 +61,7 @@ class PolarisSettings:
         8, "designs evaluated first: the best by the native model, and random ones"
     )
     batch: int = setting(4, "designs evaluated before Starlight is fitted anew")
-    search: int = setting(2000, "samples of the search by Starlight that finds each of them")
+    search: int = setting(400, "samples of the search by Starlight that finds each of them")
     optimism: float = setting(
         2.0, "most deviations by which a search takes mappings to be quicker than expected"
     )

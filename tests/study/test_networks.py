@@ -97,7 +97,7 @@ def test_every_design_is_accurate_enough_and_says_how_accurate(settings, tmp_pat
     assert all(x["accuracy"] >= 0.3 for x in valid)
     told = json.loads((tmp_path / "r" / "result.json").read_text())
     assert told["accuracy"] == {
-        "predictor": "macs", "unit": "stand-in by MACs", "stands_in": True,
+        "predictor": "macs", "unit": "stand-in by MACs", "stands_in": True, "digest": "",
     }  # fmt: skip
     assert told["best"]["accuracy"] == result.metrics.accuracy
     # the best design's own network is what its files and layers are of
