@@ -1,9 +1,9 @@
 """Co-search of any space with few frames: boxes of hardware, bounded by their corners.
 
 A node is a box (`dse.cosearch.corner`): its most generous hardware is given to the exact mapper,
-layer by layer (`dse.cosearch.layer_bounds`). What comes out, less the product over the polygon of
-some supports, bounds every design of the box. Children begin with the bounds of their parents and
-ask for what is worst. Incumbents are the mappings of these searches on the smallest hardware that
+layer by layer (`dse.cosearch.layer_bounds`). That makes supports, and the least product over the
+polygon above them bounds every design of the box. Children begin with the supports of their parents
+and ask for those that decide. Incumbents are the mappings of these searches on the smallest hardware that
 holds them, priced by the exact model. Best-first, until nothing is left below the incumbent.
 """
 
