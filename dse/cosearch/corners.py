@@ -3,8 +3,9 @@
 A node is a box (`dse.cosearch.corner`): its most generous hardware is given to the exact mapper,
 layer by layer (`dse.cosearch.layer_bounds`). That makes supports, and the least product over the
 polygon above them bounds every design of the box. Children begin with the supports of their parents
-and ask for those that decide. Incumbents are the mappings of these searches on the smallest hardware that
-holds them, priced by the exact model. Best-first, until nothing is left below the incumbent.
+and ask for those that decide. Incumbents are the mappings of these searches on the smallest
+hardware that holds them, priced by the exact model. Best-first, until nothing is left below the
+incumbent.
 """
 
 from __future__ import annotations
