@@ -38,6 +38,8 @@ from dse.space.search_space import SearchSpace
 TOLERANCE = 1e-10
 #: Supports that a box is asked for, one by one; of a single piece of hardware all that help.
 _MOST_ASKED, _MOST_OF_ONE = 3, 24
+#: Frames that are not put together: a group's bound is weaker than theirs.
+_FEW_FRAMES = 4
 #: What part of a box's gap the searches of its layers may leave, and bounds on that.
 _SHARE, _LEAST_GAP, _MOST_GAP = 0.05, 1e-5, 0.01
 
@@ -132,9 +134,13 @@ class CornerSearch:
         if self.incumbent is not None or self._queue[0][0] == 0.0:
             bound, _, node = heapq.heappop(self._queue)
             return bound, node
-        numbers = range(len(self._queue))
-        at = min(numbers, key=lambda i: (len(self._queue[i][2].box.frames), self._queue[i][:2]))
-        bound, _, node = self._queue.pop(at)
+
+        def promise(i: int) -> tuple[int, float, int]:
+            """Of two halves of the frames the later one has more PEs."""
+            bound, pushed, node = self._queue[i]
+            return len(node.box.frames), bound, -pushed
+
+        bound, _, node = self._queue.pop(min(range(len(self._queue)), key=promise))
         heapq.heapify(self._queue)
         return bound, node
 
@@ -146,9 +152,11 @@ class CornerSearch:
         heapq.heappush(self._queue, (bound, next(self._pushed), node))
 
     def _groups(self) -> list[tuple[int, ...]]:
-        """Return the frames in groups that are alike, by number of PEs."""
+        """Return the frames in groups that are alike, by number of PEs; few ones one by one."""
         hardware = self._hardware
         numbers = range(len(hardware.frames))
+        if len(numbers) <= _FEW_FRAMES:
+            return [(number,) for number in numbers]
         order = sorted(numbers, key=lambda i: hardware.frame(i).architecture.compute.instances)
         groups: list[list[int]] = []
         for number in order:

@@ -28,7 +28,7 @@ from dse.space.search_space import SearchSpace
 
 #: Partial mappings after which a layer's search gives up, where it may be loose and where not; what
 #: it has not seen bounds it then.
-_FEW_LABELS, _MOST_LABELS = 400_000, 10_000_000
+_FEW_LABELS, _MOST_LABELS = 3_000_000, 10_000_000
 #: What costs no more than this above its bound, relatively, is no better on smaller hardware.
 _SAME = 1e-12
 #: Mappings that a search may have priced, and that are kept of a layer to begin others with.
