@@ -125,7 +125,7 @@ def test_spaces_that_are_too_large_are_not_decided() -> None:
     space = SearchSpace(template, network, energy_chain("table"), {"columns": 14, "rows": 12})
     verdict = recheck(space, 1e9, effort=Effort(most_mappings=100_000))
     assert verdict.outcome is Decision.UNDECIDED
-    assert "more than 100,000 mappings" in verdict.reason
+    assert "more than 100,000 tilings" in verdict.reason
     free = SearchSpace(catalog.template("naas_eyeriss"), network, energy_chain("dosa"))
     verdict = recheck(free, 1e9)
     assert verdict.outcome is Decision.UNDECIDED
