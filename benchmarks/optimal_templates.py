@@ -99,7 +99,8 @@ def measured(template: str, network: str, seconds: float) -> Record:
 def row(record: Record) -> str:
     """Return a line of the table."""
     value = "-" if record["value"] is None else f"{record['value'] / 1e12:.6g}"
-    gap = "-" if record["status"] == "unsolved" else f"{100 * record['gap']:.2f} %"
+    known = record["status"] != "unsolved" and record["gap"] is not None
+    gap = f"{100 * record['gap']:.2f} %" if known else "-"
     cells = [record["template"], record["network"], value, gap, record["status"]]
     cells += [record["nodes"] or "-", f"{record['wall_s']:.0f}", f"{record['cpu_s']:.0f}"]
     return f"| {' | '.join(map(str, cells))} | {record['load']:.1f} |"
@@ -107,7 +108,7 @@ def row(record: Record) -> str:
 
 def verdict(records: list[Record]) -> int:
     """Print how many pairs are solved, and the gaps' median; return the exit code."""
-    gaps = [1.0 if r["status"] == "unsolved" else r["gap"] for r in records]
+    gaps = [1.0 if r["status"] == "unsolved" or r["gap"] is None else r["gap"] for r in records]
     solved = sum(gap <= SOLVED for gap in gaps) / len(gaps)
     unsolved = [f"{r['template']} x {r['network']}" for r in records if r["status"] == "unsolved"]
     print(f"{solved:.0%} of {len(gaps)} pairs within {SOLVED:.0%}, median gap {median(gaps):.2%}")

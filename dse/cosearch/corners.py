@@ -114,6 +114,7 @@ class CornerSearch:
         """
         high = tuple(size.variable.count - 1 for size in self._hardware.sizes)
         low = tuple(0 for _ in high)
+        self._begin()
         for frames in self._groups():
             self._push(0.0, _Branch(Box(frames, low, high), ()))
         while self._queue:
@@ -128,6 +129,33 @@ class CornerSearch:
         self._queue.clear()
         self.bound = max(self.bound, min(self._best.value, self._open))
         self.finished = True
+
+    def _begin(self) -> None:
+        """Find a first incumbent on the template's own hardware, where it is of the space."""
+        own = self._space.template.defaults
+        if own is None:
+            return
+        values = {**own, **self._space.fixed}
+        sized = {size.variable.name: size.variable for size in self._hardware.sizes}
+        others = {name: value for name, value in values.items() if name not in sized}
+        corner = self._best.build(values)
+        if corner is None or others not in self._hardware.frames:
+            return
+        point = tuple(variable.index_of(values[name]) for name, variable in sized.items())
+        box = Box((self._hardware.frames.index(others),), point, point)
+        told: dict[float, _Told] = {}
+        for _ in range(_MOST_ASKED):
+            wanted = self._next(told, single=False)
+            try:
+                support = (
+                    None if wanted is None else self._bounds.support(corner, wanted, _MOST_GAP)
+                )
+            except UnsolvableSpace:
+                return
+            if wanted is None or support is None:
+                return
+            told[wanted] = _Told(support, own=True)
+            self._try(box, support.mappings)
 
     def _taken(self) -> tuple[float, _Branch]:
         """Take the node of the least bound; of the fewest frames before there is an incumbent."""
