@@ -22,6 +22,7 @@ from dse.domain.problem import Problem
 from dse.evaluators.native import NativeEvaluator
 from dse.mappers.exact.proof import prove
 from dse.mapspace.cache import MapspaceCache
+from dse.mapspace.sampling import sample_valid
 from dse.mapspace.space import Mapspace
 from dse.numeric import Floats
 from dse.space.search_space import SearchSpace
@@ -29,6 +30,8 @@ from dse.space.search_space import SearchSpace
 #: Partial mappings after which a layer's search gives up, where it may be loose and where not; what
 #: it has not seen bounds it then.
 _FEW_LABELS, _MOST_LABELS = 3_000_000, 10_000_000
+#: Mappings to begin with where none is known, and the draws that they may take.
+_DRAWN, _MOST_DRAWS = 1000, 20_000
 #: What costs no more than this above its bound, relatively, is no better on smaller hardware.
 _SAME = 1e-12
 #: Mappings that a search may have priced, and that are kept of a layer to begin others with.
@@ -158,6 +161,10 @@ class LayerBounds:
                 return before
         if self.known[number]:
             best.confirm(MappingBatch.of(self.known[number]))
+        else:
+            drawn = sample_valid(space, _DRAWN, 0, _MOST_DRAWS).mappings
+            if len(drawn):
+                best.confirm(drawn)
         most = _FEW_LABELS if gap else _MOST_LABELS
         proof = prove(
             space, architecture, kind, self._version, gap=gap, threads=1, best=best.value,
