@@ -6,7 +6,6 @@ space beyond the method is searched at random, and the certificate says that not
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -58,6 +57,7 @@ class OptimalSearchSettings:
     boxes: bool = setting(
         True, "bound larger spaces box by box, by the exact mapper; false: leave them unsolved"
     )
+    threads: int = setting(2, "layers that are bounded at a time; results do not depend on it")
 
 
 class OptimalSearch(Optimizer[OptimalSearchSettings]):
@@ -82,7 +82,10 @@ class OptimalSearch(Optimizer[OptimalSearchSettings]):
                 "mean over several is geometric, and its optimum is not proven so"
             )
         self._goal()
-        for name, least in (("gap", 0.0), ("nodes", 1), ("time", 0.0), ("mappings", 1)):
+        for name, least in (
+            *(("gap", 0.0), ("nodes", 1), ("time", 0.0), ("mappings", 1)),
+            ("threads", 1),
+        ):
             value = getattr(settings, name)
             if value is not None and not value >= least:
                 raise SpecError(f"optimizer.{name} = {value}, expected at least {least:g}")
@@ -131,14 +134,13 @@ class OptimalSearch(Optimizer[OptimalSearchSettings]):
         return [found.design]
 
     def tell(self, designs: Sequence[Design], metrics: Sequence[DesignMetrics]) -> None:  # noqa: ARG002
-        """Keep the best where nothing is proven."""
-        if self._certificate is None or not self._beyond():
-            return
+        """Keep the best where the search found nothing, or was none."""
         for one in metrics:
-            value = self.space.objective(one)
-            known = self._certificate.value
-            if one.valid and (known is None or value < known):
-                self._certificate = _with_value(self._certificate, value)
+            proof, value = self._certificate, self.space.objective(one)
+            if proof is None or proof.status not in (STOPPED, UNSOLVED) or not one.valid:
+                continue
+            if proof.value is None or value < proof.value:
+                self._certificate = _with_value(proof, value)
 
     def state_dict(self) -> dict[str, State]:
         """Return how many incumbents were shown: the search is repeated up to there."""
@@ -190,7 +192,7 @@ class OptimalSearch(Optimizer[OptimalSearchSettings]):
         if self.settings.boxes and not self.space.padding.on:
             from dse.cosearch.corners import CornerSearch  # noqa: PLC0415
 
-            yield lambda: CornerSearch(self.space, self._goal(), os.cpu_count() or 1)
+            yield lambda: CornerSearch(self.space, self._goal(), self.settings.threads)
 
     def _by_tables(self) -> CoSearch:
         from dse.cosearch.padded import PaddedCoSearch  # noqa: PLC0415

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -78,6 +79,16 @@ class CoSearchCertificate:
             **({"reason": self.reason} if self.reason else {}),
             **({"effort": self.effort} if self.effort else {}),
         }
+
+
+def gap_is_proven(proof: Mapping[str, Any]) -> bool:
+    """Whether a search that was stopped, as plain data, had come to a bound."""
+    return proof["status"] == STOPPED and proof["gap"] is not None and bool(proof["bound"])
+
+
+def why_nothing_is_proven(proof: Mapping[str, Any]) -> str:
+    """Return why there is neither an optimum nor a gap."""
+    return proof.get("reason") or "the search was stopped before it had a bound"
 
 
 def assumptions(timeloop_version: str, how: str, sizes: str = "") -> tuple[str, ...]:

@@ -6,7 +6,7 @@ holds that of each piece of hardware in the box, and no mapping costs it more cy
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -51,12 +51,14 @@ def corner_of(hardware: HardwareSpace, box: Box) -> Architecture:
     return replace(result, levels=tuple(levels))
 
 
-def are_alike(frames: Sequence[Frame]) -> bool:
-    """Whether frames differ in nothing but meshes, bandwidths, blocks, prices and sizes."""
-    plain = [_plain(frame.architecture) for frame in frames]
+def likeness(frame: Frame) -> Hashable:
+    """Return what frames have to share to be put together.
+
+    They may differ in meshes, bandwidths, blocks, prices and sizes.
+    """
     # constraints are no part of an architecture's equality
-    rules = [frame.architecture.constraints for frame in frames]
-    return all(p == plain[0] for p in plain) and all(r == rules[0] for r in rules)
+    rules = frame.architecture.constraints or {}
+    return _plain(frame.architecture), repr(sorted(rules.items()))
 
 
 def _plain(architecture: Architecture) -> Architecture:

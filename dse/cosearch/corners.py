@@ -13,19 +13,19 @@ from __future__ import annotations
 import heapq
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import numpy as np
 
-from dse.cosearch.corner import Box, are_alike, corner_of
+from dse.cosearch.corner import Box, corner_of, likeness
 from dse.cosearch.frames import HardwareSpace, UnsolvableSpace
 from dse.cosearch.goal import CoSearchGoal
-from dse.cosearch.hull import DELAY, ENERGY, PRODUCT
+from dse.cosearch.hull import PRODUCT
 from dse.cosearch.incumbents import Incumbent, Incumbents
 from dse.cosearch.layer_bounds import LayerBounds, Support
-from dse.cosearch.polygon import between, least_corner
+from dse.cosearch.lines import Lines
 from dse.domain.architecture import Architecture
 from dse.domain.mapping import Mapping, MappingBatch
 from dse.domain.problem import Problem
@@ -44,17 +44,10 @@ _FEW_FRAMES = 4
 _SHARE, _LEAST_GAP, _MOST_GAP = 0.05, 1e-5, 0.01
 
 
-class _Told(NamedTuple):
-    """A support, and whether it is the box's own or that of a larger one."""
-
-    support: Support
-    own: bool
-
-
 @dataclass(frozen=True)
 class _Branch:
     box: Box
-    told: tuple[_Told, ...]
+    lines: Lines
 
 
 class CornerSearch:
@@ -116,7 +109,7 @@ class CornerSearch:
         low = tuple(0 for _ in high)
         self._begin()
         for frames in self._groups():
-            self._push(0.0, _Branch(Box(frames, low, high), ()))
+            self._push(0.0, _Branch(Box(frames, low, high), Lines(self._goal.mode)))
         while self._queue:
             bound, node = self._taken()
             if bound >= self._cutoff:
@@ -143,19 +136,8 @@ class CornerSearch:
             return
         point = tuple(variable.index_of(values[name]) for name, variable in sized.items())
         box = Box((self._hardware.frames.index(others),), point, point)
-        told: dict[float, _Told] = {}
-        for _ in range(_MOST_ASKED):
-            wanted = self._next(told, single=False)
-            try:
-                support = (
-                    None if wanted is None else self._bounds.support(corner, wanted, _MOST_GAP)
-                )
-            except UnsolvableSpace:
-                return
-            if wanted is None or support is None:
-                return
-            told[wanted] = _Told(support, own=True)
-            self._try(box, support.mappings)
+        with suppress(UnsolvableSpace):
+            self._ask(_Branch(box, Lines(self._goal.mode)), corner, 1.0, _MOST_ASKED, _MOST_GAP)
 
     def _taken(self) -> tuple[float, _Branch]:
         """Take the node of the least bound; of the fewest frames before there is an incumbent."""
@@ -186,15 +168,10 @@ class CornerSearch:
         if len(numbers) <= _FEW_FRAMES:
             return [(number,) for number in numbers]
         order = sorted(numbers, key=lambda i: hardware.frame(i).architecture.compute.instances)
-        groups: list[list[int]] = []
+        groups: dict[Hashable, list[int]] = {}
         for number in order:
-            for group in groups:
-                if are_alike([hardware.frame(group[0]), hardware.frame(number)]):
-                    group.append(number)
-                    break
-            else:
-                groups.append([number])
-        return [tuple(group) for group in groups]
+            groups.setdefault(likeness(hardware.frame(number)), []).append(number)
+        return [tuple(group) for group in groups.values()]
 
     # one node
 
@@ -214,23 +191,19 @@ class CornerSearch:
             return
         factor = self._goal.factor(area)
         try:
-            found = self._bounded(node, corner, factor)
+            most = _MOST_OF_ONE if node.box.is_single else _MOST_ASKED
+            fits = self._ask(node, corner, factor, most)
         except UnsolvableSpace:
-            if not node.told:
+            if not node.lines:
                 raise
-            # the bound of the box that it was part of is all there is
-            self._set_apart(node, before)
-            return
-        if found is None:
-            return
-        node, value = found
-        value = max(value, before)
-        if value >= self._cutoff:
+            fits = True  # the bound of the box that it was part of is all there is
+        value = max(node.lines.value * factor, before)
+        if not fits or value >= self._cutoff:
             return
         if node.box.is_single:
             self._open = min(self._open, value)
-            return
-        self._split(node, value)
+        else:
+            self._split(node, value)
 
     def _corner(self, box: Box) -> Architecture | None:
         """Return the most generous hardware of a box, or its only one; None: there is none."""
@@ -244,89 +217,58 @@ class CornerSearch:
 
     def _within_budget(self, box: Box) -> Box | None:
         """Return a box without the sizes that no design of it can afford; None: nothing is left."""
-        limit = self._hardware.budget_bits
-        frames = [self._hardware.frame(i) for i in box.frames]
-        able = tuple(
-            i for i, f in zip(box.frames, frames, strict=True) if f.bits_at(box.low) <= limit
-        )
+        frames = {i: self._hardware.frame(i) for i in box.frames}
+        left = {i: self._hardware.budget_bits - f.bits_at(box.low) for i, f in frames.items()}
+        able = tuple(i for i in box.frames if left[i] >= 0.0)
         if not able:
             return None
-        high = list(box.high)
-        for v in range(len(high)):
-            while high[v] > box.low[v]:
-                sizes = (*box.low[:v], high[v], *box.low[v + 1 :])
-                if any(self._hardware.frame(i).bits_at(sizes) <= limit for i in able):
-                    break
-                high[v] -= 1
+        high = []
+        for v, (first, last) in enumerate(zip(box.low, box.high, strict=True)):
+            bits = [(frames[i].tables[v].bits, left[i]) for i in able]
+            places = [np.searchsorted(own, own[first] + more, side="right") for own, more in bits]
+            high.append(min(last, int(max(places)) - 1))
         return Box(able, box.low, tuple(high))
 
-    def _bounded(
-        self, node: _Branch, corner: Architecture, factor: float
-    ) -> tuple[_Branch, float] | None:
-        """Ask for supports until the box is out, or no other helps; None: nothing fits in it."""
-        told = {t.support.multiplier: t for t in node.told}
-        most = _MOST_OF_ONE if node.box.is_single else _MOST_ASKED
+    def _ask(
+        self,
+        node: _Branch,
+        corner: Architecture,
+        factor: float,
+        most: int,
+        gap: float | None = None,
+    ) -> bool:
+        """Ask for supports until the box is out, or no other helps; False: nothing fits in it.
+
+        Args:
+            node: whose lines they become.
+            corner: its most generous hardware.
+            factor: what its area contributes to the objective, at least.
+            most: supports to ask for.
+            gap: that a layer's search may leave; None: as much as does not matter to the box.
+        """
+        lines = node.lines
         for _ in range(most):
-            wanted = self._next(told, node.box.is_single)
+            known = self.incumbent
+            ratio = known.metrics.energy_pj / known.metrics.cycles if known else None
+            wanted = lines.wanted(ratio, single=node.box.is_single)
             if wanted is None:
                 break
-            wider = told[wanted].support if wanted in told else None
-            gap = self._looseness(node, told, factor)
-            support = self._bounds.support(corner, wanted, gap, wider)
+            loose = self._looseness(node, factor) if gap is None else gap
+            support = self._bounds.support(corner, wanted, loose, lines.of(wanted))
             if support is None:
-                return None
-            if wider is not None and wider.least > support.least:
-                support = replace(support, least=wider.least)
-            told[wanted] = _Told(support, own=True)
+                return False
+            lines.take(support)
             self._try(node.box, support.mappings)
-            if self._value(told) * factor >= self._cutoff:
+            if lines.value * factor >= self._cutoff:
                 break
-        return replace(node, told=tuple(told.values())), self._value(told) * factor
+        return True
 
-    def _looseness(self, node: _Branch, told: dict[float, _Told], factor: float) -> float:
+    def _looseness(self, node: _Branch, factor: float) -> float:
         """Return the gap that the searches of a box's layers may leave, relative to its own."""
         if node.box.is_single:
             return 0.0
-        missing = 1.0 - self._value(told) * factor / self._cutoff
+        missing = 1.0 - node.lines.value * factor / self._cutoff
         return min(max(_SHARE * missing, _LEAST_GAP), _MOST_GAP)
-
-    def _next(self, told: dict[float, _Told], single: bool) -> float | None:
-        """Return the multiplier to ask for next; None: no other helps."""
-        needed = {PRODUCT: (math.inf, 0.0), ENERGY: (0.0,), DELAY: (math.inf,)}[self._goal.mode]
-        for multiplier in needed:
-            if multiplier not in told:
-                return multiplier
-        if self._goal.mode != PRODUCT:
-            return None if told[needed[0]].own else needed[0]
-        inner = [m for m in told if m not in needed]
-        if not inner:
-            return self._ratio(told)
-        if not any(told[m].own for m in inner):
-            # the line through the incumbent, or what is next to it
-            ratio = self._ratio(told)
-            return min(inner, key=lambda m: abs(math.log(m / ratio)))
-        corner = least_corner([t.support for t in told.values()])
-        ends = (told[corner.left], told[corner.right])
-        for end in ends:
-            if not end.own:
-                return end.support.multiplier
-        return between(ends[0].support, ends[1].support) if single else None
-
-    def _ratio(self, told: dict[float, _Told]) -> float:
-        """Return energy over cycles of the incumbent, or of what the box may come to."""
-        known = self.incumbent
-        if known is not None:
-            return known.metrics.energy_pj / known.metrics.cycles
-        return told[0.0].support.least / told[math.inf].support.least
-
-    def _value(self, told: dict[float, _Told]) -> float:
-        """Return the least value that the supports allow; 0 while they are too few."""
-        if self._goal.mode == PRODUCT:
-            if not {0.0, math.inf} <= told.keys():
-                return 0.0
-            return least_corner([t.support for t in told.values()]).value
-        at = 0.0 if self._goal.mode == ENERGY else math.inf
-        return told[at].support.least if at in told else 0.0
 
     # incumbents and children
 
@@ -366,14 +308,13 @@ class CornerSearch:
         if len(box.frames) > 1:
             middle = len(box.frames) // 2
             for frames in (box.frames[:middle], box.frames[middle:]):
-                self._push(value, _Branch(replace(box, frames=frames), _inherited(node)))
+                self._push(value, _Branch(replace(box, frames=frames), node.lines.handed_on()))
             return
-        inner = [t for t in node.told if t.own and t.support.multiplier not in (0.0, math.inf)]
-        told = inner[0] if inner else node.told[-1]
-        point = self._point(box, told.support.mappings, box.frames[0]) or box.low
+        told = node.lines.telling
+        point = self._point(box, told.mappings, box.frames[0]) or box.low
         able = [v for v in range(len(point)) if point[v] > box.low[v]]
         if able:
-            v = max(able, key=lambda v: self._rise(box, v, point[v], told.support))
+            v = max(able, key=lambda v: self._rise(box, v, point[v], told))
             cut = point[v]
         else:
             v = max(range(len(point)), key=lambda v: box.high[v] - box.low[v])
@@ -381,24 +322,13 @@ class CornerSearch:
         below, above = list(box.high), list(box.low)
         below[v], above[v] = cut - 1, cut
         for part in (replace(box, high=tuple(below)), replace(box, low=tuple(above))):
-            self._push(value, _Branch(part, _inherited(node)))
+            self._push(value, _Branch(part, node.lines.handed_on()))
 
     def _rise(self, box: Box, v: int, place: int, support: Support) -> float:
         """Return what a support's mappings cost more where a size is no smaller than needed."""
         low = (*box.low[:v], place, *box.low[v + 1 :])
         dearer = corner_of(self._hardware, replace(box, low=low))
         return self._bounds.price(dearer, support.mappings)[0] - support.energy
-
-    def _set_apart(self, node: _Branch, value: float) -> None:
-        """Split a box of which nothing new is known; of a single one remember the bound."""
-        if node.box.is_single:
-            self._open = min(self._open, value)
-            return
-        self._split(node, value)
-
-
-def _inherited(node: _Branch) -> tuple[_Told, ...]:
-    return tuple(t._replace(own=False) for t in node.told)
 
 
 def tile_words(problem: Problem, mapping: Mapping) -> Ints:

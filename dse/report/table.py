@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from dse.certify.known import Known
+from dse.cosearch.certificate import gap_is_proven, why_nothing_is_proven
 from dse.goals.certificate import times
 from dse.goals.design import DesignMetrics
 from dse.goals.rates import Throughput
@@ -206,11 +207,12 @@ def _proof(result: RunResult, known: Known | None) -> list[tuple[str, str]]:
     lines = []
     proof = result.certificate
     if proof is not None:
-        gap = proof["gap"]
-        said = {
-            "optimal": "proven: no design of the space is better",
-            "unsolved": f"nothing proven: {proof.get('reason', '')}",
-        }.get(proof["status"], f"nothing better by more than {gap or 0:.3%}")
+        if proof["status"] == "optimal":
+            said = "proven: no design of the space is better"
+        elif gap_is_proven(proof):
+            said = f"nothing better by more than {proof['gap']:.3%}"
+        else:
+            said = f"nothing proven: {why_nothing_is_proven(proof)}"
         lines.append(("proof", said))
     if known is not None:
         lines.append(

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import yaml
 
+from dse.cosearch.certificate import gap_is_proven, why_nothing_is_proven
 from dse.domain.architecture import UNLIMITED, StorageLevel
 from dse.explain.changes import ChangeOutcome, HardwareOutcome, Worth
 from dse.goals.certificate import times
@@ -90,10 +91,10 @@ def _sure(run: Reported) -> Iterator[tuple[str, str]]:
     proof = run.content.get("certificate")
     if proof and proof["status"] == "optimal":
         yield "good", "Proven: no design of the space is better (dse certify checks it again)."
-    elif proof and proof.get("gap") is not None:
+    elif proof and gap_is_proven(proof):
         yield "good", f"Proven: nothing in the space is better by more than {proof['gap']:.3%}."
     elif proof:
-        yield "open", f"Nothing proven: {proof.get('reason', '')}"
+        yield "open", f"Nothing proven: {why_nothing_is_proven(proof)}."
     if run.known is not None:
         unit = str(run.content["objective"]["unit"])
         factor = run.known.factor(run.value)

@@ -11,7 +11,7 @@ from cosearch_cases import CASES, all_values, brute_force, space_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dse.cosearch.corner import Box, are_alike, corner_of
+from dse.cosearch.corner import Box, corner_of, likeness
 from dse.cosearch.corners import CornerSearch, tile_words
 from dse.cosearch.frames import HardwareSpace, UnsolvableSpace
 from dse.cosearch.goal import CoSearchGoal
@@ -23,6 +23,7 @@ from dse.goals.limits import limits
 from dse.mapspace.cache import MapspaceCache
 from dse.mapspace.sampling import sample_valid
 from dse.runner.run import resume, start
+from dse.space import catalog
 
 pytestmark = pytest.mark.slow
 
@@ -78,7 +79,7 @@ def test_a_corner_is_no_worse_than_any_hardware_of_its_box(case: str) -> None:
     for _ in range(12):
         count = int(rng.integers(1, len(hardware.frames) + 1))
         frames = tuple(rng.permutation(len(hardware.frames))[:count].tolist())
-        assert are_alike([hardware.frame(i) for i in frames])
+        assert len({likeness(hardware.frame(i)) for i in frames}) == 1
         ends = [sorted(rng.integers(0, s.variable.count, 2).tolist()) for s in hardware.sizes]
         low, high = (tuple(end[k] for end in ends) for k in (0, 1))
         corner = corner_of(hardware, Box(frames, low, high))
@@ -190,3 +191,18 @@ def test_boxes_may_be_left_out(given_run, tmp_path) -> None:
     result = start({**given, "folder": str(tmp_path / "run")}).execute()
     assert result.certificate is not None
     assert result.certificate["status"] == "unsolved"
+
+
+def test_what_is_stopped_before_a_design_is_found_has_the_studys(given_run, tmp_path) -> None:
+    """Of a template that has no design of its own there is no first incumbent either."""
+    content = yaml.safe_load(catalog.find("arch", "nvdla_small").read_text(encoding="utf-8"))
+    for variable in content["variables"].values():
+        variable.pop("default")
+    (tmp_path / "none.yaml").write_text(yaml.safe_dump(content))
+    settings = {**given_run, "arch": str(tmp_path / "none.yaml"), "samples": 20}
+    result = start({**settings, "folder": str(tmp_path / "run")}).execute()
+    proof = result.certificate
+    assert proof is not None
+    assert proof["status"] == "stopped"
+    assert proof["value"] == result.value
+    assert 0 <= proof["bound"] < proof["value"]
