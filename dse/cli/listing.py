@@ -79,16 +79,20 @@ def _archs() -> _Listed:
 
 
 def _workloads() -> _Listed:
+    from dse.space.network_space import NetworkSpace  # noqa: PLC0415 - loads numpy
+
     rows = []
     for name in catalog.names("workload"):
-        space = catalog.networks(name)
-        w = catalog.workload(name) if space is None else space.default
+        found = catalog.networks(name)
+        w = found.default if isinstance(found, NetworkSpace) else found
         total = sum(layer.count for layer in w)
         told = (
             f"{len(w):3} unique of {total:3} layers, {w.macs / 1e9:8.3f} G MACs, "
             f"{w.weight_words / 1e6:8.3f} M weights"
         )
-        rows.append((name, told if space is None else f"{told}; one of {networks_text(space)}"))
+        if isinstance(found, NetworkSpace):
+            told += f"; one of {networks_text(found)}"
+        rows.append((name, told))
     return rows
 
 

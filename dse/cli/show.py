@@ -93,10 +93,12 @@ def _template(name: str) -> str:
 
 
 def _workload(name: str) -> str:
-    space = catalog.networks(name)
-    if space is None:
-        return _network(catalog.workload(name))
-    return f"{_variables(space)}\nThe network of the defaults:\n{_network(space.default)}"
+    from dse.space.network_space import NetworkSpace  # noqa: PLC0415 - loads numpy
+
+    found = catalog.networks(name)
+    if isinstance(found, NetworkSpace):
+        return f"{_variables(found)}\nThe network of the defaults:\n{_network(found.default)}"
+    return _network(found)
 
 
 def _variables(space: NetworkSpace) -> str:

@@ -46,7 +46,7 @@ class Channels:
 def supernet_space() -> NetworkSpace:
     """Return the built-in space, nothing in it fixed."""
     found = catalog.networks(SPACE)
-    if found is None:
+    if not isinstance(found, NetworkSpace):
         raise SpecError(f"workload '{SPACE}': expected a space of networks")
     return found
 

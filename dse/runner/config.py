@@ -13,7 +13,6 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from dse.accuracy.choice import files_of as accuracy_files
 from dse.errors import SpecError, unknown_name
 from dse.plugins import GROUPS, Plugin, chosen, plugins, typed
 from dse.settings import setting
@@ -121,13 +120,18 @@ class ResolvedConfig:
     @property
     def contents(self) -> list[Path]:
         """The files elsewhere, and the folders of such, that settings name."""
-        return [
+        found = [
             Path(value)
             for kind in GROUPS
             for field in dataclasses.fields(self.settings[kind])
             if field.metadata.get("contents")
             and (value := getattr(self.settings[kind], field.name))
-        ] + ([] if self.run.accuracy is None else accuracy_files(self.run.accuracy))
+        ]
+        if self.run.accuracy is not None:
+            from dse.accuracy.choice import files_of  # noqa: PLC0415 - loads numpy and pydantic
+
+            found += files_of(self.run.accuracy)
+        return found
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as plain data, defaults included; :func:`resolve` reads it back."""

@@ -11,12 +11,11 @@ from dse.errors import SpecError
 from dse.files import Source
 from dse.runner.config import ResolvedConfig, RunConfig
 from dse.space import catalog
-from dse.space.network_space import NetworkSpace, read_network_space
+from dse.space.network_space import NetworkSpace, read_networks
 from dse.space.template import ArchTemplate
 from dse.space.timeloop_files import Reading
 from dse.space.timeloop_template import template_files, template_source
 from dse.space.timeloop_workload import workload_files
-from dse.space.workload import read_workload
 
 _YAML = (".yaml", ".yml")
 
@@ -58,7 +57,7 @@ def read_inputs(config: ResolvedConfig, workload: str | None = None) -> InputFil
     project = [*(paths or ()), *(workload_files(name) or ())]
     reading = Reading(run.timeloop_version, run.definitions, run.include_path, project)
     workload_file = catalog.find_workload(name, reading, run.parameters)
-    network = read_networks(workload_file, run)
+    network = read_networks(workload_file, run.parameters, run.network)
     if paths is None:
         reading.check_used()
         if rules:
@@ -76,23 +75,6 @@ def read_inputs(config: ResolvedConfig, workload: str | None = None) -> InputFil
     template = ArchTemplate.read(template_file)
     config = _with_padding(replace(config, run=run), template)
     return InputFiles(config, template, network, template_file, workload_file)
-
-
-def read_networks(file: Source, run: RunConfig) -> Workload | NetworkSpace:
-    """Read a workload, or a space of networks, as settings want it.
-
-    Raises:
-        SpecError: the file is missing or wrong, or a setting does not fit it.
-    """
-    space = read_network_space(file, run.parameters, run.network)
-    if space is not None:
-        return space
-    workload = read_workload(file, run.parameters)
-    if run.network:
-        raise SpecError(
-            f"network.{min(run.network)}: workload '{workload.name}' is no space of networks"
-        )
-    return workload
 
 
 def _with_padding(config: ResolvedConfig, template: ArchTemplate) -> ResolvedConfig:

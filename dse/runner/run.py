@@ -13,10 +13,10 @@ from dse.domain.problem import Workload
 from dse.errors import DseError, NothingFeasible
 from dse.runner import trust as signatures
 from dse.runner.config import ResolvedConfig, resolve
-from dse.runner.files import read_inputs, read_networks
+from dse.runner.files import read_inputs
 from dse.runner.front_plot import plot_front
 from dse.runner.setup import Setup, closed_on_failure, set_up, space_of
-from dse.space.network_space import NetworkSpace
+from dse.space.network_space import NetworkSpace, read_networks
 from dse.space.network_spec import PREFIX
 from dse.space.search_space import SearchSpace
 from dse.space.template import ArchTemplate
@@ -204,12 +204,17 @@ def resume(folder: Path, n_jobs: int | None = None, *, trust: bool = False) -> R
     if n_jobs is not None:
         config = replace(config, run=replace(config.run, n_jobs=n_jobs))
     template = ArchTemplate.read(folder / run_folder.TEMPLATE)
-    workload = read_networks(folder / run_folder.WORKLOAD, config.run)
+    workload = _read_workload(folder, config)
     setup = set_up(config, template, workload, _budget(config, workload))
     with closed_on_failure(setup.evaluator):
         optimizer = setup.optimizer()
         setup = setup.recording(folder)
         return Run(setup, setup.study(optimizer, folder), folder)
+
+
+def _read_workload(folder: Path, config: ResolvedConfig) -> Workload | NetworkSpace:
+    run = config.run
+    return read_networks(folder / run_folder.WORKLOAD, run.parameters, run.network)
 
 
 def _budget(config: ResolvedConfig, workload: Workload | NetworkSpace) -> int:
@@ -231,7 +236,7 @@ def space_of_run(folder: Path) -> SearchSpace:
     config = resolve(run_folder.read_settings(folder))
     signatures.check(folder, config, only_code=True)
     template = ArchTemplate.read(folder / run_folder.TEMPLATE)
-    workload = read_networks(folder / run_folder.WORKLOAD, config.run)
+    workload = _read_workload(folder, config)
     space = space_of(config, template, workload)
     return space if space.networks is None else space.at_network(_best_network(folder, space))
 

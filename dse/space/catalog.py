@@ -112,20 +112,18 @@ def workload(name: str, parameters: Mapping[str, object] | None = None) -> Workl
     Raises:
         SpecError: unknown, or the file is wrong.
     """
-    from dse.space.network_space import read_network_space  # noqa: PLC0415
-    from dse.space.workload import read_workload  # noqa: PLC0415
+    from dse.space.network_space import NetworkSpace  # noqa: PLC0415
 
-    file = find_workload(name, None, parameters)
-    space = read_network_space(file, parameters)
-    return read_workload(file, parameters) if space is None else space.default
+    found = networks(name, parameters)
+    return found.default if isinstance(found, NetworkSpace) else found
 
 
-def networks(name: str) -> NetworkSpace | None:
-    """Return the space of networks of that name or path; None where it is another workload.
+def networks(name: str, parameters: Mapping[str, object] | None = None) -> Workload | NetworkSpace:
+    """Return the workload of that name or path; a space of networks as it is.
 
     Raises:
         SpecError: unknown, or the file is wrong.
     """
-    from dse.space.network_space import read_network_space  # noqa: PLC0415
+    from dse.space.network_space import read_networks  # noqa: PLC0415
 
-    return read_network_space(find_workload(name))
+    return read_networks(find_workload(name, None, parameters), parameters)

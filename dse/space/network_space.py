@@ -28,7 +28,7 @@ from dse.space.network_spec import (
 )
 from dse.space.rules import Relation
 from dse.space.variable import Values, Variable
-from dse.space.workload import layer_of, parameter_values, shapes_of
+from dse.space.workload import layer_of, parameter_values, parse_workload, shapes_of
 
 #: Layers kept by the numbers that they depend on, and networks by theirs.
 _KEPT_LAYERS, _KEPT_NETWORKS = 100_000, 2_000
@@ -346,24 +346,28 @@ class NetworkSpace:
         return place if variable.choices else int(numbers[place])
 
 
-def read_network_space(
+def read_networks(
     path: Source,
     parameters: Mapping[str, object] | None = None,
     fixed: Mapping[str, object] | None = None,
-) -> NetworkSpace | None:
-    """Read a space of networks; None where the file holds a workload.
+) -> Workload | NetworkSpace:
+    """Read a workload file: a workload, or a space of networks.
 
     Args:
         path: of the file.
         parameters: values of its parameters, where not the defaults.
-        fixed: numbers of variables that are not searched; a name also stands for all variables
-            that begin with it and an underscore.
+        fixed: numbers of variables of the space that are not searched; a name also stands for all
+            variables that begin with it and an underscore.
 
     Raises:
-        SpecError: the file is missing or wrong; names file, key path, value and expectation.
+        SpecError: the file is missing or wrong, or ``fixed`` is given of what is no space; names
+            file, key path, value and expectation.
     """
     content = read_yaml(path)
-    if not is_network_space(content):
-        return None
-    spec = validated(NetworkSpaceSpec, content, str(path))
-    return NetworkSpace(spec, str(path), parameters, fixed)
+    if is_network_space(content):
+        spec = validated(NetworkSpaceSpec, content, str(path))
+        return NetworkSpace(spec, str(path), parameters, fixed)
+    workload = parse_workload(content, str(path), parameters)
+    if fixed:
+        raise SpecError(f"network.{min(fixed)}: workload '{workload.name}' is no space of networks")
+    return workload

@@ -12,7 +12,7 @@ from dse.errors import SpecError
 from dse.files import read_yaml, validated
 from dse.space import catalog
 from dse.space.network_counts import size_of
-from dse.space.network_space import NetworkSpace, read_network_space
+from dse.space.network_space import NetworkSpace, read_networks
 from dse.space.network_spec import NetworkSpaceSpec
 
 SMALL = """
@@ -211,7 +211,7 @@ def test_a_space_of_ones_own_by_path(tmp_path, monkeypatch, capsys):
     assert "space of networks small: 192 networks" in capsys.readouterr().out
     monkeypatch.chdir(tmp_path)
     assert catalog.networks("mine").default.macs == catalog.workload("mine").macs
-    assert read_network_space(catalog.find("workload", "alexnet")) is None
+    assert read_networks(catalog.find("workload", "alexnet")) == catalog.workload("alexnet")
     with pytest.raises(SpecError, match=r"networks\[1\]: a space of networks"):
         catalog.workload("alexnet+mine")
 
