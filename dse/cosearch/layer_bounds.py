@@ -18,13 +18,12 @@ import numpy as np
 from dse.cosearch.frames import UnsolvableSpace
 from dse.domain.architecture import Architecture
 from dse.domain.mapping import Mapping, MappingBatch
-from dse.domain.problem import Problem
 from dse.evaluators.native import NativeEvaluator
+from dse.mappers.best import Best
 from dse.mappers.exact.proof import prove
 from dse.mapspace.cache import MapspaceCache
 from dse.mapspace.sampling import sample_valid
 from dse.mapspace.space import Mapspace
-from dse.numeric import Floats
 from dse.space.search_space import SearchSpace
 
 #: Partial mappings after which a layer's search gives up, where it may be loose and where not; what
@@ -154,21 +153,27 @@ class LayerBounds:
     ) -> LayerLeast | None:
         layer = self._workload[number]
         kind = "delay" if math.isinf(multiplier) else "energy"
-        best = _LayerBest(kind, self._evaluator, architecture, layer.problem)
+        best = Best()
+
+        def confirm(mappings: MappingBatch) -> float:
+            """Price mappings; return the least value known."""
+            m = self._evaluator.evaluate(architecture, layer.problem, mappings)
+            value = m.cycles if kind == "delay" else m.energy_pj
+            best.offer(mappings, m, np.where(m.valid, value, np.inf))
+            return best.value
+
         if before is not None:
-            here = best.confirm(MappingBatch.of([before.mapping]))
+            here = confirm(MappingBatch.of([before.mapping]))
             if here * (1.0 - max(gap, _SAME)) <= before.bound:
                 return before
         if self.known[number]:
-            best.confirm(MappingBatch.of(self.known[number]))
+            confirm(MappingBatch.of(self.known[number]))
         else:
-            drawn = sample_valid(space, _DRAWN, 0, _MOST_DRAWS).mappings
-            if len(drawn):
-                best.confirm(drawn)
+            confirm(sample_valid(space, _DRAWN, 0, _MOST_DRAWS).mappings)
         most = _FEW_LABELS if gap else _MOST_LABELS
         proof = prove(
             space, architecture, kind, self._version, gap=gap, threads=1, best=best.value,
-            samples=_MOST_PRICED, confirm=best.confirm,
+            samples=_MOST_PRICED, confirm=confirm,
             late=lambda tried: tried > most, tell=lambda _, __: None,
         )  # fmt: skip
         if proof.complete and best.mapping is None and proof.bound in (None, math.inf):
@@ -180,33 +185,6 @@ class LayerBounds:
         if proof.bound is None:
             raise UnsolvableSpace(f"layer '{layer.name}': {proof.assumed}")
         return LayerLeast(proof.bound, best.mapping)
-
-
-class _LayerBest:
-    """The best mapping of a layer on one hardware, by one number.
-
-    Attributes:
-        value: that number; infinite before there is one.
-        mapping: the mapping.
-    """
-
-    def __init__(
-        self, kind: str, evaluator: NativeEvaluator, architecture: Architecture, problem: Problem
-    ) -> None:
-        self._kind, self._evaluator = kind, evaluator
-        self._architecture, self._problem = architecture, problem
-        self.value = math.inf
-        self.mapping: Mapping | None = None
-
-    def confirm(self, mappings: MappingBatch) -> float:
-        """Price mappings; return the least value known."""
-        m = self._evaluator.evaluate(self._architecture, self._problem, mappings)
-        values: Floats = m.cycles if self._kind == "delay" else m.energy_pj
-        values = np.where(m.valid, values, np.inf)
-        b = int(values.argmin())
-        if values[b] < self.value:
-            self.value, self.mapping = float(values[b]), mappings[b]
-        return self.value
 
 
 def _with_leakage(architecture: Architecture, multiplier: float) -> Architecture:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
@@ -187,8 +187,8 @@ def _keys(mappings: MappingBatch) -> list[bytes]:
 def _with_rows(metrics: Metrics, at: np.ndarray, others: Metrics) -> Metrics:
     """Return metrics with those of some mappings replaced."""
     columns = []
-    for name in ("valid", "cycles", "energy_pj", "utilization", "area_um2"):
-        column = getattr(metrics, name).copy()
-        column[at] = getattr(others, name)
+    for f in fields(Metrics):
+        column = getattr(metrics, f.name).copy()
+        column[at] = getattr(others, f.name)
         columns.append(column)
     return Metrics(*columns)
