@@ -13,6 +13,7 @@ each support by a known amount, which tells whether that point can be in any cho
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -191,10 +192,12 @@ class Joint(NamedTuple):
     points: Ints  # (N,)
 
 
-def joint_minimum(p: LayerPoints, mode: int) -> Joint | None:
-    """Return the best choice of one point per layer; None where a layer has none.
+def joint_minimum(p: LayerPoints, worth: Callable[[Floats, Floats], Floats]) -> Joint | None:
+    """Return the best choice of one point per layer on the hull; None where a layer has none.
 
-    Points of infinite energy count as none.
+    Args:
+        p: the points; those of infinite energy count as none.
+        worth: of totals of energy and cycles, infinite where they are not allowed.
     """
     hull, hull_first = np.empty(len(p.energy), np.int64), np.empty(len(p.first), np.int64)
     _lower_hulls(p, hull, hull_first)
@@ -212,7 +215,7 @@ def joint_minimum(p: LayerPoints, mode: int) -> Joint | None:
     weight = p.weight[of[edge[steps]]]
     xs = x - np.concatenate([[0.0], np.cumsum(weight * gain[steps])])
     ys = y + np.concatenate([[0.0], np.cumsum(weight * cost[steps])])
-    values = xs * ys if mode == PRODUCT else (xs if mode == ENERGY else ys)
+    values = worth(xs, ys)
     best = int(np.argmin(values))
     corners += np.bincount(of[edge[steps[:best]]], minlength=len(p.weight))
     return Joint(float(values[best]), float(xs[best]), float(ys[best]), hull[corners])

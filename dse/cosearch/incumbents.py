@@ -18,6 +18,8 @@ from dse.evaluators.native import NativeEvaluator
 from dse.evaluators.padded import evaluate_padded
 from dse.goals.design import Design, DesignMetrics, LayerMetrics
 from dse.goals.metrics import Metrics
+from dse.goals.networks import network_metrics
+from dse.numeric import Floats
 from dse.space.search_space import SearchSpace
 from dse.space.variable import Values
 
@@ -87,18 +89,35 @@ class Incumbents:
             kept = kept[np.lexsort((m.energy_pj[kept], m.cycles[kept]))]
             parts.append(batch.take(kept))
             points.append((m.energy_pj[kept], m.cycles[kept]))
-        first = np.cumsum([0, *(len(e) for e, _ in points)]).astype(np.int64)
-        energy, cycles = (np.concatenate(column) for column in zip(*points, strict=True))
-        joint = joint_minimum(LayerPoints(first, self.weight, energy, cycles), self._goal.mode)
-        if joint is None:
-            return
-        mappings = tuple(
-            part[int(r - start)] for part, r, start in zip(parts, joint.points, first, strict=False)
-        )
+        chosen = self._chosen(points)
+        if chosen is not None:
+            mappings = tuple(part[i] for part, i in zip(parts, chosen, strict=True))
+            self.take(values, architecture, mappings)
+
+    def take(
+        self, values: Values, architecture: Architecture, mappings: tuple[Mapping, ...]
+    ) -> None:
+        """Take a design, if it is better and meets the limits."""
         metrics = self._metrics(architecture, mappings)
         value = self._goal.objective(metrics)
-        if value < self.value:
+        if value < self.value and self._goal.meets(metrics):
             self.incumbent = Incumbent(Design(values, mappings), metrics, value)
+
+    def _chosen(self, points: Sequence[tuple[Floats, Floats]]) -> list[int] | None:
+        """Return the best choice of one point per layer, network by network."""
+        chosen: list[int] = []
+        for network in self._space.workload.networks or (self._space.workload,):
+            place = slice(len(chosen), len(chosen) + len(network))
+            own = points[place]
+            first = np.cumsum([0, *(len(e) for e, _ in own)]).astype(np.int64)
+            energy, cycles = (np.concatenate(column) for column in zip(*own, strict=True))
+            joint = joint_minimum(
+                LayerPoints(first, self.weight[place], energy, cycles), self._goal.of_mappings
+            )
+            if joint is None:
+                return None
+            chosen += [int(r - start) for r, start in zip(joint.points, first, strict=False)]
+        return chosen
 
     def _metrics(self, architecture: Architecture, mappings: tuple[Mapping, ...]) -> DesignMetrics:
         layers = []
@@ -108,9 +127,4 @@ class Incumbents:
                 raise ProofError(f"layer '{layer.name}': the model rejects the best mapping")
             numbers = (float(x[0]) for x in (m.cycles, m.energy_pj, m.utilization))
             layers.append(LayerMetrics(layer.name, layer.count, *numbers))
-        return DesignMetrics.of(
-            tuple(layers),
-            self._space.workload.macs,
-            architecture.compute.instances,
-            architecture.area_um2,
-        )
+        return network_metrics(self._space.workload, architecture, layers)

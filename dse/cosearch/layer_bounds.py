@@ -18,6 +18,7 @@ import numpy as np
 from dse.cosearch.frames import UnsolvableSpace
 from dse.domain.architecture import Architecture
 from dse.domain.mapping import Mapping, MappingBatch
+from dse.domain.problem import Workload
 from dse.evaluators.native import NativeEvaluator
 from dse.mappers.best import Best
 from dse.mappers.exact.proof import prove
@@ -72,6 +73,7 @@ class LayerBounds:
 
     Args:
         space: what is searched.
+        network: whose layers these are.
         threads: layers that are searched at a time; results do not depend on it.
 
     Attributes:
@@ -79,8 +81,8 @@ class LayerBounds:
         known: for each layer mappings that were good for something.
     """
 
-    def __init__(self, space: SearchSpace, threads: int) -> None:
-        self._workload = list(space.workload)
+    def __init__(self, space: SearchSpace, network: Workload, threads: int) -> None:
+        self._workload = list(network)
         self._version = space.timeloop_version
         self._evaluator = NativeEvaluator(self._version)
         self._space_of = MapspaceCache(space.template.constraints)

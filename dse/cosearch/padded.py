@@ -90,6 +90,7 @@ class PaddedCoSearch(CoSearch):
                     )
                     for problem, one in self.sizes.items()
                 },
+                self.goal.leak_pj,
             )
         else:
             yield from self._reduced(closed)
@@ -126,7 +127,7 @@ class PaddedCoSearch(CoSearch):
             kept = [self._useful(closed(size), own, supports) for size in one.problems]
             made[problem] = TwoTierUnion([x for x in kept if x.class_count] or kept[:1])
             yield
-        self.tables = LayerTables.joined(self.hardware, made)
+        self.tables = LayerTables.joined(self.hardware, made, self.goal.leak_pj)
 
     @cached_property
     def _frames(self) -> list[Frame]:
@@ -137,7 +138,8 @@ class PaddedCoSearch(CoSearch):
         return group_limits(self.hardware, self._frames)
 
     def _points(self, table: TwoTierTable) -> _ClassPoints:
-        pool = Pool.of([table.group_rows(self._frames, None)])
+        rows = table.group_rows(self._frames, None)
+        pool = Pool.of([rows.leaking(self.goal.leak_pj, rows.need)])
         return _ClassPoints(pool.energy(*self._limits), pool.rows.cycles)
 
     def _least(self, table: TwoTierTable, multiplier: Floats) -> Floats:
@@ -151,15 +153,13 @@ class PaddedCoSearch(CoSearch):
     def _useful(self, table: TwoTierTable, layers: Iterable[int], s: Supports) -> TwoTierTable:
         """Return the classes that some choice better than the incumbent may hold."""
         area = min(f.least_area() for f in self._frames) if self.goal.needs_area else 0.0
-        factor = self.goal.factor(area)
-        if factor <= 0.0:
-            return table
+        below = self.goal.without_area(self._settler.cutoff, area)
         points = self._points(table)
         useful, marked = (np.zeros(table.class_count, np.bool_) for _ in range(2))
         for n in layers:
             own = Supports(s.multiplier, s.least[n : n + 1], s.best[n : n + 1], s.total)
             alone = _alone(points, self._settler.weight[n])
-            mark_useful(alone, own, self.goal.mode, self._settler.cutoff / factor, marked)
+            mark_useful(alone, own, self.goal.mode, below, marked)
             useful |= marked
         return table.restricted(np.flatnonzero(useful))
 

@@ -74,11 +74,17 @@ class CoSearch:
     """
 
     def __init__(self, space: SearchSpace, goal: CoSearchGoal, limit: int) -> None:
+        if goal.planes:
+            raise UnsolvableSpace(f"constraint '{goal.planes[0].source}' is on mappings")
+        if space.workload.networks:
+            raise UnsolvableSpace("the mean over several networks is geometric")
         self.goal = goal
+        #: rows have the leakage in their energy
+        self._of_rows = goal.of_rows
         self.hardware = HardwareSpace(space, areas=goal.needs_area)
         self._version, self._limit = version_number(space.timeloop_version), limit
         self.tables = (
-            LayerTables.of(self.hardware, self._version, limit)
+            LayerTables.of(self.hardware, self._version, limit, goal.leak_pj)
             if self.hardware.frames
             else LayerTables((), False, 0)
         )
@@ -204,18 +210,18 @@ class CoSearch:
 
         None: the node holds nothing better.
         """
-        factor = self.goal.factor(area)
         points = pool.points(self._settler.weight, energy)
         supports = self._settler.supports(points)
         if math.isinf(supports.total[0]):
             return None  # some layer has no mapping here
-        bound = polygon_minimum(supports, self.goal.mode) * factor
+        bound = self.goal.with_area(polygon_minimum(supports, self.goal.mode), area)
         cutoff = self._settler.cutoff
         if bound >= cutoff:
             return None
-        if math.isfinite(cutoff) and factor > 0:
+        below = self.goal.without_area(cutoff, area)
+        if math.isfinite(below):
             useful = np.empty(len(pool), np.bool_)
-            mark_useful(points, supports, self.goal.mode, cutoff / factor, useful)
+            mark_useful(points, supports, self.goal.mode, below, useful)
             pool, energy = pool.take(useful), energy[useful]
             if (np.diff(pool.first) == 0).any():
                 return None
@@ -223,10 +229,10 @@ class CoSearch:
             return _Narrowed(bound, pool, self._rough(pool.points(self._settler.weight, energy)))
         order = pool.order()
         pool, energy = pool.ordered(order), energy[order]
-        joint = joint_minimum(pool.points(self._settler.weight, energy), self.goal.mode)
+        joint = joint_minimum(pool.points(self._settler.weight, energy), self._of_rows)
         if joint is None:
             raise ProofError("rows of every layer, but no choice of one per layer")
-        bound = max(bound, joint.value * factor)
+        bound = max(bound, self.goal.with_area(joint.value, area))
         return None if bound >= cutoff else _Narrowed(bound, pool, joint)
 
     def _rough(self, points: LayerPoints) -> Joint:
@@ -237,7 +243,8 @@ class CoSearch:
             chosen = supports.best[:, k].copy()
             x = float(weight @ points.energy[chosen])
             y = float(weight @ points.cycles[chosen])
-            found.append(Joint((x * y, x, y)[self.goal.mode], x, y, chosen))
+            worth = float(self._of_rows(np.array([x]), np.array([y]))[0])
+            found.append(Joint(worth, x, y, chosen))
         return min(found, key=lambda joint: joint.value)
 
     def _visit_box(self, node: _SearchNode, low: tuple[int, ...]) -> None:

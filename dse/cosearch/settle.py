@@ -9,7 +9,6 @@ import numpy as np
 from dse.cosearch.frames import Frame, HardwareSpace
 from dse.cosearch.goal import CoSearchGoal
 from dse.cosearch.hull import (
-    DELAY,
     Joint,
     LayerPoints,
     Supports,
@@ -70,8 +69,7 @@ class Settler(Incumbents):
     @property
     def cutoff(self) -> float:
         """Bounds from here on cannot improve the incumbent."""
-        exact = self._goal.mode == DELAY and not self._goal.times_area
-        return self.value if exact else self.value * (1.0 - TOLERANCE)
+        return self.value if self._goal.is_whole else self.value * (1.0 - TOLERANCE)
 
     def supports(self, points: LayerPoints) -> Supports:
         """Return the supports of points, around the incumbent."""
@@ -149,10 +147,10 @@ class Settler(Incumbents):
         if not np.isfinite(price).all():
             return None
         energy = pool.energy(price, np.array(point, np.int64))
-        joint = joint_minimum(pool.points(self.weight, energy), self._goal.mode)
+        joint = joint_minimum(pool.points(self.weight, energy), self._goal.of_rows)
         if joint is None:
             return None
-        return joint.value * self._goal.factor(self._area(frame, point)), joint
+        return self._goal.with_area(joint.value, self._area(frame, point)), joint
 
     def _attempt(
         self, number: int, point: tuple[int, ...], pool: Pool, whole: _Span | None
@@ -192,8 +190,8 @@ class Settler(Incumbents):
         energy = pool.energy(frame.price_at(point), np.array(point, np.int64))
         points = pool.points(self.weight, energy)
         useful = np.empty(len(pool), np.bool_)
-        factor = self._goal.factor(self._area(frame, point)) or 1.0
-        mark_useful(points, self.supports(points), self._goal.mode, self.cutoff / factor, useful)
+        below = self._goal.without_area(self.cutoff, self._area(frame, point))
+        mark_useful(points, self.supports(points), self._goal.mode, below, useful)
         # cycles alone do not tell what fits
         rows = np.flatnonzero(useful & np.isfinite(energy))
         layer = np.searchsorted(pool.first, rows, side="right") - 1

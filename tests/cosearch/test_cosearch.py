@@ -9,9 +9,8 @@ from dse.certify.recheck import recheck
 from dse.certify.verdict import Decision
 from dse.cosearch.goal import CoSearchGoal
 from dse.cosearch.search import CoSearch, UnsolvableSpace
-from dse.errors import SpecError
 from dse.goals.limits import limits
-from dse.goals.objective import AREA, EDP
+from dse.goals.objective import EDP
 from dse.space.search_space import SearchSpace
 
 pytestmark = pytest.mark.slow
@@ -83,8 +82,8 @@ def test_a_search_that_is_stopped_claims_no_more_than_its_bound() -> None:
     assert search.nodes > 1
 
 
-def test_other_objectives_and_limits_are_refused() -> None:
-    with pytest.raises(SpecError, match="expected one of edp"):
-        CoSearchGoal.of(AREA, (), None)
-    with pytest.raises(SpecError, match="expected one on area_um2"):
-        CoSearchGoal.of(EDP, limits("cycles < 4"), None)
+def test_limits_on_mappings_are_beyond_tables() -> None:
+    space = space_of("gemmini wide")
+    goal = CoSearchGoal.of(EDP, limits("cycles < 4"), None)
+    with pytest.raises(UnsolvableSpace, match="'cycles < 4' is on mappings"):
+        CoSearch(space, goal, 1000)

@@ -1,0 +1,124 @@
+"""The best choice of one mapping per layer under limits: exact, of all that is worth having.
+
+Without limits the best choice lies on the lower hull of what the layers offer together, and lines
+find it. Under limits it may lie above the hull; then the layers' fronts are joined one by one, and
+what cannot become better than the incumbent is dropped on the way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from dse.cosearch.goal import CoSearchGoal
+from dse.cosearch.hull import PRODUCT
+from dse.mappers.exact.proof import MappingFront
+from dse.numeric import Floats, Ints
+
+#: Joined points up to which it goes on.
+MOST_POINTS = 2_000_000
+#: Multipliers by which what the other layers add is bounded, relative to energy over cycles.
+_SPREAD = np.array([1 / 64, 1 / 8, 1 / 3, 0.6, 0.8, 0.9, 1.0, 1.1, 1.25, 1.6, 3.0, 8.0, 64.0])
+
+
+class TooManyChoicesError(Exception):
+    """There are too many choices to compare."""
+
+
+class _Rest(NamedTuple):
+    """What the layers that are still to be joined add at least.
+
+    Attributes:
+        multiplier: ``(K,)`` growing, the first is 0.
+        least: ``(K + 1,)`` energy + multiplier x cycles; the last one cycles.
+    """
+
+    multiplier: Floats
+    least: Floats
+
+
+def best_choice(
+    fronts: Sequence[MappingFront], weight: Floats, goal: CoSearchGoal, below: float
+) -> Ints | None:
+    """Return the place of the best mapping in every layer's front; None: none is below a value.
+
+    Args:
+        fronts: of the layers.
+        weight: ``(N,)`` how often the network runs each.
+        goal: what is minimised, with limits that less energy and fewer cycles always meet.
+        below: what mappings have to come below.
+
+    Raises:
+        TooManyChoicesError: they are more than can be compared.
+    """
+    order = sorted(range(len(fronts)), key=lambda n: len(fronts[n].cycles))
+    rests = _rests(fronts, weight, order)
+    energy, cycles = np.zeros(1), np.zeros(1)
+    came_from: list[tuple[Ints, Ints]] = []
+    for n, rest in zip(order, rests, strict=True):
+        front = fronts[n]
+        if len(energy) * len(front.cycles) > MOST_POINTS:
+            raise TooManyChoicesError(f"more than {MOST_POINTS:,} choices")
+        e = (energy[:, None] + weight[n] * front.energy_pj).ravel()
+        c = (cycles[:, None] + weight[n] * front.cycles).ravel()
+        kept = _useful(e, c, rest, goal, below)
+        kept = kept[_front(e[kept], c[kept])]
+        if not len(kept):
+            return None
+        energy, cycles = e[kept], c[kept]
+        came_from.append((kept // len(front.cycles), kept % len(front.cycles)))
+    value = goal.of_mappings(energy, cycles)
+    at = int(np.argmin(value))
+    if not value[at] < below:
+        return None
+    places = np.zeros(len(fronts), np.int64)
+    for n, (before, own) in zip(reversed(order), reversed(came_from), strict=True):
+        places[n] = own[at]
+        at = int(before[at])
+    return places
+
+
+def _rests(fronts: Sequence[MappingFront], weight: Floats, order: Sequence[int]) -> list[_Rest]:
+    """Return what follows after each layer, in the order in which they are joined."""
+    energy = sum(weight[n] * fronts[n].energy_pj.min() for n in order)
+    cycles = sum(weight[n] * fronts[n].cycles.min() for n in order)
+    multiplier = np.concatenate([[0.0], energy / cycles * _SPREAD])
+    least = np.zeros(len(multiplier) + 1)
+    found = []
+    for n in reversed(order):
+        found.append(_Rest(multiplier, least.copy()))
+        front = fronts[n]
+        weighted = front.energy_pj + multiplier[:, None] * front.cycles
+        least += weight[n] * np.append(weighted.min(axis=1), front.cycles.min())
+    return found[::-1]
+
+
+def _useful(energy: Floats, cycles: Floats, rest: _Rest, goal: CoSearchGoal, below: float) -> Ints:
+    """Return which points may still become better than a value under the limits."""
+    least_energy, least_cycles = energy + rest.least[0], cycles + rest.least[-1]
+    able = np.isfinite(goal.of_mappings(least_energy, least_cycles))
+    if goal.mode == PRODUCT:
+        # lines that the rest leaves: a product over them is least where two of them meet
+        lines = energy + rest.multiplier[:, None] * cycles + rest.least[:-1, None]
+        at = np.diff(lines, axis=0) / np.diff(rest.multiplier)[:, None]
+        at = np.concatenate([at, least_cycles[None]])
+        value = ((lines - rest.multiplier[:, None] * at) * at).min(axis=0)
+    elif goal.leak_pj:
+        # the line through its own multiplier is no steeper than the one before it
+        k = int(np.searchsorted(rest.multiplier, goal.leak_pj, side="right")) - 1
+        line = energy + rest.multiplier[k] * cycles + rest.least[k]
+        value = line + (goal.leak_pj - rest.multiplier[k]) * least_cycles
+    else:
+        value = goal.unlimited(least_energy, least_cycles)
+    return np.flatnonzero(able & (value < below))
+
+
+def _front(energy: Floats, cycles: Floats) -> Ints:
+    """Return the points that no other is as good as in both."""
+    order = np.lexsort((energy, cycles))
+    least = np.minimum.accumulate(energy[order])
+    first = np.ones(len(order), np.bool_)
+    first[1:] = energy[order][1:] < least[:-1]
+    return order[first]
