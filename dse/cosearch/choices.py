@@ -14,9 +14,10 @@ import numpy as np
 
 from dse.cosearch.goal import CoSearchGoal
 from dse.cosearch.hull import PRODUCT
-from dse.mappers.exact.proof import MappingFront
 from dse.numeric import Floats, Ints
 
+#: Energies and cycles of a layer's mappings.
+Offer = tuple[Floats, Floats]
 #: Joined points up to which it goes on.
 MOST_POINTS = 2_000_000
 #: Multipliers by which what the other layers add is bounded, relative to energy over cycles.
@@ -40,12 +41,12 @@ class _Rest(NamedTuple):
 
 
 def best_choice(
-    fronts: Sequence[MappingFront], weight: Floats, goal: CoSearchGoal, below: float
-) -> Ints | None:
-    """Return the place of the best mapping in every layer's front; None: none is below a value.
+    layers: Sequence[Offer], weight: Floats, goal: CoSearchGoal, below: float
+) -> list[int] | None:
+    """Return the place of the best mapping of every layer; None: no choice is below a value.
 
     Args:
-        fronts: of the layers.
+        layers: energies and cycles of each layer's mappings.
         weight: ``(N,)`` how often the network runs each.
         goal: what is minimised, with limits that less energy and fewer cycles always meet.
         below: what mappings have to come below.
@@ -53,45 +54,47 @@ def best_choice(
     Raises:
         TooManyChoicesError: they are more than can be compared.
     """
-    order = sorted(range(len(fronts)), key=lambda n: len(fronts[n].cycles))
-    rests = _rests(fronts, weight, order)
+    fronts = [_front(*layer) for layer in layers]
+    order = sorted(range(len(layers)), key=lambda n: len(fronts[n]))
+    offers = [(e[front], c[front]) for (e, c), front in zip(layers, fronts, strict=True)]
+    rests = _rests(offers, weight, order)
     energy, cycles = np.zeros(1), np.zeros(1)
     came_from: list[tuple[Ints, Ints]] = []
     for n, rest in zip(order, rests, strict=True):
-        front = fronts[n]
-        if len(energy) * len(front.cycles) > MOST_POINTS:
+        own_energy, own_cycles = offers[n]
+        if len(energy) * len(own_cycles) > MOST_POINTS:
             raise TooManyChoicesError(f"more than {MOST_POINTS:,} choices")
-        e = (energy[:, None] + weight[n] * front.energy_pj).ravel()
-        c = (cycles[:, None] + weight[n] * front.cycles).ravel()
+        e = (energy[:, None] + weight[n] * own_energy).ravel()
+        c = (cycles[:, None] + weight[n] * own_cycles).ravel()
         kept = _useful(e, c, rest, goal, below)
         kept = kept[_front(e[kept], c[kept])]
         if not len(kept):
             return None
         energy, cycles = e[kept], c[kept]
-        came_from.append((kept // len(front.cycles), kept % len(front.cycles)))
+        came_from.append((kept // len(own_cycles), kept % len(own_cycles)))
     value = goal.of_mappings(energy, cycles)
     at = int(np.argmin(value))
     if not value[at] < below:
         return None
-    places = np.zeros(len(fronts), np.int64)
+    places = [0] * len(layers)
     for n, (before, own) in zip(reversed(order), reversed(came_from), strict=True):
-        places[n] = own[at]
+        places[n] = int(fronts[n][own[at]])
         at = int(before[at])
     return places
 
 
-def _rests(fronts: Sequence[MappingFront], weight: Floats, order: Sequence[int]) -> list[_Rest]:
+def _rests(offers: Sequence[Offer], weight: Floats, order: Sequence[int]) -> list[_Rest]:
     """Return what follows after each layer, in the order in which they are joined."""
-    energy = sum(weight[n] * fronts[n].energy_pj.min() for n in order)
-    cycles = sum(weight[n] * fronts[n].cycles.min() for n in order)
+    energy = sum(weight[n] * offers[n][0].min() for n in order)
+    cycles = sum(weight[n] * offers[n][1].min() for n in order)
     multiplier = np.concatenate([[0.0], energy / cycles * _SPREAD])
     least = np.zeros(len(multiplier) + 1)
     found = []
     for n in reversed(order):
         found.append(_Rest(multiplier, least.copy()))
-        front = fronts[n]
-        weighted = front.energy_pj + multiplier[:, None] * front.cycles
-        least += weight[n] * np.append(weighted.min(axis=1), front.cycles.min())
+        own_energy, own_cycles = offers[n]
+        weighted = own_energy + multiplier[:, None] * own_cycles
+        least += weight[n] * np.append(weighted.min(axis=1), own_cycles.min())
     return found[::-1]
 
 

@@ -19,7 +19,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dse.cosearch.choices import TooManyChoicesError, best_choice
 from dse.cosearch.corner import Box, corner_of, likeness
 from dse.cosearch.frames import HardwareSpace, UnsolvableSpace
 from dse.cosearch.goal import CoSearchGoal
@@ -234,28 +233,22 @@ class CornerSearch:
             return False
         layers = self._space.workload.layers
         constraints = architecture.constraints or self._space.template.constraints
-        version, area = self._space.timeloop_version, architecture.area_um2
+        version = self._space.timeloop_version
+        choices = []
         try:
-            fronts = [
-                layer_front(layer.problem, architecture, constraints, version, nodes=_FRONT_LABELS)
-                for layer in layers
-            ]
-            below = goal.without_area(self._cutoff, area if goal.needs_area else 0.0)
-            places = best_choice(fronts, self._best.weight, goal, below)
-        except (TooLargeError, TooManyChoicesError):
+            for layer in layers:
+                front = layer_front(
+                    layer.problem, architecture, constraints, version, nodes=_FRONT_LABELS
+                )
+                if front.mappings is None:
+                    return True
+                m = self._best.evaluate(architecture, layer, front.mappings)
+                choices.append((front.mappings, m))
+        except TooLargeError:
             return False
-        if places is None:
-            return True
-        found = [
-            front.mappings[int(i)]
-            for front, i in zip(fronts, places, strict=True)
-            if front.mappings is not None
-        ]
-        values = self._hardware.values(self._hardware.frame(box.frames[0]), box.low)
-        before = self._best.value
         self._designs += 1
-        self._best.take(values, architecture, tuple(found))
-        return self._best.value < before
+        values = self._hardware.values(self._hardware.frame(box.frames[0]), box.low)
+        return self._best.offer(values, architecture, choices)
 
     def _corner(self, box: Box) -> Architecture | None:
         """Return the most generous hardware of a box, or its only one; None: there is none."""

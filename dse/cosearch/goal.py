@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -134,9 +134,16 @@ class CoSearchGoal:
             return np.asarray(cycles, np.float64)
         return energy + self.leak_pj * cycles if self.leak_pj else energy
 
-    def of_rows(self, energy: Floats, cycles: Floats) -> Floats:
-        """Return the part that mappings decide, ``(B,)``, of energies that hold the leakage."""
-        return energy if self.mode == ENERGY else self.unlimited(energy, cycles)
+    @property
+    def of_rows(self) -> CoSearchGoal:
+        """The same of energies that hold ``leak_pj`` of every cycle."""
+        if not self.leak_pj:
+            return self
+        planes = tuple(
+            replace(plane, cycles=plane.cycles - plane.energy * self.leak_pj)
+            for plane in self.planes
+        )
+        return replace(self, leak_pj=0.0, planes=planes)
 
     def of_mappings(self, energy: Floats, cycles: Floats) -> Floats:
         """Return the part that mappings decide, ``(B,)``; infinite where a limit is missed."""
@@ -166,6 +173,14 @@ class CoSearchGoal:
         if min(values) <= 0.0:
             return 0.0
         return math.exp(math.fsum(map(math.log, values)) / len(values))
+
+    def missed(self, energy: Floats, cycles: Floats) -> Floats:
+        """Return by how much points miss the limits, ``(B,)``, relative to their bounds."""
+        parts = [
+            np.maximum(plane.excess(energy, cycles), 0.0) / max(abs(plane.most), 1e-300)
+            for plane in self.planes
+        ]
+        return np.sum(parts, axis=0) if parts else np.zeros(len(energy))
 
     def meets(self, metrics: DesignMetrics) -> bool:
         """Whether a design meets all limits, as a study checks them."""

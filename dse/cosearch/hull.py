@@ -3,7 +3,7 @@
 Every layer offers points (cycles, energy); one is chosen of each, and the counts-weighted sums x
 (energy) and y (cycles) are multiplied. The product is quasi-concave, so its least value lies at a
 vertex of the Minkowski sum of the layers' lower hulls, whose edges are theirs, merged by slope
-(:func:`joint_minimum`). Cheaper bounds follow from supports: for every multiplier ``l``, x + l y is
+(:func:`hull_path`). Cheaper bounds follow from supports: for every multiplier ``l``, x + l y is
 at least the sum of the layers' least values of it; the product over the polygon that a few supports
 leave is least at one of its corners (:func:`polygon_minimum`). Forcing one point of one layer moves
 each support by a known amount, which tells whether that point can be in any choice below a limit
@@ -13,7 +13,6 @@ each support by a known amount, which tells whether that point can be in any cho
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -183,21 +182,33 @@ def _lower_hulls(p: LayerPoints, hull: Ints, hull_first: Ints) -> None:
         hull_first[n + 1] = size
 
 
-class Joint(NamedTuple):
-    """The best choice: its totals and the point of every layer."""
+class HullPath(NamedTuple):
+    """The corners of the lower hull of all choices of one point per layer, by growing cycles.
 
-    value: float
-    energy: float
-    cycles: float
-    points: Ints  # (N,)
+    Attributes:
+        energy, cycles: totals.
+        first: of the hull of each layer: the point of least cycles.
+        moved: the layer that goes on to its next point, from corner to corner.
+        hull: the points of all layers' hulls.
+    """
+
+    energy: Floats
+    cycles: Floats
+    first: Ints
+    moved: Ints
+    hull: Ints
+
+    def points(self, corner: int) -> Ints:
+        """Return the point of every layer at a corner, ``(N,)``."""
+        moved = np.bincount(self.moved[:corner], minlength=len(self.first))
+        chosen: Ints = self.hull[self.first + moved]
+        return chosen
 
 
-def joint_minimum(p: LayerPoints, worth: Callable[[Floats, Floats], Floats]) -> Joint | None:
-    """Return the best choice of one point per layer on the hull; None where a layer has none.
+def hull_path(p: LayerPoints) -> HullPath | None:
+    """Return the lower hull of all choices of one point per layer; None where a layer has none.
 
-    Args:
-        p: the points; those of infinite energy count as none.
-        worth: of totals of energy and cycles, infinite where they are not allowed.
+    Points of infinite energy count as none.
     """
     hull, hull_first = np.empty(len(p.energy), np.int64), np.empty(len(p.first), np.int64)
     _lower_hulls(p, hull, hull_first)
@@ -215,7 +226,4 @@ def joint_minimum(p: LayerPoints, worth: Callable[[Floats, Floats], Floats]) -> 
     weight = p.weight[of[edge[steps]]]
     xs = x - np.concatenate([[0.0], np.cumsum(weight * gain[steps])])
     ys = y + np.concatenate([[0.0], np.cumsum(weight * cost[steps])])
-    values = worth(xs, ys)
-    best = int(np.argmin(values))
-    corners += np.bincount(of[edge[steps[:best]]], minlength=len(p.weight))
-    return Joint(float(values[best]), float(xs[best]), float(ys[best]), hull[corners])
+    return HullPath(xs, ys, corners, of[edge[steps]], hull)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 
+from dse.cosearch.choices import Offer, TooManyChoicesError, best_choice
 from dse.cosearch.goal import CoSearchGoal
-from dse.cosearch.hull import LayerPoints, joint_minimum
+from dse.cosearch.joint import JointChoices
 from dse.domain.architecture import Architecture
 from dse.domain.mapping import Mapping, MappingBatch
 from dse.domain.problem import Layer
@@ -19,7 +21,6 @@ from dse.evaluators.padded import evaluate_padded
 from dse.goals.design import Design, DesignMetrics, LayerMetrics
 from dse.goals.metrics import Metrics
 from dse.goals.networks import network_metrics
-from dse.numeric import Floats
 from dse.space.search_space import SearchSpace
 from dse.space.variable import Values
 
@@ -42,13 +43,12 @@ class Incumbents:
 
     Attributes:
         incumbent: the best design; None before there is one.
-        weight: ``(N,)`` how often the network runs each layer.
     """
 
     def __init__(self, space: SearchSpace, goal: CoSearchGoal) -> None:
         self._space, self._goal = space, goal
         self._evaluator = NativeEvaluator(space.timeloop_version)
-        self.weight = np.array([layer.count for layer in space.workload], np.float64)
+        self._choices = JointChoices(space.workload, goal)
         self.incumbent: Incumbent | None = None
 
     @property
@@ -75,49 +75,60 @@ class Incumbents:
         values: Values,
         architecture: Architecture,
         choices: Sequence[tuple[MappingBatch, Metrics]],
-    ) -> None:
+    ) -> bool:
         """Take hardware with the best choice of one mapping per layer, if it is better.
 
         Args:
             values: of the hardware.
             architecture: that they make.
             choices: mappings of each layer, and what they are worth on it.
+
+        Returns:
+            Whether it is certain that no choice of these is better than the incumbent.
         """
-        parts, points = [], []
+        parts, offers = [], []
         for batch, m in choices:
             kept = np.flatnonzero(m.valid)
             kept = kept[np.lexsort((m.energy_pj[kept], m.cycles[kept]))]
             parts.append(batch.take(kept))
-            points.append((m.energy_pj[kept], m.cycles[kept]))
-        chosen = self._chosen(points)
-        if chosen is not None:
-            mappings = tuple(part[i] for part, i in zip(parts, chosen, strict=True))
-            self.take(values, architecture, mappings)
+            offers.append((m.energy_pj[kept], m.cycles[kept]))
+        if not all(len(part) for part in parts):
+            return True
+        chosen, certain = self._best_of(architecture, offers)
+        if chosen is None:
+            return certain
+        mappings = tuple(part[i] for part, i in zip(parts, chosen, strict=True))
+        return self.take(values, architecture, mappings) and certain
+
+    def _best_of(
+        self, architecture: Architecture, offers: Sequence[Offer]
+    ) -> tuple[list[int] | None, bool]:
+        """Return the best choice, and whether nothing is better; None: it is no incumbent."""
+        goal = self._goal
+        if goal.planes and all(plane.is_upper for plane in goal.planes):
+            area = architecture.area_um2 if goal.needs_area else 0.0
+            below = goal.without_area(self.value, area)
+            with suppress(TooManyChoicesError):
+                return best_choice(offers, self._choices.weight, goal, below), True
+        first = np.cumsum([0, *(len(e) for e, _ in offers)]).astype(np.int64)
+        energy, cycles = (np.concatenate(column) for column in zip(*offers, strict=True))
+        joint = self._choices.best(self._choices.points(first, energy, cycles), 0.0)
+        if joint is None or math.isinf(joint.value):
+            return None, not goal.planes
+        chosen = [int(r - start) for r, start in zip(joint.points, first, strict=False)]
+        return chosen, not goal.planes
 
     def take(
         self, values: Values, architecture: Architecture, mappings: tuple[Mapping, ...]
-    ) -> None:
-        """Take a design, if it is better and meets the limits."""
+    ) -> bool:
+        """Take a design, if it is better; return whether it meets the limits."""
         metrics = self._metrics(architecture, mappings)
         value = self._goal.objective(metrics)
-        if value < self.value and self._goal.meets(metrics):
+        if not self._goal.meets(metrics):
+            return False
+        if value < self.value:
             self.incumbent = Incumbent(Design(values, mappings), metrics, value)
-
-    def _chosen(self, points: Sequence[tuple[Floats, Floats]]) -> list[int] | None:
-        """Return the best choice of one point per layer, network by network."""
-        chosen: list[int] = []
-        for network in self._space.workload.networks or (self._space.workload,):
-            place = slice(len(chosen), len(chosen) + len(network))
-            own = points[place]
-            first = np.cumsum([0, *(len(e) for e, _ in own)]).astype(np.int64)
-            energy, cycles = (np.concatenate(column) for column in zip(*own, strict=True))
-            joint = joint_minimum(
-                LayerPoints(first, self.weight[place], energy, cycles), self._goal.of_mappings
-            )
-            if joint is None:
-                return None
-            chosen += [int(r - start) for r, start in zip(joint.points, first, strict=False)]
-        return chosen
+        return True
 
     def _metrics(self, architecture: Architecture, mappings: tuple[Mapping, ...]) -> DesignMetrics:
         layers = []

@@ -68,6 +68,18 @@ class Support:
         return tuple(layer.mapping for layer in self.layers)
 
 
+def between(left: Support, right: Support) -> float | None:
+    """Return the multiplier that weighs the points of two supports alike; None: there is none new.
+
+    Its support is the line through both points, or there is a point below that line.
+    """
+    fewer, less = left.cycles - right.cycles, right.energy - left.energy
+    if fewer <= 0 or less <= 0:
+        return None
+    found = less / fewer
+    return found if left.multiplier < found < right.multiplier else None
+
+
 class LayerBounds:
     """Asks the exact mapper for supports.
 

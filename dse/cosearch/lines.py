@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from dse.cosearch.goal import CoSearchGoal
 from dse.cosearch.hull import PRODUCT
-from dse.cosearch.layer_bounds import Support
-from dse.cosearch.polygon import Corner, between, least_corner
+from dse.cosearch.layer_bounds import Support, between
+from dse.cosearch.polygon import Corner, least_corner
 
 
 class _Told(NamedTuple):
@@ -56,7 +56,7 @@ class Lines:
         """The least that mappings may come to; 0 while the lines are too few."""
         if any(multiplier not in self._lines for multiplier in self._goal.needed):
             return 0.0
-        return least_corner(self._supports, self._goal).value
+        return self._corner.value
 
     @property
     def telling(self) -> Support | None:
@@ -64,6 +64,10 @@ class Lines:
         own = [line.support for line in self._lines.values() if line.own]
         inner = [s for s in own if s.multiplier not in (0.0, math.inf)]
         return next(iter([*inner, *reversed(own), *self._supports]), None)
+
+    @property
+    def _corner(self) -> Corner:
+        return least_corner({m: line.support.least for m, line in self._lines.items()}, self._goal)
 
     @property
     def _supports(self) -> list[Support]:
@@ -93,7 +97,7 @@ class Lines:
         if goal.mode != PRODUCT and not goal.planes:
             (only,) = goal.needed
             return None if self._lines[only].own else only
-        corner = least_corner(self._supports, goal)
+        corner = self._corner
         for end in (corner.left, corner.right):
             if end in self._lines and not self._lines[end].own:
                 return end

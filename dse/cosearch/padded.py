@@ -16,13 +16,14 @@ from typing import NamedTuple
 import numpy as np
 
 from dse.cosearch.enumerated import EnumeratedTable
-from dse.cosearch.frames import Frame, HardwareSpace
+from dse.cosearch.frames import Frame, HardwareSpace, UnsolvableSpace
 from dse.cosearch.goal import CoSearchGoal
 from dse.cosearch.hull import LayerPoints, Supports, find_supports, mark_useful, new_supports
 from dse.cosearch.incumbents import Incumbent
+from dse.cosearch.joint import around
 from dse.cosearch.pool import Pool
 from dse.cosearch.search import CoSearch
-from dse.cosearch.settle import Settler, multipliers
+from dse.cosearch.settle import Settler
 from dse.cosearch.tables import LayerTables, TableOf, closed_form, group_limits
 from dse.cosearch.two_tier.table import TwoTierTable
 from dse.cosearch.two_tier.union import TwoTierUnion
@@ -50,6 +51,10 @@ class PaddedCoSearch(CoSearch):
 
     def __init__(self, space: SearchSpace, goal: CoSearchGoal, limit: int) -> None:
         super().__init__(space, goal, limit)
+        if goal.planes or space.workload.networks:
+            raise UnsolvableSpace(
+                f"padding={space.padding.text} with limits on mappings, or for several networks"
+            )
         self._own = self.tables
         self.sizes: dict[Problem, Alternatives] = {}
 
@@ -113,14 +118,15 @@ class PaddedCoSearch(CoSearch):
         incumbent, layers = self.incumbent, self.hardware.space.workload.layers
         if incumbent is None:
             raise ValueError("there is nothing to be better than")
-        supports = new_supports(len(layers), multipliers(incumbent))
+        known = incumbent.metrics
+        supports = new_supports(len(layers), around(known.energy_pj / known.cycles))
         least: dict[Problem, Floats] = {}
         for problem, one in self.sizes.items():
             parts = [self._least(closed(size), supports.multiplier) for size in one.problems]
             least[problem] = np.min(parts, axis=0)
             yield
         supports.least[:] = [least[layer.problem] for layer in layers]
-        supports.total[:] = self._settler.weight @ supports.least
+        supports.total[:] = self._choices.weight @ supports.least
         made = {}
         for problem, one in self.sizes.items():
             own = [n for n, layer in enumerate(layers) if layer.problem == problem]
@@ -158,7 +164,7 @@ class PaddedCoSearch(CoSearch):
         useful, marked = (np.zeros(table.class_count, np.bool_) for _ in range(2))
         for n in layers:
             own = Supports(s.multiplier, s.least[n : n + 1], s.best[n : n + 1], s.total)
-            alone = _alone(points, self._settler.weight[n])
+            alone = _alone(points, self._choices.weight[n])
             mark_useful(alone, own, self.goal.mode, below, marked)
             useful |= marked
         return table.restricted(np.flatnonzero(useful))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
@@ -12,7 +12,7 @@ import numpy as np
 
 from dse.cosearch.goal import CoSearchGoal
 from dse.cosearch.half_planes import HalfPlane
-from dse.cosearch.layer_bounds import Support
+from dse.numeric import Floats
 
 
 class Corner(NamedTuple):
@@ -45,13 +45,14 @@ class _Point:
 _NO_SUPPORT = -1.0
 
 
-def least_corner(supports: Sequence[Support], goal: CoSearchGoal) -> Corner:
+def least_corner(lines: Mapping[float, float], goal: CoSearchGoal) -> Corner:
     """Return the corner of the least value.
 
-    All points of the network lie on or above the lines ``energy + l cycles = least``. What is
-    minimised is quasi-concave and grows with both, so over what is left it is least at a corner.
+    All points of the network lie on or above the lines ``energy + l cycles = least``, given by
+    ``l``, infinite for cycles alone. What is minimised is quasi-concave and grows with both, so
+    over what is left it is least at a corner.
     """
-    points = _polygon(supports, goal.planes)
+    points = _polygon(_chain(lines), goal.planes)
     for plane in goal.planes:
         points = _clipped(points, plane)
     if not points:
@@ -66,26 +67,25 @@ def least_corner(supports: Sequence[Support], goal: CoSearchGoal) -> Corner:
     return Corner(float(value[best]), float(energy[best]), float(cycles[best]), left, right)
 
 
-def between(left: Support, right: Support) -> float | None:
-    """Return the multiplier that weighs the points of two supports alike; None: there is none new.
+def least_above(energy: Floats, cycles: Floats, goal: CoSearchGoal) -> float:
+    """Return the least value above a lower hull, given by its corners, by growing cycles."""
+    corners = zip(energy.tolist(), cycles.tolist(), strict=True)
+    points = _polygon([_Point(e, c, _NO_SUPPORT) for e, c in corners], goal.planes)
+    for plane in goal.planes:
+        points = _clipped(points, plane)
+    if not points:
+        return math.inf
+    columns = (np.array([getattr(p, name) for p in points]) for name in ("energy", "cycles"))
+    return float(goal.unlimited(*columns).min())
 
-    Its support is the line through both points, or there is a point below that line.
+
+def _chain(given: Mapping[float, float]) -> list[_Point]:
+    """Return the corners above all lines, by growing cycles.
+
+    Energy and cycles are no less than 0, whatever the lines say.
     """
-    fewer, less = left.cycles - right.cycles, right.energy - left.energy
-    if fewer <= 0 or less <= 0:
-        return None
-    found = less / fewer
-    return found if left.multiplier < found < right.multiplier else None
-
-
-def _polygon(supports: Sequence[Support], planes: Sequence[HalfPlane]) -> list[_Point]:
-    """Return the corners above all lines, by growing cycles, and far ones that close it.
-
-    Energy and cycles are no less than 0, whatever the supports say.
-    """
-    cycles = max((s.least for s in supports if math.isinf(s.multiplier)), default=0.0)
-    lines = {s.multiplier: s.least for s in supports if not math.isinf(s.multiplier)}
-    lines.setdefault(0.0, 0.0)
+    cycles = given.get(math.inf, 0.0)
+    lines = {0.0: 0.0, **{m: least for m, least in given.items() if not math.isinf(m)}}
     # the line that is highest where cycles are least, then those that cross it
     energy, at = max((least - m * cycles, -m) for m, least in lines.items())
     edge = -at
@@ -95,11 +95,14 @@ def _polygon(supports: Sequence[Support], planes: Sequence[HalfPlane]) -> list[_
             ((lines[edge] - least) / (edge - m), m) for m, least in lines.items() if m < edge
         ]
         if not crossings:
-            break
+            return chain
         cycles, edge = min(crossings)
         cycles = max(cycles, chain[-1].cycles)
         chain.append(_Point(lines[edge] - edge * cycles, cycles, edge))
-    # beyond wherever a limit meets the outer edges
+
+
+def _polygon(chain: Sequence[_Point], planes: Sequence[HalfPlane]) -> list[_Point]:
+    """Close a chain of corners far away, beyond wherever a limit meets its outer edges."""
     far_energy, far_cycles = 10.0 * (chain[0].energy + 1.0), 10.0 * (chain[-1].cycles + 1.0)
     for plane in planes:
         ends = abs(plane.most) + abs(plane.energy) * far_energy + abs(plane.cycles) * far_cycles

@@ -10,7 +10,6 @@ from dse.certify.verdict import Decision
 from dse.cosearch.goal import CoSearchGoal
 from dse.cosearch.search import CoSearch, UnsolvableSpace
 from dse.goals.limits import limits
-from dse.goals.objective import EDP
 from dse.space.search_space import SearchSpace
 
 pytestmark = pytest.mark.slow
@@ -80,10 +79,3 @@ def test_a_search_that_is_stopped_claims_no_more_than_its_bound() -> None:
         assert search.bound <= least
         assert search.incumbent is None or search.incumbent.value >= least
     assert search.nodes > 1
-
-
-def test_limits_on_mappings_are_beyond_tables() -> None:
-    space = space_of("gemmini wide")
-    goal = CoSearchGoal.of(EDP, limits("cycles < 4"), None)
-    with pytest.raises(UnsolvableSpace, match="'cycles < 4' is on mappings"):
-        CoSearch(space, goal, 1000)
