@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
+import yaml
 from cosearch_cases import CASES, all_designs, problem, space_of
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,9 +24,10 @@ from dse.cosearch.search import CoSearch
 from dse.domain.expression import Expression
 from dse.domain.linear import linear_form
 from dse.domain.problem import Layer, Workload
-from dse.errors import SpecError
+from dse.errors import NothingFeasible, SpecError
 from dse.goals.limits import limits
 from dse.goals.objective import EDP, objective
+from dse.runner.run import start
 from dse.space.search_space import SearchSpace
 
 #: Energy, cycles and area of a design.
@@ -240,3 +243,33 @@ def test_what_cannot_be_proven_is_refused(text: str, bounds: str, told: str) -> 
         CoSearchGoal.of(objective(text), limits(bounds), None, 1.0)
     with pytest.raises(SpecError, match="the clock"):
         CoSearchGoal.of(EDP, limits("power_w < 2"), None)
+
+
+@pytest.fixture
+def settings(tmp_path) -> dict:
+    for name, k in (("one", 32), ("two", 64)):
+        layers = [{"name": "a", "shape": "cnn-layer", "P": 8, "Q": 8, "C": 16, "K": k}]
+        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump({"name": name, "layers": layers}))
+    return {
+        "arch": "gemmini",
+        "workload": str(tmp_path / "one.yaml"),
+        "optimizer": "optimal",
+        "report": False,
+        "folder": str(tmp_path / "run"),
+    }
+
+
+def test_a_run_of_several_networks_is_proven(settings, tmp_path) -> None:
+    both = f"{settings['workload']}+{tmp_path / 'two.yaml'}"
+    result = start({**settings, "workload": both}).execute()
+    assert result.certificate is not None
+    assert result.certificate["status"] == "optimal"
+    one, two = (n.edp for n in result.metrics.networks)
+    assert result.value == pytest.approx(math.sqrt(one * two), rel=1e-12)
+
+
+def test_a_run_says_that_limits_cannot_be_met(settings, tmp_path) -> None:
+    with pytest.raises(NothingFeasible, match="proven that no design of the space is valid"):
+        start({**settings, "constraints": "cycles < 3"}).execute()
+    told = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert told["certificate"]["status"] == "infeasible"
