@@ -76,11 +76,6 @@ class OptimalSearch(Optimizer[OptimalSearchSettings]):
         samples: int,
     ) -> None:
         super().__init__(space, settings, rng, samples)
-        if space.workload.networks:
-            raise SpecError(
-                f"optimizer=optimal: workload = {space.workload.name}, expected one network: the "
-                "mean over several is geometric, and its optimum is not proven so"
-            )
         self._goal()
         for name, least in (
             *(("gap", 0.0), ("nodes", 1), ("time", 0.0), ("mappings", 1)),
@@ -97,7 +92,10 @@ class OptimalSearch(Optimizer[OptimalSearchSettings]):
         from dse.cosearch.goal import CoSearchGoal  # noqa: PLC0415 - compiled code loads on use
 
         space = self.space
-        return CoSearchGoal.of(space.objective, space.limits, space.template.max_area_um2)
+        template = space.template
+        return CoSearchGoal.of(
+            space.objective, space.limits, template.max_area_um2, template.clock_ns
+        )
 
     @property
     def certificate(self) -> dict[str, Any] | None:

@@ -23,6 +23,7 @@ from dse.errors import SpecError
 from dse.evaluators.native import NativeEvaluator
 from dse.goals.design import Design, DesignMetrics, LayerMetrics
 from dse.goals.metric_names import of_design
+from dse.goals.networks import network_metrics
 from dse.optimizers.lockstep import Lockstep, LockstepSettings
 from dse.plugins import plugin
 from dse.settings import setting
@@ -30,7 +31,7 @@ from dse.space.search_space import SearchSpace
 from dse.state.codec import State
 from dse.state.entries import CheckedEntries
 from dse.state.in_space import take_design
-from dse.study.design_evaluator import DesignEvaluator, network_metrics
+from dse.study.design_evaluator import DesignEvaluator
 from dse.study.optimizer import DEFAULT_MAPPER, Optimizer
 from dse.study.study import Study, optimizer_rng
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import yaml
@@ -12,7 +12,7 @@ from dse.components.chain import energy_chain
 from dse.domain.problem import SHAPES, Layer, Problem, Workload
 from dse.errors import SpecError
 from dse.evaluators.native import NativeEvaluator
-from dse.goals.objective import objectives
+from dse.goals.objective import objective as objective_of
 from dse.mapspace.enumeration import enumerate_valid
 from dse.mapspace.space import Mapspace
 from dse.space import catalog
@@ -103,13 +103,19 @@ CASES |= {
 }  # fmt: skip
 
 
-def space_of(case: str, objective: str = "edp", version: str = "4cf6d4c") -> SearchSpace:
+def space_of(
+    case: str,
+    objective: str = "edp",
+    version: str = "4cf6d4c",
+    networks: Sequence[Workload] = (),
+) -> SearchSpace:
     name, variables, chain, problems = CASES[case]
     extra = {} if name == "gemmini" else {"budget": {"pes": 1_000_000}}
     arch = template(name, variables, **extra)
     layers = tuple(Layer(f"l{i}", p, count=i + 1) for i, p in enumerate(problems))
+    workload = Workload.of_networks(networks) if networks else Workload("net", layers)
     return SearchSpace(
-        arch, Workload("net", layers), energy_chain(chain), None, objectives()[objective],
+        arch, workload, energy_chain(chain), None, objective_of(objective),
         timeloop_version=version,
     )  # fmt: skip
 
@@ -137,18 +143,22 @@ def front(space: SearchSpace, architecture: Any, problem: Problem) -> list[tuple
 
 def brute_force(space: SearchSpace, most_um2: float = float("inf")) -> dict[str, float]:
     """The least value of every objective over all hardware and all choices of mappings."""
+    designs = all_designs(space, most_um2)
+    return least_values(designs, [layer.count for layer in space.workload])
 
-    def designs() -> Iterator[tuple[float, list[list[tuple[float, float]]]]]:
-        for values in all_values(space):
-            try:
-                architecture = space.architecture(values)
-            except SpecError:
-                continue
-            if architecture.area_um2 <= most_um2:
-                fronts = [front(space, architecture, layer.problem) for layer in space.workload]
-                yield architecture.area_um2, fronts
 
-    return least_values(designs(), [layer.count for layer in space.workload])
+def all_designs(
+    space: SearchSpace, most_um2: float = float("inf")
+) -> Iterator[tuple[float, list[list[tuple[float, float]]]]]:
+    """The area of all hardware, and (energy, cycles) of each layer's mappings that matter."""
+    for values in all_values(space):
+        try:
+            architecture = space.architecture(values)
+        except SpecError:
+            continue
+        if architecture.area_um2 <= most_um2:
+            fronts = [front(space, architecture, layer.problem) for layer in space.workload]
+            yield architecture.area_um2, fronts
 
 
 def least_values(

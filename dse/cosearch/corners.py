@@ -22,13 +22,14 @@ import numpy as np
 from dse.cosearch.corner import Box, corner_of, likeness
 from dse.cosearch.frames import HardwareSpace, UnsolvableSpace
 from dse.cosearch.goal import CoSearchGoal
-from dse.cosearch.hull import PRODUCT
 from dse.cosearch.incumbents import Incumbent, Incumbents
 from dse.cosearch.layer_bounds import LayerBounds, Support
 from dse.cosearch.lines import Lines
 from dse.domain.architecture import Architecture
 from dse.domain.mapping import Mapping, MappingBatch
 from dse.domain.problem import Problem
+from dse.mappers.exact.proof import layer_front
+from dse.mappers.exact.tables import TooLargeError
 from dse.model import rules
 from dse.model.arrays import version_number
 from dse.numeric import Ints
@@ -38,6 +39,8 @@ from dse.space.search_space import SearchSpace
 TOLERANCE = 1e-10
 #: Supports that a box is asked for, one by one; of a single piece of hardware all that help.
 _MOST_ASKED, _MOST_OF_ONE = 3, 24
+#: Partial mappings of a layer after which its front is given up.
+_FRONT_LABELS = 20_000_000
 #: Frames that are not put together: a group's bound is weaker than theirs.
 _FEW_FRAMES = 4
 #: What part of a box's gap the searches of its layers may leave, and bounds on that.
@@ -46,8 +49,14 @@ _SHARE, _LEAST_GAP, _MOST_GAP = 0.05, 1e-5, 0.01
 
 @dataclass(frozen=True)
 class _Branch:
+    """A box, and the lines of each network."""
+
     box: Box
-    lines: Lines
+    lines: tuple[Lines, ...]
+
+    def part(self, box: Box) -> _Branch:
+        """Return a part of the box, which begins with its lines."""
+        return _Branch(box, tuple(own.handed_on() for own in self.lines))
 
 
 class CornerSearch:
@@ -69,12 +78,17 @@ class CornerSearch:
     def __init__(self, space: SearchSpace, goal: CoSearchGoal, threads: int = 2) -> None:
         self._space, self._goal = space, goal
         self._hardware = HardwareSpace(space, areas=goal.needs_area)
-        if goal.mode == PRODUCT and not rules.leaks(version_number(space.timeloop_version)):
+        if goal.needs_leakage and not rules.leaks(version_number(space.timeloop_version)):
             raise UnsolvableSpace(
                 f"timeloop_version={space.timeloop_version} knows no leakage, by which energy and "
                 "cycles are weighed against each other"
             )
-        self._bounds = LayerBounds(space, threads)
+        if goal.planes and space.workload.networks:
+            raise UnsolvableSpace(
+                f"constraint '{goal.planes[0].source}' is on all networks together"
+            )
+        networks = space.workload.networks or (space.workload,)
+        self._bounds = tuple(LayerBounds(space, network, threads) for network in networks)
         self._best = Incumbents(space, goal)
         self._designs = 0
         self._queue: list[tuple[float, int, _Branch]] = []
@@ -95,7 +109,7 @@ class CornerSearch:
         """What the proof took."""
         return {
             "nodes": self.nodes,
-            "searches": self._bounds.searches,
+            "searches": sum(bounds.searches for bounds in self._bounds),
             "designs": self._designs,
         }
 
@@ -109,7 +123,7 @@ class CornerSearch:
         low = tuple(0 for _ in high)
         self._begin()
         for frames in self._groups():
-            self._push(0.0, _Branch(Box(frames, low, high), Lines(self._goal.mode)))
+            self._push(0.0, self._branch(Box(frames, low, high)))
         while self._queue:
             bound, node = self._taken()
             if bound >= self._cutoff:
@@ -137,7 +151,10 @@ class CornerSearch:
         point = tuple(variable.index_of(values[name]) for name, variable in sized.items())
         box = Box((self._hardware.frames.index(others),), point, point)
         with suppress(UnsolvableSpace):
-            self._ask(_Branch(box, Lines(self._goal.mode)), corner, 1.0, _MOST_ASKED, _MOST_GAP)
+            self._ask(self._branch(box), corner, corner.area_um2, _MOST_ASKED, _MOST_GAP)
+
+    def _branch(self, box: Box) -> _Branch:
+        return _Branch(box, tuple(Lines(self._goal) for _ in self._bounds))
 
     def _taken(self) -> tuple[float, _Branch]:
         """Take the node of the least bound; of the fewest frames before there is an incumbent."""
@@ -189,21 +206,49 @@ class CornerSearch:
         corner = self._corner(tight)
         if corner is None:
             return
-        factor = self._goal.factor(area)
         try:
             most = _MOST_OF_ONE if node.box.is_single else _MOST_ASKED
-            fits = self._ask(node, corner, factor, most)
+            fits = self._ask(node, corner, area, most)
         except UnsolvableSpace:
-            if not node.lines:
+            if not all(node.lines):
                 raise
             fits = True  # the bound of the box that it was part of is all there is
-        value = max(node.lines.value * factor, before)
+        value = max(self._least(node, area), before)
         if not fits or value >= self._cutoff:
             return
-        if node.box.is_single:
-            self._open = min(self._open, value)
-        else:
+        if not node.box.is_single:
             self._split(node, value)
+        elif not self._is_settled(node.box, corner):
+            self._open = min(self._open, value)
+
+    def _least(self, node: _Branch, area: float) -> float:
+        """Return the bound that a box's lines make."""
+        goal = self._goal
+        return goal.mean([goal.with_area(lines.value, area) for lines in node.lines])
+
+    def _is_settled(self, box: Box, architecture: Architecture) -> bool:
+        """Compare all choices on one hardware under limits; whether that was possible."""
+        goal = self._goal
+        if not goal.planes or not all(plane.is_upper for plane in goal.planes):
+            return False
+        layers = self._space.workload.layers
+        constraints = architecture.constraints or self._space.template.constraints
+        version = self._space.timeloop_version
+        choices = []
+        try:
+            for layer in layers:
+                front = layer_front(
+                    layer.problem, architecture, constraints, version, nodes=_FRONT_LABELS
+                )
+                if front.mappings is None:
+                    return True
+                m = self._best.evaluate(architecture, layer, front.mappings)
+                choices.append((front.mappings, m))
+        except TooLargeError:
+            return False
+        self._designs += 1
+        values = self._hardware.values(self._hardware.frame(box.frames[0]), box.low)
+        return self._best.offer(values, architecture, choices)
 
     def _corner(self, box: Box) -> Architecture | None:
         """Return the most generous hardware of a box, or its only one; None: there is none."""
@@ -233,7 +278,7 @@ class CornerSearch:
         self,
         node: _Branch,
         corner: Architecture,
-        factor: float,
+        area: float,
         most: int,
         gap: float | None = None,
     ) -> bool:
@@ -242,38 +287,57 @@ class CornerSearch:
         Args:
             node: whose lines they become.
             corner: its most generous hardware.
-            factor: what its area contributes to the objective, at least.
-            most: supports to ask for.
+            area: of the box at least, in um^2; 0 where areas do not matter.
+            most: supports to ask for, of each network.
             gap: that a layer's search may leave; None: as much as does not matter to the box.
         """
-        lines = node.lines
-        for _ in range(most):
-            known = self.incumbent
-            ratio = known.metrics.energy_pj / known.metrics.cycles if known else None
-            wanted = lines.wanted(ratio, single=node.box.is_single)
-            if wanted is None:
-                break
-            loose = self._looseness(node, factor) if gap is None else gap
-            support = self._bounds.support(corner, wanted, loose, lines.of(wanted))
-            if support is None:
-                return False
-            lines.take(support)
-            self._try(node.box, support.mappings)
-            if lines.value * factor >= self._cutoff:
-                break
+        for number, (lines, bounds) in enumerate(zip(node.lines, self._bounds, strict=True)):
+            for _ in range(most):
+                wanted = lines.wanted(self._ratio(number), single=node.box.is_single)
+                if wanted is None:
+                    break
+                loose = self._looseness(node, area) if gap is None else gap
+                support = bounds.support(corner, wanted, loose, lines.of(wanted))
+                if support is None:
+                    return False
+                lines.take(support)
+                self._try(node, number, support)
+                if self._least(node, area) >= self._cutoff:
+                    return True
         return True
 
-    def _looseness(self, node: _Branch, factor: float) -> float:
+    def _ratio(self, number: int) -> float | None:
+        """Return energy over cycles of a network on the incumbent; None where there is none."""
+        if self.incumbent is None:
+            return None
+        metrics = self.incumbent.metrics
+        own = metrics.networks[number] if metrics.networks else metrics
+        return own.energy_pj / own.cycles
+
+    def _looseness(self, node: _Branch, area: float) -> float:
         """Return the gap that the searches of a box's layers may leave, relative to its own."""
         if node.box.is_single:
             return 0.0
-        missing = 1.0 - node.lines.value * factor / self._cutoff
+        missing = 1.0 - self._least(node, area) / self._cutoff
         return min(max(_SHARE * missing, _LEAST_GAP), _MOST_GAP)
 
     # incumbents and children
 
-    def _try(self, box: Box, mappings: Sequence[Mapping]) -> None:
-        """Offer the smallest hardware of the box's last frame that holds some mappings."""
+    def _try(self, node: _Branch, number: int, support: Support) -> None:
+        """Offer the smallest hardware of a box's last frame that holds some mappings.
+
+        Args:
+            node: of the box.
+            number: of the network whose mappings they are.
+            support: that they make; other networks have those that tell most.
+        """
+        box = node.box
+        mappings: list[Mapping] = []
+        for place, lines in enumerate(node.lines):
+            told = support if place == number else lines.telling
+            if told is None:
+                return
+            mappings += told.mappings
         frame = self._hardware.frame(box.frames[-1])
         point = self._point(box, mappings, box.frames[-1])
         values = None if point is None else self._hardware.values(frame, point)
@@ -281,8 +345,11 @@ class CornerSearch:
         if values is None or architecture is None:
             return
         self._designs += 1
-        layers = zip(self._space.workload, self._bounds.known, strict=True)
-        batches = [(layer, MappingBatch.of(known)) for layer, known in layers]
+        known = [batch for bounds in self._bounds for batch in bounds.known]
+        batches = [
+            (layer, MappingBatch.of(own))
+            for layer, own in zip(self._space.workload, known, strict=True)
+        ]
         self._best.offer(
             values,
             architecture,
@@ -308,10 +375,11 @@ class CornerSearch:
         if len(box.frames) > 1:
             middle = len(box.frames) // 2
             for frames in (box.frames[:middle], box.frames[middle:]):
-                self._push(value, _Branch(replace(box, frames=frames), node.lines.handed_on()))
+                self._push(value, node.part(replace(box, frames=frames)))
             return
-        told = node.lines.telling
-        point = self._point(box, told.mappings, box.frames[0]) or box.low
+        told = [lines.telling for lines in node.lines]
+        mappings = [mapping for one in told if one for mapping in one.mappings]
+        point = self._point(box, mappings, box.frames[0]) or box.low
         able = [v for v in range(len(point)) if point[v] > box.low[v]]
         if able:
             v = max(able, key=lambda v: self._rise(box, v, point[v], told))
@@ -322,13 +390,17 @@ class CornerSearch:
         below, above = list(box.high), list(box.low)
         below[v], above[v] = cut - 1, cut
         for part in (replace(box, high=tuple(below)), replace(box, low=tuple(above))):
-            self._push(value, _Branch(part, node.lines.handed_on()))
+            self._push(value, node.part(part))
 
-    def _rise(self, box: Box, v: int, place: int, support: Support) -> float:
-        """Return what a support's mappings cost more where a size is no smaller than needed."""
+    def _rise(self, box: Box, v: int, place: int, told: Sequence[Support | None]) -> float:
+        """Return what mappings cost more where a size is no smaller than needed, relatively."""
         low = (*box.low[:v], place, *box.low[v + 1 :])
         dearer = corner_of(self._hardware, replace(box, low=low))
-        return self._bounds.price(dearer, support.mappings)[0] - support.energy
+        return sum(
+            bounds.price(dearer, one.mappings)[0] / one.energy
+            for bounds, one in zip(self._bounds, told, strict=True)
+            if one
+        )
 
 
 def tile_words(problem: Problem, mapping: Mapping) -> Ints:

@@ -3,7 +3,7 @@
 Every layer offers points (cycles, energy); one is chosen of each, and the counts-weighted sums x
 (energy) and y (cycles) are multiplied. The product is quasi-concave, so its least value lies at a
 vertex of the Minkowski sum of the layers' lower hulls, whose edges are theirs, merged by slope
-(:func:`joint_minimum`). Cheaper bounds follow from supports: for every multiplier ``l``, x + l y is
+(:func:`hull_path`). Cheaper bounds follow from supports: for every multiplier ``l``, x + l y is
 at least the sum of the layers' least values of it; the product over the polygon that a few supports
 leave is least at one of its corners (:func:`polygon_minimum`). Forcing one point of one layer moves
 each support by a known amount, which tells whether that point can be in any choice below a limit
@@ -182,17 +182,31 @@ def _lower_hulls(p: LayerPoints, hull: Ints, hull_first: Ints) -> None:
         hull_first[n + 1] = size
 
 
-class Joint(NamedTuple):
-    """The best choice: its totals and the point of every layer."""
+class HullPath(NamedTuple):
+    """The corners of the lower hull of all choices of one point per layer, by growing cycles.
 
-    value: float
-    energy: float
-    cycles: float
-    points: Ints  # (N,)
+    Attributes:
+        energy, cycles: totals.
+        first: of the hull of each layer: the point of least cycles.
+        moved: the layer that goes on to its next point, from corner to corner.
+        hull: the points of all layers' hulls.
+    """
+
+    energy: Floats
+    cycles: Floats
+    first: Ints
+    moved: Ints
+    hull: Ints
+
+    def points(self, corner: int) -> Ints:
+        """Return the point of every layer at a corner, ``(N,)``."""
+        moved = np.bincount(self.moved[:corner], minlength=len(self.first))
+        chosen: Ints = self.hull[self.first + moved]
+        return chosen
 
 
-def joint_minimum(p: LayerPoints, mode: int) -> Joint | None:
-    """Return the best choice of one point per layer; None where a layer has none.
+def hull_path(p: LayerPoints) -> HullPath | None:
+    """Return the lower hull of all choices of one point per layer; None where a layer has none.
 
     Points of infinite energy count as none.
     """
@@ -212,7 +226,4 @@ def joint_minimum(p: LayerPoints, mode: int) -> Joint | None:
     weight = p.weight[of[edge[steps]]]
     xs = x - np.concatenate([[0.0], np.cumsum(weight * gain[steps])])
     ys = y + np.concatenate([[0.0], np.cumsum(weight * cost[steps])])
-    values = xs * ys if mode == PRODUCT else (xs if mode == ENERGY else ys)
-    best = int(np.argmin(values))
-    corners += np.bincount(of[edge[steps[:best]]], minlength=len(p.weight))
-    return Joint(float(values[best]), float(xs[best]), float(ys[best]), hull[corners])
+    return HullPath(xs, ys, corners, of[edge[steps]], hull)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 
+from dse.cosearch.choices import Offer, TooManyChoicesError, best_choice
 from dse.cosearch.goal import CoSearchGoal
-from dse.cosearch.hull import LayerPoints, joint_minimum
+from dse.cosearch.joint import JointChoices
 from dse.domain.architecture import Architecture
 from dse.domain.mapping import Mapping, MappingBatch
 from dse.domain.problem import Layer
@@ -18,6 +20,7 @@ from dse.evaluators.native import NativeEvaluator
 from dse.evaluators.padded import evaluate_padded
 from dse.goals.design import Design, DesignMetrics, LayerMetrics
 from dse.goals.metrics import Metrics
+from dse.goals.networks import network_metrics
 from dse.space.search_space import SearchSpace
 from dse.space.variable import Values
 
@@ -40,13 +43,12 @@ class Incumbents:
 
     Attributes:
         incumbent: the best design; None before there is one.
-        weight: ``(N,)`` how often the network runs each layer.
     """
 
     def __init__(self, space: SearchSpace, goal: CoSearchGoal) -> None:
         self._space, self._goal = space, goal
         self._evaluator = NativeEvaluator(space.timeloop_version)
-        self.weight = np.array([layer.count for layer in space.workload], np.float64)
+        self._choices = JointChoices(space.workload, goal)
         self.incumbent: Incumbent | None = None
 
     @property
@@ -73,32 +75,60 @@ class Incumbents:
         values: Values,
         architecture: Architecture,
         choices: Sequence[tuple[MappingBatch, Metrics]],
-    ) -> None:
+    ) -> bool:
         """Take hardware with the best choice of one mapping per layer, if it is better.
 
         Args:
             values: of the hardware.
             architecture: that they make.
             choices: mappings of each layer, and what they are worth on it.
+
+        Returns:
+            Whether it is certain that no choice of these is better than the incumbent.
         """
-        parts, points = [], []
+        parts, offers = [], []
         for batch, m in choices:
             kept = np.flatnonzero(m.valid)
             kept = kept[np.lexsort((m.energy_pj[kept], m.cycles[kept]))]
             parts.append(batch.take(kept))
-            points.append((m.energy_pj[kept], m.cycles[kept]))
-        first = np.cumsum([0, *(len(e) for e, _ in points)]).astype(np.int64)
-        energy, cycles = (np.concatenate(column) for column in zip(*points, strict=True))
-        joint = joint_minimum(LayerPoints(first, self.weight, energy, cycles), self._goal.mode)
-        if joint is None:
-            return
-        mappings = tuple(
-            part[int(r - start)] for part, r, start in zip(parts, joint.points, first, strict=False)
-        )
+            offers.append((m.energy_pj[kept], m.cycles[kept]))
+        if not all(len(part) for part in parts):
+            return True
+        chosen, certain = self._best_of(architecture, offers)
+        if chosen is None:
+            return certain
+        mappings = tuple(part[i] for part, i in zip(parts, chosen, strict=True))
+        return self.take(values, architecture, mappings) and certain
+
+    def _best_of(
+        self, architecture: Architecture, offers: Sequence[Offer]
+    ) -> tuple[list[int] | None, bool]:
+        """Return the best choice, and whether nothing is better; None: it is no incumbent."""
+        goal = self._goal
+        if goal.planes and all(plane.is_upper for plane in goal.planes):
+            area = architecture.area_um2 if goal.needs_area else 0.0
+            below = goal.without_area(self.value, area)
+            with suppress(TooManyChoicesError):
+                return best_choice(offers, self._choices.weight, goal, below), True
+        first = np.cumsum([0, *(len(e) for e, _ in offers)]).astype(np.int64)
+        energy, cycles = (np.concatenate(column) for column in zip(*offers, strict=True))
+        joint = self._choices.best(self._choices.points(first, energy, cycles), 0.0)
+        if joint is None or math.isinf(joint.value):
+            return None, not goal.planes
+        chosen = [int(r - start) for r, start in zip(joint.points, first, strict=False)]
+        return chosen, not goal.planes
+
+    def take(
+        self, values: Values, architecture: Architecture, mappings: tuple[Mapping, ...]
+    ) -> bool:
+        """Take a design, if it is better; return whether it meets the limits."""
         metrics = self._metrics(architecture, mappings)
         value = self._goal.objective(metrics)
+        if not self._goal.meets(metrics):
+            return False
         if value < self.value:
             self.incumbent = Incumbent(Design(values, mappings), metrics, value)
+        return True
 
     def _metrics(self, architecture: Architecture, mappings: tuple[Mapping, ...]) -> DesignMetrics:
         layers = []
@@ -108,9 +138,4 @@ class Incumbents:
                 raise ProofError(f"layer '{layer.name}': the model rejects the best mapping")
             numbers = (float(x[0]) for x in (m.cycles, m.energy_pj, m.utilization))
             layers.append(LayerMetrics(layer.name, layer.count, *numbers))
-        return DesignMetrics.of(
-            tuple(layers),
-            self._space.workload.macs,
-            architecture.compute.instances,
-            architecture.area_um2,
-        )
+        return network_metrics(self._space.workload, architecture, layers)

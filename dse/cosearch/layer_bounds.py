@@ -18,6 +18,7 @@ import numpy as np
 from dse.cosearch.frames import UnsolvableSpace
 from dse.domain.architecture import Architecture
 from dse.domain.mapping import Mapping, MappingBatch
+from dse.domain.problem import Workload
 from dse.evaluators.native import NativeEvaluator
 from dse.mappers.best import Best
 from dse.mappers.exact.proof import prove
@@ -67,11 +68,24 @@ class Support:
         return tuple(layer.mapping for layer in self.layers)
 
 
+def between(left: Support, right: Support) -> float | None:
+    """Return the multiplier that weighs the points of two supports alike; None: there is none new.
+
+    Its support is the line through both points, or there is a point below that line.
+    """
+    fewer, less = left.cycles - right.cycles, right.energy - left.energy
+    if fewer <= 0 or less <= 0:
+        return None
+    found = less / fewer
+    return found if left.multiplier < found < right.multiplier else None
+
+
 class LayerBounds:
     """Asks the exact mapper for supports.
 
     Args:
         space: what is searched.
+        network: whose layers these are.
         threads: layers that are searched at a time; results do not depend on it.
 
     Attributes:
@@ -79,8 +93,8 @@ class LayerBounds:
         known: for each layer mappings that were good for something.
     """
 
-    def __init__(self, space: SearchSpace, threads: int) -> None:
-        self._workload = list(space.workload)
+    def __init__(self, space: SearchSpace, network: Workload, threads: int) -> None:
+        self._workload = list(network)
         self._version = space.timeloop_version
         self._evaluator = NativeEvaluator(self._version)
         self._space_of = MapspaceCache(space.template.constraints)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +42,11 @@ class LayerRows:
 
     def __len__(self) -> int:
         return len(self.index)
+
+    def leaking(self, leak_pj: float, need: Ints) -> LayerRows:
+        """Return the rows with other needs, and more energy for every cycle."""
+        base = self.base_pj + leak_pj * self.cycles if leak_pj else self.base_pj
+        return replace(self, base_pj=base, need=need)
 
     def take(self, which: npt.NDArray[np.bool_] | npt.NDArray[np.intp]) -> LayerRows:
         """Return the rows where ``which`` is set, or those with these numbers."""

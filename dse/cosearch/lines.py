@@ -7,12 +7,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import NamedTuple
 
-from dse.cosearch.hull import DELAY, ENERGY, PRODUCT
-from dse.cosearch.layer_bounds import Support
-from dse.cosearch.polygon import between, least_corner
-
-#: The multipliers that a bound cannot do without, in the order in which they are asked for.
-_NEEDED = {PRODUCT: (math.inf, 0.0), ENERGY: (0.0,), DELAY: (math.inf,)}
+from dse.cosearch.goal import CoSearchGoal
+from dse.cosearch.hull import PRODUCT
+from dse.cosearch.layer_bounds import Support, between
+from dse.cosearch.polygon import Corner, least_corner
 
 
 class _Told(NamedTuple):
@@ -26,12 +24,12 @@ class Lines:
     """The supports of a box, its own and those of the box that it is part of.
 
     Args:
-        mode: what is minimised, of :mod:`dse.cosearch.hull`.
+        goal: what is minimised.
         inherited: supports of a larger box.
     """
 
-    def __init__(self, mode: int, inherited: Iterable[Support] = ()) -> None:
-        self._mode = mode
+    def __init__(self, goal: CoSearchGoal, inherited: Iterable[Support] = ()) -> None:
+        self._goal = goal
         self._lines = {s.multiplier: _Told(s, own=False) for s in inherited}
 
     def __bool__(self) -> bool:
@@ -39,7 +37,7 @@ class Lines:
 
     def handed_on(self) -> Lines:
         """Return what a part of the box begins with."""
-        return Lines(self._mode, self._supports)
+        return Lines(self._goal, self._supports)
 
     def of(self, multiplier: float) -> Support | None:
         """Return the support of a multiplier, where it is known."""
@@ -55,20 +53,21 @@ class Lines:
 
     @property
     def value(self) -> float:
-        """The least value that the lines allow; 0 while they are too few."""
-        needed = _NEEDED[self._mode]
-        if any(multiplier not in self._lines for multiplier in needed):
+        """The least that mappings may come to; 0 while the lines are too few."""
+        if any(multiplier not in self._lines for multiplier in self._goal.needed):
             return 0.0
-        if self._mode == PRODUCT:
-            return least_corner(self._supports).value
-        return self._lines[needed[0]].support.least
+        return self._corner.value
 
     @property
-    def telling(self) -> Support:
-        """A support of the box itself, between the extremes where there is one."""
+    def telling(self) -> Support | None:
+        """A support of the box itself, between the extremes where there is one; None: no line."""
         own = [line.support for line in self._lines.values() if line.own]
         inner = [s for s in own if s.multiplier not in (0.0, math.inf)]
-        return [*inner, *reversed(own), *self._supports][0]
+        return next(iter([*inner, *reversed(own), *self._supports]), None)
+
+    @property
+    def _corner(self) -> Corner:
+        return least_corner({m: line.support.least for m, line in self._lines.items()}, self._goal)
 
     @property
     def _supports(self) -> list[Support]:
@@ -82,23 +81,37 @@ class Lines:
             single: whether the box is one piece of hardware, of which new lines are asked for until
                 a choice of mappings comes to the bound.
         """
-        needed = _NEEDED[self._mode]
-        for multiplier in needed:
+        goal = self._goal
+        for multiplier in goal.needed:
             if multiplier not in self._lines:
                 return multiplier
-        if self._mode != PRODUCT:
-            return None if self._lines[needed[0]].own else needed[0]
-        if ratio is None:
-            ratio = self._lines[0.0].support.least / self._lines[math.inf].support.least
-        inner = [multiplier for multiplier in self._lines if multiplier not in needed]
-        if not inner:
-            return ratio
-        if not any(self._lines[multiplier].own for multiplier in inner):
-            # the line through the incumbent, or what is next to it
-            return min(inner, key=lambda multiplier: abs(math.log(multiplier / ratio)))
-        corner = least_corner(self._supports)
-        ends = (self._lines[corner.left], self._lines[corner.right])
-        for end in ends:
-            if not end.own:
-                return end.support.multiplier
-        return between(ends[0].support, ends[1].support) if single else None
+        if goal.mode == PRODUCT:
+            if ratio is None:
+                ratio = self._lines[0.0].support.least / self._lines[math.inf].support.least
+            inner = [multiplier for multiplier in self._lines if multiplier not in goal.needed]
+            if not inner:
+                return ratio
+            if not any(self._lines[multiplier].own for multiplier in inner):
+                # the line through the incumbent, or what is next to it
+                return min(inner, key=lambda multiplier: abs(math.log(multiplier / ratio)))
+        if goal.mode != PRODUCT and not goal.planes:
+            (only,) = goal.needed
+            return None if self._lines[only].own else only
+        corner = self._corner
+        for end in (corner.left, corner.right):
+            if end in self._lines and not self._lines[end].own:
+                return end
+        return self._between(corner) if single or goal.planes else None
+
+    def _between(self, corner: Corner) -> float | None:
+        """Return the multiplier that tells more of what lies around a corner; None: none does."""
+        known = sorted(self._lines)
+        left, right = (self._lines[m].support for m in (corner.left, corner.right))
+        if left is right:
+            # a limit cuts the line: go on at the side of it that its own point is not on
+            place = known.index(corner.left)
+            if left.cycles > corner.cycles:
+                right = self._lines[known[min(place + 1, len(known) - 1)]].support
+            else:
+                left = self._lines[known[max(place - 1, 0)]].support
+        return between(left, right)

@@ -16,13 +16,14 @@ from typing import NamedTuple
 import numpy as np
 
 from dse.cosearch.enumerated import EnumeratedTable
-from dse.cosearch.frames import Frame, HardwareSpace
+from dse.cosearch.frames import Frame, HardwareSpace, UnsolvableSpace
 from dse.cosearch.goal import CoSearchGoal
 from dse.cosearch.hull import LayerPoints, Supports, find_supports, mark_useful, new_supports
 from dse.cosearch.incumbents import Incumbent
+from dse.cosearch.joint import around
 from dse.cosearch.pool import Pool
 from dse.cosearch.search import CoSearch
-from dse.cosearch.settle import Settler, multipliers
+from dse.cosearch.settle import Settler
 from dse.cosearch.tables import LayerTables, TableOf, closed_form, group_limits
 from dse.cosearch.two_tier.table import TwoTierTable
 from dse.cosearch.two_tier.union import TwoTierUnion
@@ -50,6 +51,10 @@ class PaddedCoSearch(CoSearch):
 
     def __init__(self, space: SearchSpace, goal: CoSearchGoal, limit: int) -> None:
         super().__init__(space, goal, limit)
+        if goal.planes or space.workload.networks:
+            raise UnsolvableSpace(
+                f"padding={space.padding.text} with limits on mappings, or for several networks"
+            )
         self._own = self.tables
         self.sizes: dict[Problem, Alternatives] = {}
 
@@ -90,6 +95,7 @@ class PaddedCoSearch(CoSearch):
                     )
                     for problem, one in self.sizes.items()
                 },
+                self.goal.leak_pj,
             )
         else:
             yield from self._reduced(closed)
@@ -112,21 +118,22 @@ class PaddedCoSearch(CoSearch):
         incumbent, layers = self.incumbent, self.hardware.space.workload.layers
         if incumbent is None:
             raise ValueError("there is nothing to be better than")
-        supports = new_supports(len(layers), multipliers(incumbent))
+        known = incumbent.metrics
+        supports = new_supports(len(layers), around(known.energy_pj / known.cycles))
         least: dict[Problem, Floats] = {}
         for problem, one in self.sizes.items():
             parts = [self._least(closed(size), supports.multiplier) for size in one.problems]
             least[problem] = np.min(parts, axis=0)
             yield
         supports.least[:] = [least[layer.problem] for layer in layers]
-        supports.total[:] = self._settler.weight @ supports.least
+        supports.total[:] = self._choices.weight @ supports.least
         made = {}
         for problem, one in self.sizes.items():
             own = [n for n, layer in enumerate(layers) if layer.problem == problem]
             kept = [self._useful(closed(size), own, supports) for size in one.problems]
             made[problem] = TwoTierUnion([x for x in kept if x.class_count] or kept[:1])
             yield
-        self.tables = LayerTables.joined(self.hardware, made)
+        self.tables = LayerTables.joined(self.hardware, made, self.goal.leak_pj)
 
     @cached_property
     def _frames(self) -> list[Frame]:
@@ -137,7 +144,8 @@ class PaddedCoSearch(CoSearch):
         return group_limits(self.hardware, self._frames)
 
     def _points(self, table: TwoTierTable) -> _ClassPoints:
-        pool = Pool.of([table.group_rows(self._frames, None)])
+        rows = table.group_rows(self._frames, None)
+        pool = Pool.of([rows.leaking(self.goal.leak_pj, rows.need)])
         return _ClassPoints(pool.energy(*self._limits), pool.rows.cycles)
 
     def _least(self, table: TwoTierTable, multiplier: Floats) -> Floats:
@@ -151,15 +159,13 @@ class PaddedCoSearch(CoSearch):
     def _useful(self, table: TwoTierTable, layers: Iterable[int], s: Supports) -> TwoTierTable:
         """Return the classes that some choice better than the incumbent may hold."""
         area = min(f.least_area() for f in self._frames) if self.goal.needs_area else 0.0
-        factor = self.goal.factor(area)
-        if factor <= 0.0:
-            return table
+        below = self.goal.without_area(self._settler.cutoff, area)
         points = self._points(table)
         useful, marked = (np.zeros(table.class_count, np.bool_) for _ in range(2))
         for n in layers:
             own = Supports(s.multiplier, s.least[n : n + 1], s.best[n : n + 1], s.total)
-            alone = _alone(points, self._settler.weight[n])
-            mark_useful(alone, own, self.goal.mode, self._settler.cutoff / factor, marked)
+            alone = _alone(points, self._choices.weight[n])
+            mark_useful(alone, own, self.goal.mode, below, marked)
             useful |= marked
         return table.restricted(np.flatnonzero(useful))
 

@@ -1,70 +1,136 @@
-"""The least product of energy and cycles that a few supports allow, and which to ask for next."""
+"""The polygon that supports and limits leave of energy and cycles, and its best corner."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
-from dse.cosearch.layer_bounds import Support
+import numpy as np
 
-#: What a corner may lie below another line, relatively: rounding.
-_SLACK = 1e-13
+from dse.cosearch.goal import CoSearchGoal
+from dse.cosearch.half_planes import HalfPlane
+from dse.numeric import Floats
 
 
 class Corner(NamedTuple):
-    """A corner of the polygon: where the lines of two supports meet.
+    """A corner of the polygon.
 
     Attributes:
-        value: energy x cycles there.
-        left, right: multipliers of the supports, the smaller one first.
+        value: what mappings decide of the objective there; infinite: the polygon is empty.
+        energy, cycles: where it lies.
+        left, right: multipliers of the supports that meet there, the smaller one first; one and
+            the same where a limit cuts its line.
     """
 
     value: float
+    energy: float
+    cycles: float
     left: float
     right: float
 
 
-def least_corner(supports: Sequence[Support]) -> Corner:
-    """Return the corner of the least product; the multipliers 0 and infinity are among them.
+@dataclass(frozen=True)
+class _Point:
+    """A corner, and the multiplier of the edge that goes on from it, to more cycles."""
 
-    All points of the network lie on or above the lines ``energy + l cycles = least``. A product is
-    quasi-concave, so over the polygon above the lines it is least at a corner.
+    energy: float
+    cycles: float
+    edge: float
+
+
+#: Names the edges that are no support's.
+_NO_SUPPORT = -1.0
+
+
+def least_corner(lines: Mapping[float, float], goal: CoSearchGoal) -> Corner:
+    """Return the corner of the least value.
+
+    All points of the network lie on or above the lines ``energy + l cycles = least``, given by
+    ``l``, infinite for cycles alone. What is minimised is quasi-concave and grows with both, so
+    over what is left it is least at a corner.
     """
-    lines = sorted(supports, key=lambda s: s.multiplier)
-    best: Corner | None = None
-    for i, a in enumerate(lines):
-        for b in lines[i + 1 :]:
-            energy, cycles = _meet(a, b)
-            above = all(_weighted(s, energy, cycles) >= s.least * (1 - _SLACK) for s in lines)
-            if above and (best is None or energy * cycles < best.value):
-                best = Corner(energy * cycles, a.multiplier, b.multiplier)
-    if best is None:
-        # corners that rounding has put below a line: the weakest that is certain
-        by = {s.multiplier: s.least for s in lines}
-        return Corner(by[0.0] * by[math.inf], 0.0, math.inf)
-    return best
+    points = _polygon(_chain(lines), goal.planes)
+    for plane in goal.planes:
+        points = _clipped(points, plane)
+    if not points:
+        return Corner(math.inf, math.inf, math.inf, 0.0, math.inf)
+    energy = np.array([p.energy for p in points])
+    cycles = np.array([p.cycles for p in points])
+    # limits have cut already: to ask them again would be to ask rounding
+    value = goal.unlimited(energy, cycles)
+    best = int(np.argmin(value))
+    edges = {points[best].edge, points[best - 1].edge} - {_NO_SUPPORT}
+    left, right = (min(edges), max(edges)) if edges else (0.0, math.inf)
+    return Corner(float(value[best]), float(energy[best]), float(cycles[best]), left, right)
 
 
-def between(left: Support, right: Support) -> float | None:
-    """Return the multiplier that weighs the points of two supports alike; None: there is none new.
+def least_above(energy: Floats, cycles: Floats, goal: CoSearchGoal) -> float:
+    """Return the least value above a lower hull, given by its corners, by growing cycles."""
+    corners = zip(energy.tolist(), cycles.tolist(), strict=True)
+    points = _polygon([_Point(e, c, _NO_SUPPORT) for e, c in corners], goal.planes)
+    for plane in goal.planes:
+        points = _clipped(points, plane)
+    if not points:
+        return math.inf
+    columns = (np.array([getattr(p, name) for p in points]) for name in ("energy", "cycles"))
+    return float(goal.unlimited(*columns).min())
 
-    Its support is the line through both points, or there is a point below that line.
+
+def _chain(given: Mapping[float, float]) -> list[_Point]:
+    """Return the corners above all lines, by growing cycles.
+
+    Energy and cycles are no less than 0, whatever the lines say.
     """
-    fewer, less = left.cycles - right.cycles, right.energy - left.energy
-    if fewer <= 0 or less <= 0:
-        return None
-    found = less / fewer
-    return found if left.multiplier < found < right.multiplier else None
+    cycles = given.get(math.inf, 0.0)
+    lines = {0.0: 0.0, **{m: least for m, least in given.items() if not math.isinf(m)}}
+    # the line that is highest where cycles are least, then those that cross it
+    energy, at = max((least - m * cycles, -m) for m, least in lines.items())
+    edge = -at
+    chain = [_Point(energy, cycles, edge)]
+    while True:
+        crossings = [
+            ((lines[edge] - least) / (edge - m), m) for m, least in lines.items() if m < edge
+        ]
+        if not crossings:
+            return chain
+        cycles, edge = min(crossings)
+        cycles = max(cycles, chain[-1].cycles)
+        chain.append(_Point(lines[edge] - edge * cycles, cycles, edge))
 
 
-def _meet(a: Support, b: Support) -> tuple[float, float]:
-    """Return energy and cycles where two lines meet; a has the smaller multiplier."""
-    if math.isinf(b.multiplier):
-        return a.least - a.multiplier * b.least, b.least
-    cycles = (b.least - a.least) / (b.multiplier - a.multiplier)
-    return a.least - a.multiplier * cycles, cycles
+def _polygon(chain: Sequence[_Point], planes: Sequence[HalfPlane]) -> list[_Point]:
+    """Close a chain of corners far away, beyond wherever a limit meets its outer edges."""
+    far_energy, far_cycles = 10.0 * (chain[0].energy + 1.0), 10.0 * (chain[-1].cycles + 1.0)
+    for plane in planes:
+        ends = abs(plane.most) + abs(plane.energy) * far_energy + abs(plane.cycles) * far_cycles
+        if plane.energy:
+            far_energy = max(far_energy, 10.0 * ends / abs(plane.energy))
+        if plane.cycles:
+            far_cycles = max(far_cycles, 10.0 * ends / abs(plane.cycles))
+    return [
+        _Point(far_energy, chain[0].cycles, math.inf),
+        *chain,
+        _Point(chain[-1].energy, far_cycles, _NO_SUPPORT),
+        _Point(far_energy, far_cycles, _NO_SUPPORT),
+    ]
 
 
-def _weighted(s: Support, energy: float, cycles: float) -> float:
-    return cycles if math.isinf(s.multiplier) else energy + s.multiplier * cycles
+def _clipped(points: Sequence[_Point], plane: HalfPlane) -> list[_Point]:
+    """Return the corners of what a half-plane leaves of a convex polygon."""
+    missed = plane.excess(
+        np.array([p.energy for p in points]), np.array([p.cycles for p in points])
+    ).tolist()
+    found = []
+    pairs = pairwise([*zip(points, missed, strict=True), *zip(points[:1], missed[:1], strict=True)])
+    for (a, here), (b, there) in pairs:
+        if here <= 0.0:
+            found.append(a)
+        if (here <= 0.0) != (there <= 0.0):
+            part = here / (here - there)
+            energy = a.energy + part * (b.energy - a.energy)
+            cycles = a.cycles + part * (b.cycles - a.cycles)
+            found.append(_Point(energy, cycles, a.edge if there <= 0.0 else _NO_SUPPORT))
+    return found

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dse.cosearch.hull import LayerPoints, price_rows
+from dse.cosearch.joint import JointChoices
 from dse.cosearch.layer_table import LayerRows
 from dse.numeric import Floats, Ints
 
@@ -52,9 +53,9 @@ class Pool:
         price_rows(rows.base_pj, rows.accesses, rows.need, price, size, energy)
         return energy
 
-    def points(self, weight: Floats, energy: Floats) -> LayerPoints:
-        """Return the points with these energies."""
-        return LayerPoints(self.first, weight, energy, self.rows.cycles)
+    def points(self, choices: JointChoices, energy: Floats) -> list[LayerPoints]:
+        """Return the points of each network with these energies."""
+        return choices.points(self.first, energy, self.rows.cycles)
 
     @property
     def indices(self) -> tuple[Ints, ...]:

@@ -18,12 +18,13 @@ import numpy as np
 
 from dse.cosearch.frames import HardwareSpace, UnsolvableSpace
 from dse.cosearch.goal import CoSearchGoal
-from dse.cosearch.hull import Joint, LayerPoints, joint_minimum, mark_useful, polygon_minimum
 from dse.cosearch.incumbents import Incumbent
+from dse.cosearch.joint import Joint, JointChoices
 from dse.cosearch.pool import Pool
 from dse.cosearch.settle import TOLERANCE, Settler
 from dse.cosearch.tables import LayerTables, group_limits, least_energy
 from dse.errors import ProofError
+from dse.goals.design import DesignMetrics
 from dse.model.arrays import version_number
 from dse.numeric import Floats, Ints
 from dse.space.search_space import SearchSpace
@@ -74,11 +75,16 @@ class CoSearch:
     """
 
     def __init__(self, space: SearchSpace, goal: CoSearchGoal, limit: int) -> None:
+        if goal.planes and space.workload.networks:
+            raise UnsolvableSpace(
+                f"constraint '{goal.planes[0].source}' is on all networks together"
+            )
         self.goal = goal
+        self._choices = JointChoices(space.workload, goal.of_rows)
         self.hardware = HardwareSpace(space, areas=goal.needs_area)
         self._version, self._limit = version_number(space.timeloop_version), limit
         self.tables = (
-            LayerTables.of(self.hardware, self._version, limit)
+            LayerTables.of(self.hardware, self._version, limit, goal.leak_pj)
             if self.hardware.frames
             else LayerTables((), False, 0)
         )
@@ -204,41 +210,32 @@ class CoSearch:
 
         None: the node holds nothing better.
         """
-        factor = self.goal.factor(area)
-        points = pool.points(self._settler.weight, energy)
-        supports = self._settler.supports(points)
-        if math.isinf(supports.total[0]):
-            return None  # some layer has no mapping here
-        bound = polygon_minimum(supports, self.goal.mode) * factor
-        cutoff = self._settler.cutoff
-        if bound >= cutoff:
-            return None
-        if math.isfinite(cutoff) and factor > 0:
-            useful = np.empty(len(pool), np.bool_)
-            mark_useful(points, supports, self.goal.mode, cutoff / factor, useful)
+        choices = self._choices
+        points = pool.points(choices, energy)
+        supports = choices.supports(points, self._known)
+        bound, cutoff = choices.bound(supports, area), self._settler.cutoff
+        if math.isinf(bound) or bound >= cutoff:
+            return None  # some layer has no mapping here, or nothing is better
+        if math.isfinite(cutoff):
+            useful = choices.useful(points, supports, area, cutoff)
             pool, energy = pool.take(useful), energy[useful]
             if (np.diff(pool.first) == 0).any():
                 return None
         if len(pool) > _FEW:
-            return _Narrowed(bound, pool, self._rough(pool.points(self._settler.weight, energy)))
+            points = pool.points(choices, energy)
+            supports = choices.supports(points, self._known)
+            return _Narrowed(bound, pool, choices.rough(points, supports, area))
         order = pool.order()
         pool, energy = pool.ordered(order), energy[order]
-        joint = joint_minimum(pool.points(self._settler.weight, energy), self.goal.mode)
+        joint = choices.best(pool.points(choices, energy), area)
         if joint is None:
             raise ProofError("rows of every layer, but no choice of one per layer")
-        bound = max(bound, joint.value * factor)
+        bound = max(bound, joint.bound)
         return None if bound >= cutoff else _Narrowed(bound, pool, joint)
 
-    def _rough(self, points: LayerPoints) -> Joint:
-        """Return the best of the choices that the supports stand for."""
-        supports, weight = self._settler.supports(points), self._settler.weight
-        found = []
-        for k in range(supports.best.shape[1]):
-            chosen = supports.best[:, k].copy()
-            x = float(weight @ points.energy[chosen])
-            y = float(weight @ points.cycles[chosen])
-            found.append(Joint((x * y, x, y)[self.goal.mode], x, y, chosen))
-        return min(found, key=lambda joint: joint.value)
+    @property
+    def _known(self) -> DesignMetrics | None:
+        return self.incumbent.metrics if self.incumbent else None
 
     def _visit_box(self, node: _SearchNode, low: tuple[int, ...]) -> None:
         number, high = node.frames[0], node.high
@@ -271,7 +268,7 @@ class CoSearch:
         able = [v for v in range(len(low)) if point[v] > low[v]]
         if able:
             rise = [0.0] * len(low)
-            accesses = self._settler.weight @ found.pool.rows.accesses[found.joint.points]
+            accesses = self._choices.weight @ found.pool.rows.accesses[found.joint.points]
             step = np.nan_to_num(frame.price_at(point) - frame.price_at(low)) * accesses
             for column, more in zip(frame.columns, step, strict=True):
                 rise[column.size] += float(more)

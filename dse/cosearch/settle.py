@@ -8,31 +8,18 @@ import numpy as np
 
 from dse.cosearch.frames import Frame, HardwareSpace
 from dse.cosearch.goal import CoSearchGoal
-from dse.cosearch.hull import (
-    DELAY,
-    Joint,
-    LayerPoints,
-    Supports,
-    find_supports,
-    joint_minimum,
-    mark_useful,
-    new_supports,
-)
-from dse.cosearch.incumbents import Incumbent, Incumbents
+from dse.cosearch.incumbents import Incumbents
+from dse.cosearch.joint import Joint, JointChoices
 from dse.cosearch.pool import Pool
 from dse.cosearch.tables import LayerTables
 from dse.domain.architecture import Architecture
 from dse.domain.mapping import MappingBatch
 from dse.errors import ProofError
-from dse.numeric import Floats
 from dse.space.search_space import SearchSpace
 from dse.space.variable import Values
 
 #: Bounds are sums of many floats: what lies so close to the incumbent counts as equal.
 TOLERANCE = 1e-12
-#: Multipliers of cycles around the incumbent's energy per cycle, for the supports.
-_AROUND = (0.6, 0.8, 0.9, 0.96, 0.99, 1.0, 1.01, 1.04, 1.1, 1.25, 1.6)
-_SPREAD = np.array([1 / 256, 1 / 32, 1 / 8, 1 / 3, *_AROUND, 3.0, 8.0, 32.0, 256.0])
 #: Sizes around an incumbent that are tried.
 _RATIOS = (0.25, 0.5, 0.7, 0.85, 0.93, 0.97, 0.99, 1.01, 1.03, 1.07, 1.15, 1.4, 2.0, 4.0)
 #: Rows of all layers whose mappings are all compared by the model, on one hardware.
@@ -41,15 +28,6 @@ _CLOSE = 3000
 
 #: Smallest and largest sizes.
 _Span = tuple[tuple[int, ...], tuple[int, ...]]
-
-
-def multipliers(incumbent: Incumbent) -> Floats:
-    """Return the multipliers of supports around a design, ``(K,)``, growing from 0."""
-    return _around(incumbent.metrics.energy_pj / incumbent.metrics.cycles)
-
-
-def _around(ratio: float) -> Floats:
-    return np.concatenate([[0.0], float(ratio) * _SPREAD])
 
 
 class Settler(Incumbents):
@@ -63,6 +41,7 @@ class Settler(Incumbents):
         self, space: SearchSpace, goal: CoSearchGoal, hardware: HardwareSpace, tables: LayerTables
     ) -> None:
         super().__init__(space, goal)
+        self._of_rows = JointChoices(space.workload, goal.of_rows)
         self._hardware, self._tables = hardware, tables
         self._settled: set[tuple[int, ...]] = set()
         self.designs = 0
@@ -70,19 +49,7 @@ class Settler(Incumbents):
     @property
     def cutoff(self) -> float:
         """Bounds from here on cannot improve the incumbent."""
-        exact = self._goal.mode == DELAY and not self._goal.times_area
-        return self.value if exact else self.value * (1.0 - TOLERANCE)
-
-    def supports(self, points: LayerPoints) -> Supports:
-        """Return the supports of points, around the incumbent."""
-        if self.incumbent is not None:
-            multiplier = multipliers(self.incumbent)
-        else:
-            known = points.energy[np.isfinite(points.energy)]
-            multiplier = _around(known.mean() / points.cycles.mean() if len(known) else 1.0)
-        found = new_supports(len(self.weight), multiplier)
-        find_supports(points, found)
-        return found
+        return self.value if self._goal.is_whole else self.value * (1.0 - TOLERANCE)
 
     def use(self, tables: LayerTables) -> None:
         """Take other tables of the same space; what was settled may hold something better now."""
@@ -135,24 +102,19 @@ class Settler(Incumbents):
                     continue
                 moved = (*point[:v], index, *point[v + 1 :])
                 found = self._predict(frame, moved, pool)
-                if found is not None and found[0] < value:
-                    value = found[0]
-                    need = pool.rows.need[found[1].points].max(axis=0, initial=0)
+                if found is not None and found.value < value:
+                    value = found.value
+                    need = pool.rows.need[found.points].max(axis=0, initial=0)
                     best = tuple(int(i) for i in need)
         return best
 
-    def _predict(
-        self, frame: Frame, point: tuple[int, ...], pool: Pool
-    ) -> tuple[float, Joint] | None:
-        """Return the least value on one hardware, and the choice."""
+    def _predict(self, frame: Frame, point: tuple[int, ...], pool: Pool) -> Joint | None:
+        """Return the best choice on one hardware."""
         price = frame.price_at(point)
         if not np.isfinite(price).all():
             return None
         energy = pool.energy(price, np.array(point, np.int64))
-        joint = joint_minimum(pool.points(self.weight, energy), self._goal.mode)
-        if joint is None:
-            return None
-        return joint.value * self._goal.factor(self._area(frame, point)), joint
+        return self._of_rows.best(pool.points(self._of_rows, energy), self._area(frame, point))
 
     def _attempt(
         self, number: int, point: tuple[int, ...], pool: Pool, whole: _Span | None
@@ -168,7 +130,7 @@ class Settler(Incumbents):
         found = self._predict(frame, point, pool)
         architecture = None
         values = self._hardware.values(frame, point)
-        if found is not None and found[0] < self.cutoff:
+        if found is not None and found.bound < self.cutoff:
             architecture = self.build(values)
         if found is None or architecture is None:
             if inside:
@@ -176,24 +138,24 @@ class Settler(Incumbents):
             return False
         self.designs += 1
         before = self.value
-        self._offer(values, architecture, frame, [[r] for r in found[1].points], pool)
+        self._offer(values, architecture, frame, [[int(r)] for r in found.points], pool)
         # rows may stand for mappings that the model prices a little higher, by its rounding: of
         # those that are still in question all mappings are compared
         choices = self._in_question(frame, point, pool)
         if sum(map(len, choices)) <= _CLOSE:
-            if all(choices):
-                self._offer(values, architecture, frame, choices, pool)
-            if inside:
+            certain = not all(choices)
+            certain = certain or self._offer(values, architecture, frame, choices, pool)
+            if inside and certain:
                 self._settled.add(key)
         return self.value < before
 
     def _in_question(self, frame: Frame, point: tuple[int, ...], pool: Pool) -> list[list[int]]:
         """Return, by layer, the rows that may be in something better on one hardware."""
         energy = pool.energy(frame.price_at(point), np.array(point, np.int64))
-        points = pool.points(self.weight, energy)
-        useful = np.empty(len(pool), np.bool_)
-        factor = self._goal.factor(self._area(frame, point)) or 1.0
-        mark_useful(points, self.supports(points), self._goal.mode, self.cutoff / factor, useful)
+        points = pool.points(self._of_rows, energy)
+        known = self.incumbent.metrics if self.incumbent else None
+        supports = self._of_rows.supports(points, known)
+        useful = self._of_rows.useful(points, supports, self._area(frame, point), self.cutoff)
         # cycles alone do not tell what fits
         rows = np.flatnonzero(useful & np.isfinite(energy))
         layer = np.searchsorted(pool.first, rows, side="right") - 1
@@ -209,8 +171,12 @@ class Settler(Incumbents):
         frame: Frame,
         choices: Sequence[Sequence[int]],
         pool: Pool,
-    ) -> None:
-        """Take the best of these rows' mappings, by the exact model, when it is better."""
+    ) -> bool:
+        """Take the best of these rows' mappings, by the exact model, when it is better.
+
+        Returns:
+            Whether it is certain that none of them is better than the incumbent.
+        """
         found = []
         for n, layer in enumerate(self._space.workload):
             table = self._tables.layers[n]
@@ -225,4 +191,4 @@ class Settler(Incumbents):
                 batch = MappingBatch.concatenate([batch, MappingBatch.of(others)])
                 m = self.evaluate(architecture, layer, batch)
             found.append((batch, m))
-        self.offer(values, architecture, found)
+        return self.offer(values, architecture, found)

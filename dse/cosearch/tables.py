@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -35,20 +35,25 @@ class LayerTables:
         closed_form: whether they are :class:`~dse.cosearch.layer_table.GroupedTable`, which may be
             asked for groups of frames.
         classes: of mappings, in all tables in closed form.
+        leak_pj: what a cycle adds to the energy of every row.
     """
 
     layers: tuple[LayerTable, ...]
     closed_form: bool
     classes: int
+    leak_pj: float = 0.0
 
     @classmethod
-    def of(cls, hardware: HardwareSpace, version: int, limit: int) -> LayerTables:
+    def of(
+        cls, hardware: HardwareSpace, version: int, limit: int, leak_pj: float = 0.0
+    ) -> LayerTables:
         """Build the tables of a space, of the layers' own sizes.
 
         Args:
             hardware: with at least one frame.
             version: of Timeloop, as the kernels number it.
             limit: mappings of a layer on one hardware up to which they are enumerated.
+            leak_pj: what a cycle adds to the energy of every row.
         """
         problems = dict.fromkeys(layer.problem for layer in hardware.space.workload)
         closed = closed_form(hardware, version, problems)
@@ -58,16 +63,19 @@ class LayerTables:
             else EnumeratedTable([problem], hardware, version, limit)
             for problem in problems
         }
-        return cls.joined(hardware, made)
+        return cls.joined(hardware, made, leak_pj)
 
     @classmethod
-    def joined(cls, hardware: HardwareSpace, made: Mapping[Problem, LayerTable]) -> LayerTables:
+    def joined(
+        cls, hardware: HardwareSpace, made: Mapping[Problem, LayerTable], leak_pj: float
+    ) -> LayerTables:
         """Return the tables of a space's layers, given by problem."""
         grouped = [t for t in made.values() if isinstance(t, GroupedTable)]
         return cls(
             tuple(made[layer.problem] for layer in hardware.space.workload),
             len(grouped) == len(made),
             sum(table.class_count for table in grouped),
+            leak_pj,
         )
 
     def pool(self, frame: Frame, index: tuple[Ints, ...] | None) -> Pool:
@@ -83,7 +91,7 @@ class LayerTables:
             need = np.empty_like(rows.need)
             for v, sizes in enumerate(frame.tables):
                 need[:, v] = np.searchsorted(sizes.usable_words, rows.need[:, v])
-            parts.append(replace(rows, need=need))
+            parts.append(rows.leaking(self.leak_pj, need))
         pool = Pool.of(parts)
         return pool.ordered(pool.order())
 
@@ -93,7 +101,8 @@ class LayerTables:
         for n, table in enumerate(self.layers):
             if not isinstance(table, GroupedTable):
                 raise ProofError("a table without a closed form has no rows of groups")
-            parts.append(table.group_rows(frames, None if index is None else index[n]))
+            rows = table.group_rows(frames, None if index is None else index[n])
+            parts.append(rows.leaking(self.leak_pj, rows.need))
         return Pool.of(parts)
 
 

@@ -78,6 +78,11 @@ class Expression:
         object.__setattr__(self, "_tree", tree)
         object.__setattr__(self, "names", frozenset(names))
 
+    @property
+    def tree(self) -> ast.expr:
+        """The arithmetic, parsed and checked."""
+        return self._tree
+
     def value(self, variables: Mapping[str, Number]) -> Number:
         """Return the value.
 

@@ -9,6 +9,7 @@ from dse.domain.architecture import Architecture
 from dse.domain.problem import Problem
 from dse.errors import SpecError
 from dse.goals.design import DesignMetrics, LayerMetrics
+from dse.goals.networks import network_metrics
 from dse.mappers.gamma import STEPS
 from dse.mappers.ground import Ground
 from dse.mapspace.cache import MapspaceCache
@@ -16,7 +17,6 @@ from dse.mapspace.padding import alternatives
 from dse.mapspace.space import Mapspace
 from dse.space.search_space import SearchSpace
 from dse.space.variable import Values
-from dse.study.design_evaluator import network_metrics
 
 #: Draws per wanted mapping before a layer counts as not mappable.
 _MAX_DRAWS = 2000

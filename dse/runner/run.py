@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dse.components.chain import energy_chain
+from dse.cosearch.certificate import INFEASIBLE
 from dse.domain.problem import Workload
 from dse.errors import DseError, NothingFeasible
 from dse.runner import trust as signatures
@@ -75,8 +76,16 @@ class Run:
         if state.best is None or state.best_metrics is None:
             told = header(settings, "infeasible", *counts)
             told["objective"] = self.space.objective.name
+            proof = state.optimizer.certificate
+            if proof is not None:
+                told["certificate"] = proof
             run_folder.write_result(self.folder, told)
             last = f"; the last reason: {state.last_reason}" if state.last_reason else ""
+            if proof is not None and proof["status"] == INFEASIBLE:
+                raise NothingFeasible(
+                    f"it is proven that no design of the space is valid{last} (journal: "
+                    f"{self.folder})"
+                )
             raise NothingFeasible(
                 f"none of {state.asked} designs is valid{last} (journal: {self.folder})"
             )

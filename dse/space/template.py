@@ -254,6 +254,12 @@ class ArchTemplate:
                 raise SpecError(f"{level.name}.constraints: {error}") from error
         return found
 
+    @property
+    def clock_ns(self) -> float | None:
+        """The period of the clock; None where none is given, or it depends on variables."""
+        spec = self._spec.technology
+        return None if spec is None or spec.clock_ns.names else float(spec.clock_ns.value({}))
+
     def _technology(self, values: Mapping[str, Number]) -> Technology | None:
         spec = self._spec.technology
         if spec is None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from itertools import islice
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,8 +20,8 @@ from dse.evaluators.memo import MemoEvaluator
 from dse.evaluators.padded import evaluate_padded
 from dse.goals.design import Design, DesignMetrics, LayerMetrics
 from dse.goals.limits import Limit
-from dse.goals.metric_names import operations
 from dse.goals.metrics import Metrics
+from dse.goals.networks import network_metrics
 from dse.mappers.base import Mapped, Mapper
 from dse.process.together import ended_together
 from dse.space.search_space import SearchSpace
@@ -299,34 +298,6 @@ def _layer_metrics(layer: Layer, metrics: Metrics, index: int) -> LayerMetrics:
         cycles=float(metrics.cycles[index]),
         energy_pj=float(metrics.energy_pj[index]),
         utilization=float(metrics.utilization[index]),
-    )
-
-
-def network_metrics(
-    workload: Workload, architecture: Architecture, layers: Sequence[LayerMetrics]
-) -> DesignMetrics:
-    """Add up the layers of a workload, one entry for each, and those of each of its networks."""
-    whole = _total(workload, architecture, layers)
-    rest = iter(layers)
-    networks = tuple(
-        _total(network, architecture, list(islice(rest, len(network))))
-        for network in workload.networks
-    )
-    return replace(whole, networks=networks) if networks else whole
-
-
-def _total(
-    workload: Workload, architecture: Architecture, layers: Sequence[LayerMetrics]
-) -> DesignMetrics:
-    """Add up the layers of a network."""
-    technology = architecture.technology
-    return DesignMetrics.of(
-        tuple(layers),
-        workload.macs,
-        architecture.compute.instances,
-        architecture.area_um2,
-        operations=sum(layer.count * operations(layer.problem) for layer in workload),
-        clock_ns=technology.clock_ns if technology else None,
     )
 
 

@@ -15,11 +15,12 @@ from dse.cosearch.corner import Box, corner_of, likeness
 from dse.cosearch.corners import CornerSearch, tile_words
 from dse.cosearch.frames import HardwareSpace, UnsolvableSpace
 from dse.cosearch.goal import CoSearchGoal
-from dse.cosearch.layer_bounds import Support
-from dse.cosearch.polygon import between, least_corner
+from dse.cosearch.layer_bounds import Support, between
+from dse.cosearch.polygon import least_corner
 from dse.errors import SpecError
 from dse.evaluators.native import NativeEvaluator
 from dse.goals.limits import limits
+from dse.goals.objective import EDP
 from dse.mapspace.cache import MapspaceCache
 from dse.mapspace.sampling import sample_valid
 from dse.runner.run import resume, start
@@ -110,6 +111,9 @@ points = st.lists(
 )
 
 
+EDP_GOAL = CoSearchGoal.of(EDP, (), None)
+
+
 @given(points, st.lists(st.floats(0.01, 100.0), max_size=4, unique=True))
 def test_no_point_lies_below_the_least_corner(points, multipliers) -> None:
     def support(multiplier: float) -> Support:
@@ -122,11 +126,11 @@ def test_no_point_lies_below_the_least_corner(points, multipliers) -> None:
 
     told = {m: support(m) for m in (0.0, math.inf, *multipliers)}
     least = min(energy * cycles for energy, cycles in points)
-    corner = least_corner(list(told.values()))
+    corner = least_corner({m: s.least for m, s in told.items()}, EDP_GOAL)
     assert corner.value <= least * (1 + 1e-9)
     # asked on and on, it is exact
     for _ in range(40):
-        corner = least_corner(list(told.values()))
+        corner = least_corner({m: s.least for m, s in told.items()}, EDP_GOAL)
         wanted = between(told[corner.left], told[corner.right])
         if wanted is None or wanted in told:
             break

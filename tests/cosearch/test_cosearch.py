@@ -9,9 +9,7 @@ from dse.certify.recheck import recheck
 from dse.certify.verdict import Decision
 from dse.cosearch.goal import CoSearchGoal
 from dse.cosearch.search import CoSearch, UnsolvableSpace
-from dse.errors import SpecError
 from dse.goals.limits import limits
-from dse.goals.objective import AREA, EDP
 from dse.space.search_space import SearchSpace
 
 pytestmark = pytest.mark.slow
@@ -81,10 +79,3 @@ def test_a_search_that_is_stopped_claims_no_more_than_its_bound() -> None:
         assert search.bound <= least
         assert search.incumbent is None or search.incumbent.value >= least
     assert search.nodes > 1
-
-
-def test_other_objectives_and_limits_are_refused() -> None:
-    with pytest.raises(SpecError, match="expected one of edp"):
-        CoSearchGoal.of(AREA, (), None)
-    with pytest.raises(SpecError, match="expected one on area_um2"):
-        CoSearchGoal.of(EDP, limits("cycles < 4"), None)

@@ -60,9 +60,9 @@ def test_the_optimum_is_proven_where_it_can_be(files, tmp_path, capsys):
     [
         ({"optimizer": {"name": "auto", "nodes": 1}}, "lockstep", "not done after 1 nodes"),
         (
-            {"objective": "2*cycles"},
+            {"objective": "cycles**2"},
             "lockstep",
-            "no proof here (optimizer=optimal: objective = 2*cycles",
+            "no proof here (optimizer=optimal: objective = cycles**2",
         ),
         ({"mapspace": {"padding": "auto"}}, "lockstep", "sizes may be padded"),
         ({"mapper": "hillclimb"}, "random", "a mapper is named"),
