@@ -49,6 +49,8 @@ class Engine(ABC, Generic[S]):
     settings_type: ClassVar[type[Any]] = EngineSettings
     #: whether tasks are done in other processes
     spreads: ClassVar[bool] = True
+    #: seconds without an answer after which to `check`; None: never
+    patience_s: float | None = None
 
     def __init__(self, settings: S, n_jobs: int) -> None:
         """Check the settings.
@@ -85,6 +87,16 @@ class Engine(ABC, Generic[S]):
         """Whether an error says that the worker was lost, rather than what the task raised."""
         return False
 
+    def check(self, tasks: int) -> None:
+        """Look whether there is still somebody to wait for; called after every ``patience_s``.
+
+        Args:
+            tasks: that no answer has come of in that time.
+
+        Raises:
+            ToolError: there is nobody.
+        """
+
     @abstractmethod
     def close(self) -> None:
         """Let go of the workers; those that the engine has started end."""
@@ -113,7 +125,9 @@ class Engine(ABC, Generic[S]):
                     while waiting and len(given) < _AHEAD * self.slots:
                         at = waiting.popleft()
                         given[self.submit(function, tasks[at])] = at
-                    done, _ = wait([*given, end.asked], return_when=FIRST_COMPLETED)
+                    done, _ = wait([*given, end.asked], self.patience_s, FIRST_COMPLETED)
+                    if not done:
+                        self.check(len(given))
                     if end.asked in done:
                         raise Stopped("a task was given up, because another one failed")
                     again = []

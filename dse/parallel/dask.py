@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -13,6 +14,7 @@ from dse.extras import needed, require
 from dse.parallel.base import Engine, EngineSettings, R, T
 from dse.settings import setting
 
+_LOG = logging.getLogger(__name__)
 _WANTED = "parallel=dask"
 
 
@@ -47,6 +49,7 @@ class DaskEngine(Engine[DaskSettings]):
         require(_WANTED, "dask", "distributed")
         if not settings.timeout_s > 0:
             raise SpecError(f"parallel.timeout_s = {settings.timeout_s}, expected more than 0")
+        self.patience_s = settings.timeout_s
         self._client: Any = None
         self._pool: Any = None
         self._lock = threading.Lock()
@@ -54,7 +57,10 @@ class DaskEngine(Engine[DaskSettings]):
     @property
     def slots(self) -> int:
         """See :attr:`dse.parallel.base.Engine.slots`."""
-        return max(1, sum(map(int, self._connected().ncores().values())))
+        try:
+            return max(1, sum(map(int, self._connected().ncores().values())))
+        except (OSError, TimeoutError) as error:
+            raise self._gone() from error
 
     def submit(self, function: Callable[[T], R], task: T) -> Future[R]:
         """See :meth:`dse.parallel.base.Engine.submit`."""
@@ -66,11 +72,23 @@ class DaskEngine(Engine[DaskSettings]):
         """See :meth:`dse.parallel.base.Engine.lost`."""
         return isinstance(error, needed("distributed", _WANTED, "dask").KilledWorker)
 
+    def check(self, tasks: int) -> None:
+        """See :meth:`dse.parallel.base.Engine.check`; workers that may come are waited for."""
+        client = self._client
+        if client is None or client.status != "running":
+            raise self._gone()
+        if not client.scheduler_info()["workers"]:
+            _LOG.warning("%s: there is no worker any more; %d tasks wait for one", _WANTED, tasks)
+
     def close(self) -> None:
         """See :meth:`dse.parallel.base.Engine.close`; a cluster of others stays as it is."""
         client, self._client = self._client, None
         if client is not None:
             client.close()
+
+    def _gone(self) -> ToolError:
+        where = self.settings.address or "this machine"
+        return ToolError(f"{_WANTED}: the scheduler at {where} has gone; resume= goes on")
 
     def _connected(self) -> Any:  # noqa: ANN401 - an extra
         with self._lock:
