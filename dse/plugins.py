@@ -1,11 +1,11 @@
-"""Plug-ins: optimizers, mappers, evaluators and objectives, found by entry point.
+"""Plug-ins: optimizers, mappers, evaluators, engines and objectives, found by entry point.
 
 The built-ins register in the same way as outside plug-ins do: the distribution names a class in
-the group ``dse.optimizers``, ``dse.mappers`` or ``dse.evaluators``; if the class has settings, it
-says so in ``settings_type``, a dataclass whose fields all have defaults. In ``dse.objectives`` it
-names a `dse.goals.objective.Objective` itself, in ``dse.accuracy`` a class of accuracy predictors
-(`dse.space.accuracy`). An outside plug-in that cannot be loaded is named
-in a warning and skipped.
+the group ``dse.optimizers``, ``dse.mappers``, ``dse.evaluators`` or ``dse.parallel``; if the
+class has settings, it says so in ``settings_type``, a dataclass whose fields all have defaults. In
+``dse.objectives`` it names a `dse.goals.objective.Objective` itself, in ``dse.accuracy`` a class of
+accuracy predictors (`dse.space.accuracy`). An outside plug-in that cannot be loaded is named in a
+warning and skipped.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ GROUPS = {
     "optimizer": "dse.optimizers",
     "mapper": "dse.mappers",
     "evaluator": "dse.evaluators",
+    "parallel": "dse.parallel",
 }
 _ALL_GROUPS = {**GROUPS, "objective": "dse.objectives", "accuracy": "dse.accuracy"}
 

@@ -12,8 +12,19 @@ PICTURE = ROOT / "docs" / "architecture.md"
 #: Libraries that are worth an import on use: each takes from 0.04 s (rich) to 0.7 s (cmaes, with
 #: what it brings) where `python -m dse --help` takes 0.06 s. PyYAML takes 0.01 s.
 HEAVY = {
-    *("cmaes", "hydra", "jinja2", "joblib", "matplotlib", "numba", "numpy", "omegaconf", "onnx"),
-    *("pydantic", "rich", "scipy", "torch", "botorch", "gpytorch", "sklearn"),
+    *(
+        "cmaes",
+        "distributed",
+        "hydra",
+        "jinja2",
+        "joblib",
+        "matplotlib",
+        "numba",
+        "numpy",
+        "omegaconf",
+        "onnx",
+    ),
+    *("pydantic", "rich", "scipy", "torch", "botorch", "gpytorch", "ray", "sklearn"),
 }
 
 

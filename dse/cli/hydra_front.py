@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -26,7 +27,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from dse.errors import SpecError, unknown_name
+from dse.errors import SpecError, ToolError, unknown_name
 from dse.extras import is_installed
 from dse.plugins import GROUPS, explain, plugins
 from dse.runner.config import DEFAULT_PLUGINS, RunConfig, group_node, known_keys
@@ -155,10 +156,15 @@ def launched(arguments: Sequence[str], task: Callable[[int], None], folder: Path
 
 
 def _check_launcher(name: str) -> None:
-    """Refuse a launcher whose package is not installed; the message says what installs it."""
+    """Refuse a launcher that cannot work here; the message says what is missing."""
     package = _LAUNCHERS.get(name)
     if package is not None and not is_installed(f"hydra_plugins.{package.replace('-', '_')}"):
         raise SpecError(f"hydra/launcher={name} needs {package}: pip install {package}")
+    if name == "submitit_slurm" and shutil.which("srun") is None:
+        raise ToolError(
+            "hydra/launcher=submitit_slurm: there is no srun on PATH; expected a machine of a "
+            "Slurm cluster, or hydra/launcher=submitit_local"
+        )
 
 
 def _is_of_launcher(word: str) -> bool:
@@ -231,6 +237,8 @@ _WithoutGroups = dataclasses.make_dataclass(
         for f in dataclasses.fields(RunConfig)
         if f.name not in GROUPS
     ],
+    # launchers pickle it; by its name, so that what they send back does not change it
+    namespace={"__module__": __name__},
 )
 
 

@@ -138,6 +138,7 @@ KINDS: dict[str, Callable[[], _Listed]] = {
     "optimizers": _plugins("optimizer"),
     "mappers": _plugins("mapper"),
     "evaluators": _plugins("evaluator"),
+    "parallel": _plugins("parallel"),
     "energy": _chains,
     "objectives": _objectives,
     "accuracy": _plugins("accuracy"),

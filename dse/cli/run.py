@@ -12,7 +12,7 @@ from dse.errors import SpecError
 
 _USAGE = """\
 usage: python -m dse run [SETTING=VALUE ...] [-m] [--json] [--quiet]
-       python -m dse run resume=FOLDER [n_jobs=N] [--trust]
+       python -m dse run resume=FOLDER [n_jobs=N] [parallel=NAME] [--trust]
 
 Searches hardware and mappings for a workload. Settings follow Hydra's grammar:
 'optimizer=NAME' chooses, 'optimizer.SETTING=VALUE' sets; with -m, values split
@@ -65,21 +65,35 @@ def _resume(folder: Path, arguments: list[str], trust: bool, screen: Screen) -> 
     from dse.runner.run import go_on  # noqa: PLC0415 - after the arguments were read
     from dse.runner.sweep import is_sweep  # noqa: PLC0415
 
-    n_jobs = None
-    for argument in arguments:
-        key, _, value = argument.partition("=")
-        if key == "n_jobs" and value.isdecimal():
-            n_jobs = int(value)
-        elif key != "resume":
-            raise SpecError(
-                f"'{argument}': a resumed run keeps its settings; only n_jobs=N may be given"
-            )
+    local = _local([word for word in arguments if not word.startswith("resume=")])
     if is_sweep(folder):
         from dse.cli.sweep import SweepRun  # noqa: PLC0415
 
-        return SweepRun(screen.as_json, screen.quiet, n_jobs, trust).resume(folder)
-    screen.show(go_on(folder, n_jobs, screen.watch, trust=trust))
+        return SweepRun(screen.as_json, screen.quiet, local, trust).resume(folder)
+    screen.show(go_on(folder, local, screen.watch, trust=trust))
     return 0
+
+
+def _local(words: list[str]) -> dict[str, Any]:
+    """Return the settings that a resumed run may be given: those on which no result depends."""
+    found: dict[str, Any] = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        group, _, name = key.partition(".")
+        if key == "n_jobs" and value.isdecimal():
+            found[key] = int(value)
+        elif key == "store" and value:
+            found[key] = None if value == "null" else value
+        elif group == "parallel" and equals:
+            found.setdefault(group, {})[name or "name"] = value
+        else:
+            raise SpecError(
+                f"'{word}': a resumed run keeps its settings; only n_jobs=N, parallel=NAME with "
+                "its settings, and store=FOLDER may be given"
+            )
+    if found.get("parallel", {}).keys() - {"name"} and "name" not in found["parallel"]:
+        raise SpecError("parallel: its settings are given; expected parallel=NAME, too")
+    return found
 
 
 def _take_flag(arguments: list[str], *names: str) -> bool:

@@ -21,7 +21,8 @@ _USAGE = """\
 usage: python -m dse show NAME
 
 Shows an architecture template or a workload (by name or path), an optimizer, a
-mapper, an evaluator, an energy chain, an objective or an accuracy predictor;
+mapper, an evaluator, what work is given to (loky, dask ..), an energy chain, an
+objective or an accuracy predictor;
 'python -m dse list' has the names. 'attributes' shows what describes storage
 levels, networks and MACs.
 """

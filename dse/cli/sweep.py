@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from dse.cli.hydra_front import jobs_of, launched
 from dse.cli.progress import value_text
@@ -29,15 +30,19 @@ class SweepRun:
     Args:
         as_json: one line of JSON for each run in place of a table.
         quiet: no progress.
-        n_jobs: threads of each run; None: as it is set.
+        local: settings of `dse.runner.run.resume` in place of those of each run.
         trust: run the programs that the settings of runs from elsewhere name.
     """
 
     def __init__(
-        self, as_json: bool, quiet: bool, n_jobs: int | None = None, trust: bool = False
+        self,
+        as_json: bool,
+        quiet: bool,
+        local: Mapping[str, Any] | None = None,
+        trust: bool = False,
     ) -> None:
         self._as_json, self._quiet = as_json, quiet
-        self._n_jobs, self._trust = n_jobs, trust
+        self._local, self._trust = local, trust
         self._codes = [0]
 
     def begin(self, arguments: Sequence[str]) -> int:
@@ -77,7 +82,7 @@ class SweepRun:
         began = time.monotonic()
         screen = Screen(self._as_json, self._quiet, sweep.folder)
         try:
-            result = go_on(run, self._n_jobs, screen.watch, trust=self._trust)
+            result = go_on(run, self._local, screen.watch, trust=self._trust)
         except DseError as error:
             self._failed(run.name, error)
             return

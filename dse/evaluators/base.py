@@ -13,7 +13,8 @@ import numpy.typing as npt
 from dse.domain.architecture import Architecture, HardwareBatch
 from dse.domain.mapping import Mapping, MappingBatch
 from dse.domain.problem import Problem
-from dse.errors import DseError, SpecError, unknown_name
+from dse.errors import DseError, SpecError, ToolError, unknown_name
+from dse.evaluators.named_files import digests, named_files, with_whole_paths
 from dse.goals.metrics import Metrics, Violation
 from dse.model import TIMELOOP_VERSIONS
 from dse.plugins import plugins
@@ -100,6 +101,29 @@ class Evaluator(ABC, Generic[S]):
             return None
         nan = float("nan")
         return Violation("", "unknown", nan, nan, "", f"{type(self).__name__} gives no reason")
+
+    def elsewhere(self) -> S:
+        """Return settings with which another process, in another folder, makes an equal evaluator.
+
+        One that is asked there raises every error of its tool.
+        """
+        return with_whole_paths(self.settings)
+
+    def identity(self) -> tuple[str, ...]:
+        """Return what answers follow from, beside what is asked, the version and the code.
+
+        The settings, and the contents of the files that they name; a back end overrides this where
+        an answer follows from more, or from less.
+
+        Raises:
+            SpecError: a file cannot be read.
+        """
+        settings = self.elsewhere()
+        return (repr(settings), *digests(named_files(settings)))
+
+    def unscored(self, error: ToolError) -> None:
+        """Take note that a mapping was not evaluated; raise the error, unless told to go on."""
+        raise error
 
     def close(self) -> None:
         """End what runs beside this process, such as workers; the next evaluation starts anew."""

@@ -6,7 +6,7 @@ import json
 import math
 import shlex
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +72,14 @@ class CommandEvaluator(NativeFirstEvaluator[CommandSettings]):
         super().__init__(timeloop_version, n_jobs, settings)
         self._command = _words(self.settings.command)
         self._failures = 0
+
+    def elsewhere(self) -> CommandSettings:
+        """See :meth:`dse.evaluators.base.Evaluator.elsewhere`."""
+        return replace(super().elsewhere(), command=shlex.join(self._command))
+
+    def programs(self) -> list[Path]:
+        """See :meth:`dse.evaluators.one_by_one.OneByOneEvaluator.programs`."""
+        return [Path(word) for word in self._command if Path(word).is_file()]
 
     def totals(self, architecture: Architecture, problem: Problem, mapping: Mapping) -> ToolTotals:
         """See :meth:`dse.evaluators.one_by_one.OneByOneEvaluator.totals`."""

@@ -7,8 +7,9 @@ import re
 import threading
 from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import ClassVar, Generic, NamedTuple, TypeVar
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from dse.domain.mapping import Mapping, MappingBatch
 from dse.domain.problem import Problem
 from dse.errors import InvalidMapping, SpecError, ToolError, unknown_name
 from dse.evaluators.base import Evaluator, Index
+from dse.evaluators.named_files import digests, named_files
 from dse.evaluators.native import NativeEvaluator
 from dse.goals.metrics import Metrics, Violation
 from dse.process.limits import Limits
@@ -146,6 +148,26 @@ class OneByOneEvaluator(Evaluator[T], Generic[T]):
             return Violation("", self.tool, nan, nan, "", f"not evaluated: {line}")
         return None
 
+    def elsewhere(self) -> T:
+        """See :meth:`dse.evaluators.base.Evaluator.elsewhere`."""
+        return replace(super().elsewhere(), on_error="stop")
+
+    def identity(self) -> tuple[str, ...]:
+        """See :meth:`dse.evaluators.base.Evaluator.identity`; limits change no answer."""
+        limits: dict[str, Any] = {field.name: field.default for field in fields(ToolSettings)}
+        settings = replace(self.elsewhere(), **limits)
+        return (repr(settings), *digests([*named_files(settings), *self.programs()]))
+
+    def programs(self) -> list[Path]:
+        """Return the files of the tool, beside those that settings name by themselves."""
+        return []
+
+    def unscored(self, error: ToolError) -> None:
+        """See :meth:`dse.evaluators.base.Evaluator.unscored`."""
+        if self._stops or isinstance(error, Stopped):
+            raise error
+        _LOG.warning("a mapping is skipped, unscored: %s", error)
+
     @property
     def _stops(self) -> bool:
         return self.settings.on_error == "stop"
@@ -158,9 +180,7 @@ class OneByOneEvaluator(Evaluator[T], Generic[T]):
         except InvalidMapping:
             return None
         except ToolError as error:
-            if self._stops or isinstance(error, Stopped):
-                raise
-            _LOG.warning("a mapping is skipped, unscored: %s", error)
+            self.unscored(error)
             return None
 
     def _parallel(

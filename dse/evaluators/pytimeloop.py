@@ -43,6 +43,10 @@ class PyTimeloopEvaluator(OneByOneEvaluator[PyTimeloopSettings]):
         self.binary_version = pytimeloop.version(self._model)
         warn_of_version(f"pytimeloop ({self._model.place})", self.binary_version, timeloop_version)
 
+    def identity(self) -> tuple[str, ...]:
+        """See :meth:`dse.evaluators.base.Evaluator.identity`."""
+        return (*super().identity(), str(self._model.place), str(self.binary_version))
+
     def totals(self, architecture: Architecture, problem: Problem, mapping: Mapping) -> ToolTotals:
         """See :meth:`dse.evaluators.one_by_one.OneByOneEvaluator.totals`."""
         with self.slots:

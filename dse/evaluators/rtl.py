@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,6 +50,11 @@ class RtlEvaluator(NativeFirstEvaluator[RtlSettings]):
         """Find Verilator and a C++ compiler."""
         super().__init__(timeloop_version, n_jobs, settings)
         self._tools = verilator.find()
+
+    def identity(self) -> tuple[str, ...]:
+        """See :meth:`dse.evaluators.base.Evaluator.identity`; answers follow from the RTL."""
+        rtl = hashlib.sha256(b"".join(verilator.sources().values()))
+        return (*super().identity(), rtl.hexdigest())
 
     def totals(self, architecture: Architecture, problem: Problem, mapping: Mapping) -> ToolTotals:
         """See :meth:`dse.evaluators.one_by_one.OneByOneEvaluator.totals`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from dse.domain.architecture import Architecture
 from dse.domain.mapping import Mapping
@@ -45,6 +46,10 @@ class TimeloopEvaluator(OneByOneEvaluator[TimeloopSettings]):
         self.binary_version = binaries.version(binary)
         warn_of_version(str(binary), self.binary_version, timeloop_version)
         self._runner = ModelRunner(binary, self.limits)
+
+    def programs(self) -> list[Path]:
+        """See :meth:`dse.evaluators.one_by_one.OneByOneEvaluator.programs`."""
+        return [self._runner.binary]
 
     def totals(self, architecture: Architecture, problem: Problem, mapping: Mapping) -> ToolTotals:
         """See :meth:`dse.evaluators.one_by_one.OneByOneEvaluator.totals`."""

@@ -7,6 +7,7 @@ from typing import Any
 from dse.domain.architecture import Architecture, HardwareBatch
 from dse.domain.mapping import Mapping, MappingBatch
 from dse.domain.problem import Problem
+from dse.errors import ToolError
 from dse.evaluators.base import Evaluator, Index
 from dse.goals.metrics import Metrics, Violation
 
@@ -39,6 +40,18 @@ class WrappedEvaluator(Evaluator[Any]):
     ) -> Violation | None:
         """See :meth:`dse.evaluators.base.Evaluator.explain_one`."""
         return self.inner.explain(architecture, problem, MappingBatch.of([mapping]), 0)
+
+    def elsewhere(self) -> Any:  # noqa: ANN401 - the other one's settings
+        """See :meth:`dse.evaluators.base.Evaluator.elsewhere`."""
+        return self.inner.elsewhere()
+
+    def identity(self) -> tuple[str, ...]:
+        """See :meth:`dse.evaluators.base.Evaluator.identity`."""
+        return self.inner.identity()
+
+    def unscored(self, error: ToolError) -> None:
+        """See :meth:`dse.evaluators.base.Evaluator.unscored`."""
+        self.inner.unscored(error)
 
     def close(self) -> None:
         """See :meth:`dse.evaluators.base.Evaluator.close`."""

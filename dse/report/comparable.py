@@ -116,6 +116,7 @@ def _times(runs: Sequence[FinishedRun]) -> Iterator[str]:
     for what, values in (
         ("machines", {run.machine for run in runs if run.machine}),
         ("n_jobs", {str(run.settings.get("n_jobs", 0)) for run in runs}),
+        ("parallel", {str(run.settings.get("parallel", "threads")) for run in runs}),
     ):
         if len(values) > 1:
             yield f"the runs have different {what} ({'; '.join(sorted(values))}): times differ, too"

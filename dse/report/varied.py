@@ -72,12 +72,17 @@ def _flat(plain: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
 
 def identity(settings: Flat) -> Hashable:
     """Return what runs that differ in their seed only have in common."""
-    return frozenset((k, repr(v)) for k, v in settings.items() if k not in _SAME)
+    return frozenset((k, repr(v)) for k, v in settings.items() if _tells(k))
+
+
+def _tells(key: str) -> bool:
+    """Whether a setting, or one of a group, makes another search of a run."""
+    return key.partition(".")[0] not in _SAME
 
 
 def differing(settings: Sequence[Flat]) -> list[str]:
     """Return all settings that are not the same everywhere, the weightiest first."""
-    keys = sorted({key for one in settings for key in one} - _SAME, key=_rank)
+    keys = sorted({key for one in settings for key in one if _tells(key)}, key=_rank)
     return [key for key in keys if len({repr(one.get(key)) for one in settings}) > 1]
 
 

@@ -18,7 +18,12 @@ from dse.plugins import GROUPS, Plugin, chosen, plugins, typed
 from dse.settings import setting
 
 #: The plug-in that a run uses of each kind, unless told otherwise.
-DEFAULT_PLUGINS = {"optimizer": "auto", "mapper": "random", "evaluator": "native"}
+DEFAULT_PLUGINS = {
+    "optimizer": "auto",
+    "mapper": "random",
+    "evaluator": "native",
+    "parallel": "threads",
+}
 
 
 @dataclass
@@ -45,6 +50,7 @@ class RunConfig:
     optimizer: Any = setting(None, "how designs are searched")
     mapper: Any = setting(None, "how mappings are found for hardware that has none")
     evaluator: Any = setting(None, "what prices a mapping")
+    parallel: Any = setting(None, "where work is done that takes long")
     arch: str = setting("gemmini", "architecture template: a name, or the path of a YAML file")
     workload: str = setting("resnet50", "network: a name, or a YAML or ONNX file")
     # the values are for the template to check: numbers, or names of choices
@@ -88,7 +94,14 @@ class RunConfig:
     seed: int = setting(0, "seed of all randomness")
     energy: str | None = setting(None, "energy chain; null: the template's own")
     timeloop_version: str = setting("4cf6d4c", "Timeloop to equal: 4cf6d4c 3.0.3 dosa")
-    n_jobs: int = setting(0, "threads, 0 = all cores; results do not depend on it")
+    n_jobs: int = setting(
+        0, "threads, or workers started here, 0 = all cores; results do not depend on it"
+    )
+    store: str | None = setting(
+        None,
+        "folder in which the answers of a slow evaluator are kept: a run that is resumed, or asks "
+        "the same, finds them there; machines may share one; null: nowhere",
+    )
     record: bool = setting(
         False,
         "leave every mapping that the evaluator prices, with its cycles, in the run folder's "

@@ -165,7 +165,7 @@ def map_layer(given: Mapping[str, Any], layer: str) -> MappedLayer:
     values = _values(template, config)
     config = replace(config, run=replace(config.run, variables=dict(values)))
     setup = set_up(config, template, Workload(network.name, (chosen,)), _DEFAULT_SAMPLES)
-    with closing(setup.evaluator):
+    with closing(setup):
         architecture = setup.space.architecture(values)
         found = _map(setup, architecture, chosen.problem, setup.space.padding)
         mapping = found.mappings[0]

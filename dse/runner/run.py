@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,7 @@ class Run:
             NothingFeasible: no valid design was found; the result file says so too.
             DseError: the run folder cannot be written; the run can be resumed.
         """
-        with closing(self.setup.evaluator), Times(self.folder / TIMES) as times:
+        with closing(self.setup), Times(self.folder / TIMES) as times:
 
             def note(now: Progress) -> None:
                 times.note(now)
@@ -161,7 +161,7 @@ def search(given: Mapping[str, Any], watch: Watch = unwatched) -> RunResult:
 
 def go_on(
     folder: Path,
-    n_jobs: int | None = None,
+    local: Mapping[str, Any] | None = None,
     watch: Watch = unwatched,
     *,
     trust: bool = False,
@@ -172,7 +172,7 @@ def go_on(
         SpecError: as :func:`resume`.
         DseError: as :meth:`Run.execute`.
     """
-    return _watched(resume(folder, n_jobs, trust=trust), watch)
+    return _watched(resume(folder, local, trust=trust), watch)
 
 
 def start(given: Mapping[str, Any]) -> Run:
@@ -184,7 +184,7 @@ def start(given: Mapping[str, Any]) -> Run:
     inputs = read_inputs(resolve(given))
     config = inputs.config
     setup = set_up(config, inputs.template, inputs.workload, _budget(config, inputs.workload))
-    with closed_on_failure(setup.evaluator):
+    with closed_on_failure(setup):
         optimizer = setup.optimizer()
         folder = setup.new_folder(f"{config.plugins['optimizer'].name}_{inputs.workload.name}")
         run_folder.write_inputs(
@@ -195,12 +195,13 @@ def start(given: Mapping[str, Any]) -> Run:
         return Run(setup, setup.study(optimizer, folder), folder)
 
 
-def resume(folder: Path, n_jobs: int | None = None, *, trust: bool = False) -> Run:
+def resume(folder: Path, local: Mapping[str, Any] | None = None, *, trust: bool = False) -> Run:
     """Take up a run folder where its last checkpoint left it; a finished run stays finished.
 
     Args:
         folder: the run folder.
-        n_jobs: threads to use instead of those set; results do not depend on it.
+        local: settings on which no result depends (`n_jobs`, `parallel`, `store`), in place of
+            those of the folder.
         trust: run the programs that its settings name, wherever it comes from.
 
     Raises:
@@ -210,12 +211,12 @@ def resume(folder: Path, n_jobs: int | None = None, *, trust: bool = False) -> R
     config = resolve(run_folder.read_settings(folder))
     if not trust:
         signatures.check(folder, config)
-    if n_jobs is not None:
-        config = replace(config, run=replace(config.run, n_jobs=n_jobs))
+    if local:
+        config = resolve({**config.as_dict(), **local})
     template = ArchTemplate.read(folder / run_folder.TEMPLATE)
     workload = _read_workload(folder, config)
     setup = set_up(config, template, workload, _budget(config, workload))
-    with closed_on_failure(setup.evaluator):
+    with closed_on_failure(setup):
         optimizer = setup.optimizer()
         setup = setup.recording(folder)
         return Run(setup, setup.study(optimizer, folder), folder)
@@ -275,5 +276,5 @@ def inputs_of_folder(folder: Path) -> Inputs:
 
 
 def _watched(run: Run, watch: Watch) -> RunResult:
-    with closed_on_failure(run.setup.evaluator), watch(run) as report:
+    with closed_on_failure(run.setup), watch(run) as report:
         return run.execute(report, getattr(report, "tick", None))

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from dse.accuracy.choice import DEFAULT, files_of, predictor
 from dse.components.chain import energy_chain
@@ -21,16 +21,22 @@ from dse.goals.objective import ERROR, Objective, objective
 from dse.goals.python_objective import is_code, python_objective
 from dse.learned.recording import RecordingEvaluator
 from dse.mappers.base import Mapper
+from dse.parallel.base import Engine
 from dse.plugins import plugins
 from dse.runner.config import ResolvedConfig
 from dse.space.network_space import NetworkSpace
 from dse.space.search_space import SearchSpace
 from dse.space.template import ArchTemplate
 from dse.study import folder as run_folder
+from dse.study.answers import AnswerStore
 from dse.study.inputs import digest_of, inputs_of_run
 from dse.study.optimizer import Optimizer
 from dse.study.result import AccuracySource
+from dse.study.spread import SpreadEvaluator, SpreadMapper
 from dse.study.study import Study, optimizer_rng
+
+#: Layers that are mapped at once where other processes do the work, which these only wait for.
+_WAITING = 64
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,7 @@ class Setup:
         space: template, workload, energy chain, objective and limits.
         evaluator: prices mappings.
         mapper: finds mappings for hardware that has none.
+        engine: does what takes long, for the evaluator or for the mapper.
         samples: the budget: mappings evaluated for every unique layer.
     """
 
@@ -49,7 +56,15 @@ class Setup:
     space: SearchSpace
     evaluator: Evaluator[Any]
     mapper: Mapper[Any]
+    engine: Engine[Any]
     samples: int
+
+    def close(self) -> None:
+        """End what runs beside this process; see `dse.evaluators.base.Evaluator.close`."""
+        try:
+            self.evaluator.close()
+        finally:
+            self.engine.close()
 
     @property
     def accuracy(self) -> AccuracySource | None:
@@ -100,8 +115,14 @@ class Setup:
         if not self.config.run.record:
             return self
         name = self.config.plugins["evaluator"].name
+        if self.evaluator.is_quick and self.engine.spreads:
+            raise SpecError(
+                f"record = true: evaluator={name} is asked by the workers of "
+                f"parallel={self.config.plugins['parallel'].name}, which leave no rows here; "
+                "expected parallel=threads"
+            )
         evaluator = RecordingEvaluator(self.evaluator, folder, name)
-        mapper = _mapper(self.config, self.space, evaluator)
+        mapper = _mapper(self.config, self.space, evaluator, self.engine)
         return replace(self, evaluator=evaluator, mapper=mapper)
 
     def study(self, optimizer: Optimizer[Any], folder: Path) -> Study:
@@ -120,7 +141,7 @@ class Setup:
                 self.config.as_dict(),
                 (*self.space.chain.files, *self.config.contents),
             ),
-            n_jobs=_threads(self.config),
+            n_jobs=_WAITING if self.engine.spreads else _threads(self.config),
             limits=self.space.limits,
         )
 
@@ -131,13 +152,17 @@ class Setup:
         return run_folder.create(wanted, Path(run.runs), f"{label}_s{run.seed}")
 
 
+class _Closable(Protocol):
+    def close(self) -> None: ...
+
+
 @contextmanager
-def closed_on_failure(evaluator: Evaluator[Any]) -> Iterator[None]:
-    """Close an evaluator that does not come to be used."""
+def closed_on_failure(made: _Closable) -> Iterator[None]:
+    """Close an evaluator, or a whole set-up, that does not come to be used."""
     try:
         yield
     except BaseException:
-        evaluator.close()
+        made.close()
         raise
 
 
@@ -167,15 +192,35 @@ def set_up(
     _check_accuracy(space, (space.objective,))
     evaluator = _evaluator(config)
     with closed_on_failure(evaluator):
-        mapper = _mapper(config, space, evaluator)
-    return Setup(config, space, evaluator, mapper, samples)
+        engine: Engine[Any] = config.plugins["parallel"].factory(
+            config.settings["parallel"], _threads(config)
+        )
+        evaluator = _spread(config, evaluator, engine)
+        mapper = _mapper(config, space, evaluator, engine)
+    return Setup(config, space, evaluator, mapper, engine, samples)
 
 
-def _mapper(config: ResolvedConfig, space: SearchSpace, evaluator: Evaluator[Any]) -> Mapper[Any]:
+def _spread(
+    config: ResolvedConfig, evaluator: Evaluator[Any], engine: Engine[Any]
+) -> Evaluator[Any]:
+    """Return the evaluator, asked through the engine where it is slow and there is a reason to."""
+    if evaluator.is_quick or not (engine.spreads or config.run.store):
+        return evaluator
+    store = AnswerStore(Path(config.run.store)) if config.run.store else None
+    return SpreadEvaluator(evaluator, config.plugins["evaluator"].name, engine, store)
+
+
+def _mapper(
+    config: ResolvedConfig, space: SearchSpace, evaluator: Evaluator[Any], engine: Engine[Any]
+) -> Mapper[Any]:
+    """Return the mapper; where the evaluator is quick, mapping layers is what the engine does."""
+    name = config.plugins["mapper"].name
     made: Mapper[Any] = config.plugins["mapper"].factory(
         evaluator, space.template.constraints, space.objective, config.settings["mapper"]
     )
-    return made
+    if not (evaluator.is_quick and engine.spreads):
+        return made
+    return SpreadMapper(made, name, config.plugins["evaluator"].name, engine)
 
 
 def space_of(

@@ -71,7 +71,7 @@ def prepare(jobs: Sequence[Settings], swept: Sequence[str], failed: OnFailure) -
     for number, settings in enumerate(jobs):
         run = folder / f"{number:03}_{_label([settings], swept, values=True)}"
         try:
-            start({**settings, "folder": str(run)}).setup.evaluator.close()
+            start({**settings, "folder": str(run)}).setup.close()
         except DseError as error:
             failed(run.name, error)
         else:

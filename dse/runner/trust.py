@@ -100,7 +100,11 @@ def _signature(key: bytes, folder: Path, named: dict[str, str]) -> str:
         name: module_file(program) if is_code(program) else shutil.which(program) or program
         for name, program in named.items()
     }
-    places = {name: os.path.abspath(place) for name, place in found.items()}  # noqa: PTH100
+    places = {
+        # an address is the same from any folder
+        name: place if name.startswith("parallel.") else os.path.abspath(place)  # noqa: PTH100
+        for name, place in found.items()
+    }
     signed = json.dumps([plain, places], sort_keys=True, default=str)
     return hmac.new(key, signed.encode(), hashlib.sha256).hexdigest() + "\n"
 

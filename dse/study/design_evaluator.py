@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,8 @@ from dse.mappers.base import Mapped, Mapper
 from dse.process.together import ended_together
 from dse.space.search_space import SearchSpace
 
+T = TypeVar("T")
+R = TypeVar("R")
 Priced = tuple[Design, DesignMetrics]
 #: Takes the share of a batch that is done.
 OnShare = Callable[[float], None]
@@ -151,11 +153,18 @@ class DesignEvaluator:
             )
 
         # the seeds are the tasks' own, so the order in which threads get to them is no matter
-        if self._n_jobs > 1:
-            with ThreadPoolExecutor(self._n_jobs) as pool, ended_together() as scope:
-                found_in_order = pool.map(scope.within(find), tasks)
+        return self._each(find, tasks, tick)
+
+    def _each(
+        self, function: Callable[[T], R], tasks: Sequence[T], tick: OnShare | None = None
+    ) -> list[R]:
+        """Call a function with each, several at once where there are threads for it."""
+        if self._n_jobs > 1 and len(tasks) > 1:
+            threads = min(self._n_jobs, len(tasks))
+            with ThreadPoolExecutor(threads) as pool, ended_together() as scope:
+                found_in_order = pool.map(scope.within(function), tasks)
                 return list(_counted(found_in_order, len(tasks), tick))
-        return list(_counted(map(find, tasks), len(tasks), tick))
+        return list(_counted(map(function, tasks), len(tasks), tick))
 
     def _completed(
         self,
@@ -200,10 +209,14 @@ class DesignEvaluator:
         different = {place: number for number, place in enumerate(sorted(places.values()))}
         hardware = HardwareBatch(tuple(built[place] for place in different))
         index = np.array([different[places[id(x)]] for x in built], dtype=np.int32)
-        per_layer = [
-            self._priced(hardware, layer.problem, batch, index)
-            for layer, batch in zip(workload, zip(*brought, strict=True), strict=True)
-        ]
+
+        def price(layer: tuple[Layer, tuple[Mapping, ...]]) -> Metrics:
+            return self._priced(hardware, layer[0].problem, layer[1], index)
+
+        layers = list(zip(workload, zip(*brought, strict=True), strict=True))
+        # a quick evaluator has its own threads, for all mappings of a layer
+        one_by_one = self._evaluator.is_quick
+        per_layer = list(map(price, layers)) if one_by_one else self._each(price, layers)
         results = []
         for h, design in enumerate(designs):
             metrics = self._sum([(layer, h) for layer in per_layer], built[h], workload)
@@ -301,7 +314,7 @@ def _layer_metrics(layer: Layer, metrics: Metrics, index: int) -> LayerMetrics:
     )
 
 
-def _counted(found: Iterable[Mapped], count: int, tick: OnShare | None) -> Iterator[Mapped]:
+def _counted(found: Iterable[R], count: int, tick: OnShare | None) -> Iterator[R]:
     """Yield them, and tell how many of them there were."""
     for number, one in enumerate(found, 1):
         if tick is not None:

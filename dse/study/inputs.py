@@ -23,7 +23,7 @@ from dse.plugins import GROUPS, plugin
 from dse.study.folder import CONFIG, TEMPLATE, WORKLOAD
 
 #: Settings on which no result depends.
-LOCAL = frozenset({"n_jobs", "runs", "folder", "report"})
+LOCAL = frozenset({"n_jobs", "parallel", "store", "runs", "folder", "report"})
 #: Settings that only say what the files copied into the folder were called.
 _LABELS = frozenset({"arch", "workload"})
 #: Settings that change nothing at this value: studies from before they were there are equal.
@@ -177,7 +177,8 @@ def digest_of(path: Path) -> str:
 
 def _versions(settings: Mapping[str, Any]) -> dict[str, str | None]:
     """Return the versions of what a run computes with, the plug-ins' packages among them."""
-    chosen = [plugin(kind, settings[kind]["name"]).distribution for kind in GROUPS]
+    deciding = [kind for kind in GROUPS if kind not in LOCAL]
+    chosen = [plugin(kind, settings[kind]["name"]).distribution for kind in deciding]
     outside = sorted({name for name in chosen if name not in ("dse-accel", "?")})
     return {"dse": __version__, **{name: _version(name) for name in (*_PACKAGES, *outside)}}
 

@@ -99,10 +99,13 @@ def test_flags_stand_anywhere_between_settings(place):
     assert varied == ["seed"]
 
 
-def test_a_launcher_works_or_says_what_installs_it(capsys, tmp_path):
+def test_a_launcher_works_or_says_what_installs_it(capsys, tmp_path, monkeypatch):
     words = ["run", "-m", *QUICK, "samples=2", "seed=0,1"]
-    assert main([*words, "hydra/launcher=submitit_slurm"]) == 2
-    assert "needs hydra-submitit-launcher: pip install hydra-submitit" in capsys.readouterr().err
+    with monkeypatch.context() as without:
+        without.setattr("dse.cli.hydra_front.is_installed", lambda _: False)
+        assert main([*words, "hydra/launcher=submitit_slurm"]) == 2
+    told = capsys.readouterr().err
+    assert "needs hydra-submitit-launcher: pip install hydra-submitit" in told
     for name in ("hydra_plugins", "hydra_plugins.hydra_joblib_launcher"):
         pytest.importorskip(name, reason="the extra 'launchers' is not installed")
     more = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=1", "folder=sweep"]

@@ -309,7 +309,7 @@ def test_a_padded_search_is_the_same_again_and_goes_on(awkward, tmp_path):
     study = begun.study
     with pytest.raises(KeyboardInterrupt):
         study.run(_stop_after(100))
-    begun.setup.evaluator.close()
+    begun.setup.close()
     again = go_on(tmp_path / "part")
     assert again.metrics == whole.metrics
     journals = [

@@ -64,7 +64,7 @@ def test_it_pads_and_learns_of_the_padded_layers(tmp_path):
 def start_space(given, tmp_path):
     settings = {**given, "mapspace": {"padding": "auto"}, "folder": str(tmp_path / "again")}
     begun = start(settings)
-    begun.setup.evaluator.close()
+    begun.setup.close()
     return begun.space
 
 

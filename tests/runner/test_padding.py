@@ -114,7 +114,7 @@ def test_a_killed_run_ends_where_it_would_have(files, tmp_path):
     optimizer = {"name": "random", "mappings_per_hardware": 200}
     given = {"optimizer": optimizer, "samples": 600, "variables": {"pe_dim": 8}}
     begun = start({**files, **given, "folder": str(tmp_path / "part")})
-    begun.setup.evaluator.close()
+    begun.setup.close()
     again = go_on(tmp_path / "part")
     assert again.metrics == whole.metrics
     assert again.unpadded == whole.unpadded
@@ -170,7 +170,7 @@ def test_the_other_optimizers_pad(files, tmp_path, name):
 
 def test_nothing_is_known_of_padded_spaces(files, tmp_path):
     begun = start({**files, "optimizer": "random", "folder": str(tmp_path / "two")})
-    begun.setup.evaluator.close()
+    begun.setup.close()
     assert key_of(begun.space) is None
 
 

@@ -171,6 +171,9 @@ def test_every_setting_that_names_a_program_is_known():
         "evaluator.timeloop.binary",
         "evaluator.pytimeloop.python",
         "mapper.timeloop.binary",
+        # who answers there has its objects unpacked here
+        "parallel.dask.address",
+        "parallel.ray.address",
     }
     named = {"evaluator": {"name": "timeloop", "binary": "a"}, "mapper": "timeloop"}
     assert programs(resolve(named)) == {"evaluator.binary": "a"}

@@ -82,7 +82,7 @@ def test_results_depend_on_neither_threads_nor_a_kill(settings, tmp_path, optimi
 
     with pytest.raises(KeyboardInterrupt):
         run.execute(stop)
-    resume(tmp_path / "killed", n_jobs=2).execute()
+    resume(tmp_path / "killed", {"n_jobs": 2}).execute()
     found = [outcome(tmp_path / name) for name in ("whole", "threads", "killed")]
     assert batches == 3
     assert found[0] == found[1] == found[2]

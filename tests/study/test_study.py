@@ -110,7 +110,7 @@ def test_interrupt_exits_130_and_resumes(tmp_path):
 def test_resuming_a_finished_run_changes_nothing(tmp_path):
     first = dse.run(**SMALL, folder=tmp_path / "run")
     before = (tmp_path / "run" / "journal.jsonl").read_bytes()
-    again = resume(tmp_path / "run", n_jobs=1).execute()
+    again = resume(tmp_path / "run", {"n_jobs": 1}).execute()
     assert (again.design, again.metrics) == (first.design, first.metrics)
     assert (tmp_path / "run" / "journal.jsonl").read_bytes() == before
 

@@ -1,0 +1,119 @@
+"""Engines: answers to all tasks, whoever gives them; what is lost is done again, within bounds."""
+
+import operator
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+
+import pytest
+
+from dse.errors import SpecError, ToolError
+from dse.extras import is_installed
+from dse.plugins import plugin, plugins
+from dse.process.together import Stopped, ended_together
+
+#: The library of each engine, but for those that come with any installation.
+LIBRARIES = {"dask": "distributed", "ray": "ray"}
+BUILTIN = ("dask", "loky", "ray", "threads")
+
+
+def make(name, n_jobs=2, **settings):
+    item = plugin("parallel", name)
+    return item.factory(item.settings_type(**settings), n_jobs)
+
+
+def needs(name):
+    library = LIBRARIES.get(name)
+    if library is not None:
+        pytest.importorskip(library, reason=f"the extra '{name}' is not installed")
+
+
+def test_the_engines_are_these():
+    assert set(plugins("parallel")) >= set(BUILTIN)
+
+
+@pytest.mark.parametrize(
+    "name", ["threads", "loky", "dask", pytest.param("ray", marks=pytest.mark.slow)]
+)
+def test_every_task_is_answered_once_from_several_threads(name):
+    needs(name)
+    with closing(make(name)) as engine, ThreadPoolExecutor(3) as pool:
+        found = pool.map(lambda _: dict(engine.answers(operator.neg, range(20))), range(3))
+        assert list(found) == [{n: -n for n in range(20)}] * 3
+        assert engine.slots == 2
+        engine.close()  # the next task begins anew
+        assert dict(engine.answers(operator.neg, [5])) == {0: -5}
+
+
+@pytest.mark.parametrize("name", ["threads", "loky", "dask"])
+def test_what_a_task_raises_is_raised(name):
+    needs(name)
+    with closing(make(name)) as engine:
+        with pytest.raises(ZeroDivisionError):
+            list(engine.answers((1).__truediv__, [2, 0, 4]))
+        assert dict(engine.answers(operator.neg, [1])) == {0: -1}
+
+
+@pytest.mark.parametrize("name", ["loky", "dask"])
+def test_a_task_that_always_loses_its_worker_is_given_up(name, caplog):
+    needs(name)
+    with closing(make(name, retries=1)) as engine:
+        with pytest.raises(ToolError, match=rf"parallel={name}: 2 workers were lost over one task"):
+            list(engine.answers(os._exit, [3]))
+        assert "a worker was lost: 1 task is given out again" in caplog.text
+        assert dict(engine.answers(operator.neg, [1])) == {0: -1}
+
+
+def test_who_waits_is_woken_when_all_is_to_end():
+    begun, go_on = threading.Event(), threading.Event()
+
+    def wait(_):
+        begun.set()
+        go_on.wait(20)
+
+    def ask(engine):
+        with pytest.raises(Stopped):
+            list(engine.answers(wait, [0]))
+        return True
+
+    with closing(make("threads")) as engine, ThreadPoolExecutor(1) as pool:
+        with pytest.raises(KeyError), ended_together() as scope:
+            waiting = pool.submit(scope.within(ask), engine)
+            assert begun.wait(20)
+            raise KeyError
+        assert waiting.result(20)
+        go_on.set()
+
+
+@pytest.mark.parametrize("setting", [{"batch": 0}, {"retries": -1}])
+@pytest.mark.parametrize("name", BUILTIN)
+def test_settings_out_of_range(name, setting):
+    with pytest.raises(SpecError, match=f"parallel.{next(iter(setting))} = "):
+        make(name, **setting)
+
+
+@pytest.mark.parametrize("name", ["dask", "ray"])
+def test_without_the_extra_it_says_what_to_install(name, monkeypatch):
+    monkeypatch.setattr("dse.extras.find_spec", lambda _: None)
+    with pytest.raises(ToolError, match=rf"pip install 'dse-accel\[{name}\]'"):
+        make(name)
+
+
+@pytest.mark.skipif(not is_installed("distributed"), reason="the extra 'dask' is not installed")
+def test_a_scheduler_that_is_not_there_is_one_clear_line():
+    engine = make("dask", address="tcp://127.0.0.1:9", timeout_s=0.5)
+    with pytest.raises(ToolError, match="parallel=dask: no scheduler at tcp://127.0.0.1:9"):
+        list(engine.answers(operator.neg, [1]))
+    with pytest.raises(SpecError, match="parallel.timeout_s = 0, expected more than 0"):
+        make("dask", timeout_s=0)
+
+
+@pytest.mark.skipif(not is_installed("distributed"), reason="the extra 'dask' is not installed")
+def test_a_scheduler_without_workers_is_one_clear_line():
+    from distributed import LocalCluster
+
+    with LocalCluster(n_workers=0, dashboard_address=None) as cluster:
+        engine = make("dask", address=cluster.scheduler_address, timeout_s=0.5)
+        with pytest.raises(ToolError, match=r"has no worker after 0.5 s"):
+            list(engine.answers(operator.neg, [1]))
