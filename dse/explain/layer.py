@@ -16,9 +16,8 @@ from dse.domain.mapping import Mapping
 from dse.domain.problem import Problem
 from dse.goals.metric_names import operations
 from dse.goals.rates import Throughput
-from dse.model import evaluate_one
 from dse.model.stats import Stats
-from dse.timeloop.evaluate import Evaluation
+from dse.timeloop.evaluate import Evaluation, evaluated
 from dse.timeloop.read.inputs import TimeloopInput
 
 
@@ -55,9 +54,8 @@ class ExplainedLayer:
             dse.errors.InvalidMapping: it does not fit.
             dse.errors.SpecError: the model cannot say.
         """
-        stats = evaluate_one(architecture, mapped, mapping, version)
         spec = TimeloopInput(architecture, mapped, mapping, version)
-        return cls(name, count, problem, Evaluation(spec, mapping, stats))
+        return cls(name, count, problem, evaluated(spec, mapping))
 
     @property
     def architecture(self) -> Architecture:

@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dse.domain.architecture import Architecture
+from dse.domain.density import Density
+from dse.domain.sparse import SparseDesign
 from dse.errors import SpecError
 from dse.model import arrays as a
 from dse.model import rules
@@ -18,8 +20,6 @@ from dse.model.stats import LevelStats, Stats, TensorStats
 from dse.sparse.buffers import WordDemand, demand, level_use, metadata_bits
 from dse.sparse.computes import ComputeCounts
 from dse.sparse.counts import TensorCounts
-from dse.sparse.densities import Density
-from dse.sparse.design import SparseDesign
 from dse.sparse.fit import check_capacity, check_compute, check_instances, reject
 from dse.sparse.numbers import Senseless, ceiled, no_number
 from dse.sparse.occupancy import Held, Units
