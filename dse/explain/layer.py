@@ -11,6 +11,7 @@ from typing import Any
 from dse.breakdown.cycles import CycleBreakdown, cycle_breakdown
 from dse.breakdown.energy import EnergyShare, energy_parts
 from dse.breakdown.parallel import FanUse, fans
+from dse.breakdown.zeros import ComputeFates, compute_fates, saved_accesses
 from dse.domain.architecture import Architecture
 from dse.domain.mapping import Mapping
 from dse.domain.problem import Problem
@@ -88,6 +89,11 @@ class ExplainedLayer:
         return fans(self.architecture, self.evaluation.input.problem, self.evaluation.mapping)
 
     @property
+    def fates(self) -> ComputeFates | None:
+        """What becomes of the computes of a sparse design; None of a dense one."""
+        return compute_fates(self.stats)
+
+    @property
     def rates(self) -> Throughput | None:
         """Time and power of one run; None where the clock is not known."""
         technology = self.architecture.technology
@@ -137,7 +143,15 @@ class ExplainedLayer:
             "latency_cycles": cycles.latency_cycles,
             "spatial": [{**asdict(f), "why_idle": f.why_idle(problem)} for f in self.fans],
             "energy": [asdict(part) for part in self.energy],
+            **self._sparse_dict(),
         }
+
+    def _sparse_dict(self) -> dict[str, Any]:
+        fates = self.fates
+        if fates is None:
+            return {}
+        accesses = [asdict(x) for x in saved_accesses(self.stats)]
+        return {"sparse": {"computes": asdict(fates), "accesses": accesses}}
 
 
 @dataclass(frozen=True)

@@ -176,11 +176,11 @@ class _Level:
         scales = dict(level.bandwidth_scales)
         for tensor in tensors:
             stats, wanted = self._tensor(tensor)
-            found[tensor.name] = stats
             scale = scales.get(tensor.name, 1.0)
             own = [
                 _per_iteration(words, stats, iterations) for words in (wanted.reads, wanted.writes)
             ]
+            found[tensor.name] = replace(stats, demand=(own[0], own[1]))
             wraps |= min(own) < 0.0
             reads, writes = reads + own[0] * scale, writes + own[1] * scale
         limits = (level.read_bandwidth, level.write_bandwidth, level.shared_bandwidth)
