@@ -42,6 +42,7 @@ from throughput_floor import floor
 from throughput_timeloop import timeloop_rates
 
 from dse.domain.architecture import HardwareBatch
+from dse.domain.density import DISTRIBUTIONS
 from dse.domain.mapping import MappingBatch, least_remainders
 from dse.domain.problem import Problem
 from dse.mapspace import Mapspace, sample_valid
@@ -50,7 +51,6 @@ from dse.model.batch import evaluate_batch, has_closed_form, make_plan, run_lane
 from dse.model.evaluate import evaluate_imperfect
 from dse.model.imperfect import Remainders
 from dse.sparse.batch.evaluate import SparseModel
-from dse.sparse.densities import DISTRIBUTIONS
 
 MAX_DRAWS = 10**9
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dse.domain.architecture import Architecture
-from dse.sparse.densities import Density
-from dse.sparse.design import (
+from dse.domain.density import Density
+from dse.domain.sparse import (
     ACCESSES,
     KINDS,
     STORAGE_ACTIONS,

@@ -58,7 +58,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "sparse/batch": ("sparse", "model"),
 }
 #: Files besides, of all rooms.
-GROUND = ("jit.py", "jit_units.py", "numeric.py", "domain/architecture.py")
+GROUND = ("jit.py", "jit_units.py", "numeric.py", "domain/architecture.py", "domain/sparse.py")
 
 
 def _knows_this_numba() -> bool:

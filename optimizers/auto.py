@@ -128,7 +128,9 @@ class Auto(Optimizer[AutoSettings]):
         return self._chosen
 
     def _choose(self) -> None:
-        if self.space.padding.on:
+        if self.space.template.is_sparse:
+            self._take("lockstep", "proofs are of dense tensors, and this design leaves out zeros")
+        elif self.space.padding.on:
             self._take("lockstep", "sizes may be padded, and proofs over all of them take long")
         elif not self.own_mapper:
             self._take("random", "a mapper is named, which the others do not use")

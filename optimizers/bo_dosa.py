@@ -61,6 +61,7 @@ class PublishedBayesian(Optimizer[PublishedSettings]):
     """DOSA's Bayesian baseline, for comparison: 100 random designs, ten picked by a process."""
 
     settings_type = PublishedSettings
+    takes_sparse = False
     default_samples = 110 * 110
 
     @classmethod

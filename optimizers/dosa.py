@@ -81,6 +81,7 @@ class DosaSearch(Optimizer[DosaSettings]):
     """DOSA: gradient descent on all mappings at once, hardware inferred from them."""
 
     settings_type = DosaSettings
+    takes_sparse = False
     default_samples = 10_500
 
     def __init__(

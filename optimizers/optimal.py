@@ -64,6 +64,7 @@ class OptimalSearch(Optimizer[OptimalSearchSettings]):
     """The optimum with its certificate; asks for its incumbents as they get better."""
 
     settings_type = OptimalSearchSettings
+    takes_sparse = False
     default_samples: ClassVar[int] = 100
     proves: ClassVar[bool] = True
     pads_unasked: ClassVar[bool] = False

@@ -75,6 +75,7 @@ class Polaris(Optimizer[PolarisSettings]):
     """Bayesian optimisation by Starlight; a sample is an evaluation of high fidelity."""
 
     settings_type = PolarisSettings
+    takes_sparse = False
     default_samples = 60
 
     def __init__(

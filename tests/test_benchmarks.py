@@ -25,6 +25,7 @@ BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
         ("recorded_search", "--data", "https://github.com/ucb-bar/dosa"),
         ("rtl", "--data", "https://github.com/ucb-bar/dosa"),
         ("ga_poster", "--reference", "https://github.com/akarshkumar0101/hardware-final-project"),
+        ("sparse_figures", "--artifact", "https://github.com/Accelergy-Project/micro22-sparseloop"),
     ],
 )
 def test_missing_data_is_named_with_its_source(name, option, source, tmp_path):

@@ -13,6 +13,7 @@ from dse.domain.architecture import UNLIMITED, Architecture, StorageLevel
 from dse.domain.mapping import Mapping
 from dse.model import rules
 from dse.model.stats import LevelStats, Stats
+from dse.sparse.stats import SparseStats, SparseTensorStats
 
 #: Which bandwidth of a level, in words: of its reads, of its fills and updates, or of all.
 BandwidthKind = Literal["read", "write", "shared"]
@@ -98,7 +99,10 @@ def cycle_breakdown(architecture: Architecture, mapping: Mapping, stats: Stats) 
         mapping: of a problem.
         stats: what the model says of it.
     """
-    iterations = math.prod(mapping.temporal.ravel().tolist())
+    if isinstance(stats, SparseStats):
+        iterations = stats.sparse_computes.cycles
+    else:
+        iterations = math.prod(mapping.temporal.ravel().tolist())
     limits = [CycleLimit(COMPUTE, None, float(iterations), float(iterations))]
     for s, level in enumerate(architecture.levels):
         # as many instances as there would be without remainders
@@ -136,6 +140,10 @@ def _loads(
     scales = dict(level.bandwidth_scales)
     loads = [0.0, 0.0]
     for name, tensor in found.tensors.items():
+        if isinstance(tensor, SparseTensorStats):
+            for i, demand in enumerate(tensor.demand):
+                loads[i] += demand * scales.get(name, 1.0)
+            continue
         for i, words in enumerate((tensor.reads, tensor.fills + tensor.updates)):
             if words:
                 used = tensor.utilized_instances

@@ -8,12 +8,15 @@ from typing import NamedTuple
 from dse.cli.columns import two_columns
 from dse.domain.architecture import AccessEnergy, Compute, Network, StorageLevel
 from dse.domain.attribute import Attribute, declared
+from dse.domain.sparse import MetadataStorage, SparseLevel
 
 #: The parts of the hardware that declare attributes.
 PARTS: dict[str, type] = {
     "storage level": StorageLevel,
     "energies of a level": AccessEnergy,
     "network below a level": Network,
+    "metadata of a level": MetadataStorage,
+    "compressed tensors at a level": SparseLevel,
     "MACs": Compute,
 }
 _KINDS = {int: "integer", float: "number", bool: "true or false"}

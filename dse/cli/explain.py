@@ -153,7 +153,6 @@ def _explain_files(files: Sequence[str], arguments: argparse.Namespace) -> int:
     except InvalidMapping as rejection:
         sys.stderr.write(f"{rejection}\n")
         return rejection.exit_code
-    evaluation.input.check_dense()
     problem = evaluation.input.problem
     layer: ExplainedLayer = ExplainedLayer(problem.shape.name, 1, problem, evaluation)
     outcomes = what_if([layer], lambda architecture: architecture)

@@ -10,7 +10,7 @@ from dse.explain.layer import EnergyCells, ExplainedLayer, energy_table
 from dse.explain.run import ExplainedRun
 from dse.report.table import rates_rows
 from dse.report.units import percent
-from dse.timeloop.write.report import map_text
+from dse.timeloop.write.report import map_text, saved_rows
 
 
 def run_text(run: ExplainedRun, outcomes: Sequence[ChangeOutcome], samples: int) -> str:
@@ -41,6 +41,7 @@ def run_text(run: ExplainedRun, outcomes: Sequence[ChangeOutcome], samples: int)
         table(rows, names=2),
         *(["idle PEs\n" + "".join(f"  {n}: {why}\n" for n, why in idle)] if idle else []),
         "energy, all layers x count\n" + energy_text(energy_table(run.layers)),
+        *zeros_text(run.layers),
         changes_text(outcomes, samples),
         "a layer in full: python -m dse explain RUN LAYER\n",
     ]
@@ -80,12 +81,27 @@ def layer_text(layer: ExplainedLayer, outcomes: Sequence[ChangeOutcome], samples
         table(rows),
         f"{busy}: PEs compute in {share:.1%} of the cycles\n" + "".join(spread),
         "energy\n" + energy_text(energy_table([_once(layer)])),
+        *zeros_text([layer]),
+        *([table(saved_rows(stats), names=5)] if layer.fates else []),
         changes_text(outcomes, samples),
     ]
     rates = rates_rows(layer.rates, what="run")
     if rates:
         parts.insert(-1, "".join(f"{label:6} {text}\n" for label, text in rates))
     return "\n".join(parts)
+
+
+def zeros_text(layers: Sequence[ExplainedLayer]) -> list[str]:
+    """Return what becomes of the computes of a sparse design, as one text; none of a dense one."""
+    rows: list[tuple[str, ...]] = [("layer", "computes", "done", "gated", "skipped", "not there")]
+    for layer in layers:
+        fates = layer.fates
+        if fates is None:
+            return []
+        whole = layer.stats.computes
+        counts = (fates.random, fates.gated, fates.skipped, fates.absent)
+        rows.append((layer.name, f"{whole:,}", *(f"{n / whole:.1%}" for n in counts)))
+    return ["zeros: what becomes of the computes\n" + table(rows)]
 
 
 def _once(layer: ExplainedLayer) -> ExplainedLayer:

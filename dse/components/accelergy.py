@@ -111,6 +111,11 @@ class AccelergyChain(EnergyChain):
                 f"architecture '{architecture.name}': energy chain 'accelergy' needs the key "
                 "'technology' with node_nm and clock_ns"
             )
+        if architecture.sparse is not None:
+            raise SpecError(
+                f"architecture '{architecture.name}': energy chain 'accelergy' prices no metadata; "
+                "expected another one for sparse_optimizations, such as table"
+            )
         named: list[tuple[str, dict[str, Any]]] = [
             (level.name, storage_component(level, technology))
             for level in architecture.levels

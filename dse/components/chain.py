@@ -10,6 +10,7 @@ from dse.components.base import EnergyChain
 from dse.components.ert import ErtChain
 from dse.components.table import TableChain
 from dse.domain.architecture import AccessEnergy, Compute, StorageLevel
+from dse.domain.sparse import SparseDesign, SparseLevel
 from dse.domain.technology import Technology
 from dse.errors import SpecError, unknown_name
 from dse.timeloop import pat
@@ -82,6 +83,19 @@ class TemplateChain(EnergyChain):
     def price_storage(self, level: StorageLevel, technology: Technology | None) -> StorageLevel:  # noqa: ARG002
         """See :meth:`dse.components.base.EnergyChain.price_storage`."""
         return level
+
+    def price_sparse(
+        self,
+        level: StorageLevel,  # noqa: ARG002
+        own: SparseLevel,
+        technology: Technology | None,  # noqa: ARG002
+    ) -> tuple[dict[str, float], float]:
+        """See :meth:`dse.components.base.EnergyChain.price_sparse`; the area has metadata in it."""
+        return dict(own.energies_pj), 0.0
+
+    def price_saved_computes(self, compute: Compute, design: SparseDesign) -> dict[str, float]:
+        """See :meth:`dse.components.base.EnergyChain.price_saved_computes`."""
+        return {**super().price_saved_computes(compute, design), **design.compute_energies_pj}
 
     def price_compute(self, compute: Compute, technology: Technology | None) -> Compute:  # noqa: ARG002
         """See :meth:`dse.components.base.EnergyChain.price_compute`."""

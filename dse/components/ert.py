@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Self
 from dse.components.base import EnergyChain
 from dse.domain.architecture import AccessEnergy, Compute, StorageLevel
 from dse.errors import SpecError, unknown_name
+from dse.timeloop.read.sparse_prices import compute_energies_pj, storage_energies_pj
 from dse.timeloop.read.tables import EnergyTable, read_art, read_ert
 from dse.timeloop.yaml.io import load_files
 
 if TYPE_CHECKING:
+    from dse.domain.sparse import SparseDesign, SparseLevel
     from dse.domain.technology import Technology
 
 
@@ -82,6 +84,19 @@ class ErtChain(EnergyChain):
             raise SpecError(f"{self._where}: component '{compute.name}' has no compute energy")
         area_um2 = self._areas_um2.get(compute.name, 0.0)
         return replace(compute, energy_pj=energy_pj, area_um2=area_um2)
+
+    def price_sparse(
+        self,
+        level: StorageLevel,
+        own: SparseLevel,  # noqa: ARG002
+        technology: Technology | None,  # noqa: ARG002
+    ) -> tuple[dict[str, float], float]:
+        """See :meth:`dse.components.base.EnergyChain.price_sparse`; as Timeloop reads the table."""
+        return storage_energies_pj(level, False, self._table, "4cf6d4c"), 0.0
+
+    def price_saved_computes(self, compute: Compute, design: SparseDesign) -> dict[str, float]:  # noqa: ARG002
+        """See :meth:`dse.components.base.EnergyChain.price_saved_computes`; as Timeloop does."""
+        return compute_energies_pj(compute, self._table)
 
     def _known(self, name: str) -> None:
         if name not in self._table.components:

@@ -20,6 +20,8 @@ from dse.errors import SpecError
 
 if TYPE_CHECKING:
     from dse.domain.constraints import Constraints
+    from dse.domain.problem import Problem
+    from dse.domain.sparse import SparseDesign
     from dse.domain.technology import Technology
 
 UNLIMITED = math.inf
@@ -268,6 +270,8 @@ class Architecture:
             known. They may depend on design variables (which dimensions run in parallel), so
             they belong to the hardware.
         networks: those that levels name in place of the inferred ones.
+        sparse: formats of tensors, and accesses and computes that are saved; its densities are
+            those of problems. None: everything is dense.
 
     Raises:
         SpecError: no level, two of one name, a mesh that its outer level does not divide, or a
@@ -280,6 +284,7 @@ class Architecture:
     technology: Technology | None = None
     constraints: Constraints | None = field(default=None, compare=False)
     networks: tuple[DeclaredNetwork, ...] = ()
+    sparse: SparseDesign | None = None
 
     def __post_init__(self) -> None:
         if not self.levels:
@@ -377,6 +382,23 @@ class Architecture:
                 energies.append(0.0)
         return energies
 
+    def with_room(self, problem: Problem) -> Architecture:
+        """Return what mappings are drawn for: of a sparse design, one with room for dense tiles.
+
+        A level may hold tiles that are as much larger as what it compresses is sparse; the model
+        says what fits.
+        """
+        if self.sparse is None:
+            return self
+        levels = []
+        shares = self.sparse.least_shares(problem, [level.size_words for level in self.levels])
+        for level, least in zip(self.levels, shares, strict=True):
+            words = level.size_words
+            if words is not None:
+                words = math.ceil(words / least)
+            levels.append(replace(level, size_words=words, min_utilization=0.0))
+        return replace(self, levels=tuple(levels))
+
     def with_levels(self, **changes: StorageLevel) -> Architecture:
         """Return a copy with the named levels replaced."""
         return replace(self, levels=tuple(changes.get(x.name, x) for x in self.levels))
@@ -419,7 +441,7 @@ class HardwareBatch:
     """H architectures that share level names, in the form that the model reads.
 
     Raises:
-        ValueError: no architectures, or their level names differ.
+        ValueError: no architectures, their level names differ, or some are sparse and some dense.
         SpecError: an architecture has what the model takes one mapping at a time.
     """
 
@@ -436,6 +458,8 @@ class HardwareBatch:
         names = {tuple(x.name for x in a.levels) for a in self.architectures}
         if len(names) != 1:
             raise ValueError(f"HardwareBatch: architectures differ in their levels: {names}")
+        if len({a.sparse is None for a in self.architectures}) != 1:
+            raise ValueError("HardwareBatch: some architectures are sparse and some dense")
         object.__setattr__(self, "arrays", _arrays(self.architectures))
         object.__setattr__(self, "area_um2", np.array([a.area_um2 for a in self.architectures]))
 
@@ -448,6 +472,11 @@ class HardwareBatch:
 
     def __len__(self) -> int:
         return len(self.architectures)
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether they are sparse designs: all of them, as they have one structure."""
+        return self.architectures[0].sparse is not None
 
     @property
     def level_names(self) -> tuple[str, ...]:

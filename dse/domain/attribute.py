@@ -15,7 +15,8 @@ from typing import Any, get_args, get_type_hints
 
 from dse.errors import SpecError
 
-_LARGEST_PRICE = 1e100
+#: The largest energy or area: sums of them stay finite.
+LARGEST_PRICE = 1e100
 
 
 @dataclass(frozen=True)
@@ -171,7 +172,7 @@ def price(
     return attribute(
         *(default, meaning, unit),
         at_least=0,
-        at_most=_LARGEST_PRICE,
+        at_most=LARGEST_PRICE,
         timeloop=timeloop,
         array=array,
     )
@@ -179,7 +180,7 @@ def price(
 
 def is_price(item: Attribute) -> bool:
     """Whether an attribute is an energy or area, which an energy chain fills in."""
-    return item.at_most == _LARGEST_PRICE
+    return item.at_most == LARGEST_PRICE
 
 
 def declared(part: object) -> tuple[Attribute, ...]:

@@ -7,7 +7,7 @@ factors are fixed, and which permutations are. What is not constrained is free.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from dse.domain.problem import SHAPES, Problem
@@ -107,27 +107,47 @@ _AS_GEMM = {"P": "M", "K": "N", "C": "K", "Inputs": "A", "Weights": "B", "Output
 _AS_BATCHED_GEMM = {**_AS_GEMM, "G": "H"}
 
 
-def for_problem(constraints: Constraints, problem: Problem) -> Constraints:
-    """Return the constraints in the words of the problem.
+@dataclass(frozen=True)
+class Translator:
+    """From the words of convolutions to those of a problem.
+
+    Attributes:
+        renamed: names that stand for others.
+        dropped: dimensions that the problem runs once.
+    """
+
+    renamed: Mapping[str, str]
+    dropped: frozenset[str]
+
+    def __call__(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Return the problem's own names."""
+        return tuple(self.renamed.get(name, name) for name in names if name not in self.dropped)
+
+
+def translator(problem: Problem, tensors: Collection[str]) -> Translator:
+    """Return what makes names of convolutions those of a problem.
 
     Dimensions of convolutions that the problem lacks are dropped; for the built-in matrix
-    products, constraints on Weights, Inputs and Outputs are renamed to theirs. Other names stay:
-    the mapspace refuses those that it does not know.
+    products, ``tensors`` Weights, Inputs and Outputs are renamed to theirs, and dimensions with
+    them. Other names stay.
     """
-    renamed: Mapping[str, str] = {}
-    for name, words in (("gemm", _AS_GEMM), ("batched-gemm", _AS_BATCHED_GEMM)):
-        if problem.shape == SHAPES[name] and _speaks_of_convolutions(constraints):
-            renamed = words
-    known = {*problem.dimensions, *problem.tensors}
-    if renamed:
-        dropped = _CONVOLUTION - renamed.keys()
-    else:
-        dropped = _CONVOLUTION - known
+    if tensors and set(tensors) <= {"Weights", "Inputs", "Outputs"}:
+        for name, words in (("gemm", _AS_GEMM), ("batched-gemm", _AS_BATCHED_GEMM)):
+            if problem.shape == SHAPES[name]:
+                return Translator(words, _CONVOLUTION - words.keys())
+    return Translator({}, _CONVOLUTION - {*problem.dimensions, *problem.tensors})
+
+
+def for_problem(constraints: Constraints, problem: Problem) -> Constraints:
+    """Return the constraints in the words of the problem; see `translator`.
+
+    The mapspace refuses names that it does not know.
+    """
+    named = {t for c in constraints.values() for key in _TENSOR_LISTS for t in getattr(c, key)}
+    translate = translator(problem, named)
+    renamed, dropped = translate.renamed, translate.dropped
     if not renamed and not dropped:
         return constraints
-
-    def translate(names: Iterable[str]) -> tuple[str, ...]:
-        return tuple(renamed.get(name, name) for name in names if name not in dropped)
 
     def factors(of: Mapping[str, int]) -> dict[str, int]:
         return {renamed.get(k, k): v for k, v in of.items() if k not in dropped}
@@ -161,11 +181,6 @@ def for_problem(constraints: Constraints, problem: Problem) -> Constraints:
 
 
 _TENSOR_LISTS = ("keep", "bypass", "no_temporal_reuse", "no_multicast", "no_link_transfer")
-
-
-def _speaks_of_convolutions(constraints: Constraints) -> bool:
-    named = {t for c in constraints.values() for key in _TENSOR_LISTS for t in getattr(c, key)}
-    return bool(named) and named <= {"Weights", "Inputs", "Outputs"}
 
 
 def held_on_chip(

@@ -12,12 +12,15 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from dse.errors import SpecError, unknown_name
+
+if TYPE_CHECKING:
+    from dse.domain.density import Density
 
 #: The largest bound or coefficient: factors have 32 bits, as in Timeloop.
 LARGEST = 2**31 - 1
@@ -101,14 +104,18 @@ class Shape:
 class Problem:
     """A shape with sizes: the bound of every dimension, the value of every coefficient.
 
+    Attributes:
+        densities: of tensors that have zeros; they count on sparse designs only.
+
     Raises:
         SpecError: a bound or coefficient is missing, unknown, no integer or beyond :data:`LARGEST`;
-            a bound is below 1.
+            a bound is below 1; a density is of no tensor.
     """
 
     shape: Shape
     bounds: Mapping[str, int]
     coefficients: Mapping[str, int] = field(default_factory=dict)
+    densities: Mapping[str, Density] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         dimensions = set(self.shape.dimensions)
@@ -124,6 +131,9 @@ class Problem:
             )
         object.__setattr__(self, "bounds", {d: self.bounds[d] for d in self.shape.dimensions})
         object.__setattr__(self, "coefficients", {**self.shape.coefficients, **self.coefficients})
+        for name in self.densities:
+            if name not in self.tensors:
+                raise SpecError(f"densities: {unknown_name('tensor', name, self.tensors)}")
         for name, value in self.bounds.items():
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise SpecError(f"problem: {name} = {value!r}, expected an integer of at least 1")
@@ -175,6 +185,10 @@ class Problem:
         """``(T,)``: which tensors are read-write (outputs)."""
         return np.array([space.read_write for space in self.shape.data_spaces], dtype=np.bool_)
 
+    def with_densities(self, densities: Mapping[str, Density]) -> Problem:
+        """Return the problem with these densities in place of its own."""
+        return self if densities == self.densities else replace(self, densities=densities)
+
     @property
     def macs(self) -> int:
         """Number of scalar operations: the product of all bounds."""
@@ -193,7 +207,8 @@ class Problem:
 
     @cached_property
     def _hash(self) -> int:
-        return hash((self.shape, tuple(self.bounds.items()), tuple(self.coefficients.items())))
+        numbers = tuple(self.bounds.items()), tuple(self.coefficients.items())
+        return hash((self.shape, *numbers, frozenset(self.densities.items())))
 
     def __hash__(self) -> int:
         return self._hash
@@ -316,6 +331,17 @@ class Workload:
                 return layer
         known = [layer.name for layer in self.layers]
         raise SpecError(f"workload '{self.name}': {unknown_name('layer', name, known)}")
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether some layer has a tensor of which a density is given."""
+        return any(layer.problem.densities for layer in self.layers)
+
+    def dense(self) -> Workload:
+        """Return the workload without densities."""
+        layers = (replace(x, problem=x.problem.with_densities({})) for x in self.layers)
+        networks = tuple(network.dense() for network in self.networks)
+        return replace(self, layers=tuple(layers), networks=networks)
 
     @property
     def macs(self) -> int:

@@ -47,6 +47,8 @@ class Evaluator(ABC, Generic[S]):
     is_quick: bool = False
     #: whether its numbers are those of Timeloop's model, for which alone an optimum is proven
     equals_timeloop: bool = False
+    #: whether it knows sparse designs, of whose tensors words that are 0 are left out
+    takes_sparse: bool = False
 
     def __init__(
         self, timeloop_version: str = "4cf6d4c", n_jobs: int = 1, settings: S | None = None

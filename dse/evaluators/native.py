@@ -8,6 +8,7 @@ from dse.domain.architecture import Architecture, HardwareBatch
 from dse.domain.mapping import Mapping, MappingBatch
 from dse.domain.problem import Problem
 from dse.evaluators.base import Evaluator, Index
+from dse.evaluators.sparse import SparseModels
 from dse.goals.metrics import Metrics, Violation
 from dse.model import arrays as a
 from dse.settings import NoSettings
@@ -18,6 +19,16 @@ class NativeEvaluator(Evaluator[NoSettings]):
 
     is_quick = True
     equals_timeloop = True
+    takes_sparse = True
+
+    def __init__(
+        self,
+        timeloop_version: str = "4cf6d4c",
+        n_jobs: int = 1,
+        settings: NoSettings | None = None,
+    ) -> None:
+        super().__init__(timeloop_version, n_jobs, settings)
+        self._sparse = SparseModels(self.timeloop_version)
 
     def evaluate_batch(
         self,
@@ -29,6 +40,8 @@ class NativeEvaluator(Evaluator[NoSettings]):
         """See :meth:`dse.evaluators.base.Evaluator.evaluate_batch`."""
         from dse.model.batch import evaluate_batch  # noqa: PLC0415  compiled code loads on use
 
+        if hardware.is_sparse:
+            return self._sparse.evaluate(hardware, problem, mappings, hardware_index, self.n_jobs)
         version = a.version_number(self.timeloop_version)
         totals = evaluate_batch(hardware, problem, mappings, hardware_index, version, self.n_jobs)
         return Metrics(
@@ -45,6 +58,8 @@ class NativeEvaluator(Evaluator[NoSettings]):
         """See :meth:`dse.evaluators.base.Evaluator.explain_one`."""
         from dse.model.evaluate import evaluate_exact, rejection  # noqa: PLC0415
 
+        if architecture.sparse is not None:
+            return self._sparse.explain(architecture, problem, mapping)
         _, details = evaluate_exact(
             HardwareBatch.of(architecture), problem, MappingBatch.of([mapping]),
             np.zeros(1, np.int32), a.version_number(self.timeloop_version), details=True,

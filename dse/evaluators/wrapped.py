@@ -24,6 +24,7 @@ class WrappedEvaluator(Evaluator[Any]):
         self.inner = inner
         self.is_quick = inner.is_quick
         self.equals_timeloop = inner.equals_timeloop
+        self.takes_sparse = inner.takes_sparse
 
     def evaluate_batch(
         self,

@@ -18,7 +18,7 @@ from dse.evaluators.native import NativeEvaluator
 from dse.explain.layer import ExplainedLayer
 from dse.goals.metrics import Metrics
 from dse.mappers.base import Mapper
-from dse.model import evaluate_one
+from dse.timeloop.evaluate import evaluated
 
 Pricing = Callable[[Architecture], Architecture]
 
@@ -258,8 +258,7 @@ def _one_by_one(
     spec, parts, reasons = layer.evaluation.input, [], []
     for one in hardware:
         try:
-            args = one, spec.problem, layer.evaluation.mapping, spec.timeloop_version
-            stats = evaluate_one(*args)
+            stats = evaluated(replace(spec, architecture=one), layer.evaluation.mapping).stats
         except DseError as error:
             parts.append(Metrics.rejected(1))
             reasons.append(f"{layer.name}: {error}")

@@ -11,14 +11,14 @@ from typing import Any
 from dse.breakdown.cycles import CycleBreakdown, cycle_breakdown
 from dse.breakdown.energy import EnergyShare, energy_parts
 from dse.breakdown.parallel import FanUse, fans
+from dse.breakdown.zeros import ComputeFates, compute_fates, saved_accesses
 from dse.domain.architecture import Architecture
 from dse.domain.mapping import Mapping
 from dse.domain.problem import Problem
 from dse.goals.metric_names import operations
 from dse.goals.rates import Throughput
-from dse.model import evaluate_one
 from dse.model.stats import Stats
-from dse.timeloop.evaluate import Evaluation
+from dse.timeloop.evaluate import Evaluation, evaluated
 from dse.timeloop.read.inputs import TimeloopInput
 
 
@@ -55,9 +55,8 @@ class ExplainedLayer:
             dse.errors.InvalidMapping: it does not fit.
             dse.errors.SpecError: the model cannot say.
         """
-        stats = evaluate_one(architecture, mapped, mapping, version)
         spec = TimeloopInput(architecture, mapped, mapping, version)
-        return cls(name, count, problem, Evaluation(spec, mapping, stats))
+        return cls(name, count, problem, evaluated(spec, mapping))
 
     @property
     def architecture(self) -> Architecture:
@@ -88,6 +87,11 @@ class ExplainedLayer:
     def fans(self) -> tuple[FanUse, ...]:
         """Its spatial factors against the meshes."""
         return fans(self.architecture, self.evaluation.input.problem, self.evaluation.mapping)
+
+    @property
+    def fates(self) -> ComputeFates | None:
+        """What becomes of the computes of a sparse design; None of a dense one."""
+        return compute_fates(self.stats)
 
     @property
     def rates(self) -> Throughput | None:
@@ -139,7 +143,15 @@ class ExplainedLayer:
             "latency_cycles": cycles.latency_cycles,
             "spatial": [{**asdict(f), "why_idle": f.why_idle(problem)} for f in self.fans],
             "energy": [asdict(part) for part in self.energy],
+            **self._sparse_dict(),
         }
+
+    def _sparse_dict(self) -> dict[str, Any]:
+        fates = self.fates
+        if fates is None:
+            return {}
+        accesses = [asdict(x) for x in saved_accesses(self.stats)]
+        return {"sparse": {"computes": asdict(fates), "accesses": accesses}}
 
 
 @dataclass(frozen=True)

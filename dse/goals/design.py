@@ -82,14 +82,23 @@ class DesignMetrics:
     def of(
         cls,
         layers: tuple[LayerMetrics, ...],
-        macs: int,
+        macs: float,
         mac_instances: int,
         area_um2: float,
         *,
         operations: int = 0,
         clock_ns: float | None = None,
     ) -> DesignMetrics:
-        """Sum over the layers; ``macs`` and ``operations`` are those of the whole network."""
+        """Sum over the layers.
+
+        Args:
+            layers: of the network.
+            macs: of all of it, those that are skipped left out.
+            mac_instances: that there are.
+            area_um2: of the hardware.
+            operations: of the whole network, whatever is skipped.
+            clock_ns: period of the clock; None: not known.
+        """
         cycles = sum(layer.count * layer.cycles for layer in layers)
         energy_pj = sum(layer.count * layer.energy_pj for layer in layers)
         utilization = macs / (mac_instances * cycles)

@@ -29,11 +29,14 @@ def _total(
     workload: Workload, architecture: Architecture, layers: Sequence[LayerMetrics]
 ) -> DesignMetrics:
     """Add up the layers of a network."""
-    technology = architecture.technology
+    technology, instances = architecture.technology, architecture.compute.instances
+    macs: float = workload.macs
+    if architecture.sparse is not None:  # those that are skipped keep no MAC busy
+        macs = instances * sum(layer.count * layer.cycles * layer.utilization for layer in layers)
     return DesignMetrics.of(
         tuple(layers),
-        workload.macs,
-        architecture.compute.instances,
+        macs,
+        instances,
         architecture.area_um2,
         operations=sum(layer.count * operations(layer.problem) for layer in workload),
         clock_ns=technology.clock_ns if technology else None,

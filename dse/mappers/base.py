@@ -65,6 +65,8 @@ class Mapper(ABC, Generic[S]):
 
     #: a dataclass, every field with a default
     settings_type: ClassVar[type[Any]] = NoSettings
+    #: whether it searches sparse designs, too: not where it has a model of dense tensors in it
+    takes_sparse: ClassVar[bool] = True
 
     def __init__(
         self,

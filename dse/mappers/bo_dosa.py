@@ -47,6 +47,7 @@ class PublishedMapper(Mapper[PublishedMapperSettings]):
     """DOSA's Bayesian baseline, for comparison: a process of random mappings picks ten."""
 
     settings_type = PublishedMapperSettings
+    takes_sparse = False
 
     def __init__(
         self,

@@ -58,6 +58,7 @@ class OptimalMapper(Mapper[OptimalMapperSettings]):
     """
 
     settings_type = OptimalMapperSettings
+    takes_sparse = False
 
     def __init__(
         self,

@@ -55,6 +55,7 @@ class TimeloopMapper(Mapper[TimeloopMapperSettings]):
     """timeloop-mapper's own search; it has no seed, so equal problems get equal mappings."""
 
     settings_type = TimeloopMapperSettings
+    takes_sparse = False
 
     def __init__(
         self,

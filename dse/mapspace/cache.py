@@ -17,7 +17,7 @@ class MapspaceCache:
     """Mapspaces, built once per problem, fan-outs and constraints; the latest ones are kept.
 
     An architecture that brings its own constraints goes by those: they may depend on its design
-    variables.
+    variables. A sparse design has room for tiles that fit only as they are compressed.
 
     Args:
         constraints: by storage-level name, for architectures without their own.
@@ -39,7 +39,7 @@ class MapspaceCache:
             known = Mapspace(problem, architecture, constraints)
             _drop_oldest(self._spaces, _MOST_SPACES)
             self._spaces[key] = known
-        return known.on(architecture)
+        return known.on(architecture.with_room(problem))
 
     def _text(self, constraints: Constraints) -> str:
         """Return the constraints as text: their value, that of equal ones too.

@@ -15,7 +15,7 @@ from dse.domain.mapping import MappingBatch
 from dse.domain.problem import Problem
 from dse.model import arrays as a
 from dse.model.block import NARROW, Plan
-from dse.model.evaluate import evaluate_exact
+from dse.model.evaluate import check_dense, evaluate_exact
 from dse.model.lanes import evaluate_groups
 from dse.model.scratch import block
 
@@ -48,6 +48,7 @@ def evaluate_batch(
     Returns:
         Totals, arrays ``(B,)``.
     """
+    check_dense(hardware)
     totals = a.new_totals(len(mappings))
     index = np.ascontiguousarray(hardware_index, dtype=np.int32)
     again = np.ones(len(mappings), np.bool_)

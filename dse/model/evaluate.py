@@ -33,6 +33,23 @@ from dse.model.workspace import new_scratch
 _MAX_ELEMENTS = 1 << 25
 
 
+def check_dense(hardware: HardwareBatch) -> None:
+    """Refuse sparse designs: this model would count words that they leave out.
+
+    Raises:
+        SpecError: the hardware is sparse.
+    """
+    _check_dense(hardware.architectures[0])
+
+
+def _check_dense(architecture: Architecture) -> None:
+    if architecture.sparse is not None:
+        raise SpecError(
+            f"architecture '{architecture.name}': sparse_optimizations are not supported here, "
+            "expected a design of dense tensors"
+        )
+
+
 def evaluate_exact(
     hardware: HardwareBatch,
     problem: Problem,
@@ -54,6 +71,7 @@ def evaluate_exact(
         details: also fill the details (else they have a batch axis of 0).
         records: so many access records with them.
     """
+    check_dense(hardware)
     levels, dimensions, count = mappings.temporal.shape
     tensors = len(problem.tensors)
     p, m = a.problem_arrays(problem), a.mapping_arrays(mappings)
@@ -151,6 +169,7 @@ def evaluate_one(
             one of the mappings on which Timeloop aborts or whose cycles it cannot count.
     """
     version = a.version_number(timeloop_version)
+    _check_dense(architecture)
     if any(is_modelled_singly(level) for level in architecture.levels):
         if any(level.distributes for level in architecture.levels):
             hardware = replace(roomy(architecture), networks=())

@@ -9,8 +9,9 @@ from typing import Any
 from dse.breakdown.energy import EnergyShare
 from dse.explain.layer import ExplainedLayer
 from dse.report.table import rates_rows
+from dse.text import aligned
 from dse.timeloop.write.figures import nest
-from dse.timeloop.write.report import map_text
+from dse.timeloop.write.report import map_text, saved_rows
 
 View = dict[str, Any]
 
@@ -122,6 +123,7 @@ def layer_view(
         "energy": energy_by_place([layer], once=True),
         **_cycles(layer),
         "fans": _fans(layer),
+        "zeros": _zeros(layer),
         "rates": rates_rows(layer.rates, what="run"),
         "bounds": ", ".join(f"{d}={n}" for d, n in layer.evaluation.input.problem.bounds.items()),
         "nest": map_text(layer.evaluation),
@@ -197,6 +199,36 @@ def _fans(layer: ExplainedLayer) -> list[View]:
         }
         for f in layer.fans
     ]
+
+
+def _zeros(layer: ExplainedLayer) -> View | None:
+    """Return what becomes of computes and accesses of a sparse design."""
+    fates = layer.fates
+    if fates is None:
+        return None
+    whole = layer.stats.computes
+    named = (
+        ("done", "cmac", fates.random),
+        ("gated", "cnet", fates.gated),
+        ("skipped", "cleak", fates.skipped),
+        ("not there", "cleak", fates.absent),
+    )
+    rows = [
+        (level, tensor, form, *rest) for level, tensor, form, _, *rest in saved_rows(layer.stats)
+    ]
+    return {
+        "computes": [
+            {
+                "name": name,
+                "css": css,
+                "width": _percent(count, whole),
+                "count": f"{count:,}",
+                "share": share(count, whole),
+            }
+            for name, css, count in named
+        ],
+        "accesses": "\n".join(aligned(rows, names=4)),
+    }
 
 
 def _tiling(layer: ExplainedLayer) -> Iterator[View]:

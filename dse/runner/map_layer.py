@@ -25,7 +25,6 @@ from dse.goals.certificate import Certificate
 from dse.goals.metric_names import operations
 from dse.goals.rates import Throughput
 from dse.mappers.base import Mapped
-from dse.model import evaluate_one
 from dse.runner.config import ResolvedConfig, resolve
 from dse.runner.files import read_inputs
 from dse.runner.setup import Setup, set_up
@@ -33,7 +32,7 @@ from dse.space.network_space import NetworkSpace
 from dse.space.template import ArchTemplate
 from dse.space.variable import Values
 from dse.study import folder as run_folder
-from dse.timeloop.evaluate import Evaluation
+from dse.timeloop.evaluate import Evaluation, evaluated
 from dse.timeloop.read.inputs import TimeloopInput
 from dse.timeloop.write.inputs import write_design
 from dse.timeloop.write.report import map_text, stats_json
@@ -182,10 +181,9 @@ def map_layer(given: Mapping[str, Any], layer: str) -> MappedLayer:
                 plain.certificates[0] if plain.certificates else None,
             )
     version = config.run.timeloop_version
-    stats = evaluate_one(architecture, problem, mapping, version)
     spec = TimeloopInput(architecture, problem, mapping, version)
     result = MappedLayer(
-        Evaluation(spec, mapping, stats),
+        evaluated(spec, mapping),
         chosen,
         values,
         _value(setup, found, chosen.problem, architecture),

@@ -24,6 +24,7 @@ from dse.mappers.base import Mapper
 from dse.parallel.base import Engine
 from dse.plugins import plugins
 from dse.runner.config import ResolvedConfig
+from dse.runner.sparse import for_sparse
 from dse.space.network_space import NetworkSpace
 from dse.space.search_space import SearchSpace
 from dse.space.template import ArchTemplate
@@ -190,6 +191,8 @@ def set_up(
     space = space_of(config, template, workload)
     _check_clock(space.objective, space.limits, space)
     _check_accuracy(space, (space.objective,))
+    if template.is_sparse:
+        config = for_sparse(config, template)
     evaluator = _evaluator(config)
     with closed_on_failure(evaluator):
         engine: Engine[Any] = config.plugins["parallel"].factory(

@@ -23,6 +23,7 @@ from dse.components.chain import energy_chain
 from dse.domain.architecture import Architecture, HardwareBatch
 from dse.domain.mapping import Mapping, MappingBatch
 from dse.domain.problem import Problem
+from dse.domain.sparse import KINDS, STORAGE_ACTIONS, SparseDesign, SparseLevel
 from dse.errors import InvalidMapping, SpecError, unknown_name
 from dse.evaluators.native import NativeEvaluator
 from dse.jit import KEEPS, is_kept
@@ -31,7 +32,6 @@ from dse.runner.map_layer import map_layer
 from dse.runner.run import search
 from dse.space import catalog
 from dse.sparse.batch.evaluate import SparseModel
-from dse.sparse.design import KINDS, STORAGE_ACTIONS, SparseDesign, SparseLevel
 
 _TEMPLATE, _WORKLOAD, _LAYER = "gemmini", "dosa_bert", "query"
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -17,10 +18,11 @@ from pydantic import (
 )
 
 from dse.domain.architecture import AccessEnergy, Compute, Network, StorageLevel
-from dse.domain.attribute import Attribute, declared, is_price
+from dse.domain.attribute import LARGEST_PRICE, Attribute, declared, is_price
 from dse.domain.constraints import LevelConstraint, LoopConstraint, SpatialConstraint
 from dse.domain.expression import Expression
 from dse.domain.padding import Padding
+from dse.domain.sparse import STORAGE_ACTIONS, MetadataStorage, SparseLevel
 from dse.domain.technology import DRAM_PJ_PER_BIT
 from dse.errors import SpecError, unknown_name
 from dse.files import refuse_unknown_keys
@@ -54,6 +56,17 @@ Arithmetic = Annotated[Expression, BeforeValidator(_expression)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*$", max_length=64)]
 VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=64)]
 _SpecModel = TypeVar("_SpecModel", bound=Strict)
+
+
+def _sparse_action(name: str) -> str:
+    if name not in SPARSE_ACTIONS:
+        raise ValueError(unknown_name("action", name, SPARSE_ACTIONS))
+    return name
+
+
+#: What storage does beside the plain accesses, whose prices have keys of their own.
+SPARSE_ACTIONS = tuple(x for x in STORAGE_ACTIONS if not x.startswith("random_") or "meta" in x)
+SparseAction = Annotated[str, AfterValidator(_sparse_action)]
 
 
 class VariableSpec(Strict):
@@ -238,21 +251,34 @@ class _PartSpec(Strict):
             """Return what the file gives of an attribute that is declared in `dse.domain`."""
 
 
-@_with_attributes(StorageLevel, AccessEnergy, Network)
+_Picojoules = Annotated[float, Field(ge=0, le=LARGEST_PRICE)]
+
+
+@_with_attributes(StorageLevel, AccessEnergy, Network, MetadataStorage, SparseLevel)
 class LevelSpec(_PartSpec):
-    """One storage level; numbers may be arithmetic over the variables."""
+    """One storage level; numbers may be arithmetic over the variables.
+
+    Attributes:
+        sparse_pj: energies of what is gated, skipped or metadata, by `STORAGE_ACTIONS`.
+    """
 
     name: Name
     class_: str = Field(alias="class", default="SRAM")
     constraints: ConstraintSpec = ConstraintSpec()
+    sparse_pj: dict[SparseAction, _Picojoules] = {}
 
 
 @_with_attributes(Compute)
 class ComputeSpec(_PartSpec):
-    """The MACs below the innermost storage level."""
+    """The MACs below the innermost storage level.
+
+    Attributes:
+        sparse_pj: energies of operations that are gated or skipped.
+    """
 
     name: Name = "MACC"
     class_: str = Field(alias="class", default="intmac")
+    sparse_pj: dict[Annotated[str, Field(pattern="^(gated|skipped)$")], _Picojoules] = {}
 
 
 #: What energy chains fill in: a template gives it with ``energy: template`` only.
@@ -261,7 +287,7 @@ CHAIN_PRICES = frozenset(
     for part in (StorageLevel, AccessEnergy, Compute)
     for x in declared(part)
     if is_price(x) and x.template
-)
+) | {"sparse_pj"}
 
 
 class TechnologySpec(Strict):
@@ -318,6 +344,7 @@ class TemplateSpec(Strict):
 
     Attributes:
         derived: names for arithmetic over the variables and the derived names before.
+        sparse_optimizations: formats and savings, as in Timeloop's files.
     """
 
     name: Name
@@ -331,6 +358,7 @@ class TemplateSpec(Strict):
     compute: ComputeSpec
     budget: BudgetSpec | None = None
     mapspace: MapspaceSpec = MapspaceSpec()
+    sparse_optimizations: dict[str, Any] | None = None
     require: tuple[Annotated[Relation, BeforeValidator(_relation)], ...] = ()
 
     @model_validator(mode="after")

@@ -62,6 +62,13 @@ class SearchSpace:
         self.template = template.within(resource_bounds(limits))
         self.networks = workload if isinstance(workload, NetworkSpace) else None
         self.workload = workload.default if isinstance(workload, NetworkSpace) else workload
+        if self.workload.is_sparse and not template.is_sparse:
+            _log.warning(
+                "workload '%s': its densities change nothing, as template '%s' has no "
+                "sparse_optimizations",
+                *(self.workload.name, template.name),
+            )
+            self.workload = self.workload.dense()
         self.accuracy = accuracy
         self.chain = chain
         self.objective: Objective = goal or EDP
@@ -200,7 +207,9 @@ class SearchSpace:
                     level,
                     *along,
                 )
-        for layer in self.workload if self.networks is None else self.networks.every_layer():
+        every = self.workload if self.networks is None else self.networks.every_layer()
+        for layer in every:
+            self.template.check_sparse(layer)
             tensors, dimensions = set(layer.problem.tensors), set(layer.problem.dimensions)
             for level, c in for_problem(self.template.constraints, layer.problem).items():
                 lists = (c.keep, c.bypass, c.no_temporal_reuse, c.no_multicast, c.no_link_transfer)

@@ -16,15 +16,18 @@ from typing import Any
 import numpy as np
 
 from dse.domain.architecture import AccessEnergy, Architecture, Compute, Network, StorageLevel
-from dse.domain.attribute import declared
+from dse.domain.attribute import check, declared
 from dse.domain.constraints import ONCHIP, Constraints
 from dse.domain.expression import Expression, Number
+from dse.domain.problem import Layer
+from dse.domain.sparse import MetadataStorage, SparseDesign, SparseLevel
 from dse.domain.technology import Technology
 from dse.errors import SpecError, unknown_name
 from dse.files import Source, read_yaml, validated
 from dse.space.derived import without_derived
 from dse.space.rules import Relation, Resolver
 from dse.space.schema import BudgetSpec, ComputeSpec, LevelSpec, TemplateSpec
+from dse.space.sparse_section import SparseSection
 from dse.space.variable import Values, Variable
 
 #: Random designs tried until one is within the budget and the requirements.
@@ -51,6 +54,7 @@ class ArchTemplate:
     max_area_um2: float | None
     _spec: TemplateSpec
     _where: str
+    _sparse: SparseSection | None = None
 
     @classmethod
     def read(cls, path: Source) -> ArchTemplate:
@@ -74,6 +78,7 @@ class ArchTemplate:
             max_area_um2=spec.budget.area_um2 if spec.budget else None,
             _spec=spec,
             _where=where,
+            _sparse=_sparse_section(spec, where),
         )
         template._check_names()
         template = replace(template, _spec=without_derived(spec))
@@ -112,6 +117,24 @@ class ArchTemplate:
     def requirements(self) -> tuple[Relation, ...]:
         """What every design must satisfy, by the file."""
         return self._spec.require
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether its designs leave out words that are 0."""
+        return self._sparse is not None
+
+    def check_sparse(self, layer: Layer) -> None:
+        """Refuse a layer without the tensors that a sparse design speaks of; see `SparseDesign.of`.
+
+        Raises:
+            SpecError: naming the template, the layer, and what it lacks.
+        """
+        design = self._sparse_design({v.name: v.maximum for v in self.variables})
+        try:
+            if design is not None:
+                design.of(layer.problem)
+        except SpecError as error:
+            raise SpecError(f"template '{self.name}', layer '{layer.name}': {error}") from error
 
     @property
     def has_clock(self) -> bool:
@@ -230,6 +253,7 @@ class ArchTemplate:
                 self._compute(values),
                 self._technology(values),
                 self._constraints(values),
+                sparse=self._sparse_design(values),
             )
         except SpecError as error:
             raise self._with_values(values, error) from error
@@ -267,6 +291,22 @@ class ArchTemplate:
         node_nm, clock_ns = spec.node_nm.value(values), spec.clock_ns.value(values)
         return Technology(float(node_nm), float(clock_ns), spec.dram)
 
+    def _sparse_design(self, values: Mapping[str, Number]) -> SparseDesign | None:
+        if self._sparse is None:
+            return None
+        levels = {
+            spec.name: SparseLevel(
+                MetadataStorage(**_given(MetadataStorage, spec, values)),
+                **_given(SparseLevel, spec, values),
+                energies_pj=spec.sparse_pj,
+            )
+            for spec in reversed(self._spec.storage)
+        }
+        for name, level in levels.items():
+            check(level, f"level '{name}'")
+            check(level.metadata, f"metadata of level '{name}'")
+        return self._sparse.build(levels, self._spec.compute.sparse_pj)
+
     def _check_budget(self, architecture: Architecture) -> None:
         """Raise SpecError when the hardware takes more than the budget allows."""
         budget = self._spec.budget
@@ -274,6 +314,10 @@ class ArchTemplate:
             return
         on_chip = [level for level in architecture.levels if not level.is_dram]
         size_bytes = sum((x.size_words or 0) * x.word_bits * x.instances for x in on_chip) / 8
+        if architecture.sparse is not None:
+            pairs = zip(architecture.levels, architecture.sparse.levels, strict=True)
+            bits = sum(own.metadata.bits * x.instances for x, own in pairs if not x.is_dram)
+            size_bytes += bits / 8
         outermost = on_chip[-1] if on_chip else None
         words = min(outermost.read_bandwidth, outermost.shared_bandwidth) if outermost else 0.0
         for used, limit, unit in (
@@ -346,6 +390,25 @@ class ArchTemplate:
                 yield f"technology.{key}", value.names, value.source
         for relation in self._spec.require:
             yield "require", relation.names, relation.source
+
+
+def _sparse_section(spec: TemplateSpec, where: str) -> SparseSection | None:
+    if spec.sparse_optimizations is None:
+        for level in spec.storage:
+            own = sorted(level.model_fields_set & _SPARSE_KEYS)
+            if own:
+                raise SpecError(
+                    f"{where}: {level.name}.{own[0]}: has no effect without the key "
+                    "'sparse_optimizations'"
+                )
+        return None
+    return SparseSection(spec.sparse_optimizations, where, spec.compute.name)
+
+
+_SPARSE_KEYS = {
+    "sparse_pj",
+    *(x.template for part in (MetadataStorage, SparseLevel) for x in declared(part)),
+}
 
 
 def _variables(spec: TemplateSpec, where: str) -> tuple[Variable, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +20,15 @@ from dse.domain.architecture import Compute, StorageLevel
 from dse.domain.attribute import declared
 from dse.domain.constraints import LevelConstraint, LoopConstraint
 from dse.domain.problem import SHAPES, Problem
+from dse.domain.sparse import KINDS, SparseLevel
 from dse.errors import SpecError, unknown_name
 from dse.files import TextSource
-from dse.space.schema import CHAIN_PRICES
+from dse.space.schema import CHAIN_PRICES, SPARSE_ACTIONS
 from dse.space.template import ArchTemplate
 from dse.space.timeloop_files import Reading
 from dse.timeloop.convert import Project, read_entry_project
 from dse.timeloop.read.tables import TablesOf
+from dse.timeloop.write.sparse import template_section
 from dse.timeloop.yaml.io import holds, inputs_of
 from dse.timeloop.yaml.nodes import Entry
 from dse.timeloop.yaml.sandbox import SUFFIXES as TEMPLATES
@@ -118,6 +120,10 @@ def template_text(root: Entry, timeloop_version: str, tables_of: TablesOf | None
         if x != y or project.constraints.get(x.name, free) != made.constraints.get(x.name, free)
     ]
     lost += [before.compute.name] if built.compute != before.compute else []
+    if before.sparse is not None and before.sparse != replace(
+        built.sparse or before.sparse, densities=before.sparse.densities
+    ):
+        lost.append("sparse_optimizations")
     if lost:
         raise root.refuse(f"a template cannot say all of component '{lost[0]}'")
     return text
@@ -167,14 +173,17 @@ def template_content(
         )
     free = freed or {}
     own_prices = PatChain().price(project.architecture) != project.architecture
-    storage = []
-    for level in reversed(project.architecture.levels):
+    storage, design = [], project.architecture.sparse
+    for s, level in reversed(list(enumerate(project.architecture.levels))):
         row = {"name": level.name, "class": level.kind, **_given(level.parts, own_prices)}
+        row |= {} if design is None else _sparse_given(design.levels[s], own_prices)
         row |= {one.key: one.expression for one in free.get(level.name, ())}
         rules = constraint_content(project.constraints.get(level.name, LevelConstraint()))
         storage.append({**row, **({"constraints": rules} if rules else {})})
     compute = project.architecture.compute
     last = {"name": compute.name, "class": compute.kind, **_given((compute,), own_prices)}
+    if design is not None and own_prices:
+        last["sparse_pj"] = {kind: design.compute_energies_pj[kind] for kind in KINDS[1:]}
     last |= {one.key: one.expression for one in free.get(compute.name, ())}
     found = {one.variable: one.spec for some in free.values() for one in some}
     return {
@@ -184,7 +193,18 @@ def template_content(
         **({"variables": found} if found else {}),
         "storage": storage,
         "compute": last,
+        **(
+            {"sparse_optimizations": template_section(design, project.architecture)}
+            if design is not None
+            else {}
+        ),
     }
+
+
+def _sparse_given(own: SparseLevel, prices: bool) -> dict[str, Any]:
+    found = _given((own.metadata, own), prices)
+    energies = {x: pj for x, pj in own.energies_pj.items() if x in SPARSE_ACTIONS and pj}
+    return {**found, "sparse_pj": energies} if prices and energies else found
 
 
 def _given(parts: Sequence[object], prices: bool) -> dict[str, Any]:

@@ -13,7 +13,9 @@ from dse.errors import SpecError
 from dse.files import TextSource
 from dse.space.timeloop_files import Reading
 from dse.space.timeloop_template import NO_NAME
+from dse.timeloop.read.densities import read_densities
 from dse.timeloop.read.problem import read_problem
+from dse.timeloop.write.sparse import density_content
 from dse.timeloop.yaml.io import holds, inputs_of
 from dse.timeloop.yaml.sandbox import SUFFIXES as TEMPLATES
 
@@ -51,7 +53,9 @@ def workload_source(name: str, paths: Sequence[Path], reading: Reading | None = 
     layers: dict[Problem, tuple[str, int]] = {}
     for path in paths:
         root = reading.load([path])
-        problem = read_problem(root.need("problem", "the workload"), reading.timeloop_version)
+        entry, version = root.need("problem", "the workload"), reading.timeloop_version
+        problem = read_problem(entry, version, sparse=True)
+        problem = problem.with_densities(read_densities(entry, problem, version))
         first, count = layers.get(problem, (path.stem.removesuffix(".yaml"), 0))
         layers[problem] = (first, count + 1)
     made = [Layer(label, problem, count) for problem, (label, count) in layers.items()]
@@ -74,9 +78,10 @@ def workload_text(name: str, layers: Sequence[Layer]) -> str:
         given = layer.problem.coefficients
         changed = {k: v for k, v in given.items() if v != shape.coefficients[k]}
         count = {"count": layer.count} if layer.count > 1 else {}
-        rows.append(
-            {"name": layer.name, "shape": label, **layer.problem.bounds, **changed, **count}
-        )
+        given = {t: density_content(x) for t, x in layer.problem.densities.items()}
+        densities = {"densities": given} if given else {}
+        sizes = {**layer.problem.bounds, **changed}
+        rows.append({"name": layer.name, "shape": label, **sizes, **count, **densities})
     own = [_shape(label, shape) for label, shape in shapes.items() if label not in SHAPES]
     content = {"name": name, **({"shapes": own} if own else {}), "layers": rows}
     text: str = yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=100)

@@ -3,13 +3,15 @@
 ``shape`` names a built-in problem shape or declares one, ``shapes`` declares more for the layers
 to name; a layer gives bounds and coefficients by
 name. A dimension that a layer leaves out has the bound 1. ``aliases`` are what else a layer may be
-called. ``parameters`` declares numbers that a
+called. ``densities`` says how dense tensors are, of a layer or of all of them, and counts on sparse
+designs. ``parameters`` declares numbers that a
 user may set, such as a context length; bounds may be arithmetic over them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any
 
 import yaml
@@ -19,9 +21,10 @@ from dse.domain.expression import Expression, Number
 from dse.domain.problem import SHAPES, DataSpace, Layer, Problem, Shape, Term, Workload
 from dse.errors import SpecError, unknown_name
 from dse.files import Source, read_yaml, validated
+from dse.space.densities import densities_of, network_densities
 from dse.space.schema import Name, Strict, VariableName
 
-_RESERVED = ("name", "count", "shape", "weights", "precision", "aliases")
+_RESERVED = ("name", "count", "shape", "weights", "precision", "aliases", "densities")
 #: What only people read, of a workload file and of its layers: no number depends on it.
 _LABELS = ("name", "description", "source", "aliases")
 
@@ -70,6 +73,7 @@ class WorkloadSpec(Strict):
     parameters: dict[VariableName, ParameterSpec] = Field(default_factory=dict)
     shape: str | ShapeSpec = "cnn-layer"
     shapes: tuple[ShapeSpec, ...] = ()
+    densities: dict[str, Any] = Field(default_factory=dict)
     layers: Annotated[tuple[dict[str, Any], ...], Field(min_length=1, max_length=10_000)]
 
     @field_validator("shape")
@@ -137,10 +141,16 @@ def parse_workload(
     spec = validated(WorkloadSpec, content, where)
     shape, shapes = shapes_of(spec, where)
     values = parameter_values(spec, parameters or {}, where)
+    try:
+        densities = densities_of(spec.densities)
+    except SpecError as error:
+        raise SpecError(f"{where}: {error}") from error
     layers = []
     for index, row in enumerate(spec.layers):
         try:
-            layers.append(layer_of(row, shape, shapes, values))
+            layer = layer_of(row, shape, shapes, values)
+            problem = network_densities(layer.problem, layer.weights, densities)
+            layers.append(replace(layer, problem=problem))
         except SpecError as error:
             label = f" ('{row['name']}')" if "name" in row else ""
             raise SpecError(f"{where}: layers[{index}]{label}: {error}") from error
@@ -231,7 +241,7 @@ def layer_of(
         SpecError: a key is unknown, or a number not possible.
     """
     fields = dict(row)
-    name, count, shape_name, weights, precision, aliases = (
+    name, count, shape_name, weights, precision, aliases, densities = (
         fields.pop(key, None) for key in _RESERVED
     )
     if not isinstance(name, str) or not name:
@@ -261,7 +271,7 @@ def layer_of(
         raise SpecError(f"aliases = {aliases!r}, expected a list of texts")
     return Layer(
         name,
-        Problem(shape, bounds, coefficients),
+        Problem(shape, bounds, coefficients, densities_of(densities)),
         times,
         "own" if weights is None else weights,
         tuple((precision or {}).items()),

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from itertools import product
 
 from dse.domain.architecture import StorageLevel
+from dse.domain.sparse import ACCESSES, KINDS, STORAGE_ACTIONS, MetadataStorage, TensorFormat
 from dse.errors import SpecError
 from dse.sparse.counts import LevelCounts
-from dse.sparse.design import ACCESSES, KINDS, STORAGE_ACTIONS, MetadataStorage, TensorFormat
 from dse.sparse.numbers import ceiled, floored
 from dse.sparse.occupancy import Held, Units
 from dse.sparse.tiles import TensorTiles

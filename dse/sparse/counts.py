@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import Literal
 
+from dse.domain.sparse import ACCESSES, KINDS
 from dse.errors import SpecError
-from dse.sparse.design import ACCESSES, KINDS
 from dse.sparse.numbers import ceiled, floored, no_number, rounded, unsigned
 from dse.sparse.occupancy import Accesses, Units
 from dse.sparse.tiles import TensorTiles

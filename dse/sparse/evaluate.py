@@ -10,6 +10,7 @@ from dataclasses import replace
 from dse.domain.architecture import UNLIMITED, Architecture
 from dse.domain.mapping import Mapping
 from dse.domain.problem import Problem
+from dse.domain.sparse import SparseDesign
 from dse.errors import SpecError
 from dse.model import arrays as a
 from dse.model.evaluate import evaluate_one
@@ -24,7 +25,6 @@ from dse.sparse.counts import (
     saved_share,
     tensor_counts,
 )
-from dse.sparse.design import SparseDesign
 from dse.sparse.fit import reject
 from dse.sparse.nest import complete_nest
 from dse.sparse.numbers import Senseless
@@ -174,7 +174,7 @@ def _with_skipped(
 
 
 def ample(architecture: Architecture, x: int, y: int) -> Architecture:
-    """Return the architecture without limits, but with the same networks and fan-outs.
+    """Return the dense architecture without limits, but with the same networks and fan-outs.
 
     Instances are looked at afterwards, with those that are skipped left out.
 
@@ -203,4 +203,4 @@ def ample(architecture: Architecture, x: int, y: int) -> Architecture:
         mesh_y=compute.mesh_y * y,
         instances=compute.instances * x * y,
     )
-    return replace(architecture, levels=tuple(levels), compute=compute)
+    return replace(architecture, levels=tuple(levels), compute=compute, sparse=None)

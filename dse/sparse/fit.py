@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 
 from dse.domain.architecture import Compute, StorageLevel
+from dse.domain.sparse import MetadataStorage
 from dse.errors import InvalidMapping
 from dse.model import rules
-from dse.sparse.design import MetadataStorage
 
 
 def reject(name: str, reason: str) -> None:

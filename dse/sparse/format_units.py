@@ -6,9 +6,9 @@ from typing import TypeVar
 
 import numpy as np
 
+from dse.domain.sparse import FORMATS
 from dse.jit import inlined
 from dse.numeric import Floats
-from dse.sparse.design import FORMATS
 
 Likely = TypeVar("Likely", float, Floats)
 

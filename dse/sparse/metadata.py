@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from dse.domain.sparse import TensorFormat
 from dse.numeric import Ints
 from dse.sparse.densities import Sides
-from dse.sparse.design import TensorFormat
 from dse.sparse.format_units import FORMAT_CODES, format_units
 from dse.sparse.ranks import RankedTile
 from dse.sparse.tiles import TensorTiles

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dse.domain.architecture import Architecture
+from dse.domain.sparse import SparseDesign, TensorFormat
 from dse.sparse.densities import Sides, size
-from dse.sparse.design import SparseDesign, TensorFormat
 from dse.sparse.fit import reject
 from dse.sparse.nest import CompleteNest, Extents
 from dse.sparse.tiles import TensorTiles

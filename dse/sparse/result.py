@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dse.domain.architecture import Architecture
+from dse.domain.density import Density
+from dse.domain.sparse import SparseDesign
 from dse.errors import SpecError
 from dse.model import arrays as a
 from dse.model import rules
@@ -18,8 +20,6 @@ from dse.model.stats import LevelStats, Stats, TensorStats
 from dse.sparse.buffers import WordDemand, demand, level_use, metadata_bits
 from dse.sparse.computes import ComputeCounts
 from dse.sparse.counts import TensorCounts
-from dse.sparse.densities import Density
-from dse.sparse.design import SparseDesign
 from dse.sparse.fit import check_capacity, check_compute, check_instances, reject
 from dse.sparse.numbers import Senseless, ceiled, no_number
 from dse.sparse.occupancy import Held, Units
@@ -176,11 +176,11 @@ class _Level:
         scales = dict(level.bandwidth_scales)
         for tensor in tensors:
             stats, wanted = self._tensor(tensor)
-            found[tensor.name] = stats
             scale = scales.get(tensor.name, 1.0)
             own = [
                 _per_iteration(words, stats, iterations) for words in (wanted.reads, wanted.writes)
             ]
+            found[tensor.name] = replace(stats, demand=(own[0], own[1]))
             wraps |= min(own) < 0.0
             reads, writes = reads + own[0] * scale, writes + own[1] * scale
         limits = (level.read_bandwidth, level.write_bandwidth, level.shared_bandwidth)

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dse.domain.architecture import Architecture
+from dse.domain.sparse import Saving, SavingOptions, SparseDesign
 from dse.errors import InvalidMapping, SpecError
 from dse.sparse.counts import How, SavedShare
 from dse.sparse.densities import size
-from dse.sparse.design import Saving, SavingOptions, SparseDesign
 from dse.sparse.nest import CompleteNest, Extents, NestLoop
 from dse.sparse.occupancy import Held
 from dse.sparse.tiles import TensorTiles

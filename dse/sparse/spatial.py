@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dse.domain.architecture import Architecture
+from dse.domain.sparse import Saving, SparseDesign
 from dse.errors import InvalidMapping, SpecError
-from dse.sparse.design import Saving, SparseDesign
 from dse.sparse.nest import CompleteNest, Extents, NestLoop
 from dse.sparse.numbers import unsigned
 from dse.sparse.tiles import TensorTiles

@@ -32,6 +32,7 @@ class SparseTensorStats(TensorStats):
         decompressions, compressions: words that change their form.
         metadata_bandwidth: share of metadata in the words that are read or written, in those that
             are read, and in those that are written.
+        demand: words that are read, and written, in a cycle of computing, metadata among them.
     """
 
     distribution: str = "fixed_structured"
@@ -60,6 +61,7 @@ class SparseTensorStats(TensorStats):
     decompressions: int = 0
     compressions: int = 0
     metadata_bandwidth: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    demand: tuple[float, float] = (0.0, 0.0)
 
     @property
     def tile_words(self) -> int:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dse.domain.density import Density
 from dse.domain.mapping import Mapping
 from dse.domain.problem import Problem
+from dse.domain.sparse import SparseDesign, TensorFormat
 from dse.errors import SpecError
 from dse.sparse.banded import Banded
-from dse.sparse.densities import Density, DensityModel, Sides, size
-from dse.sparse.design import SparseDesign, TensorFormat
+from dse.sparse.densities import DensityModel, Sides, size
 from dse.sparse.fixed import FixedStructured
 from dse.sparse.hypergeometric import Hypergeometric
 from dse.sparse.nest import CompleteNest, Extents

@@ -8,7 +8,7 @@ from dse.errors import SpecError
 from dse.space.search_space import SearchSpace
 from dse.study.folder import BEST
 from dse.timeloop.read.inputs import TimeloopInput, read_files
-from dse.timeloop.write.inputs import layer_stem
+from dse.timeloop.write.inputs import SPARSE, layer_stem
 
 
 def best_files(folder: Path, space: SearchSpace, version: str) -> list[TimeloopInput]:
@@ -30,6 +30,8 @@ def best_files(folder: Path, space: SearchSpace, version: str) -> list[TimeloopI
     for layer in space.workload:
         stem = layer_stem(layer.name)
         own = [best / f"{stem}.problem.yaml", best / f"{stem}.mapping.yaml"]
+        if space.template.is_sparse:
+            own.append(best / (stem + SPARSE))
         spec = read_files([*shared, *own], version, {})
         if spec.mapping is None:
             raise SpecError(f"{own[1]}: holds no mapping")

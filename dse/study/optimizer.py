@@ -59,6 +59,9 @@ class Optimizer(ABC, Generic[S]):
     #: than on each by itself: faster where all of it is asked for the same networks
     maps_together: ClassVar[bool] = False
 
+    #: whether it searches sparse designs, too: not where it has a model of dense tensors in it
+    takes_sparse: ClassVar[bool] = True
+
     @property
     def objectives(self) -> tuple[Objective, ...]:
         """The objectives between which it trades; the study keeps their Pareto front."""

@@ -15,7 +15,6 @@ from dse.domain.constraints import LevelConstraint
 from dse.domain.mapping import Mapping
 from dse.domain.problem import Problem
 from dse.errors import SpecError, unknown_name
-from dse.sparse.design import SparseDesign
 from dse.timeloop.read.flatten import flatten
 from dse.timeloop.read.inputs import check_version, read_entry
 from dse.timeloop.read.mapspace import read_constraints
@@ -28,6 +27,7 @@ from dse.timeloop.write.inputs import (
     ert_yaml,
     mapping_yaml,
     problem_yaml,
+    sparse_yaml,
 )
 from dse.timeloop.write.template import template_mapping_yaml, template_yaml
 from dse.timeloop.yaml.io import load_files
@@ -39,16 +39,12 @@ FORMATS = ("v0.3", "v0.4", "template")
 
 @dataclass(frozen=True)
 class Project:
-    """A whole Timeloop project: what to run, on what, how, and what a search may choose.
-
-    ``sparse`` is what is sparse of it; None: nothing.
-    """
+    """A whole Timeloop project: what to run, on what, how, and what a search may choose."""
 
     architecture: Architecture
     problem: Problem
     mapping: Mapping | None
     constraints: dict[str, LevelConstraint]
-    sparse: SparseDesign | None = None
 
 
 def read_project(
@@ -78,12 +74,10 @@ def read_entry_project(
     timeloop_version: str,
     problem: Problem | None = None,
     tables_of: TablesOf | None = None,
-    *,
-    may_be_sparse: bool = False,
 ) -> Project:
     """Read a loaded input with its constraints; ``problem`` is that of an input without one.
 
-    See `read_project`. ``may_be_sparse``: whether the caller knows sparse designs.
+    See `read_project`.
     """
     root = with_values(root)
     spec, fault = read_entry(
@@ -91,7 +85,6 @@ def read_entry_project(
         timeloop_version,
         problem,
         for_model=False,
-        may_be_sparse=may_be_sparse,
         tables_of=tables_of,
     )
     if fault is not None:
@@ -99,7 +92,7 @@ def read_entry_project(
     constraints = read_constraints(
         flatten(root, spec.problem), spec.architecture, spec.problem, timeloop_version
     )
-    return Project(spec.architecture, spec.problem, spec.mapping, constraints, spec.sparse)
+    return Project(spec.architecture, spec.problem, spec.mapping, constraints)
 
 
 def written(project: Project, form: str) -> dict[str, str]:
@@ -116,6 +109,13 @@ def written(project: Project, form: str) -> dict[str, str]:
         "ART.yaml": art_yaml(architecture),
         "problem.yaml": problem_yaml(problem),
     }
+    if architecture.sparse is not None:
+        if form == "template":
+            raise SpecError(
+                "--to template: sparse_optimizations are not written as nodes, expected v0.3, v0.4 "
+                "or dse"
+            )
+        texts["sparse.yaml"] = sparse_yaml(architecture, architecture.sparse.of(problem))
     if form == "template":
         # timeloopfe joins a mapping with the nodes' constraints and refuses what both speak of
         inside = project.constraints if project.mapping is None else None

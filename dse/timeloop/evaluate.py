@@ -72,19 +72,30 @@ def evaluate_entry(
     return _evaluate(*read_entry(root, timeloop_version, for_model=True, tables_of=tables_of))
 
 
-def _evaluate(spec: TimeloopInput, fault: Fault | None) -> Evaluation:
+def evaluated(spec: TimeloopInput, mapping: Mapping) -> Evaluation:
+    """Return what the model says of a mapping, of dense tensors or of sparse ones.
+
+    Raises:
+        InvalidMapping: it does not fit; the message is Timeloop's own line.
+        SpecError: the model cannot say.
+    """
     from dse.model import evaluate_one  # noqa: PLC0415 - compiled code, not needed to read files
     from dse.sparse.evaluate import evaluate_sparse  # noqa: PLC0415
 
+    parts = (spec.architecture, spec.problem, mapping)
+    design = spec.architecture.sparse
+    if design is None:
+        return Evaluation(spec, mapping, evaluate_one(*parts, spec.timeloop_version))
+    own = design.of(spec.problem)
+    return Evaluation(spec, mapping, evaluate_sparse(*parts, own, spec.timeloop_version))
+
+
+def _evaluate(spec: TimeloopInput, fault: Fault | None) -> Evaluation:
     if spec.mapping is None:
         raise SpecError(f"{spec.source}: key 'mapping' is missing or empty, expected directives")
     _check_size(spec, spec.mapping)
     try:
-        parts = (spec.architecture, spec.problem, spec.mapping)
-        if spec.sparse is None:
-            stats = evaluate_one(*parts, spec.timeloop_version)
-        else:
-            stats = evaluate_sparse(*parts, spec.sparse, spec.timeloop_version)
+        found = evaluated(spec, spec.mapping)
     except InvalidMapping as rejection:
         if fault is not None and not _precedes(rejection, fault, spec):
             raise fault.error from rejection
@@ -93,7 +104,6 @@ def _evaluate(spec: TimeloopInput, fault: Fault | None) -> Evaluation:
         raise SpecError(f"{spec.source}: {error}") from error
     if fault is not None:
         raise fault.error
-    found = Evaluation(spec, spec.mapping, stats)
     _warn_of_partial_tiles(found)
     return found
 

@@ -114,9 +114,7 @@ def tasks(
     roots = load_each(paths, values, include_path)
     found: list[MapperTask] = []
     for root in roots:
-        project = read_entry_project(
-            root, given.timeloop_version, tables_of=tables_of, may_be_sparse=True
-        )
+        project = read_entry_project(root, given.timeloop_version, tables_of=tables_of)
         asked = read_mapper(root, len(project.architecture.levels))
         source = root.need("problem", "the workload").node.source
         name = Path(source).stem

@@ -25,15 +25,12 @@ from dse.goals.metrics import Metrics
 from dse.goals.objective import Objective, objective
 from dse.numeric import Floats
 from dse.plugins import Plugin, plugin
-from dse.sparse.densities import Density
-from dse.sparse.design import SparseDesign
 from dse.timeloop.convert import Project
-from dse.timeloop.evaluate import Evaluation
+from dse.timeloop.evaluate import Evaluation, evaluated
 from dse.timeloop.read.inputs import TimeloopInput
 from dse.timeloop.search_evaluators import (
     FewLoopsEvaluator,
     SinglyEvaluator,
-    SparseEvaluator,
     temporal_loops,
 )
 
@@ -44,8 +41,6 @@ _TIE = 2.0**-24
 _PROVER, _HEURISTIC = "optimal", "hillclimb"
 #: Mappers that search by a model of their own.
 _DENSE_ONLY = ("timeloop", "bo_dosa")
-#: Levels hold tiles of at most so many times their size, however sparse tensors are.
-_LEAST_DENSITY = 1e-3
 _UNITS = {"delay": "cycles", "energy": "pJ", "edp": "pJ x cycle"}
 
 
@@ -116,7 +111,7 @@ def search(
         NothingFeasible: no valid mapping was found; the message says what stands in the way.
     """
     given = project
-    if project.sparse is not None:
+    if project.architecture.sparse is not None:
         _check_sparse(effort, metrics)
     fit = fitted(project.problem, project.constraints, project.architecture)
     project = replace(project, problem=fit.problem, constraints=dict(fit.constraints))
@@ -179,7 +174,7 @@ class _FileSearch:
 
     def run(self, goal: Objective, name: str, settings: Any, most_loops: int | None) -> Any:  # noqa: ANN401
         """Return what a mapper finds; limits on loops are the evaluator's."""
-        hardware = HardwareBatch.of(self.hardware)
+        hardware = HardwareBatch.of(_in_batches(self.searched))
         samples = np.array([self.effort.samples], np.int64)
         mapper = self._mapper(goal, name, settings, most_loops)
         return mapper.map_padded(
@@ -188,29 +183,13 @@ class _FileSearch:
 
     def evaluation(self, problem: Problem, mapping: Mapping) -> Evaluation:
         """Return everything that the model says of a mapping."""
-        from dse.model import evaluate_one  # noqa: PLC0415 - compiled code
-        from dse.sparse.evaluate import evaluate_sparse  # noqa: PLC0415
-
-        architecture, sparse = self.project.architecture, self.project.sparse
-        spec = TimeloopInput(architecture, problem, mapping, self.version, sparse=sparse)
-        if sparse is None:
-            stats = evaluate_one(architecture, problem, mapping, self.version)
-            return Evaluation(spec, mapping, stats)
-        found = evaluate_sparse(architecture, problem, mapping, sparse, self.version)
-        return Evaluation(spec, mapping, found)
-
-    @property
-    def hardware(self) -> Architecture:
-        """What mappings are drawn for: the architecture in batches, with room for tiles."""
-        if self.project.sparse is None:
-            return _in_batches(self.searched)
-        return _with_room(_in_batches(self.searched), self.project.sparse)
+        spec = TimeloopInput(self.project.architecture, problem, mapping, self.version)
+        return evaluated(spec, mapping)
 
     def why_unmapped(self, goal: Objective) -> str:
         """Return what stands in the way of any mapping."""
         mapper = self._mapper(goal, _HEURISTIC, None, None)
-        sparse = self.project.sparse is not None
-        architecture = self.hardware if sparse else _in_batches(self.project.architecture)
+        architecture = _in_batches(self.project.architecture)
         why: str = mapper.why_unmapped(self.project.problem, architecture)
         return why
 
@@ -218,9 +197,7 @@ class _FileSearch:
         """Return the mapper, which is found by name; the evaluator is the native model."""
         native: Plugin = plugin("evaluator", "native")
         evaluator = native.factory(timeloop_version=self.version, n_jobs=self.effort.threads)
-        if self.project.sparse is not None:
-            evaluator = SparseEvaluator(evaluator, self.searched, self.project.sparse)
-        elif self.searched.singly is not None:
+        if self.searched.singly is not None:
             evaluator = SinglyEvaluator(evaluator, self.searched)
         if most_loops is not None:
             evaluator = FewLoopsEvaluator(evaluator, most_loops)
@@ -235,7 +212,7 @@ def _runs(
     """Return what is found for each goal, and lines on what the proof could not be of."""
     effort = task.effort
     proves = effort.mapper == _PROVER
-    sparse = task.project.sparse is not None
+    sparse = task.project.architecture.sparse is not None
     if proves and task.searched.singly is None and not sparse:
         found = [task.run(goal, effort.mapper, effort.settings, None) for goal in goals]
         mappings = [one.mappings[0] for one in found]
@@ -273,25 +250,6 @@ def _check_sparse(effort: MapperBudget, metrics: tuple[str, ...]) -> None:
             "sparse_optimizations are not part of it; expected another mapper, such as "
             f"{_HEURISTIC}"
         )
-
-
-def _with_room(architecture: Architecture, design: SparseDesign) -> Architecture:
-    """Return the architecture with room for compressed tiles, which the model then looks at.
-
-    A level that compresses a tensor holds tiles that are as much larger as the tensor is sparse.
-    """
-    levels = []
-    for level, own in zip(architecture.levels, design.levels, strict=True):
-        least = min(
-            (design.densities.get(t, Density()).density for t, f in own.formats.items()),
-            default=1.0,
-        )
-        if level.size_words is None or least == 1.0:
-            levels.append(replace(level, min_utilization=0.0))
-            continue
-        size = math.ceil(level.size_words / max(least, _LEAST_DENSITY))
-        levels.append(replace(level, size_words=size, min_utilization=0.0))
-    return replace(architecture, levels=tuple(levels))
 
 
 def _handed_over(certificate: Certificate | None, effort: MapperBudget) -> list[str]:

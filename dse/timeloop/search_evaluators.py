@@ -6,7 +6,7 @@ evaluator by having its methods.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,11 +15,9 @@ from dse.domain.architecture import Architecture, HardwareBatch
 from dse.domain.mapping import Mapping, MappingBatch
 from dse.domain.problem import Problem
 from dse.errors import InvalidMapping, SpecError
-from dse.goals.metrics import Metrics, Violation
-from dse.sparse.design import SparseDesign
-
-if TYPE_CHECKING:
-    from dse.sparse.batch.evaluate import SparseModel
+from dse.goals.metrics import Metrics
+from dse.timeloop.evaluate import evaluated
+from dse.timeloop.read.inputs import TimeloopInput
 
 _Which = npt.NDArray[np.integer[Any]]
 
@@ -57,13 +55,12 @@ class SinglyEvaluator(_Around):
         hardware_index: _Which | None = None,
     ) -> Metrics:
         """Evaluate mappings, all on the one architecture."""
-        from dse.model import evaluate_one  # noqa: PLC0415 - compiled code
-
         found: Metrics = self._inner.evaluate(hardware, problem, mappings, hardware_index)
         version = self._inner.timeloop_version
         for b in np.flatnonzero(found.valid).tolist():
             try:
-                stats = evaluate_one(self._architecture, problem, mappings[b], version)
+                spec = TimeloopInput(self._architecture, problem, mappings[b], version)
+                stats = evaluated(spec, mappings[b]).stats
             except (InvalidMapping, SpecError):  # it does not fit, or is not modelled
                 found.valid[b] = False
                 for column in (found.cycles, found.energy_pj, found.utilization, found.area_um2):
@@ -72,69 +69,6 @@ class SinglyEvaluator(_Around):
             found.cycles[b], found.energy_pj[b] = stats.cycles, stats.energy_pj
             found.utilization[b] = stats.utilization
         return found
-
-
-class SparseEvaluator(_Around):
-    """Prices mappings of a sparse design.
-
-    Args:
-        inner: the native one.
-        architecture: the true one. What the search itself is given may hold more.
-        design: what is sparse of it.
-    """
-
-    def __init__(self, inner: Any, architecture: Architecture, design: SparseDesign) -> None:  # noqa: ANN401
-        super().__init__(inner)
-        self._architecture = architecture
-        self._design = design
-        self._models: dict[Problem, SparseModel] = {}
-
-    @property
-    def is_quick(self) -> bool:
-        """Whether many are priced at once."""
-        return all(model.singly is None for model in self._models.values())
-
-    def evaluate(
-        self,
-        hardware: Architecture | HardwareBatch,  # noqa: ARG002 - it may hold more
-        problem: Problem,
-        mappings: MappingBatch,
-        hardware_index: _Which | None = None,  # noqa: ARG002
-    ) -> Metrics:
-        """Evaluate mappings, all on the one architecture."""
-        from dse.sparse.batch.evaluate import SparseModel  # noqa: PLC0415 - compiled code
-
-        model = self._models.get(problem)
-        if model is None:
-            version = self._inner.timeloop_version
-            model = SparseModel(self._architecture, problem, self._design, version)
-            self._models[problem] = model
-        found = model.evaluate(mappings, self._inner.n_jobs)
-        return Metrics(
-            valid=found.valid,
-            cycles=found.cycles,
-            energy_pj=found.energy_pj,
-            utilization=found.utilization,
-            area_um2=np.where(found.valid, self._architecture.area_um2, np.nan),
-        )
-
-    def explain(
-        self,
-        hardware: Architecture,  # noqa: ARG002
-        problem: Problem,
-        mappings: MappingBatch,
-        index: int,
-    ) -> Violation | None:
-        """Return why mapping ``index`` is rejected, or None when it is valid."""
-        from dse.sparse.evaluate import evaluate_sparse  # noqa: PLC0415
-
-        parts = (self._architecture, problem, mappings[index], self._design)
-        try:
-            evaluate_sparse(*parts, self._inner.timeloop_version)
-        except (InvalidMapping, SpecError) as error:
-            nan = float("nan")
-            return Violation("", "sparse design", nan, nan, "", str(error))
-        return None
 
 
 class FewLoopsEvaluator(_Around):

@@ -12,14 +12,10 @@ from hypothesis import strategies as st
 from reference_cases import SPARSE, read_cases
 
 from dse.domain.architecture import AccessEnergy, Architecture, Compute, Network, StorageLevel
+from dse.domain.density import Density
 from dse.domain.mapping import MappingBatch
 from dse.domain.problem import SHAPES, Problem
-from dse.errors import InvalidMapping, SpecError
-from dse.mapspace import Mapspace, sample_valid
-from dse.sparse.batch.evaluate import SparseModel
-from dse.sparse.batch.memory import grown, new_memo
-from dse.sparse.densities import Density
-from dse.sparse.design import (
+from dse.domain.sparse import (
     STORAGE_ACTIONS,
     MetadataStorage,
     RankFormat,
@@ -28,6 +24,10 @@ from dse.sparse.design import (
     SparseLevel,
     TensorFormat,
 )
+from dse.errors import InvalidMapping, SpecError
+from dse.mapspace import Mapspace, sample_valid
+from dse.sparse.batch.evaluate import SparseModel
+from dse.sparse.batch.memory import grown, new_memo
 from dse.sparse.evaluate import evaluate_sparse
 from dse.timeloop.read.inputs import read_entry
 from dse.timeloop.yaml.io import load_texts
@@ -175,10 +175,11 @@ def test_recorded_cases_are_the_same_in_batches():
         try:
             texts = load_texts([("input", case["input"])])
             spec, fault = read_entry(texts, case["timeloop"], for_model=True)
-            if spec.sparse is None or spec.mapping is None or fault is not None:
+            design = spec.architecture.sparse
+            if design is None or spec.mapping is None or fault is not None:
                 continue
             batch = MappingBatch.of([spec.mapping])
-            parts = (spec.architecture, spec.problem, spec.sparse, batch, case["timeloop"])
+            parts = (spec.architecture, spec.problem, design, batch, case["timeloop"])
             assert disagreements(*parts) == [], case["id"]
         except SpecError:  # of files, or of densities
             assert case["status"] != "ok" or case.get("nonsense")

@@ -13,9 +13,9 @@ from comparison import examples
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from dse.domain.density import Density
 from dse.errors import SpecError
 from dse.sparse.banded import Banded
-from dse.sparse.densities import Density
 from dse.sparse.fixed import FixedStructured
 from dse.sparse.hypergeometric import Hypergeometric
 

@@ -11,10 +11,8 @@ from hypothesis import strategies as st
 from strategies import cases
 
 from dse.breakdown.energy import energy_parts
-from dse.model import evaluate_one
-from dse.model.stats import Stats
-from dse.sparse.densities import Density
-from dse.sparse.design import (
+from dse.domain.density import Density
+from dse.domain.sparse import (
     MetadataStorage,
     RankFormat,
     Saving,
@@ -22,6 +20,8 @@ from dse.sparse.design import (
     SparseLevel,
     TensorFormat,
 )
+from dse.model import evaluate_one
+from dse.model.stats import Stats
 from dse.sparse.evaluate import evaluate_sparse
 from dse.timeloop.read.sparse_prices import storage_energies_pj
 from dse.timeloop.read.tables import EnergyTable

@@ -8,10 +8,11 @@ import logging
 import pytest
 
 from dse.cli import main
+from dse.domain.density import Density
+from dse.domain.sparse import RankFormat, Saving
 from dse.errors import SpecError
-from dse.sparse.densities import Density
-from dse.sparse.design import RankFormat, Saving
-from dse.timeloop.evaluate import evaluate_text
+from dse.model import evaluate_one
+from dse.timeloop.evaluate import evaluate_files, evaluate_text
 from dse.timeloop.read.inputs import read_entry, read_text
 from dse.timeloop.specification import Specification, call_model
 from dse.timeloop.yaml.io import load_texts
@@ -80,7 +81,7 @@ def hyphened(text: str) -> str:
 
 def read(text: str, version: str = "4cf6d4c"):
     root = load_texts([("in.yaml", text)])
-    return read_entry(root, version, for_model=True)[0].sparse
+    return read_entry(root, version, for_model=True)[0].architecture.sparse
 
 
 def changed(old: str, new: str) -> str:
@@ -256,14 +257,21 @@ def test_lists_may_target_nodes():
         read(apart.replace("- target: Buffer", "- name: Buffer"))
 
 
-@pytest.mark.parametrize("command", [["explain"], ["convert", "--to", "v0.4", "-o", "."]])
-def test_what_is_of_dense_designs_only_refuses_them(command, tmp_path, capsys):
+def test_models_of_dense_designs_refuse_them():
+    spec = read_text(INPUT)
+    with pytest.raises(SpecError, match="sparse_optimizations are not supported here"):
+        evaluate_one(spec.architecture, spec.problem, spec.mapping)
+
+
+@pytest.mark.parametrize("form", ["v0.3", "v0.4"])
+def test_converted_files_say_the_same(form, tmp_path, capsys):
     path = tmp_path / "in.yaml"
     path.write_text(INPUT)
-    assert main([command[0], str(path), *command[1:]]) == 2
-    assert "sparse_optimizations: not supported here" in capsys.readouterr().err
-
-
-def test_reading_for_a_search_refuses_them():
-    with pytest.raises(SpecError, match="not supported here"):
-        read_text(INPUT)
+    out = tmp_path / "out"
+    assert main(["convert", str(path), "--to", form, "-o", str(out)]) == 0
+    assert (out / "sparse.yaml").is_file()
+    capsys.readouterr()
+    again = evaluate_files(sorted(out.iterdir()))
+    assert again.stats == evaluate_text(INPUT).stats
+    assert main(["convert", str(path), "--to", "template"]) == 2
+    assert "sparse_optimizations are not written as nodes" in capsys.readouterr().err

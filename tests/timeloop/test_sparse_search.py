@@ -49,11 +49,12 @@ def test_the_best_of_all_mappings_is_found(tmp_path):
     settings = {"mapper": {"name": "exhaustive"}, "samples": 10**6, "objective": "energy"}
     (task,) = tasks(files_of(tmp_path), settings=settings)
     project, best, count = task.project, math.inf, 0
+    design = project.architecture.sparse
     space = Mapspace(project.problem, project.architecture, project.constraints)
     for batch in enumerate_valid(space, 1000):
         for b in range(0, len(batch), 7):
             try:
-                parts = (project.architecture, project.problem, batch[b], project.sparse)
+                parts = (project.architecture, project.problem, batch[b], design)
                 best = min(best, evaluate_sparse(*parts).energy_pj)
             except (InvalidMapping, SpecError):
                 continue
@@ -61,7 +62,7 @@ def test_the_best_of_all_mappings_is_found(tmp_path):
     found = task.run()
     assert count > 100
     assert found.metrics[0][1] <= best * (1 + 1e-12)
-    assert found.evaluation.input.sparse is project.sparse
+    assert found.evaluation.input.architecture.sparse is design
     assert found.evaluation.stats.energy_pj == found.metrics[0][1]
 
 
@@ -71,7 +72,8 @@ def test_heuristics_search_sparse_designs(tmp_path, mapper):
     (task,) = tasks(files_of(tmp_path), settings=settings)
     found = task.run()
     project = task.project
-    parts = (project.architecture, project.problem, found.evaluation.mapping, project.sparse)
+    design = project.architecture.sparse
+    parts = (project.architecture, project.problem, found.evaluation.mapping, design)
     stats = evaluate_sparse(*parts)
     assert [value for _, value, _ in found.metrics] == [stats.cycles, stats.energy_pj]
     assert found.certificate is None

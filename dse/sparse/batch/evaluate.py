@@ -12,13 +12,13 @@ import numpy as np
 from dse.domain.architecture import Architecture
 from dse.domain.mapping import MappingBatch
 from dse.domain.problem import Problem
+from dse.domain.sparse import SparseDesign
 from dse.errors import InvalidMapping, SpecError
 from dse.model import arrays as a
 from dse.sparse.batch.dense import DenseCounts
 from dse.sparse.batch.kernel import evaluate_range, screen
 from dse.sparse.batch.memory import Memo, SparseWork, grown, new_memo, new_work
 from dse.sparse.batch.plan import SparsePlan, make_plan, why_singly
-from dse.sparse.design import SparseDesign
 from dse.sparse.evaluate import check_version, evaluate_sparse
 
 #: Above this, counts might not be exact in float64.

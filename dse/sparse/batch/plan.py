@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from dse.domain.architecture import Architecture
+from dse.domain.density import Density
 from dse.domain.problem import Problem
+from dse.domain.sparse import ACCESSES, KINDS, Saving, SparseDesign
 from dse.model import rules
 from dse.numeric import Flags, Floats, Ints
 from dse.sparse.banded import Banded
 from dse.sparse.buffers import FULL_BLOCKS
-from dse.sparse.densities import Density
-from dse.sparse.design import ACCESSES, KINDS, Saving, SparseDesign
 from dse.sparse.format_units import FORMAT_CODES
 from dse.sparse.hypergeometric import Hypergeometric
 from dse.sparse.numbers import millionth

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 
+from dse.domain.density import Density, Distribution
 from dse.domain.problem import Problem
-from dse.sparse.densities import Density, Distribution
 from dse.timeloop.read.unread import check_keys
 from dse.timeloop.yaml.nodes import Entry
 
@@ -30,11 +30,11 @@ def read_densities(entry: Entry, problem: Problem, timeloop_version: str) -> dic
     instance = entry.get("instance") or entry
     common, densities = instance.get("commonDensity"), instance.get("densities")
     if common is not None:
-        return dict.fromkeys(problem.tensors, _density(common, timeloop_version))
+        return dict.fromkeys(problem.tensors, read_density(common, timeloop_version))
     found = {}
     for name, item in () if densities is None else densities.pairs():
         if name in problem.tensors:
-            found[name] = _density(item, timeloop_version)
+            found[name] = read_density(item, timeloop_version)
         else:
             check_keys(item, name, problem.tensors)
     return found
@@ -77,7 +77,12 @@ def _distribution(entry: Entry, timeloop_version: str) -> Distribution:
     return found
 
 
-def _density(entry: Entry, timeloop_version: str) -> Density:
+def read_density(entry: Entry, timeloop_version: str) -> Density:
+    """Read one density: a number, or a map with its distribution.
+
+    Raises:
+        SpecError: naming file, key and value.
+    """
     distribution: Distribution = "fixed_structured"
     number, width = entry, 0
     if entry.is_map:

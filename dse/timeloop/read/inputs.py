@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dse.domain.architecture import Architecture
 from dse.domain.mapping import Mapping
 from dse.domain.problem import Problem
 from dse.errors import SpecError, unknown_name
-from dse.sparse.design import SparseDesign
 from dse.timeloop import auto_bypass
 from dse.timeloop.read.architecture import Fault, read_architecture
 from dse.timeloop.read.constraints import check_constraints
@@ -33,12 +32,6 @@ from dse.timeloop.yaml.nodes import Entry, Node
 
 #: The versions of Timeloop that the reader knows; ``dosa`` reads files as 3.0.3 does.
 _VERSIONS = ("4cf6d4c", "3.0.3", "dosa")
-
-#: Why a sparse design is refused.
-_DENSE_ONLY = (
-    "not supported here: `python -m dse model` and `python -m dse map` of Timeloop's files know "
-    "sparse designs"
-)
 
 _LOG = logging.getLogger(__name__)
 _KEYS = frozenset(
@@ -72,12 +65,12 @@ class TimeloopInput:
     """What Timeloop's input files say.
 
     Attributes:
-        architecture: priced by the files' ERT and ART, or by Timeloop's built-in energies.
-        problem: the workload.
+        architecture: priced by the files' ERT and ART, or by Timeloop's built-in energies; with
+            what is sparse of it.
+        problem: the workload, with densities where these count.
         mapping: None when the files have none, or an empty one.
         timeloop_version: the version whose rules the files were read by.
         source: the first file's name, for messages.
-        sparse: what is sparse of it; None: nothing.
     """
 
     architecture: Architecture
@@ -85,16 +78,6 @@ class TimeloopInput:
     mapping: Mapping | None
     timeloop_version: str
     source: str = "input"
-    sparse: SparseDesign | None = None
-
-    def check_dense(self) -> None:
-        """Refuse a sparse design, for what knows of dense ones only.
-
-        Raises:
-            SpecError: something is sparse.
-        """
-        if self.sparse is not None:
-            raise SpecError(f"{self.source}: sparse_optimizations: {_DENSE_ONLY}")
 
 
 def read_files(
@@ -138,14 +121,12 @@ def read_entry(
     problem: Problem | None = None,
     *,
     for_model: bool,
-    may_be_sparse: bool = False,
     tables_of: TablesOf | None = None,
 ) -> tuple[TimeloopInput, Fault | None]:
     """Read a loaded input; a fault is for the caller to raise, unless a rejection precedes it.
 
     ``problem`` is what is mapped where the input does not say it. ``for_model``: the input's
     ``extra_mapping_constraints`` are part of the mapping, and are it where there is no other.
-    ``may_be_sparse``: whether a search of mappings knows sparse designs, as a model does.
     ``tables_of`` makes the ERT and ART; without it, or where it makes none, those of the files
     hold, or Timeloop's built-in energies.
     """
@@ -188,12 +169,12 @@ def read_entry(
     sparse = None
     if (optimizations := root.get("sparse_optimizations")) is not None:
         sparse = read_sparse(root, optimizations, architecture, problem, energies, timeloop_version)
-        if sparse is not None and not (for_model or may_be_sparse):
-            raise optimizations.refuse(_DENSE_ONLY)
-    if sparse is not None and auto_bypass.is_asked(root):
-        raise root.refuse("auto_bypass_on_failure is not supported with sparse_optimizations")
-    source = root.node.source
-    return TimeloopInput(architecture, problem, mapping, timeloop_version, source, sparse), fault
+    if sparse is not None:
+        if auto_bypass.is_asked(root):
+            raise root.refuse("auto_bypass_on_failure is not supported with sparse_optimizations")
+        architecture = replace(architecture, sparse=sparse)
+        problem = replace(problem, densities=sparse.densities)
+    return TimeloopInput(architecture, problem, mapping, timeloop_version, root.node.source), fault
 
 
 def _check_scales(entry: Entry, architecture: Architecture, problem: Problem) -> None:

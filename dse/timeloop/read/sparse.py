@@ -8,15 +8,13 @@ them, with a warning.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from dse.domain.architecture import Architecture
 from dse.domain.problem import Problem
-from dse.errors import SpecError, unknown_name
-from dse.sparse.design import (
+from dse.domain.sparse import (
     FORMATS,
-    MetadataStorage,
     RankFormat,
     Saving,
     SavingOptions,
@@ -24,8 +22,10 @@ from dse.sparse.design import (
     SparseLevel,
     TensorFormat,
 )
-from dse.timeloop.read.component_tree import Component, find_components
+from dse.errors import SpecError, unknown_name
+from dse.timeloop.read.component_tree import find_components
 from dse.timeloop.read.densities import read_densities
+from dse.timeloop.read.sparse_levels import sparse_level
 from dse.timeloop.read.sparse_prices import compute_energies_pj, storage_energies_pj
 from dse.timeloop.read.tables import EnergyTable
 from dse.timeloop.read.unread import check_keys
@@ -91,7 +91,57 @@ def read_sparse(
     Raises:
         SpecError: naming file, key and value; where Timeloop stops with a message, with that.
     """
-    reader = _SparseReader(root, architecture, problem, timeloop_version)
+    place = root.get("arch", "architecture")
+    assert place is not None
+    components, _, _ = find_components(place)
+    design = read_targets(
+        entry,
+        {component.name: sparse_level(component, timeloop_version) for component in components},
+        architecture.compute.name,
+        timeloop_version,
+        problem,
+    )
+    if design is None:
+        return None
+    table = energies or EnergyTable()
+    levels = []
+    for level, own, component in zip(architecture.levels, design.levels, components, strict=True):
+        # a level that gives the energy of its accesses by itself
+        user_priced = component.attributes.get("vector_access_energy") is not None
+        found = storage_energies_pj(level, user_priced, table, timeloop_version)
+        levels.append(replace(own, energies_pj=found))
+    given = root.get("problem")
+    return replace(
+        design,
+        densities={} if given is None else read_densities(given, problem, timeloop_version),
+        levels=tuple(levels),
+        compute_energies_pj=compute_energies_pj(architecture.compute, table),
+    )
+
+
+def read_targets(
+    entry: Entry,
+    levels: Mapping[str, SparseLevel],
+    compute: str,
+    timeloop_version: str,
+    problem: Problem | None = None,
+) -> SparseDesign | None:
+    """Read ``sparse_optimizations`` for levels of which the metadata's storage is known.
+
+    Args:
+        entry: the section.
+        levels: by name, from the inside.
+        compute: name of the compute.
+        timeloop_version: whose spellings count.
+        problem: whose names it may use; None: any.
+
+    Returns:
+        The design, without densities and energies; None where the section asks for nothing.
+
+    Raises:
+        SpecError: as `read_sparse`.
+    """
+    reader = _SparseReader(levels, compute, problem, timeloop_version)
     if not entry.is_map:
         raise entry.fail("expected a map with targets")
     for key, item in entry.pairs():
@@ -101,40 +151,26 @@ def read_sparse(
         reader.apply(target)
     if not reader.applied:
         return None
-    table = energies or EnergyTable()
-    levels = [
-        replace(
-            reader.levels[s],
-            energies_pj=storage_energies_pj(level, reader.user_priced(s), table, timeloop_version),
-        )
-        for s, level in enumerate(architecture.levels)
-    ]
-    return SparseDesign(
-        densities=read_densities(root.need("problem", "the workload"), problem, timeloop_version),
-        levels=tuple(levels),
-        compute_energies_pj=compute_energies_pj(architecture.compute, table),
-        **reader.computes,
-    )
+    gates, skips = (reader.computes.get(key, False) for key in ("gates_computes", "skips_computes"))
+    return SparseDesign({}, tuple(reader.levels), gates, skips)
 
 
 class _SparseReader:
     """The state that the targets build up."""
 
     def __init__(
-        self, root: Entry, architecture: Architecture, problem: Problem, version: str
+        self,
+        levels: Mapping[str, SparseLevel],
+        compute: str,
+        problem: Problem | None,
+        version: str,
     ) -> None:
-        place = root.get("arch", "architecture")
-        assert place is not None
-        self._architecture, self._problem, self._version = architecture, problem, version
-        self._components, _, _ = find_components(place)
-        self.levels = [_level(component, version) for component in self._components]
+        self._names, self._compute, self._version = list(levels), compute, version
+        self._problem = problem
+        self.levels = list(levels.values())
         self.computes: dict[str, bool] = {}
         self.applied = False
         self._formatted: set[int] = set()
-
-    def user_priced(self, s: int) -> bool:
-        """Whether a level gives the energy of its accesses by itself."""
-        return self._components[s].attributes.get("vector_access_energy") is not None
 
     def apply(self, target: Entry) -> None:
         """Take over what one target says."""
@@ -152,9 +188,9 @@ class _SparseReader:
             self._add_formats(self._level(given["name"]), given["representation_format"])
         if "compute_optimization" in given:
             name = given["name"].text()
-            if name != self._architecture.compute.name:
+            if name != self._compute:
                 raise given["name"].fail(
-                    f"expected the compute '{self._architecture.compute.name}' (Timeloop aborts)"
+                    f"expected the compute '{self._compute}' (Timeloop aborts)"
                 )
             self._add_computes(given["compute_optimization"])
 
@@ -174,7 +210,7 @@ class _SparseReader:
 
     def _add_savings(self, s: int, entry: Entry) -> None:
         found: dict[str, list[SavingOptions]] = {}
-        name = self._architecture.levels[s].name
+        name = self._names[s]
         for item in entry.items("expected a list of optimizations"):
             given = self._read(item, _ACTION)
             if "type" not in given:
@@ -228,7 +264,7 @@ class _SparseReader:
             if "ranks" not in given:
                 raise item.refuse(
                     "key 'ranks' is missing, expected a list of formats\nkeyword \"ranks\" missing "
-                    f"in data representation specification: {self._architecture.levels[s].name}"
+                    f"in data representation specification: {self._names[s]}"
                 )
             ranks = [self._rank(s, rank) for rank in given["ranks"].items("expected a list")]
             order = given.get("rank_application_order")
@@ -279,7 +315,7 @@ class _SparseReader:
     def _group(self, entry: Entry) -> tuple[str, ...]:
         names = entry.names("expected a list of dimensions")
         for name in names:
-            if name not in self._problem.dimensions:
+            if self._problem is not None and name not in self._problem.dimensions:
                 raise entry.fail(unknown_name("dimension", name[:80], self._problem.dimensions))
         return tuple(names)
 
@@ -291,7 +327,7 @@ class _SparseReader:
         if asked and width % asked:
             bits = next((b for b in range(asked, 2 * asked) if width % b == 0), 2 * asked)
         if bits > width:
-            name = self._architecture.levels[s].name
+            name = self._names[s]
             raise entry.refuse(
                 f"{bits} bits, expected at most metadata_storage_width = {width} of level '{name}'"
                 "\nERROR: specified format representation  word bits > metadata storage width at "
@@ -301,17 +337,16 @@ class _SparseReader:
 
     def _level(self, entry: Entry) -> int:
         name = entry.text()
-        names = [level.name for level in self._architecture.levels]
-        if name not in names:
+        if name not in self._names:
             raise entry.fail(
-                f"{unknown_name('storage level', name[:80], names)}\n"
+                f"{unknown_name('storage level', name[:80], self._names)}\n"
                 f"ERROR: target storage level not found: {name[:500]}"
             )
-        return names.index(name)
+        return self._names.index(name)
 
     def _tensor(self, entry: Entry) -> str:
         name = entry.text("expected a data space")
-        if name not in self._problem.tensors:
+        if self._problem is not None and name not in self._problem.tensors:
             raise entry.fail(
                 f"{unknown_name('data space', name[:80], self._problem.tensors)} (Timeloop aborts)"
             )
@@ -334,47 +369,17 @@ class _SparseReader:
                 continue
             if _is_read(key, self._version):
                 found[key.replace("-", "_")] = item
-            else:
+            elif _other_spelling(key) not in entry.mapping():
                 _LOG.warning(
                     "%s: is ignored, as Timeloop %s does not read it so", item.where, self._version
                 )
         return found
 
 
+def _other_spelling(key: str) -> str:
+    return key.replace("-", "_") if "-" in key else key.replace("_", "-")
+
+
 def _is_read(word: str, version: str) -> bool:
     """Whether a version reads a word in that spelling."""
     return word not in _HYPHENS_KEPT if version == "4cf6d4c" else "_" not in word
-
-
-def _level(component: Component, version: str) -> SparseLevel:
-    """Return what a level's attributes say of its metadata."""
-    attributes = component.attributes
-    head = version == "4cf6d4c"
-
-    def number(*names: str, default: int = 0) -> int:
-        entry = attributes.get(*names)
-        return default if entry is None else entry.integer(0, _UINT32)
-
-    def flag(name: str) -> bool:
-        entry = attributes.get(name)
-        return entry is not None and entry.boolean()
-
-    if flag("allow_overbooking"):
-        raise attributes.refuse("allow_overbooking is not modelled with sparse_optimizations")
-    width = number("metadata_storage_width", *(["metadata_width"] if head else []))
-    word_bits = number("metadata_datawidth", "metadata_word_bits")
-    block = number("metadata_block_size", default=1)
-    if not block:
-        raise attributes.refuse("metadata_block_size = 0, expected at least 1 (Timeloop aborts)")
-    if word_bits and width % (word_bits * block):
-        raise attributes.refuse(
-            f"metadata_storage_width = {width}, expected a multiple of {word_bits * block} bits\n"
-            f"ERROR: metadata storage width: {width}  metadata_block_size: {block} "
-            f"metadata_datawidth: {word_bits}"
-        )
-    depth = number("metadata_storage_depth", *(["metadata_depth"] if head else []))
-    return SparseLevel(
-        metadata=MetadataStorage(width, depth, word_bits),
-        decompresses=flag("decompression_supported"),
-        compresses=flag("compression_supported"),
-    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dse.domain.architecture import Compute, StorageLevel
-from dse.sparse.design import STORAGE_ACTIONS
+from dse.domain.sparse import STORAGE_ACTIONS
 from dse.timeloop.read.tables import EnergyTable
 
 _COMPUTE = {

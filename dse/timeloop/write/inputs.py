@@ -21,10 +21,19 @@ from dse.domain.architecture import Architecture, Compute, StorageLevel
 from dse.domain.mapping import Mapping
 from dse.domain.padding import mapped_problem
 from dse.domain.problem import Layer, Problem
+from dse.domain.sparse import SparseDesign
 from dse.errors import SpecError
 from dse.timeloop.read.component_tree import BUFFER_CLASSES, COMPUTE_CLASSES
 from dse.timeloop.write.attributes import flat_keys, priced_actions
+from dse.timeloop.write.sparse import (
+    density_content,
+    saved_compute_actions,
+    sparse_actions,
+    sparse_content,
+)
 
+#: The ending of the file of what is sparse of a design, in the words of a layer.
+SPARSE = ".sparse.yaml"
 _NAME = re.compile(r"[A-Za-z0-9_-]+\Z")
 _ROOT = "system"
 _MOST_ENTRIES = 2**32 - 1
@@ -38,7 +47,7 @@ def write_design(
     """Write a design as files that ``timeloop-model`` accepts.
 
     ``arch.yaml``, ``ERT.yaml`` and ``ART.yaml``, and for each layer ``NAME.problem.yaml`` and
-    ``NAME.mapping.yaml``; evaluate a layer with
+    ``NAME.mapping.yaml``, with ``NAME.sparse.yaml`` of a sparse design; evaluate a layer with
     ``timeloop-model arch.yaml ERT.yaml ART.yaml NAME.problem.yaml NAME.mapping.yaml``. The problem
     is the padded one where the mapping is of a padded problem.
 
@@ -63,6 +72,8 @@ def write_design(
             )
         texts[f"{stem}.problem.yaml"] = problem_yaml(problem)
         texts[f"{stem}.mapping.yaml"] = mapping_yaml(mapping, architecture, problem)
+        if architecture.sparse is not None:
+            texts[stem + SPARSE] = sparse_yaml(architecture, architecture.sparse.of(problem))
     directory = Path(folder)
     directory.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
@@ -91,6 +102,9 @@ def architecture_yaml(architecture: Architecture) -> str:
                 "digits, '_' and '-'"
             )
     local = [_level(level) for level in reversed(architecture.levels)]
+    if architecture.sparse is not None:
+        for made, own in zip(local, reversed(architecture.sparse.levels), strict=True):
+            made["attributes"] |= {**flat_keys(own.metadata), **flat_keys(own)}
     local.append(_compute(architecture.compute))
     tree = {
         "version": "0.4",
@@ -111,11 +125,17 @@ def ert_yaml(architecture: Architecture, *, ranges: bool = False) -> str:
 
     ``ranges`` counts a component's instances behind its name, ``[1..N]``, as Accelergy does.
     """
+    compute, design = architecture.compute, architecture.sparse
+    energies = [priced_actions(x.energy) for x in architecture.levels]
+    energies.append(priced_actions(compute))
+    if design is not None:
+        more = [*map(sparse_actions, design.levels), saved_compute_actions(design)]
+        energies = [own | other for own, other in zip(energies, more, strict=True)]
+    components: list[StorageLevel | Compute] = [*architecture.levels, compute]
     tables = [
-        _energies(_counted(x, ranges=ranges), priced_actions(x.energy)) for x in architecture.levels
+        _energies(_counted(x, ranges=ranges), own)
+        for x, own in zip(components, energies, strict=True)
     ]
-    compute = architecture.compute
-    tables.append(_energies(_counted(compute, ranges=ranges), priced_actions(compute)))
     return _dump({"ERT": {"version": "0.4", "tables": tables}})
 
 
@@ -130,6 +150,11 @@ def art_yaml(architecture: Architecture, *, ranges: bool = False) -> str:
         for x in components
     ]
     return _dump({"ART": {"version": "0.4", "tables": tables}})
+
+
+def sparse_yaml(architecture: Architecture, design: SparseDesign) -> str:
+    """Return ``sparse_optimizations``."""
+    return _dump({"sparse_optimizations": sparse_content(design, architecture)})
 
 
 def _counted(component: StorageLevel | Compute, *, ranges: bool) -> str:
@@ -165,7 +190,9 @@ def problem_yaml(problem: Problem) -> str:
             {"name": name, "default": default} for name, default in shape.coefficients.items()
         ]
     described["data-spaces"] = spaces
-    instance = {**problem.bounds, **problem.coefficients}
+    instance: dict[str, Any] = {**problem.bounds, **problem.coefficients}
+    if problem.densities:
+        instance["densities"] = {t: density_content(x) for t, x in problem.densities.items()}
     return _dump({"problem": {"shape": described, "instance": instance}})
 
 

@@ -26,14 +26,14 @@ def mapper_files(
     ``oaves`` asks for ``oaves.csv``, of the mapping found.
     """
     spec = found.evaluation.input
-    whole = spec.sparse is not None
+    whole = spec.architecture.sparse is not None
     text = map_yaml(found.evaluation.mapping, spec.architecture, spec.problem, whole=whole)
     texts = {f"{prefix}.map.yaml": text}
     if found.padded:
         texts[f"{prefix}.problem.yaml"] = problem_yaml(spec.problem)
     if oaves:
         texts[f"{prefix}.oaves.csv"] = oaves_csv(found.evaluation)
-    if spec.sparse is not None:
+    if spec.architecture.sparse is not None:
         return {**texts, **_of_sparse(found.evaluation, prefix)}
     return {**texts, **_of_both(found.evaluation, prefix)}
 
@@ -44,7 +44,7 @@ def model_files(evaluation: Evaluation, prefix: str = "timeloop-model") -> dict[
     Of a sparse design these are that and the loop nest, as the others would leave out what is
     sparse of it.
     """
-    if evaluation.input.sparse is not None:
+    if evaluation.input.architecture.sparse is not None:
         return _of_sparse(evaluation, prefix)
     return {**_of_both(evaluation, prefix), "stats.json": _stats(evaluation)}
 

@@ -8,8 +8,9 @@ from itertools import groupby
 from typing import Any
 
 from dse.breakdown.energy import energy_parts
+from dse.breakdown.zeros import saved_accesses
 from dse.model.stats import Stats
-from dse.sparse.stats import SparseStats, SparseTensorStats
+from dse.sparse.stats import SparseStats
 from dse.text import aligned
 from dse.timeloop.evaluate import Evaluation
 from dse.timeloop.write.figures import nest
@@ -72,7 +73,7 @@ def summary_text(evaluation: Evaluation) -> str:
         else "area         not given (no ART)",
     ]
     if isinstance(stats, SparseStats):
-        totals += ["", *_saved(stats)]
+        totals += ["", *aligned(saved_rows(stats), names=5)]
     return "\n".join([head, rule, *lines[:-1], rule, lines[-1], "", *totals]) + "\n"
 
 
@@ -84,35 +85,21 @@ def _computed(stats: Stats) -> str:
     return f", of which {own.random:,} happen, {own.gated:,} are gated, {own.skipped:,} skipped"
 
 
-def _saved(stats: SparseStats) -> Iterator[str]:
-    """Yield what becomes of the accesses of one instance of every level."""
-    rows = [
-        (
-            "level, one instance",
-            "tensor",
-            "format",
-            "density",
-            "access",
-            "words",
-            "gated",
-            "skipped",
-        )
-    ]
-    for place, level in stats.levels.items():
-        for name, tensor in level.tensors.items():
-            assert isinstance(tensor, SparseTensorStats)
-            if not tensor.tile_shape:
-                continue
-            about = (place, name, tensor.storage_format, f"{tensor.expected_density:.4g}")
-            for access, words, gated, skipped in (
-                ("reads", tensor.random_reads, tensor.gated_reads, tensor.skipped_reads),
-                ("fills", tensor.random_fills, 0, 0),
-                ("updates", tensor.random_updates, tensor.gated_updates, tensor.skipped_updates),
-            ):
-                if words or gated or skipped:
-                    rows.append((*about, access, f"{words:,}", f"{gated:,}", f"{skipped:,}"))
-                    about = ("", "", "", "")
-    yield from aligned(rows, names=5)
+def saved_rows(stats: Stats) -> list[tuple[str, ...]]:
+    """Return a table of what becomes of the accesses of one instance of every level.
+
+    Its head is the first row; the first five columns are names.
+    """
+    head = ("one instance", "tensor", "format", "density", "access")
+    rows: list[tuple[str, ...]] = [(*head, "words", "gated", "skipped")]
+    for (place, tensor), found in groupby(saved_accesses(stats), lambda x: (x.level, x.tensor)):
+        about: tuple[str, ...] = ()
+        for own in found:
+            named = (place, tensor, own.storage_format, f"{own.density:.4g}")
+            about = ("",) * len(named) if about else named
+            counts = (f"{own.words:,}", f"{own.gated:,}", f"{own.skipped:,}")
+            rows.append((*about, own.access, *counts))
+    return rows
 
 
 def _shares(energy_pj: float, stats: Stats) -> tuple[str, str, str]:

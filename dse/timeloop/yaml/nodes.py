@@ -53,8 +53,9 @@ class Entry:
 
     @property
     def where(self) -> str:
-        """``file:line: key.path``."""
-        place = f"{self.node.source}:{self.node.line}"
+        """``file:line: key.path``; without the line where it is not known."""
+        line = f":{self.node.line}" if self.node.line else ""
+        place = self.node.source + line
         return f"{place}: {self.path}" if self.path else place
 
     def fail(self, expected: str) -> SpecError:
@@ -204,6 +205,30 @@ class Entry:
     def _variable(self, name: str) -> str | None:
         node = (self.variables or {}).get(name)
         return node.value if node is not None and isinstance(node.value, str) else None
+
+
+def plain_entry(value: object, source: str, path: str) -> Entry:
+    """Return an entry of what another reader has made of a file: texts, numbers, lists and maps.
+
+    Args:
+        value: plain data.
+        source: the file's name, for messages.
+        path: where in the file it stands.
+    """
+    return Entry(_plain_node(value, source), path)
+
+
+def _plain_node(value: object, source: str) -> Node:
+    made: str | list[Node] | dict[str, Node]
+    if isinstance(value, dict):
+        made = {str(key): _plain_node(item, source) for key, item in value.items()}
+    elif isinstance(value, list | tuple):
+        made = [_plain_node(item, source) for item in value]
+    elif isinstance(value, bool):
+        made = str(value).lower()
+    else:
+        made = "" if value is None else str(value)
+    return Node(made, source, 0)
 
 
 def _float(text: str) -> float | None:
