@@ -6,6 +6,7 @@ space beyond the method is searched at random, and the certificate says that not
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -213,10 +214,12 @@ class OptimalSearch(Optimizer[OptimalSearchSettings]):
     def _until_stop(self, search: CoSearch | CornerSearch) -> Iterator[None]:
         """Run the search until a setting stops it."""
         settings = self.settings
+        self.on_bound(math.inf, 0.0)
         end = None if settings.time is None else time.monotonic() + settings.time
         for _ in search.run():
             yield
             known = search.incumbent
+            self.on_bound(known.value if known else math.inf, search.bound)
             if known is not None and known.value - search.bound <= settings.gap * known.value:
                 return
             if settings.nodes is not None and search.nodes >= settings.nodes:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from dse.certify.choices import Choices
 from dse.certify.hardware import Chip, Hardware
-from dse.certify.objective import Product
+from dse.certify.objective import Goal
 from dse.certify.rows import Rows, RowSource
 from dse.certify.tiled_rows import TiledRows
 from dse.certify.verdict import Effort, RefutedError
@@ -38,7 +38,7 @@ class Boxes:
 
     Args:
         hardware: of the space.
-        product: what is minimised.
+        goal: what is minimised.
         claim: below which there is nothing.
         weight: ``(N,)`` how often the network runs each layer.
         effort: counts boxes.
@@ -46,10 +46,10 @@ class Boxes:
     """
 
     def __init__(
-        self, hardware: Hardware, product: Product, claim: float, weight: Floats, effort: Effort,
+        self, hardware: Hardware, goal: Goal, claim: float, weight: Floats, effort: Effort,
         say: Callable[[str], None],
     ) -> None:  # fmt: skip
-        self._hardware, self._product, self._weight = hardware, product, weight
+        self._hardware, self._goal, self._weight = hardware, goal, weight
         self._claim = claim * (1.0 - SLACK)
         self._effort, self._say, self._done = effort, say, 0
 
@@ -96,9 +96,9 @@ class Boxes:
 
     def _box_holds(self, rows: Rows, low: Point, high: Point) -> bool:
         area = 0.0
-        if self._product.needs_area:
+        if self._goal.needs_area:
             area = min(_least_area(chip, low, high) for chip in rows.chips)
-            if self._product.forbids_from(area):
+            if self._goal.forbids_from(area):
                 return True
         if min(_least_bits(chip, low, high) for chip in rows.chips) > self._hardware.most_bits:
             return True
@@ -114,10 +114,13 @@ class Boxes:
 
     def _below(self, choices: Choices, area: float) -> tuple[float, float] | None:
         """Return energy and cycles of a choice that is below the claim with that area."""
-        claim = self._claim
-        if self._product.area:
-            claim = claim / area if area > 0.0 else math.inf
-        return choices.below(claim, energy=self._product.energy, cycles=self._product.cycles)
+        goal = self._goal
+        return choices.below(
+            goal.without_area(self._claim, area),
+            energy=goal.energy,
+            cycles=goal.cycles,
+            multiplied=goal.multiplied,
+        )
 
     def _check_point(self, source: RowSource, chip: Chip, point: Point) -> None:
         """Evaluate every mapping on one piece of hardware; raise where a design is better."""
@@ -128,7 +131,7 @@ class Boxes:
         except SpecError:
             return
         area = architecture.area_um2
-        if not self._product.allows(area):
+        if not self._goal.allows(area):
             return
         points = source.points(chip, architecture)
         choices = Choices(self._weight, points.first, points.energy, points.cycles)
@@ -137,7 +140,7 @@ class Boxes:
             labels = ", ".join(
                 f"{v.name}={v.label(values[v.name])}" for v in space.template.variables
             )
-            value = self._product.value(*found, area)
+            value = self._goal.value(*found, area)
             raise RefutedError(f"a design with {labels} is better: {value!r}")
 
 

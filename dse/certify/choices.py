@@ -44,18 +44,21 @@ class Choices:
         self._weight, self._first = weight, first
         self._energy, self._cycles = energy, cycles
 
-    def below(self, claim: float, *, energy: bool, cycles: bool) -> ChoiceTotals | None:
+    def below(
+        self, claim: float, *, energy: float, cycles: float, multiplied: bool
+    ) -> ChoiceTotals | None:
         """Return a choice below the claim; None where there is none.
 
         Args:
             claim: what is compared with.
-            energy: whether it is a factor of what is minimised.
-            cycles: whether they are.
+            energy: its weight in what is minimised.
+            cycles: their weight in it.
+            multiplied: whether it is their product.
         """
         if (np.diff(self._first) == 0).any():
             return None  # a layer has no mapping
-        if not (energy and cycles):
-            found = self._line(float(energy), float(cycles))
+        if not multiplied:
+            found = self._line(energy, cycles)
             return found.touching if found.total < claim else None
         one, other = self._line(1.0, 0.0), self._line(0.0, 1.0)
         for line in (one, other):

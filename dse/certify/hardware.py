@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel
 
-from dse.certify.objective import Product
+from dse.certify.objective import Goal
 from dse.certify.prices import Pricer
 from dse.certify.verdict import NotCoveredError
 from dse.components.base import EnergyChain
@@ -85,7 +85,7 @@ class Hardware:
 
     Args:
         space: what was searched.
-        product: what was minimised.
+        goal: what was minimised.
 
     Attributes:
         capacities: the variables that set nothing but a size.
@@ -95,8 +95,8 @@ class Hardware:
         NotCoveredError: there are too many chips.
     """
 
-    def __init__(self, space: SearchSpace, product: Product) -> None:
-        self.space, self._areas = space, product.needs_area
+    def __init__(self, space: SearchSpace, goal: Goal) -> None:
+        self.space, self._areas = space, goal.needs_area
         self.capacities = _capacities(space)
         names = {c.variable.name for c in self.capacities}
         others = [v for v in space.template.variables if v.name not in names]

@@ -20,7 +20,7 @@ from dse.certify.boxes import Boxes
 from dse.certify.every_row import EveryRow
 from dse.certify.hardware import Chip, Hardware
 from dse.certify.layers import Tiler
-from dse.certify.objective import Product
+from dse.certify.objective import Goal
 from dse.certify.places import Places
 from dse.certify.sizes import sizes_of
 from dse.certify.tiers import Tiers, most_of, tiers_of
@@ -51,13 +51,13 @@ def recheck(
     count = effort or Effort()
     how = _TILED
     try:
-        product = Product.of(space)
+        goal = Goal.of(space)
         if claim <= 0.0:
             return Verdict(Decision.CERTIFIED, 0, 0, "nothing is below zero")
-        hardware = Hardware(space, product)
+        hardware = Hardware(space, goal)
         sizes = _sizes(hardware)
         weight = np.array([layer.count for layer in space.workload], np.float64)
-        boxes = Boxes(hardware, product, claim, weight, count, report or (lambda _: None))
+        boxes = Boxes(hardware, goal, claim, weight, count, report or (lambda _: None))
         tiled, other = _kinds(hardware, sizes)
         if other:
             how = f"{_TILED}; {_EVERY}" if tiled else _EVERY

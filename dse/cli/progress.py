@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from dse.certify.known import Known
+from dse.goals.certificate import gap_of
 from dse.goals.objective import Objective
 from dse.report.units import value_of
 from dse.study.study import Progress
@@ -40,7 +41,7 @@ def progress(
         with _live(objective, known, begin) as report:
             yield report
     else:
-        yield _plain(objective, known, begin)
+        yield _Plain(objective, known, begin)
 
 
 def _best_text(objective: Objective, value: float, known: Known | None = None) -> str:
@@ -101,29 +102,51 @@ class _Live:
             description=f"{now.samples:,}/{now.budget:,}",
             completed=now.samples,
             best=_best_text(self._objective, now.best_value, self._known),
-            rate=rate,
+            rate=rate if now.bound is None else _bound_text(now.best_value, now.bound),
         )
 
 
-def _plain(objective: Objective, known: Known | None, begin: Progress) -> OnProgress:
-    clock = _Clock(begin.samples)
-    shown = -math.inf
+class _Plain:
+    """Lines now and then, where there is no terminal."""
 
-    def report(now: Progress) -> None:
-        nonlocal shown
+    def __init__(self, objective: Objective, known: Known | None, begin: Progress) -> None:
+        self._objective, self._known = objective, known
+        self._clock = _Clock(begin.samples)
+        self._shown = -math.inf
+
+    def __call__(self, now: Progress) -> None:
+        """Tell where a search stands after a batch."""
         last = now.samples >= now.budget
-        if not last and clock.elapsed_s - shown < _PLAIN_EVERY_S:
+        if now.bound is not None:
+            self._tell(now, _bound_text(now.best_value, now.bound), last=last)
             return
-        shown = clock.elapsed_s
-        rate = clock.rate(now.samples)
+        rate = self._clock.rate(now.samples)
         eta = f", ETA {(now.budget - now.samples) / rate:.0f} s" if rate and not last else ""
+        self._tell(now, f"{rate:,.0f} samples/s{eta}", last=last)
+
+    def tick(self, now: Progress) -> None:
+        """Tell how far a proof has come."""
+        if now.bound is not None:
+            self._tell(now, _bound_text(now.best_value, now.bound), last=False)
+
+    def _tell(self, now: Progress, more: str, *, last: bool) -> None:
+        if not last and self._clock.elapsed_s - self._shown < _PLAIN_EVERY_S:
+            return
+        self._shown = self._clock.elapsed_s
         sys.stderr.write(
             f"{now.samples:,}/{now.budget:,} samples, {now.feasible}/{now.designs} designs valid, "
-            f"{_best_text(objective, now.best_value, known)}, {rate:,.0f} samples/s{eta}\n"
+            f"{_best_text(self._objective, now.best_value, self._known)}, {more}\n"
         )
         sys.stderr.flush()
 
-    return report
+
+def _bound_text(value: float, bound: float) -> str:
+    """Return how far a proof has come."""
+    if not bound > 0.0:
+        return "no bound yet"
+    if not math.isfinite(value):
+        return f"nothing below {bound:.4g}"
+    return f"nothing better by more than {100 * gap_of(bound, value):.3g} %"
 
 
 class _Clock:

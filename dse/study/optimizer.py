@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
@@ -117,6 +117,8 @@ class Optimizer(ABC, Generic[S]):
         self.samples = samples
         self.meter = Meter(samples, len(space.workload))
         self.of_timeloop = self.own_mapper = True
+        #: a proof on its way tells it the best value, and what no design is below
+        self.on_bound: Callable[[float, float], None] = lambda _value, _bound: None
 
     @abstractmethod
     def ask(self) -> list[Design]:

@@ -43,13 +43,18 @@ CHECKPOINT = "checkpoint"
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a study stands: samples spent, and the best value (infinite: nothing valid yet)."""
+    """Where a study stands: samples spent, and the best value (infinite: nothing valid yet).
+
+    Attributes:
+        bound: what no design is below, by a proof that is on its way; None: there is none.
+    """
 
     samples: int
     budget: int
     designs: int
     feasible: int
     best_value: float
+    bound: float | None = None
 
 
 def optimizer_rng(seed: int) -> np.random.Generator:
@@ -116,6 +121,7 @@ class Study:
         self._limits = tuple(limits)
         self._folder = folder
         self._inputs = inputs or Inputs({})
+        self._bound: float | None = None
         self.state = self._saved(optimizer) or StudyState(optimizer)
 
     def _saved(self, optimizer: Optimizer[Any]) -> StudyState | None:
@@ -228,7 +234,7 @@ class Study:
     def progress(self) -> Progress:
         """Where the study stands."""
         s = self.state
-        return Progress(s.samples, self._budget, s.asked, s.feasible, s.best_value)
+        return Progress(s.samples, self._budget, s.asked, s.feasible, s.best_value, self._bound)
 
     def _loop(
         self,
@@ -237,6 +243,13 @@ class Study:
         tick: Callable[[Progress], None] | None,
     ) -> None:
         state = self.state
+
+        def bounded(value: float, bound: float) -> None:
+            self._bound = bound
+            if tick is not None:
+                tick(replace(self.progress, best_value=value))
+
+        state.optimizer.on_bound = bounded
         while not state.finished:
             asked = state.optimizer.ask()
             state.samples += state.optimizer.meter.settle()

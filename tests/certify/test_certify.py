@@ -11,6 +11,8 @@ import yaml
 
 import dse
 from dse.certify import known
+from dse.certify.recheck import recheck
+from dse.certify.verdict import Decision
 from dse.cli import main
 from dse.components.chain import energy_chain
 from dse.errors import NothingFeasible, SpecError
@@ -151,14 +153,34 @@ def test_an_infeasible_space_has_a_reason_and_exit_code(files, tmp_path) -> None
         {**files, "optimizer": "optimal", "constraints": "area_mm2 < 0.0001",
          "folder": str(tmp_path / "none")}
     )  # fmt: skip
-    with pytest.raises(NothingFeasible, match="constraint area_mm2"):
+    with pytest.raises(
+        NothingFeasible,
+        match="proven that no design of the space is valid; the last reason: constraint area_mm2",
+    ):
         run.execute()
     assert resume(tmp_path / "none").study.state.finished
 
 
-def test_constraints_on_mappings_are_refused(files, tmp_path) -> None:
-    with pytest.raises(SpecError, match="expected one on area_um2"):
-        start({**files, "optimizer": "optimal", "constraints": "cycles < 100"})
+def test_constraints_on_mappings_are_not_decided(files, tmp_path, capsys) -> None:
+    folder = tmp_path / "limited"
+    start(
+        {**files, "optimizer": "optimal", "constraints": "cycles < 1e9", "folder": str(folder)}
+    ).execute()
+    assert main(["certify", str(folder)]) == 3
+    assert "constraint 'cycles < 1e9'" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("goal", ["energy_pj + 40*cycles", "cycles + 0.01*area_um2", "area"])
+def test_weighted_sums_are_certified_and_nothing_better(goal, files, tmp_path, capsys) -> None:
+    folder = tmp_path / "sum"
+    run = start({**files, "optimizer": "optimal", "objective": goal, "folder": str(folder)})
+    result = run.execute()
+    assert result.certificate is not None
+    assert result.certificate["status"] == "optimal"
+    assert main(["certify", str(folder)]) == 0
+    assert "certified" in capsys.readouterr().out
+    verdict = recheck(run.space, result.value * (1 + 1e-9))
+    assert verdict.outcome is Decision.REFUTED
 
 
 def test_content_counts_and_names_do_not(files, tmp_path) -> None:
@@ -204,13 +226,12 @@ def test_optima_on_gemmini_are_shipped(network: str, monkeypatch: pytest.MonkeyP
     assert space.architecture(entry.values).compute.instances == 128 * 128
 
 
-@pytest.mark.parametrize("optimizer", ["optimal", "dosa"])
-def test_the_mean_over_several_networks_is_not_claimed(optimizer: str, files, tmp_path) -> None:
+def test_the_mean_over_several_networks_is_not_known(tmp_path) -> None:
     both = "dosa_bert+vgg16_conv1_1"
     with pytest.raises(
         SpecError, match=r"workload = dosa_bert\+vgg16_conv1_1.* expected one network"
     ):
-        dse.run(workload=both, optimizer=optimizer, folder=tmp_path / "run")
+        dse.run(workload=both, optimizer="dosa", folder=tmp_path / "run")
     template = catalog.template("gemmini")
     space = SearchSpace(template, catalog.workload(both), energy_chain(template.energy))
     assert known.find(space) is None

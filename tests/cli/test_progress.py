@@ -1,6 +1,8 @@
 """What is told while a search runs: from where it stands, also after resume, with the time left."""
 
+import math
 import types
+from dataclasses import replace
 
 import pytest
 
@@ -39,7 +41,7 @@ def test_the_bar_begins_where_a_resumed_run_stands(clock):
 
 
 def test_lines_say_the_rate_since_it_was_resumed(clock, capsys):
-    report = shown._plain(EDP, None, at(600))
+    report = shown._Plain(EDP, None, at(600))
     clock[0] += 4.0
     report(at(800))
     assert "50 samples/s, ETA 4 s" in capsys.readouterr().err
@@ -48,3 +50,26 @@ def test_lines_say_the_rate_since_it_was_resumed(clock, capsys):
 def test_nothing_is_told_to_those_who_want_quiet():
     with shown.progress(EDP, True, at(0)) as report:
         assert report is None
+
+
+@pytest.mark.parametrize(
+    ("value", "bound", "told"),
+    [
+        (2e12, 1.5e12, "nothing better by more than 25 %"),
+        (math.inf, 1.5e12, "nothing below 1.5e+12"),
+        (2e12, 0.0, "no bound yet"),
+    ],
+)
+def test_a_proof_on_its_way_tells_its_gap(clock, capsys, value, bound, told):
+    now = replace(at(3), best_value=value, bound=bound)
+    report = shown._Plain(EDP, None, at(0))
+    report.tick(at(3))
+    assert capsys.readouterr().err == ""
+    report.tick(now)
+    assert told in capsys.readouterr().err
+    shows = []
+    bar = types.SimpleNamespace(
+        add_task=lambda *_, **__: 1, update=lambda _, **options: shows.append(options)
+    )
+    shown._Live(bar, EDP, None, at(0)).tick(now)
+    assert shows[-1]["rate"] == told
