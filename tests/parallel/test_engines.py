@@ -1,12 +1,18 @@
 """Engines: answers to all tasks, whoever gives them; what is lost is done again, within bounds."""
 
+import json
 import operator
 import os
+import subprocess
+import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from pathlib import Path
 
 import pytest
+from processes import comes, needs_proc
 
 from dse.errors import SpecError, ToolError
 from dse.extras import is_installed
@@ -55,7 +61,7 @@ def test_what_a_task_raises_is_raised(name):
         assert dict(engine.answers(operator.neg, [1])) == {0: -1}
 
 
-@pytest.mark.parametrize("name", ["loky", "dask"])
+@pytest.mark.parametrize("name", ["loky", "dask", pytest.param("ray", marks=pytest.mark.slow)])
 def test_a_task_that_always_loses_its_worker_is_given_up(name, caplog):
     needs(name)
     with closing(make(name, retries=1)) as engine:
@@ -117,3 +123,70 @@ def test_a_scheduler_without_workers_is_one_clear_line():
         engine = make("dask", address=cluster.scheduler_address, timeout_s=0.5)
         with pytest.raises(ToolError, match=r"has no worker after 0.5 s"):
             list(engine.answers(operator.neg, [1]))
+
+
+@pytest.mark.skipif(not is_installed("distributed"), reason="the extra 'dask' is not installed")
+@pytest.mark.slow
+def test_a_cluster_that_goes_is_waited_for_while_it_has_a_scheduler(tmp_path, caplog):
+    file = tmp_path / "scheduler.json"
+    begin = [sys.executable, "-m", "dask"]
+    words = ["scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
+    scheduler = subprocess.Popen([*begin, *words, "--scheduler-file", str(file)])
+    assert comes(file.exists, 60)
+    words = ["worker", "--scheduler-file", str(file), "--no-nanny", "--no-dashboard"]
+    worker = subprocess.Popen([*begin, *words, "--nthreads", "1"], cwd=tmp_path)
+    address = json.loads(file.read_text())["address"]
+    with closing(make("dask", address=address, timeout_s=20.0)) as engine:
+        assert dict(engine.answers(operator.neg, [1])) == {0: -1}
+        engine.patience_s = 0.5
+        asking = threading.Thread(target=ask, args=(engine, found := []))
+        asking.start()
+        worker.kill()
+        assert comes(lambda: "there is no worker any more; 1 tasks wait for one" in caplog.text)
+        scheduler.kill()
+        asking.join(60)
+        assert "has gone; resume= goes on" in str(found[0])
+    for process in (worker, scheduler):
+        process.wait(20)
+
+
+def ask(engine, found):
+    """Ask for something that takes a minute; note what is raised."""
+    try:
+        list(engine.answers(time.sleep, [60]))
+    except ToolError as error:
+        found.append(error)
+
+
+_BEGUN = """
+import time
+from dse.plugins import plugin
+if __name__ == "__main__":
+    item = plugin("parallel", "loky")
+    engine = item.factory(item.settings_type(), 2)
+    engine.submit(time.sleep, 60)
+    print(*engine.submit(int, 1).result() * [1], flush=True)
+    time.sleep(60)
+"""
+
+
+@needs_proc
+def test_processes_end_with_the_one_that_was_killed(tmp_path):
+    program = tmp_path / "begun.py"
+    program.write_text(_BEGUN)
+    begun = subprocess.Popen([sys.executable, str(program)], stdout=subprocess.PIPE)
+    assert begun.stdout.readline() == b"1\n"
+    tasks = Path(f"/proc/{begun.pid}/task").iterdir()
+    children = [pid for task in tasks for pid in (task / "children").read_text().split()]
+    assert len(children) >= 2
+    begun.kill()
+    begun.wait()
+    begun.stdout.close()
+    assert comes(lambda: not any(map(is_alive, children)))
+
+
+def is_alive(pid):
+    try:
+        return Path("/proc", pid, "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
