@@ -158,7 +158,7 @@ class Engine(ABC, Generic[S]):
         try:
             error = future.exception()
         except CancelledError as cancelled:
-            raise ToolError(f"{self._name}: its workers have gone") from cancelled
+            raise ToolError(f"{self._name}: its workers have gone; resume= goes on") from cancelled
         if error is not None and not self.lost(error):
             raise error
         return error
