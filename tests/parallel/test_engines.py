@@ -18,6 +18,7 @@ from dse.errors import SpecError, ToolError
 from dse.extras import is_installed
 from dse.plugins import plugin, plugins
 from dse.process.together import Stopped, ended_together
+from dse.testing import EngineConformance
 
 #: The library of each engine, but for those that come with any installation.
 LIBRARIES = {"dask": "distributed", "ray": "ray"}
@@ -53,26 +54,23 @@ def test_the_engines_are_these():
     assert set(plugins("parallel")) >= set(BUILTIN)
 
 
-@pytest.mark.parametrize(
-    "name", ["threads", "loky", "dask", pytest.param("ray", marks=pytest.mark.slow)]
-)
-def test_every_task_is_answered_once_from_several_threads(name):
-    needs(name)
-    with closing(make(name)) as engine, ThreadPoolExecutor(3) as pool:
-        found = pool.map(lambda _: dict(engine.answers(operator.neg, range(20))), range(3))
-        assert list(found) == [{n: -n for n in range(20)}] * 3
-        assert engine.slots == 2
-        engine.close()  # the next task begins anew
-        assert dict(engine.answers(operator.neg, [5])) == {0: -5}
+class TestThreads(EngineConformance):
+    engine = "threads"
 
 
-@pytest.mark.parametrize("name", ["threads", "loky", "dask"])
-def test_what_a_task_raises_is_raised(name):
-    needs(name)
-    with closing(make(name)) as engine:
-        with pytest.raises(ZeroDivisionError):
-            list(engine.answers((1).__truediv__, [2, 0, 4]))
-        assert dict(engine.answers(operator.neg, [1])) == {0: -1}
+class TestLoky(EngineConformance):
+    engine = "loky"
+
+
+@pytest.mark.skipif(not is_installed("distributed"), reason="the extra 'dask' is not installed")
+class TestDask(EngineConformance):
+    engine = "dask"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not is_installed("ray"), reason="the extra 'ray' is not installed")
+class TestRay(EngineConformance):
+    engine = "ray"
 
 
 @pytest.mark.parametrize("name", ["loky", "dask", pytest.param("ray", marks=pytest.mark.slow)])
@@ -104,13 +102,6 @@ def test_who_waits_is_woken_when_all_is_to_end():
             raise KeyError
         assert waiting.result(20)
         go_on.set()
-
-
-@pytest.mark.parametrize("setting", [{"batch": 0}, {"retries": -1}])
-@pytest.mark.parametrize("name", BUILTIN)
-def test_settings_out_of_range(name, setting):
-    with pytest.raises(SpecError, match=f"parallel.{next(iter(setting))} = "):
-        make(name, **setting)
 
 
 @pytest.mark.parametrize("name", ["dask", "ray"])
