@@ -83,6 +83,10 @@ class Engine(ABC, Generic[S]):
             ToolError: there are no workers.
         """
 
+    def drop(self, future: Future[Any]) -> None:
+        """Let go of a task whose answer nobody waits for any more."""
+        future.cancel()
+
     def lost(self, error: BaseException) -> bool:  # noqa: ARG002
         """Whether an error says that the worker was lost, rather than what the task raised."""
         return False
@@ -147,14 +151,14 @@ class Engine(ABC, Generic[S]):
                         waiting.extendleft(sorted(again, reverse=True))
         finally:
             for future in given:
-                future.cancel()
+                self.drop(future)
 
     def _error(self, future: Future[R]) -> BaseException | None:
         """Return the error of a lost worker; raise any other."""
         try:
             error = future.exception()
         except CancelledError as cancelled:
-            raise ToolError(f"{self._name}: its workers have gone") from cancelled
+            raise ToolError(f"{self._name}: its workers have gone; resume= goes on") from cancelled
         if error is not None and not self.lost(error):
             raise error
         return error

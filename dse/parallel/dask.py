@@ -50,6 +50,7 @@ class DaskEngine(Engine[DaskSettings]):
         if not settings.timeout_s > 0:
             raise SpecError(f"parallel.timeout_s = {settings.timeout_s}, expected more than 0")
         self.patience_s = settings.timeout_s
+        self._waits = False
         self._client: Any = None
         self._pool: Any = None
         self._lock = threading.Lock()
@@ -77,8 +78,10 @@ class DaskEngine(Engine[DaskSettings]):
         client = self._client
         if client is None or client.status != "running":
             raise self._gone()
-        if not client.scheduler_info()["workers"]:
+        workers = len(client.scheduler_info()["workers"])
+        if not workers and not self._waits:
             _LOG.warning("%s: there is no worker any more; %d tasks wait for one", _WANTED, tasks)
+        self._waits = not workers
 
     def close(self) -> None:
         """See :meth:`dse.parallel.base.Engine.close`; a cluster of others stays as it is."""

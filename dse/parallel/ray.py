@@ -39,7 +39,7 @@ class RayEngine(Engine[RaySettings]):
         super().__init__(settings, n_jobs)
         require(_WANTED, "ray", "ray")
         self._ray: Any = None
-        self._remote: dict[Callable[..., Any], Any] = {}
+        self._call: Any = None
         self._lock = threading.Lock()
 
     @property
@@ -49,12 +49,8 @@ class RayEngine(Engine[RaySettings]):
 
     def submit(self, function: Callable[[T], R], task: T) -> Future[R]:
         """See :meth:`dse.parallel.base.Engine.submit`."""
-        ray = self._connected()
-        with self._lock:
-            if function not in self._remote:
-                # lost workers are made good here, where they are counted
-                self._remote[function] = ray.remote(max_retries=0)(function)
-            future: Future[R] = self._remote[function].remote(task).future()
+        self._connected()
+        future: Future[R] = self._call.remote(function, task).future()
         return future
 
     def lost(self, error: BaseException) -> bool:
@@ -65,7 +61,6 @@ class RayEngine(Engine[RaySettings]):
     def close(self) -> None:
         """See :meth:`dse.parallel.base.Engine.close`; a cluster of others stays as it is."""
         ray, self._ray = self._ray, None
-        self._remote.clear()
         if ray is not None:
             ray.shutdown()
 
@@ -85,5 +80,12 @@ class RayEngine(Engine[RaySettings]):
                     where = self.settings.address or "this machine"
                     told = str(error).partition("\n")[0]
                     raise ToolError(f"{_WANTED}: no cluster at {where} ({told})") from error
+                # lost workers are made good here, where they are counted
+                self._call = ray.remote(max_retries=0)(_call)
                 self._ray = ray
             return self._ray
+
+
+def _call(function: Callable[[T], R], task: T) -> R:
+    """Call a function of any kind; Ray takes those of Python only."""
+    return function(task)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import pickle
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import fields
@@ -79,7 +80,23 @@ class EvaluatorConformance:
             assert evaluator.n_jobs == 3
         settings = chosen.settings_type(**self.settings)
         for wrong in ({"timeloop_version": "no such version"}, {"n_jobs": -1}):
-            _raises(SpecError, lambda w=wrong: chosen.factory(**w, settings=settings))
+            raises(SpecError, lambda w=wrong: chosen.factory(**w, settings=settings))
+
+    def test_another_process_makes_an_equal_one(self) -> None:
+        """Of the settings that it is sent: it has the same identity, and the same answers."""
+        hardware, problem, mappings = self.case()
+        both, index = _each(hardware, mappings)
+        with closing(self.make()) as here:
+            sent = pickle.loads(pickle.dumps(here.elsewhere()))  # noqa: S301 - made in this line
+            made: Evaluator[Any] = plugin("evaluator", self.evaluator).factory(
+                timeloop_version=here.timeloop_version, n_jobs=1, settings=sent
+            )
+            with closing(made) as there:
+                assert there.identity() == here.identity()
+                _same(
+                    here.evaluate(hardware, problem, both, index),
+                    there.evaluate(hardware, problem, both, index),
+                )
 
     def test_metrics_are_whole(self) -> None:
         """One row for each mapping: finite numbers where it is valid, NaN where it is not."""
@@ -177,13 +194,13 @@ class EvaluatorConformance:
         ]
         with closing(self.make()) as evaluator:
             for index in wrong:
-                _raises(
+                raises(
                     ValueError, lambda i=index: evaluator.evaluate(hardware, problem, mappings, i)
                 )
             first = hardware.architectures[0]
-            _raises(ValueError, lambda: evaluator.evaluate(first, other, mappings))
-            _raises(ValueError, lambda: evaluator.explain(first, other, mappings, 0))
-            _raises(IndexError, lambda: evaluator.explain(first, problem, mappings, count))
+            raises(ValueError, lambda: evaluator.evaluate(first, other, mappings))
+            raises(ValueError, lambda: evaluator.explain(first, other, mappings, 0))
+            raises(IndexError, lambda: evaluator.explain(first, problem, mappings, count))
 
     def test_no_mappings_have_no_metrics(self) -> None:
         """An empty batch is answered by an empty one."""
@@ -261,7 +278,7 @@ class ToolConformance(EvaluatorConformance):
         """The constructor raises, before anything is searched."""
         chosen = plugin("evaluator", self.evaluator)
         settings = chosen.settings_type(**self.missing)
-        _raises(ToolError, lambda: chosen.factory(settings=settings))
+        raises(ToolError, lambda: chosen.factory(settings=settings))
 
     def test_a_tool_that_fails_is_an_error_and_never_a_score(self) -> None:
         """Neither a metric nor a rejection comes of it."""
@@ -269,8 +286,8 @@ class ToolConformance(EvaluatorConformance):
         chosen = plugin("evaluator", self.evaluator)
         architecture = hardware.architectures[0]
         with closing(chosen.factory(settings=chosen.settings_type(**self.broken))) as evaluator:
-            _raises(ToolError, lambda: evaluator.evaluate(architecture, problem, mappings))
-            _raises(ToolError, lambda: evaluator.explain(architecture, problem, mappings, 0))
+            raises(ToolError, lambda: evaluator.evaluate(architecture, problem, mappings))
+            raises(ToolError, lambda: evaluator.explain(architecture, problem, mappings, 0))
 
 
 def _each(
@@ -291,7 +308,8 @@ def _same(one: Metrics, other: Metrics) -> None:
         assert np.array_equal(a, b, equal_nan=a.dtype != np.bool_), f"{f.name}: {a} and {b}"
 
 
-def _raises(kind: type[Exception], call: Any) -> None:  # noqa: ANN401 - a function of nothing
+def raises(kind: type[Exception], call: Any) -> None:  # noqa: ANN401 - a function of nothing
+    """Fail unless a call raises such an error."""
     try:
         call()
     except kind:
