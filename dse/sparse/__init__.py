@@ -1,4 +1,5 @@
-"""Timeloop's model of sparse tensors (Sparseloop), one mapping at a time.
+"""Timeloop's model of sparse tensors (Sparseloop).
 
-Import `design` for what files say, and `evaluate` for what the model makes of it.
+Import `evaluate` for what the model makes of a design, which `dse.domain.sparse` says, and
+`batch.evaluate` for many mappings at once.
 """

@@ -39,8 +39,6 @@ from dse.timeloop.search_evaluators import (
 _TIE = 2.0**-24
 #: The mapper that proves, and the one that searches where nothing can be proven.
 _PROVER, _HEURISTIC = "optimal", "hillclimb"
-#: Mappers that search by a model of their own.
-_DENSE_ONLY = ("timeloop", "bo_dosa")
 _UNITS = {"delay": "cycles", "energy": "pJ", "edp": "pJ x cycle"}
 
 
@@ -244,7 +242,7 @@ def _check_sparse(effort: MapperBudget, metrics: tuple[str, ...]) -> None:
                 f"metric {metric}: not supported with sparse_optimizations, expected one of "
                 f"{', '.join(_UNITS)}"
             )
-    if effort.mapper in _DENSE_ONLY:
+    if effort.mapper != _PROVER and not plugin("mapper", effort.mapper).factory.takes_sparse:
         raise SpecError(
             f"mapper={effort.mapper}: searches by a model of dense tensors, and "
             "sparse_optimizations are not part of it; expected another mapper, such as "
