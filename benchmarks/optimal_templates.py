@@ -1,6 +1,6 @@
 """How far proofs of whole networks get on every template, in the time that they are given.
 
-    python benchmarks/optimal_templates.py --json FILE                      all built-in templates
+    python benchmarks/optimal_templates.py --json FILE                      all dense templates of fixed connectivity
     python benchmarks/optimal_templates.py --json FILE --templates eyeriss_256 --time 120
 
 ``optimizer=optimal`` with ``optimizer.time``, EDP. A pair counts as solved where the gap is 1 % at
@@ -35,7 +35,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    fixed = [name for name in catalog.names("arch") if not name.startswith("naas_")]
+    fixed = [
+        name
+        for name in catalog.names("arch")
+        if not name.startswith("naas_") and not catalog.template(name).is_sparse
+    ]
     parser.add_argument("--templates", nargs="+", default=fixed, metavar="NAME")
     parser.add_argument("--networks", nargs="+", default=list(NETWORKS), metavar="NAME")
     parser.add_argument("--time", type=float, default=120.0, help="seconds a pair (default 120)")
