@@ -1,6 +1,6 @@
 """How far proofs of whole networks get on every template, in the time that they are given.
 
-    python benchmarks/optimal_templates.py --json FILE                      all dense templates of fixed connectivity
+    python benchmarks/optimal_templates.py --json FILE                     dense, connectivity fixed
     python benchmarks/optimal_templates.py --json FILE --templates eyeriss_256 --time 120
 
 ``optimizer=optimal`` with ``optimizer.time``, EDP. A pair counts as solved where the gap is 1 % at

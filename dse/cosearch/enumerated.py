@@ -31,6 +31,10 @@ class EnumeratedTable(LayerTable):
         hardware: the space.
         version: of Timeloop, as the kernels number it.
         limit: mappings of the layer in a frame, above which it gives up.
+
+    Raises:
+        UnsolvableSpace: the frame of the most PEs has more. They are counted there before any is
+            priced, which takes a hundred times as long.
     """
 
     def __init__(
@@ -41,6 +45,9 @@ class EnumeratedTable(LayerTable):
         self._space_of = MapspaceCache(hardware.space.template.constraints)
         self._version = version
         self._limit = limit
+        frames = [hardware.frame(number) for number in range(len(hardware.frames))]
+        for _ in self._mappings(max(frames, key=lambda f: f.architecture.compute.instances)):
+            pass
 
     def _mappings(self, frame: Frame) -> Iterator[tuple[Problem, MappingBatch]]:
         """Yield all mappings that fit the frame's largest sizes, always in the same order."""

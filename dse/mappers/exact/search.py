@@ -38,8 +38,8 @@ from dse.numeric import Floats, Ints
 KINDS = {"edp": EDP, "energy": ENERGY_ONLY, "delay": DELAY, "front": FRONT}
 #: Fewest tiles per task, most tasks if they have more, and labels that a task makes room for.
 _CHUNK, _CHUNKS, _ROOM = 64, 64, 4096
-#: Labels that one thread extends in no time.
-_FEW = 64
+#: Labels that are not given to other threads: where there are several, and where one is all.
+_FEW, _FEW_ALONE = 64, 50_000
 #: Seconds after which a stage that brings nothing asks whether to give up.
 _POLL = 0.1
 
@@ -110,9 +110,11 @@ def search(
     tried = 0
     all_ = True
     scratch = _ThreadRoom(t)
+    few = _FEW if threads > 1 else _FEW_ALONE
     with ThreadPoolExecutor(threads) as pool:
         for number, stage in enumerate(layout.stages):
-            after, dropped, tried, whole = _run(t, goal, stage, labels, scratch, pool, stop, tried)
+            own = None if len(labels.tile) <= few else pool
+            after, dropped, tried, whole = _run(t, goal, stage, labels, scratch, own, stop, tried)
             if not whole:
                 bound = min(least, _least(goal, labels)) if all_ else -math.inf
                 none = np.zeros(0)
@@ -187,11 +189,14 @@ def _run(
     stage: Stage,
     labels: Labels,
     scratch: _ThreadRoom,
-    pool: ThreadPoolExecutor,
+    pool: ThreadPoolExecutor | None,
     stop: _Stop,
     tried: int,
 ) -> tuple[Labels, float, int, bool]:
-    """Run one stage; return its labels, the least bound dropped, and whether it was finished."""
+    """Run one stage; return its labels, the least bound dropped, and whether it was finished.
+
+    Without a pool it asks whether to stop between its parts only.
+    """
     if not len(labels.tile):
         return labels, math.inf, tried, not stop(tried)
     start = np.searchsorted(labels.tile, np.arange(len(stage.fits) + 1)).astype(np.int64)
@@ -222,8 +227,7 @@ def _run(
     tasks = range(0, len(tiles), size)
     count = [tried]
     done = 0
-    few = len(labels.tile) <= _FEW
-    results = map(chunk, tasks) if few else _each(chunk, tasks, pool, lambda: stop(count[0]), halt)
+    results = _each(chunk, tasks, pool, lambda: stop(count[0]), halt) if pool else map(chunk, tasks)
     for parts, dropped, tally in results:
         all_ += parts
         least = min(least, dropped)
