@@ -101,7 +101,7 @@ def killed_midway(begun, kill):
     """Run to the end; after some questions, call ``kill`` with the set-up's engine."""
 
     def watch():
-        assert comes(lambda: len(list(begun.asked.iterdir())) >= 5)
+        assert comes(lambda: len(list(begun.asked.iterdir())) >= 5, 60)
         kill(begun.run.setup.engine)
 
     thread = threading.Thread(target=watch)
