@@ -235,8 +235,9 @@ def _write(result: MappedLayer) -> None:
     write_design(result.folder / run_folder.BEST, evaluation.input.architecture, layers)
     texts = {
         "timeloop-model.map.txt": map_text(evaluation),
-        "timeloop-model.stats.txt": stats_text(evaluation),
         run_folder.RESULT: json.dumps(result.as_dict(), indent=2, allow_nan=False) + "\n",
     }
+    if evaluation.input.architecture.sparse is None:  # of which no file of Timeloop's is known
+        texts["timeloop-model.stats.txt"] = stats_text(evaluation)
     for name, text in texts.items():
         (result.folder / name).write_text(text, encoding="utf-8")

@@ -94,6 +94,7 @@ def test_hillclimbing_searches_in_place_of_proofs(files, tmp_path, caplog):
     stats = found.evaluation.stats
     assert found.value == pytest.approx(stats.energy_pj * stats.cycles, rel=1e-9)
     assert stats.sparse_computes.skipped > 0
+    assert not (tmp_path / "m" / "timeloop-model.stats.txt").exists()
 
 
 def test_what_is_said_of_a_run(files, tmp_path, capsys):

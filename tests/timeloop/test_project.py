@@ -191,9 +191,9 @@ def test_convert_command(project, tmp_path, capsys):
         ("    name: Buffer\n", "", "key 'name' is missing"),
         (
             "enabled: true",
-            "sparse_optimizations: {action_optimization: [{type: gating, target: Weights,"
+            "sparse_optimizations: {action_optimization: [{type: gating, target: Weight,"
             " condition_on: [Inputs]}]}",
-            "not supported here",
+            "unknown data space 'Weight'",
         ),
         ("depth: 2 * rows", "depth: 2 * row", "expected an integer"),
         ("depth: 2 * rows", "depth: __import__('os')", "expected an integer"),
