@@ -233,7 +233,7 @@ class OptimalSearch(Optimizer[OptimalSearchSettings]):
         # come to its end with hardware left on which too many mappings are in question
         proven = known is not None and gap_of(search.bound, known.value) <= search.tolerance
         status = OPTIMAL if proven else STOPPED
-        if search.finished and known is None:
+        if search.finished and known is None and math.isinf(search.bound):
             status = INFEASIBLE
         return CoSearchCertificate(
             status,

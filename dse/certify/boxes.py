@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from dse.certify.choices import Choices
 from dse.certify.hardware import Chip, Hardware
-from dse.certify.objective import Goal
+from dse.certify.objective import CheckedGoal
 from dse.certify.rows import Rows, RowSource
 from dse.certify.tiled_rows import TiledRows
 from dse.certify.verdict import Effort, RefutedError
@@ -46,7 +46,7 @@ class Boxes:
     """
 
     def __init__(
-        self, hardware: Hardware, goal: Goal, claim: float, weight: Floats, effort: Effort,
+        self, hardware: Hardware, goal: CheckedGoal, claim: float, weight: Floats, effort: Effort,
         say: Callable[[str], None],
     ) -> None:  # fmt: skip
         self._hardware, self._goal, self._weight = hardware, goal, weight

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel
 
-from dse.certify.objective import Goal
+from dse.certify.objective import CheckedGoal
 from dse.certify.prices import Pricer
 from dse.certify.verdict import NotCoveredError
 from dse.components.base import EnergyChain
@@ -95,7 +95,7 @@ class Hardware:
         NotCoveredError: there are too many chips.
     """
 
-    def __init__(self, space: SearchSpace, goal: Goal) -> None:
+    def __init__(self, space: SearchSpace, goal: CheckedGoal) -> None:
         self.space, self._areas = space, goal.needs_area
         self.capacities = _capacities(space)
         names = {c.variable.name for c in self.capacities}

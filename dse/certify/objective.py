@@ -30,7 +30,7 @@ _AREAS = frozenset({"area_um2", "area_mm2"})
 
 
 @dataclass(frozen=True)
-class Goal:
+class CheckedGoal:
     """An objective that is a product or a weighted sum, and limits on the area.
 
     Attributes:
@@ -51,7 +51,7 @@ class Goal:
     max_area_um2: float | None
 
     @classmethod
-    def of(cls, space: SearchSpace) -> Goal:
+    def of(cls, space: SearchSpace) -> CheckedGoal:
         """Return the objective of a space.
 
         Raises:

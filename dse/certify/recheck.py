@@ -20,7 +20,7 @@ from dse.certify.boxes import Boxes
 from dse.certify.every_row import EveryRow
 from dse.certify.hardware import Chip, Hardware
 from dse.certify.layers import Tiler
-from dse.certify.objective import Goal
+from dse.certify.objective import CheckedGoal
 from dse.certify.places import Places
 from dse.certify.sizes import sizes_of
 from dse.certify.tiers import Tiers, most_of, tiers_of
@@ -51,7 +51,7 @@ def recheck(
     count = effort or Effort()
     how = _TILED
     try:
-        goal = Goal.of(space)
+        goal = CheckedGoal.of(space)
         if claim <= 0.0:
             return Verdict(Decision.CERTIFIED, 0, 0, "nothing is below zero")
         hardware = Hardware(space, goal)

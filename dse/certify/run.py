@@ -14,7 +14,7 @@ import numpy as np
 
 from dse._version import __version__
 from dse.certify.known import Known, Provenance, key_of
-from dse.certify.objective import Goal
+from dse.certify.objective import CheckedGoal
 from dse.certify.places import Places
 from dse.certify.published import Claim, best_values
 from dse.certify.recheck import recheck
@@ -181,7 +181,7 @@ def _hardware(space: SearchSpace, values: dict[str, int]) -> Architecture:
     except SpecError as error:
         raise _WrongError(f"the best design's hardware is not of the space: {error}") from error
     try:
-        goal = Goal.of(space)
+        goal = CheckedGoal.of(space)
     except NotCoveredError:
         return architecture  # the recheck says so
     if not goal.allows(architecture.area_um2):

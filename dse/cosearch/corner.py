@@ -14,6 +14,9 @@ import numpy as np
 
 from dse.cosearch.frames import LEAK, Frame, HardwareSpace
 from dse.domain.architecture import AccessEnergy, Architecture, Network, StorageLevel
+from dse.domain.mapping import Mapping
+from dse.domain.problem import Problem
+from dse.numeric import Ints
 
 #: Prices of accesses, as `SizeTable.price_pj` has them before the leakage.
 _ACCESSES = ("read_pj", "fill_pj", "update_pj")
@@ -59,6 +62,26 @@ def likeness(frame: Frame) -> Hashable:
     # constraints are no part of an architecture's equality
     rules = frame.architecture.constraints or {}
     return _plain(frame.architecture), repr(sorted(rules.items()))
+
+
+def groups_alike(hardware: HardwareSpace, few: int) -> list[tuple[int, ...]]:
+    """Return the numbers of frames in groups that are alike, by PEs; up to a few, one by one."""
+    numbers = range(len(hardware.frames))
+    if len(numbers) <= few:
+        return [(number,) for number in numbers]
+    order = sorted(numbers, key=lambda i: hardware.frame(i).architecture.compute.instances)
+    groups: dict[Hashable, list[int]] = {}
+    for number in order:
+        groups.setdefault(likeness(hardware.frame(number)), []).append(number)
+    return [tuple(group) for group in groups.values()]
+
+
+def tile_words(problem: Problem, mapping: Mapping) -> Ints:
+    """Return the words of the tiles that each level keeps together, ``(L,)``."""
+    extent = np.cumprod(mapping.temporal.astype(np.int64) * mapping.spatial, axis=0)
+    sides = 1 + np.einsum("tqd,ld->ltq", np.abs(problem.projection), extent - 1)
+    words: Ints = (sides.prod(axis=2) * mapping.keep).sum(axis=1)
+    return words
 
 
 def _plain(architecture: Architecture) -> Architecture:

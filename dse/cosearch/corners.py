@@ -13,13 +13,13 @@ from __future__ import annotations
 import heapq
 import itertools
 import math
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dse.cosearch.corner import Box, corner_of, likeness
+from dse.cosearch.corner import Box, corner_of, groups_alike, tile_words
 from dse.cosearch.frames import HardwareSpace, UnsolvableSpace
 from dse.cosearch.goal import CoSearchGoal
 from dse.cosearch.incumbents import Incumbent, Incumbents
@@ -27,12 +27,10 @@ from dse.cosearch.layer_bounds import LayerBounds, Support
 from dse.cosearch.lines import Lines
 from dse.domain.architecture import Architecture
 from dse.domain.mapping import Mapping, MappingBatch
-from dse.domain.problem import Problem
 from dse.mappers.exact.proof import layer_front
 from dse.mappers.exact.tables import TooLargeError
 from dse.model import rules
 from dse.model.arrays import version_number
-from dse.numeric import Ints
 from dse.space.search_space import SearchSpace
 
 #: Values closer than this, relatively, count as equal: the exact mapper's rounding.
@@ -122,7 +120,7 @@ class CornerSearch:
         high = tuple(size.variable.count - 1 for size in self._hardware.sizes)
         low = tuple(0 for _ in high)
         self._begin()
-        for frames in self._groups():
+        for frames in groups_alike(self._hardware, _FEW_FRAMES):
             self._push(0.0, self._branch(Box(frames, low, high)))
         while self._queue:
             bound, node = self._taken()
@@ -177,18 +175,6 @@ class CornerSearch:
 
     def _push(self, bound: float, node: _Branch) -> None:
         heapq.heappush(self._queue, (bound, next(self._pushed), node))
-
-    def _groups(self) -> list[tuple[int, ...]]:
-        """Return the frames in groups that are alike, by number of PEs; few ones one by one."""
-        hardware = self._hardware
-        numbers = range(len(hardware.frames))
-        if len(numbers) <= _FEW_FRAMES:
-            return [(number,) for number in numbers]
-        order = sorted(numbers, key=lambda i: hardware.frame(i).architecture.compute.instances)
-        groups: dict[Hashable, list[int]] = {}
-        for number in order:
-            groups.setdefault(likeness(hardware.frame(number)), []).append(number)
-        return [tuple(group) for group in groups.values()]
 
     # one node
 
@@ -401,11 +387,3 @@ class CornerSearch:
             for bounds, one in zip(self._bounds, told, strict=True)
             if one
         )
-
-
-def tile_words(problem: Problem, mapping: Mapping) -> Ints:
-    """Return the words of the tiles that each level keeps together, ``(L,)``."""
-    extent = np.cumprod(mapping.temporal.astype(np.int64) * mapping.spatial, axis=0)
-    sides = 1 + np.einsum("tqd,ld->ltq", np.abs(problem.projection), extent - 1)
-    words: Ints = (sides.prod(axis=2) * mapping.keep).sum(axis=1)
-    return words

@@ -33,7 +33,7 @@ class Corner(NamedTuple):
 
 
 @dataclass(frozen=True)
-class _Point:
+class _Vertex:
     """A corner, and the multiplier of the edge that goes on from it, to more cycles."""
 
     energy: float
@@ -70,7 +70,7 @@ def least_corner(lines: Mapping[float, float], goal: CoSearchGoal) -> Corner:
 def least_above(energy: Floats, cycles: Floats, goal: CoSearchGoal) -> float:
     """Return the least value above a lower hull, given by its corners, by growing cycles."""
     corners = zip(energy.tolist(), cycles.tolist(), strict=True)
-    points = _polygon([_Point(e, c, _NO_SUPPORT) for e, c in corners], goal.planes)
+    points = _polygon([_Vertex(e, c, _NO_SUPPORT) for e, c in corners], goal.planes)
     for plane in goal.planes:
         points = _clipped(points, plane)
     if not points:
@@ -79,7 +79,7 @@ def least_above(energy: Floats, cycles: Floats, goal: CoSearchGoal) -> float:
     return float(goal.unlimited(*columns).min())
 
 
-def _chain(given: Mapping[float, float]) -> list[_Point]:
+def _chain(given: Mapping[float, float]) -> list[_Vertex]:
     """Return the corners above all lines, by growing cycles.
 
     Energy and cycles are no less than 0, whatever the lines say.
@@ -89,7 +89,7 @@ def _chain(given: Mapping[float, float]) -> list[_Point]:
     # the line that is highest where cycles are least, then those that cross it
     energy, at = max((least - m * cycles, -m) for m, least in lines.items())
     edge = -at
-    chain = [_Point(energy, cycles, edge)]
+    chain = [_Vertex(energy, cycles, edge)]
     while True:
         crossings = [
             ((lines[edge] - least) / (edge - m), m) for m, least in lines.items() if m < edge
@@ -98,10 +98,10 @@ def _chain(given: Mapping[float, float]) -> list[_Point]:
             return chain
         cycles, edge = min(crossings)
         cycles = max(cycles, chain[-1].cycles)
-        chain.append(_Point(lines[edge] - edge * cycles, cycles, edge))
+        chain.append(_Vertex(lines[edge] - edge * cycles, cycles, edge))
 
 
-def _polygon(chain: Sequence[_Point], planes: Sequence[HalfPlane]) -> list[_Point]:
+def _polygon(chain: Sequence[_Vertex], planes: Sequence[HalfPlane]) -> list[_Vertex]:
     """Close a chain of corners far away, beyond wherever a limit meets its outer edges."""
     far_energy, far_cycles = 10.0 * (chain[0].energy + 1.0), 10.0 * (chain[-1].cycles + 1.0)
     for plane in planes:
@@ -111,14 +111,14 @@ def _polygon(chain: Sequence[_Point], planes: Sequence[HalfPlane]) -> list[_Poin
         if plane.cycles:
             far_cycles = max(far_cycles, 10.0 * ends / abs(plane.cycles))
     return [
-        _Point(far_energy, chain[0].cycles, math.inf),
+        _Vertex(far_energy, chain[0].cycles, math.inf),
         *chain,
-        _Point(chain[-1].energy, far_cycles, _NO_SUPPORT),
-        _Point(far_energy, far_cycles, _NO_SUPPORT),
+        _Vertex(chain[-1].energy, far_cycles, _NO_SUPPORT),
+        _Vertex(far_energy, far_cycles, _NO_SUPPORT),
     ]
 
 
-def _clipped(points: Sequence[_Point], plane: HalfPlane) -> list[_Point]:
+def _clipped(points: Sequence[_Vertex], plane: HalfPlane) -> list[_Vertex]:
     """Return the corners of what a half-plane leaves of a convex polygon."""
     missed = plane.excess(
         np.array([p.energy for p in points]), np.array([p.cycles for p in points])
@@ -132,5 +132,5 @@ def _clipped(points: Sequence[_Point], plane: HalfPlane) -> list[_Point]:
             part = here / (here - there)
             energy = a.energy + part * (b.energy - a.energy)
             cycles = a.cycles + part * (b.cycles - a.cycles)
-            found.append(_Point(energy, cycles, a.edge if there <= 0.0 else _NO_SUPPORT))
+            found.append(_Vertex(energy, cycles, a.edge if there <= 0.0 else _NO_SUPPORT))
     return found

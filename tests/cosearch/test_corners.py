@@ -11,8 +11,8 @@ from cosearch_cases import CASES, all_values, brute_force, space_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dse.cosearch.corner import Box, corner_of, likeness
-from dse.cosearch.corners import CornerSearch, tile_words
+from dse.cosearch.corner import Box, corner_of, likeness, tile_words
+from dse.cosearch.corners import CornerSearch
 from dse.cosearch.frames import HardwareSpace, UnsolvableSpace
 from dse.cosearch.goal import CoSearchGoal
 from dse.cosearch.layer_bounds import Support, between
