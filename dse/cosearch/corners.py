@@ -119,7 +119,7 @@ class CornerSearch:
     def _run(self) -> Iterator[None]:
         high = tuple(size.variable.count - 1 for size in self._hardware.sizes)
         low = tuple(0 for _ in high)
-        self._begin()
+        yield from self._begin()
         for frames in groups_alike(self._hardware, _FEW_FRAMES):
             self._push(0.0, self._branch(Box(frames, low, high)))
         while self._queue:
@@ -135,8 +135,8 @@ class CornerSearch:
         self.bound = max(self.bound, min(self._best.value, self._open))
         self.finished = True
 
-    def _begin(self) -> None:
-        """Find a first incumbent on the template's own hardware, where it is of the space."""
+    def _begin(self) -> Iterator[None]:
+        """Find first incumbents on the template's own hardware, where it is of the space."""
         own = self._space.template.defaults
         if own is None:
             return
@@ -152,6 +152,7 @@ class CornerSearch:
             bounds.draw(corner)
         if all(known for bounds in self._bounds for known in bounds.known):
             self._offer(values, corner)
+            yield
         with suppress(UnsolvableSpace):
             self._ask(self._branch(box), corner, corner.area_um2, _MOST_ASKED, _MOST_GAP)
 
