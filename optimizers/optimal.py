@@ -165,10 +165,12 @@ class OptimalSearch(Optimizer[OptimalSearchSettings]):
         shown: Incumbent | None = None
         count = 0
         reasons = []
-        for make in self._methods():
+        seconds = self.settings.time
+        end = None if seconds is None else time.monotonic() + seconds
+        for make in self._methods(end):
             try:
                 search = make()
-                for _ in self._until_stop(search):
+                for _ in self._until_stop(search, end):
                     # the last sample is for the last incumbent
                     if search.incumbent is not shown and count < self.samples - 1:
                         shown = search.incumbent
@@ -185,14 +187,14 @@ class OptimalSearch(Optimizer[OptimalSearchSettings]):
         self._certificate = self._unsolved("; ".join(dict.fromkeys(reasons)), shown)
         yield None
 
-    def _methods(self) -> Iterator[Callable[[], CoSearch | CornerSearch]]:
-        """Yield the methods, to be tried one after the other."""
+    def _methods(self, end: float | None) -> Iterator[Callable[[], CoSearch | CornerSearch]]:
+        """Yield the methods, to be tried one after the other, until then."""
         yield self._by_tables
         # corners know the layers' own sizes only
         if self.settings.boxes and not self.space.padding.on:
             from dse.cosearch.corners import CornerSearch  # noqa: PLC0415
 
-            yield lambda: CornerSearch(self.space, self._goal(), self.settings.threads)
+            yield lambda: CornerSearch(self.space, self._goal(), self.settings.threads, end)
 
     def _by_tables(self) -> CoSearch:
         from dse.cosearch.padded import PaddedCoSearch  # noqa: PLC0415
@@ -211,11 +213,10 @@ class OptimalSearch(Optimizer[OptimalSearchSettings]):
         found = search.own_sizes_on(design.values) if isinstance(search, PaddedCoSearch) else None
         return found.design.mappings if found else None
 
-    def _until_stop(self, search: CoSearch | CornerSearch) -> Iterator[None]:
+    def _until_stop(self, search: CoSearch | CornerSearch, end: float | None) -> Iterator[None]:
         """Run the search until a setting stops it."""
         settings = self.settings
         self.on_bound(math.inf, 0.0)
-        end = None if settings.time is None else time.monotonic() + settings.time
         for _ in search.run():
             yield
             known = search.incumbent

@@ -15,7 +15,7 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -23,8 +23,8 @@ from dse.cosearch.corner import Box, corner_of, groups_alike, tile_words
 from dse.cosearch.frames import HardwareSpace, UnsolvableSpace
 from dse.cosearch.goal import CoSearchGoal
 from dse.cosearch.incumbents import Incumbent, Incumbents
-from dse.cosearch.layer_bounds import LayerBounds, Support
-from dse.cosearch.lines import Lines
+from dse.cosearch.layer_bounds import LayerBounds, OutOfTimeError, Support
+from dse.cosearch.lines import Branch, Lines
 from dse.domain.architecture import Architecture
 from dse.domain.mapping import Mapping, MappingBatch
 from dse.mappers.exact.proof import layer_front
@@ -32,6 +32,7 @@ from dse.mappers.exact.tables import TooLargeError
 from dse.model import rules
 from dse.model.arrays import version_number
 from dse.space.search_space import SearchSpace
+from dse.space.variable import Values
 
 #: Values closer than this, relatively, count as equal: the exact mapper's rounding.
 TOLERANCE = 1e-10
@@ -45,18 +46,6 @@ _FEW_FRAMES = 4
 _SHARE, _LEAST_GAP, _MOST_GAP = 0.05, 1e-5, 0.01
 
 
-@dataclass(frozen=True)
-class _Branch:
-    """A box, and the lines of each network."""
-
-    box: Box
-    lines: tuple[Lines, ...]
-
-    def part(self, box: Box) -> _Branch:
-        """Return a part of the box, which begins with its lines."""
-        return _Branch(box, tuple(own.handed_on() for own in self.lines))
-
-
 class CornerSearch:
     """See the module; the contract is that of `dse.cosearch.search.CoSearch`.
 
@@ -64,6 +53,7 @@ class CornerSearch:
         space: what is searched.
         goal: what is minimised.
         threads: layers that are bounded at a time.
+        end: of `time.monotonic`, at which it stops; None: it goes on to its end.
 
     Raises:
         UnsolvableSpace: the space cannot be bounded this way.
@@ -73,7 +63,13 @@ class CornerSearch:
     sizes_text = ""
     how = "every layer bounded by the exact mapper on the most generous hardware of a box"
 
-    def __init__(self, space: SearchSpace, goal: CoSearchGoal, threads: int = 2) -> None:
+    def __init__(
+        self,
+        space: SearchSpace,
+        goal: CoSearchGoal,
+        threads: int = 2,
+        end: float | None = None,
+    ) -> None:
         self._space, self._goal = space, goal
         self._hardware = HardwareSpace(space, areas=goal.needs_area)
         if goal.needs_leakage and not rules.leaks(version_number(space.timeloop_version)):
@@ -86,10 +82,10 @@ class CornerSearch:
                 f"constraint '{goal.planes[0].source}' is on all networks together"
             )
         networks = space.workload.networks or (space.workload,)
-        self._bounds = tuple(LayerBounds(space, network, threads) for network in networks)
+        self._bounds = tuple(LayerBounds(space, network, threads, end) for network in networks)
         self._best = Incumbents(space, goal)
         self._designs = 0
-        self._queue: list[tuple[float, int, _Branch]] = []
+        self._queue: list[tuple[float, int, Branch]] = []
         self._pushed = itertools.count()
         #: least bound of single hardware that could not be settled
         self._open = math.inf
@@ -117,9 +113,13 @@ class CornerSearch:
         Raises:
             UnsolvableSpace: nothing bounds the space as a whole; not raised later on.
         """
+        with suppress(OutOfTimeError):
+            yield from self._run()
+
+    def _run(self) -> Iterator[None]:
         high = tuple(size.variable.count - 1 for size in self._hardware.sizes)
         low = tuple(0 for _ in high)
-        self._begin()
+        yield from self._begin()
         for frames in groups_alike(self._hardware, _FEW_FRAMES):
             self._push(0.0, self._branch(Box(frames, low, high)))
         while self._queue:
@@ -135,8 +135,8 @@ class CornerSearch:
         self.bound = max(self.bound, min(self._best.value, self._open))
         self.finished = True
 
-    def _begin(self) -> None:
-        """Find a first incumbent on the template's own hardware, where it is of the space."""
+    def _begin(self) -> Iterator[None]:
+        """Find first incumbents on the template's own hardware, where it is of the space."""
         own = self._space.template.defaults
         if own is None:
             return
@@ -148,13 +148,18 @@ class CornerSearch:
             return
         point = tuple(variable.index_of(values[name]) for name, variable in sized.items())
         box = Box((self._hardware.frames.index(others),), point, point)
+        for bounds in self._bounds:
+            bounds.draw(corner)
+        if all(known for bounds in self._bounds for known in bounds.known):
+            self._offer(values, corner)
+            yield
         with suppress(UnsolvableSpace):
             self._ask(self._branch(box), corner, corner.area_um2, _MOST_ASKED, _MOST_GAP)
 
-    def _branch(self, box: Box) -> _Branch:
-        return _Branch(box, tuple(Lines(self._goal) for _ in self._bounds))
+    def _branch(self, box: Box) -> Branch:
+        return Branch(box, tuple(Lines(self._goal) for _ in self._bounds))
 
-    def _taken(self) -> tuple[float, _Branch]:
+    def _taken(self) -> tuple[float, Branch]:
         """Take the node of the least bound; of the fewest frames before there is an incumbent."""
         if self.incumbent is not None or self._queue[0][0] == 0.0:
             bound, _, node = heapq.heappop(self._queue)
@@ -173,12 +178,12 @@ class CornerSearch:
     def _cutoff(self) -> float:
         return self._best.value * (1.0 - TOLERANCE)
 
-    def _push(self, bound: float, node: _Branch) -> None:
+    def _push(self, bound: float, node: Branch) -> None:
         heapq.heappush(self._queue, (bound, next(self._pushed), node))
 
     # one node
 
-    def _visit(self, node: _Branch, before: float) -> None:
+    def _visit(self, node: Branch, before: float) -> None:
         tight = self._within_budget(node.box)
         if tight is None:
             return
@@ -207,7 +212,7 @@ class CornerSearch:
         elif not self._is_settled(node.box, corner):
             self._open = min(self._open, value)
 
-    def _least(self, node: _Branch, area: float) -> float:
+    def _least(self, node: Branch, area: float) -> float:
         """Return the bound that a box's lines make."""
         goal = self._goal
         return goal.mean([goal.with_area(lines.value, area) for lines in node.lines])
@@ -262,7 +267,7 @@ class CornerSearch:
 
     def _ask(
         self,
-        node: _Branch,
+        node: Branch,
         corner: Architecture,
         area: float,
         most: int,
@@ -300,7 +305,7 @@ class CornerSearch:
         own = metrics.networks[number] if metrics.networks else metrics
         return own.energy_pj / own.cycles
 
-    def _looseness(self, node: _Branch, area: float) -> float:
+    def _looseness(self, node: Branch, area: float) -> float:
         """Return the gap that the searches of a box's layers may leave, relative to its own."""
         if node.box.is_single:
             return 0.0
@@ -309,7 +314,7 @@ class CornerSearch:
 
     # incumbents and children
 
-    def _try(self, node: _Branch, number: int, support: Support) -> None:
+    def _try(self, node: Branch, number: int, support: Support) -> None:
         """Offer the smallest hardware of a box's last frame that holds some mappings.
 
         Args:
@@ -330,6 +335,10 @@ class CornerSearch:
         architecture = None if values is None else self._best.build(values)
         if values is None or architecture is None:
             return
+        self._offer(values, architecture)
+
+    def _offer(self, values: Values, architecture: Architecture) -> None:
+        """Offer the best of all known mappings on some hardware."""
         self._designs += 1
         known = [batch for bounds in self._bounds for batch in bounds.known]
         batches = [
@@ -355,7 +364,7 @@ class CornerSearch:
         inside = tuple(max(a, b) for a, b in zip(point, box.low, strict=True))
         return inside if all(a <= b for a, b in zip(inside, box.high, strict=True)) else None
 
-    def _split(self, node: _Branch, value: float) -> None:
+    def _split(self, node: Branch, value: float) -> None:
         """Part a box where it promises too much."""
         box = node.box
         if len(box.frames) > 1:

@@ -8,6 +8,7 @@ is given to it as leakage of the outermost level, which stands still for all cyc
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -32,10 +33,16 @@ from dse.space.search_space import SearchSpace
 _FEW_LABELS, _MOST_LABELS = 3_000_000, 10_000_000
 #: Mappings to begin with where none is known, and the draws that they may take.
 _DRAWN, _MOST_DRAWS = 1000, 20_000
+#: Mappings of each layer that a first design is made of.
+_FIRST_KNOWN = 16
 #: What costs no more than this above its bound, relatively, is no better on smaller hardware.
 _SAME = 1e-12
 #: Mappings that a search may have priced, and that are kept of a layer to begin others with.
 _MOST_PRICED, _MOST_KEPT = 512, 64
+
+
+class OutOfTimeError(Exception):
+    """The time that a search may take is over."""
 
 
 class LayerLeast(NamedTuple):
@@ -87,18 +94,22 @@ class LayerBounds:
         space: what is searched.
         network: whose layers these are.
         threads: layers that are searched at a time; results do not depend on it.
+        end: of `time.monotonic`, after which nothing is bounded any more; None: never.
 
     Attributes:
         searches: how many searches of a layer were made.
         known: for each layer mappings that were good for something.
     """
 
-    def __init__(self, space: SearchSpace, network: Workload, threads: int) -> None:
+    def __init__(
+        self, space: SearchSpace, network: Workload, threads: int, end: float | None = None
+    ) -> None:
         self._workload = list(network)
         self._version = space.timeloop_version
         self._evaluator = NativeEvaluator(self._version)
         self._space_of = MapspaceCache(space.template.constraints)
         self._threads = threads
+        self._end = math.inf if end is None else end
         self.searches = 0
         self.known: list[list[Mapping]] = [[] for _ in self._workload]
 
@@ -120,6 +131,7 @@ class LayerBounds:
 
         Raises:
             UnsolvableSpace: nothing bounds a layer; says why.
+            OutOfTimeError: the time is over.
         """
         priced = _with_leakage(architecture, multiplier)
         numbers = range(len(self._workload))
@@ -156,6 +168,19 @@ class LayerBounds:
             cycles += layer.count * float(m.cycles[0])
         return energy, cycles
 
+    def draw(self, architecture: Architecture) -> None:
+        """Draw mappings of each layer on hardware; those of the least products become known."""
+        for known, layer in zip(self.known, self._workload, strict=True):
+            space = self._space_of(layer.problem, architecture)
+            drawn = sample_valid(space, _DRAWN, 0, _MOST_DRAWS).mappings
+            m = self._evaluator.evaluate(architecture, layer.problem, drawn)
+            value = np.where(m.valid, m.edp, np.inf)
+            best = np.argsort(value, kind="stable")[:_FIRST_KNOWN]
+            known.extend(drawn[int(i)] for i in best if np.isfinite(value[i]))
+
+    def _is_late(self) -> bool:
+        return time.monotonic() > self._end
+
     def _least(
         self,
         number: int,
@@ -188,8 +213,10 @@ class LayerBounds:
         proof = prove(
             space, architecture, kind, self._version, gap=gap, threads=1, best=best.value,
             samples=_MOST_PRICED, confirm=confirm,
-            late=lambda tried: tried > most, tell=lambda _, __: None,
+            late=lambda tried: tried > most or self._is_late(), tell=lambda _, __: None,
         )  # fmt: skip
+        if self._is_late():
+            raise OutOfTimeError
         if proof.complete and best.mapping is None and proof.bound in (None, math.inf):
             return None
         if best.mapping is None:

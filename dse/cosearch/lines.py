@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from dse.cosearch.corner import Box
 from dse.cosearch.goal import CoSearchGoal
 from dse.cosearch.hull import PRODUCT
 from dse.cosearch.layer_bounds import Support, between
@@ -115,3 +116,15 @@ class Lines:
             else:
                 left = self._lines[known[max(place - 1, 0)]].support
         return between(left, right)
+
+
+@dataclass(frozen=True)
+class Branch:
+    """A box, and the lines of each network."""
+
+    box: Box
+    lines: tuple[Lines, ...]
+
+    def part(self, box: Box) -> Branch:
+        """Return a part of the box, which begins with its lines."""
+        return Branch(box, tuple(own.handed_on() for own in self.lines))

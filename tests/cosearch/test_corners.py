@@ -210,3 +210,16 @@ def test_what_is_stopped_before_a_design_is_found_has_the_studys(given_run, tmp_
     assert proof["status"] == "stopped"
     assert proof["value"] == result.value
     assert 0 <= proof["bound"] < proof["value"]
+
+
+def test_time_ends_a_search_within_a_node(given_run, tmp_path) -> None:
+    settings = {"name": "optimal", "mappings": 1000, "time": 0.0}
+    run = start({**given_run, "optimizer": settings, "folder": str(tmp_path / "late")})
+    result = run.execute()
+    proof = result.certificate
+    assert proof is not None
+    assert (proof["status"], proof["bound"]) == ("stopped", 0.0)
+    assert proof["value"] == result.value
+    # of mappings that were drawn on the template's own hardware
+    assert proof["effort"] == {"nodes": 0, "searches": 0, "designs": 1}
+    assert result.design.values == run.space.template.defaults

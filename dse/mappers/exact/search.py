@@ -39,7 +39,7 @@ KINDS = {"edp": EDP, "energy": ENERGY_ONLY, "delay": DELAY, "front": FRONT}
 #: Fewest tiles per task, most tasks if they have more, and labels that a task makes room for.
 _CHUNK, _CHUNKS, _ROOM = 64, 64, 4096
 #: Labels that are not given to other threads: where there are several, and where one is all.
-_FEW, _FEW_ALONE = 64, 50_000
+_FEW, _FEW_ALONE = 64, 4_000
 #: Seconds after which a stage that brings nothing asks whether to give up.
 _POLL = 0.1
 
