@@ -277,8 +277,9 @@ def test_a_run_says_that_limits_cannot_be_met(settings, tmp_path) -> None:
 
 def test_limits_that_slower_mappings_may_meet_are_no_proof_of_nothing(settings, tmp_path) -> None:
     settings = {**settings, "constraints": "power_w < 1e-9"}
+    one = {"pe_dim": 4, "scratchpad_kb": 64, "accumulator_kb": 32}
     with pytest.raises(NothingFeasible, match="none of 1 designs is valid"):
-        start({**settings, "variables": {"pe_dim": 4}}).execute()
+        start({**settings, "variables": one}).execute()
     told = json.loads((tmp_path / "run" / "result.json").read_text())
     assert told["certificate"]["status"] == "stopped"
     assert told["certificate"]["value"] is None
