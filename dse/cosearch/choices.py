@@ -14,6 +14,7 @@ import numpy as np
 
 from dse.cosearch.goal import CoSearchGoal
 from dse.cosearch.hull import PRODUCT
+from dse.goals.pareto import front_of_two
 from dse.numeric import Floats, Ints
 
 #: Energies and cycles of a layer's mappings.
@@ -54,7 +55,7 @@ def best_choice(
     Raises:
         TooManyChoicesError: they are more than can be compared.
     """
-    fronts = [_front(*layer) for layer in layers]
+    fronts = [front_of_two(cycles, energy) for energy, cycles in layers]
     order = sorted(range(len(layers)), key=lambda n: len(fronts[n]))
     offers = [(e[front], c[front]) for (e, c), front in zip(layers, fronts, strict=True)]
     rests = _rests(offers, weight, order)
@@ -67,7 +68,7 @@ def best_choice(
         e = (energy[:, None] + weight[n] * own_energy).ravel()
         c = (cycles[:, None] + weight[n] * own_cycles).ravel()
         kept = _useful(e, c, rest, goal, below)
-        kept = kept[_front(e[kept], c[kept])]
+        kept = kept[front_of_two(c[kept], e[kept])]
         if not len(kept):
             return None
         energy, cycles = e[kept], c[kept]
@@ -116,12 +117,3 @@ def _useful(energy: Floats, cycles: Floats, rest: _Rest, goal: CoSearchGoal, bel
     else:
         value = goal.unlimited(least_energy, least_cycles)
     return np.flatnonzero(able & (value < below))
-
-
-def _front(energy: Floats, cycles: Floats) -> Ints:
-    """Return the points that no other is as good as in both."""
-    order = np.lexsort((energy, cycles))
-    least = np.minimum.accumulate(energy[order])
-    first = np.ones(len(order), np.bool_)
-    first[1:] = energy[order][1:] < least[:-1]
-    return order[first]

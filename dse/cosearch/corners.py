@@ -219,8 +219,7 @@ class CornerSearch:
 
     def _is_settled(self, box: Box, architecture: Architecture) -> bool:
         """Compare all choices on one hardware under limits; whether that was possible."""
-        goal = self._goal
-        if not goal.planes or not all(plane.is_upper for plane in goal.planes):
+        if not self._goal.settles_limits:
             return False
         layers = self._space.workload.layers
         constraints = architecture.constraints or self._space.template.constraints

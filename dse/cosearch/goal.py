@@ -13,14 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from dse.cosearch.half_planes import HalfPlane, half_plane
+from dse.cosearch.half_planes import OF_MAPPINGS, HalfPlane, half_plane
 from dse.cosearch.hull import DELAY, ENERGY, PRODUCT
 from dse.domain.linear import linear_form
 from dse.errors import SpecError
 from dse.goals import metric_names
 from dse.goals.design import DesignMetrics
 from dse.goals.limits import Limit
-from dse.goals.objective import Objective
+from dse.goals.objective import Objective, geometric_mean
 from dse.numeric import Floats
 
 #: By objective: what of the mappings is minimised, and whether the area multiplies it.
@@ -31,14 +31,11 @@ _KINDS = {
     "adp": (DELAY, True),
     "eadp": (PRODUCT, True),
 }
-_AREAS = frozenset({"area_um2", "area_mm2"})
-#: What a weighted sum may hold: of which of energy, cycles and area it is a multiple, and of which.
-_WEIGHTED = {
-    "energy_pj": (0, 1.0),
-    "energy_uj": (0, 1e-6),
-    "cycles": (1, 1.0),
-    "area_um2": (2, 1.0),
-    "area_mm2": (2, 1e-6),
+#: Areas, in um^2.
+_AREAS = {"area_um2": 1.0, "area_mm2": 1e-6}
+#: What a weighted sum may hold, as multiples of energy in pJ, cycles and area in um^2.
+_WEIGHTED = {name: (*of, 0.0) for name, of in OF_MAPPINGS.items()} | {
+    name: (0.0, 0.0, unit) for name, unit in _AREAS.items()
 }
 
 
@@ -89,7 +86,9 @@ class CoSearchGoal:
             SpecError: the objective is none of the forms, or a limit is neither on the area nor a
                 half-plane of energy and cycles.
         """
-        planes = tuple(half_plane(limit, clock_ns) for limit in limits if not limit.names <= _AREAS)
+        planes = tuple(
+            half_plane(limit, clock_ns) for limit in limits if not limit.names <= _AREAS.keys()
+        )
         if objective.name in _KINDS and objective.expression is None:
             mode, times_area = _KINDS[objective.name]
             return cls(objective, mode, 0.0, times_area, 1.0, 0.0, limits, planes, max_area_um2)
@@ -105,7 +104,7 @@ class CoSearchGoal:
     def needs_area(self) -> bool:
         """Whether areas decide anything."""
         limited = self.max_area_um2 is not None
-        limited |= any(not limit.names.isdisjoint(_AREAS) for limit in self.limits)
+        limited |= any(not limit.names.isdisjoint(_AREAS.keys()) for limit in self.limits)
         return limited or self.times_area or self.area_weight > 0.0
 
     @property
@@ -133,6 +132,11 @@ class CoSearchGoal:
         if self.mode == DELAY:
             return np.asarray(cycles, np.float64)
         return energy + self.leak_pj * cycles if self.leak_pj else energy
+
+    @property
+    def settles_limits(self) -> bool:
+        """Whether there are limits on mappings, which less energy and fewer cycles always meet."""
+        return bool(self.planes) and all(plane.is_upper for plane in self.planes)
 
     @property
     def of_rows(self) -> CoSearchGoal:
@@ -172,7 +176,7 @@ class CoSearchGoal:
             return values[0]
         if min(values) <= 0.0:
             return 0.0
-        return math.exp(math.fsum(map(math.log, values)) / len(values))
+        return geometric_mean(values)
 
     def missed(self, energy: Floats, cycles: Floats) -> Floats:
         """Return by how much points miss the limits, ``(B,)``, relative to their bounds."""
@@ -192,7 +196,7 @@ class CoSearchGoal:
         if self.max_area_um2 is not None and area_um2 > self.max_area_um2:
             return False
         known = _areas(area_um2)
-        return not any(limit.excess(known) for limit in self.limits if limit.names <= _AREAS)
+        return not any(limit.excess(known) for limit in self.limits if limit.names <= _AREAS.keys())
 
     def excludes_from(self, area_um2: float) -> bool:
         """Whether no area of at least so much may be built."""
@@ -207,7 +211,7 @@ class CoSearchGoal:
 
 
 def _areas(area_um2: float) -> dict[str, Any]:
-    return {"area_um2": area_um2, "area_mm2": area_um2 * 1e-6}
+    return {name: area_um2 * unit for name, unit in _AREAS.items()}
 
 
 def _weights(objective: Objective) -> tuple[float, float, float]:
@@ -216,7 +220,6 @@ def _weights(objective: Objective) -> tuple[float, float, float]:
     Raises:
         SpecError: the objective is no weighted sum of them.
     """
-    found = [0.0, 0.0, 0.0]
     form = {"area_um2": 1.0} if objective.name == "area" else None
     if objective.expression is not None:
         form = linear_form(objective.expression)
@@ -226,7 +229,6 @@ def _weights(objective: Objective) -> tuple[float, float, float]:
             f"{', '.join(_KINDS)}, area, or a sum of {', '.join(_WEIGHTED)}, weighted with "
             "0 or more"
         )
-    for name, weight in form.items():
-        place, unit = _WEIGHTED[name]
-        found[place] += weight * unit
-    return found[0], found[1], found[2]
+    parts = [[weight * unit for unit in _WEIGHTED[name]] for name, weight in form.items()]
+    energy, cycles, area = map(math.fsum, zip(*parts, strict=True))
+    return energy, cycles, area

@@ -12,8 +12,8 @@ from dse.errors import SpecError
 from dse.goals.limits import Limit
 from dse.numeric import Floats
 
-#: What a limit may weigh against a number: multiples of energy in pJ and of cycles.
-_LINEAR = {"energy_pj": (1.0, 0.0), "energy_uj": (1e-6, 0.0), "cycles": (0.0, 1.0)}
+#: What mappings decide, as multiples of energy in pJ and of cycles.
+OF_MAPPINGS = {"energy_pj": (1.0, 0.0), "energy_uj": (1e-6, 0.0), "cycles": (0.0, 1.0)}
 _POWER = "power_w"
 
 
@@ -50,7 +50,7 @@ def half_plane(limit: Limit, clock_ns: float | None) -> HalfPlane:
         SpecError: the limit is none.
     """
     left, right = linear_form(limit.left), linear_form(limit.right)
-    known = dict(_LINEAR)
+    known = dict(OF_MAPPINGS)
     if clock_ns is not None:
         known |= {"delay_ns": (0.0, clock_ns), "seconds": (0.0, 1e-9 * clock_ns)}
         if left == {_POWER: 1.0} and right is not None and set(right) <= {CONSTANT}:

@@ -105,7 +105,7 @@ class Incumbents:
     ) -> tuple[list[int] | None, bool]:
         """Return the best choice, and whether nothing is better; None: it is no incumbent."""
         goal = self._goal
-        if goal.planes and all(plane.is_upper for plane in goal.planes):
+        if goal.settles_limits:
             area = architecture.area_um2 if goal.needs_area else 0.0
             below = goal.without_area(self.value, area)
             with suppress(TooManyChoicesError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -29,6 +29,11 @@ _OF_MAPPINGS: dict[str, Callable[[Metrics], Floats]] = {
     "energy": lambda m: m.energy_pj,
     "delay": lambda m: m.cycles,
 }
+
+
+def geometric_mean(values: Sequence[float]) -> float:
+    """Return the geometric mean of values above 0."""
+    return math.exp(math.fsum(map(math.log, values)) / len(values))
 
 
 @dataclass(frozen=True)
@@ -94,7 +99,7 @@ class Objective:
                 f"objective = {self.name}: {min(values):g} on one of several networks, expected "
                 "more than 0: their mean is geometric"
             )
-        return math.exp(math.fsum(map(math.log, values)) / len(values))
+        return geometric_mean(values)
 
     def _value(self, metrics: DesignMetrics) -> float:
         value = float(self.of_design(metrics))

@@ -77,3 +77,17 @@ def crowding_distance(value: Floats) -> Floats:
         if count > 2 and width > 0:
             distance[order[1:-1]] += (column[2:] - column[:-2]) / width
     return distance
+
+
+def front_of_two(value: Floats, other: Floats) -> npt.NDArray[np.intp]:
+    """Return the points that no other equals or beats in both values, by the first; one of equals.
+
+    Args:
+        value: ``(N,)``, the smaller the better.
+        other: ``(N,)``, likewise.
+    """
+    order = np.lexsort((other, value))
+    least = np.minimum.accumulate(other[order])
+    first = np.ones(len(order), np.bool_)
+    first[1:] = other[order][1:] < least[:-1]
+    return order[first]

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
-import numpy.typing as npt
 
 from dse.domain.architecture import Architecture, HardwareBatch
 from dse.domain.constraints import Constraints
@@ -16,6 +15,7 @@ from dse.domain.mapping import MappingBatch
 from dse.domain.problem import Problem
 from dse.evaluators.native import NativeEvaluator
 from dse.goals.certificate import OPTIMAL_WITHIN, Certificate
+from dse.goals.pareto import front_of_two
 from dse.mappers.exact.bounds import DELAY, EDP, ENERGY_ONLY, FRONT, ROUNDING, Goal
 from dse.mappers.exact.layout import Layout
 from dse.mappers.exact.search import KINDS, Found, OnStage, least_value, search
@@ -312,18 +312,9 @@ def layer_front(
         joint = batch if kept is None else MappingBatch.concatenate([kept, batch])
         cycles = np.concatenate([cycles, metrics.cycles])
         energy = np.concatenate([energy, metrics.energy_pj])
-        best = _pareto(cycles, energy)
+        best = front_of_two(cycles, energy)
         kept, cycles, energy = joint.take(best), cycles[best], energy[best]
     return MappingFront(cycles, energy, kept)
-
-
-def _pareto(cycles: Floats, energy: Floats) -> npt.NDArray[np.intp]:
-    """Return the points that no other is as good as, by cycles."""
-    order = np.lexsort((energy, cycles))
-    least = np.minimum.accumulate(energy[order])
-    first = np.ones(len(order), np.bool_)
-    first[1:] = energy[order][1:] < least[:-1]
-    return order[first]
 
 
 def _values(kind: str, cycles: Floats, energy: Floats) -> Floats:
