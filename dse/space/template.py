@@ -16,15 +16,14 @@ from typing import Any
 import numpy as np
 
 from dse.domain.architecture import AccessEnergy, Architecture, Compute, Network, StorageLevel
-from dse.domain.attribute import check, declared
 from dse.domain.constraints import ONCHIP, Constraints
 from dse.domain.expression import Expression, Number
 from dse.domain.problem import Layer
-from dse.domain.sparse import MetadataStorage, SparseDesign, SparseLevel
 from dse.domain.technology import Technology
 from dse.errors import SpecError, unknown_name
 from dse.files import Source, read_yaml, validated
 from dse.space.derived import without_derived
+from dse.space.given import given
 from dse.space.rules import Relation, Resolver
 from dse.space.schema import BudgetSpec, ComputeSpec, LevelSpec, TemplateSpec
 from dse.space.sparse_section import SparseSection
@@ -78,10 +77,10 @@ class ArchTemplate:
             max_area_um2=spec.budget.area_um2 if spec.budget else None,
             _spec=spec,
             _where=where,
-            _sparse=_sparse_section(spec, where),
         )
         template._check_names()
-        template = replace(template, _spec=without_derived(spec))
+        plain = without_derived(spec)
+        template = replace(template, _spec=plain, _sparse=SparseSection.of(plain, where))
         if template.defaults is not None:
             template.build(template.defaults)
         # a tree that cannot be built at its largest values is a mistake in the file; within
@@ -129,10 +128,11 @@ class ArchTemplate:
         Raises:
             SpecError: naming the template, the layer, and what it lacks.
         """
-        design = self._sparse_design({v.name: v.maximum for v in self.variables})
+        if self._sparse is None:
+            return
+        design = self._sparse.design({v.name: v.maximum for v in self.variables})
         try:
-            if design is not None:
-                design.of(layer.problem)
+            design.of(layer.problem)
         except SpecError as error:
             raise SpecError(f"template '{self.name}', layer '{layer.name}': {error}") from error
 
@@ -253,7 +253,7 @@ class ArchTemplate:
                 self._compute(values),
                 self._technology(values),
                 self._constraints(values),
-                sparse=self._sparse_design(values),
+                sparse=self._sparse.design(values) if self._sparse else None,
             )
         except SpecError as error:
             raise self._with_values(values, error) from error
@@ -291,22 +291,6 @@ class ArchTemplate:
         node_nm, clock_ns = spec.node_nm.value(values), spec.clock_ns.value(values)
         return Technology(float(node_nm), float(clock_ns), spec.dram)
 
-    def _sparse_design(self, values: Mapping[str, Number]) -> SparseDesign | None:
-        if self._sparse is None:
-            return None
-        levels = {
-            spec.name: SparseLevel(
-                MetadataStorage(**_given(MetadataStorage, spec, values)),
-                **_given(SparseLevel, spec, values),
-                energies_pj=spec.sparse_pj,
-            )
-            for spec in reversed(self._spec.storage)
-        }
-        for name, level in levels.items():
-            check(level, f"level '{name}'")
-            check(level.metadata, f"metadata of level '{name}'")
-        return self._sparse.build(levels, self._spec.compute.sparse_pj)
-
     def _check_budget(self, architecture: Architecture) -> None:
         """Raise SpecError when the hardware takes more than the budget allows."""
         budget = self._spec.budget
@@ -329,19 +313,19 @@ class ArchTemplate:
                 raise SpecError(f"{used:g} {unit}, over the budget of {limit:g}")
 
     def _level(self, spec: LevelSpec, values: Mapping[str, Number]) -> StorageLevel:
-        own = _given(StorageLevel, spec, values)
+        own = given(StorageLevel, spec, values)
         return StorageLevel(
             name=spec.name,
             kind=spec.class_,
             instances=own["mesh_x"] * own["mesh_y"],
-            energy=AccessEnergy(**_given(AccessEnergy, spec, values)),
-            network=Network(**_given(Network, spec, values)),
+            energy=AccessEnergy(**given(AccessEnergy, spec, values)),
+            network=Network(**given(Network, spec, values)),
             **own,
         )
 
     def _compute(self, values: Mapping[str, Number]) -> Compute:
         spec = self._spec.compute
-        own = _given(Compute, spec, values)
+        own = given(Compute, spec, values)
         instances = own["mesh_x"] * own["mesh_y"]
         return Compute(name=spec.name, kind=spec.class_, instances=instances, **own)
 
@@ -392,25 +376,6 @@ class ArchTemplate:
             yield "require", relation.names, relation.source
 
 
-def _sparse_section(spec: TemplateSpec, where: str) -> SparseSection | None:
-    if spec.sparse_optimizations is None:
-        for level in spec.storage:
-            own = sorted(level.model_fields_set & _SPARSE_KEYS)
-            if own:
-                raise SpecError(
-                    f"{where}: {level.name}.{own[0]}: has no effect without the key "
-                    "'sparse_optimizations'"
-                )
-        return None
-    return SparseSection(spec.sparse_optimizations, where, spec.compute.name)
-
-
-_SPARSE_KEYS = {
-    "sparse_pj",
-    *(x.template for part in (MetadataStorage, SparseLevel) for x in declared(part)),
-}
-
-
 def _variables(spec: TemplateSpec, where: str) -> tuple[Variable, ...]:
     found = []
     for name, variable in spec.variables.items():
@@ -419,28 +384,6 @@ def _variables(spec: TemplateSpec, where: str) -> tuple[Variable, ...]:
         except SpecError as error:
             raise SpecError(f"{where}: variables.{name}.{error}") from error
     return tuple(found)
-
-
-def _given(
-    part: type, spec: LevelSpec | ComputeSpec, values: Mapping[str, Number]
-) -> dict[str, Any]:
-    """Return the attributes of a part of the hardware that a file gives, by name.
-
-    Raises:
-        SpecError: arithmetic has no value, or one that is not whole where it must be.
-    """
-    found = {}
-    for item in declared(part):
-        given = None if item.template is None else getattr(spec, item.template)
-        if isinstance(given, Expression):
-            try:
-                whole = item.kind is int
-                given = given.integer(values) if whole else float(given.value(values))
-            except SpecError as error:
-                raise SpecError(f"{spec.name}.{item.template}: {error}") from error
-        if given is not None:
-            found[item.name] = given
-    return found
 
 
 __all__ = ["ArchTemplate", "Values", "Variable"]
