@@ -103,13 +103,30 @@ CASES |= {
 }  # fmt: skip
 
 
+#: Where mappings trade energy for cycles, on one hardware and between hardware.
+TRADES = {
+    "eyeriss trade": (
+        "eyeriss",
+        {**EYERISS, "glb_kb": [16], "rows": [3], "psum_words": [4]},
+        "table",
+        [problem(P=8, C=4, K=4), problem(C=4, K=4)],
+    ),
+    "simba trade": (
+        "simba",
+        {**SIMBA, "global_kb": [16], "input_kb": [2]},
+        "table",
+        [problem(P=8, C=4, K=4), problem(R=3, P=6, C=3, K=2)],
+    ),
+}
+
+
 def space_of(
     case: str,
     objective: str = "edp",
     version: str = "4cf6d4c",
     networks: Sequence[Workload] = (),
 ) -> SearchSpace:
-    name, variables, chain, problems = CASES[case]
+    name, variables, chain, problems = {**CASES, **TRADES}[case]
     extra = {} if name == "gemmini" else {"budget": {"pes": 1_000_000}}
     arch = template(name, variables, **extra)
     layers = tuple(Layer(f"l{i}", p, count=i + 1) for i, p in enumerate(problems))

@@ -15,6 +15,7 @@ from dse.cosearch.tables import LayerTables
 from dse.domain.architecture import Architecture
 from dse.domain.mapping import MappingBatch
 from dse.errors import ProofError
+from dse.goals.pareto import front_of_two
 from dse.space.search_space import SearchSpace
 from dse.space.variable import Values
 
@@ -159,7 +160,13 @@ class Settler(Incumbents):
         # cycles alone do not tell what fits
         rows = np.flatnonzero(useful & np.isfinite(energy))
         layer = np.searchsorted(pool.first, rows, side="right") - 1
-        return [rows[layer == n].tolist() for n in range(len(self._tables.layers))]
+        parts = [rows[layer == n] for n in range(len(self._tables.layers))]
+        if self._goal.settles_limits:
+            # the best choice may lie anywhere above the hull, but not above a layer's own front
+            cycles = pool.rows.cycles
+            plain = energy - self._goal.leak_pj * cycles
+            parts = [part[front_of_two(cycles[part], plain[part])] for part in parts]
+        return [part.tolist() for part in parts]
 
     def _area(self, frame: Frame, point: tuple[int, ...]) -> float:
         return frame.least_area(point, point) if self._goal.needs_area else 0.0
@@ -175,9 +182,11 @@ class Settler(Incumbents):
         """Take the best of these rows' mappings, by the exact model, when it is better.
 
         Returns:
-            Whether it is certain that none of them is better than the incumbent.
+            Whether it is certain that none of them, and under limits none that they are a front
+            of, is better than the incumbent.
         """
         found = []
+        as_said = True
         for n, layer in enumerate(self._space.workload):
             table = self._tables.layers[n]
             numbers = pool.rows.index[choices[n]].tolist()
@@ -186,9 +195,12 @@ class Settler(Incumbents):
             if not m.valid.all():
                 raise ProofError(f"layer '{layer.name}': the model rejects a mapping of {values}")
             above = np.flatnonzero(m.cycles > pool.rows.cycles[choices[n]])
+            as_said &= not len(above)
             others = [x for r in above for x in table.variants(frame, numbers[r])]
             if others:
                 batch = MappingBatch.concatenate([batch, MappingBatch.of(others)])
                 m = self.evaluate(architecture, layer, batch)
             found.append((batch, m))
-        return self.offer(values, architecture, found)
+        return self.offer(values, architecture, found) and (
+            as_said or not self._goal.settles_limits
+        )
