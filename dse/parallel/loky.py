@@ -43,17 +43,13 @@ class LokyEngine(Engine[EngineSettings]):
     def submit(self, function: Callable[[T], R], task: T) -> Future[R]:
         """See :meth:`dse.parallel.base.Engine.submit`."""
         with self._lock:
-            for fresh in (False, True):
-                if self._pool is None or fresh:
-                    self._pool = self._new_pool()
-                try:
-                    future: Future[R] = self._pool.submit(function, task)
-                except BrokenProcessPool:
-                    if fresh:
-                        raise
-                else:
-                    return future
-        raise AssertionError("unreachable")
+            self._pool = self._pool or self._new_pool()
+            try:
+                future: Future[R] = self._pool.submit(function, task)
+            except BrokenProcessPool:
+                self._pool = self._new_pool()
+                future = self._pool.submit(function, task)
+            return future
 
     def drop(self, future: Future[Any]) -> None:
         """See :meth:`dse.parallel.base.Engine.drop`; it ends with the pool, at the latest.
