@@ -59,6 +59,7 @@ EXTRAS = {
 SMALL: dict[str | None, tuple[str, ...]] = {
     None: ("samples=2", "n_jobs=1"),
     "optimizer=optimal": ("optimizer.time=0.5",),
+    "constraints=cycles <= 3e6": ("optimizer.time=120",),
     "constraints=area_mm2 < 6": ("variables.scratchpad_kb=64", "variables.accumulator_kb=64"),
     "mapper=optimal": ("mapper.nodes=100", "mapper.seeding=4"),
     "optimizer=dosa": ("optimizer.steps=4", "optimizer.round_every=4"),
@@ -249,7 +250,7 @@ def check_composed(command: Command) -> None:
 
 def expanded(word: str) -> list[str]:
     """Return the files that a pattern names, or the word."""
-    return sorted(map(str, Path().glob(word))) if "*" in word else [word]
+    return (sorted(map(str, Path().glob(word))) if "*" in word else []) or [word]
 
 
 def small(words: list[str]) -> list[str]:
