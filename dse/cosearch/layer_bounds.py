@@ -213,7 +213,7 @@ class LayerBounds:
         proof = prove(
             space, architecture, kind, self._version, gap=gap, threads=1, best=best.value,
             samples=_MOST_PRICED, confirm=confirm,
-            late=lambda tried: tried > most or self._is_late(), tell=lambda _, __: None,
+            nodes=most, late=self._is_late, tell=lambda _, __: None,
         )  # fmt: skip
         if self._is_late():
             raise OutOfTimeError

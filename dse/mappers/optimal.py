@@ -199,7 +199,6 @@ class _ExactSearch:
 
         s = self.mapper.settings
         architecture = self.hardware.architectures[self.h]
-        before = self.nodes
 
         def confirm(mappings: MappingBatch) -> float:
             """Price what the search found; return the best value known."""
@@ -209,16 +208,15 @@ class _ExactSearch:
             self.best.offer(mappings, metrics, self.mapper.rank(metrics, problem, architecture))
             return self.best.value
 
-        def late(tried: int) -> bool:
-            spent = self._clock() - self._began
-            return before + tried > s.nodes or (s.time is not None and spent > s.time)
+        def late() -> bool:
+            return s.time is not None and self._clock() - self._began > s.time
 
         certificate = prove(
             self.mapper.space_of(problem, architecture), architecture,
             self.mapper.objective.mapping_metric or "front",
             self.mapper.evaluator.timeloop_version,
             gap=s.gap, threads=s.threads, best=self.best.value, samples=self.samples,
-            confirm=confirm, late=late, tell=self._stage, patterns=s.patterns,
+            confirm=confirm, nodes=s.nodes - self.nodes, late=late, tell=self._stage, patterns=s.patterns,
         )  # fmt: skip
         self.nodes += certificate.nodes
         self.finished += 1

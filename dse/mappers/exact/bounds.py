@@ -359,13 +359,19 @@ def keep_label(
                 and beats(t, goal, stage, x.value, grid, out.value[i], out.grid[i], settled)
             ):
                 out.alive[i] = False
+    append(x, out, count, tile)
+    return count + 1
+
+
+@inner
+def append(x: Draft, out: Labels, count: int, tile: int) -> None:
+    """Write the draft as label number ``count``, of a tile."""
     out.tile[count] = tile
-    out.grid[count] = grid
-    out.moved[count] = moved
-    out.settled[count] = settled
-    out.loose[count] = loose != 0
+    out.grid[count] = x.grid[0]
+    out.moved[count] = x.moved[0]
+    out.settled[count] = x.settled[0]
+    out.loose[count] = x.loose[0] != 0
     out.alive[count] = True
     out.bound[count, 0], out.bound[count, 1] = x.bound[0], x.bound[1]
     for i in range(x.value.shape[0]):
         out.value[count, i] = x.value[i]
-    return count + 1

@@ -88,6 +88,7 @@ class Draft(NamedTuple):
     slide: Floats  # (T, W, 2) least factors of the runs of windows outside, over all their loops
     ways: Ints  # (1,) how many ways the loops outside the tile have
     times: Floats  # (ways, T) how they multiply the words of every tensor at rest
+    reached: Floats  # (1,) least value of a whole mapping at the tile at hand
     term: Terms  # of the open flows
 
 
@@ -128,6 +129,7 @@ def new_draft(t: Tables) -> Draft:
         np.ones((len(t.total), max(1, int(t.window.max(initial=-1)) + 1), 2)),
         np.zeros(1, np.int64),
         np.ones((int(np.diff(t.way_first).max()), len(t.total))),
+        np.full(1, np.inf),
         Terms(np.zeros(len(t.low), np.int64), *(np.zeros(len(t.low)) for _ in range(5))),
     ]
     return Draft(*parts)

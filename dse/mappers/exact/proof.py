@@ -27,9 +27,11 @@ from dse.numeric import Flags, Floats
 
 #: Keep/bypass patterns beyond which no bound is looked for, unless told otherwise.
 MOST_PATTERNS = 4096
-#: Labels per stage of the dive that looks for something better than what the heuristics found,
-#: and the samples that it may take where it finds bounds only.
-_BEAM, _DIVE_SAMPLES = 2000, 16
+#: Labels per stage of the dives that look for something better than what is known, one after the
+#: other; the nodes of the search after a dive, a label of the dive; the last goes to its end.
+_BEAMS, _NODES_PER_LABEL = (50, 300, 2000), 2000
+#: Samples that a dive may take where it finds bounds only.
+_DIVE_SAMPLES = 16
 #: Most points confirmed at a time.
 _BATCH = 256
 _ASSUMED = "perfect factors, the mapspace's constraints, the native model of timeloop {}"
@@ -89,7 +91,8 @@ def prove(
     best: float,
     samples: int,
     confirm: Callable[[MappingBatch], float],
-    late: Callable[[int], bool],
+    nodes: int,
+    late: Callable[[], bool],
     tell: Callable[[float, float], None],
     patterns: int = MOST_PATTERNS,
 ) -> Certificate:
@@ -105,7 +108,8 @@ def prove(
         best: the least value known.
         samples: mappings that ``confirm`` may be given in all.
         confirm: prices mappings; returns the least value known.
-        late: whether to give up, given the nodes so far.
+        nodes: partial mappings after which it gives up.
+        late: whether to give up.
         tell: is told the share of the stages done and the bound so far.
         patterns: keep/bypass patterns beyond which no bound is looked for.
     """
@@ -117,7 +121,7 @@ def prove(
         return Certificate(best, None, reason, 0, complete=False)
     proof = _Proof(
         space, architecture, kind, a.version_number(version), gap, threads, best, samples,
-        confirm, late, tell, patterns,
+        confirm, nodes, late, tell, patterns,
     )  # fmt: skip
     try:
         proof.run()
@@ -146,7 +150,8 @@ class _Proof:
     best: float
     samples: int
     confirm: Callable[[MappingBatch], float]
-    late: Callable[[int], bool]
+    most: int
+    late: Callable[[], bool]
     tell: Callable[[float, float], None]
     patterns: int
     nodes: int = 0
@@ -159,13 +164,16 @@ class _Proof:
         all_ = self._by_promise()
         for number, (floor, keep) in enumerate(all_):
             hopeless = self.kind != "front" and floor * (1.0 - ROUNDING) >= self._limit
-            if hopeless or (number > 0 and self.late(self.nodes)):
+            if hopeless or (number > 0 and self._is_over()):
                 # those that follow promise less
                 self.bound = min(self.bound, floor)
                 self.complete &= hopeless
                 break
             after = all_[number + 1][0] if number + 1 < len(all_) else math.inf
             self._pattern(keep, number / len(all_), (number + 1) / len(all_), after)
+
+    def _is_over(self) -> bool:
+        return self.nodes > self.most or self.late()
 
     @property
     def _limit(self) -> float:
@@ -187,7 +195,7 @@ class _Proof:
         for keep in all_:
             # who is out of time does not know: what follows is searched first, if at all
             floor = -math.inf
-            if not self.late(0):
+            if not self.late():
                 layout = self._layout(keep)
                 floor = least_value(layout, self._goal(layout, self.best))
             found.append((floor, keep))
@@ -201,29 +209,38 @@ class _Proof:
             share = begin + (end - begin) * done / len(layout.stages)
             self.tell(share, min(least, self.bound, after, self.best))
 
-        dive = None
-        if self.kind != "front":
-            known = min(self.best, self.reached)
-            dive = self._search(layout, known, lambda _, __: None, _BEAM)
+        if self.kind == "front":
+            self._settle(self._search(layout, self._limit, progress), self.samples)
+            return
+        for beam in _BEAMS:
+            dive = self._search(layout, min(self.best, self.reached), lambda _, __: None, beam)
             if dive.complete:
                 self._settle(dive, self.samples)
                 progress(len(layout.stages), self.bound)
                 return
             self._learn(dive)
-        found = self._search(layout, self._limit, progress)
+            some = None if beam == _BEAMS[-1] else beam * _NODES_PER_LABEL
+            found = self._search(layout, self._limit, progress, nodes=some)
+            if found.complete or self._is_over():
+                break
         self.complete &= found.complete
         self._settle(found, self.samples)
-        if dive is not None and self.reached < self.best:
+        if self.reached < self.best:
             # the search was stopped, or left out what is within the gap
             self._settle(dive, min(self.samples, _DIVE_SAMPLES), proves=False)
 
     def _search(
-        self, layout: Layout, limit: float, progress: OnStage, beam: int | None = None
+        self,
+        layout: Layout,
+        limit: float,
+        progress: OnStage,
+        beam: int | None = None,
+        nodes: int | None = None,
     ) -> Found:
-        before = self.nodes
+        left = self.most - self.nodes
         found = search(
             layout, self._goal(layout, limit), self.threads,
-            lambda tried: self.late(before + tried), progress, beam,
+            left if nodes is None else min(left, nodes), self.late, progress, beam,
         )  # fmt: skip
         self.nodes += found.tried
         return found
@@ -248,7 +265,7 @@ class _Proof:
         at = 0
         size = 1
         while at < min(len(order), samples) and self._promises(value[order[at:]][:1]):
-            if at and self.late(self.nodes):
+            if at and self._is_over():
                 break
             some = order[at : at + min(size, samples - at)]
             self.best = min(self.best, self.confirm(found.mappings(some)))
@@ -302,7 +319,7 @@ def layer_front(
         if not layout.tables.exact:
             raise TooLargeError("a front needs a space whose rules are all represented")
         goal = _goal_of(FRONT, layout, math.inf, (cycles, energy))
-        found = search(layout, goal, threads, lambda tried: tried > nodes, lambda _, __: None)
+        found = search(layout, goal, threads, nodes, lambda: False, lambda _, __: None)
         if not found.complete:
             raise TooLargeError(f"more than {nodes} partial mappings")
         if not len(found.cycles):

@@ -205,7 +205,7 @@ def _temporal_stage(
     most = int((table.first[:, :, 1:] - table.first[:, :, :-1]).max())
     outside = [u for u in spatial if u > s]
     return Stage(
-        s, False, not outside, _padded(shape, _sources(shape, s, spatial=False)), fits,
+        s, False, not outside, s == shape.levels - 1, _padded(shape, _sources(shape, s, spatial=False)), fits,
         table.first, table.loops, table.spare,
         np.zeros((0, 0), np.int64), np.zeros((0, 0), np.int64),
         most, later, before, loads, _widest(shape, outside),
@@ -242,7 +242,7 @@ def _spatial_stage(
                 if value % factors[d] == 0:
                     source[v, d, j] = values.index(value // factors[d])
     return Stage(
-        s, True, not outside, source, fits,
+        s, True, not outside, False, source, fits,
         none.first, none.loops, none.spare, vectors, child,
         1, later, later, loads, _widest(shape, outside),
     )  # fmt: skip

@@ -76,8 +76,8 @@ class Found:
         return batch
 
 
-#: Is told the nodes so far; says whether to give up.
-_Stop = Callable[[int], bool]
+#: Says whether to give up.
+_Stop = Callable[[], bool]
 #: What a task brings: labels, the least bound dropped, counts.
 _Part = tuple[list[Labels], float, Ints]
 #: Is told how many stages are done, and the bound so far.
@@ -88,6 +88,7 @@ def search(
     layout: Layout,
     goal: Goal,
     threads: int,
+    nodes: int,
     stop: _Stop,
     progress: OnStage,
     beam: int | None = None,
@@ -98,7 +99,8 @@ def search(
         layout: the space.
         goal: what is wanted.
         threads: workers; the result does not depend on it.
-        stop: is told the extensions tried so far and says whether to give up.
+        nodes: extensions of labels that may be tried; with more it ends.
+        stop: says whether to give up.
         progress: is told how many stages are done, and the bound so far.
         beam: labels to go on with after each stage, those of the least bounds; None: all. With a
             beam the points are real, but the bound is none.
@@ -114,7 +116,10 @@ def search(
     with ThreadPoolExecutor(threads) as pool:
         for number, stage in enumerate(layout.stages):
             own = None if len(labels.tile) <= few else pool
-            after, dropped, tried, whole = _run(t, goal, stage, labels, scratch, own, stop, tried)
+            after, dropped, more, whole = _run(
+                t, goal, stage, labels, scratch, own, nodes - tried, stop
+            )
+            tried += more
             if not whole:
                 bound = min(least, _least(goal, labels)) if all_ else -math.inf
                 none = np.zeros(0)
@@ -190,19 +195,19 @@ def _run(
     labels: Labels,
     scratch: _ThreadRoom,
     pool: ThreadPoolExecutor | None,
+    nodes: int,
     stop: _Stop,
-    tried: int,
 ) -> tuple[Labels, float, int, bool]:
-    """Run one stage; return its labels, the least bound dropped, and whether it was finished.
+    """Run one stage; return its labels, the least bound dropped, tries, and whether it was finished.
 
     Without a pool it asks whether to stop between its parts only.
     """
     if not len(labels.tile):
-        return labels, math.inf, tried, not stop(tried)
+        return labels, math.inf, 0, not stop()
     start = np.searchsorted(labels.tile, np.arange(len(stage.fits) + 1)).astype(np.int64)
     tiles = np.flatnonzero(stage.fits).astype(np.int64)
     work = spatial_into if stage.spatial else temporal_into
-    halt = np.zeros(1, np.int64)
+    halt = np.array([0, nodes], np.int64)
     size = max(_CHUNK, -(-len(tiles) // _CHUNKS))
 
     def chunk(begin: int) -> _Part:
@@ -225,24 +230,23 @@ def _run(
     all_: list[Labels] = []
     least = math.inf
     tasks = range(0, len(tiles), size)
-    count = [tried]
-    done = 0
-    results = _each(chunk, tasks, pool, lambda: stop(count[0]), halt) if pool else map(chunk, tasks)
+    tried = done = 0
+    results = _each(chunk, tasks, pool, stop, halt) if pool else map(chunk, tasks)
     for parts, dropped, tally in results:
         all_ += parts
         least = min(least, dropped)
-        count[0] += int(tally[TRIED])
+        tried += int(tally[TRIED])
         done += 1
-        if stop(count[0]):
-            return labels, least, count[0], False
-    return _join(all_, t), least, count[0], done == len(tasks)
+        if tried > nodes or stop():
+            return labels, least, tried, False
+    return _join(all_, t), least, tried, done == len(tasks)
 
 
 def _each(
     work: Callable[[int], _Part],
     tasks: range,
     pool: ThreadPoolExecutor,
-    late: Callable[[], bool],
+    late: _Stop,
     halt: Ints,
 ) -> Iterator[_Part]:
     """Yield the results of tasks in their order; stop all when it is late or nobody asks."""

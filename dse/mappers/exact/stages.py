@@ -6,7 +6,15 @@ import numpy as np
 import numpy.typing as npt
 
 from dse.jit import compiled, inner
-from dse.mappers.exact.bounds import Goal, hopeless, keep_label, set_bound, value_of
+from dse.mappers.exact.bounds import (
+    FRONT,
+    Goal,
+    append,
+    hopeless,
+    keep_label,
+    set_bound,
+    value_of,
+)
 from dse.mappers.exact.flows import run_loops, spread_out, start_flow
 from dse.mappers.exact.labels import (
     REST,
@@ -57,7 +65,17 @@ def _offer(
         tally[DROPPED] += 1
         least[0] = min(least[0], value_of(goal.kind, x.bound[1], x.bound[0]))
         return count
-    after = keep_label(t, goal, stage, x, out, first, count, tile)
+    if stage.final and goal.kind != FRONT:
+        # nothing follows: of the points that are real the best is enough
+        value = value_of(goal.kind, x.bound[1], x.bound[0])
+        if value >= x.reached[0]:
+            return count
+        if x.loose[0] == 0 and t.exact:
+            x.reached[0] = value
+        append(x, out, count, tile)
+        after = count + 1
+    else:
+        after = keep_label(t, goal, stage, x, out, first, count, tile)
     if after > count:
         out.parent[count] = parent
         out.order[count] = order
@@ -214,7 +232,8 @@ def temporal_into(
 
     ``start (tiles + 1,)`` says where the labels of each tile begin. Stops early where ``out`` has
     no room for another tile's labels. Returns the number of labels and the next place in
-    ``tiles``, -1 where ``halt (1,)`` was set; ``least (1,)`` takes the least bound dropped.
+    ``tiles``, -1 where the first of ``halt (2,)`` was set, or more than the second extensions were
+    tried; ``least (1,)`` takes the least bound dropped.
     """
     room = out.tile.shape[0]
     dimensions = Int(x.digit.shape[0])
@@ -222,7 +241,8 @@ def temporal_into(
         tile = tiles[place]
         for d in range(x.digit.shape[0]):
             x.digit[d] = (tile // t.stride[d]) % t.digit[d]
-        first = count
+        first, before = count, tally[TRIED]
+        x.reached[0] = np.inf
         if dimensions > 0:
             x.at[0] = 0
         more = _next_source(t, stage, x, start, Int(0))
@@ -239,7 +259,7 @@ def temporal_into(
                 x.factor[d] = t.divisor[d, x.digit[d]] / x.extent[d]
                 mask |= (x.factor[d] > 1.0) << d
             for i in range(start[low], start[low + 1]):
-                if halt[0] != 0:
+                if halt[0] != 0 or tally[TRIED] > halt[1]:
                     return first, Int(-1)
                 cycles = labels.bound[i, 1]
                 energy = labels.bound[i, 0] - stage.earlier[low] + later
@@ -248,6 +268,7 @@ def temporal_into(
                     least[0] = min(least[0], value_of(goal.kind, cycles, energy))
                     continue
                 if count + stage.most_orders >= room:
+                    tally[TRIED] = before  # the tile is begun again
                     return first, place
                 count = _extend(
                     t, goal, stage, labels, i, x, out, first, count, tile, mask, least, tally
@@ -268,7 +289,7 @@ def spatial_into(
     room = out.tile.shape[0]
     for place in range(begin, end):
         tile = tiles[place]
-        first = count
+        first, before = count, tally[TRIED]
         ready = not stage.last_spatial
         for vector in range(stage.vectors.shape[0]):
             low = Int(0)
@@ -285,7 +306,7 @@ def spatial_into(
                 set_ways(t, x, tile)
                 ready = True
             for i in range(start[low], start[low + 1]):
-                if halt[0] != 0:
+                if halt[0] != 0 or tally[TRIED] > halt[1]:
                     return first, Int(-1)
                 cycles = labels.bound[i, 1]
                 energy = labels.bound[i, 0] - stage.earlier[low] + stage.later[tile]
@@ -294,6 +315,7 @@ def spatial_into(
                     least[0] = min(least[0], value_of(goal.kind, cycles, energy))
                     continue
                 if count + 1 >= room:
+                    tally[TRIED] = before
                     return first, place
                 _load(labels, i, x)
                 x.grid[0] = stage.child[x.grid[0]] + vector

@@ -88,6 +88,7 @@ class Stage(NamedTuple):
     level: int
     spatial: bool
     last_spatial: bool  # no spatial loops outside
+    final: bool  # no loops outside at all
     source: Ints  # (D, V, V) digits that may come before a digit, -1 after the last
     fits: Flags  # (tiles,) which tiles may be reached
     first: Ints  # orders, see Orders
