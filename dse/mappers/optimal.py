@@ -216,7 +216,8 @@ class _ExactSearch:
             self.mapper.objective.mapping_metric or "front",
             self.mapper.evaluator.timeloop_version,
             gap=s.gap, threads=s.threads, best=self.best.value, samples=self.samples,
-            confirm=confirm, nodes=s.nodes - self.nodes, late=late, tell=self._stage, patterns=s.patterns,
+            confirm=confirm, nodes=s.nodes - self.nodes, late=late, tell=self._stage,
+            patterns=s.patterns,
         )  # fmt: skip
         self.nodes += certificate.nodes
         self.finished += 1

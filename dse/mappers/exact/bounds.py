@@ -28,6 +28,7 @@ from dse.mappers.exact.labels import (
     window_at,
 )
 from dse.mappers.exact.tables import Int, Stage, Tables
+from dse.mappers.exact.tails import best_tail
 from dse.mappers.exact.ways import best_way, term_energy
 from dse.model import rules
 
@@ -149,8 +150,22 @@ def _flow_term(t: Tables, x: Draft, f: int, k: int) -> None:
 
 
 @inner
-def _together(t: Tables, x: Draft, stage: Stage, tile: int) -> float:
-    """Least energy of all open flows, in the way that is best for all of them."""
+def _run_share(t: Tables, x: Draft, f: int, at: int) -> float:
+    """By how much less than the loops outside a window that runs multiplies its words, at least.
+
+    Loops over other rows multiply all it has got so far; those along its own row all but its first
+    tile, though each of their moves may bring nothing (``docs/timeloop-rules.md``, section 4).
+    """
+    v, tensor = x.value, t.tensor[f]
+    share: float = x.slide[tensor, Int(v[at + RUN]), 1]
+    first: float = t.words[tensor, Int(v[at + BELOW])] / v[FIRST + f]
+    result: float = first * share + (1.0 - first)
+    return result
+
+
+@inner
+def _moving(t: Tables, x: Draft, stage: Stage, tile: int) -> float:
+    """Least energy of the open flows that move; the terms of those at rest are written."""
     v = x.value
     outside = t.outside[tile]
     inside = stage.level + (0 if stage.spatial else 1)
@@ -164,12 +179,11 @@ def _together(t: Tables, x: Draft, stage: Stage, tile: int) -> float:
         if t.low[f] < 0 or x.moved[0] >> f & 1:
             energy += term_energy(x, at_rest, outside)
         elif at >= 0 and v[at + STATUS] != REST:
-            # loops over other rows multiply what a window has got so far
-            run: float = x.slide[t.tensor[f], Int(v[at + RUN]), 1]
-            energy += term_energy(x, at_rest, outside * run)
+            energy += term_energy(x, at_rest, outside * _run_share(t, x, f, at))
         else:
             at_rest += 1
-    return energy + best_way(x, at_rest) if at_rest > 0 else energy
+    x.resting[0] = at_rest
+    return energy
 
 
 @inner
@@ -191,7 +205,7 @@ def _transfer_cycles(t: Tables, x: Draft, stage: Stage, k: int, tile: int) -> fl
         if low < 0 or x.moved[0] >> f & 1:
             words = v[FIRST + f] * t.outside[tile]
         elif at >= 0 and v[at + STATUS] != REST:
-            words = v[FIRST + f] * t.outside[tile] * x.slide[tensor, Int(v[at + RUN]), 1]
+            words = v[FIRST + f] * t.outside[tile] * _run_share(t, x, f, at)
         else:
             words = v[FIRST + f] * t.moves[tensor, tile]
         if high == k:
@@ -215,16 +229,18 @@ def _transfer_cycles(t: Tables, x: Draft, stage: Stage, k: int, tile: int) -> fl
 
 @inner
 def set_bound(t: Tables, goal: Goal, x: Draft, stage: Stage, tile: int) -> None:
-    """Set least energy and cycles of what the draft, at a tile after a stage, can become.
+    """Set what the draft, at a tile after a stage, can become at best.
 
     The ways of the tile are in the draft where no spatial loops are outside.
     """
     grid = x.grid[0]
-    energy = x.value[ENERGY] + t.macs * t.mac_pj + stage.later[tile]
+    energy = x.value[ENERGY] + t.macs * t.mac_pj
     inside = stage.level + (0 if stage.spatial else 1)
     if stage.last_spatial:
         if goal.kind != DELAY:
-            energy += _together(t, x, stage, tile)
+            energy += _moving(t, x, stage, tile)
+            x.bound[3] = energy
+            energy += best_way(x)
     else:
         for f in range(t.low.shape[0]):
             if t.low[f] < inside and not x.settled[0] >> f & 1:
@@ -233,8 +249,17 @@ def set_bound(t: Tables, goal: Goal, x: Draft, stage: Stage, tile: int) -> None:
     for k in range(t.limited.shape[0]):
         if t.limited[k] >= 0:
             cycles = max(cycles, _transfer_cycles(t, x, stage, k, tile))
-    x.bound[0] = energy + t.leak[grid] * cycles
+    leak = t.leak[grid] * cycles
+    x.bound[0] = energy + leak + stage.later[tile]
     x.bound[1] = cycles + t.latency
+    x.bound[2] = energy + leak
+    x.bound[3] += leak
+
+
+@inner
+def set_bound_of_tails(t: Tables, x: Draft) -> None:
+    """Raise the least energy of the draft to what its tile's tails say."""
+    x.bound[0] = max(x.bound[0], x.bound[3] + best_tail(t, x))
 
 
 @inner
@@ -372,6 +397,7 @@ def append(x: Draft, out: Labels, count: int, tile: int) -> None:
     out.settled[count] = x.settled[0]
     out.loose[count] = x.loose[0] != 0
     out.alive[count] = True
-    out.bound[count, 0], out.bound[count, 1] = x.bound[0], x.bound[1]
+    for k in range(out.bound.shape[1]):
+        out.bound[count, k] = x.bound[k]
     for i in range(x.value.shape[0]):
         out.value[count, i] = x.value[i]

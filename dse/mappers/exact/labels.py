@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dse.jit import inlined, inner
-from dse.mappers.exact.tables import Int, Tables
+from dse.mappers.exact.tables import MOST_TAILS, Int, Tables
 from dse.model.loops import Nest, new_nest
 
 Ints = npt.NDArray[np.int64]
@@ -44,7 +44,8 @@ class Labels(NamedTuple):
     settled: npt.NDArray[np.int32]  # (N,) bit set
     loose: npt.NDArray[np.bool_]  # (N,) whether the values are bounds
     alive: npt.NDArray[np.bool_]  # (N,)
-    bound: Floats  # (N, 2) least energy and cycles of what it can become
+    bound: Floats  # (N, 3) least energy and cycles of what it can become; the energy without flows
+    #                       that start further out
     value: Floats  # (N, V)
 
 
@@ -83,11 +84,19 @@ class Draft(NamedTuple):
     move: Ints  # (Q,)
     reach: Ints  # (Q,)
     total: Ints  # (Q,)
-    bound: Floats  # (2,) least energy and cycles of what the label can become
+    bound: Floats  # (4,) as in Labels; the energy without flows at rest, nor those further out
     left: Floats  # (D,) loops outside the tile
     slide: Floats  # (T, W, 2) least factors of the runs of windows outside, over all their loops
     ways: Ints  # (1,) how many ways the loops outside the tile have
     times: Floats  # (ways, T) how they multiply the words of every tensor at rest
+    resting: Ints  # (1,) how many flows have terms: the open ones at rest
+    tails: Ints  # (1,) how many tails the tile has
+    tail: (
+        Floats  # (K + 1, T + 1) how they multiply every tensor, energy outside; a row for a new one
+    )
+    origin: Ints  # (D,) digits of the tile whose tails these are
+    place: Ints  # (D,)
+    quotient: Floats  # (D,)
     reached: Floats  # (1,) least value of a whole mapping at the tile at hand
     term: Terms  # of the open flows
 
@@ -103,7 +112,7 @@ def new_labels(count: int, t: Tables) -> Labels:
         np.zeros(count, np.int64),
         *(np.zeros(count, np.int32) for _ in range(5)),
         *(np.zeros(count, np.bool_) for _ in range(2)),
-        np.zeros((count, 2)),
+        np.zeros((count, 3)),
         np.zeros((count, row_length(t))),
     ]
     return Labels(*arrays)
@@ -124,11 +133,15 @@ def new_draft(t: Tables) -> Draft:
         nest,
         np.zeros((len(nest.bound), ranks), np.int64),
         *(np.zeros(ranks, np.int64) for _ in range(3)),
-        np.zeros(2),
+        np.zeros(4),
         np.ones(dimensions),
         np.ones((len(t.total), max(1, int(t.window.max(initial=-1)) + 1), 2)),
         np.zeros(1, np.int64),
         np.ones((int(np.diff(t.way_first).max()), len(t.total))),
+        *(np.zeros(1, np.int64) for _ in range(2)),
+        np.zeros((MOST_TAILS + 1, len(t.total) + 1)),
+        *(np.zeros(dimensions, np.int64) for _ in range(2)),
+        np.ones(dimensions),
         np.full(1, np.inf),
         Terms(np.zeros(len(t.low), np.int64), *(np.zeros(len(t.low)) for _ in range(5))),
     ]

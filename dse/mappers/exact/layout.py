@@ -10,10 +10,10 @@ import numpy.typing as npt
 from dse.domain.architecture import Architecture
 from dse.mappers.exact.grids import Grids
 from dse.mappers.exact.orders import Relevance
-from dse.mappers.exact.reach import stages_of
+from dse.mappers.exact.reach import stages_of, with_tails
 from dse.mappers.exact.shape import MapspaceShape
 from dse.mappers.exact.tables import Tables, TooLargeError
-from dse.mappers.exact.ways import ways_of
+from dse.mappers.exact.ways import ways_of, window_runs
 from dse.mapspace.space import Mapspace
 from dse.model import rules
 from dse.numeric import Flags, Floats, Ints
@@ -48,6 +48,10 @@ class Layout:
         self.relevance, self.tables = _tables(shape, grids, version, only_cycles)
         self.spatial_levels = list(grids.vectors)
         self.root, self.stages = stages_of(shape, grids, self.tables, self.relevance)
+
+    def tell_tails(self) -> None:
+        """Let labels be bounded by the tails of their tiles, which takes time for every tile."""
+        self.stages = with_tails(self.shape, self.tables, self.stages)
 
 
 def _tables(
@@ -211,7 +215,9 @@ def _footprints(
             step = np.ones_like(side)
             for d in mine:
                 step = np.where(left[d] > 1, np.minimum(step, c[t, q, d] * extent[d] / side), step)
-            runs.append((outer, np.maximum(1.0, np.where(outer > 1, step * outer / 2, 1.0))))
+            run = np.empty_like(step)
+            window_runs(step, outer, (left[mine] > 1).sum(axis=0), run)
+            runs.append((outer, run))
         whole = np.ones_like(rest[t])
         for outer, _ in runs:
             whole *= outer

@@ -223,6 +223,8 @@ class _Proof:
             found = self._search(layout, self._limit, progress, nodes=some)
             if found.complete or self._is_over():
                 break
+            if beam == _BEAMS[0] and self.kind != "delay":
+                layout.tell_tails()
         self.complete &= found.complete
         self._settle(found, self.samples)
         if self.reached < self.best:

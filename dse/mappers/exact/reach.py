@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,8 @@ from dse.mappers.exact.grids import Grids
 from dse.mappers.exact.labels import new_draft
 from dse.mappers.exact.orders import Orders, Relevance, orders
 from dse.mappers.exact.shape import MapspaceShape
-from dse.mappers.exact.tables import MOST_SPREADS, Stage, Tables, TooLargeError
+from dse.mappers.exact.tables import MOST_SPREADS, NO_TAIL, Stage, Tables, Tail, TooLargeError
+from dse.mappers.exact.tails import tile_ways
 from dse.mappers.exact.ways import start_energies
 from dse.model import rules
 from dse.numeric import Flags, Floats, Ints
@@ -37,17 +39,41 @@ def stages_of(
                 _spatial_stage(shape, grids, s, spatial, alive[2 * s], later[s], loads[s])
             )
         stages.append(
-            _temporal_stage(
-                shape, relevance, s, spatial, fits[s], later[s], later[s + 1], loads[s + 1]
-            )
+            _temporal_stage(shape, relevance, s, spatial, fits[s], later[s + 1], loads[s + 1])
         )
     none = np.zeros(0, np.int64)
     root = stages[0]._replace(
         level=-1, spatial=False, last_spatial=not spatial, source=none.reshape(0, 0, 0),
         fits=none > 0, vectors=none.reshape(0, 0), child=none,
-        later=later[0], earlier=later[0], loads=loads[0], widest=_widest(shape, spatial),
+        later=later[0], loads=loads[0], widest=_widest(shape, spatial),
     )  # fmt: skip
     return root, stages
+
+
+def with_tails(shape: MapspaceShape, tables: Tables, stages: list[Stage]) -> list[Stage]:
+    """Return the stages with the tails of their tiles, where they have some."""
+    found: dict[int, Tail] = {}
+    result = []
+    for stage, after in pairwise(stages):
+        s = after.level
+        if stage.last_spatial and s < shape.levels - 1 and shape.digits:
+            if s not in found:
+                ways = tile_ways(tables, s, after.fits, after.later)
+                found[s] = Tail(_ahead(shape, s), *ways)
+            stage = stage._replace(tail=found[s])  # noqa: PLW2901
+        result.append(stage)
+    return [*result, stages[-1]]
+
+
+def _ahead(shape: MapspaceShape, s: int) -> Ints:
+    """For every dimension and digit the digits that loops of level s lead to, largest first."""
+    size = max(shape.digits)
+    table = np.full((len(shape.digits), size, size + 1), -1, np.int64)
+    for d, allowed in enumerate(_sources(shape, s, spatial=False)):
+        for i in range(allowed.shape[0]):
+            found = np.flatnonzero(allowed[i])[::-1]
+            table[d, i, : len(found)] = found
+    return table
 
 
 def _sources(shape: MapspaceShape, s: int, *, spatial: bool) -> list[Flags]:
@@ -188,7 +214,6 @@ def _temporal_stage(
     s: int,
     spatial: list[int],
     fits: Flags,
-    before: Floats,
     later: Floats,
     loads: Floats,
 ) -> Stage:
@@ -204,11 +229,12 @@ def _temporal_stage(
     table = orders(relevance, listed, free, suffix)
     most = int((table.first[:, :, 1:] - table.first[:, :, :-1]).max())
     outside = [u for u in spatial if u > s]
+    source = _padded(shape, _sources(shape, s, spatial=False))
     return Stage(
-        s, False, not outside, s == shape.levels - 1, _padded(shape, _sources(shape, s, spatial=False)), fits,
+        s, False, not outside, s == shape.levels - 1, source, fits,
         table.first, table.loops, table.spare,
         np.zeros((0, 0), np.int64), np.zeros((0, 0), np.int64),
-        most, later, before, loads, _widest(shape, outside),
+        most, later, loads, _widest(shape, outside), NO_TAIL,
     )  # fmt: skip
 
 
@@ -244,5 +270,5 @@ def _spatial_stage(
     return Stage(
         s, True, not outside, False, source, fits,
         none.first, none.loops, none.spare, vectors, child,
-        1, later, later, loads, _widest(shape, outside),
+        1, later, loads, _widest(shape, outside), NO_TAIL,
     )  # fmt: skip

@@ -198,7 +198,7 @@ def _run(
     nodes: int,
     stop: _Stop,
 ) -> tuple[Labels, float, int, bool]:
-    """Run one stage; return its labels, the least bound dropped, tries, and whether it was finished.
+    """Run one stage; return its labels, the least bound dropped, tries, and whether it ended.
 
     Without a pool it asks whether to stop between its parts only.
     """

@@ -13,6 +13,7 @@ from dse.mappers.exact.bounds import (
     hopeless,
     keep_label,
     set_bound,
+    set_bound_of_tails,
     value_of,
 )
 from dse.mappers.exact.flows import run_loops, spread_out, start_flow
@@ -27,6 +28,7 @@ from dse.mappers.exact.labels import (
 )
 from dse.mappers.exact.settle import settle_flows
 from dse.mappers.exact.tables import Int, Stage, Tables
+from dse.mappers.exact.tails import set_tails
 from dse.mappers.exact.ways import set_ways, start_energy
 from dse.mappers.exact.windows import forget_links
 from dse.numeric import Floats, Ints
@@ -50,7 +52,8 @@ def bound_start(t: Tables, goal: Goal, root: Stage, labels: Labels, x: Draft) ->
     if root.last_spatial:
         set_ways(t, x, Int(0))
     set_bound(t, goal, x, root, Int(0))
-    labels.bound[0, 0], labels.bound[0, 1] = x.bound[0], x.bound[1]
+    for k in range(labels.bound.shape[1]):
+        labels.bound[0, k] = x.bound[k]
 
 
 @inner
@@ -61,6 +64,8 @@ def _offer(
     """Keep the draft unless it is hopeless; return the number of labels."""
     tally[TRIED] += 1
     set_bound(t, goal, x, stage, tile)
+    if stage.tail.ahead.shape[0] > 0 and not hopeless(goal, x.bound[1], x.bound[0]):
+        set_bound_of_tails(t, x)
     if hopeless(goal, x.bound[1], x.bound[0]):
         tally[DROPPED] += 1
         least[0] = min(least[0], value_of(goal.kind, x.bound[1], x.bound[0]))
@@ -93,7 +98,8 @@ def _close(out: Labels, first: int, count: int) -> int:
             out.tile[to], out.grid[to], out.parent[to] = out.tile[i], out.grid[i], out.parent[i]
             out.order[to], out.moved[to] = out.order[i], out.moved[i]
             out.settled[to], out.loose[to], out.alive[to] = out.settled[i], out.loose[i], True
-            out.bound[to, 0], out.bound[to, 1] = out.bound[i, 0], out.bound[i, 1]
+            for k in range(out.bound.shape[1]):
+                out.bound[to, k] = out.bound[i, k]
             for k in range(out.value.shape[1]):
                 out.value[to, k] = out.value[i, k]
         to += 1
@@ -250,6 +256,8 @@ def temporal_into(
             continue
         if stage.last_spatial:
             set_ways(t, x, tile)
+            if stage.tail.ahead.shape[0] > 0:
+                set_tails(t, stage.tail, x, tile)
         later = stage.later[tile] + start_energy(t, x, stage.level, tile, stage.last_spatial)
         while more:
             low = x.at_tile[max(Int(0), dimensions - 1)]
@@ -262,7 +270,7 @@ def temporal_into(
                 if halt[0] != 0 or tally[TRIED] > halt[1]:
                     return first, Int(-1)
                 cycles = labels.bound[i, 1]
-                energy = labels.bound[i, 0] - stage.earlier[low] + later
+                energy = labels.bound[i, 2] + later
                 if hopeless(goal, cycles, energy):
                     tally[DROPPED] += 1
                     least[0] = min(least[0], value_of(goal.kind, cycles, energy))
@@ -304,12 +312,14 @@ def spatial_into(
                 continue
             if not ready:
                 set_ways(t, x, tile)
+                if stage.tail.ahead.shape[0] > 0:
+                    set_tails(t, stage.tail, x, tile)
                 ready = True
             for i in range(start[low], start[low + 1]):
                 if halt[0] != 0 or tally[TRIED] > halt[1]:
                     return first, Int(-1)
                 cycles = labels.bound[i, 1]
-                energy = labels.bound[i, 0] - stage.earlier[low] + stage.later[tile]
+                energy = labels.bound[i, 2] + stage.later[tile]
                 if hopeless(goal, cycles, energy):
                     tally[DROPPED] += 1
                     least[0] = min(least[0], value_of(goal.kind, cycles, energy))

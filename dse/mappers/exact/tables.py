@@ -27,6 +27,10 @@ MOST_TILES, MOST_GRIDS = 4_000_000, 200_000
 MOST_SPREADS = 500_000_000
 
 
+#: Tails of a tile that are told apart; what is beyond them is taken together, at its best.
+MOST_TAILS = 128
+
+
 class TooLargeError(SpecError):
     """The exact search cannot represent this space; the message says why."""
 
@@ -82,6 +86,18 @@ class Tables(NamedTuple):
     exact: bool  # whether all rules are represented; else values are bounds
 
 
+class Tail(NamedTuple):
+    """What `dse.mappers.exact.tails` reads, for the level after a stage; empty where it is off."""
+
+    ahead: Ints  # (D, V, V + 1) digits that its loops may lead to, largest first, -1 after the last
+    first: Ints  # (tiles + 1,) start of the ways of a tile after it; none where it does not fit
+    times: Floats  # (n, T) how a way multiplies the words of every tensor at rest
+    start: Floats  # (n,) least energy of the flows that start at the level or outside it
+
+
+NO_TAIL = Tail(np.zeros((0, 0, 0), np.int64), np.zeros(0, np.int64), np.zeros((0, 0)), np.zeros(0))
+
+
 class Stage(NamedTuple):
     """The loops of one level: in space (of level ``level``), or in time."""
 
@@ -98,6 +114,6 @@ class Stage(NamedTuple):
     child: Ints  # (G,) grid that the first vector leads to, the others follow; -1: none
     most_orders: int
     later: Floats  # (tiles,) least energy of the flows that start further out
-    earlier: Floats  # (tiles,) the same before this stage
     loads: Floats  # (limited levels, 2, tiles) least words that those flows read and write
     widest: float  # most parallelism that spatial loops further out can add
+    tail: Tail  # of the next level

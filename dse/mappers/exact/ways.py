@@ -16,13 +16,12 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from dse.jit import compiled, inner
+from dse.jit import compiled, inlined, inner
 from dse.mappers.exact.labels import Draft
 from dse.mappers.exact.orders import Relevance
 from dse.mappers.exact.tables import Int, Tables
 from dse.model import rules
-
-Floats = npt.NDArray[np.float64]
+from dse.numeric import Floats, Ints
 
 #: For one tensor the dimensions inside the first that moves it (a bit set), and the number of the
 #: window that this one moves, -1: none.
@@ -111,6 +110,31 @@ def _best(ways: set[_Way]) -> list[_Way]:
     ]
 
 
+@inlined
+def _run(step: float, whole: float, dimensions: int) -> float:
+    if dimensions < 2:
+        return 1.0 + (whole - 1.0) * step
+    return max(1.0, step * whole / 2.0)
+
+
+@compiled
+def window_runs(step: Floats, whole: Floats, dimensions: Ints, run: Floats) -> None:
+    """Write by how much all loops along a row of a window multiply its words at least.
+
+    Where one dimension alone moves it, every move but the first brings as many new words as that,
+    or all of them (``docs/timeloop-rules.md``, section 4). Where two do, moves of the outer may
+    bring none; the first loop, of two iterations at least, is multiplied all the same.
+
+    Args:
+        step: ``(tiles,)`` the least of its steps, relative to the window's side, at most 1.
+        whole: ``(tiles,)`` the product of the loops' bounds; 1 where there are none.
+        dimensions: ``(tiles,)`` how many have loops.
+        run: ``(tiles,)`` for the result.
+    """
+    for tile in range(step.shape[0]):
+        run[tile] = _run(step[tile], whole[tile], dimensions[tile])
+
+
 @inner
 def set_ways(t: Tables, x: Draft, tile: int) -> None:
     """Write how the ways of a tile multiply every tensor, and how many there are."""
@@ -128,15 +152,15 @@ def set_ways(t: Tables, x: Draft, tile: int) -> None:
             if number < 0:
                 continue
             side = step = whole = 1.0
+            dimensions = Int(0)
             for d in range(t.bound.shape[0]):
                 side += rules.stretch(float(t.coefficient[tensor, q, d]), x.other[d])
             for d in range(t.bound.shape[0]):
                 if t.row[tensor, d] == q and x.left[d] > 1.0:
                     whole *= x.left[d]
                     step = min(step, t.coefficient[tensor, q, d] * x.other[d] / side)
-            # what a run of moves along the window costs at least (see Layout)
-            run = max(1.0, step * whole / 2.0) if whole > 1.0 else 1.0
-            x.slide[tensor, number, 0] = run / whole
+                    dimensions += 1
+            x.slide[tensor, number, 0] = _run(step, whole, dimensions) / whole
             x.slide[tensor, number, 1] = 1.0 / whole
         for way in range(begin, end):
             times = 1.0
@@ -163,13 +187,19 @@ def start_energy(t: Tables, x: Draft, s: int, tile: int, last: bool) -> float:
         return sum_
     best = np.inf
     for way in range(x.ways[0]):
-        sum_ = 0.0
-        for f in range(t.low.shape[0]):
-            if t.low[f] == s:
-                tensor = t.tensor[f]
-                sum_ += _least(t, f, t.words[tensor, tile] * x.times[way, tensor])
-        best = min(best, sum_)
+        best = min(best, start_energy_of_way(t, x, s, tile, way))
     return best
+
+
+@inner
+def start_energy_of_way(t: Tables, x: Draft, s: int, tile: int, way: int) -> float:
+    """Least energy of the flows that start at level s over a tile, in one of its ways."""
+    sum_ = 0.0
+    for f in range(t.low.shape[0]):
+        if t.low[f] == s:
+            tensor = t.tensor[f]
+            sum_ += _least(t, f, t.words[tensor, tile] * x.times[way, tensor])
+    return sum_
 
 
 @inner
@@ -195,12 +225,14 @@ def start_energies(t: Tables, x: Draft, s: int, last: bool, energy: Floats) -> N
 
 
 @inner
-def best_way(x: Draft, flows: int) -> float:
-    """Least energy of ``flows`` open flows at rest together, whose terms are in the draft."""
+def best_way(x: Draft) -> float:
+    """Least energy of the open flows at rest together, whose terms are in the draft."""
+    if x.resting[0] == 0:
+        return 0.0
     best = np.inf
     for way in range(x.ways[0]):
         sum_ = 0.0
-        for k in range(flows):
+        for k in range(x.resting[0]):
             sum_ += term_energy(x, k, x.times[way, x.term.tensor[k]])
             if sum_ >= best:
                 break

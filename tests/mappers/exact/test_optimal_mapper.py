@@ -1,6 +1,8 @@
 """The optimal mapper against every mapping of small spaces, and its bounds against random ones."""
 
 import dataclasses
+from contextlib import contextmanager, nullcontext
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -26,9 +28,25 @@ pytestmark = pytest.mark.slow
 GOALS = ("edp", "energy", "delay")
 
 
+@contextmanager
+def hard():
+    """Let every search go on as if its first passes had not been enough: with tails."""
+    with (
+        mock.patch("dse.mappers.exact.proof._BEAMS", (1, 2, 3)),
+        mock.patch("dse.mappers.exact.proof._NODES_PER_LABEL", 0),
+    ):
+        yield
+
+
+@pytest.mark.parametrize("effort", [nullcontext, hard])
 @pytest.mark.parametrize("template", HARDWARE)
-def test_equals_the_best_of_every_mapping(template):
+def test_equals_the_best_of_every_mapping(template, effort):
     """The same float, and the proof says so; some of the cases of the benchmark."""
+    with effort():
+        check_every_mapping(template)
+
+
+def check_every_mapping(template):
     for case in cases(template)[:8:2]:
         least, count = every_mapping(case)
         assert count > 1000
@@ -91,10 +109,15 @@ def small_cases(draw):
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
+    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
 )
-@given(small_cases(), st.sampled_from(GOALS), st.sampled_from(["4cf6d4c", "3.0.3"]))
-def test_bounds_hold_and_proofs_are_right(case, goal, version):
+@given(
+    small_cases(),
+    st.sampled_from(GOALS),
+    st.sampled_from(["4cf6d4c", "3.0.3"]),
+    st.sampled_from([nullcontext, hard]),
+)
+def test_bounds_hold_and_proofs_are_right(case, goal, version, effort):
     """No mapping lies below the bound; what is called optimal is the best of every mapping."""
     space = Mapspace(case.problem, case.architecture, case.constraints)
     evaluator = NativeEvaluator(version)
@@ -109,7 +132,8 @@ def test_bounds_hold_and_proofs_are_right(case, goal, version):
         objectives()[goal],
         OptimalMapperSettings(threads=1, seeding=20),
     )
-    found = mapper.map(hardware, case.problem, np.array([2000], np.int64), 0)
+    with effort():
+        found = mapper.map(hardware, case.problem, np.array([2000], np.int64), 0)
     (certificate,) = found.certificates
     if not np.isfinite(least):
         assert found.mappings == (None,)
