@@ -37,13 +37,15 @@ from dse.space.variable import Values
 #: Values closer than this, relatively, count as equal: the exact mapper's rounding.
 TOLERANCE = 1e-10
 #: Supports that a box is asked for, one by one; of a single piece of hardware all that help.
-_MOST_ASKED, _MOST_OF_ONE = 3, 24
+_MOST_ASKED, _MOST_OF_ONE = 4, 24
 #: Partial mappings of a layer after which its front is given up.
 _FRONT_LABELS = 20_000_000
 #: Frames that are not put together: a group's bound is weaker than theirs.
 _FEW_FRAMES = 4
 #: What part of a box's gap the searches of its layers may leave, and bounds on that.
-_SHARE, _LEAST_GAP, _MOST_GAP = 0.05, 1e-5, 0.01
+_SHARE, _LEAST_GAP, _MOST_GAP = 0.1, 1e-5, 0.05
+#: What part of the incumbent the bound has to reach for the search to go by bounds alone.
+_WIDE = 0.9
 
 
 class CornerSearch:
@@ -160,9 +162,17 @@ class CornerSearch:
         return Branch(box, tuple(Lines(self._goal) for _ in self._bounds))
 
     def _taken(self) -> tuple[float, Branch]:
-        """Take the node of the least bound; of the fewest frames before there is an incumbent."""
-        if self.incumbent is not None or self._queue[0][0] == 0.0:
-            bound, _, node = heapq.heappop(self._queue)
+        """Take the node of the least bound; every other time, where the gap is wide, a plunge.
+
+        That is one of the fewest frames, all sizes of which are open: it leads to incumbents.
+        """
+        bound, _, node = self._queue[0]
+        wide = self.incumbent is None or bound < _WIDE * self._cutoff
+        plunges: list[int] = []
+        if wide and bound > 0.0 and (self.incumbent is None or self.nodes % 2):
+            plunges = [i for i, (_, _, other) in enumerate(self._queue) if other.all_sizes]
+        if not plunges:
+            heapq.heappop(self._queue)
             return bound, node
 
         def promise(i: int) -> tuple[int, float, int]:
@@ -170,7 +180,7 @@ class CornerSearch:
             bound, pushed, node = self._queue[i]
             return len(node.box.frames), bound, -pushed
 
-        bound, _, node = self._queue.pop(min(range(len(self._queue)), key=promise))
+        bound, _, node = self._queue.pop(min(plunges, key=promise))
         heapq.heapify(self._queue)
         return bound, node
 
@@ -287,7 +297,8 @@ class CornerSearch:
                 if wanted is None:
                     break
                 loose = self._looseness(node, area) if gap is None else gap
-                support = bounds.support(corner, wanted, loose, lines.of(wanted))
+                quick = lines.is_extreme(wanted) and (not node.box.is_single or gap is not None)
+                support = bounds.support(corner, wanted, loose, lines.of(wanted), quick=quick)
                 if support is None:
                     return False
                 lines.take(support)
@@ -369,7 +380,8 @@ class CornerSearch:
         if len(box.frames) > 1:
             middle = len(box.frames) // 2
             for frames in (box.frames[:middle], box.frames[middle:]):
-                self._push(value, node.part(replace(box, frames=frames)))
+                part = replace(box, frames=frames)
+                self._push(value, node.part(part, all_sizes=node.all_sizes))
             return
         told = [lines.telling for lines in node.lines]
         mappings = [mapping for one in told if one for mapping in one.mappings]
@@ -384,7 +396,7 @@ class CornerSearch:
         below, above = list(box.high), list(box.low)
         below[v], above[v] = cut - 1, cut
         for part in (replace(box, high=tuple(below)), replace(box, low=tuple(above))):
-            self._push(value, node.part(part))
+            self._push(value, node.part(part, all_sizes=False))
 
     def _rise(self, box: Box, v: int, place: int, told: Sequence[Support | None]) -> float:
         """Return what mappings cost more where a size is no smaller than needed, relatively."""

@@ -29,8 +29,8 @@ from dse.mapspace.space import Mapspace
 from dse.space.search_space import SearchSpace
 
 #: Partial mappings after which a layer's search gives up, where it may be loose and where not; what
-#: it has not seen bounds it then.
-_FEW_LABELS, _MOST_LABELS = 3_000_000, 10_000_000
+#: it has not seen bounds it then; and where a weak bound will do.
+_FEW_LABELS, _MOST_LABELS, _QUICK_LABELS = 3_000_000, 10_000_000, 200_000
 #: Mappings to begin with where none is known, and the draws that they may take.
 _DRAWN, _MOST_DRAWS = 1000, 20_000
 #: Mappings of each layer that a first design is made of.
@@ -119,6 +119,8 @@ class LayerBounds:
         multiplier: float,
         gap: float,
         wider: Support | None = None,
+        *,
+        quick: bool = False,
     ) -> Support | None:
         """Return the support of a multiplier on hardware; None where a layer has no mapping.
 
@@ -128,6 +130,7 @@ class LayerBounds:
             gap: by how much each layer's least may be too low, relatively.
             wider: the support on hardware that no mapping costs more; a layer whose mapping costs
                 the same here is not searched again.
+            quick: whether a weak bound will do.
 
         Raises:
             UnsolvableSpace: nothing bounds a layer; says why.
@@ -135,12 +138,13 @@ class LayerBounds:
         """
         priced = _with_leakage(architecture, multiplier)
         numbers = range(len(self._workload))
+        most = _QUICK_LABELS if quick else _FEW_LABELS if gap else _MOST_LABELS
         # mapspaces are built one after the other: the cache is no one's lock
         spaces = [self._space_of(layer.problem, priced) for layer in self._workload]
 
         def least(number: int) -> LayerLeast | None:
             before = wider.layers[number] if wider else None
-            return self._least(number, spaces[number], priced, multiplier, gap, before)
+            return self._least(number, spaces[number], priced, multiplier, gap, before, most)
 
         with ThreadPoolExecutor(self._threads) as pool:
             found = list(pool.map(least, numbers))
@@ -189,6 +193,7 @@ class LayerBounds:
         multiplier: float,
         gap: float,
         before: LayerLeast | None,
+        most: int,
     ) -> LayerLeast | None:
         layer = self._workload[number]
         kind = "delay" if math.isinf(multiplier) else "energy"
@@ -209,7 +214,6 @@ class LayerBounds:
             confirm(MappingBatch.of(self.known[number]))
         else:
             confirm(sample_valid(space, _DRAWN, 0, _MOST_DRAWS).mappings)
-        most = _FEW_LABELS if gap else _MOST_LABELS
         proof = prove(
             space, architecture, kind, self._version, gap=gap, threads=1, best=best.value,
             samples=_MOST_PRICED, confirm=confirm,

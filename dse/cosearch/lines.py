@@ -13,6 +13,9 @@ from dse.cosearch.hull import PRODUCT
 from dse.cosearch.layer_bounds import Support, between
 from dse.cosearch.polygon import Corner, least_corner
 
+#: Factor between the multipliers of neighbouring lines of a box.
+_BESIDE = 2.0
+
 
 class _Told(NamedTuple):
     """A support, and whether it is the box's own or that of a larger one."""
@@ -99,10 +102,31 @@ class Lines:
             (only,) = goal.needed
             return None if self._lines[only].own else only
         corner = self._corner
-        for end in (corner.left, corner.right):
-            if end in self._lines and not self._lines[end].own:
-                return end
-        return self._between(corner) if single or goal.planes else None
+        inherited = [
+            end
+            for end in (corner.left, corner.right)
+            if end in self._lines and not self._lines[end].own
+        ]
+        if goal.mode != PRODUCT:
+            found = self._between(corner) if single or goal.planes else None
+            return next(iter(inherited), found)
+        # the extremes take the longest, and are forgiven: lines between cut their corners off
+        inner = [end for end in inherited if not self.is_extreme(end)]
+        if inner:
+            return inner[0]
+        found = self._between(corner) if single else self._beside(corner)
+        return found if found is not None else next(iter(inherited), None)
+
+    def is_extreme(self, multiplier: float) -> bool:
+        """Whether a line only ends the ones that say what a product is worth."""
+        return self._goal.mode == PRODUCT and multiplier in self._goal.needed
+
+    def _beside(self, corner: Corner) -> float | None:
+        """Return a multiplier near the inner line that meets an extreme at a corner."""
+        if self.is_extreme(corner.left) == self.is_extreme(corner.right):
+            return None
+        wanted = corner.right / _BESIDE if self.is_extreme(corner.left) else corner.left * _BESIDE
+        return None if wanted in self._lines else wanted
 
     def _between(self, corner: Corner) -> float | None:
         """Return the multiplier that tells more of what lies around a corner; None: none does."""
@@ -120,11 +144,12 @@ class Lines:
 
 @dataclass(frozen=True)
 class Branch:
-    """A box, and the lines of each network."""
+    """A box, the lines of each network, and whether it has all sizes of its frames."""
 
     box: Box
     lines: tuple[Lines, ...]
+    all_sizes: bool = True
 
-    def part(self, box: Box) -> Branch:
+    def part(self, box: Box, *, all_sizes: bool) -> Branch:
         """Return a part of the box, which begins with its lines."""
-        return Branch(box, tuple(own.handed_on() for own in self.lines))
+        return Branch(box, tuple(own.handed_on() for own in self.lines), all_sizes)

@@ -90,7 +90,7 @@ class Draft(NamedTuple):
     ways: Ints  # (1,) how many ways the loops outside the tile have
     times: Floats  # (ways, T) how they multiply the words of every tensor at rest
     resting: Ints  # (1,) how many flows have terms: the open ones at rest
-    tails: Ints  # (1,) how many tails the tile has
+    tails: Ints  # (1,) how many tails the tile has, -1: not known yet
     tail: (
         Floats  # (K + 1, T + 1) how they multiply every tensor, energy outside; a row for a new one
     )

@@ -65,6 +65,8 @@ def _offer(
     tally[TRIED] += 1
     set_bound(t, goal, x, stage, tile)
     if stage.tail.ahead.shape[0] > 0 and not hopeless(goal, x.bound[1], x.bound[0]):
+        if x.tails[0] < 0:
+            set_tails(t, stage.tail, x, tile)
         set_bound_of_tails(t, x)
     if hopeless(goal, x.bound[1], x.bound[0]):
         tally[DROPPED] += 1
@@ -256,8 +258,7 @@ def temporal_into(
             continue
         if stage.last_spatial:
             set_ways(t, x, tile)
-            if stage.tail.ahead.shape[0] > 0:
-                set_tails(t, stage.tail, x, tile)
+            x.tails[0] = -1
         later = stage.later[tile] + start_energy(t, x, stage.level, tile, stage.last_spatial)
         while more:
             low = x.at_tile[max(Int(0), dimensions - 1)]
@@ -312,8 +313,7 @@ def spatial_into(
                 continue
             if not ready:
                 set_ways(t, x, tile)
-                if stage.tail.ahead.shape[0] > 0:
-                    set_tails(t, stage.tail, x, tile)
+                x.tails[0] = -1
                 ready = True
             for i in range(start[low], start[low + 1]):
                 if halt[0] != 0 or tally[TRIED] > halt[1]:

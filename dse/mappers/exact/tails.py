@@ -155,6 +155,22 @@ def _through(t: Tables, tail: Tail, x: Draft, tile: int, mask: int, relevant: in
 
 
 @inner
+def _lead_to(t: Tables, tail: Tail, x: Draft, tile: int) -> None:
+    """Add the tails through a tile, where they may be better than those that are known."""
+    mask = relevant = Int(0)
+    for d in range(t.bound.shape[0]):
+        digit = tail.ahead[d, x.origin[d], x.place[d]]
+        x.quotient[d] = t.divisor[d, digit] / t.divisor[d, x.origin[d]]
+        if digit != x.origin[d]:
+            mask |= 1 << d
+            for tensor in range(t.total.shape[0]):
+                if t.row[tensor, d] >= 0:
+                    relevant |= 1 << tensor
+    if not _is_beaten(t, tail, x, tile, relevant):
+        _through(t, tail, x, tile, mask, relevant)
+
+
+@inner
 def set_tails(t: Tables, tail: Tail, x: Draft, tile: int) -> None:
     """Write the tails of a tile, whose ways are set."""
     x.tails[0] = 0
@@ -165,18 +181,11 @@ def set_tails(t: Tables, tail: Tail, x: Draft, tile: int) -> None:
         if tail.ahead[d, x.origin[d], 0] < 0:
             return  # nothing follows
     while True:
-        high = mask = relevant = Int(0)
+        high = Int(0)
         for d in range(dimensions):
-            digit = tail.ahead[d, x.origin[d], x.place[d]]
-            high += digit * t.stride[d]
-            x.quotient[d] = t.divisor[d, digit] / t.divisor[d, x.origin[d]]
-            if digit != x.origin[d]:
-                mask |= 1 << d
-                for tensor in range(t.total.shape[0]):
-                    if t.row[tensor, d] >= 0:
-                        relevant |= 1 << tensor
-        if tail.first[high] < tail.first[high + 1] and not _is_beaten(t, tail, x, high, relevant):
-            _through(t, tail, x, high, mask, relevant)
+            high += tail.ahead[d, x.origin[d], x.place[d]] * t.stride[d]
+        if tail.first[high] < tail.first[high + 1]:
+            _lead_to(t, tail, x, high)
         d = dimensions - 1
         while d >= 0:
             x.place[d] += 1
