@@ -30,6 +30,7 @@ from dse.mappers.exact.labels import (
 from dse.mappers.exact.tables import Int, Stage, Tables
 from dse.mappers.exact.tails import best_tail
 from dse.mappers.exact.ways import best_way, term_energy
+from dse.mappers.exact.windows import parts_without_links
 from dse.model import rules
 
 Floats = npt.NDArray[np.float64]
@@ -81,7 +82,7 @@ def _flow_bound(t: Tables, x: Draft, stage: Stage, f: int, tile: int) -> float:
     parts_so_far: float = v[parts_at(t, f)]
     linked = at >= 0 and (x.loose[0] != 0 or v[at + GRID_LEVEL] >= 0.0)
     if linked:
-        parts_so_far = _parts_without_windows(t, f, grid)
+        parts_so_far = parts_without_links(t, f, grid)
     parts = outer if high <= stage.level else rest
     content: float = words * parts_so_far * t.used[grid, high + 1] * parts
     per: float = t.share[high] / t.block[high]
@@ -103,20 +104,6 @@ def _flow_bound(t: Tables, x: Draft, stage: Stage, f: int, tile: int) -> float:
 
 
 @inner
-def _parts_without_windows(t: Tables, f: int, grid: int) -> float:
-    """Parts into which a window spreads along rows that are no windows; 0 among MACs."""
-    parts = 1.0
-    for u in range(t.low[f] + 1, t.high[f] + 1):
-        for d in range(t.bound.shape[0]):
-            q = t.row[t.tensor[f], d]
-            if u == 0 and t.factor[grid, u, d] > 1:
-                parts = 0.0
-            elif q >= 0 and t.window[t.tensor[f], q] < 0:
-                parts *= t.factor[grid, u, d]
-    return parts
-
-
-@inner
 def _flow_term(t: Tables, x: Draft, f: int, k: int) -> None:
     """Write what an open flow costs as term k; no spatial loops are outside."""
     v, term = x.value, x.term
@@ -125,7 +112,7 @@ def _flow_term(t: Tables, x: Draft, f: int, k: int) -> None:
     parts: float = v[parts_at(t, f)]
     linked = at >= 0 and (x.loose[0] != 0 or v[at + GRID_LEVEL] >= 0.0)
     if linked:
-        parts = _parts_without_windows(t, f, grid)
+        parts = parts_without_links(t, f, grid)
     per: float = t.share[high] / t.block[high]
     content = v[FIRST + f] * parts * t.used[grid, high + 1] * per
     term.tensor[k] = tensor
@@ -211,7 +198,7 @@ def _transfer_cycles(t: Tables, x: Draft, stage: Stage, k: int, tile: int) -> fl
         if high == k:
             parts = v[parts_at(t, f)]
             if at >= 0 and (x.loose[0] != 0 or v[at + GRID_LEVEL] >= 0.0):
-                parts = _parts_without_windows(t, f, x.grid[0])
+                parts = parts_without_links(t, f, x.grid[0])
             if t.read_write[tensor]:
                 writes += words * parts
                 reads += max(0.0, words * parts - t.part[x.grid[0], tensor, high])

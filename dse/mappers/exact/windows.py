@@ -59,16 +59,39 @@ def _nest_on_grid(t: Tables, x: Draft, f: int, s: int, grid: int, tile: int) -> 
 
 
 @inner
-def loosen(t: Tables, x: Draft, f: int) -> None:
-    """Count only the parts that no link can serve: those of rows that are no windows."""
-    x.loose[0] = 1
+def parts_without_links(t: Tables, f: int, grid: int) -> float:
+    """Parts of a window's flow, spread on a grid, that no link serves, whatever the move; at least.
+
+    Who is served lies one move from a neighbour, along rows of windows. Of the parts that follow
+    one another in steps of a move the last has no link, and they are no more than lie along one
+    row. Among MACs nothing may be left.
+    """
     parts = 1.0
-    for u in range(max(t.low[f], Int(-1)) + 1, t.high[f] + 1):
+    tensor = t.tensor[f]
+    for u in range(t.low[f] + 1, t.high[f] + 1):
+        one = two = 1.0
         for d in range(t.bound.shape[0]):
-            q = t.row[t.tensor[f], d]
-            if q >= 0 and t.window[t.tensor[f], q] < 0:
-                parts *= t.factor[x.grid[0], u, d]
-    x.value[parts_at(t, f)] = parts
+            n = float(t.factor[grid, u, d])
+            q = t.row[tensor, d]
+            if u == 0 and n > 1.0:
+                return 0.0
+            if q < 0:
+                continue
+            if t.window[tensor, q] < 0:
+                parts *= n
+            elif t.window[tensor, q] == 0:
+                one = max(one, n)
+            else:
+                two = max(two, n)
+        parts *= min(one, two)
+    return parts
+
+
+@inner
+def loosen(t: Tables, x: Draft, f: int) -> None:
+    """Count only the parts that no link can serve."""
+    x.loose[0] = 1
+    x.value[parts_at(t, f)] = parts_without_links(t, f, x.grid[0])
 
 
 @inner
