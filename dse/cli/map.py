@@ -58,11 +58,16 @@ def main(argv: Sequence[str]) -> int:
     quiet = bool({"-q", "--quiet"} & set(arguments))
     rest = [word for word in arguments if word not in (layers[0], "--json", "-q", "--quiet")]
 
-    from dse.cli.hydra_front import run_with_hydra  # noqa: PLC0415
+    from dse.cli.plain_settings import plain_settings  # noqa: PLC0415 - OmegaConf
 
     codes: list[int] = []
     layer = layers[0].removeprefix("layer=")
     with progress_told(quiet):
+        plain = plain_settings(rest)
+        if plain is not None:
+            return _map(plain, layer, as_json)
+        from dse.cli.hydra_front import run_with_hydra  # noqa: PLC0415
+
         run_with_hydra(rest, lambda settings: codes.append(_map(settings, layer, as_json)))
     return max(codes, default=0)
 

@@ -60,11 +60,9 @@ class Screen:
         Raises:
             ProofError: it is better than the optimum that is known.
         """
-        from dse.report.page import report_of  # noqa: PLC0415 - jinja2
-
         out = sys.stdout
         if self.as_json:
-            page = report_of(result)
+            page = _page(result)
             told = {**result.as_dict(), "folder": str(result.folder)}
             told |= {"report": str(page)} if page else {}
             out.write(json.dumps(told) + "\n")
@@ -73,9 +71,18 @@ class Screen:
 
             plain = "utf" not in (out.encoding or "").lower()
             out.write(result_text(result, color=out.isatty(), ascii_only=plain, known=self._known))
-            page = report_of(result)
+            page = _page(result)
             if page:
                 out.write(f"report    {page}\n")
         # optima are the native model's
         if self._known is not None and result.settings["evaluator"]["name"] == "native":
             self._known.check(result.value, str(result.folder))
+
+
+def _page(result: RunResult) -> Path | None:
+    """Write the report of a run, if its settings say so; return its path."""
+    if not result.settings["report"]:
+        return None
+    from dse.report.page import report_of  # noqa: PLC0415 - jinja2
+
+    return report_of(result)
