@@ -73,11 +73,10 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _map(settings: dict[str, object], layer: str, as_json: bool) -> int:
+    from dse.jit_tiers import interpret_first  # noqa: PLC0415 - loads numba
     from dse.runner.map_layer import map_layer  # noqa: PLC0415 - after the settings were read
-    from dse.runner.warm import begin_search  # noqa: PLC0415
 
-    mapper = settings.get("mapper")
-    begin_search(str(mapper["name"]) if isinstance(mapper, dict) else "random")
+    interpret_first()
     try:
         result = map_layer(settings, layer)
     except DseError as error:

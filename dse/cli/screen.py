@@ -38,9 +38,9 @@ class Screen:
         """Show the progress of a run, and how to go on with it where it is interrupted."""
         from dse.certify.known import find  # noqa: PLC0415
         from dse.cli.progress import progress  # noqa: PLC0415
-        from dse.runner.warm import begin_search  # noqa: PLC0415
+        from dse.jit_tiers import interpret_first  # noqa: PLC0415 - loads numba
 
-        begin_search(run.setup.config.plugins["mapper"].name)
+        interpret_first()
         try:
             if run.setup.evaluator.equals_timeloop:
                 self._known = find(run.space)

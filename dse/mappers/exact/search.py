@@ -207,14 +207,15 @@ def _run(
 
     def chunk(begin: int) -> _Part:
         least = np.full(1, math.inf)
-        tally = np.zeros(2, np.int64)
+        tally, added = np.zeros((2, 2), np.int64)
         parts: list[Labels] = []
         at, end = begin, min(begin + size, len(tiles))
         while 0 <= at < end:
             draft, out = scratch.draft, scratch.room
             count, after = work(
-                t, goal, stage, labels, start, draft, out, 0, tiles, at, end, least, tally, halt
+                t, goal, stage, labels, start, draft, out, 0, tiles, at, end, least, added, halt
             )
+            tally += added
             if after == at:
                 scratch.grow(t)
             at = after

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from dse.jit import compiled, inner
+from dse.jit import inner, tiered
 from dse.mappers.exact.bounds import Goal, hopeless, keep_label, set_bound, value_of
 from dse.mappers.exact.flows import run_loops, spread_out, start_flow
 from dse.mappers.exact.labels import (
@@ -35,7 +35,7 @@ def _load(labels: Labels, i: int, x: Draft) -> None:
     x.loose[0], x.grid[0] = labels.loose[i], labels.grid[i]
 
 
-@compiled
+@tiered
 def bound_start(t: Tables, goal: Goal, root: Stage, labels: Labels, x: Draft) -> None:
     """Set the bound of the label that all others come from."""
     _load(labels, Int(0), x)
@@ -205,7 +205,7 @@ def _next_source(t: Tables, stage: Stage, x: Draft, start: Ints, d: int) -> bool
     return False
 
 
-@compiled
+@tiered
 def temporal_into(
     t: Tables, goal: Goal, stage: Stage, labels: Labels, start: Ints, x: Draft, out: Labels,
     count: int, tiles: Ints, begin: int, end: int, least: Floats, tally: Ints, halt: Ints,
@@ -214,8 +214,10 @@ def temporal_into(
 
     ``start (tiles + 1,)`` says where the labels of each tile begin. Stops early where ``out`` has
     no room for another tile's labels. Returns the number of labels and the next place in
-    ``tiles``, -1 where ``halt (1,)`` was set; ``least (1,)`` takes the least bound dropped.
+    ``tiles``, -1 where ``halt (1,)`` was set; ``least (1,)`` takes the least bound dropped,
+    ``tally (2,)`` the call's counts.
     """
+    tally[:] = 0
     room = out.tile.shape[0]
     dimensions = Int(x.digit.shape[0])
     for place in range(begin, end):
@@ -259,12 +261,13 @@ def temporal_into(
     return count, end
 
 
-@compiled
+@tiered
 def spatial_into(
     t: Tables, goal: Goal, stage: Stage, labels: Labels, start: Ints, x: Draft, out: Labels,
     count: int, tiles: Ints, begin: int, end: int, least: Floats, tally: Ints, halt: Ints,
 ) -> tuple[int, int]:  # fmt: skip
     """Run the spatial loops of a level; as :func:`temporal_into`."""
+    tally[:] = 0
     room = out.tile.shape[0]
     for place in range(begin, end):
         tile = tiles[place]

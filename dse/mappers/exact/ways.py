@@ -16,7 +16,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from dse.jit import compiled, inner
+from dse.jit import inner, tiered
 from dse.mappers.exact.labels import Draft
 from dse.mappers.exact.orders import Relevance
 from dse.mappers.exact.tables import Int, Tables
@@ -185,7 +185,7 @@ def _least(t: Tables, f: int, words: float) -> float:
     return energy
 
 
-@compiled
+@tiered
 def start_energies(t: Tables, x: Draft, s: int, last: bool, energy: Floats) -> None:
     """Write the least energy of the flows that start at level s, for every tile ``(tiles,)``."""
     for tile in range(energy.shape[0]):
