@@ -30,7 +30,7 @@ from dse.jit_locks import is_being_compiled
 
 BUILT_AS_EXPECTED = all(hasattr(Dispatcher, name) for name in ("_compile_for_args", "typeof_pyval"))
 
-#: Seconds that a function may take in Python before it is compiled.
+#: Seconds of work that a function may take in Python before it is compiled.
 _HOT_S = 0.1
 #: Seconds between looks at what has been compiled.
 _POLL_S = 0.05
@@ -135,6 +135,7 @@ class _Missing:
         self._key = self._cache._index_key(types, dispatcher.targetctx.codegen())
         self._seen: int | None = None
         self._found = False
+        self._lock = threading.Lock()
         self._asked = False
         #: Whether it is to be compiled here and now.
         self.is_urgent = False
@@ -162,11 +163,12 @@ class _Missing:
         return self._found
 
     def look(self, spent_s: float) -> bool:
-        """Have it compiled if it has taken long, ``spent_s`` of late; return :meth:`is_over`."""
-        if not self._asked and self._spent_s + spent_s > _HOT_S:
-            self._asked = True
-            if not is_being_compiled(self._dispatcher):
-                self._beside.ask(self._request)
+        """Have it compiled if it has taken long, ``spent_s`` of late; return `is_over`."""
+        with self._lock:
+            if not self._asked and self._spent_s + spent_s > _HOT_S:
+                if not is_being_compiled(self._dispatcher):
+                    self._beside.ask(self._request)
+                self._asked = True  # by now, so that no other thread finds nobody at work
         return self.is_over()
 
     def add(self, spent_s: float) -> None:
@@ -186,19 +188,19 @@ class _Interpreting(threading.local):
     def code(self, missing: _Missing) -> Iterator[None]:
         """Interpret a function, in another one maybe; its time is added up."""
         outer = self.missing, self.began, self.next
-        began = time.monotonic()
-        self.missing, self.began, self.next = missing, began, began + _POLL_S
+        began = time.thread_time()
+        self.missing, self.began, self.next = missing, began, time.monotonic() + _POLL_S
         try:
             yield
         finally:
             self.missing, self.began, self.next = outer
-            missing.add(time.monotonic() - began)
+            missing.add(time.thread_time() - began)
 
     def look(self) -> None:
         """Leave what is interpreted once its compiled code is there."""
         if self.missing is not None and (now := time.monotonic()) >= self.next:
             self.next = now + _POLL_S
-            if self.missing.look(now - self.began):
+            if self.missing.look(time.thread_time() - self.began):
                 raise _Ready
 
 

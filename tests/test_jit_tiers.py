@@ -11,7 +11,7 @@ import pytest
 from compiled_sources import compiling_files
 from two_tiers import BothWays, differences, tiered_functions
 
-from dse import jit_tiers
+from dse import jit, jit_tiers
 from dse.plugins import GROUPS, plugins
 from dse.runner.map_layer import map_layer
 from dse.runner.run import search
@@ -151,6 +151,31 @@ def test_where_the_process_that_compiles_is_killed_this_one_does_it(tmp_path, tw
     assert _run(tmp_path, "functions.count(x, 9)\n" + HITS.format("count")) == (["9", "1", "1"], "")
 
 
+OTHERS = """
+import fcntl, threading
+from dse.jit_locks import file_beside, is_being_compiled
+path = file_beside(functions.count, "lock")
+print(is_being_compiled(functions.count))
+path.parent.mkdir(parents=True, exist_ok=True)
+file = path.open("w")
+print(is_being_compiled(functions.count))
+fcntl.flock(file, fcntl.LOCK_EX)
+print(is_being_compiled(functions.count))
+jit_tiers.interpret_first()
+jit_tiers.subprocess.Popen = None
+released = threading.Event()
+threading.Timer(1.0, lambda: (released.set(), file.close())).start()
+functions.count(x, 10**9)
+print(released.is_set())
+"""
+
+
+def test_what_another_process_compiles_is_waited_for_and_not_compiled_twice(tmp_path, two_cores):
+    """Here it is the lock alone that another one holds; then it lets go, with nothing compiled."""
+    words = ["False", "False", "True", "True", str(10**9 - 1), "0", "1"]
+    assert _run(tmp_path, OTHERS + HITS.format("count"))[0] == words
+
+
 CLOCK = """
 jit_tiers.interpret_first()
 before, began = jit.working_time(), time.monotonic()
@@ -213,3 +238,24 @@ def test_where_no_process_can_be_started_this_one_compiles(monkeypatch):
     request = jit_tiers.Request("module", "function", ())
     beside.ask(request)
     assert not beside.is_at_work(request)
+
+
+def test_no_thread_compiles_while_another_one_asks_for_it(monkeypatch):
+    """Between the decision to ask and the process that is asked, nobody is at work yet."""
+    found = []
+
+    class Slow(jit_tiers._Beside):
+        def ask(self, request):
+            found.append(missing.is_over())
+            self._waiting.append(request)
+
+        def _begin(self):
+            pass
+
+    @jit.tiered
+    def function(x):
+        return x
+
+    missing = jit_tiers._Missing(function, (), Slow())
+    assert missing.look(1.0) is False
+    assert found == [False]
