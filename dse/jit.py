@@ -165,8 +165,8 @@ def compiled(function: F) -> F:
 def tiered(function: F) -> F:
     """Compile an entry point beside this process where it is told to interpret it meanwhile.
 
-    It has to give the same bits either way, and may be begun again at any time: what it writes
-    does not depend on anything that it wrote before.
+    It has to give the same bits either way. It may be left wherever it calls an `inner` one, which
+    is to be often, and begun again: what it writes does not depend on what it wrote before.
     """
     result = compiled(function)
     if KEEPS:

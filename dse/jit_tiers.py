@@ -103,14 +103,19 @@ def compile_told() -> None:
             dispatcher.compile(request.types)
 
 
-_BESIDE: _Beside | None = None
+_BESIDE = _Beside()
+_is_on = False
 
 
-def interpret_first() -> None:
-    """From now on, interpret what this process would have to compile; not so on one core."""
-    global _BESIDE  # noqa: PLW0603 - a choice of the whole process
-    if _BESIDE is None and (os.cpu_count() or 1) > 1:
-        _BESIDE = _Beside()
+@contextmanager
+def interpreting_first() -> Iterator[None]:
+    """Within it, interpret what would have to be compiled; not so on one core."""
+    global _is_on  # noqa: PLW0603 - of all threads
+    before, _is_on = _is_on, (os.cpu_count() or 1) > 1
+    try:
+        yield
+    finally:
+        _is_on = before
 
 
 class _Ready(Exception):
@@ -230,7 +235,7 @@ def in_tiers(
     known: dict[_Types, _Missing] = {}
 
     def compile_or_interpret(*args: Any) -> Any:  # noqa: ANN401
-        if _BESIDE is None:
+        if not _is_on:
             return compile_now(*args)
         types = tuple(dispatcher.typeof_pyval(arg) for arg in args)
         missing = known.get(types) or known.setdefault(types, _Missing(dispatcher, types, _BESIDE))

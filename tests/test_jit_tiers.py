@@ -49,6 +49,8 @@ def test_interpreted_functions_give_the_bits_of_compiled_ones(monkeypatch, tmp_p
     both = BothWays(monkeypatch, most=8)
     _searches(tmp_path)
     assert set(both.calls) == expected
+    # whatever takes long calls parts, and can be left there; this one loads a block of lanes
+    assert expected - set(both.left) == {"dse.model.block.load_hardware"}
 
 
 def test_a_differing_bit_is_found():
@@ -86,6 +88,7 @@ import numpy as np
 import functions
 from dse import jit, jit_tiers
 x = np.zeros(1, np.int64)
+first = jit_tiers.interpreting_first()
 """
 
 
@@ -116,7 +119,8 @@ HITS = "print(x[0], sum(functions.{0}.stats.cache_hits.values()), len(functions.
 
 def test_little_work_is_interpreted_and_nothing_compiled(tmp_path, two_cores):
     said = _run(
-        tmp_path, "jit_tiers.interpret_first()\nfunctions.little(x)\n" + HITS.format("little")
+        tmp_path,
+        "first.__enter__()\nfunctions.little(x)\n" + HITS.format("little"),
     )
     assert said == (["1", "0", "0"], "")
     assert not list((tmp_path / "cache").rglob("*.nbi"))
@@ -124,17 +128,17 @@ def test_little_work_is_interpreted_and_nothing_compiled(tmp_path, two_cores):
 
 def test_much_work_is_begun_again_compiled_as_soon_as_it_can_be(tmp_path, two_cores):
     """Interpreted, it would take a quarter of an hour."""
-    long = "jit_tiers.interpret_first()\nfunctions.count(x, 10**9)\n" + HITS.format("count")
+    long = "first.__enter__()\nfunctions.count(x, 10**9)\n" + HITS.format("count")
     words, said = _run(tmp_path, long)
     assert words == [str(10**9 - 1), "1", "1"]
     assert said == BESIDE
     # the next process finds the code at once
-    short = "jit_tiers.interpret_first()\nfunctions.count(x, 9)\n" + HITS.format("count")
+    short = "first.__enter__()\nfunctions.count(x, 9)\n" + HITS.format("count")
     assert _run(tmp_path, short) == (["9", "1", "1"], "")
 
 
 KILLED = """
-jit_tiers.interpret_first()
+first.__enter__()
 begin = jit_tiers._Beside._begin
 def killed(self):
     begin(self)
@@ -161,7 +165,7 @@ file = path.open("w")
 print(is_being_compiled(functions.count))
 fcntl.flock(file, fcntl.LOCK_EX)
 print(is_being_compiled(functions.count))
-jit_tiers.interpret_first()
+first.__enter__()
 jit_tiers.subprocess.Popen = None
 released = threading.Event()
 threading.Timer(1.0, lambda: (released.set(), file.close())).start()
@@ -177,7 +181,7 @@ def test_what_another_process_compiles_is_waited_for_and_not_compiled_twice(tmp_
 
 
 CLOCK = """
-jit_tiers.interpret_first()
+first.__enter__()
 before, began = jit.working_time(), time.monotonic()
 functions.count(x, 10**5)
 print(time.monotonic() - began > 2 * (jit.working_time() - before))
@@ -190,7 +194,7 @@ def test_working_time_stands_still_while_code_is_interpreted(tmp_path, two_cores
 
 def test_unless_told_or_on_one_core_code_is_compiled_before_it_runs(tmp_path):
     (tmp_path / "sitecustomize.py").write_text("import os\nos.cpu_count = lambda: 1\n")
-    program = "jit_tiers.interpret_first()\nfunctions.little(x)\n" + HITS.format("little")
+    program = "first.__enter__()\nfunctions.little(x)\n" + HITS.format("little")
     assert _run(tmp_path, program)[0] == ["1", "0", "1"]
     (tmp_path / "sitecustomize.py").write_text("import os\nos.cpu_count = lambda: 2\n")
     untold = "functions.count(x, 9)\n" + HITS.format("count")
@@ -225,7 +229,7 @@ def test_requests_that_wait_go_to_one_process(monkeypatch):
 def test_where_python_raises_what_is_no_error_compiled_the_function_is_compiled(
     tmp_path, two_cores
 ):
-    program = "jit_tiers.interpret_first()\nprint(functions.ratio(1.0, 0.0))\n"
+    program = "first.__enter__()\nprint(functions.ratio(1.0, 0.0))\n"
     assert _run(tmp_path, program + HITS.format("ratio"))[0] == ["inf", "0", "0", "1"]
 
 

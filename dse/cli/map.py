@@ -73,12 +73,12 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _map(settings: dict[str, object], layer: str, as_json: bool) -> int:
-    from dse.jit_tiers import interpret_first  # noqa: PLC0415 - loads numba
+    from dse.jit_tiers import interpreting_first  # noqa: PLC0415 - loads numba
     from dse.runner.map_layer import map_layer  # noqa: PLC0415 - after the settings were read
 
-    interpret_first()
     try:
-        result = map_layer(settings, layer)
+        with interpreting_first():
+            result = map_layer(settings, layer)
     except DseError as error:
         sys.stderr.write(f"error: {error}\n")
         return error.exit_code

@@ -38,9 +38,8 @@ class Screen:
         """Show the progress of a run, and how to go on with it where it is interrupted."""
         from dse.certify.known import find  # noqa: PLC0415
         from dse.cli.progress import progress  # noqa: PLC0415
-        from dse.jit_tiers import interpret_first  # noqa: PLC0415 - loads numba
+        from dse.jit_tiers import interpreting_first  # noqa: PLC0415 - loads numba
 
-        interpret_first()
         try:
             if run.setup.evaluator.equals_timeloop:
                 self._known = find(run.space)
@@ -48,7 +47,10 @@ class Screen:
             sys.stderr.write(f"warning: {error}; goes on without known optima\n")
         try:
             begin = run.study.progress
-            with progress(run.space.objective, self.quiet, begin, self._known) as report:
+            with (
+                interpreting_first(),
+                progress(run.space.objective, self.quiet, begin, self._known) as report,
+            ):
                 yield report
         except (KeyboardInterrupt, Terminated):
             sys.stderr.write(f"python -m dse run resume={self._sweep or run.folder} goes on\n")
@@ -83,6 +85,8 @@ def _page(result: RunResult) -> Path | None:
     """Write the report of a run, if its settings say so; return its path."""
     if not result.settings["report"]:
         return None
+    from dse.jit_tiers import interpreting_first  # noqa: PLC0415 - loads numba
     from dse.report.page import report_of  # noqa: PLC0415 - jinja2
 
-    return report_of(result)
+    with interpreting_first():
+        return report_of(result)

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dse.jit import inner, tiered
+from dse.jit import compiled, inner, tiered
 from dse.numeric import Flags, Floats, Ints
 
 #: What is minimised: the product, x alone, y alone.
@@ -33,7 +33,7 @@ class LayerPoints(NamedTuple):
     cycles: Floats
 
 
-@tiered
+@compiled
 def price_rows(
     base: Floats, accesses: Floats, need: Ints, price: Floats, size: Ints, energy: Floats
 ) -> None:
@@ -72,7 +72,7 @@ def new_supports(layers: int, multiplier: Floats) -> Supports:
     return Supports(multiplier, np.empty(shape), np.empty(shape, np.int64), np.empty(shape[1]))
 
 
-@tiered
+@compiled
 def find_supports(p: LayerPoints, s: Supports) -> None:
     """Fill the supports; a layer without points has infinite ones."""
     count = s.multiplier.shape[0]
@@ -147,7 +147,7 @@ def mark_useful(p: LayerPoints, s: Supports, mode: int, limit: float, useful: Fl
     return marked
 
 
-@tiered
+@compiled
 def _lower_hulls(p: LayerPoints, hull: Ints, hull_first: Ints) -> None:
     """Find the points on each layer's lower hull.
 
