@@ -77,9 +77,14 @@ class _Beside:
             self._begin()
             return request in self._waiting or any(request in some for _, some in self._running)
 
-    def _begin(self) -> None:
+    def leave(self) -> None:
+        """Have compiled what still waits, for commands to come."""
+        with self._lock:
+            self._begin(at_once=True)
+
+    def _begin(self, at_once: bool = False) -> None:
         self._running = [one for one in self._running if one[0].poll() is None]
-        if not self._waiting or len(self._running) == _PROCESSES:
+        if not self._waiting or (len(self._running) >= _PROCESSES and not at_once):
             return
         with tempfile.TemporaryFile() as told:
             pickle.dump(self._waiting, told)
@@ -116,6 +121,7 @@ def interpreting_first() -> Iterator[None]:
         yield
     finally:
         _is_on = before
+        _BESIDE.leave()
 
 
 class _Ready(Exception):

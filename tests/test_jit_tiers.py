@@ -140,7 +140,7 @@ def test_much_work_is_begun_again_compiled_as_soon_as_it_can_be(tmp_path, two_co
 KILLED = """
 first.__enter__()
 begin = jit_tiers._Beside._begin
-def killed(self):
+def killed(self, at_once=False):
     begin(self)
     for process, _ in self._running:
         process.kill()
@@ -224,6 +224,11 @@ def test_requests_that_wait_go_to_one_process(monkeypatch):
     assert beside.is_at_work(asked[3])
     assert started[2][1] == asked[2:]
     assert not beside.is_at_work(asked[0])
+    late = jit_tiers.Request("module", "late", ())
+    beside.ask(late)
+    assert len(started) == 3
+    beside.leave()
+    assert started[3][1] == [late]
 
 
 def test_where_python_raises_what_is_no_error_compiled_the_function_is_compiled(
@@ -253,7 +258,7 @@ def test_no_thread_compiles_while_another_one_asks_for_it(monkeypatch):
             found.append(missing.is_over())
             self._waiting.append(request)
 
-        def _begin(self):
+        def _begin(self, at_once=False):
             pass
 
     @jit.tiered
