@@ -4,10 +4,10 @@ Compiled functions allocate nothing: all working memory comes in as arguments. S
 without numba's reference counting, whose atomic increments at every array view would otherwise
 take more than half of the time.
 
-Whatever is known here of numba's inner workings stands in this module and in `jit_units`: the
-option that leaves the counting out, where a function's cache keeps the stamp of its sources, and
-what becomes one piece of machine code. All are checked where they are used, and a numba newer than
-those known to work caches nothing.
+Whatever is known here of numba's inner workings stands in this module, in `jit_units` and in
+`jit_tiers`: the option that leaves the counting out, where a function's cache keeps the stamp of
+its sources, what becomes one piece of machine code, and where a call finds none. All are checked
+where they are used, and a numba newer than those known to work caches nothing.
 """
 
 from __future__ import annotations

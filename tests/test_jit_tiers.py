@@ -46,7 +46,7 @@ def _searches(folder):
 def test_interpreted_functions_give_the_bits_of_compiled_ones(monkeypatch, tmp_path):
     expected = _all_tiered()
     _searches(tmp_path)  # what is compiled loads the names that are replaced next
-    both = BothWays(monkeypatch, most=8)
+    both = BothWays(monkeypatch, most=5)
     _searches(tmp_path)
     assert set(both.calls) == expected
     # whatever takes long calls parts, and can be left there; this one loads a block of lanes

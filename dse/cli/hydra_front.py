@@ -216,8 +216,7 @@ def _choices(words: Sequence[str]) -> dict[str, tuple[str, ...]]:
     for word in words:
         key, _, value = word.lstrip("+~").partition("=")
         if key in GROUPS:
-            # a pattern may match any
-            found[key] += [name for name in names(key) if name in value or "(" in value]
+            found[key] += [name for name in names(key) if name in value]
     return {kind: tuple(dict.fromkeys(some)) for kind, some in found.items()}
 
 
