@@ -4,16 +4,16 @@ Compiled functions allocate nothing: all working memory comes in as arguments. S
 without numba's reference counting, whose atomic increments at every array view would otherwise
 take more than half of the time.
 
-Whatever is known here of numba's inner workings stands in this module and in `jit_units`: the
-option that leaves the counting out, where a function's cache keeps the stamp of its sources, and
-what becomes one piece of machine code. All are checked where they are used, and a numba newer than
-those known to work caches nothing.
+Whatever is known here of numba's inner workings stands in this module, in `jit_units` and in
+`jit_tiers`: the option that leaves the counting out, where a function's cache keeps the stamp of
+its sources, what becomes one piece of machine code, and where a call finds none. All are checked
+where they are used, and a numba newer than those known to work caches nothing.
 """
 
 from __future__ import annotations
 
 import logging
-import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -26,13 +26,11 @@ from numba.core import event
 from numba.core.compiler_lock import global_compiler_lock
 from numba.extending import register_jitable
 
+from dse import jit_tiers, jit_units
 from dse.errors import ToolError
-from dse.jit_units import BUILT_AS_EXPECTED, EntryCompiler, PartCompiler
-
-try:
-    import fcntl
-except ImportError:  # processes that start together then all compile
-    fcntl = None  # type: ignore[assignment]
+from dse.jit_locks import file_beside, locked, name_of
+from dse.jit_tiers import Callee, in_tiers
+from dse.jit_units import EntryCompiler, PartCompiler
 
 _LOG = logging.getLogger(__name__)
 
@@ -129,7 +127,8 @@ def _cached(dispatcher: Any) -> Any:  # noqa: ANN401
     options: Any = getattr(getattr(dispatcher, "targetdescr", None), "options", None)
     file: Any = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
     known = all(hasattr(file, name) for name in ("_source_stamp", "_version"))
-    if not (BUILT_AS_EXPECTED and hasattr(options, "_nrt")) or (KEEPS and not known):
+    expected = jit_units.BUILT_AS_EXPECTED and jit_tiers.BUILT_AS_EXPECTED
+    if not (expected and hasattr(options, "_nrt")) or (KEEPS and not known):
         raise ToolError(
             f"numba {numba.__version__} is not built as dse expects; "
             f"install 'numba<{NEWEST_NUMBA[0]}.{NEWEST_NUMBA[1] + 1}'"
@@ -149,50 +148,10 @@ def _compile_in_one_process(dispatcher: Any) -> None:  # noqa: ANN401
     def compile_alone(signature: object) -> object:
         # numba's own lock first, as this thread would take it later, too: no two threads each
         # hold one of both
-        with global_compiler_lock, _locked(dispatcher):
+        with global_compiler_lock, locked(dispatcher, _COMPILING.stopped):
             return compile_one(signature)
 
     dispatcher.compile = compile_alone
-
-
-@contextmanager
-def _locked(dispatcher: Any) -> Iterator[None]:  # noqa: ANN401
-    """Hold the lock of a function's cache; without one where it cannot be had."""
-    descriptor = None
-    if fcntl is not None:
-        with suppress(OSError):
-            Path(dispatcher._cache.cache_path).mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(_beside(dispatcher, "lock"), os.O_RDWR | os.O_CREAT, 0o644)
-    if descriptor is None:
-        yield
-        return
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            _LOG.warning("waiting for a process that compiles %s", _name(dispatcher))
-            _COMPILING.begin()
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
-            finally:
-                _COMPILING.end()
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _beside(dispatcher: Any, kind: str) -> Path:  # noqa: ANN401
-    """Return the path of a file of ours beside a function's cache."""
-    return Path(dispatcher._cache.cache_path) / f"{_name(dispatcher)}.{kind}"
-
-
-def _name(dispatcher: Any) -> str:  # noqa: ANN401
-    return f"{dispatcher.py_func.__module__}.{dispatcher.py_func.__qualname__}"
-
-
-def is_kept(function: Callable[..., Any]) -> bool:
-    """Whether an entry point's code is on disk, for any arguments; never where nothing is kept."""
-    return KEEPS and bool(function._cache._cache_file._load_index())  # type: ignore[attr-defined]
 
 
 def compiled(function: F) -> F:
@@ -203,10 +162,24 @@ def compiled(function: F) -> F:
     return result
 
 
+def tiered(function: F) -> F:
+    """Compile an entry point beside this process where it is told to interpret it meanwhile.
+
+    It has to give the same bits either way. It may be left wherever it calls an `inner` one, which
+    is to be often, and begun again: what it writes does not depend on what it wrote before.
+    """
+    result = compiled(function)
+    if KEEPS:
+        in_tiers(result, _COMPILING.stopped)
+    return result
+
+
 def inner(function: F) -> F:
     """Compile a function that only compiled code calls, as a part of the entry points that do."""
-    result: F = numba.njit(**PART_OPTIONS)(function)
-    return result
+    result: Any = numba.njit(**PART_OPTIONS)(function)
+    result.__class__ = Callee
+    made: F = result
+    return made
 
 
 def inlined(function: F) -> F:
@@ -219,33 +192,42 @@ def inlined(function: F) -> F:
 
 
 class _CompilingTime:
-    """The time in which code is compiled, by this process or by one that it waits for."""
+    """The time in which code is missing: compiled, waited for, or interpreted meanwhile."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._depth = 0
         self._began = 0.0
         self._before = 0.0
 
-    def begin(self) -> bool:
-        """Begin, or go one deeper; return whether it is the outermost."""
-        if not self._depth:
-            self._began = time.monotonic()
-        self._depth += 1
-        return self._depth == 1
+    def begin(self) -> None:
+        """Begin, or go one deeper, in any thread."""
+        with self._lock:
+            if not self._depth:
+                self._began = time.monotonic()
+            self._depth += 1
 
-    def end(self) -> float | None:
-        """Come back; return the seconds of the outermost, None of others."""
-        self._depth -= 1
-        if self._depth:
-            return None
-        seconds = time.monotonic() - self._began
-        self._before += seconds
-        return seconds
+    def end(self) -> None:
+        """Come back."""
+        with self._lock:
+            self._depth -= 1
+            if not self._depth:
+                self._before += time.monotonic() - self._began
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Let the time within count, in any thread."""
+        self.begin()
+        try:
+            yield
+        finally:
+            self.end()
 
     @property
     def seconds(self) -> float:
         """Time so far."""
-        return self._before + (time.monotonic() - self._began if self._depth else 0.0)
+        with self._lock:
+            return self._before + (time.monotonic() - self._began if self._depth else 0.0)
 
 
 class _Compiling(event.Listener):
@@ -254,22 +236,28 @@ class _Compiling(event.Listener):
     Numba compiles in one thread at a time; what a function calls is compiled within it.
     """
 
+    def __init__(self) -> None:
+        self._began: list[float] = []
+
     def on_start(self, event: event.Event) -> None:
         """Say what is compiled, and how long that took the last time, if it did."""
-        if not _COMPILING.begin() or not (dispatcher := _ours(event)):
+        _COMPILING.begin()
+        self._began.append(time.monotonic())
+        if len(self._began) > 1 or not (dispatcher := _ours(event)):
             return
         before = ""
         with suppress(OSError, ValueError, TypeError):  # there is no folder where nothing is kept
-            seconds = float(_beside(dispatcher, "seconds").read_text(encoding="utf-8"))
+            seconds = float(file_beside(dispatcher, "seconds").read_text(encoding="utf-8"))
             before = f"; it took {seconds:.0f} s last time"
-        _LOG.warning("compiling %s for this machine, only once%s", _name(dispatcher), before)
+        _LOG.warning("compiling %s for this machine, only once%s", name_of(dispatcher), before)
 
     def on_end(self, event: event.Event) -> None:
         """Keep how long the outermost function took."""
-        seconds = _COMPILING.end()
-        if seconds is not None and (dispatcher := _ours(event)):
+        _COMPILING.end()
+        seconds = time.monotonic() - self._began.pop()
+        if not self._began and (dispatcher := _ours(event)):
             with suppress(OSError, TypeError):  # numba itself says where it cannot write
-                _beside(dispatcher, "seconds").write_text(f"{seconds:.1f}\n", encoding="utf-8")
+                file_beside(dispatcher, "seconds").write_text(f"{seconds:.1f}\n", encoding="utf-8")
 
 
 def _ours(event: event.Event) -> Any:  # noqa: ANN401

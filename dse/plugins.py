@@ -66,34 +66,41 @@ class Plugin:
 def plugins(kind: str) -> dict[str, Plugin]:
     """Return the plug-ins of a kind by name; broken outside ones are named and skipped.
 
+    All of them are loaded: who needs one asks for it with :func:`plugin`.
+
     Raises:
-        DseError: a built-in is missing, which means that the installation is stale.
+        DseError: there is none, which means that the installation is stale.
     """
-    found: dict[str, Plugin] = {}
-    # built-ins first, so that nothing from outside takes their names
-    points = sorted(
-        set(entry_points(group=_ALL_GROUPS[kind])), key=lambda p: (not _is_own(p), p.name)
-    )
-    for point in points:
-        taken = found.get(point.name)
-        if taken is not None:
-            if point.value != taken.place:
+    found = ((name, find(kind, name)) for name in names(kind))
+    return {name: item for name, item in found if item is not None}
+
+
+def names(kind: str) -> tuple[str, ...]:
+    """Return the names of a kind's plug-ins, without a look at whether they can be loaded."""
+    return tuple(_points(kind))
+
+
+@cache
+def find(kind: str, name: str) -> Plugin | None:
+    """Return the plug-in of that kind and name; None: there is none that can be loaded."""
+    found: Plugin | None = None
+    for point in _points(kind).get(name, ()):
+        if found is not None:
+            if point.value != found.place:
                 _LOG.warning(
                     "%s '%s' of '%s' is skipped: the name is taken by '%s'",
-                    *(kind, point.name, _distribution(point), taken.distribution),
+                    *(kind, name, _distribution(point), found.distribution),
                 )
             continue
         try:
-            found[point.name] = _load(kind, point)
+            found = _load(kind, point)
         except Exception as error:
             if _is_own(point):
                 raise
             _LOG.warning(
                 "%s '%s' of '%s' is skipped: %s: %s",
-                *(kind, point.name, _distribution(point), type(error).__name__, error),
+                *(kind, name, _distribution(point), type(error).__name__, error),
             )
-    if not found:
-        raise DseError(f"no {kind} is registered: install the package again (pip install -e .)")
     return found
 
 
@@ -103,10 +110,35 @@ def plugin(kind: str, name: str) -> Plugin:
     Raises:
         SpecError: there is none; the message lists the choices.
     """
-    known = plugins(kind)
-    if name not in known:
-        raise SpecError(unknown_name(kind, name, known))
-    return known[name]
+    found = find(kind, name)
+    if found is None:
+        raise SpecError(unknown_name(kind, name, plugins(kind)))
+    return found
+
+
+@cache
+def _registered() -> Any:  # noqa: ANN401 - Python 3.11 has another type than later ones
+    """Return the entry points of all distributions, which are slow to read."""
+    return entry_points()
+
+
+@cache
+def _points(kind: str) -> dict[str, list[EntryPoint]]:
+    """Return the entry points of a kind, by name.
+
+    Raises:
+        DseError: there is none, which means that the installation is stale.
+    """
+    # built-ins first, so that nothing from outside takes their names
+    points = sorted(
+        set(_registered().select(group=_ALL_GROUPS[kind])), key=lambda p: (not _is_own(p), p.name)
+    )
+    if not points:
+        raise DseError(f"no {kind} is registered: install the package again (pip install -e .)")
+    found: dict[str, list[EntryPoint]] = {}
+    for point in points:
+        found.setdefault(point.name, []).append(point)
+    return found
 
 
 def _load(kind: str, point: EntryPoint) -> Plugin:

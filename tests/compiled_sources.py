@@ -11,7 +11,7 @@ from pathlib import Path
 import dse
 
 ROOT = Path(dse.__file__).parent
-DECORATORS = {"compiled", "inner", "inlined"}
+DECORATORS = {"compiled", "tiered", "inner", "inlined"}
 
 
 class Source:

@@ -7,7 +7,7 @@ from pathlib import Path
 from dse.accuracy.function import FunctionAccuracy
 from dse.errors import SpecError, unknown_name
 from dse.goals.python_objective import is_code
-from dse.plugins import plugins
+from dse.plugins import find, names, plugins
 from dse.space.accuracy import AccuracyPredictor
 from dse.space.network_space import NetworkSpace
 
@@ -18,7 +18,7 @@ _KIND = "accuracy"
 
 def is_function(named: str) -> bool:
     """Whether a setting names code to load."""
-    return named.partition(":")[0] not in plugins(_KIND) and is_code(named)
+    return named.partition(":")[0] not in names(_KIND) and is_code(named)
 
 
 def predictor(named: str, networks: NetworkSpace) -> AccuracyPredictor:
@@ -51,9 +51,9 @@ def files_of(named: str) -> list[Path]:
 
 def _plugin(named: str) -> tuple[type[AccuracyPredictor], str]:
     name, _, argument = named.partition(":")
-    known = plugins(_KIND)
-    if name not in known:
-        told = unknown_name("predictor", name, known)
+    found = find(_KIND, name)
+    if found is None:
+        told = unknown_name("predictor", name, plugins(_KIND))
         raise SpecError(f"accuracy = {named}: {told}; or module:function")
-    kind: type[AccuracyPredictor] = known[name].factory
+    kind: type[AccuracyPredictor] = found.factory
     return kind, argument

@@ -12,7 +12,7 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -29,8 +29,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from dse.errors import SpecError, ToolError, unknown_name
 from dse.extras import is_installed
-from dse.plugins import GROUPS, explain, plugins
-from dse.runner.config import DEFAULT_PLUGINS, RunConfig, group_node, known_keys
+from dse.plugins import GROUPS, explain, find, names, plugins
+from dse.runner.config import DEFAULT_PLUGINS, FREE_TEXT, RunConfig, group_node, known_keys
 
 _Command = Callable[[dict[str, Any]], None]
 
@@ -71,16 +71,19 @@ def run_with_hydra(arguments: Sequence[str], task: _Command, folder: Path | None
     Raises:
         SpecError: an override is malformed, or names an unknown setting or choice.
     """
-    _store()
     arguments = _without_template_flags(arguments)
     sweep = is_sweep(arguments)
     flags, words = _flags_apart(arguments)
-    words = [_checked(word, sweep) for word in words]
+    has_files = any(flag.partition("=")[0] == "--config-dir" for flag in flags)
+    chosen = _choices(words)
+    words = [_checked(word, sweep, chosen) for word in words]
+    # a configuration file may choose any
+    _store({kind: names(kind) for kind in GROUPS} if has_files else chosen)
 
     # the optimizer may go with a mapper of its own; a configuration file may choose one, too
-    names_mapper = any(
+    names_mapper = has_files or any(
         word.lstrip("+~").partition("=")[0].partition(".")[0] == "mapper" for word in words
-    ) or any(flag.partition("=")[0] == "--config-dir" for flag in flags)
+    )
 
     def job(config: DictConfig) -> None:
         settings = OmegaConf.to_container(config, resolve=True)
@@ -207,12 +210,23 @@ def _text(value: str) -> str:
     return f"'{escaped}'"
 
 
-def _store() -> None:
-    """Register the settings of a run and of every plug-in."""
+def _choices(words: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Return the names of plug-ins that are the default or that words may choose, by kind."""
+    found = {kind: [name] for kind, name in DEFAULT_PLUGINS.items()}
+    for word in words:
+        key, _, value = word.lstrip("+~").partition("=")
+        if key in GROUPS:
+            found[key] += [name for name in names(key) if name in value]
+    return {kind: tuple(dict.fromkeys(some)) for kind, some in found.items()}
+
+
+def _store(chosen: Mapping[str, Sequence[str]]) -> None:
+    """Register the settings of a run and of the plug-ins that may be chosen, by kind."""
     store = ConfigStore.instance()
-    for kind in GROUPS:
-        for item in plugins(kind).values():
-            store.store(group=kind, name=item.name, node=group_node(item))
+    for kind, some in chosen.items():
+        for name in some:
+            if (item := find(kind, name)) is not None:
+                store.store(group=kind, name=name, node=group_node(item))
     defaults: list[Any] = [
         *({kind: name} for kind, name in DEFAULT_PLUGINS.items()),
         "_self_",
@@ -242,7 +256,7 @@ _WithoutGroups = dataclasses.make_dataclass(
 )
 
 
-def _checked(word: str, sweep: bool) -> str:
+def _checked(word: str, sweep: bool, chosen: Mapping[str, Sequence[str]]) -> str:
     """Return an override as Hydra wants it, after a check of its key and choice."""
     if word.startswith("-"):
         raise SpecError(unknown_name("option", word, _FLAGS))
@@ -268,17 +282,23 @@ def _checked(word: str, sweep: bool) -> str:
         raise SpecError(f"'{word}' has several values: -m runs one after the other")
     if key in GROUPS:
         for value in _values(override):
-            if not isinstance(value, str) or value not in plugins(key):
+            if not isinstance(value, str) or find(key, value) is None:
                 raise SpecError(unknown_name(key, str(value), plugins(key)))
         return word
     if key.startswith(("variables.", "parameters.", "definitions.", "network.")):
         # which there are is the template's or the workload's to say
         return word if word.startswith(("+", "~")) else f"++{word}"
-    chosen = {kind: name for kind in GROUPS for name in plugins(kind)}
-    known = {k for kind in GROUPS for name in plugins(kind) for k in known_keys({kind: name})}
-    if key not in known | set(chosen):
-        raise SpecError(unknown_name("setting", key, known))
+    if key not in _keys(chosen):
+        # of the other plug-ins, too: the word may be right, and miss the choice beside it
+        known = _keys({kind: names(kind) for kind in GROUPS})
+        if key not in known:
+            raise SpecError(unknown_name("setting", key, known))
     return word
+
+
+def _keys(chosen: Mapping[str, Sequence[str]]) -> set[str]:
+    """Return all settings as dotted keys, for these plug-ins by kind."""
+    return {key for kind, some in chosen.items() for n in some for key in known_keys({kind: n})}
 
 
 def _whole(word: str) -> str:
@@ -296,8 +316,7 @@ def _whole(word: str) -> str:
 def _quoted(word: str, sweep: bool) -> str:
     """Quote arithmetic and commands, which Hydra does not parse; commas of a sweep stay."""
     key, equals, value = word.partition("=")
-    free_text = ("objective", "constraints", "accuracy", "evaluator.command")
-    if key.lstrip("+") not in free_text or not equals or value[:1] in "'\"":
+    if key.lstrip("+") not in FREE_TEXT or not equals or value[:1] in "'\"":
         return word
     if sweep and key == "objective" and not set(value) & set("()<>"):
         return word

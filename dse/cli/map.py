@@ -58,23 +58,27 @@ def main(argv: Sequence[str]) -> int:
     quiet = bool({"-q", "--quiet"} & set(arguments))
     rest = [word for word in arguments if word not in (layers[0], "--json", "-q", "--quiet")]
 
-    from dse.cli.hydra_front import run_with_hydra  # noqa: PLC0415
+    from dse.cli.plain_settings import plain_settings  # noqa: PLC0415 - OmegaConf
 
     codes: list[int] = []
     layer = layers[0].removeprefix("layer=")
     with progress_told(quiet):
+        plain = plain_settings(rest)
+        if plain is not None:
+            return _map(plain, layer, as_json)
+        from dse.cli.hydra_front import run_with_hydra  # noqa: PLC0415
+
         run_with_hydra(rest, lambda settings: codes.append(_map(settings, layer, as_json)))
     return max(codes, default=0)
 
 
 def _map(settings: dict[str, object], layer: str, as_json: bool) -> int:
+    from dse.jit_tiers import interpreting_first  # noqa: PLC0415 - loads numba
     from dse.runner.map_layer import map_layer  # noqa: PLC0415 - after the settings were read
-    from dse.runner.warm import begin_search  # noqa: PLC0415
 
-    mapper = settings.get("mapper")
-    begin_search(str(mapper["name"]) if isinstance(mapper, dict) else "random")
     try:
-        result = map_layer(settings, layer)
+        with interpreting_first():
+            result = map_layer(settings, layer)
     except DseError as error:
         sys.stderr.write(f"error: {error}\n")
         return error.exit_code

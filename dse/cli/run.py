@@ -44,14 +44,13 @@ def main(argv: Sequence[str]) -> int:
         trust = _take_flag(arguments, "--trust")
         return _resume(Path(resumed[-1]), arguments, trust, Screen(as_json, quiet))
 
-    from dse.cli.hydra_front import is_sweep, run_with_hydra  # noqa: PLC0415
-
-    if is_sweep(arguments):
-        from dse.cli.sweep import SweepRun  # noqa: PLC0415 - rich
+    if {"-m", "--multirun"} & set(arguments):
+        from dse.cli.sweep import SweepRun  # noqa: PLC0415 - Hydra, rich
 
         return SweepRun(as_json, quiet).begin(arguments)
-    given: list[dict[str, Any]] = []
-    run_with_hydra(arguments, given.append)
+    from dse.cli.plain_settings import composed  # noqa: PLC0415 - OmegaConf
+
+    given = composed(arguments)
     from dse.runner.run import search  # noqa: PLC0415 - after the settings were read
 
     screen = Screen(as_json, quiet)

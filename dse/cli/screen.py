@@ -38,9 +38,8 @@ class Screen:
         """Show the progress of a run, and how to go on with it where it is interrupted."""
         from dse.certify.known import find  # noqa: PLC0415
         from dse.cli.progress import progress  # noqa: PLC0415
-        from dse.runner.warm import begin_search  # noqa: PLC0415
+        from dse.jit_tiers import interpreting_first  # noqa: PLC0415 - loads numba
 
-        begin_search(run.setup.config.plugins["mapper"].name)
         try:
             if run.setup.evaluator.equals_timeloop:
                 self._known = find(run.space)
@@ -48,7 +47,10 @@ class Screen:
             sys.stderr.write(f"warning: {error}; goes on without known optima\n")
         try:
             begin = run.study.progress
-            with progress(run.space.objective, self.quiet, begin, self._known) as report:
+            with (
+                interpreting_first(),
+                progress(run.space.objective, self.quiet, begin, self._known) as report,
+            ):
                 yield report
         except (KeyboardInterrupt, Terminated):
             sys.stderr.write(f"python -m dse run resume={self._sweep or run.folder} goes on\n")
@@ -60,11 +62,9 @@ class Screen:
         Raises:
             ProofError: it is better than the optimum that is known.
         """
-        from dse.report.page import report_of  # noqa: PLC0415 - jinja2
-
         out = sys.stdout
         if self.as_json:
-            page = report_of(result)
+            page = _page(result)
             told = {**result.as_dict(), "folder": str(result.folder)}
             told |= {"report": str(page)} if page else {}
             out.write(json.dumps(told) + "\n")
@@ -73,9 +73,20 @@ class Screen:
 
             plain = "utf" not in (out.encoding or "").lower()
             out.write(result_text(result, color=out.isatty(), ascii_only=plain, known=self._known))
-            page = report_of(result)
+            page = _page(result)
             if page:
                 out.write(f"report    {page}\n")
         # optima are the native model's
         if self._known is not None and result.settings["evaluator"]["name"] == "native":
             self._known.check(result.value, str(result.folder))
+
+
+def _page(result: RunResult) -> Path | None:
+    """Write the report of a run, if its settings say so; return its path."""
+    if not result.settings["report"]:
+        return None
+    from dse.jit_tiers import interpreting_first  # noqa: PLC0415 - loads numba
+    from dse.report.page import report_of  # noqa: PLC0415 - jinja2
+
+    with interpreting_first():
+        return report_of(result)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from dse.cli.listing import KINDS, SHOWN, kind_of, networks_text
 from dse.errors import SpecError
 from dse.files import read_yaml
-from dse.plugins import GROUPS, plugins
+from dse.plugins import GROUPS, find
 from dse.space import catalog
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def _named(name: str) -> list[str]:
         parts.append(_template(name))
     if name in catalog.names("workload") or catalog.is_here(name):
         parts.append(_workload(name))
-    parts += [plugin_help(kind, name) for kind in GROUPS if name in plugins(kind)]
+    parts += [plugin_help(kind, name) for kind in GROUPS if find(kind, name)]
     for kind in ("energy", "objectives", "accuracy"):
         parts += [f"{kind} {key}\n  {text}\n" for key, text in KINDS[kind]() if key == name]
     return parts

@@ -42,14 +42,16 @@ _Curve = list[tuple[int, _Quantities]]
 
 
 @cache
-def _table() -> dict[tuple[int, int, int], dict[int, _Curve]]:
-    """Per (node, ports, banks) and width: ``(bits, values)`` by growing size."""
-    table: dict[tuple[int, int, int], dict[int, _Curve]] = {}
+def _table(node_nm: int) -> dict[tuple[int, int], dict[int, _Curve]]:
+    """Per (ports, banks) and width: ``(bits, values)`` by growing size; of all rows of a node."""
+    table: dict[tuple[int, int], dict[int, _Curve]] = {}
     raw = files("dse.components").joinpath("cacti_runs.csv.gz").read_bytes()
-    for row in csv.DictReader(gzip.decompress(raw).decode().splitlines()):
-        key = int(row["node_nm"]), int(row["ports"]), int(row["banks"])
+    header, *rows = gzip.decompress(raw).decode().splitlines()
+    own = f"{node_nm},"
+    for row in csv.DictReader([header, *(row for row in rows if row.startswith(own))]):
+        key = int(row["ports"]), int(row["banks"])
         width = int(row["width_bits"])
-        leak_mw = float(row["leak_per_bank_mw"]) * key[2]
+        leak_mw = float(row["leak_per_bank_mw"]) * key[1]
         values = (float(row["read_pj"]), float(row["write_pj"]), leak_mw, float(row["area_um2"]))
         bits = width * int(row["depth_rows"])
         table.setdefault(key, {}).setdefault(width, []).append((bits, values))
@@ -136,9 +138,9 @@ def sram(
     Raises:
         SpecError: the table has no such node, ports, banks, width or size.
     """
-    curves = _table().get((node_nm, ports, banks))
+    curves = _table(node_nm).get((ports, banks))
     if curves is None:
-        known = ", ".join(f"{p}/{b}" for n, p, b in sorted(_table()) if n == node_nm)
+        known = ", ".join(f"{p}/{b}" for p, b in sorted(_table(node_nm)))
         raise SpecError(
             f"SRAM with {ports} ports / {banks} banks at {node_nm} nm: the table has "
             f"{known or 'no such node'}"

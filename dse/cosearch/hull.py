@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dse.jit import compiled, inner
+from dse.jit import compiled, inner, tiered
 from dse.numeric import Flags, Floats, Ints
 
 #: What is minimised: the product, x alone, y alone.
@@ -102,7 +102,7 @@ def _corner(multiplier: Floats, k: int, here: float, beyond: float) -> float:
     return float((here - multiplier[k] * y) * y)
 
 
-@compiled
+@tiered
 def polygon_minimum(s: Supports, mode: int) -> float:
     """Return the least value that the supports allow."""
     count = s.multiplier.shape[0]
@@ -116,7 +116,7 @@ def polygon_minimum(s: Supports, mode: int) -> float:
     return least
 
 
-@compiled
+@tiered
 def mark_useful(p: LayerPoints, s: Supports, mode: int, limit: float, useful: Flags) -> int:
     """Set which points some choice with a value below ``limit`` may hold; return how many."""
     count = s.multiplier.shape[0]

@@ -17,7 +17,7 @@ from dse.errors import DseError, SpecError, ToolError, unknown_name
 from dse.evaluators.named_files import digests, named_files, with_whole_paths
 from dse.goals.metrics import Metrics, Violation
 from dse.model import TIMELOOP_VERSIONS
-from dse.plugins import plugins
+from dse.plugins import find
 from dse.settings import NoSettings
 
 S = TypeVar("S")
@@ -236,5 +236,5 @@ def equals_timeloop(name: str) -> bool:
 
     One that is not installed here says nothing, and of that no optimum is known.
     """
-    chosen = plugins("evaluator").get(name)
+    chosen = find("evaluator", name)
     return chosen is not None and bool(getattr(chosen.factory, "equals_timeloop", False))

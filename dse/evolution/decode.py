@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from dse.domain.architecture import HardwareArrays
 from dse.evolution.genome import GenomeArrays
-from dse.jit import compiled, inner
+from dse.jit import inner, tiered
 from dse.model.arrays import MappingArrays
 from dse.model.block import Lanes, Plan, Prices, derive, lay_out, load_factors, load_hardware
 from dse.model.fit import check
@@ -224,7 +224,7 @@ def _tell_array(g: GenomeArrays, x: Floats, b: int, h: int, array: float) -> Non
                 x[b, gene] *= array
 
 
-@compiled
+@tiered
 def build_into(
     g: GenomeArrays, x: Floats, own: _Int32s, hw: HardwareArrays, machine: _Int32s,
     plan: Plan, lanes: Lanes, c: Prices, keep: Flags, size: Floats,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from dse.jit import compiled, inner
+from dse.jit import inner, tiered
 from dse.mapspace.move_table import EXCHANGE, REDRAW, MoveTable
 from dse.mapspace.random_bits import uniform
 from dse.mapspace.sampling import mark_slots
@@ -77,7 +77,7 @@ def _mutate(
     return False
 
 
-@compiled
+@tiered
 def breed_into(
     space: SpaceArrays, table: MoveTable, plan: Plan, x: Lanes, c: Prices,
     parents: MappingArrays, value: Floats, rates: Floats, weight: Floats,
@@ -128,7 +128,7 @@ def breed_into(
     return found, drawn
 
 
-@compiled
+@tiered
 def step_into(
     space: SpaceArrays, table: MoveTable, plan: Plan, x: Lanes, c: Prices,
     mappings: MappingArrays, weight: Floats, more: float,
@@ -169,7 +169,7 @@ def step_into(
                     copy_mapping(block, i, out, b + i, space)
 
 
-@compiled
+@tiered
 def neighbourhood_into(
     space: SpaceArrays, table: MoveTable, plan: Plan, x: Lanes, c: Prices,
     mappings: MappingArrays, column: int, block: MappingArrays, out: MappingArrays, seed: int,

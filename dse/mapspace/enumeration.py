@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dse.domain.mapping import MappingBatch
-from dse.jit import compiled, inner
+from dse.jit import inner, tiered
 from dse.mapspace.moves import change_axis, set_factor
 from dse.mapspace.sampling import hardware_arrays, mark_slots
 from dse.mapspace.space import Mapspace, SpaceArrays
@@ -142,7 +142,7 @@ def _is_first_of_equals(space: SpaceArrays, m: MappingArrays, i: int) -> bool:
     return True
 
 
-@compiled
+@tiered
 def _tile_into(
     space: SpaceArrays, plan: Plan, x: Lanes, c: Prices, digits: Ints,
     scratch: MappingArrays, out: MappingArrays, start: int, stop: int, stride: int,
@@ -178,7 +178,7 @@ def _loops(space: SpaceArrays, m: MappingArrays, s: int, b: int) -> int:
     return count
 
 
-@compiled
+@tiered
 def _count_orders(space: SpaceArrays, m: MappingArrays, count: npt.NDArray[np.float64]) -> None:
     """Set ``count (B,)`` to the number of different loop orders of each tiling."""
     for b in range(count.shape[0]):
@@ -189,7 +189,7 @@ def _count_orders(space: SpaceArrays, m: MappingArrays, count: npt.NDArray[np.fl
         count[b] = orders
 
 
-@compiled
+@tiered
 def _order_each(space: SpaceArrays, m: MappingArrays, number: Ints) -> None:
     """Give mapping b its order ``number[b]``: loops first, then those of one iteration."""
     for b in range(number.shape[0]):

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dse.domain.mapping import MappingBatch
-from dse.jit import compiled, inner
+from dse.jit import compiled, inner, tiered
 from dse.mapspace.factorization import factorizations
 from dse.mapspace.random_bits import uniform
 from dse.mapspace.space import Mapspace, SpaceArrays
@@ -274,7 +274,7 @@ def _rounding_lattice(space: Mapspace, d: int) -> _Lattice:
     return _Lattice(np.array(place, np.int64), f.first, f.factor, f.target)
 
 
-@compiled
+@tiered
 def _round_dimension(
     space: SpaceArrays,
     lattice: _Lattice,

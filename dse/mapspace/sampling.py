@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from dse.domain.architecture import Architecture, HardwareArrays, HardwareBatch
 from dse.domain.mapping import MappingBatch
-from dse.jit import compiled, inner
+from dse.jit import inner, tiered
 from dse.mapspace.random_bits import uniform
 from dse.mapspace.space import Mapspace, SpaceArrays
 from dse.model import arrays as a
@@ -113,6 +113,15 @@ def _draw_factors(
             row = x.spatial[s, d] if space.slot_spatial[d, k] else x.temporal[s, d]
             row[i] = space.factor[edge]
             node = space.target[edge]
+
+
+@inner
+def _lay_orders(space: SpaceArrays, m: MappingArrays) -> None:
+    """Give all mappings the orders from which draws are shuffled."""
+    if m.permutation.shape[2] > 1:
+        for s in range(space.order.shape[0]):
+            for p in range(space.order.shape[1]):
+                m.permutation[s, p, :] = space.order[s, p]
 
 
 @inner
@@ -223,7 +232,7 @@ def within_fanout(space: SpaceArrays, x: Lanes) -> None:
             x.ok[i] &= used >= space.least_parallel
 
 
-@compiled
+@tiered
 def _fill_sample(
     space: SpaceArrays, plan: Plan, x: Lanes, c: Prices, block: MappingArrays, out: MappingArrays,
     index: npt.NDArray[np.int64], seed: int, max_draws: int, valid_only: bool,
@@ -234,6 +243,7 @@ def _fill_sample(
     drawn = 0
     mark_slots(space, x)
     lay_out(x)
+    _lay_orders(space, out)
     while found < wanted and drawn < max_draws:
         n = min(WIDTH, max_draws - drawn)
         for d in range(space.slots.shape[0]):

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dse.domain.architecture import HardwareArrays
-from dse.jit import compiled, inner
+from dse.jit import inner, tiered
 from dse.model import rules
 from dse.model.arrays import MappingArrays
 
@@ -147,7 +147,7 @@ def new_prices(levels: int, width: int = WIDTH) -> Prices:
     return Prices(*arrays)
 
 
-@compiled
+@tiered
 def load_hardware(
     c: Prices, hw: HardwareArrays, index: npt.NDArray[np.int32], b: int, n: int
 ) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dse.domain.architecture import HardwareArrays
-from dse.jit import compiled, inlined, inner
+from dse.jit import inlined, inner, tiered
 from dse.model import arrays as a
 from dse.model import rules
 from dse.model.arrays import Details, MappingArrays, ProblemArrays, Totals
@@ -216,7 +216,7 @@ def _evaluate_one(
     return True
 
 
-@compiled
+@tiered
 def evaluate_range(
     w: Scratch,
     p: ProblemArrays,

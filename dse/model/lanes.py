@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dse.domain.architecture import HardwareArrays
-from dse.jit import compiled, inner
+from dse.jit import inner, tiered
 from dse.model import rules
 from dse.model.arrays import MappingArrays, Totals
 from dse.model.block import (
@@ -222,7 +222,7 @@ def set_keep(plan: Plan, keep: Flags, b: int) -> None:
                 plan.lowest[t] = s
 
 
-@compiled
+@tiered
 def evaluate_groups(
     wide: Lanes, narrow: Lanes, plan: Plan, wide_prices: Prices, narrow_prices: Prices, odd: Odd,
     m: MappingArrays, hw: HardwareArrays, hardware_index: npt.NDArray[np.int32], macs: float,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from dse.jit import compiled, inner
+from dse.jit import inner, tiered
 from dse.model import rules
 from dse.numeric import Floats, Ints
 from dse.relaxed import prices as pr
@@ -282,7 +282,7 @@ def collect(w: Work, x: Points, b: int, temporal: Floats, spatial: Floats) -> No
             spatial[s, d] = outside + w.spatial_share[s, d] if x.spatial[b, s, d] >= 1.0 else 0.0
 
 
-@compiled
+@tiered
 def evaluate_points(
     w: Work, st: Structure, x: Points, prices: Floats, hardware: Ints,
     start: int, stop: int, version: int, out: CostArrays, by_price: Floats,

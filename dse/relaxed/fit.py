@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from dse.jit import compiled, inner
+from dse.jit import inner, tiered
 from dse.numeric import Floats
 from dse.relaxed.cost import collect
 from dse.relaxed.points import Points
@@ -26,7 +26,7 @@ class Used(NamedTuple):
     height: Floats
 
 
-@compiled
+@tiered
 def measure_points(w: Work, st: Structure, x: Points, start: int, stop: int, out: Used) -> None:
     """Fill ``out`` for points ``start .. stop``."""
     tensors, levels = w.size.shape
@@ -49,7 +49,7 @@ def measure_points(w: Work, st: Structure, x: Points, start: int, stop: int, out
             out.height[b, s] = height
 
 
-@compiled
+@tiered
 def share_points(
     w: Work, st: Structure, x: Points, shares: Used, temporal: Floats, spatial: Floats
 ) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from dse.errors import SpecError, unknown_name
-from dse.plugins import GROUPS, Plugin, chosen, plugins, typed
+from dse.plugins import GROUPS, Plugin, chosen, find, typed
 from dse.settings import setting
 
 #: The plug-in that a run uses of each kind, unless told otherwise.
@@ -24,6 +24,9 @@ DEFAULT_PLUGINS = {
     "evaluator": "native",
     "parallel": "threads",
 }
+
+#: Settings whose values are texts whatever they look like.
+FREE_TEXT = ("objective", "constraints", "accuracy", "evaluator.command")
 
 
 @dataclass
@@ -212,7 +215,7 @@ def known_keys(chosen: Mapping[str, str]) -> list[str]:
     keys = [f.name for f in dataclasses.fields(RunConfig)]
     keys += [f"mapspace.{f.name}" for f in dataclasses.fields(MapspaceConfig)]
     for kind in GROUPS:
-        options = plugins(kind).get(chosen.get(kind, DEFAULT_PLUGINS[kind]))
+        options = find(kind, chosen.get(kind, DEFAULT_PLUGINS[kind]))
         if options is not None:
             keys += [f"{kind}.{f.name}" for f in dataclasses.fields(options.settings_type)]
     return keys

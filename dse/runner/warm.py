@@ -5,7 +5,6 @@ A function that two of them need is compiled by one, and the other waits for it 
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -13,8 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
-from functools import cache, partial
-from importlib import import_module
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,7 +24,6 @@ from dse.domain.problem import Problem
 from dse.domain.sparse import KINDS, STORAGE_ACTIONS, SparseDesign, SparseLevel
 from dse.errors import InvalidMapping, SpecError, unknown_name
 from dse.evaluators.native import NativeEvaluator
-from dse.jit import KEEPS, is_kept
 from dse.model import evaluate_one
 from dse.runner.map_layer import map_layer
 from dse.runner.run import search
@@ -127,40 +124,6 @@ def _complaint(name: str) -> str | None:
     if not done.returncode:
         return None
     return done.stderr.strip().rpartition("\n")[2] or f"exit code {done.returncode}"
-
-
-#: Modules and functions of which the code is there once a job has been done.
-_MADE = {
-    "evaluation": ("dse.model.lanes", "evaluate_groups"),
-    "details": ("dse.model.kernel", "evaluate_range"),
-    "mapper=optimal": ("dse.mappers.exact.stages", "temporal_into"),
-}
-
-
-@cache
-def begin_search(mapper: str) -> None:
-    """Start to compile what every search needs beside this process, once, if it is not there.
-
-    The search goes on, and waits where it needs what is not ready. On one core it compiles itself.
-
-    Args:
-        mapper: what is compiled for it, too, where that takes long.
-    """
-    if (os.cpu_count() or 1) == 1 or not KEEPS:
-        return
-    for name in ("evaluation", "details", f"mapper={mapper}"):
-        if name in _MADE and not _is_done(name):
-            subprocess.Popen(  # noqa: S603 - our own interpreter and arguments
-                _words(name),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-            )
-
-
-def _is_done(name: str) -> bool:
-    module, function = _MADE[name]
-    return is_kept(getattr(import_module(module), function))
 
 
 def _words(name: str) -> list[str]:

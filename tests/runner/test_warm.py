@@ -12,7 +12,9 @@ from dse.runner import warm
 
 
 def _dse(cache, *words):
-    env = {**os.environ, "NUMBA_CACHE_DIR": str(cache)}
+    """Run a command that sees one core, and compiles before it runs."""
+    (cache / "sitecustomize.py").write_text("import os\nos.cpu_count = lambda: 1\n")
+    env = {**os.environ, "NUMBA_CACHE_DIR": str(cache), "PYTHONPATH": str(cache)}
     words = [sys.executable, "-m", "dse", *words]
     done = subprocess.run(words, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -33,40 +35,6 @@ def test_a_run_and_its_report_find_what_was_compiled_ahead(tmp_path):
     assert "compiling dse.mapspace.sampling" in said
     assert "dse.model.lanes" not in said
     assert "dse.model.kernel" not in said
-
-
-@pytest.fixture
-def started(monkeypatch):
-    """Return the jobs that were started; nothing is."""
-    jobs = []
-    monkeypatch.setattr(warm.subprocess, "Popen", lambda words, **_: jobs.append(words[-1]))
-    monkeypatch.setattr(warm.os, "cpu_count", lambda: 2)
-    return jobs
-
-
-def _begin(monkeypatch, kept, mapper="random"):
-    monkeypatch.setattr(warm, "is_kept", lambda function: function.__name__ in kept)
-    warm.begin_search.__wrapped__(mapper)
-
-
-def test_a_search_starts_what_is_missing(monkeypatch, started):
-    _begin(monkeypatch, {"evaluate_groups", "evaluate_range"})
-    assert started == []
-    _begin(monkeypatch, {"evaluate_groups"})
-    assert started == ["details"]
-    _begin(monkeypatch, set())
-    assert started == ["details", "evaluation", "details"]
-    _begin(monkeypatch, {"evaluate_groups", "evaluate_range"}, "optimal")
-    assert started[3:] == ["mapper=optimal"]
-
-
-def test_a_search_starts_nothing_on_one_core_or_where_nothing_is_kept(monkeypatch, started):
-    monkeypatch.setattr(warm.os, "cpu_count", lambda: 1)
-    _begin(monkeypatch, set())
-    monkeypatch.setattr(warm.os, "cpu_count", lambda: 2)
-    monkeypatch.setattr(warm, "KEEPS", False)
-    _begin(monkeypatch, set())
-    assert started == []
 
 
 def test_an_unknown_job_is_named():

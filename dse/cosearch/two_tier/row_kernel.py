@@ -20,7 +20,7 @@ from dse.cosearch.two_tier.tile_kernel import (
     WORDS_O,
     WORDS_W,
 )
-from dse.jit import compiled, inner
+from dse.jit import inner, tiered
 from dse.model import rules
 
 Ints = npt.NDArray[np.int64]
@@ -185,7 +185,7 @@ def _least_cycles(x: LayerShape, m: RowMachine, c: Ints, n: Counts) -> float:
     return least
 
 
-@compiled
+@tiered
 def cost_rows(
     x: LayerShape, m: RowMachine, grouped: bool, classes: Ints, index: Ints, pairs: Ints,
     cycles: Floats, blocks: Floats, need: Ints,

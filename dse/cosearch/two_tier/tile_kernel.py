@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from dse.jit import compiled, inner
+from dse.jit import inner, tiered
 from dse.model import rules
 from dse.numeric import Ints, int64
 
@@ -183,7 +183,7 @@ def _offer(s: TileScratch, out: Ints, new: int, bucket: int) -> bool:
     return True
 
 
-@compiled
+@tiered
 def build_classes(
     x: LayerArrays, s: TileScratch, bucket_of: Ints, largest_tile: int, out: Ints
 ) -> int:

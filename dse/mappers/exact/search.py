@@ -207,19 +207,21 @@ def _run(
     start = np.searchsorted(labels.tile, np.arange(len(stage.fits) + 1)).astype(np.int64)
     tiles = np.flatnonzero(stage.fits).astype(np.int64)
     work = spatial_into if stage.spatial else temporal_into
-    halt = np.array([0, nodes], np.int64)
+    halt = np.zeros(1, np.int64)
     size = max(_CHUNK, -(-len(tiles) // _CHUNKS))
 
     def chunk(begin: int) -> _Part:
         least = np.full(1, math.inf)
-        tally = np.zeros(2, np.int64)
+        tally, added = np.zeros((2, 2), np.int64)
         parts: list[Labels] = []
         at, end = begin, min(begin + size, len(tiles))
         while 0 <= at < end:
             draft, out = scratch.draft, scratch.room
             count, after = work(
-                t, goal, stage, labels, start, draft, out, 0, tiles, at, end, least, tally, halt
-            )
+                t, goal, stage, labels, start, draft, out, 0, tiles, at, end, least, added, halt,
+                nodes - tally[TRIED],
+            )  # fmt: skip
+            tally += added
             if after == at:
                 scratch.grow(t)
             at = after

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from dse.jit import compiled, inner
+from dse.jit import inner, tiered
 from dse.mappers.exact.bounds import (
     FRONT,
     Goal,
@@ -45,7 +45,7 @@ def _load(labels: Labels, i: int, x: Draft) -> None:
     x.loose[0], x.grid[0] = labels.loose[i], labels.grid[i]
 
 
-@compiled
+@tiered
 def bound_start(t: Tables, goal: Goal, root: Stage, labels: Labels, x: Draft) -> None:
     """Set the bound of the label that all others come from."""
     _load(labels, Int(0), x)
@@ -231,18 +231,20 @@ def _next_source(t: Tables, stage: Stage, x: Draft, start: Ints, d: int) -> bool
     return False
 
 
-@compiled
+@tiered
 def temporal_into(
     t: Tables, goal: Goal, stage: Stage, labels: Labels, start: Ints, x: Draft, out: Labels,
     count: int, tiles: Ints, begin: int, end: int, least: Floats, tally: Ints, halt: Ints,
+    most: int,
 ) -> tuple[int, int]:  # fmt: skip
     """Run the temporal loops of a level to tiles ``tiles[begin:end]``.
 
     ``start (tiles + 1,)`` says where the labels of each tile begin. Stops early where ``out`` has
     no room for another tile's labels. Returns the number of labels and the next place in
-    ``tiles``, -1 where the first of ``halt (2,)`` was set, or more than the second extensions were
-    tried; ``least (1,)`` takes the least bound dropped.
+    ``tiles``, -1 where ``halt (1,)`` was set, or more than ``most`` extensions were tried;
+    ``least (1,)`` takes the least bound dropped, ``tally (2,)`` the call's counts.
     """
+    tally[:] = 0
     room = out.tile.shape[0]
     dimensions = Int(x.digit.shape[0])
     for place in range(begin, end):
@@ -268,7 +270,7 @@ def temporal_into(
                 x.factor[d] = t.divisor[d, x.digit[d]] / x.extent[d]
                 mask |= (x.factor[d] > 1.0) << d
             for i in range(start[low], start[low + 1]):
-                if halt[0] != 0 or tally[TRIED] > halt[1]:
+                if halt[0] != 0 or tally[TRIED] > most:
                     return first, Int(-1)
                 cycles = labels.bound[i, 1]
                 energy = labels.bound[i, 2] + later
@@ -289,12 +291,14 @@ def temporal_into(
     return count, end
 
 
-@compiled
+@tiered
 def spatial_into(
     t: Tables, goal: Goal, stage: Stage, labels: Labels, start: Ints, x: Draft, out: Labels,
     count: int, tiles: Ints, begin: int, end: int, least: Floats, tally: Ints, halt: Ints,
+    most: int,
 ) -> tuple[int, int]:  # fmt: skip
     """Run the spatial loops of a level; as :func:`temporal_into`."""
+    tally[:] = 0
     room = out.tile.shape[0]
     for place in range(begin, end):
         tile = tiles[place]
@@ -316,7 +320,7 @@ def spatial_into(
                 x.tails[0] = -1
                 ready = True
             for i in range(start[low], start[low + 1]):
-                if halt[0] != 0 or tally[TRIED] > halt[1]:
+                if halt[0] != 0 or tally[TRIED] > most:
                     return first, Int(-1)
                 cycles = labels.bound[i, 1]
                 energy = labels.bound[i, 2] + stage.later[tile]

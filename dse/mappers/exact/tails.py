@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dse.jit import compiled, inner
+from dse.jit import inner, tiered
 from dse.mappers.exact.labels import Draft, new_draft
 from dse.mappers.exact.tables import Int, Tables, Tail
 from dse.mappers.exact.ways import set_ways, start_energy_of_way, term_energy
@@ -41,7 +41,7 @@ def tile_ways(t: Tables, level: int, fits: Flags, beyond: Floats) -> tuple[Ints,
     return first, times, start
 
 
-@compiled
+@tiered
 def _count_ways(t: Tables, x: Draft, fits: Flags, first: Ints) -> None:
     for tile in range(fits.shape[0]):
         first[tile + 1] = first[tile]
@@ -50,7 +50,7 @@ def _count_ways(t: Tables, x: Draft, fits: Flags, first: Ints) -> None:
             first[tile + 1] += x.ways[0]
 
 
-@compiled
+@tiered
 def _tile_ways(
     t: Tables, x: Draft, level: int, fits: Flags, beyond: Floats, first: Ints, times: Floats,
     start: Floats,

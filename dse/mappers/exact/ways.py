@@ -16,7 +16,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from dse.jit import compiled, inlined, inner
+from dse.jit import inner, tiered
 from dse.mappers.exact.labels import Draft
 from dse.mappers.exact.orders import Relevance
 from dse.mappers.exact.tables import Int, Tables
@@ -110,14 +110,14 @@ def _best(ways: set[_Way]) -> list[_Way]:
     ]
 
 
-@inlined
+@inner
 def _run(step: float, whole: float, dimensions: int) -> float:
     if dimensions < 2:
         return 1.0 + (whole - 1.0) * step
     return max(1.0, step * whole / 2.0)
 
 
-@compiled
+@tiered
 def window_runs(step: Floats, whole: Floats, dimensions: Ints, run: Floats) -> None:
     """Write by how much all loops along a row of a window multiply its words at least.
 
@@ -215,7 +215,7 @@ def _least(t: Tables, f: int, words: float) -> float:
     return energy
 
 
-@compiled
+@tiered
 def start_energies(t: Tables, x: Draft, s: int, last: bool, energy: Floats) -> None:
     """Write the least energy of the flows that start at level s, for every tile ``(tiles,)``."""
     for tile in range(energy.shape[0]):
