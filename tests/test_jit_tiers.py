@@ -45,6 +45,9 @@ def _searches(folder):
 @pytest.mark.slow
 def test_interpreted_functions_give_the_bits_of_compiled_ones(monkeypatch, tmp_path):
     expected = _all_tiered()
+    # a hard layer, for which tails are found
+    monkeypatch.setattr("dse.mappers.exact.proof._BEAMS", (1, 50))
+    monkeypatch.setattr("dse.mappers.exact.proof._NODES_PER_LABEL", 0)
     _searches(tmp_path)  # what is compiled loads the names that are replaced next
     both = BothWays(monkeypatch, most=5)
     _searches(tmp_path)
