@@ -16,7 +16,8 @@ from dse.domain.sparse import SparseDesign
 from dse.errors import InvalidMapping, SpecError
 from dse.model import arrays as a
 from dse.sparse.batch.dense import DenseCounts
-from dse.sparse.batch.kernel import evaluate_range, screen
+from dse.sparse.batch.fit import fitting
+from dse.sparse.batch.kernel import evaluate_range
 from dse.sparse.batch.memory import Memo, SparseWork, grown, new_memo, new_work
 from dse.sparse.batch.plan import SparsePlan, make_plan, why_singly
 from dse.sparse.evaluate import check_version, evaluate_sparse
@@ -100,8 +101,7 @@ class SparseModel:
     def _evaluate(self, mappings: MappingBatch) -> a.Totals:
         whole = a.new_totals(len(mappings))
         with self._memory() as memory:
-            fits = np.zeros(len(mappings), np.bool_)
-            screen(memory.work, self._plan, a.mapping_arrays(mappings), fits)
+            fits = fitting(memory.work, self._plan, self._parts[1], mappings)
             places = np.flatnonzero(fits)
             if not len(places):
                 return whole
