@@ -24,8 +24,8 @@ from dse.sparse.evaluate import check_version, evaluate_sparse
 
 #: Above this, counts might not be exact in float64.
 _EXACT_IN_FLOAT = 2.0**48
-#: Mappings per task.
-_CHUNK = 2048
+#: Mappings per task: at most, and at least where threads share them.
+_CHUNK, _SMALL_CHUNK = 8192, 1024
 
 
 class SparseModel:
@@ -83,13 +83,15 @@ class SparseModel:
             self._one_by_one(mappings, totals)
             return totals
 
+        chunk = min(_CHUNK, max(_SMALL_CHUNK, -(-len(mappings) // threads)))
+
         def work(start: int) -> None:
-            stop = min(start + _CHUNK, len(mappings))
+            stop = min(start + chunk, len(mappings))
             part = self._evaluate(mappings.window(start, stop))
             for to, piece in zip(totals, part, strict=True):
                 to[start:stop] = piece
 
-        starts = range(0, len(mappings), _CHUNK)
+        starts = range(0, len(mappings), chunk)
         if threads > 1 and len(starts) > 1:
             with ThreadPoolExecutor(threads) as pool:
                 list(pool.map(work, starts))
