@@ -26,7 +26,7 @@ from dse.domain.architecture import HardwareArrays, HardwareBatch
 from dse.jit import OPTIONS
 from dse.mapspace import Mapspace, sample_valid
 from dse.model import arrays as a
-from dse.model import block, delivery, fit, lanes
+from dse.model import block, cells, delivery, fit, lanes, orders
 from dse.model.batch import make_plan
 
 MAPPINGS, ROUNDS = 4096, 60
@@ -39,7 +39,7 @@ class Work(NamedTuple):
     x: block.Lanes
     c: block.Prices
     plan: block.Plan
-    odd: delivery.Odd
+    odd: cells.Odd
     m: a.MappingArrays
     hw: HardwareArrays
     index: npt.NDArray[np.int32]
@@ -70,7 +70,7 @@ def _check(w: Work, b: int) -> None:
 
 @_compile  # type: ignore[untyped-decorator]
 def _orders(w: Work, b: int) -> None:
-    delivery.load_orders(w.x, w.m, b, WIDTH)
+    orders.load_orders(w.x, w.m, b, WIDTH)
 
 
 def _traffic(t: int) -> Callable[..., None]:
@@ -114,7 +114,7 @@ def profile() -> dict[str, float]:
     levels, dimensions, _ = mappings.temporal.shape
     x = block.new_lanes(levels, dimensions, *plan.projection.shape[:2])
     c = block.new_prices(levels)
-    odd = delivery.new_odd(levels, dimensions, plan.projection.shape[1])
+    odd = cells.new_odd(levels, dimensions, plan.projection.shape[1])
     m, index = a.mapping_arrays(mappings), np.zeros(MAPPINGS, np.int32)
     block.load_hardware(c, hardware.arrays, index, 0, WIDTH)
     w = Work(x, c, plan, odd, m, hardware.arrays, index, a.new_totals(MAPPINGS))

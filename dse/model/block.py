@@ -26,6 +26,8 @@ Flags = npt.NDArray[np.bool_]
 WIDTH, NARROW = 64, 8
 #: Up to so many mappings are evaluated faster in narrow blocks.
 FEW = 3 * NARROW
+#: What is known of the innermost loops that move a window; `dse.model.windows` says what.
+NEAR = 6
 
 
 class Plan(NamedTuple):
@@ -49,13 +51,14 @@ class Lanes(NamedTuple):
 
     temporal: Floats  # (L, D, W)
     spatial: Floats  # (L, D, W)
-    rank: Floats  # (L, D, W) position of each temporal loop, innermost 0
+    rank: Floats  # (L, D, W) position of each temporal loop, innermost 0; of idle ones far out
     pool: Floats  # (2 L D + 1, W) tile extents of single dimensions; row 0 is all ones
     width: Floats  # (L, W) logical fan-out along X
     height: Floats  # (L, W)
     used: Floats  # (L, W) utilised instances
     iterations: Floats  # (L + 1, W) product of the temporal loops of level u and above
     moving: Floats  # (L + 1, W) product of those from the innermost relevant one outwards
+    near: Floats  # (L + 1, N, W) the innermost loops that move a window, of level u and above
     groups: Floats  # (L, W) multicast groups of the tensor at hand
     share: Floats  # (L, W) words that one instance receives from above
     content: Floats  # (L, W)
@@ -65,8 +68,11 @@ class Lanes(NamedTuple):
     load: Floats  # (L, 2, W) reads and writes per cycle
     energy: Floats  # (W,)
     cycles: Floats  # (W,)
-    work: Floats  # (2, W)
+    work: Floats  # (6, W)
+    place: npt.NDArray[np.int8]  # (W,) scratch
     ok: Flags  # (W,)
+    chained: Flags  # (W,) whether the second loop of a window may repeat the first
+    marked: Flags  # (W,) whether what a level delivers is told lane by lane
     odd: Flags  # (W,) left to the exact kernel
     temporal_used: Flags  # (L, D) whether any mapping of the call has a factor above 1
     spatial_used: Flags  # (L, D)
@@ -116,15 +122,16 @@ def new_lanes(levels: int, dimensions: int, tensors: int, ranks: int, width: int
         np.ones((2 * levels * dimensions + 1, width)),
         *(np.ones(row) for _ in range(3)),
         *(np.ones((levels + 1, width)) for _ in range(2)),
+        np.ones((levels + 1, NEAR, width)),
         *(np.ones(row) for _ in range(4)),
         np.ones((tensors, levels, width)),
         np.ones((tensors, levels, ranks, width)),
         np.ones((levels, 2, width)),
         np.ones(width),
         np.ones(width),
-        np.ones((2, width)),
-        np.ones(width, np.bool_),
-        np.ones(width, np.bool_),
+        np.ones((6, width)),
+        np.ones(width, np.int8),
+        *(np.ones(width, np.bool_) for _ in range(4)),
         np.ones((levels, dimensions), np.bool_),
         np.ones((levels, dimensions), np.bool_),
         np.ones(levels, np.bool_),

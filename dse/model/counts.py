@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dse.domain.architecture import HardwareArrays
-from dse.jit import inlined, inner
+from dse.jit import inlined
 from dse.model import arrays as a
 from dse.model import rules
 from dse.model.workspace import Scratch
@@ -163,7 +163,7 @@ def level_energy(
     return instance_pj * replicas + address_pj
 
 
-@inner
+@inlined
 def slowdown(w: Scratch, hw: HardwareArrays, i: int, s: int) -> float:
     """Bandwidth throttling of one level (section 9)."""
     return rules.slowdown(

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dse.domain.architecture import HardwareArrays
-from dse.jit import inlined, inner, tiered
+from dse.jit import inlined, tiered
 from dse.model import arrays as a
 from dse.model import rules
 from dse.model.arrays import Details, MappingArrays, ProblemArrays, Totals
@@ -86,7 +86,7 @@ def tensor_energy(
     return energy
 
 
-@inner
+@inlined
 def _storage_energy(
     w: Scratch,
     p: ProblemArrays,
@@ -179,7 +179,7 @@ def finish(
     totals.utilization[b] = rules.utilization(computes, hw.mac_instances[i], cycles)
 
 
-@inner
+@inlined
 def _evaluate_one(
     w: Scratch,
     p: ProblemArrays,

@@ -25,9 +25,11 @@ from dse.model.block import (
     load_hardware,
     scan,
 )
-from dse.model.delivery import Odd, load_orders, tensor_traffic
+from dse.model.cells import Odd
+from dse.model.delivery import tensor_traffic
 from dse.model.fit import check, tile_words
 from dse.model.loops import copy_row
+from dse.model.orders import load_orders
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]

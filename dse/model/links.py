@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from dse.jit import inner
+from dse.jit import inlined, inner
 from dse.model.loops import Nest
 from dse.model.multicast import Grid
 
@@ -50,16 +50,19 @@ def _packed_row_matches(
         total[:] = 0
         rest = np.int64(grid_width)
         carry_in = 0
+        possible = True
         for i in range(count):
             n = nest.bound[start + i]
-            digit = rest % n
+            digit = rest % n + carry_in
             rest //= n
             carry_out = (pattern >> i) & 1 if i < count - 1 else 0
-            step = digit + carry_in - n * carry_out
+            possible = digit > 0 if carry_out else digit < n or i == count - 1
+            if not possible:
+                break
             for q in range(ranks):
-                total[q] += step * vector[start + i, q]
+                total[q] += (digit - n * carry_out) * vector[start + i, q]
             carry_in = carry_out
-        if _matches(total, u):
+        if possible and _matches(total, u):
             return True
     return False
 
@@ -73,15 +76,19 @@ def set_reach(nest: Nest, vector: Ints, s: int, reach: Ints) -> None:
             reach[q] += abs(vector[k, q]) * (nest.bound[k] - 1)
 
 
-@inner
-def may_link(
-    nest: Nest, vector: Ints, s: int, grid_width: int, u: Ints, reach: Ints, total: Ints
-) -> bool:
-    """Whether two grid neighbours at level s can differ by u; never a false no."""
-    start, stop, middle = nest.first[s], nest.middle[s], nest.middle_x[s]
+@inlined
+def is_near(u: Ints, reach: Ints) -> bool:
+    """Whether a move is no longer than two children can lie apart."""
     for q in range(u.shape[0]):
         if abs(u[q]) > reach[q]:
             return False
+    return True
+
+
+@inner
+def may_link(nest: Nest, vector: Ints, s: int, grid_width: int, u: Ints, total: Ints) -> bool:
+    """Whether two grid neighbours at level s can differ by u; never a false no."""
+    start, stop, middle = nest.first[s], nest.middle[s], nest.middle_x[s]
     if nest.width[s] == grid_width:
         return _carry_matches(nest, vector, start, middle, u, total) or _carry_matches(
             nest, vector, middle, stop, u, total
@@ -96,7 +103,7 @@ def may_link(
 @inner
 def mark_linked(
     grid: Grid,
-    before: Ints,
+    before: Grid,
     count_before: int,
     count: int,
     grid_width: int,
@@ -105,31 +112,39 @@ def mark_linked(
 ) -> int:
     """Mark the children that some grid neighbour serves by a move of u; return how many.
 
-    ``before (E, Q)`` are the offsets that the ``count_before`` children had in the invocation
-    before, those of ``grid`` where it had the same children.
+    ``before`` are the ``count_before`` children of the invocation before, placed with the same
+    radices: ``grid`` itself where it had the same children.
     """
+    move = np.int64(0)
+    for q in range(u.shape[0]):
+        move += u[q] * grid.radix[q]
     linked = 0
+    column, row = 0, 0
     for i in range(count):
-        column, row = i % grid_width, i // grid_width
-        found = False
-        for side in range(4):
-            if side == 0:
-                inside = column > 0
-                other = i - 1
-            elif side == 1:
-                inside = column < grid_width - 1
-                other = i + 1
-            elif side == 2:
-                inside = row > 0
-                other = i - grid_width
-            else:
-                inside = row < grid_height - 1
-                other = i + grid_width
-            if inside and other < count_before:
-                same = True
-                for q in range(u.shape[0]):
-                    same &= before[other, q] - grid.offset[i, q] == u[q]
-                found |= same
+        key = grid.key[i] + move
+        found = column > 0 and _lies_at(before, count_before, i - 1, key, grid, i, u)
+        found |= column < grid_width - 1 and _lies_at(before, count_before, i + 1, key, grid, i, u)
+        found |= row > 0 and _lies_at(before, count_before, i - grid_width, key, grid, i, u)
+        found |= row < grid_height - 1 and _lies_at(
+            before, count_before, i + grid_width, key, grid, i, u
+        )
         grid.linked[i] = found
         linked += found
+        column += 1
+        if column == grid_width:
+            column = 0
+            row += 1
     return linked
+
+
+@inner
+def _lies_at(
+    before: Grid, count_before: int, other: int, key: int, grid: Grid, i: int, u: Ints
+) -> bool:
+    """Whether child ``other`` lay where child i and a move of u, with such a key, do."""
+    if other >= count_before or before.key[other] != key:
+        return False
+    same = True  # of moves beyond the grid keys are ambiguous
+    for q in range(u.shape[0]):
+        same &= before.offset[other, q] - grid.offset[i, q] == u[q]
+    return same

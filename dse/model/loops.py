@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from dse.jit import inner
+from dse.jit import inlined, inner
 from dse.model import rules
 from dse.model.arrays import MappingArrays
 
@@ -66,7 +66,7 @@ def copy_row(to: npt.NDArray[np.generic], source: npt.NDArray[np.generic]) -> No
         to[i] = source[i]
 
 
-@inner
+@inlined
 def build_nest(nest: Nest, m: MappingArrays, b: int, stride: Ints) -> int:
     """Fill ``nest`` from mapping ``b``; return the number of temporal iterations (section 2).
 

@@ -8,12 +8,13 @@ import numpy.typing as npt
 from dse.jit import inlined, inner
 from dse.model.course import LoopCourse, restore_ends, set_ends
 from dse.model.deliveries import Deliveries
-from dse.model.links import mark_linked, may_link, set_reach
+from dse.model.links import is_near, mark_linked, may_link, set_reach
 from dse.model.loops import Nest
 from dse.model.multicast import (
     accesses,
     group_children,
     place_children,
+    set_keys,
 )
 from dse.model.records import Records, record_histogram
 from dse.model.traffic import Links, Tile
@@ -28,15 +29,6 @@ def varying(c: LoopCourse, nest: Nest, s: int) -> int:
     for k in range(nest.first[s], nest.middle[s]):
         bits |= np.int64(c.remainder[k] != c.end[k]) << nest.dimension[k]
     return bits
-
-
-@inlined
-def _near(step: Ints, reach: Ints) -> bool:
-    """Whether a step is no longer than two children can lie apart."""
-    for q in range(step.shape[0]):
-        if abs(step[q]) > reach[q]:
-            return False
-    return True
 
 
 @inlined
@@ -59,7 +51,7 @@ def links_possible(
         for node in range(c.first[k + 1], c.first[k + 1] + c.nodes[k + 1]):
             for i in range(1, c.runs[node]):
                 step = m.runs.step[node, i]
-                if not _near(step, tile.reach):
+                if not is_near(step, tile.reach):
                     continue
                 before, now = m.exit[c.child[node, i - 1]], m.entry[c.child[node, i]]
                 still = True
@@ -70,7 +62,7 @@ def links_possible(
                 if (c.last[before] ^ c.last[now]) & varies != 0:
                     return True
                 set_ends(c, nest, s, c.last[now])
-                found = may_link(nest, tile.vector, s, grid_width, step, tile.reach, tile.total)
+                found = may_link(nest, tile.vector, s, grid_width, step, tile.total)
                 restore_ends(c, nest, s)
                 if found:
                     return True
@@ -99,11 +91,11 @@ def link_moved(
 
     ``step (Q,)`` is how far its corner lies from that of leaf ``before``.
     """
-    if not _near(step, tile.reach):
+    if not is_near(step, tile.reach):
         return False
     set_ends(c, nest, s, c.last[leaf])
     same = (c.last[before] ^ c.last[leaf]) & varying(c, nest, s) == 0
-    if same and not may_link(nest, tile.vector, s, grid_width, step, tile.reach, tile.total):
+    if same and not may_link(nest, tile.vector, s, grid_width, step, tile.total):
         return False
     set_ends(c, nest, s, c.last[before])
     count_before = nest.width[s] * nest.height[s]
@@ -111,9 +103,8 @@ def link_moved(
     set_ends(c, nest, s, c.last[leaf])
     count = nest.width[s] * nest.height[s]
     place_children(nest, tile.vector, s, links.grid)
-    linked = mark_linked(
-        links.grid, m.previous.offset, count_before, count, grid_width, grid_height, step
-    )
+    set_keys(m.previous, count_before, links.grid.radix)
+    linked = mark_linked(links.grid, m.previous, count_before, count, grid_width, grid_height, step)
     saved = False
     if linked > 0:
         group_children(

@@ -34,11 +34,14 @@ class Grid(NamedTuple):
     """The children of one level laid out on the physical grid; scratch, grown on demand."""
 
     offset: Ints  # (E, Q) displacement of each child
+    radix: Ints  # (Q,) worth of a word of each row in ``key``
     key: Ints  # (E,) one number per distinct offset
     linked: npt.NDArray[np.bool_]  # (E,)
     column_low: Ints  # (E,)
     column_high: Ints  # (E,)
     member: Ints  # (E,) children that are not linked, sorted by key
+    place_key: Ints  # (H,) hash table with open addressing: a key
+    place_count: Ints  # (H,) and how many children have it, 0 for a free place
 
 
 def new_histogram(entries: int) -> Histogram:
@@ -53,13 +56,17 @@ def new_histogram(entries: int) -> Histogram:
 
 def new_grid(elements: int, ranks: int) -> Grid:
     """Allocate a grid of at most ``elements`` children."""
+    places = 1 << (2 * elements - 1).bit_length()
     return Grid(
         np.empty((elements, ranks), np.int64),
+        np.empty(ranks, np.int64),
         np.empty(elements, np.int64),
         np.empty(elements, np.bool_),
         np.empty(elements, np.int64),
         np.empty(elements, np.int64),
         np.empty(elements, np.int64),
+        np.empty(places, np.int64),
+        np.zeros(places, np.int64),
     )
 
 
@@ -172,14 +179,23 @@ def place_children(nest: Nest, vector: Ints, s: int, grid: Grid) -> None:
                     grid.offset[x * block + i, q] = grid.offset[i, q] + x * vector[k, q]
         block *= nest.bound[k]
     radix = np.int64(1)
-    grid.key[:block] = 0
     for q in range(ranks):
         reach = np.int64(0)
         for k in range(nest.first[s], nest.middle[s]):
             reach += abs(vector[k, q]) * (nest.bound[k] - 1)
-        for i in range(block):
-            grid.key[i] += grid.offset[i, q] * radix
+        grid.radix[q] = radix
         radix *= reach + 1
+    set_keys(grid, block, grid.radix)
+
+
+@inner
+def set_keys(grid: Grid, count: int, radix: Ints) -> None:
+    """Set the keys of ``count`` placed children; those of another grid's ``radix`` compare."""
+    for i in range(count):
+        key = np.int64(0)
+        for q in range(radix.shape[0]):
+            key += grid.offset[i, q] * radix[q]
+        grid.key[i] = key
 
 
 @inner
@@ -194,6 +210,9 @@ def group_children(
 ) -> None:
     """Fill ``h`` with the groups of those of ``count`` placed children that are not linked."""
     h.size[0] = 0
+    if not (no_multicast or want_hops):
+        _count_groups(grid, count, h)
+        return
     member = grid.member
     n = 0
     for i in range(count):
@@ -214,11 +233,31 @@ def group_children(
         stop = start + 1
         while stop < n and grid.key[member[stop]] == key:
             stop += 1
-        hops = 0.0
-        if want_hops:
-            hops = _group_hops(grid, start, stop, grid_width, grid_height)
-        _add(h, stop - start, 1, hops)
+        _add(h, stop - start, 1, _group_hops(grid, start, stop, grid_width, grid_height))
         start = stop
+
+
+@inner
+def _count_groups(grid: Grid, count: int, h: Histogram) -> None:
+    """Fill ``h`` with the groups of those of ``count`` placed children that are not linked."""
+    mask = np.int64(grid.place_key.shape[0] - 1)
+    used = 0
+    for i in range(count):
+        if grid.linked[i]:
+            continue
+        key = grid.key[i]
+        place = np.int64(np.uint64(key) * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(32)) & mask
+        while grid.place_count[place] > 0 and grid.place_key[place] != key:
+            place = (place + 1) & mask
+        if grid.place_count[place] == 0:
+            grid.place_key[place] = key
+            grid.member[used] = place
+            used += 1
+        grid.place_count[place] += 1
+    for j in range(used):
+        place = grid.member[j]
+        _add(h, grid.place_count[place], 1, 0.0)
+        grid.place_count[place] = 0
 
 
 @inner

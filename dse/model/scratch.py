@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 from dse.model.block import WIDTH, Lanes, Prices, new_lanes, new_prices
-from dse.model.delivery import Odd, new_odd
+from dse.model.cells import Odd, new_odd
 
 Block = tuple[Lanes, Prices, Odd]
 

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from dse.jit import inner
+from dse.jit import inlined, inner
 from dse.model import rules
-from dse.model.links import mark_linked, may_link, set_reach
+from dse.model.links import is_near, mark_linked, may_link, set_reach
 from dse.model.loops import Nest, copy_row
 from dse.model.multicast import (
     Grid,
@@ -57,7 +57,7 @@ def set_vectors(tile: Tile, nest: Nest, projection: Ints, loops: int) -> None:
             tile.vector[k, q] = projection[q, nest.dimension[k]] * nest.stride[k]
 
 
-@inner
+@inlined
 def _refetch(edge: Ints, step: Ints) -> int:
     """Words of a tile that a move by ``step`` brings in (section 4, Delta)."""
     full = np.int64(1)
@@ -68,7 +68,7 @@ def _refetch(edge: Ints, step: Ints) -> int:
     return full - kept
 
 
-@inner
+@inlined
 def _same(a: Ints, b: Ints) -> bool:
     for q in range(a.shape[0]):
         if a[q] != b[q]:
@@ -76,7 +76,7 @@ def _same(a: Ints, b: Ints) -> bool:
     return True
 
 
-@inner
+@inlined
 def _is_zero(a: Ints) -> bool:
     for q in range(a.shape[0]):
         if a[q] != 0:
@@ -84,7 +84,7 @@ def _is_zero(a: Ints) -> bool:
     return True
 
 
-@inner
+@inlined
 def _advance(tile: Tile, k: int) -> None:
     """Set ``step`` to the translation when loop k steps, all inner ones falling back."""
     for q in range(tile.step.shape[0]):
@@ -92,8 +92,8 @@ def _advance(tile: Tile, k: int) -> None:
         tile.moved[q] += tile.vector[k, q]
 
 
-@inner
-def delivered_words(tile: Tile, nest: Nest, s: int, full: int, version: int) -> int:
+@inlined
+def _delivered_words(tile: Tile, nest: Nest, s: int, full: int, version: int) -> int:
     """Words that level s delivers to one child over the run, without link transfers (S).
 
     Walks the temporal loops of level s and above, innermost first. A move by the same
@@ -131,7 +131,7 @@ class Links(NamedTuple):
     placed: npt.NDArray[np.bool_]  # (1,) whether the grid holds this cell's children
 
 
-@inner
+@inlined
 def _link_event(
     r: Records,
     tile: Tile,
@@ -146,12 +146,12 @@ def _link_event(
 ) -> bool:
     """Serve ``words`` per child by link transfers of step u where that saves parent accesses."""
     count, grid_width, grid_height = shape
-    if words <= 0 or not may_link(nest, tile.vector, s, grid_width, u, tile.reach, tile.total):
+    if not is_near(u, tile.reach) or not may_link(nest, tile.vector, s, grid_width, u, tile.total):
         return False
     if not links.placed[0]:
         place_children(nest, tile.vector, s, links.grid)
         links.placed[0] = True
-    linked = mark_linked(links.grid, links.grid.offset, count, count, grid_width, grid_height, u)
+    linked = mark_linked(links.grid, links.grid, count, count, grid_width, grid_height, u)
     if linked == 0:
         return False
     group_children(links.grid, count, grid_width, grid_height, no_multicast, want_hops, links.left)
@@ -162,7 +162,7 @@ def _link_event(
     return True
 
 
-@inner
+@inlined
 def _events(
     r: Records,
     tile: Tile,
@@ -179,92 +179,41 @@ def _events(
     """Record what links serve at level s; return the words per child that remain (section 6)."""
     j0, j1 = nest.temporal_first[s], nest.temporal_first[nest.temporal_first.shape[0] - 1]
     plain = full
-    tile.moved[:] = 0
-    set_reach(nest, tile.vector, s, tile.reach)
-    if always_full:
-        for j in range(j0, j1):
-            k = nest.temporal[j]
-            _advance(tile, k)
-            words = rules.weight(nest.bound[k], nest.suffix[j + 1]) * full
-            if not _link_event(
-                r, tile, nest, s, links, shape, no_multicast, want_hops, tile.step, words
-            ):
-                plain += words
-        return plain
     if j0 == j1:
         return plain
-    inner = nest.temporal[j0]
-    copy_row(tile.first, tile.vector[inner])
-    if _is_zero(tile.first):
-        return delivered_words(tile, nest, s, full, version)
+    inside = nest.temporal[j0]
+    copy_row(tile.first, tile.vector[inside])
+    if not always_full and _is_zero(tile.first):
+        return _delivered_words(tile, nest, s, full, version)
     partial = _refetch(tile.edge, tile.first)
     whole = partial == full
-    moves = nest.bound[inner] - 1
-    _advance(tile, inner)
-    words = moves * partial
-    if not whole or not _link_event(
-        r, tile, nest, s, links, shape, no_multicast, want_hops, tile.first, words
-    ):
-        plain += words
-    for j in range(j0 + 1, j1):
+    moves = nest.bound[inside] - 1
+    tile.moved[:] = 0
+    set_reach(nest, tile.vector, s, tile.reach)
+    for j in range(j0, j1):
         k = nest.temporal[j]
         _advance(tile, k)
         weight = rules.weight(nest.bound[k], nest.suffix[j + 1])
-        still = rules.zero_moves_are_free(version) and _is_zero(tile.step)
-        equal = _same(tile.step, tile.first)
-        inner_words = moves * weight * partial
-        may = (whole and not still) or (not whole and equal)
-        if not may or not _link_event(
-            r, tile, nest, s, links, shape, no_multicast, want_hops, tile.first, inner_words
-        ):
-            plain += inner_words
-        own_words = weight * rules.later_delta(version, still, equal, partial, full)
-        if not may or not _link_event(
-            r, tile, nest, s, links, shape, no_multicast, want_hops, tile.step, own_words
-        ):
-            plain += own_words
+        if always_full:
+            may, inside_words, own_words = True, np.int64(0), weight * full
+        elif j == j0:
+            may, inside_words, own_words = whole, moves * partial, np.int64(0)
+        else:
+            still = rules.zero_moves_are_free(version) and _is_zero(tile.step)
+            equal = _same(tile.step, tile.first)
+            may = (whole and not still) or (not whole and equal)
+            inside_words = moves * weight * partial
+            own_words = weight * rules.later_delta(version, still, equal, partial, full)
+        for own in range(2):
+            words, u = (own_words, tile.step) if own else (inside_words, tile.first)
+            if not (may and words > 0) or not _link_event(
+                r, tile, nest, s, links, shape, no_multicast, want_hops, u, words
+            ):
+                plain += words
     return plain
 
 
-@inner
-def links_possible(tile: Tile, nest: Nest, s: int, grid_width: int, version: int) -> bool:
-    """Whether any event of a level s >= 1 has a link vector that two neighbours can differ by.
-
-    The events are those of :func:`_events` without ``no_temporal_reuse``.
-    """
-    j0, j1 = nest.temporal_first[s], nest.temporal_first[nest.temporal_first.shape[0] - 1]
-    if j0 == j1:
-        return False
-    inner_loop = nest.temporal[j0]
-    copy_row(tile.first, tile.vector[inner_loop])
-    if _is_zero(tile.first):
-        return False
-    whole = False
-    for q in range(tile.edge.shape[0]):
-        whole |= abs(tile.first[q]) >= tile.edge[q]
-    tile.moved[:] = 0
-    set_reach(nest, tile.vector, s, tile.reach)
-    first_checked = whole
-    if whole and may_link(nest, tile.vector, s, grid_width, tile.first, tile.reach, tile.total):
-        return True
-    for j in range(j0, j1):
-        _advance(tile, nest.temporal[j])
-        if j == j0:
-            continue
-        equal = _same(tile.step, tile.first)
-        if whole and rules.zero_moves_are_free(version) and _is_zero(tile.step):
-            continue
-        if not whole and not equal:
-            continue
-        if equal and first_checked:
-            continue
-        first_checked |= equal
-        if may_link(nest, tile.vector, s, grid_width, tile.step, tile.reach, tile.total):
-            return True
-    return False
-
-
-@inner
+@inlined
 def cell_traffic(
     r: Records,
     tile: Tile,
@@ -297,7 +246,7 @@ def cell_traffic(
         words = (
             full * nest.suffix[nest.temporal_first[s]]
             if always_full
-            else delivered_words(tile, nest, s, full, version)
+            else _delivered_words(tile, nest, s, full, version)
         )
         record(r, s, 1, 1, float(words), 0.0)
         return True
@@ -318,7 +267,7 @@ def cell_traffic(
         words = (
             full * nest.suffix[nest.temporal_first[s]]
             if always_full
-            else delivered_words(tile, nest, s, full, version)
+            else _delivered_words(tile, nest, s, full, version)
         )
     else:
         words = _events(

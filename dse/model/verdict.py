@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dse.domain.architecture import HardwareArrays
-from dse.jit import inner
+from dse.jit import inlined, inner
 from dse.model import arrays as a
 from dse.model import rules
 from dse.model.arrays import ProblemArrays
@@ -16,7 +16,7 @@ from dse.model.workspace import Scratch
 Ints = npt.NDArray[np.int64]
 
 
-@inner
+@inlined
 def set_sizes(w: Scratch, p: ProblemArrays) -> None:
     """Tile sizes of every tensor at every level (section 3)."""
     for t in range(w.size.shape[0]):
@@ -41,7 +41,7 @@ def _expansion(
     return False
 
 
-@inner
+@inlined
 def fits(w: Scratch, hw: HardwareArrays, i: int, keep: npt.NDArray[np.bool_]) -> bool:
     """Timeloop's rejection rules in its order (section 8); ``keep (L, T)``.
 

@@ -25,7 +25,7 @@ from dse.mappers.exact.labels import (
 )
 from dse.mappers.exact.tables import Int, Tables
 from dse.model import rules
-from dse.model.links import may_link, set_reach
+from dse.model.links import is_near, may_link, set_reach
 
 
 @inner
@@ -169,7 +169,7 @@ def check_move(t: Tables, x: Draft, f: int, at: int, number: int, step: float) -
     _nest_on_grid(t, x, f, s, x.grid[0], Int(x.value[at + GRID_TILE]))
     set_reach(x.nest, x.vector, s, x.reach)
     width = rules.grid_side(t.fanout_x[s], x.nest.width[s])
-    if may_link(x.nest, x.vector, s, width, x.move, x.reach, x.total):
+    if is_near(x.move, x.reach) and may_link(x.nest, x.vector, s, width, x.move, x.total):
         loosen(t, x, f)
         x.value[at + GRID_LEVEL] = -1.0
 
@@ -222,6 +222,6 @@ def forget_links(t: Tables, x: Draft, f: int, tile: int) -> None:
                 x.move[one] = i * step_one
             if two >= 0:
                 x.move[two] = j * step_two
-            if may_link(x.nest, x.vector, s, width, x.move, x.reach, x.total):
+            if is_near(x.move, x.reach) and may_link(x.nest, x.vector, s, width, x.move, x.total):
                 return
     x.value[at + GRID_LEVEL] = -1.0

@@ -20,7 +20,7 @@ from dse.sparse.numbers import WRAPS
 @inlined
 def unsigned(w: SparseWork, value: float) -> float:
     """Return a number as a count; there is no answer where it wraps around."""
-    count = float(math.trunc(value)) if abs(value) < WRAPS else value
+    count = float(np.trunc(value)) + 0.0  # not -0
     if not 0.0 <= count < WRAPS:
         w.wrong[0] = True
         return 0.0

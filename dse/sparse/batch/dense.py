@@ -13,10 +13,12 @@ from dse.model import arrays as a
 from dse.model.arrays import MappingArrays
 from dse.model.batch import has_closed_form, keep_patterns, make_plan
 from dse.model.block import Lanes, Plan, Prices, derive, lay_out, load_factors, load_hardware, scan
-from dse.model.delivery import Odd, load_orders, tensor_traffic
+from dse.model.cells import Odd
+from dse.model.delivery import tensor_traffic
 from dse.model.evaluate import evaluate_exact
 from dse.model.fit import check
 from dse.model.lanes import level_counts, partitions, set_keep
+from dse.model.orders import load_orders
 from dse.model.scratch import block
 from dse.numeric import Flags, Floats, Ints
 from dse.sparse.evaluate import ample

@@ -16,15 +16,16 @@ from dse.domain.sparse import SparseDesign
 from dse.errors import InvalidMapping, SpecError
 from dse.model import arrays as a
 from dse.sparse.batch.dense import DenseCounts
-from dse.sparse.batch.kernel import evaluate_range, screen
+from dse.sparse.batch.fit import fitting
+from dse.sparse.batch.kernel import evaluate_range
 from dse.sparse.batch.memory import Memo, SparseWork, grown, new_memo, new_work
 from dse.sparse.batch.plan import SparsePlan, make_plan, why_singly
 from dse.sparse.evaluate import check_version, evaluate_sparse
 
 #: Above this, counts might not be exact in float64.
 _EXACT_IN_FLOAT = 2.0**48
-#: Mappings per task.
-_CHUNK = 2048
+#: Mappings per task: at most, and at least where threads share them.
+_CHUNK, _SMALL_CHUNK = 8192, 1024
 
 
 class SparseModel:
@@ -82,13 +83,15 @@ class SparseModel:
             self._one_by_one(mappings, totals)
             return totals
 
+        chunk = min(_CHUNK, max(_SMALL_CHUNK, -(-len(mappings) // threads)))
+
         def work(start: int) -> None:
-            stop = min(start + _CHUNK, len(mappings))
+            stop = min(start + chunk, len(mappings))
             part = self._evaluate(mappings.window(start, stop))
             for to, piece in zip(totals, part, strict=True):
                 to[start:stop] = piece
 
-        starts = range(0, len(mappings), _CHUNK)
+        starts = range(0, len(mappings), chunk)
         if threads > 1 and len(starts) > 1:
             with ThreadPoolExecutor(threads) as pool:
                 list(pool.map(work, starts))
@@ -100,8 +103,7 @@ class SparseModel:
     def _evaluate(self, mappings: MappingBatch) -> a.Totals:
         whole = a.new_totals(len(mappings))
         with self._memory() as memory:
-            fits = np.zeros(len(mappings), np.bool_)
-            screen(memory.work, self._plan, a.mapping_arrays(mappings), fits)
+            fits = fitting(memory.work, self._plan, self._parts[1], mappings)
             places = np.flatnonzero(fits)
             if not len(places):
                 return whole

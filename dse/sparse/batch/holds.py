@@ -25,17 +25,13 @@ def _set_key(w: SparseWork, t: int, what: int, a: int, b: int, c: int, d: int) -
 
 
 @inlined
-def _fixed_most(exactly: float) -> int:
-    certain = 1.0 - (exactly - math.floor(exactly)) >= 1.0
-    return int64(math.floor(exactly) if certain else math.ceil(exactly))
-
-
-@inlined
-def most_words(plan: SparsePlan, t: int, n: int) -> int:
+def most_words(plan: SparsePlan, t: int, n: float) -> float:
     """Return the largest occupancy that a tile of n words may have."""
     if plan.tensors.spread[t]:
-        return min(n, int64(plan.tensors.nonzero[t]))
-    return _fixed_most(n * plan.tensors.density[t])
+        return min(float(n), float(plan.tensors.nonzero[t]))
+    exactly = n * plan.tensors.density[t]
+    certain = 1.0 - (exactly - np.floor(exactly)) >= 1.0
+    return float(np.floor(exactly) if certain else np.ceil(exactly))
 
 
 @inlined
@@ -55,11 +51,15 @@ def _least(plan: SparsePlan, t: int, n: int) -> int:
 
 @inlined
 def _distribution(w: SparseWork, plan: SparsePlan, t: int, n: int) -> None:
-    """Let ``likely`` hold the occupancies of tiles of n words; ``range`` says which."""
+    """Let ``likely`` hold the occupancies of tiles of n words; ``range`` says which.
+
+    Of a fixed density ``filled`` becomes which share of the words each has, and the largest one.
+    """
     if w.range[0] == t and w.range[1] == n:
         return
     x = plan.tensors
     w.range[0], w.range[1] = t, n
+    w.range[4] = int64(most_words(plan, t, n))
     if x.spread[t]:
         first, last = max(0, n + x.nonzero[t] - x.words[t]), min(n, x.nonzero[t])
         if last - first > MOST_OCCUPANCIES:
@@ -73,6 +73,8 @@ def _distribution(w: SparseWork, plan: SparsePlan, t: int, n: int) -> None:
     w.range[2] = int64(math.floor(exactly))
     w.range[3] = 2 if above > 0.0 else 1
     w.likely[0], w.likely[1] = 1.0 - above, above
+    w.filled[0], w.filled[1] = float(w.range[2]) / n, float(w.range[2] + 1) / n
+    w.filled[2] = w.filled[w.range[4] - w.range[2]]
 
 
 @inlined
@@ -80,7 +82,7 @@ def _looked_at(w: SparseWork, plan: SparsePlan, t: int, n: int) -> tuple[int, in
     """Return which places of ``likely`` Timeloop looks at: the first, and the one behind."""
     first, count = w.range[2], w.range[3]
     start = min(max(_least(plan, t, n) - first, 0), count)
-    return start, max(min(most_words(plan, t, n) - first + 1, count), start)
+    return start, max(min(w.range[4] - first + 1, count), start)
 
 
 @inlined
@@ -116,14 +118,10 @@ def _mean(w: SparseWork, plan: SparsePlan, t: int, n: int, out: Floats) -> None:
 
 
 @inlined
-def _empties(plan: SparsePlan, t: int, n: int, around: int, first: int, out: Floats) -> None:
-    """Fill in how likely n words are empty within a tile; it has ``first`` words or more."""
-    if plan.tensors.spread[t]:
-        exact.empty(n, around, first, out)
-        return
-    for k in range(out.shape[0]):
-        exactly = n * (float(first + k) / around)
-        out[k] = 1.0 - exactly if exactly < 1.0 else 0.0
+def _empty(n: int, filled: float) -> float:
+    """Return how likely n words are empty of a tile of fixed density that is so far ``filled``."""
+    exactly = n * filled
+    return 1.0 - exactly if exactly < 1.0 else 0.0
 
 
 @inlined
@@ -138,34 +136,36 @@ def _rank_units(
     """
     _distribution(w, plan, t, around)
     start, stop = _looked_at(w, plan, t, around)
-    first, most = w.range[2], most_words(plan, t, around)
-    fiber, element_empty = w.empty_fiber[start:stop], w.empty_element[start:stop]
-    if code == UB:
-        fiber[:] = 0.0
-    else:
-        _empties(plan, t, current, around, first + start, fiber)
+    first, most, spread = w.range[2], w.range[4], plan.tensors.spread[t]
+    if spread and code != UB:
+        exact.empty(current, around, first + start, w.empty_fiber[start:stop])
+        exact.empty(current, around, most, w.single[0:1])
         if code != UOP:
-            _empties(plan, t, element, around, first + start, element_empty)
+            exact.empty(element, around, first + start, w.empty_element[start:stop])
+            exact.empty(element, around, most, w.single[1:2])
     there = 1.0 - w.likely[start] if compared and stop > start else 1.0
     out[0] = out[1] = 0.0
-    for i in range(start, stop):
-        share = w.likely[i] / there if compared else w.likely[i]
-        if compared and i == start:
-            share = 0.0
-        j = i - start
-        metadata, payload = format_units(code, fibers, length, fiber[j], element_empty[j])
-        if drops & (1 if first + i > 0 else 2):
+    for i in range(start, stop + 1):
+        last = i == stop
+        if compared and i == start and not last:
+            continue
+        fiber = element_empty = 0.0
+        if code != UB:
+            if spread:
+                fiber = w.single[0] if last else w.empty_fiber[i]
+                element_empty = w.single[1] if last else w.empty_element[i]
+            else:
+                filled = w.filled[2 if last else i]
+                fiber, element_empty = _empty(current, filled), _empty(element, filled)
+        metadata, payload = format_units(code, fibers, length, fiber, element_empty)
+        if drops & (1 if (most if last else first + i) > 0 else 2):
             payload = 0.0
-        out[0] += metadata * share
-        out[1] += payload * share
-    w.single[:] = 0.0
-    if code != UB:
-        _empties(plan, t, current, around, most, w.single[0:1])
-        if code != UOP:
-            _empties(plan, t, element, around, most, w.single[1:2])
-    out[2], out[3] = format_units(code, fibers, length, w.single[0], w.single[1])
-    if drops & (1 if most > 0 else 2):
-        out[3] = 0.0
+        if last:
+            out[2], out[3] = metadata, payload
+        else:
+            share = w.likely[i] / there if compared else w.likely[i]
+            out[0] += metadata * share
+            out[1] += payload * share
 
 
 @inlined

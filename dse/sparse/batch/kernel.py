@@ -1,6 +1,6 @@
 """The model of sparse designs, one mapping after the other, in compiled code.
 
-First what does not need the dense counts: whether a mapping fits. Then, with them, the rest.
+Whether the words of its tiles fit, and the counts of dense tensors, were told before, in lanes.
 """
 
 from __future__ import annotations
@@ -9,23 +9,14 @@ import math
 
 from dse.jit import compiled, inlined
 from dse.model.arrays import MappingArrays, Totals
-from dse.numeric import Flags, Floats
+from dse.numeric import Floats
 from dse.sparse.batch.counts import count_computes, count_conversions, count_tensor
 from dse.sparse.batch.holds import hold
 from dse.sparse.batch.memory import Memo, SparseWork
 from dse.sparse.batch.plan import SparsePlan
-from dse.sparse.batch.ranks import lay_out, set_ranks, size_up
+from dse.sparse.batch.ranks import lay_out, set_ranks
 from dse.sparse.batch.shares import set_shares
-from dse.sparse.batch.totals import compression_fits, holdings_fit, total, words_fit
-
-
-@compiled
-def screen(w: SparseWork, plan: SparsePlan, m: MappingArrays, fits: Flags) -> None:
-    """Say which mappings ``(B,)`` have tiles that fit, of words alone."""
-    for b in range(fits.shape[0]):
-        keep = m.keep[:, :, b if m.keep.shape[2] > 1 else 0]
-        size_up(w, plan, m, b, keep)
-        fits[b] = words_fit(w, plan, keep) and compression_fits(w, plan, keep)
+from dse.sparse.batch.totals import holdings_fit, total
 
 
 @inlined
@@ -33,7 +24,7 @@ def _evaluate(
     w: SparseWork, memo: Memo, plan: SparsePlan, m: MappingArrays, b: int, counts: Floats,
     network_pj: float, macs: float, totals: Totals,
 ) -> None:  # fmt: skip
-    """Evaluate a mapping that passed `screen`; ``counts (T, L, 3)`` are those of a dense one."""
+    """Evaluate a mapping whose words fit; ``counts (T, L, 3)`` are those of a dense one."""
     keep = m.keep[:, :, b if m.keep.shape[2] > 1 else 0]
     lay_out(w, plan, m, b, keep)
     w.wrong[0] = False
@@ -65,7 +56,7 @@ def evaluate_range(
         w: working memory.
         memo: what was worked out before.
         plan: the design.
-        m: mappings, all of which passed `screen`.
+        m: mappings, all of which passed `dse.sparse.batch.fit`.
         start: the first.
         stop: behind the last.
         counts: ``(B, T, L, 3)`` reads, fills and updates without sparsity; not a number where

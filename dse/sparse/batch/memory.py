@@ -54,12 +54,13 @@ class SparseWork(NamedTuple):
     units: Floats  # (T, L, R, 2) on average
     most_units: Floats  # (T, L, R, 2)
     likely: Floats  # (K,)
+    filled: Floats  # (3,) share of the words of the first two occupancies, and of the largest
     empty_fiber: Floats  # (K,)
     empty_element: Floats  # (K,)
     single: Floats  # (2,)
     key: Ints  # (KEY,)
     row: Floats  # (VALUES,)
-    range: Ints  # (4,) tensor and tile that ``likely`` is of, first occupancy and how many
+    range: Ints  # (5,) tensor and tile that ``likely`` is of, first occupancy, how many, largest
     # savings
     extents: Ints  # (D,) of the target
     condition: Ints  # (D,) of the condition
@@ -107,11 +108,13 @@ def new_work(plan: SparsePlan) -> SparseWork:
         np.ones((*cells, ranks + 1), np.int64),
         *(np.zeros(cells) for _ in range(3)),
         *(np.zeros((*cells, ranks, 2)) for _ in range(2)),
-        *(np.zeros(room) for _ in range(3)),
+        np.zeros(room),
+        np.zeros(3),
+        *(np.zeros(room) for _ in range(2)),
         np.zeros(2),
         np.zeros(KEY, np.int64),
         np.zeros(VALUES),
-        np.full(4, -1, np.int64),
+        np.full(5, -1, np.int64),
         *(np.ones(dimensions, np.int64) for _ in range(3)),
         np.zeros(dimensions),
         *(np.zeros(loops + 1, np.int64) for _ in range(2)),

@@ -53,12 +53,17 @@ def lay_out(w: SparseWork, plan: SparsePlan, m: MappingArrays, b: int, keep: Fla
         while s < levels:
             w.tile[t, s] = words
             s += 1
-    _relate(w, keep)
+    relate(w, keep)
+    x = y = int64(1)
+    for s in range(levels - 1, -1, -1):
+        w.x[s], w.y[s] = x, y
+        x *= nest.width[s]
+        y *= nest.height[s]
 
 
 @inlined
-def _relate(w: SparseWork, keep: Flags) -> None:
-    """Set who keeps what, and the expansions of the nest."""
+def relate(w: SparseWork, keep: Flags) -> None:
+    """Set which level inside, and outside, is the next to keep a tensor; ``keep (L, T)``."""
     levels, count = keep.shape
     for t in range(count):
         inside = -1
@@ -71,36 +76,6 @@ def _relate(w: SparseWork, keep: Flags) -> None:
             w.parent[t, s] = outside
             if keep[s, t]:
                 outside = s
-    x = y = int64(1)
-    for s in range(levels - 1, -1, -1):
-        w.x[s], w.y[s] = x, y
-        x *= w.nest.width[s]
-        y *= w.nest.height[s]
-
-
-@inlined
-def size_up(w: SparseWork, plan: SparsePlan, m: MappingArrays, b: int, keep: Flags) -> None:
-    """Set tiles, expansions, and who keeps what, without the order of the loops."""
-    nest = w.nest
-    bo = b if m.spatial_permutation.shape[2] > 1 else 0
-    bs = b if m.split.shape[1] > 1 else 0
-    w.stride[:] = 1
-    for s in range(keep.shape[0]):
-        nest.width[s] = nest.height[s] = 1
-        for p in range(w.stride.shape[0]):
-            d = m.spatial_permutation[s, p, bo]
-            n = int64(m.spatial[s, d, b])
-            if n > 1:
-                w.stride[d] *= n
-                if p < m.split[s, bs]:
-                    nest.width[s] *= n
-                else:
-                    nest.height[s] *= n
-        for d in range(w.stride.shape[0]):
-            w.stride[d] *= m.temporal[s, d, b]
-        for t in range(keep.shape[1]):
-            w.tile[t, s] = tile_words(plan.tensors, t, w.stride)
-    _relate(w, keep)
 
 
 @inlined

@@ -1,6 +1,6 @@
 """From counts to what fits, cycles and energy, in compiled code.
 
-`dse.sparse.fit`, `buffers` and `result` say the rules.
+`dse.sparse.fit`, `buffers` and `result` say the rules; words alone are looked at before, in `fit`.
 """
 
 from __future__ import annotations
@@ -13,63 +13,9 @@ from dse.jit import inlined
 from dse.model import rules
 from dse.model.arrays import CYCLES_LIMIT, Totals
 from dse.numeric import Flags, int64
-from dse.sparse.batch.holds import blocks_of_tile, most_words
+from dse.sparse.batch.holds import blocks_of_tile
 from dse.sparse.batch.memory import Memo, SparseWork
 from dse.sparse.batch.plan import FILL, GATED, RANDOM, READ, SKIPPED, UPDATE, SparsePlan
-
-
-@inlined
-def words_fit(w: SparseWork, plan: SparsePlan, keep: Flags) -> bool:
-    """Whether the tiles' words and the expansions fit, before anything else is known."""
-    c, formats = plan.buffers, plan.formats
-    levels, tensors = keep.shape
-    for t in range(tensors):
-        anywhere, holds = False, False
-        for s in range(levels):
-            anywhere |= keep[s, t]
-        if not anywhere:
-            return False
-        for s in range(levels):
-            holds |= keep[s, t] and (
-                formats.ranks[s, t] == 0 or most_words(plan, t, w.tile[t, s]) > 0
-            )
-        if not holds:  # Timeloop aborts as it prints
-            return False
-    x, y = w.x[0] * w.nest.width[0], w.y[0] * w.nest.height[0]
-    if not rules.fits_mesh(x, y, c.mac_instances, c.mac_mesh_x, c.mac_mesh_y):
-        return False
-    for s in range(levels):
-        if w.x[s] > c.mesh_x[s] or w.y[s] > c.mesh_y[s]:
-            return False
-        if math.isinf(c.usable[s]):
-            continue
-        words = int64(0)
-        for t in range(tensors):
-            if keep[s, t]:
-                n = w.tile[t, s]
-                words += most_words(plan, t, n) if formats.ranks[s, t] else n
-        if not c.least[s] <= words <= c.usable[s]:
-            return False
-    return True
-
-
-@inlined
-def compression_fits(w: SparseWork, plan: SparsePlan, keep: Flags) -> bool:
-    """Whether the hardware can compress and decompress what the mapping asks for."""
-    formats = plan.formats
-    for t in range(keep.shape[1]):
-        for s in range(keep.shape[0]):
-            parent = w.parent[t, s]
-            if not keep[s, t] or parent < 0 or not formats.compressed[parent, t]:
-                continue
-            if not formats.compressed[s, t]:
-                if not formats.decompresses[s]:
-                    return False
-                if plan.tensors.read_write[t] and not formats.compresses[s]:
-                    return False
-            elif formats.ranks[parent, t] < formats.ranks[s, t]:
-                return False
-    return True
 
 
 @inlined
