@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import os
-import pickle
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from importlib import import_module
+from multiprocessing.reduction import ForkingPickler
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -87,7 +87,7 @@ class _Beside:
         if not self._waiting or (len(self._running) >= _PROCESSES and not at_once):
             return
         with tempfile.TemporaryFile() as told:
-            pickle.dump(self._waiting, told)
+            told.write(ForkingPickler.dumps(self._waiting))
             told.seek(0)
             with suppress(OSError):  # of no process: who asked compiles then
                 process = subprocess.Popen(  # noqa: S603 - our own interpreter and program
@@ -102,7 +102,7 @@ class _Beside:
 
 def compile_told() -> None:
     """Compile the functions that stdin names and that nobody compiles, in this process."""
-    for request in pickle.load(sys.stdin.buffer):  # noqa: S301 - written by our parent
+    for request in ForkingPickler.loads(sys.stdin.buffer.read()):  # written by our parent
         dispatcher = attrgetter(request.name)(import_module(request.module))
         if not is_being_compiled(dispatcher):
             dispatcher.compile(request.types)

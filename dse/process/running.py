@@ -79,6 +79,7 @@ class Running:
         self._connection, theirs = socket.socketpair()
         self._lock = threading.Lock()
         self._report: ProcessReport | None = None
+        self.is_stopping = False
         self._scope = scope
         try:
             with theirs:
@@ -101,6 +102,7 @@ class Running:
 
     def stop(self) -> None:
         """Ask for the end; `report` says when it has come."""
+        self.is_stopping = True
         with contextlib.suppress(OSError):
             self._connection.shutdown(socket.SHUT_WR)
 

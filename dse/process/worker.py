@@ -131,7 +131,7 @@ class Worker:
         # its output is closed, so it is about to end
         sinks = {self._errors.ours: self._printed.add}
         exchange(None, sinks, self._running.fileno(), time.monotonic() + _PATIENCE_S)
-        if not self._running.ended:
+        if not self._running.ended and not self._running.is_stopping:
             return "closed its output"
         report = self._running.report()
         if report.stopped == "request":
