@@ -10,8 +10,6 @@ incumbent.
 
 from __future__ import annotations
 
-import heapq
-import itertools
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -19,6 +17,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from dse.cosearch.branches import OpenBranches
 from dse.cosearch.corner import Box, corner_of, groups_alike, tile_words
 from dse.cosearch.frames import HardwareSpace, UnsolvableSpace
 from dse.cosearch.goal import CoSearchGoal
@@ -44,8 +43,6 @@ _FRONT_LABELS = 20_000_000
 _FEW_FRAMES = 4
 #: What part of a box's gap the searches of its layers may leave, and bounds on that.
 _SHARE, _LEAST_GAP, _MOST_GAP = 0.1, 1e-5, 0.05
-#: What part of the incumbent the bound has to reach for the search to go by bounds alone.
-_WIDE = 0.9
 
 
 class CornerSearch:
@@ -87,8 +84,7 @@ class CornerSearch:
         self._bounds = tuple(LayerBounds(space, network, threads, end) for network in networks)
         self._best = Incumbents(space, goal)
         self._designs = 0
-        self._queue: list[tuple[float, int, Branch]] = []
-        self._pushed = itertools.count()
+        self._open_boxes = OpenBranches()
         #: least bound of single hardware that could not be settled
         self._open = math.inf
         self.bound = 0.0
@@ -123,17 +119,14 @@ class CornerSearch:
         low = tuple(0 for _ in high)
         yield from self._begin()
         for frames in groups_alike(self._hardware, _FEW_FRAMES):
-            self._push(0.0, self._branch(Box(frames, low, high)))
-        while self._queue:
-            bound, node = self._taken()
-            if bound >= self._cutoff:
-                break
+            self._open_boxes.push(0.0, self._branch(Box(frames, low, high)))
+        while (taken := self._open_boxes.take(self._cutoff)) is not None:
+            bound, node = taken
             self.nodes += 1
             self._visit(node, bound)
-            least = self._queue[0][0] if self._queue else math.inf
+            least = self._open_boxes.least
             self.bound = max(self.bound, min(least, self._open, self._best.value))
             yield
-        self._queue.clear()
         self.bound = max(self.bound, min(self._best.value, self._open))
         self.finished = True
 
@@ -161,35 +154,9 @@ class CornerSearch:
     def _branch(self, box: Box) -> Branch:
         return Branch(box, tuple(Lines(self._goal) for _ in self._bounds))
 
-    def _taken(self) -> tuple[float, Branch]:
-        """Take the node of the least bound; every other time, where the gap is wide, a plunge.
-
-        That is one of the fewest frames, all sizes of which are open: it leads to incumbents.
-        """
-        bound, _, node = self._queue[0]
-        wide = self.incumbent is None or bound < _WIDE * self._cutoff
-        plunges: list[int] = []
-        if wide and bound > 0.0 and (self.incumbent is None or self.nodes % 2):
-            plunges = [i for i, (_, _, other) in enumerate(self._queue) if other.all_sizes]
-        if not plunges:
-            heapq.heappop(self._queue)
-            return bound, node
-
-        def promise(i: int) -> tuple[int, float, int]:
-            """Of two halves of the frames the later one has more PEs."""
-            bound, pushed, node = self._queue[i]
-            return len(node.box.frames), bound, -pushed
-
-        bound, _, node = self._queue.pop(min(plunges, key=promise))
-        heapq.heapify(self._queue)
-        return bound, node
-
     @property
     def _cutoff(self) -> float:
         return self._best.value * (1.0 - TOLERANCE)
-
-    def _push(self, bound: float, node: Branch) -> None:
-        heapq.heappush(self._queue, (bound, next(self._pushed), node))
 
     # one node
 
@@ -381,7 +348,7 @@ class CornerSearch:
             middle = len(box.frames) // 2
             for frames in (box.frames[:middle], box.frames[middle:]):
                 part = replace(box, frames=frames)
-                self._push(value, node.part(part, all_sizes=node.all_sizes))
+                self._open_boxes.push(value, node.part(part, all_sizes=node.all_sizes))
             return
         told = [lines.telling for lines in node.lines]
         mappings = [mapping for one in told if one for mapping in one.mappings]
@@ -396,7 +363,7 @@ class CornerSearch:
         below, above = list(box.high), list(box.low)
         below[v], above[v] = cut - 1, cut
         for part in (replace(box, high=tuple(below)), replace(box, low=tuple(above))):
-            self._push(value, node.part(part, all_sizes=False))
+            self._open_boxes.push(value, node.part(part, all_sizes=False))
 
     def _rise(self, box: Box, v: int, place: int, told: Sequence[Support | None]) -> float:
         """Return what mappings cost more where a size is no smaller than needed, relatively."""

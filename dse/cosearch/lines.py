@@ -107,14 +107,11 @@ class Lines:
             for end in (corner.left, corner.right)
             if end in self._lines and not self._lines[end].own
         ]
-        if goal.mode != PRODUCT:
-            found = self._between(corner) if single or goal.planes else None
-            return next(iter(inherited), found)
         # the extremes take the longest, and are forgiven: lines between cut their corners off
         inner = [end for end in inherited if not self.is_extreme(end)]
         if inner:
             return inner[0]
-        found = self._between(corner) if single else self._beside(corner)
+        found = self._between(corner) if single or goal.planes else self._beside(corner)
         return found if found is not None else next(iter(inherited), None)
 
     def is_extreme(self, multiplier: float) -> bool:

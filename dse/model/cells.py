@@ -12,9 +12,9 @@ from dse.model import rules
 from dse.model.arrays import MappingArrays
 from dse.model.block import Lanes, Plan
 from dse.model.loops import Nest, new_nest
-from dse.model.multicast import Histogram, accesses, new_grid, new_histogram
+from dse.model.multicast import Histogram, accesses, new_histogram
 from dse.model.records import Records, new_records
-from dse.model.traffic import Links, Tile, cell_traffic, new_tile
+from dse.model.traffic import Links, Tile, cell_traffic, new_links, new_tile
 
 #: Children of a level, and sizes of their groups; lanes with more are left to the exact kernel.
 _CHILDREN, _ENTRIES = 1024, 64
@@ -37,12 +37,7 @@ def new_odd(levels: int, dimensions: int, ranks: int) -> Odd:
         nest,
         new_tile(len(nest.bound), ranks),
         new_records(levels, _ENTRIES),
-        Links(
-            new_histogram(_ENTRIES),
-            new_histogram(_ENTRIES),
-            new_grid(_CHILDREN, ranks),
-            np.zeros(1, np.bool_),
-        ),
+        new_links(_CHILDREN, ranks, _ENTRIES),
         new_histogram(_ENTRIES),
     )
 

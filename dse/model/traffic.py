@@ -17,6 +17,8 @@ from dse.model.multicast import (
     accesses,
     closed_histogram,
     group_children,
+    new_grid,
+    new_histogram,
     place_children,
 )
 from dse.model.records import Records, record, record_histogram
@@ -129,6 +131,16 @@ class Links(NamedTuple):
     left: Histogram
     grid: Grid
     placed: npt.NDArray[np.bool_]  # (1,) whether the grid holds this cell's children
+
+
+def new_links(elements: int, ranks: int, entries: int) -> Links:
+    """Allocate memory for grids of ``elements`` children with ``entries`` sizes of groups."""
+    return Links(
+        new_histogram(entries),
+        new_histogram(entries),
+        new_grid(elements, ranks),
+        np.zeros(1, np.bool_),
+    )
 
 
 @inlined

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from dse.model.loops import Nest, new_nest
-from dse.model.multicast import Histogram, new_grid, new_histogram
+from dse.model.multicast import Histogram, new_histogram
 from dse.model.records import Records, new_records
-from dse.model.traffic import Links, Tile, new_tile
+from dse.model.traffic import Links, Tile, new_links, new_tile
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -48,12 +48,7 @@ def new_scratch(
         nest,
         new_tile(len(nest.bound), ranks),
         new_records(levels, entries),
-        Links(
-            new_histogram(entries),
-            new_histogram(entries),
-            new_grid(elements, ranks),
-            np.zeros(1, np.bool_),
-        ),
+        new_links(elements, ranks, entries),
         new_histogram(entries),
         np.empty(dimensions, np.int64),
         np.empty((tensors, levels), np.int64),

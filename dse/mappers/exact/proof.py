@@ -210,15 +210,19 @@ class _Proof:
             self.tell(share, min(least, self.bound, after, self.best))
 
         if self.kind == "front":
-            self._settle(self._search(layout, self._limit, progress), self.samples)
+            found = self._search(layout, self._limit, progress)
+            self.complete &= found.complete
+            self._settle(found, self.samples)
             return
+        reaching: Found | None = None
         for beam in _BEAMS:
             dive = self._search(layout, min(self.best, self.reached), lambda _, __: None, beam)
             if dive.complete:
                 self._settle(dive, self.samples)
                 progress(len(layout.stages), self.bound)
                 return
-            self._learn(dive)
+            if self._learn(dive):
+                reaching = dive
             some = None if beam == _BEAMS[-1] else beam * _NODES_PER_LABEL
             found = self._search(layout, self._limit, progress, nodes=some)
             if found.complete or self._is_over():
@@ -227,9 +231,9 @@ class _Proof:
                 layout.tell_tails()
         self.complete &= found.complete
         self._settle(found, self.samples)
-        if self.reached < self.best:
+        if reaching is not None and self.reached < self.best:
             # the search was stopped, or left out what is within the gap
-            self._settle(dive, min(self.samples, _DIVE_SAMPLES), proves=False)
+            self._settle(reaching, min(self.samples, _DIVE_SAMPLES), proves=False)
 
     def _search(
         self,
@@ -247,15 +251,20 @@ class _Proof:
         self.nodes += found.tried
         return found
 
-    def _learn(self, dive: Found) -> None:
-        """Take over what a dive has found: real points as they are, bounds once they are priced."""
+    def _learn(self, dive: Found) -> bool:
+        """Take over what a dive has found: real points as they are, bounds once they are priced.
+
+        Returns whether it is the first to reach what is reached.
+        """
         real = ~dive.loose if dive.layout.tables.exact else dive.loose & False
         value = _values(self.kind, dive.cycles, dive.energy)
         # a little above, or the search would take its own find for known
         least = float(value[real].min(initial=math.inf)) * (1.0 + OPTIMAL_WITHIN)
+        first = least < self.reached
         self.reached = min(self.reached, least)
         if (value[~real] < self.reached).any():
             self._settle(dive, min(self.samples // 2, _DIVE_SAMPLES), proves=False)
+        return first
 
     def _settle(self, found: Found, samples: int, *, proves: bool = True) -> None:
         """Price the points that may beat what is known: the best real one, then by their bounds."""

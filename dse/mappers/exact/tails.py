@@ -106,7 +106,8 @@ def _add(x: Draft) -> None:
 def _is_beaten(t: Tables, tail: Tail, x: Draft, tile: int, relevant: int) -> bool:
     """Whether no tail through a tile can be better than all that are known.
 
-    ``relevant`` are the tensors that the next level's loops move, whose ``factor`` is in the draft.
+    ``relevant`` are the tensors that the next level's loops move, whose ``quotient`` is in the
+    draft.
     """
     new = Int(x.tail.shape[0] - 1)
     tensors = t.total.shape[0]

@@ -17,7 +17,7 @@ from dse.evaluators.native import NativeEvaluator
 from dse.goals.certificate import Certificate
 from dse.goals.objective import EDP, objectives
 from dse.mappers.exact.orders import Relevance, orders
-from dse.mappers.exact.proof import layer_front
+from dse.mappers.exact.proof import layer_front, prove
 from dse.mappers.optimal import OptimalMapper, OptimalMapperSettings
 from dse.mapspace.enumeration import enumerate_valid
 from dse.mapspace.space import Mapspace
@@ -297,3 +297,27 @@ def test_map_returns_the_certificate(tmp_path):
     )
     assert result.as_dict()["certificate"]["optimal"] is True
     assert result.certificate.value == result.value
+
+
+@pytest.mark.parametrize("template", HARDWARE)
+def test_what_a_dive_has_reached_is_kept(template):
+    """A finished search ends within the gap that it was allowed, whichever dive was the best."""
+    for case in cases(template)[:6]:
+        with hard():
+            (certificate,) = proved(case, "edp", gap=0.3, seeding=1).certificates
+        assert certificate.complete
+        assert certificate.gap <= 0.3 + 1e-9
+
+
+def test_a_front_that_is_given_up_is_not_complete():
+    case = cases("simba")[0]
+    found = []
+    for nodes in (1, 10**9):
+        space = Mapspace(case.problem, case.architecture, case.constraints)
+        certificate = prove(
+            space, case.architecture, "front", "4cf6d4c", gap=0.0, threads=1, best=np.inf,
+            samples=10, confirm=lambda _: np.inf, nodes=nodes, late=lambda: False,
+            tell=lambda _, __: None,
+        )  # fmt: skip
+        found.append(certificate.complete)
+    assert found == [False, True]
