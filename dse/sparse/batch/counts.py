@@ -1,258 +1,278 @@
-"""From dense counts to those of a sparse design, in compiled code.
+"""From dense counts to those of a sparse design, in compiled code, many mappings abreast.
 
 `dse.sparse.occupancy`, `counts` and `computes` say the rules. Counts are whole numbers in float64.
 """
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
-from dse.jit import inlined
-from dse.numeric import Flags, Floats
-from dse.sparse.batch.memory import SparseWork
+from dse.jit import inlined, inner
+from dse.model.loops import copy_row
+from dse.numeric import Floats
+from dse.sparse.batch.lanes import SparseLanes, require_finite
 from dse.sparse.batch.plan import FILL, GATED, RANDOM, READ, SKIPPED, UPDATE, SparsePlan
 from dse.sparse.computes import NOISE
 from dse.sparse.numbers import WRAPS
 
 
-@inlined
-def unsigned(w: SparseWork, value: float) -> float:
-    """Return a number as a count; there is no answer where it wraps around."""
-    count = float(np.trunc(value)) + 0.0  # not -0
-    if not 0.0 <= count < WRAPS:
-        w.wrong[0] = True
-        return 0.0
-    return count
+@inner
+def _to_counts(x: SparseLanes, row: Floats, n: int) -> None:
+    """Cut numbers to counts; there is no answer where one wraps around."""
+    for i in range(n):
+        count = np.trunc(row[i]) + 0.0  # not -0
+        x.ok[i] &= (count >= 0.0) & (count < WRAPS)
+        row[i] = count
 
 
-@inlined
-def _floored(w: SparseWork, value: float) -> float:
-    if not math.isfinite(value):
-        w.wrong[0] = True
-        return 0.0
-    return float(np.floor(value))
+@inner
+def _add_units(out: Floats, units: Floats, widths: Floats, n: int) -> None:
+    """Add the bits of metadata and payload ``units (2, W)``."""
+    first, second, metadata, payload = units[0], units[1], widths[0], widths[1]
+    for i in range(n):
+        out[i] += first[i] * metadata + second[i] * payload
 
 
-@inlined
-def _all_units(w: SparseWork, t: int, s: int, ranks: int) -> float:
-    units = 0.0
-    for r in range(ranks):
-        units += w.units[t, s, r, 0] + w.units[t, s, r, 1]
-    return units
-
-
-@inlined
-def _compress(w: SparseWork, plan: SparsePlan, t: int, s: int, dense: Floats) -> None:
-    """Set what is left of a level's accesses where its tiles are compressed; ``dense (3,)``."""
+@inner
+def _compress(x: SparseLanes, plan: SparsePlan, t: int, s: int, n: int) -> None:
+    """Set what is left of a level's accesses where its tiles are compressed."""
     ranks = plan.formats.ranks[s, t]
-    left, shape = w.left[s], w.tile[t, s]
-    finite = math.isfinite(w.density[t, s]) and math.isfinite(_all_units(w, t, s, ranks))
-    if ranks and not finite:
-        w.wrong[0] = True
+    density, tile, tiles = x.density[t, s], x.tile[t, s], x.work[0]
     for access in range(3):
-        count = dense[access]
-        left[access] = count
-        if not ranks or count == 0.0:
-            continue
-        if access != UPDATE or plan.tensors.read_write[t]:
-            left[access] = unsigned(w, count - _floored(w, count * (1 - w.density[t, s])))
-    for access in range(3 if ranks else 0):
-        share = dense[access] / shape
+        left, dense = x.left[s, access], x.dense[t, s, access]
+        copy_row(left, dense)
+        if ranks and (access != UPDATE or plan.tensors.read_write[t]):
+            for i in range(n):
+                left[i] = dense[i] - np.floor(dense[i] * (1 - density[i]))
+            _to_counts(x, left, n)
+        if ranks:
+            for i in range(n):
+                tiles[i] = dense[i] / tile[i]
         for r in range(ranks):
-            units, left_units = w.units[t, s, r], w.metadata_left[s, access, r]
-            if share == 0.0:
-                left_units[0] = left_units[1] = 0.0
-            else:
-                left_units[0] = np.ceil(units[0] * share)
-                left_units[1] = np.ceil(units[1] * share)
+            for unit in range(2):
+                units, left_units = x.units[t, s, r, unit], x.metadata_left[s, access, r, unit]
+                for i in range(n):
+                    left_units[i] = np.ceil(units[i] * tiles[i])
+    if ranks:
+        require_finite(x, density, n)
+    for r in range(ranks):
+        require_finite(x, x.units[t, s, r, 0], n)
+        require_finite(x, x.units[t, s, r, 1], n)
 
 
-@inlined
+@inner
 def _shrink(
-    w: SparseWork, plan: SparsePlan, t: int, s: int, share: float, ranks_outside: int
+    x: SparseLanes, plan: SparsePlan, t: int, s: int, share: Floats, ranks_outside: int, n: int
 ) -> None:
     """Take a share away that a level outside saves, which has so many ranks."""
     for access in range(3):
-        left = w.left[s, access]
-        w.left[s, access] = left - _floored(w, left * share)
+        left = x.left[s, access]
+        for i in range(n):
+            left[i] -= np.floor(left[i] * share[i])
     if ranks_outside == 1 and plan.formats.ranks[s, t] > 0:
         for access in (FILL, READ):
             for unit in range(2):
-                left = w.metadata_left[s, access, 0, unit]
-                w.metadata_left[s, access, 0, unit] = left - np.floor(left * share)
+                left = x.metadata_left[s, access, 0, unit]
+                for i in range(n):
+                    left[i] -= np.floor(left[i] * share[i])
 
 
-@inlined
-def _settle(w: SparseWork, plan: SparsePlan, t: int, s: int, reads_of: int) -> None:
+@inner
+def _settle(x: SparseLanes, plan: SparsePlan, t: int, s: int, reads_of: int, n: int) -> None:
     """Take over what is left; a level inside of one that saves reads its updates' metadata."""
-    ranks = plan.formats.ranks[s, t]
     for access in range(3):
-        w.data[t, s, RANDOM, access] = unsigned(w, w.left[s, access])
-        w.data[t, s, GATED, access] = w.data[t, s, SKIPPED, access] = 0.0
-        w.bits[t, s, GATED, access] = w.bits[t, s, SKIPPED, access] = 0.0
+        data, bits = x.data[t, s, RANDOM, access], x.bits[t, s, RANDOM, access]
+        copy_row(data, x.left[s, access])
+        _to_counts(x, data, n)
+        bits[:] = 0.0
         source = reads_of if access == READ else access
-        bits = 0.0
-        for r in range(ranks):
-            width, left = plan.formats.bits[s, t, r], w.metadata_left[s, source, r]
-            bits += left[0] * width[0] + left[1] * width[1]
-        w.bits[t, s, RANDOM, access] = bits
+        for r in range(plan.formats.ranks[s, t]):
+            _add_units(bits, x.metadata_left[s, source, r], plan.formats.bits[s, t, r], n)
 
 
-@inlined
+@inner
 def _save(
-    w: SparseWork, plan: SparsePlan, t: int, s: int, how: int, share: float, reads_of: int
+    x: SparseLanes, plan: SparsePlan, t: int, s: int, share: Floats, reads_of: int, n: int
 ) -> None:
     """Let a level save a share of its accesses, right after `_settle`."""
-    child = w.child[t, s]
+    child, how = x.child[t, s], x.how[t, s]
     ranks = plan.formats.ranks[s if child < 0 else child, t]
     if ranks > plan.formats.ranks[s, t]:  # Timeloop crashes
-        w.wrong[0] = True
+        x.ok[:] = False
         return
     for access in (READ, UPDATE):
-        random = w.data[t, s, RANDOM, access]
-        saved = random * share
+        random, saved = x.data[t, s, RANDOM, access], x.data[t, s, how, access]
         if access == READ and plan.tensors.read_write[t]:
-            saved = float(np.ceil(saved))
+            for i in range(n):
+                saved[i] = np.ceil(random[i] * share[i])
         else:
-            saved = float(np.floor(saved))
-        w.data[t, s, how, access] = unsigned(w, saved)
-        w.data[t, s, RANDOM, access] = unsigned(w, random - saved)
+            for i in range(n):
+                saved[i] = np.floor(random[i] * share[i])
+        for i in range(n):
+            random[i] -= saved[i]
+        _to_counts(x, saved, n)
+        _to_counts(x, random, n)
         source = reads_of if access == READ else access
-        bits, units = 0.0, 0.0
+        bits, all_bits = x.bits[t, s, how, access], x.bits[t, s, RANDOM, access]
+        bits[:] = 0.0
         for r in range(ranks):
-            width, left = plan.formats.bits[s, t, r], w.metadata_left[s, source, r]
-            bits += np.floor(left[0] * share) * width[0] + np.floor(left[1] * share) * width[1]
-            units += left[0] + left[1]
-        if share < 0.0 and units > 0.0:  # a count wraps around
-            w.wrong[0] = True
-        w.bits[t, s, how, access] = bits
-        w.bits[t, s, RANDOM, access] -= bits
+            metadata, payload = plan.formats.bits[s, t, r, 0], plan.formats.bits[s, t, r, 1]
+            first, second = x.metadata_left[s, source, r, 0], x.metadata_left[s, source, r, 1]
+            for i in range(n):
+                saved_units = np.floor(first[i] * share[i]) * metadata
+                bits[i] += saved_units + np.floor(second[i] * share[i]) * payload
+            for i in range(n):  # a count wraps around
+                x.ok[i] &= (share[i] >= 0.0) | (first[i] + second[i] <= 0.0)
+        for i in range(n):
+            all_bits[i] -= bits[i]
 
 
-@inlined
-def count_tensor(w: SparseWork, plan: SparsePlan, t: int, keep: Flags, dense: Floats) -> None:
-    """Set a tensor's counts at all levels; ``dense (L, 3)``: reads, fills and updates."""
-    levels = keep.shape[0]
+@inner
+def _count_tensor(x: SparseLanes, plan: SparsePlan, t: int, n: int) -> None:
+    """Set a tensor's counts at all levels."""
+    levels = x.keep.shape[0]
     for s in range(levels):
-        w.final[s] = False
-        if keep[s, t]:
-            _compress(w, plan, t, s, dense[s])
-            w.compressed[t, s] = w.decompressed[t, s] = 0.0
-    w.saves[t] = False
+        x.final[s] = False
+        if x.keep[s, t]:
+            _compress(x, plan, t, s, n)
+    x.saves[t] = False
     for s in range(levels - 1, -1, -1):
-        if w.how[t, s] < 0:
+        if x.how[t, s] < 0:
             continue
-        share = w.share[t, s]
-        if not math.isfinite(share):
-            w.wrong[0] = True
-            return
+        share = x.share[t, s]
+        require_finite(x, share, n)
         inside = s - 1
         while inside >= 0:
-            if keep[inside, t]:
-                _shrink(w, plan, t, inside, share, plan.formats.ranks[s, t])
-                if w.how[t, inside] >= 0:
-                    _settle(w, plan, t, inside, UPDATE)
-                    rest = 1 - share
-                    if rest == 0.0:
-                        w.wrong[0] = True
-                        return
-                    own = 1 - (1 - w.share[t, inside]) / rest
-                    _save(w, plan, t, inside, w.how[t, inside], own, UPDATE)
-                    w.final[inside] = True
+            if x.keep[inside, t]:
+                _shrink(x, plan, t, inside, share, plan.formats.ranks[s, t], n)
+                if x.how[t, inside] >= 0:
+                    _settle(x, plan, t, inside, UPDATE, n)
+                    own, all_saved = x.work[0], x.share[t, inside]
+                    for i in range(n):
+                        x.ok[i] &= share[i] != 1.0
+                        own[i] = 1 - (1 - all_saved[i]) / (1 - share[i])
+                    _save(x, plan, t, inside, own, UPDATE, n)
+                    x.final[inside] = True
                     break
             inside -= 1
-        if not w.final[s]:
-            w.final[s] = True
-            _settle(w, plan, t, s, READ)
-            _save(w, plan, t, s, w.how[t, s], share, READ)
+        if not x.final[s]:
+            x.final[s] = True
+            _settle(x, plan, t, s, READ, n)
+            _save(x, plan, t, s, share, READ, n)
         if inside < 0 and not plan.tensors.read_write[t]:
-            w.saves[t] = True
-            w.computes[t] = share
+            x.saves[t] = True
+            copy_row(x.computes[t], share)
     for s in range(levels):
-        if keep[s, t] and w.how[t, s] < 0:
-            _settle(w, plan, t, s, READ)
+        if x.keep[s, t] and x.how[t, s] < 0:
+            _settle(x, plan, t, s, READ, n)
 
 
-@inlined
-def count_conversions(w: SparseWork, plan: SparsePlan, t: int, keep: Flags) -> None:
+@inner
+def _count_conversions(x: SparseLanes, plan: SparsePlan, t: int) -> None:
     """Count what is compressed and decompressed on the way between levels."""
     compressed = plan.formats.compressed
-    for s in range(keep.shape[0]):
-        if not keep[s, t] or compressed[s, t]:
+    for s in range(x.keep.shape[0]):
+        packed, unpacked = x.compressed[t, s], x.decompressed[t, s]
+        packed[:] = 0.0
+        unpacked[:] = 0.0
+        if not x.keep[s, t] or compressed[s, t]:
             continue
-        parent, child = w.parent[t, s], w.child[t, s]
+        parent, child = x.parent[t, s], x.child[t, s]
         if parent >= 0 and compressed[parent, t]:
             if plan.tensors.read_write[t]:
-                w.compressed[t, s] += w.data[t, parent, RANDOM, UPDATE]
-            w.decompressed[t, s] += w.data[t, s, RANDOM, FILL]
+                copy_row(packed, x.data[t, parent, RANDOM, UPDATE])
+            copy_row(unpacked, x.data[t, s, RANDOM, FILL])
         if child >= 0 and compressed[child, t]:  # Timeloop aborts
-            w.wrong[0] = True
+            x.ok[:] = False
 
 
 @inlined
 def _millionth(value: float) -> float:
-    whole = math.floor(1000000.0 * value)
-    return (whole + 1.0 if 1000000.0 * value - whole >= 0.5 else whole * 1.0) / 1000000.0
+    whole = np.floor(1000000.0 * value)
+    return float(whole + 1.0 if 1000000.0 * value - whole >= 0.5 else whole * 1.0) / 1000000.0
 
 
-@inlined
-def _set_operand(w: SparseWork, plan: SparsePlan, i: int, keep: Flags) -> None:
+@inner
+def _set_operand(x: SparseLanes, plan: SparsePlan, o: int, n: int) -> None:
     """Set how likely an operand's word is there and not 0, there and 0, and not there."""
-    t, other = plan.tensors.operands[i], plan.tensors.operands[1 - i]
-    nonzero = plan.tensors.single[t]
-    if w.saves[other]:
-        saved = _millionth(w.computes[other])
-        if saved == 1.0:
-            w.wrong[0] = True
-            return
-        nonzero /= 1 - saved
+    t, other = plan.tensors.operands[o], plan.tensors.operands[1 - o]
     innermost = 0
-    while not keep[innermost, t]:
+    while not x.keep[innermost, t]:
         innermost += 1
-    rest = 1.0 - nonzero
-    zero, absent = rest, 0.0
-    if plan.formats.ranks[innermost, t] > 0:
-        zero, absent = 0.0, rest
-    out = w.operand[i]
-    out[0], out[1], out[2] = nonzero, zero, absent
-    for j in range(3):
-        if not -NOISE <= out[j] <= 1 + NOISE:
-            w.wrong[0] = True
-        out[j] = min(max(out[j], 0.0), 1.0)
+    nonzero, zero, absent = x.operand[o, 0], x.operand[o, 1], x.operand[o, 2]
+    rest = absent if plan.formats.ranks[innermost, t] > 0 else zero
+    zero[:] = 0.0
+    absent[:] = 0.0
+    nonzero[:] = plan.tensors.single[t]
+    if x.saves[other]:
+        share = x.computes[other]
+        for i in range(n):
+            saved = _millionth(share[i])
+            x.ok[i] &= saved != 1.0
+            nonzero[i] /= 1 - saved
+    for i in range(n):
+        rest[i] = 1.0 - nonzero[i]
+        x.ok[i] &= (nonzero[i] >= -NOISE) & (nonzero[i] <= 1 + NOISE)
+        x.ok[i] &= (rest[i] >= -NOISE) & (rest[i] <= 1 + NOISE)
+        nonzero[i] = min(max(nonzero[i], 0.0), 1.0)
+        rest[i] = min(max(rest[i], 0.0), 1.0)
 
 
-@inlined
-def count_computes(w: SparseWork, plan: SparsePlan, macs: float, keep: Flags, out: Floats) -> None:
-    """Fill in the computes that happen, are gated and are skipped; ``out (3,)``."""
+@inner
+def _count_computes(x: SparseLanes, plan: SparsePlan, macs: float, n: int) -> None:
+    """Set the computes that happen, are gated and are skipped."""
     savings = plan.savings
-    left = macs
-    for t in range(keep.shape[1]):
-        if w.saves[t]:
-            left -= _floored(w, left * w.computes[t])
-    total = unsigned(w, left)
-    for i in range(2):
-        _set_operand(w, plan, i, keep)
-    a, b = w.operand[0], w.operand[1]
-    random, gated, skipped = total * (a[0] * b[0]), 0.0, 0.0
-    gone = total * (a[2] * b[2])
-    for part in range(4):
-        if part == 0:
-            count = total * (a[0] * b[1] + a[1] * b[0])
-        elif part == 1:
-            count = total * (a[0] * b[2] + a[2] * b[0])
-        elif part == 2:
-            count = total * (a[1] * b[1])
+    total, gone = x.work[0], x.work[1]
+    total[:] = macs
+    for t in range(x.keep.shape[1]):
+        if x.saves[t]:
+            share = x.computes[t]
+            for i in range(n):
+                total[i] -= np.floor(total[i] * share[i])
+    _to_counts(x, total, n)
+    for o in range(2):
+        _set_operand(x, plan, o, n)
+    a, b = x.operand[0], x.operand[1]
+    skips, gates = savings.skips_computes, savings.gates_computes
+    random, gated, skipped = x.done[RANDOM], x.done[GATED], x.done[SKIPPED]
+    for i in range(n):
+        happen = total[i] * (a[0, i] * b[0, i])
+        gone[i] = total[i] * (a[2, i] * b[2, i])
+        shut, passed = 0.0, 0.0
+        # with one operand 0; with one not there; both 0; one 0 and one not there
+        zero = total[i] * (a[0, i] * b[1, i] + a[1, i] * b[0, i])
+        absent = total[i] * (a[0, i] * b[2, i] + a[2, i] * b[0, i])
+        both = total[i] * (a[1, i] * b[1, i])
+        mixed = total[i] * (a[1, i] * b[2, i] + a[2, i] * b[1, i])
+        if skips:
+            passed = 0.0 + absent + mixed
+            if gates:
+                shut = 0.0 + zero + both
+            else:
+                happen = happen + zero + both
+        elif gates:
+            shut = 0.0 + zero + absent + both + mixed
         else:
-            count = total * (a[1] * b[2] + a[2] * b[1])
-        if part % 2 == 1 and savings.skips_computes:
-            skipped += count
-        elif savings.gates_computes:
-            gated += count
-        else:
-            random += count
-    if not abs(skipped + random + gated + gone - total) < total * NOISE:
-        w.wrong[0] = True
-    out[GATED], out[SKIPPED] = _floored(w, gated), _floored(w, skipped)
-    out[RANDOM] = unsigned(w, total - out[SKIPPED] - out[GATED] - _floored(w, gone))
+            happen = happen + zero + absent + both + mixed
+        x.ok[i] &= abs(passed + happen + shut + gone[i] - total[i]) < total[i] * NOISE
+        gated[i], skipped[i] = np.floor(shut), np.floor(passed)
+        random[i] = total[i] - skipped[i] - gated[i] - np.floor(gone[i])
+    require_finite(x, gated, n)
+    require_finite(x, skipped, n)
+    _to_counts(x, random, n)
+
+
+@inner
+def count(x: SparseLanes, plan: SparsePlan, macs: float, n: int) -> None:
+    """Set the counts of the first n lanes.
+
+    Args:
+        x: the block; everything of tiles is set.
+        plan: the design.
+        macs: computes of the problem.
+        n: lanes.
+    """
+    for t in range(x.keep.shape[1]):
+        _count_tensor(x, plan, t, n)
+        _count_conversions(x, plan, t)
+    _count_computes(x, plan, macs, n)

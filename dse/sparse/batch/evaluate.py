@@ -18,6 +18,7 @@ from dse.model import arrays as a
 from dse.sparse.batch.dense import DenseCounts
 from dse.sparse.batch.fit import fitting
 from dse.sparse.batch.kernel import evaluate_range
+from dse.sparse.batch.lanes import SparseLanes, new_lanes
 from dse.sparse.batch.memory import Memo, SparseWork, grown, new_memo, new_work
 from dse.sparse.batch.plan import SparsePlan, make_plan, why_singly
 from dse.sparse.evaluate import check_version, evaluate_sparse
@@ -113,8 +114,8 @@ class SparseModel:
             arrays, macs = a.mapping_arrays(rest), float(self._parts[1].macs)
             while True:
                 done = evaluate_range(
-                    *(memory.work, memory.memo, self._plan, arrays, done, len(rest)),
-                    *(counts, network_pj, macs, totals),
+                    *(memory.work, memory.memo, memory.lanes, self._plan, arrays),
+                    *(done, len(rest), counts, network_pj, macs, totals),
                 )
                 if done == len(rest):
                     break
@@ -154,3 +155,4 @@ class _ThreadMemory:
     def __init__(self, plan: SparsePlan) -> None:
         self.work: SparseWork = new_work(plan)
         self.memo: Memo = new_memo()
+        self.lanes: SparseLanes = new_lanes(plan)

@@ -53,6 +53,7 @@ class SparseWork(NamedTuple):
     there: Floats  # (T, L)
     units: Floats  # (T, L, R, 2) on average
     most_units: Floats  # (T, L, R, 2)
+    blocks: Floats  # (T, L) by what factor more blocks are accessed than if all were full
     likely: Floats  # (K,)
     filled: Floats  # (3,) share of the words of the first two occupancies, and of the largest
     empty_fiber: Floats  # (K,)
@@ -70,19 +71,6 @@ class SparseWork(NamedTuple):
     bounds: Ints  # (N + 1,)
     share: Floats  # (T, L) saved
     how: Ints  # (T, L) -1: nothing
-    # counts
-    data: Floats  # (T, L, 3, 3) words by what becomes of an access, and by access
-    bits: Floats  # (T, L, 3, 3) of metadata
-    left: Floats  # (L, 3)
-    metadata_left: Floats  # (L, 3, R, 2)
-    final: Flags  # (L,)
-    compressed: Floats  # (T, L)
-    decompressed: Floats  # (T, L)
-    saves: Flags  # (T,) whether a tensor's savings reach the computes
-    computes: Floats  # (T,) and of which share
-    operand: Floats  # (2, 3)
-    done: Floats  # (3,) computes
-    load: Floats  # (2,) words read and written in an iteration
     wrong: Flags  # (1,) whether the answer makes no sense
 
 
@@ -108,6 +96,7 @@ def new_work(plan: SparsePlan) -> SparseWork:
         np.ones((*cells, ranks + 1), np.int64),
         *(np.zeros(cells) for _ in range(3)),
         *(np.zeros((*cells, ranks, 2)) for _ in range(2)),
+        np.ones(cells),
         np.zeros(room),
         np.zeros(3),
         *(np.zeros(room) for _ in range(2)),
@@ -120,16 +109,6 @@ def new_work(plan: SparsePlan) -> SparseWork:
         *(np.zeros(loops + 1, np.int64) for _ in range(2)),
         np.zeros(cells),
         np.zeros(cells, np.int64),
-        *(np.zeros((*cells, 3, 3)) for _ in range(2)),
-        np.zeros((levels, 3)),
-        np.zeros((levels, 3, ranks, 2)),
-        np.zeros(levels, np.bool_),
-        *(np.zeros(cells) for _ in range(2)),
-        np.zeros(tensors, np.bool_),
-        np.zeros(tensors),
-        np.zeros((2, 3)),
-        np.zeros(3),
-        np.zeros(2),
         np.zeros(1, np.bool_),
     ]
     return SparseWork(*arrays)
