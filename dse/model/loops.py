@@ -85,34 +85,29 @@ def build_nest(nest: Nest, m: MappingArrays, b: int, stride: Ints) -> int:
         nest.height[s] = 1
         split = m.split[s, b_split]
         nest.middle_x[s] = k
+        # loops of one iteration are written and then written over: no branch that may go either way
         for p in range(dimensions):
             d = m.spatial_permutation[s, p, b_sperm]
             n = np.int64(m.spatial[s, d, b])
-            if n > 1:
-                nest.dimension[k] = d
-                nest.bound[k] = n
-                nest.stride[k] = stride[d]
-                stride[d] *= n
-                k += 1
-                if p < split:
-                    nest.width[s] *= n
-                    nest.middle_x[s] = k
-                else:
-                    nest.height[s] *= n
+            nest.dimension[k], nest.bound[k], nest.stride[k] = d, n, stride[d]
+            stride[d] *= n
+            k += np.int64(n > 1)
+            if p < split:
+                nest.width[s] *= n
+                nest.middle_x[s] = k
+            else:
+                nest.height[s] *= n
         nest.middle[s] = k
         nest.temporal_first[s] = j
         copy_row(nest.spatial_extent[s], stride)
         for p in range(dimensions):
             d = m.permutation[s, p, b_perm]
             n = np.int64(m.temporal[s, d, b])
-            if n > 1:
-                nest.dimension[k] = d
-                nest.bound[k] = n
-                nest.stride[k] = stride[d]
-                stride[d] *= n
-                nest.temporal[j] = k
-                j += 1
-                k += 1
+            nest.dimension[k], nest.bound[k], nest.stride[k] = d, n, stride[d]
+            stride[d] *= n
+            nest.temporal[j] = k
+            j += np.int64(n > 1)
+            k += np.int64(n > 1)
         copy_row(nest.extent[s], stride)
     nest.first[levels] = k
     nest.temporal_first[levels] = j

@@ -34,20 +34,21 @@ def _add_units(out: Floats, units: Floats, widths: Floats, n: int) -> None:
 
 
 @inner
-def _compress(x: SparseLanes, plan: SparsePlan, t: int, s: int, n: int) -> None:
-    """Set what is left of a level's accesses where its tiles are compressed."""
+def _compress(x: SparseLanes, plan: SparsePlan, t: int, s: int, counts: Floats, n: int) -> None:
+    """Set what is left of a level's accesses ``(3, B)`` where its tiles are compressed."""
     ranks = plan.formats.ranks[s, t]
     density, tile, tiles = x.density[t, s], x.tile[t, s], x.work[0]
     for access in range(3):
-        left, dense = x.left[s, access], x.dense[t, s, access]
-        copy_row(left, dense)
-        if ranks and (access != UPDATE or plan.tensors.read_write[t]):
-            for i in range(n):
-                left[i] = dense[i] - np.floor(dense[i] * (1 - density[i]))
-            _to_counts(x, left, n)
+        left, dense = x.left[s, access], counts[access]
+        for i in range(n):
+            left[i] = dense[x.place[i]]
         if ranks:
             for i in range(n):
-                tiles[i] = dense[i] / tile[i]
+                tiles[i] = left[i] / tile[i]
+        if ranks and (access != UPDATE or plan.tensors.read_write[t]):
+            for i in range(n):
+                left[i] -= np.floor(left[i] * (1 - density[i]))
+            _to_counts(x, left, n)
         for r in range(ranks):
             for unit in range(2):
                 units, left_units = x.units[t, s, r, unit], x.metadata_left[s, access, r, unit]
@@ -128,13 +129,13 @@ def _save(
 
 
 @inner
-def _count_tensor(x: SparseLanes, plan: SparsePlan, t: int, n: int) -> None:
+def _count_tensor(x: SparseLanes, plan: SparsePlan, t: int, counts: Floats, n: int) -> None:
     """Set a tensor's counts at all levels."""
     levels = x.keep.shape[0]
     for s in range(levels):
         x.final[s] = False
         if x.keep[s, t]:
-            _compress(x, plan, t, s, n)
+            _compress(x, plan, t, s, counts[t, s], n)
     x.saves[t] = False
     for s in range(levels - 1, -1, -1):
         if x.how[t, s] < 0:
@@ -263,16 +264,17 @@ def _count_computes(x: SparseLanes, plan: SparsePlan, macs: float, n: int) -> No
 
 
 @inner
-def count(x: SparseLanes, plan: SparsePlan, macs: float, n: int) -> None:
+def count(x: SparseLanes, plan: SparsePlan, counts: Floats, macs: float, n: int) -> None:
     """Set the counts of the first n lanes.
 
     Args:
         x: the block; everything of tiles is set.
         plan: the design.
+        counts: ``(T, L, 3, B)`` accesses of all mappings without sparsity.
         macs: computes of the problem.
         n: lanes.
     """
     for t in range(x.keep.shape[1]):
-        _count_tensor(x, plan, t, n)
+        _count_tensor(x, plan, t, counts, n)
         _count_conversions(x, plan, t)
     _count_computes(x, plan, macs, n)

@@ -40,11 +40,11 @@ class DenseCounts:
         """Count the accesses of B mappings, each of which keeps every tensor somewhere.
 
         Returns:
-            Reads, fills and updates, ``(B, T, L, 3)``, and the energy of networks, ``(B,)``; that
+            Reads, fills and updates, ``(T, L, 3, B)``, and the energy of networks, ``(B,)``; that
             is no number where there are no counts.
         """
         levels, tensors, count = len(mappings.temporal), len(self.problem.tensors), len(mappings)
-        counts = np.zeros((count, tensors, levels, 3))
+        counts = np.zeros((tensors, levels, 3, count))
         network_pj = np.zeros(count)
         again = np.ones(count, np.bool_)
         if has_closed_form(self.hardware, self.problem, mappings):
@@ -83,7 +83,7 @@ class DenseCounts:
             *(self.hardware, self.problem, mappings, first, self.version), details=True
         )
         rows = details.tensor[[a.READS, a.FILLS, a.UPDATES]]
-        counts[places] = rows.transpose(3, 2, 1, 0)
+        counts[..., places] = rows.transpose(2, 1, 0, 3)
         moved = details.network[a.NETWORK_ENERGY] + details.network[a.LINK_ENERGY]
         spent = (moved * details.tensor[a.INSTANCES]).sum(axis=(0, 1))
         network_pj[places] = np.where(totals.valid, spent, np.nan)
@@ -94,10 +94,11 @@ def _write(x: Lanes, plan: Plan, t: int, s: int, n: int, order: Ints, counts: Fl
     """Write the counts of a level to the mappings' places ``order (n,)``."""
     reads = x.partition[s] if plan.read_write[t] else x.content[s]
     fills, updates = x.share[s], x.content[s]
+    to_reads, to_fills, to_updates = counts[t, s, 0], counts[t, s, 1], counts[t, s, 2]
     for i in range(n):
-        out = counts[order[i], t, s]
-        out[0], out[1] = reads[i], fills[i]
-        out[2] = updates[i] if plan.read_write[t] else 0.0
+        b = order[i]
+        to_reads[b], to_fills[b] = reads[i], fills[i]
+        to_updates[b] = updates[i] if plan.read_write[t] else 0.0
 
 
 @compiled

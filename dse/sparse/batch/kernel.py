@@ -16,7 +16,7 @@ from dse.sparse.batch.holds import hold
 from dse.sparse.batch.lanes import SparseLanes, add, begin, belongs
 from dse.sparse.batch.memory import Memo, SparseWork
 from dse.sparse.batch.plan import SparsePlan
-from dse.sparse.batch.ranks import lay_out, set_ranks
+from dse.sparse.batch.ranks import lay_out, relate, set_ranks
 from dse.sparse.batch.shares import set_shares
 from dse.sparse.batch.totals import holdings_fit, set_blocks, set_totals
 
@@ -26,7 +26,7 @@ def _hold(
     w: SparseWork, memo: Memo, plan: SparsePlan, m: MappingArrays, b: int, keep: Flags
 ) -> bool:
     """Work out what tiles hold, and what is saved, of a mapping whose words fit; False: refused."""
-    lay_out(w, plan, m, b, keep)
+    lay_out(w, plan, m, b)
     w.wrong[0] = False
     for t in range(keep.shape[1]):
         for s in range(keep.shape[0]):
@@ -43,10 +43,11 @@ def _hold(
 
 @inner
 def _finish(
-    x: SparseLanes, plan: SparsePlan, macs: float, network_pj: Floats, n: int, totals: Totals
-) -> None:
+    x: SparseLanes, plan: SparsePlan, counts: Floats, macs: float, network_pj: Floats, n: int,
+    totals: Totals,
+) -> None:  # fmt: skip
     """Evaluate the first n lanes."""
-    count(x, plan, macs, n)
+    count(x, plan, counts, macs, n)
     set_totals(x, plan, network_pj, n, totals)
 
 
@@ -65,7 +66,7 @@ def evaluate_range(
         m: mappings, all of which passed `dse.sparse.batch.fit`.
         start: the first.
         stop: behind the last.
-        counts: ``(B, T, L, 3)`` reads, fills and updates without sparsity; not a number where
+        counts: ``(T, L, 3, B)`` reads, fills and updates without sparsity; not a number where
             there are none.
         network_pj: ``(B,)``.
         macs: computes of the problem.
@@ -79,15 +80,17 @@ def evaluate_range(
     n, b = 0, start
     while b < stop and memo.used[0] + most <= memo.key.shape[0] // 2:
         keep = m.keep[:, :, b if m.keep.shape[2] > 1 else 0]
+        if b == start or m.keep.shape[2] > 1:
+            relate(w, keep)
         if not math.isnan(network_pj[b]) and _hold(w, memo, plan, m, b, keep):
             if n == x.ok.shape[0] or (n > 0 and not belongs(x, w, keep)):
-                _finish(x, plan, macs, network_pj, n, totals)
+                _finish(x, plan, counts, macs, network_pj, n, totals)
                 n = 0
             if n == 0:
                 begin(x, w, keep)
-            add(x, w, plan, n, b, counts[b])
+            add(x, w, plan, n, b)
             n += 1
         b += 1
     if n > 0:
-        _finish(x, plan, macs, network_pj, n, totals)
+        _finish(x, plan, counts, macs, network_pj, n, totals)
     return b

@@ -16,7 +16,7 @@ from dse.sparse.batch.memory import SparseWork
 from dse.sparse.batch.plan import SparsePlan
 
 #: Mappings of a block.
-WIDTH = 64
+WIDTH = 40
 
 
 class SparseLanes(NamedTuple):
@@ -31,7 +31,6 @@ class SparseLanes(NamedTuple):
     final: Flags  # (L,) whether the savings of a tensor at hand are counted
     saves: Flags  # (T,) whether a tensor's savings reach the computes
     # of tiles
-    dense: Floats  # (T, L, 3, W) accesses without sparsity
     tile: Floats  # (T, L, W)
     density: Floats  # (T, L, W)
     there: Floats  # (T, L, W)
@@ -70,7 +69,6 @@ def new_lanes(plan: SparsePlan) -> SparseLanes:
         *(np.zeros((tensors, levels), np.int64) for _ in range(3)),
         np.zeros(levels, np.bool_),
         np.zeros(tensors, np.bool_),
-        np.zeros((tensors, levels, 3, WIDTH)),
         *(np.ones(cells) for _ in range(3)),
         np.zeros((tensors, levels, ranks, 2, WIDTH)),
         np.zeros(cells),
@@ -110,8 +108,8 @@ def begin(x: SparseLanes, w: SparseWork, keep: Flags) -> None:
 
 
 @inlined
-def add(x: SparseLanes, w: SparseWork, plan: SparsePlan, i: int, b: int, counts: Floats) -> None:
-    """Let lane ``i`` be of mapping ``b``, of which dense ``counts (T, L, 3)`` are known."""
+def add(x: SparseLanes, w: SparseWork, plan: SparsePlan, i: int, b: int) -> None:
+    """Let lane ``i`` be of mapping ``b``."""
     x.place[i], x.ok[i] = b, True
     for s in range(w.x.shape[0]):
         x.instances[s, i] = w.x[s] * w.y[s]
@@ -120,8 +118,6 @@ def add(x: SparseLanes, w: SparseWork, plan: SparsePlan, i: int, b: int, counts:
         for s in range(w.tile.shape[1]):
             if not x.keep[s, t]:
                 continue
-            for access in range(3):
-                x.dense[t, s, access, i] = counts[t, s, access]
             x.there[t, s, i] = w.there[t, s]
             if plan.formats.ranks[s, t] > 0:
                 x.tile[t, s, i] = w.tile[t, s]

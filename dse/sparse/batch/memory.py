@@ -32,7 +32,7 @@ class SparseWork(NamedTuple):
     nest: Nest
     stride: Ints  # (D,)
     words: Ints  # (T, N) footprint of each loop and all inside of it
-    side: Ints  # (T, Q)
+    side: Ints  # (Q,)
     tile: Ints  # (T, L) footprints
     parent: Ints  # (T, L) next level outside that keeps the tensor, -1: none
     child: Ints  # (T, L) the same inside
@@ -86,7 +86,7 @@ def new_work(plan: SparsePlan) -> SparseWork:
         new_nest(levels, dimensions),
         np.ones(dimensions, np.int64),
         np.ones((tensors, loops), np.int64),
-        np.ones((tensors, rows), np.int64),
+        np.ones(rows, np.int64),
         *(np.ones(cells, np.int64) for _ in range(3)),
         *(np.ones(levels, np.int64) for _ in range(2)),
         np.ones(dimensions, np.int64),

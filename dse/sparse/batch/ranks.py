@@ -23,37 +23,40 @@ def tile_words(x: Tensors, t: int, extents: Ints) -> int:
 
 
 @inlined
-def lay_out(w: SparseWork, plan: SparsePlan, m: MappingArrays, b: int, keep: Flags) -> None:
-    """Set the nest of mapping ``b``, its tiles, expansions, and who keeps what; ``keep (L, T)``."""
+def _lengthen(w: SparseWork, x: Tensors, t: int, d: int, stride: int, bound: int) -> None:
+    """Let the sides of a tile grow by a loop of a dimension."""
+    for q in range(w.side.shape[0]):
+        w.side[q] += x.coefficient[t, q, d] * (stride * (bound - 1))
+
+
+@inlined
+def _words_of_sides(w: SparseWork) -> int:
+    words = int64(1)
+    for q in range(w.side.shape[0]):
+        words *= w.side[q]
+    return words
+
+
+@inlined
+def lay_out(w: SparseWork, plan: SparsePlan, m: MappingArrays, b: int) -> None:
+    """Set the nest of mapping ``b``, its tiles and expansions."""
     build_nest(w.nest, m, b, w.stride)
     nest, tensors = w.nest, plan.tensors
-    levels, count = keep.shape
-    loops = nest.first[levels]
+    count, levels = w.tile.shape
     for t in range(count):
         words = int64(1)
-        simple = tensors.simple[t]
-        for q in range(w.side.shape[1]):
-            w.side[t, q] = 1
-        s = 0
-        for k in range(loops):
-            while nest.first[s + 1] <= k:
-                w.tile[t, s] = words
-                s += 1
-            d = nest.dimension[k]
-            if tensors.relevant[t, d]:
-                if simple:
-                    words *= nest.bound[k]
-                else:
-                    words = int64(1)
-                    for q in range(w.side.shape[1]):
-                        further = nest.stride[k] * (nest.bound[k] - 1)
-                        w.side[t, q] += tensors.coefficient[t, q, d] * further
-                        words *= w.side[t, q]
-            w.words[t, k] = words
-        while s < levels:
+        w.side[:] = 1
+        for s in range(levels):
+            for k in range(nest.first[s], nest.first[s + 1]):
+                d = nest.dimension[k]
+                relevant = tensors.relevant[t, d]
+                if tensors.simple[t]:
+                    words *= nest.bound[k] if relevant else 1
+                elif relevant:
+                    _lengthen(w, tensors, t, d, nest.stride[k], nest.bound[k])
+                    words = _words_of_sides(w)
+                w.words[t, k] = words
             w.tile[t, s] = words
-            s += 1
-    relate(w, keep)
     x = y = int64(1)
     for s in range(levels - 1, -1, -1):
         w.x[s], w.y[s] = x, y
@@ -107,11 +110,12 @@ def _innermost(
 
 
 @inlined
-def _add_loop(w: SparseWork, count: int, d: int, bound: int, words: int) -> int:
+def _add_loop(w: SparseWork, count: int, d: int, bound: int, words: int, counts: bool) -> int:
+    """Note a loop and return how many there are; one that does not count is written over."""
     w.loop_dimension[count] = d
     w.loop_bound[count] = bound
     w.loop_words[count] = words
-    return count + 1
+    return count + int64(counts)
 
 
 @inlined
@@ -133,14 +137,12 @@ def _whole_loops(
         for p in range(order.shape[1]):
             d = order[first, p, bo]
             n = int64(bound[first, d, b])
-            if n > 1:
-                words = w.words[t, k]
-                k += 1
+            words = w.words[t, k] if n > 1 else words
+            k += int64(n > 1)
             if relevant[t, d]:
                 n *= w.below[d]
                 w.below[d] = 1
-                if n > 1:
-                    count = _add_loop(w, count, d, n, words)
+                count = _add_loop(w, count, d, n, words, n > 1)
     return count
 
 
@@ -157,8 +159,8 @@ def _list_loops(
         k = nest.first[first + 1]
     for j in range(k, nest.first[s + 1]):
         d = nest.dimension[j]
-        if plan.tensors.relevant[t, d]:
-            count = _add_loop(w, count, d, nest.bound[j], w.words[t, j])
+        relevant = plan.tensors.relevant[t, d]
+        count = _add_loop(w, count, d, nest.bound[j], w.words[t, j], relevant)
     return count
 
 
@@ -180,9 +182,12 @@ def _fiber(w: SparseWork, plan: SparsePlan, t: int, start: int, stop: int) -> in
             length *= w.loop_bound[j]
         return length
     w.below[:] = 1
+    w.side[:] = 1
     for j in range(start, stop):
-        w.below[w.loop_dimension[j]] *= w.loop_bound[j]
-    return tile_words(plan.tensors, t, w.below)
+        d, bound = w.loop_dimension[j], w.loop_bound[j]
+        _lengthen(w, plan.tensors, t, d, w.below[d], bound)
+        w.below[d] *= bound
+    return _words_of_sides(w)
 
 
 @inlined
