@@ -23,7 +23,7 @@ from dse.model.course import (
 )
 from dse.model.deliveries import Deliveries, new_moves, set_terms, tile_words
 from dse.model.kernel import finish, set_fanouts, tensor_energy
-from dse.model.loops import build_nest, copy_row
+from dse.model.loops import build_nest, copy_row, count_iterations
 from dse.model.moves import imperfect_traffic
 from dse.model.traffic import set_vectors
 from dse.model.verdict import fits
@@ -139,7 +139,8 @@ def _evaluate_one(
     w, c = memory.scratch, memory.course
     want = details.verdict.shape[1] > 0
     keep = m.keep[:, :, b if m.keep.shape[2] > 1 else 0]
-    iterations = build_nest(w.nest, m, b, w.stride)
+    build_nest(w.nest, m, b, w.stride)
+    iterations = count_iterations(w.nest)
     ordinary = set_remainders(c, w.nest, remainders.temporal, remainders.spatial, b)
     set_extents(c, w.nest)
     _set_sizes(w, c, memory.moves)

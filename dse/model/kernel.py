@@ -21,7 +21,7 @@ from dse.model.counts import (
     share_and_partition,
     slowdown,
 )
-from dse.model.loops import build_nest, copy_row
+from dse.model.loops import build_nest, copy_row, count_iterations
 from dse.model.traffic import cell_traffic, set_vectors
 from dse.model.verdict import fits, set_sizes
 from dse.model.workspace import Scratch
@@ -194,7 +194,8 @@ def _evaluate_one(
     """Evaluate mapping b on hardware i; False when scratch was too small."""
     want = details.verdict.shape[1] > 0
     keep = m.keep[:, :, b if m.keep.shape[2] > 1 else 0]
-    iterations = build_nest(w.nest, m, b, w.stride)
+    build_nest(w.nest, m, b, w.stride)
+    iterations = count_iterations(w.nest)
     set_sizes(w, p)
     macs = iterations * set_fanouts(w)
     copy_row(w.replicas, w.expansion)

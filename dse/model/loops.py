@@ -67,8 +67,8 @@ def copy_row(to: npt.NDArray[np.generic], source: npt.NDArray[np.generic]) -> No
 
 
 @inlined
-def build_nest(nest: Nest, m: MappingArrays, b: int, stride: Ints) -> int:
-    """Fill ``nest`` from mapping ``b``; return the number of temporal iterations (section 2).
+def build_nest(nest: Nest, m: MappingArrays, b: int, stride: Ints) -> None:
+    """Fill ``nest`` from mapping ``b``, but for ``suffix`` (section 2).
 
     ``stride (D,)`` is scratch.
     """
@@ -76,45 +76,52 @@ def build_nest(nest: Nest, m: MappingArrays, b: int, stride: Ints) -> int:
     b_perm = b if m.permutation.shape[2] > 1 else 0
     b_sperm = b if m.spatial_permutation.shape[2] > 1 else 0
     b_split = b if m.split.shape[1] > 1 else 0
-    k = 0
-    j = 0
+    k = j = np.int64(0)
     stride[:] = 1
     for s in range(levels):
         nest.first[s] = k
-        nest.width[s] = 1
-        nest.height[s] = 1
+        width = height = np.int64(1)
         split = m.split[s, b_split]
         nest.middle_x[s] = k
-        # loops of one iteration are written and then written over: no branch that may go either way
         for p in range(dimensions):
             d = m.spatial_permutation[s, p, b_sperm]
             n = np.int64(m.spatial[s, d, b])
-            nest.dimension[k], nest.bound[k], nest.stride[k] = d, n, stride[d]
-            stride[d] *= n
-            k += np.int64(n > 1)
-            if p < split:
-                nest.width[s] *= n
-                nest.middle_x[s] = k
-            else:
-                nest.height[s] *= n
+            if n > 1:
+                nest.dimension[k], nest.bound[k], nest.stride[k] = d, n, stride[d]
+                stride[d] *= n
+                k += 1
+                if p < split:
+                    width *= n
+                    nest.middle_x[s] = k
+                else:
+                    height *= n
+        nest.width[s], nest.height[s] = width, height
         nest.middle[s] = k
         nest.temporal_first[s] = j
         copy_row(nest.spatial_extent[s], stride)
         for p in range(dimensions):
             d = m.permutation[s, p, b_perm]
             n = np.int64(m.temporal[s, d, b])
+            # one of a single iteration is written over: whether it is one, no branch can foresee
             nest.dimension[k], nest.bound[k], nest.stride[k] = d, n, stride[d]
-            stride[d] *= n
             nest.temporal[j] = k
+            stride[d] *= n
             j += np.int64(n > 1)
             k += np.int64(n > 1)
         copy_row(nest.extent[s], stride)
-    nest.first[levels] = k
-    nest.temporal_first[levels] = j
+    nest.first[levels], nest.temporal_first[levels] = k, j
+
+
+@inlined
+def count_iterations(nest: Nest) -> int:
+    """Fill ``suffix``; return the number of temporal iterations (section 2)."""
+    j = nest.temporal_first[nest.temporal_first.shape[0] - 1]
+    iterations = np.int64(1)
     nest.suffix[j] = 1
     for i in range(j - 1, -1, -1):
-        nest.suffix[i] = nest.suffix[i + 1] * nest.bound[nest.temporal[i]]
-    return nest.suffix[0]
+        iterations *= nest.bound[nest.temporal[i]]
+        nest.suffix[i] = iterations
+    return iterations
 
 
 @inner

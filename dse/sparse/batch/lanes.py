@@ -115,17 +115,18 @@ def add(x: SparseLanes, w: SparseWork, plan: SparsePlan, i: int, b: int) -> None
         x.instances[s, i] = w.x[s] * w.y[s]
     x.computing[i] = w.x[0] * w.nest.width[0] * w.y[0] * w.nest.height[0]
     for t in range(w.tile.shape[0]):
+        there, tile, density, blocks = x.there[t], x.tile[t], x.density[t], x.blocks[t]
         for s in range(w.tile.shape[1]):
             if not x.keep[s, t]:
                 continue
-            x.there[t, s, i] = w.there[t, s]
-            if plan.formats.ranks[s, t] > 0:
-                x.tile[t, s, i] = w.tile[t, s]
-                x.density[t, s, i] = w.density[t, s]
-                x.blocks[t, s, i] = w.blocks[t, s]
-                for r in range(plan.formats.ranks[s, t]):
-                    x.units[t, s, r, 0, i] = w.units[t, s, r, 0]
-                    x.units[t, s, r, 1, i] = w.units[t, s, r, 1]
+            there[s, i] = w.there[t, s]
+            ranks = plan.formats.ranks[s, t]
+            if ranks > 0:
+                tile[s, i], density[s, i] = w.tile[t, s], w.density[t, s]
+                blocks[s, i] = w.blocks[t, s]
+                units, own = x.units[t, s], w.units[t, s]
+                for r in range(ranks):
+                    units[r, 0, i], units[r, 1, i] = own[r, 0], own[r, 1]
             if x.how[t, s] >= 0:
                 x.share[t, s, i] = w.share[t, s]
 

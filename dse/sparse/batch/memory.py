@@ -31,7 +31,6 @@ class SparseWork(NamedTuple):
 
     nest: Nest
     stride: Ints  # (D,)
-    words: Ints  # (T, N) footprint of each loop and all inside of it
     side: Ints  # (Q,)
     tile: Ints  # (T, L) footprints
     parent: Ints  # (T, L) next level outside that keeps the tensor, -1: none
@@ -40,9 +39,10 @@ class SparseWork(NamedTuple):
     y: Ints  # (L,)
     # ranks
     below: Ints  # (D,)
-    loop_dimension: Ints  # (N,)
-    loop_bound: Ints  # (N,)
-    loop_words: Ints  # (N,)
+    loop_first: Ints  # (T, L + 1) first of a tensor's loops at each level
+    loop_dimension: Ints  # (T + 1, N) the loops of each tensor, and of one level of one
+    loop_bound: Ints  # (T + 1, N)
+    loop_words: Ints  # (T + 1, N) footprint of each loop and all inside of it
     taken_length: Ints  # (R,)
     taken_words: Ints  # (R,)
     length: Ints  # (T, L, R) elements of a fiber
@@ -85,12 +85,12 @@ def new_work(plan: SparsePlan) -> SparseWork:
     arrays: list[Any] = [
         new_nest(levels, dimensions),
         np.ones(dimensions, np.int64),
-        np.ones((tensors, loops), np.int64),
         np.ones(rows, np.int64),
         *(np.ones(cells, np.int64) for _ in range(3)),
         *(np.ones(levels, np.int64) for _ in range(2)),
         np.ones(dimensions, np.int64),
-        *(np.ones(loops, np.int64) for _ in range(3)),
+        np.zeros((tensors, levels + 1), np.int64),
+        *(np.ones((tensors + 1, loops), np.int64) for _ in range(3)),
         *(np.ones(ranks, np.int64) for _ in range(2)),
         np.ones((*cells, ranks), np.int64),
         np.ones((*cells, ranks + 1), np.int64),

@@ -47,6 +47,7 @@ class Formats(NamedTuple):
     """How L levels store tensors; of up to R ranks, from the inside, with up to G groups."""
 
     ranks: Ints  # (L, T)
+    anywhere: Flags  # (T,) whether any level stores a tensor in ranks
     compressed: Flags  # (L, T)
     inner_first: Flags  # (L, T) ranks take loops from the inside
     code: Ints  # (L, T, R)
@@ -206,6 +207,7 @@ def _formats(problem: Problem, design: SparseDesign) -> Formats:
     shape = (len(stored), len(names))
     found = Formats(
         ranks=np.zeros(shape, np.int64),
+        anywhere=np.array([any(row[t] is not None for row in stored) for t in range(len(names))]),
         compressed=np.zeros(shape, np.bool_),
         inner_first=np.zeros(shape, np.bool_),
         code=np.zeros((*shape, most), np.int64),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dse.jit import inlined
 from dse.model.arrays import MappingArrays
-from dse.model.loops import build_nest, footprint
+from dse.model.loops import build_nest, copy_row, footprint
 from dse.numeric import Flags, Ints, int64
 from dse.sparse.batch.memory import SparseWork
 from dse.sparse.batch.plan import SparsePlan, Tensors
@@ -38,30 +38,52 @@ def _words_of_sides(w: SparseWork) -> int:
 
 
 @inlined
+def _add_loop(
+    w: SparseWork, row: int, count: int, d: int, bound: int, words: int, counts: bool
+) -> int:
+    """Note a loop and return how many there are; one that does not count is written over."""
+    w.loop_dimension[row, count] = d
+    w.loop_bound[row, count] = bound
+    w.loop_words[row, count] = words
+    return count + int64(counts)
+
+
+@inlined
+def _list_relevant(w: SparseWork, x: Tensors, t: int) -> None:
+    """List a tensor's loops, with the words of each and all inside of it."""
+    nest, words, count = w.nest, int64(1), int64(0)
+    w.side[:] = 1
+    for s in range(w.tile.shape[1]):
+        w.loop_first[t, s] = count
+        for k in range(nest.first[s], nest.first[s + 1]):
+            d, bound = nest.dimension[k], nest.bound[k]
+            relevant = x.relevant[t, d]
+            if x.simple[t]:
+                words *= bound if relevant else 1
+            elif relevant:
+                _lengthen(w, x, t, d, nest.stride[k], bound)
+                words = _words_of_sides(w)
+            count = _add_loop(w, t, count, d, bound, words, relevant)
+        w.tile[t, s] = words
+    w.loop_first[t, w.tile.shape[1]] = count
+
+
+@inlined
 def lay_out(w: SparseWork, plan: SparsePlan, m: MappingArrays, b: int) -> None:
-    """Set the nest of mapping ``b``, its tiles and expansions."""
+    """Set the nest of mapping ``b``, its tiles and expansions, and the loops that make ranks."""
     build_nest(w.nest, m, b, w.stride)
-    nest, tensors = w.nest, plan.tensors
-    count, levels = w.tile.shape
-    for t in range(count):
-        words = int64(1)
-        w.side[:] = 1
-        for s in range(levels):
-            for k in range(nest.first[s], nest.first[s + 1]):
-                d = nest.dimension[k]
-                relevant = tensors.relevant[t, d]
-                if tensors.simple[t]:
-                    words *= nest.bound[k] if relevant else 1
-                elif relevant:
-                    _lengthen(w, tensors, t, d, nest.stride[k], nest.bound[k])
-                    words = _words_of_sides(w)
-                w.words[t, k] = words
-            w.tile[t, s] = words
+    tensors, levels = w.tile.shape
+    for t in range(tensors):
+        if plan.formats.anywhere[t]:
+            _list_relevant(w, plan.tensors, t)
+        else:
+            for s in range(levels):
+                w.tile[t, s] = tile_words(plan.tensors, t, w.nest.extent[s])
     x = y = int64(1)
     for s in range(levels - 1, -1, -1):
         w.x[s], w.y[s] = x, y
-        x *= nest.width[s]
-        y *= nest.height[s]
+        x *= w.nest.width[s]
+        y *= w.nest.height[s]
 
 
 @inlined
@@ -102,32 +124,24 @@ def _innermost(
             if bound[first, d, b] == 1:
                 return below
             break
-    nest = w.nest
-    for k in range(nest.first[first], nest.first[nest.first.shape[0] - 1]):
-        if plan.tensors.relevant[t, nest.dimension[k]]:
-            return int64(w.words[t, k])
+    k = w.loop_first[t, first]
+    if k < w.loop_first[t, w.tile.shape[1]]:
+        return int64(w.loop_words[t, k])
     return below
 
 
 @inlined
-def _add_loop(w: SparseWork, count: int, d: int, bound: int, words: int, counts: bool) -> int:
-    """Note a loop and return how many there are; one that does not count is written over."""
-    w.loop_dimension[count] = d
-    w.loop_bound[count] = bound
-    w.loop_words[count] = words
-    return count + int64(counts)
-
-
-@inlined
-def _whole_loops(
-    w: SparseWork, plan: SparsePlan, m: MappingArrays, b: int, t: int, first: int
+def _list_whole(
+    w: SparseWork, plan: SparsePlan, m: MappingArrays, b: int, t: int, first: int, s: int
 ) -> int:
-    """List the loops of level ``first``, the innermost ones with all of their dimension inside."""
-    nest, relevant = w.nest, plan.tensors.relevant
-    count, k = 0, nest.first[first]
+    """List the loops of levels ``first .. s`` in the last row; return how many there are.
+
+    The innermost ones of level ``first`` are with all of their dimension inside.
+    """
+    relevant, row = plan.tensors.relevant, w.tile.shape[0]
+    count, k = int64(0), w.loop_first[t, first]
     words = w.tile[t, first - 1]
-    for d in range(w.below.shape[0]):
-        w.below[d] = nest.extent[first - 1, d]
+    copy_row(w.below, w.nest.extent[first - 1])
     for spatial in (True, False):
         if spatial and not spreads(w, plan, first):
             continue
@@ -136,31 +150,18 @@ def _whole_loops(
         bo = b if order.shape[2] > 1 else 0
         for p in range(order.shape[1]):
             d = order[first, p, bo]
+            if not relevant[t, d]:
+                continue
             n = int64(bound[first, d, b])
-            words = w.words[t, k] if n > 1 else words
-            k += int64(n > 1)
-            if relevant[t, d]:
-                n *= w.below[d]
-                w.below[d] = 1
-                count = _add_loop(w, count, d, n, words, n > 1)
-    return count
-
-
-@inlined
-def _list_loops(
-    w: SparseWork, plan: SparsePlan, m: MappingArrays, b: int, t: int, s: int, whole: bool
-) -> int:
-    """List the loops between a level and the next one inside that keeps the tensor."""
-    nest = w.nest
-    first = w.child[t, s] + 1
-    count, k = 0, nest.first[first]
-    if whole and first > 0:
-        count = _whole_loops(w, plan, m, b, t, first)
-        k = nest.first[first + 1]
-    for j in range(k, nest.first[s + 1]):
-        d = nest.dimension[j]
-        relevant = plan.tensors.relevant[t, d]
-        count = _add_loop(w, count, d, nest.bound[j], w.words[t, j], relevant)
+            if n > 1:
+                words = w.loop_words[t, k]
+                k += 1
+            n *= w.below[d]
+            w.below[d] = 1
+            count = _add_loop(w, row, count, d, n, words, n > 1)
+    for j in range(w.loop_first[t, first + 1], w.loop_first[t, s + 1]):
+        d, n, words = w.loop_dimension[t, j], w.loop_bound[t, j], w.loop_words[t, j]
+        count = _add_loop(w, row, count, d, n, words, True)
     return count
 
 
@@ -174,17 +175,17 @@ def _group(plan: SparsePlan, s: int, t: int, r: int, d: int) -> int:
 
 
 @inlined
-def _fiber(w: SparseWork, plan: SparsePlan, t: int, start: int, stop: int) -> int:
+def _fiber(w: SparseWork, plan: SparsePlan, t: int, row: int, start: int, stop: int) -> int:
     """Return the elements of a fiber of a rank that takes these loops."""
     if plan.tensors.simple[t]:
         length = int64(1)
         for j in range(start, stop):
-            length *= w.loop_bound[j]
+            length *= w.loop_bound[row, j]
         return length
     w.below[:] = 1
     w.side[:] = 1
     for j in range(start, stop):
-        d, bound = w.loop_dimension[j], w.loop_bound[j]
+        d, bound = w.loop_dimension[row, j], w.loop_bound[row, j]
         _lengthen(w, plan.tensors, t, d, w.below[d], bound)
         w.below[d] *= bound
     return _words_of_sides(w)
@@ -192,30 +193,24 @@ def _fiber(w: SparseWork, plan: SparsePlan, t: int, start: int, stop: int) -> in
 
 @inlined
 def _from_outside(
-    w: SparseWork,
-    plan: SparsePlan,
-    m: MappingArrays,
-    b: int,
-    t: int,
-    s: int,
-    first: int,
-    loops: int,
-) -> bool:
+    w: SparseWork, plan: SparsePlan, m: MappingArrays, b: int, t: int, s: int, first: int,
+    row: int, begin: int, end: int,
+) -> bool:  # fmt: skip
     """Give the outermost loops to the outermost ranks; False where loops are left."""
     ranks = plan.formats.ranks[s, t]
-    rank, at, taken, empty = ranks, loops - 1, 0, 0
-    while rank > first and at >= 0:
+    rank, at, taken, empty = ranks, end - 1, 0, 0
+    while rank > first and at >= begin:
         rank -= 1
         start = at
         if plan.formats.groups[s, t, rank] > 0:
-            group = _group(plan, s, t, rank, w.loop_dimension[at])
+            group = _group(plan, s, t, rank, w.loop_dimension[row, at])
             if group < 0:  # Timeloop appends it on the outside
                 empty += 1
                 continue
-            while start > 0 and (group >> w.loop_dimension[start - 1]) & 1:
+            while start > begin and (group >> w.loop_dimension[row, start - 1]) & 1:
                 start -= 1
-        w.taken_length[taken] = _fiber(w, plan, t, start, at + 1)
-        w.taken_words[taken] = w.loop_words[at]
+        w.taken_length[taken] = _fiber(w, plan, t, row, start, at + 1)
+        w.taken_words[taken] = w.loop_words[row, at]
         taken += 1
         at = start - 1
     r = first
@@ -231,42 +226,36 @@ def _from_outside(
     for _ in range(empty):
         w.length[t, s, r], w.element[t, s, r + 1] = 1, innermost
         r += 1
-    return at < 0
+    return at < begin
 
 
 @inlined
 def _from_inside(
-    w: SparseWork,
-    plan: SparsePlan,
-    m: MappingArrays,
-    b: int,
-    t: int,
-    s: int,
-    first: int,
-    loops: int,
-) -> bool:
+    w: SparseWork, plan: SparsePlan, m: MappingArrays, b: int, t: int, s: int, first: int,
+    row: int, begin: int, end: int,
+) -> bool:  # fmt: skip
     """Give the innermost loops to the innermost ranks; False where loops are left."""
     ranks = plan.formats.ranks[s, t]
-    rank, at = first, 0
-    while rank < ranks and at < loops:
+    rank, at = first, begin
+    while rank < ranks and at < end:
         stop = at + 1
         r = rank
         rank += 1
         if plan.formats.groups[s, t, r] > 0:
-            group = _group(plan, s, t, r, w.loop_dimension[at])
+            group = _group(plan, s, t, r, w.loop_dimension[row, at])
             if group < 0:
                 w.length[t, s, r], w.element[t, s, r + 1] = 1, 1
                 continue
-            while stop < loops and (group >> w.loop_dimension[stop]) & 1:
+            while stop < end and (group >> w.loop_dimension[row, stop]) & 1:
                 stop += 1
-        w.length[t, s, r] = _fiber(w, plan, t, at, stop)
-        w.element[t, s, r + 1] = w.loop_words[at]
+        w.length[t, s, r] = _fiber(w, plan, t, row, at, stop)
+        w.element[t, s, r + 1] = w.loop_words[row, at]
         at = stop
     if rank < ranks:
         innermost = _innermost(w, plan, m, b, t, w.child[t, s] + 1)
         for r in range(rank, ranks):
             w.length[t, s, r], w.element[t, s, r + 1] = 1, innermost
-    return at == loops
+    return at == end
 
 
 @inlined
@@ -289,7 +278,10 @@ def set_ranks(w: SparseWork, plan: SparsePlan, m: MappingArrays, b: int, t: int,
         if first == 0:  # without a format the tile inside is one rank
             w.length[t, s, 0] = w.element[t, s, 1] = w.tile[t, child]
             first = 1
-    loops = _list_loops(w, plan, m, b, t, s, not pretiled)
+    row, begin, end = t, w.loop_first[t, child + 1], w.loop_first[t, s + 1]
+    if child >= 0 and not pretiled:
+        row, begin = w.tile.shape[0], int64(0)
+        end = _list_whole(w, plan, m, b, t, child + 1, s)
     if formats.inner_first[s, t]:
-        return _from_inside(w, plan, m, b, t, s, first, loops)
-    return _from_outside(w, plan, m, b, t, s, first, loops)
+        return _from_inside(w, plan, m, b, t, s, first, row, begin, end)
+    return _from_outside(w, plan, m, b, t, s, first, row, begin, end)
