@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 _M = TypeVar("_M", bound="BaseModel")
 
+#: libyaml's where it is there: five times as fast. They share no useful base.
+_SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
 _MAX_BYTES = 4 * 1024 * 1024
 _MAX_DEPTH = 32
 _MAX_ITEMS = 200_000
@@ -69,7 +72,7 @@ def parse_yaml(data: bytes | str, where: str) -> Any:  # noqa: ANN401
     """Return the content of YAML text; ``where`` names it in errors."""
     try:
         _check_events(data, where)
-        return yaml.load(data, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader
+        return yaml.load(data, Loader=_StrictLoader)  # noqa: S506 - a safe one
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
@@ -83,8 +86,7 @@ def parse_yaml(data: bytes | str, where: str) -> Any:  # noqa: ANN401
 def _check_events(data: bytes | str, where: str) -> None:
     """Walk the flat stream of parse events, before anything is built from it."""
     depth = 0
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    events: Iterator[Any] = yaml.parse(data, Loader=loader)  # they share no useful base
+    events: Iterator[Any] = yaml.parse(data, Loader=_SafeLoader)
     for items, event in enumerate(events):
         line = event.start_mark.line + 1
         if items >= _MAX_ITEMS:
@@ -101,7 +103,7 @@ def _check_events(data: bytes | str, where: str) -> None:
             depth -= 1
 
 
-class _StrictLoader(yaml.SafeLoader):
+class _StrictLoader(_SafeLoader):
     """A safe loader that refuses a key that stands twice in one mapping."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:  # noqa: ANN401

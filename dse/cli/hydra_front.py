@@ -22,7 +22,7 @@ import hydra
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Glob, Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -31,6 +31,7 @@ from dse.errors import SpecError, ToolError, unknown_name
 from dse.extras import is_installed
 from dse.plugins import GROUPS, explain, find, names, plugins
 from dse.runner.config import DEFAULT_PLUGINS, FREE_TEXT, RunConfig, group_node, known_keys
+from dse.space import catalog
 
 _Command = Callable[[dict[str, Any]], None]
 
@@ -75,6 +76,7 @@ def run_with_hydra(arguments: Sequence[str], task: _Command, folder: Path | None
     sweep = is_sweep(arguments)
     flags, words = _flags_apart(arguments)
     has_files = any(flag.partition("=")[0] == "--config-dir" for flag in flags)
+    words = [_named(word) for word in words]
     chosen = _choices(words)
     words = [_checked(word, sweep, chosen) for word in words]
     # a configuration file may choose any
@@ -128,7 +130,7 @@ def jobs_of(arguments: Sequence[str]) -> tuple[list[dict[str, Any]], list[str]]:
         SpecError: as :func:`run_with_hydra`; or another sweeper than Hydra's own is named, which
             would choose values by what came before.
     """
-    words = [word for word in arguments if not _is_of_launcher(word)]
+    words = [_named(word) for word in arguments if not _is_of_launcher(word)]
     if any(word.lstrip("+~").startswith("hydra/sweeper") for word in words):
         raise SpecError("hydra/sweeper: a sweep takes all combinations of its values")
     jobs: list[dict[str, Any]] = []
@@ -139,23 +141,22 @@ def jobs_of(arguments: Sequence[str]) -> tuple[list[dict[str, Any]], list[str]]:
     return jobs, [one.key_or_group for one in read if one.is_sweep_override()]
 
 
-def launched(arguments: Sequence[str], task: Callable[[int], None], folder: Path) -> bool:
-    """Call ``task`` with the number of every job of a sweep, where a launcher is named to do so.
+def names_launcher(arguments: Sequence[str]) -> bool:
+    """Whether the jobs of a sweep are a launcher's to call."""
+    return any(_is_of_launcher(word) for word in arguments)
 
-    Returns:
-        Whether one is named; else nothing is done.
+
+def launch(arguments: Sequence[str], task: Callable[[int], None], folder: Path) -> None:
+    """Call ``task`` with the number of every job of a sweep, by the launcher that is named.
 
     Raises:
         SpecError: there is none of that name.
     """
-    if not any(_is_of_launcher(word) for word in arguments):
-        return False
 
     def job(_: dict[str, Any]) -> None:
         task(int(HydraConfig.get().job.num))
 
     run_with_hydra(arguments, job, folder)
-    return True
 
 
 def _check_launcher(name: str) -> None:
@@ -208,6 +209,34 @@ def _text(value: str) -> str:
     # a backslash is one, but for those before a quote
     escaped = re.sub(r"(\\*)('|$)", lambda m: m[1] * 2 + (m[2] and f"\\{m[2]}"), value)
     return f"'{escaped}'"
+
+
+def _named(word: str) -> str:
+    """Write the names that a ``glob(PATTERN)`` stands for, as Hydra does for config groups.
+
+    Raises:
+        SpecError: no name is like that, or the setting is no choice of a name.
+    """
+    key, _, value = word.partition("=")
+    if not value.startswith("glob("):
+        return word
+    try:
+        pattern = OverridesParser.create().parse_override(word).value()
+    except HydraException as error:
+        raise SpecError(f"'{word}': {_one_line(error)}") from error
+    if not isinstance(pattern, Glob):
+        return word
+    if key in GROUPS:
+        known = list(names(key))
+    elif key in ("arch", "workload"):
+        known = catalog.names(key)
+    else:
+        choices = ", ".join(("arch", "workload", *GROUPS))
+        raise SpecError(f"'{word}': glob chooses among names, expected one of {choices}")
+    found = pattern.filter(known)
+    if not found:
+        raise SpecError(f"'{word}': no name is like that (choices: {', '.join(known)})")
+    return f"{key}={','.join(found)}"
 
 
 def _choices(words: Sequence[str]) -> dict[str, tuple[str, ...]]:

@@ -1,4 +1,4 @@
-"""``python -m dse run -m``: one run after the other, or by a launcher, and one table at the end."""
+"""``python -m dse run -m``: runs in turn, side by side or by a launcher, and a table at the end."""
 
 from __future__ import annotations
 
@@ -6,22 +6,26 @@ import json
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from dse.cli.hydra_front import jobs_of, launched
+from dse.cli.hydra_front import jobs_of, launch, names_launcher
 from dse.cli.progress import value_text
 from dse.cli.screen import Screen
+from dse.cli.signals import Terminated
 from dse.errors import DseError, NothingFeasible
+from dse.parallel.loky import LokyEngine
 from dse.report.comparable import contradictions, warnings
 from dse.report.compare import compare
 from dse.report.compare_text import comparison_text
 from dse.report.finished import read_result
 from dse.report.page import REPORT, report_of
+from dse.runner.abreast import Task, engine_of, finish
 from dse.runner.run import go_on
-from dse.runner.sweep import Sweep, prepare, read_sweep
-from dse.study.folder import RESULT
+from dse.runner.sweep import Answers, Failure, Settings, Sweep, in_turn, prepare, read_sweep
+from dse.study.folder import RESULT, read_settings
 
 
 class SweepRun:
@@ -42,30 +46,75 @@ class SweepRun:
         trust: bool = False,
     ) -> None:
         self._as_json, self._quiet = as_json, quiet
-        self._local, self._trust = local, trust
+        self._local, self._trust = dict(local or {}), trust
         self._codes = [0]
 
     def begin(self, arguments: Sequence[str]) -> int:
         """Run the sweep of these words; return the exit code."""
         jobs, swept = jobs_of(arguments)
-        sweep = prepare(jobs, swept, self._failed)
+        if names_launcher(arguments):
+            sweep = self._prepared(jobs, swept)
+            self._launch(arguments, sweep)
+            return self._ended(sweep)
+        engine = engine_of(jobs)
+        if engine is None:
+            sweep = self._prepared(jobs, swept)
+            self._each(sweep)
+        else:
+            with closing(engine):
+                sweep = self._prepared(jobs, swept, engine.answers)
+                self._abreast(sweep, engine)
+        return self._ended(sweep)
+
+    def _prepared(
+        self, jobs: Sequence[Settings], swept: Sequence[str], answers: Answers[Any, Any] = in_turn
+    ) -> Sweep:
+        sweep = prepare(jobs, swept, self._failed, answers)
         self._note(f"{len(sweep.runs)} runs in {sweep.folder}")
+        return sweep
+
+    def _launch(self, arguments: Sequence[str], sweep: Sweep) -> None:
+        """Run them where the launcher that is named wants it."""
         # a launcher numbers its jobs as the names of the folders do
         numbered = {int(run.name.partition("_")[0]): run for run in sweep.runs}
-        if launched(arguments, partial(_launched_run, numbered), sweep.folder):
-            for run in sweep.runs:
-                self._codes.append(_code(run))
-                self._tell_json(run)
-        else:
-            self._each(sweep)
-        return self._ended(sweep)
+        launch(arguments, partial(_launched_run, numbered), sweep.folder)
+        for run in sweep.runs:
+            self._codes.append(_code(run))
+            self._tell_json(run)
 
     def resume(self, folder: Path) -> int:
         """Go on with what is left of a sweep; return the exit code."""
         sweep = read_sweep(folder)
-        self._note(f"{len(sweep.left)} of {len(sweep.runs)} runs of {folder} are left")
-        self._each(sweep)
+        left = sweep.left
+        self._note(f"{len(left)} of {len(sweep.runs)} runs of {folder} are left")
+        engine = engine_of([{**read_settings(run), **self._local} for run in left])
+        if engine is None:
+            self._each(sweep)
+        else:
+            with closing(engine):
+                self._abreast(sweep, engine)
         return self._ended(sweep)
+
+    def _abreast(self, sweep: Sweep, engine: LokyEngine) -> None:
+        """Bring those that are left to their ends, several at a time."""
+        left = sweep.left
+        tasks = [Task(str(run), self._local, self._trust) for run in left]
+        ended = len(sweep.runs) - len(left)
+        try:
+            for at, outcome in engine.answers(finish, tasks):
+                ended += 1
+                if isinstance(outcome, Failure):
+                    self._failed(left[at].name, *outcome)
+                else:
+                    best = value_text(outcome.objective, outcome.unit, outcome.value)
+                    name = f"{ended}/{len(sweep.runs)}: {left[at].name}"
+                    self._note(f"run {name}: {best}, {outcome.seconds:.1f} s")
+        except (KeyboardInterrupt, Terminated):
+            sys.stderr.write(f"python -m dse run resume={sweep.folder} goes on\n")
+            raise
+        for run in sweep.runs:
+            self._codes.append(_code(run))
+            self._tell_json(run)
 
     def _each(self, sweep: Sweep) -> None:
         left = set(sweep.left)
@@ -84,16 +133,16 @@ class SweepRun:
         try:
             result = go_on(run, self._local, screen.watch, trust=self._trust)
         except DseError as error:
-            self._failed(run.name, error)
+            self._failed(run.name, error.exit_code, str(error))
             return
         report_of(result)
         took = time.monotonic() - began
         best = value_text(result.objective, result.unit, result.value)
         self._note(f"run {number}: {best}, {took:.1f} s")
 
-    def _failed(self, name: str, error: DseError) -> None:
-        self._codes.append(error.exit_code)
-        sys.stderr.write(f"error: {name}: {error}\n")
+    def _failed(self, name: str, code: int, text: str) -> None:
+        self._codes.append(code)
+        sys.stderr.write(f"error: {name}: {text}\n")
 
     def _note(self, line: str) -> None:
         if not self._quiet:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 from dse.disk import read_file, replace_file
 from dse.errors import DseError, SpecError
@@ -29,8 +29,12 @@ _LONGEST = 120
 _UNFIT = re.compile(r"[^A-Za-z0-9._=+-]+")
 
 Settings = Mapping[str, Any]
-#: Takes the name of a run that cannot be started, and why.
-OnFailure = Callable[[str, DseError], None]
+T = TypeVar("T")
+R = TypeVar("R")
+#: Takes the name of a run that cannot be started, the exit code, and why.
+OnFailure = Callable[[str, int, str], None]
+#: Does tasks, in this process or in others; yields the place of each and its answer.
+Answers = Callable[[Callable[[T], R], Sequence[T]], Iterator[tuple[int, R]]]
 
 
 @dataclass(frozen=True)
@@ -51,13 +55,32 @@ class Sweep:
         return [run for run in self.runs if not (run / run_folder.RESULT).is_file()]
 
 
-def prepare(jobs: Sequence[Settings], swept: Sequence[str], failed: OnFailure) -> Sweep:
+class Failure(NamedTuple):
+    """Why a run has no result: plain data, which processes hand on."""
+
+    code: int
+    text: str
+
+
+def in_turn(function: Callable[[T], R], tasks: Sequence[T]) -> Iterator[tuple[int, R]]:
+    """Do tasks one after the other, here."""
+    for at, task in enumerate(tasks):
+        yield at, function(task)
+
+
+def prepare(
+    jobs: Sequence[Settings],
+    swept: Sequence[str],
+    failed: OnFailure,
+    answers: Answers[Any, Any] = in_turn,
+) -> Sweep:
     """Make the folder of a sweep, and that of each of its runs.
 
     Args:
         jobs: the settings of each run.
         swept: the settings that have several values.
         failed: told of every run whose settings are wrong; the others are made.
+        answers: who makes them.
 
     Raises:
         SpecError: the folder cannot be made.
@@ -67,18 +90,30 @@ def prepare(jobs: Sequence[Settings], swept: Sequence[str], failed: OnFailure) -
     wanted = jobs[0].get("folder")
     place = Path(str(jobs[0].get("runs") or "runs"))
     folder = run_folder.create(Path(wanted) if wanted else None, place, _label(jobs, swept))
+    runs = [
+        folder / f"{number:03}_{_label([settings], swept, values=True)}"
+        for number, settings in enumerate(jobs)
+    ]
+    tasks = [{**settings, "folder": str(run)} for settings, run in zip(jobs, runs, strict=True)]
+    failures: dict[int, Failure | None] = dict(answers(_start, tasks))
     made = []
-    for number, settings in enumerate(jobs):
-        run = folder / f"{number:03}_{_label([settings], swept, values=True)}"
-        try:
-            start({**settings, "folder": str(run)}).setup.close()
-        except DseError as error:
-            failed(run.name, error)
-        else:
+    for number, run in enumerate(runs):
+        if (failure := failures[number]) is None:
             made.append(run)
+        else:
+            failed(run.name, *failure)
     told = {"schema": SCHEMA, "version": 1, "swept": list(swept), "runs": [r.name for r in made]}
     replace_file(folder / SWEEP, (json.dumps(told, indent=1) + "\n").encode())
     return Sweep(folder, tuple(made))
+
+
+def _start(settings: Settings) -> Failure | None:
+    """Make the folder of a run; return why there is none."""
+    try:
+        start(settings).setup.close()
+    except DseError as error:
+        return Failure(error.exit_code, str(error))
+    return None
 
 
 def is_sweep(folder: Path) -> bool:

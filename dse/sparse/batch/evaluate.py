@@ -15,6 +15,7 @@ from dse.domain.problem import Problem
 from dse.domain.sparse import SparseDesign
 from dse.errors import InvalidMapping, SpecError
 from dse.model import arrays as a
+from dse.model.batch import keep_patterns
 from dse.sparse.batch.dense import DenseCounts
 from dse.sparse.batch.fit import fitting
 from dse.sparse.batch.kernel import evaluate_range
@@ -108,7 +109,11 @@ class SparseModel:
             places = np.flatnonzero(fits)
             if not len(places):
                 return whole
-            rest = mappings if len(places) == len(mappings) else mappings.take(places)
+            mixed = mappings.keep.shape[2] > 1
+            if mixed:  # those that keep the same go abreast
+                keys = keep_patterns(mappings.keep[:, :, places])
+                places = places[np.argsort(keys, kind="stable")]
+            rest = mappings.take(places) if mixed or len(places) < len(mappings) else mappings
             counts, network_pj = self._dense(rest)
             totals, done = a.new_totals(len(rest)), 0
             arrays, macs = a.mapping_arrays(rest), float(self._parts[1].macs)
