@@ -76,7 +76,7 @@ def run_with_hydra(arguments: Sequence[str], task: _Command, folder: Path | None
     sweep = is_sweep(arguments)
     flags, words = _flags_apart(arguments)
     has_files = any(flag.partition("=")[0] == "--config-dir" for flag in flags)
-    words = [_named(word) for word in words]
+    words = [named(word) for word in words]
     chosen = _choices(words)
     words = [_checked(word, sweep, chosen) for word in words]
     # a configuration file may choose any
@@ -130,7 +130,7 @@ def jobs_of(arguments: Sequence[str]) -> tuple[list[dict[str, Any]], list[str]]:
         SpecError: as :func:`run_with_hydra`; or another sweeper than Hydra's own is named, which
             would choose values by what came before.
     """
-    words = [_named(word) for word in arguments if not _is_of_launcher(word)]
+    words = [named(word) for word in arguments if not _is_of_launcher(word)]
     if any(word.lstrip("+~").startswith("hydra/sweeper") for word in words):
         raise SpecError("hydra/sweeper: a sweep takes all combinations of its values")
     jobs: list[dict[str, Any]] = []
@@ -211,7 +211,7 @@ def _text(value: str) -> str:
     return f"'{escaped}'"
 
 
-def _named(word: str) -> str:
+def named(word: str) -> str:
     """Write the names that a ``glob(PATTERN)`` stands for, as Hydra does for config groups.
 
     Raises:
@@ -221,7 +221,7 @@ def _named(word: str) -> str:
     if not value.startswith("glob("):
         return word
     try:
-        pattern = OverridesParser.create().parse_override(word).value()
+        pattern: Any = OverridesParser.create().parse_override(word).value()
     except HydraException as error:
         raise SpecError(f"'{word}': {_one_line(error)}") from error
     if not isinstance(pattern, Glob):

@@ -6,6 +6,7 @@ what is more than plain, or wrong, is left to Hydra, which says what is wrong.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -38,6 +39,43 @@ def composed(words: Sequence[str]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     run_with_hydra(words, found.append)
     return found
+
+
+def composed_jobs(arguments: Sequence[str]) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return the settings of every job of a sweep, and the settings that have several values.
+
+    Raises:
+        SpecError: as :func:`composed`; or another sweeper than Hydra's own is named.
+    """
+    from dse.cli.hydra_front import jobs_of, named  # noqa: PLC0415
+
+    words = [named(word) for word in arguments if word not in ("-m", "--multirun")]
+    return plain_jobs(words) or jobs_of(arguments)
+
+
+def plain_jobs(words: Sequence[str]) -> tuple[list[dict[str, Any]], list[str]] | None:
+    """Return the settings of all runs of a sweep, and those with several values.
+
+    Values are separated by commas, and every combination of them is a run; the last word varies
+    first. None: a word is not plain, or not right.
+    """
+    swept = []
+    choices = []
+    for word in words:
+        key, _, text = word.partition("=")
+        values = text.split(",")
+        if len(values) > 1:
+            if key in FREE_TEXT and key != "objective":
+                return None
+            swept.append(key)
+        choices.append([f"{key}={value}" for value in values])
+    jobs = []
+    for combination in itertools.product(*choices):
+        settings = plain_settings(combination)
+        if settings is None:
+            return None
+        jobs.append(settings)
+    return jobs, swept
 
 
 def plain_settings(words: Sequence[str]) -> dict[str, Any] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from dse.cli.hydra_front import jobs_of, launch, names_launcher
+from dse.cli.abreast import RunTask, engine_of, finish
+from dse.cli.hydra_front import launch, names_launcher
+from dse.cli.plain_settings import composed_jobs
 from dse.cli.progress import value_text
 from dse.cli.screen import Screen
 from dse.cli.signals import Terminated
@@ -20,12 +23,12 @@ from dse.parallel.loky import LokyEngine
 from dse.report.comparable import contradictions, warnings
 from dse.report.compare import compare
 from dse.report.compare_text import comparison_text
-from dse.report.finished import read_result
+from dse.report.finished import FinishedRun, read_result
 from dse.report.page import REPORT, report_of
-from dse.runner.abreast import Task, engine_of, finish
 from dse.runner.run import go_on
 from dse.runner.sweep import Answers, Failure, Settings, Sweep, in_turn, prepare, read_sweep
 from dse.study.folder import RESULT, read_settings
+from dse.study.folder import read_result as read_content
 
 
 class SweepRun:
@@ -48,10 +51,11 @@ class SweepRun:
         self._as_json, self._quiet = as_json, quiet
         self._local, self._trust = dict(local or {}), trust
         self._codes = [0]
+        self._read: dict[Path, FinishedRun] = {}
 
     def begin(self, arguments: Sequence[str]) -> int:
         """Run the sweep of these words; return the exit code."""
-        jobs, swept = jobs_of(arguments)
+        jobs, swept = composed_jobs(arguments)
         if names_launcher(arguments):
             sweep = self._prepared(jobs, swept)
             self._launch(arguments, sweep)
@@ -98,7 +102,7 @@ class SweepRun:
     def _abreast(self, sweep: Sweep, engine: LokyEngine) -> None:
         """Bring those that are left to their ends, several at a time."""
         left = sweep.left
-        tasks = [Task(str(run), self._local, self._trust) for run in left]
+        tasks = [RunTask(str(run), self._local, self._trust) for run in left]
         ended = len(sweep.runs) - len(left)
         try:
             for at, outcome in engine.answers(finish, tasks):
@@ -106,14 +110,17 @@ class SweepRun:
                 if isinstance(outcome, Failure):
                     self._failed(left[at].name, *outcome)
                 else:
-                    best = value_text(outcome.objective, outcome.unit, outcome.value)
+                    found = self._read[left[at]] = outcome.run
+                    value = math.nan if found.value is None else found.value
+                    best = value_text(found.objective, found.unit, value)
                     name = f"{ended}/{len(sweep.runs)}: {left[at].name}"
                     self._note(f"run {name}: {best}, {outcome.seconds:.1f} s")
         except (KeyboardInterrupt, Terminated):
             sys.stderr.write(f"python -m dse run resume={sweep.folder} goes on\n")
             raise
         for run in sweep.runs:
-            self._codes.append(_code(run))
+            if run not in left:
+                self._codes.append(_code(run))
             self._tell_json(run)
 
     def _each(self, sweep: Sweep) -> None:
@@ -159,7 +166,8 @@ class SweepRun:
 
     def _ended(self, sweep: Sweep) -> int:
         """Print the comparison of the runs that ended; return the exit code."""
-        ended = [read_result(run) for run in sweep.runs if run not in sweep.left]
+        left = set(sweep.left)
+        ended = [self._read.get(run) or read_result(run) for run in sweep.runs if run not in left]
         for text in contradictions(ended):
             self._codes.append(1)
             sys.stderr.write(f"error: {text}\n")
@@ -188,4 +196,5 @@ def _code(run: Path) -> int:
     """Return the exit code of a run by what it left."""
     if not (run / RESULT).is_file():
         return 1
-    return 0 if read_result(run).value is not None else NothingFeasible.exit_code
+    ended_well = read_content(run).get("status") == "ok"
+    return 0 if ended_well else NothingFeasible.exit_code

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 from dse.disk import read_file, replace_file
 from dse.errors import DseError, SpecError
 from dse.plugins import GROUPS
+from dse.runner.config import DEFAULT_PLUGINS, RunConfig
 from dse.runner.run import start
 from dse.state.entries import CheckedEntries
 from dse.study import folder as run_folder
@@ -160,7 +161,7 @@ def _label(jobs: Sequence[Settings], swept: Sequence[str], *, values: bool = Fal
 
 def _value(settings: Settings, key: str) -> str:
     """Return the value of a dotted setting; of a plug-in or a file, its name."""
-    found: Any = settings
+    found: Any = {"arch": RunConfig.arch, **DEFAULT_PLUGINS, **settings}
     for part in key.split("."):
         found = found.get(part) if isinstance(found, Mapping) else None
     if key in GROUPS and isinstance(found, Mapping):

@@ -6,8 +6,12 @@ import shutil
 import pytest
 
 from dse.cli import main
+from dse.cli.abreast import MANY, engine_of
+from dse.cli.hydra_front import run_with_hydra
+from dse.cli.plain_settings import plain_jobs
 from dse.errors import SpecError
 from dse.runner import sweep
+from dse.runner.config import resolve
 
 QUICK = (
     *("-q", "optimizer=random", "workload=dosa_bert", "samples=4"),
@@ -138,3 +142,102 @@ def test_a_broken_sweep_is_one_clear_line(finished):
     told(finished, ["000_a"], schema="x")
     with pytest.raises(SpecError, match="expected schema"):
         sweep.read_sweep(finished)
+
+
+NINE = ("run", "-m", *QUICK, "seed=0,1,2", "variables.pe_dim=4,8,16")
+
+
+def results(folder):
+    """What every run of a sweep says, but where and how long."""
+    found = {}
+    for run in sorted(p for p in folder.iterdir() if p.is_dir()):
+        told = json.loads((run / "result.json").read_bytes())
+        found[run.name] = (told["best"], (run / "journal.jsonl").read_bytes().count(b"\n"))
+    return found
+
+
+def test_many_runs_go_side_by_side_to_the_same_ends(tmp_path, capsys):
+    words = [word for word in NINE if word != "-q"]
+    assert main([*words, "n_jobs=2", "folder=abreast"]) == 0
+    captured = capsys.readouterr()
+    assert "run 9/9: " in captured.err
+    assert "seed" in captured.out
+    assert main([*NINE, "n_jobs=1", "folder=in_turn"]) == 0
+    assert results(tmp_path / "abreast") == results(tmp_path / "in_turn")
+
+
+def test_runs_side_by_side_that_fail_are_told_and_the_others_end(tmp_path, capsys):
+    words = ["n_jobs=2", "folder=some", "seed=0,1,2,3", "variables.pe_dim=4,8,5000", "--json"]
+    assert main(["run", "-m", *QUICK, *words]) == 2
+    out, err = capsys.readouterr()
+    assert err.count("5000") >= 4
+    told = [json.loads(line) for line in out.splitlines()]
+    assert [(one["seed"], one["variables"]["pe_dim"]) for one in told] == [
+        (seed, pe_dim) for seed in range(4) for pe_dim in (4, 8)
+    ]
+
+
+def test_what_is_left_of_an_interrupted_sweep_goes_side_by_side(tmp_path, capsys):
+    assert main([*NINE, "n_jobs=2", "folder=mine"]) == 0
+    whole = results(tmp_path / "mine")
+    for run in list((tmp_path / "mine").glob("*/result.json"))[:8]:
+        run.unlink()
+    capsys.readouterr()
+    assert main(["run", "resume=mine", "n_jobs=2"]) == 0
+    err = capsys.readouterr().err
+    assert "8 of 9 runs of mine are left" in err
+    assert "run 9/9: " in err
+    assert results(tmp_path / "mine") == whole
+
+
+@pytest.mark.parametrize(
+    ("more", "abreast"),
+    [
+        ({}, True),
+        ({"n_jobs": 1}, False),
+        ({"parallel": {"name": "threads"}}, True),
+        ({"parallel": {"name": "dask"}}, False),
+        ({"parallel": "loky"}, False),
+    ],
+)
+def test_which_runs_go_side_by_side(more, abreast):
+    engine = engine_of([{"n_jobs": 2, **more}] * MANY)
+    assert (engine is not None) == abreast
+    assert engine_of([{"n_jobs": 2, **more}] * (MANY - 1)) is None
+
+
+def test_names_are_chosen_by_patterns(tmp_path, capsys):
+    words = ["-q", "optimizer=random", "optimizer.mappings_per_hardware=2", "samples=4"]
+    words += [
+        "arch=glob(nvdla_*,exclude=[*large,*small])",
+        "workload=glob(dosa_bert)",
+        "folder=globbed",
+    ]
+    assert main(["run", "-m", *words]) == 0
+    told = json.loads((tmp_path / "globbed" / "sweep.json").read_bytes())
+    assert told["runs"] == ["000_nvdla_1024_random", "001_nvdla_256_random"]
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("arch=glob(nothing*)", "no name is like that (choices: edge_tpu,"),
+        ("optimizer=glob(x*)", "no name is like that"),
+        ("seed=glob(*)", "glob chooses among names, expected one of arch, workload, optimizer"),
+        ("arch=glob(", "'arch=glob('"),
+    ],
+)
+def test_patterns_that_choose_nothing_are_refused(word, message, capsys):
+    assert main(["run", "-m", "samples=4", word]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_plain_sweeps_mean_what_hydra_makes_of_them():
+    words = ["arch=eyeriss,simba", "seed=0,1", "samples=5", "objective=edp,energy"]
+    jobs, swept = plain_jobs(words)
+    by_hydra = []
+    run_with_hydra(["-m", *words], by_hydra.append)
+    assert swept == ["arch", "seed", "objective"]
+    assert [resolve(job).as_dict() for job in jobs] == [resolve(job).as_dict() for job in by_hydra]
+    assert plain_jobs(["seed=range(0,2)"]) is None
+    assert plain_jobs(["constraints=a,b"]) is None

@@ -119,9 +119,9 @@ class SparseModel:
             arrays, macs = a.mapping_arrays(rest), float(self._parts[1].macs)
             while True:
                 done = evaluate_range(
-                    *(memory.work, memory.memo, memory.lanes, self._plan, arrays),
-                    *(done, len(rest), counts, network_pj, macs, totals),
-                )
+                    memory.work, memory.memo, memory.lanes, self._plan, arrays, done, len(rest),
+                    counts, network_pj, macs, totals,
+                )  # fmt: skip
                 if done == len(rest):
                     break
                 memory.memo = grown(memory.memo)

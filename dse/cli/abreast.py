@@ -1,7 +1,8 @@
-"""Runs side by side: each in one of a few processes, which share nothing but compiled code on disk.
+"""Runs side by side: each in one of a few processes, with one thread.
 
-Start-up, inputs, reports and small designs are work of the interpreter, which threads of one process
-do not share. So where there are many runs, whole runs are what cores are given.
+Inputs, small designs and reports are work of the interpreter, which threads of one process do not
+share. So where there are many runs, whole runs are what cores are given; the processes keep what
+they have loaded and compiled.
 """
 
 from __future__ import annotations
@@ -15,16 +16,16 @@ from typing import Any, NamedTuple
 from dse.errors import DseError
 from dse.parallel.base import EngineSettings
 from dse.parallel.loky import LokyEngine
+from dse.report.finished import FinishedRun, read_result
 from dse.report.page import report_of
 from dse.runner.run import go_on
 from dse.runner.sweep import Failure
-from dse.study.result import RunResult
 
 #: So many runs are worth the seconds that processes take to start.
 MANY = 8
 
 
-class Task(NamedTuple):
+class RunTask(NamedTuple):
     """A run to bring to its result: plain data, as all tasks."""
 
     folder: str
@@ -33,19 +34,17 @@ class Task(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """What a run came to."""
+    """What a run came to, and what it took."""
 
-    objective: str
-    unit: str
-    value: float
+    run: FinishedRun
     seconds: float
 
 
 def engine_of(settings: Sequence[Mapping[str, Any]]) -> LokyEngine | None:
     """Return the processes for runs of these settings; None: they go one after the other.
 
-    Runs go side by side if there are many, if there is more than one thread (``n_jobs``), and if none
-    of them names processes or machines of its own.
+    Runs go side by side if there are many, if there is more than one thread (``n_jobs``), and if
+    none of them names processes or machines of its own.
     """
     threads = min((_threads(one) for one in settings), default=1)
     if len(settings) < MANY or threads == 1 or any(_spreads(one) for one in settings):
@@ -62,12 +61,11 @@ def _spreads(settings: Mapping[str, Any]) -> bool:
     return (named.get("name") if isinstance(named, Mapping) else named) not in ("threads", None)
 
 
-def finish(task: Task) -> Ended | Failure:
+def finish(task: RunTask) -> Ended | Failure:
     """Bring a run to its result and report, with one thread; an error is its own."""
-    began = time.monotonic()
+    folder, began = Path(task.folder), time.monotonic()
     try:
-        result: RunResult = go_on(Path(task.folder), {**task.local, "n_jobs": 1}, trust=task.trust)
-        report_of(result)
+        report_of(go_on(folder, {**task.local, "n_jobs": 1}, trust=task.trust))
+        return Ended(read_result(folder), time.monotonic() - began)
     except DseError as error:
         return Failure(error.exit_code, str(error))
-    return Ended(result.objective, result.unit, result.value, time.monotonic() - began)
