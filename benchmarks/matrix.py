@@ -1,21 +1,24 @@
 """Every template x every workload: does random search find designs, and how good are they.
 
-``python benchmarks/matrix.py`` prints the table of docs/matrix.md; ``--archs``, ``--workloads``
-and ``--samples`` narrow it, ``--json FILE`` writes the figures for programs.
+``python benchmarks/matrix.py`` runs one sweep, ``python -m dse run -m arch=... workload=...``, and
+prints the table of docs/matrix.md and what the sweep took; ``--archs``, ``--workloads`` and
+``--samples`` narrow it, ``--json FILE`` writes the figures for programs.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import resource
+import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-from dse import run
-from dse.errors import NothingFeasible
+from model_throughput import machine
+
 from dse.space import catalog
 
 
@@ -28,43 +31,52 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    pairs = []
-    for arch in given.archs:
-        for workload in given.workloads:
-            pairs.append(_pair(arch, workload, given.samples, given.seed))
-            sys.stderr.write(_line(pairs[-1]) + "\n")
+    words = [
+        *("run", "-m", "optimizer=random", f"arch={','.join(given.archs)}"),
+        *(f"workload={','.join(given.workloads)}", f"samples={given.samples}"),
+        *(f"seed={given.seed}", "--json"),
+    ]
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place) / "sweep"
+        before, start = machine(), time.perf_counter()
+        ended = subprocess.run(
+            [sys.executable, "-m", "dse", *words, f"folder={folder}"],
+            stdout=subprocess.DEVNULL,
+            check=False,
+        )
+        wall = time.perf_counter() - start
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        if ended.returncode not in (0, 3):  # 3: of some pair no design is valid
+            return ended.returncode
+        runs = json.loads((folder / "sweep.json").read_bytes())["runs"]
+        pairs = [_pair(folder / run) for run in runs]
+    took = {"runs": len(pairs), "wall_s": wall, "cpu_s": used.ru_utime + used.ru_stime}
     if given.json:
-        given.json.write_text(json.dumps(pairs, indent=1), encoding="utf-8")
+        told = {"machine": before, "took": took, "pairs": pairs}
+        given.json.write_text(json.dumps(told, indent=1), encoding="utf-8")
     print(_table(pairs, given.archs, given.workloads))
     for pair in pairs:
         if not pair["valid"]:
             print(f"\n{pair['arch']} x {pair['workload']}: {pair['reason']}")
+    print(f"\n{len(pairs)} runs in {wall:.0f} s, {took['cpu_s']:.0f} CPU s; {before}")
     return 0
 
 
-def _pair(arch: str, workload: str, samples: int, seed: int) -> dict[str, Any]:
-    """Search one pair; a pair without a design carries the reason."""
-    start = time.perf_counter()
-    pair: dict[str, Any] = {"arch": arch, "workload": workload}
-    with tempfile.TemporaryDirectory() as folder:
-        path = str(Path(folder) / "run")
-        try:
-            found = run(arch, workload, "random", samples=samples, seed=seed, folder=path)
-            pair |= {
-                "valid": found.feasible,
-                "designs": found.designs,
-                "edp_j_cycles": found.metrics.edp * 1e-12,
-                "energy_uj": found.metrics.energy_pj * 1e-6,
-                "cycles": found.metrics.cycles,
-                "utilization": found.metrics.utilization,
-            }
-        except NothingFeasible as error:
-            pair |= {"valid": 0, "reason": str(error)}
-    return {**pair, "seconds": round(time.perf_counter() - start, 2)}
-
-
-def _line(pair: dict[str, Any]) -> str:
-    return " ".join(f"{key}={value}" for key, value in pair.items())
+def _pair(folder: Path) -> dict[str, Any]:
+    """Return what a pair came to; one without a design carries the reason."""
+    told = json.loads((folder / "result.json").read_bytes())
+    pair = {"arch": told["arch"], "workload": told["workload"], "designs": told["designs"]}
+    if told["status"] != "ok":
+        return {**pair, "valid": 0, "reason": "no design is valid"}
+    best = told["best"]
+    return {
+        **pair,
+        "valid": told["feasible_designs"],
+        "edp_j_cycles": best["edp_pj_cycles"] * 1e-12,
+        "energy_uj": best["energy_pj"] * 1e-6,
+        "cycles": best["cycles"],
+        "utilization": best["utilization"],
+    }
 
 
 def _table(pairs: list[dict[str, Any]], archs: list[str], workloads: list[str]) -> str:
