@@ -38,7 +38,11 @@ ONLY_COMPOSED = {
     "show mine": "a plug-in that the reader has yet to write",
 }
 #: Words that stand for others: a stand-in for what may be missing here, equal in all it answers.
-INSTEAD = {"evaluator=rtl": "evaluator=cycles"}
+INSTEAD = {
+    "evaluator=rtl": "evaluator=cycles",
+    "arch=glob(*)": "arch=glob(nvdla_*)",
+    "workload=glob(*,exclude=ofa_*)": "workload=glob(dosa_be*)",
+}
 #: Modules without which commands with such a word are only composed.
 EXTRAS = {
     "optimizer=bo": ("botorch", "gpytorch"),
