@@ -205,7 +205,9 @@ def test_curves_are_drawn_of_steps_with_bands(tmp_path):
     path = tmp_path / "curves.svg"
     plot_comparison(compare([*runs, proof]), path)
     drawn = path.read_text()
-    assert drawn.count("<!-- proven optimum -->") == 2  # over samples and over seconds
+    assert (
+        drawn.count("<!-- proven optimum of this mapspace -->") == 2
+    )  # over samples and over seconds
     for word in ("samples", "seconds", "ga", "random", "vgg16 on gemmini"):
         assert f"<!-- {word} -->" in drawn
     assert "FillBetweenPolyCollection" in drawn
