@@ -242,14 +242,18 @@ class OptimalSearch(Optimizer[OptimalSearchSettings]):
             known.value if known else None,
             search.bound,
             search.tolerance,
-            assumptions(self.space.timeloop_version, search.how, search.sizes_text),
+            self._assumed(search.how, search.sizes_text),
             effort=search.effort,
         )
 
     def _unsolved(self, reason: str, shown: Incumbent | None) -> CoSearchCertificate:
-        assumed = assumptions(self.space.timeloop_version, "")[:3]
+        assumed = self._assumed("")[:3]
         name, value = self.space.objective.name, shown.value if shown else None
         return CoSearchCertificate(UNSOLVED, name, value, 0.0, 0.0, assumed, reason)
+
+    def _assumed(self, how: str, sizes: str = "") -> tuple[str, ...]:
+        free = self.space.template.is_free
+        return assumptions(self.space.timeloop_version, how, sizes, free=free)
 
     def _at_random(self) -> list[Design]:
         each = min(max(self.samples // 10, 1), 1000)

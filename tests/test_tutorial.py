@@ -27,7 +27,7 @@ def test_its_commands_run(tmp_path, monkeypatch, capsys):
     first = said[shlex.join(shown[0].words)]
     for row in ("hardware", "edge", "beside", "proof"):
         assert re.search(rf"^{row} ", first, re.MULTILINE), row
-    assert "proven: no design of the space is better" in first
+    assert "proven: no design of this mapspace is better" in first
     assert Path("first/report.html").is_file()
     assert "certified" in said["certify first"]
     assert "what one more would buy" in said["explain first layer4.0.conv2"]

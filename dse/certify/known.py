@@ -25,6 +25,7 @@ from dse.domain.expression import Expression
 from dse.domain.problem import Problem
 from dse.errors import ProofError, SpecError
 from dse.goals.certificate import times
+from dse.goals.mapspace_text import OPTIMUM
 from dse.space.rules import Relation
 from dse.space.search_space import SearchSpace
 
@@ -35,7 +36,7 @@ VARIABLE = "DSE_KNOWN_OPTIMA"
 #: Values of one optimum differ by no more than so much, relatively: the slack of two proofs.
 _SAME = 1e-10
 #: Keys of a template that change nothing of what can be built.
-_WORDS = frozenset({"name", "description", "source", "unit", "default", "sampling"})
+_WORDS = frozenset({"name", "description", "source", "unit", "default", "sampling", "optional"})
 #: Chains whose prices come from outside of the package.
 _FOREIGN = ("ert", "accelergy")
 
@@ -87,8 +88,8 @@ class Known:
     def text(self, unit: str = "") -> str:
         """Return it for people."""
         if self.objective == "edp":
-            return f"proven optimum EDP {self.value / 1e12:.6g} J x cycle"
-        return f"proven optimum {self.objective} {self.value:.6g} {unit}".rstrip()
+            return f"{OPTIMUM}, EDP {self.value / 1e12:.6g} J x cycle"
+        return f"{OPTIMUM}, {self.objective} {self.value:.6g} {unit}".rstrip()
 
     def factor(self, value: float) -> float:
         """Return how far above it a value is."""

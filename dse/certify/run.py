@@ -52,6 +52,7 @@ class Certified:
         claim: what the run claims.
         timeloop: what a real timeloop-model says: "agrees", "differs", or why it was not asked.
         verdict: the recheck of the bound; None where it was not wanted, or needed no more.
+        mapspace: in words, of which mappings the claim is.
     """
 
     outcome: Decision
@@ -60,6 +61,7 @@ class Certified:
     claim: Claim
     timeloop: str
     verdict: Verdict | None
+    mapspace: str = ""
 
     @property
     def exit_code(self) -> int:
@@ -80,6 +82,7 @@ class Certified:
             "reason": self.reason,
             "value": {"claimed": self.claim.value, "found": self.value},
             "timeloop": self.timeloop,
+            "mapspace": self.mapspace,
             "bound": {"claimed": self.claim.bound}
             if verdict is None
             else {
@@ -122,7 +125,7 @@ def certify(
     claim = Claim.read(folder)
     space = _space(folder)
     effort = Effort(most_mappings=most_mappings) if bound else None
-    found = _certified(folder, space, claim, effort, report)
+    found = replace(_certified(folder, space, claim, effort, report), mapspace=space.mapspace)
     replace_file(folder / CERTIFIED, (json.dumps(found.as_dict(), indent=2) + "\n").encode())
     return found, _entry(folder, space, found)
 

@@ -96,4 +96,5 @@ def _text(found: Certified) -> str:
             f"bound     {found.claim.bound!r} {verdict.outcome} ({verdict.how}: "
             f"{verdict.boxes:,} boxes, {verdict.mappings:,} mappings)"
         )
+    lines.append(f"mapspace  {found.mapspace}")
     return "".join(f"{line}\n" for line in lines)

@@ -118,6 +118,7 @@ def _text(result: MappedLayer) -> str:
         f"search       mapper {settings['mapper']['name']}, {settings['samples']:,} samples, "
         f"seed {settings['seed']}, timeloop {settings['timeloop_version']}, "
         f"energy chain {settings['energy']}",
+        f"mapspace     {result.mapspace}",
         f"folder       {result.folder}",
     ]
     if result.unpadded is not None:

@@ -39,6 +39,8 @@ settings:
   mapspace.padding=X  off (default); auto or P%: the problem's dimensions may be
                       padded to sizes that divide well, and what is mapped, and
                       written with -o, is the padded problem
+  mapspace.free=true  any loops wherever fan-outs and sizes admit them, whatever
+                      the constraints on dimensions, factors and orders
 
   python -m dse map arch.yaml prob.yaml constraints.yaml mapper.yaml -o out
 
@@ -213,6 +215,7 @@ def _text(task: MapperTask, found: BestMapping | NothingFeasible, folder: Path |
     if found.certificate is not None:
         of = f"of {found.metrics[0][0]}, " if len(found.metrics) > 1 else ""
         lines.append(f"proof        {of}{proof_text(found.certificate)}")
+    lines.append(f"mapspace     {task.mapspace}")
     lines += [f"note         {note}" for note in found.notes]
     if folder is not None:
         lines.append(f"folder       {folder}")
@@ -220,7 +223,7 @@ def _text(task: MapperTask, found: BestMapping | NothingFeasible, folder: Path |
 
 
 def _table(results: Sequence[tuple[MapperTask, BestMapping | NothingFeasible]]) -> str:
-    rows = [("problem", "cycles", "energy uJ", "EDP J x cycle", "utilization", "proof")]
+    rows = [("problem", "cycles", "energy uJ", "EDP J x cycle", "utilization", "of its mapspace")]
     for task, found in results:
         if isinstance(found, NothingFeasible):
             rows.append((task.name, "-", "-", "-", "-", "no mapping"))

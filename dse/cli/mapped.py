@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from dse.cli.columns import table
+from dse.goals.mapspace_text import OPTIMUM
 
 if TYPE_CHECKING:
     from dse.goals.certificate import Certificate
@@ -22,9 +23,10 @@ def proof_text(found: Certificate) -> str:
     if found.gap is None:
         return f"none: {found.assumed} ({nodes})"
     if found.optimal:
-        return f"optimal: {found.assumed} ({nodes})"
+        return f"optimal, of this mapspace: {found.assumed} ({nodes})"
     return (
-        f"gap {100 * found.gap:.3g} % above the bound {found.bound:.6g}: {found.assumed} ({nodes})"
+        f"gap {100 * found.gap:.3g} % above the bound {found.bound:.6g}, of this mapspace: "
+        f"{found.assumed} ({nodes})"
     )
 
 
@@ -32,7 +34,7 @@ def padded_text(sizes: str, value: float, unpadded: float | None, proof: Certifi
     """Say what was padded, and what that buys against the best that is known without it."""
     if unpadded is None:
         return f"{sizes}; without, no mapping was found"
-    known = "proven optimum" if proof is not None and proof.optimal else "best found"
+    known = OPTIMUM if proof is not None and proof.optimal else "best found"
     times = f"{unpadded / value:.4g} x less than" if 0 < value < unpadded else "against"
     return f"{sizes}: {times} the {known} without, {unpadded:.6g}"
 

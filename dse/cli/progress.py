@@ -49,7 +49,7 @@ def _best_text(objective: Objective, value: float, known: Known | None = None) -
     text = value_text(objective.name, objective.unit, value)
     if known is None or not math.isfinite(value):
         return text
-    return f"{text} ({known.factor(value):.3f} x optimum)"
+    return f"{text} ({known.factor(value):.3f} x optimum of this mapspace)"
 
 
 def value_text(objective: str, unit: str, value: float) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from dse.goals.certificate import gap_of
+from dse.goals.mapspace_text import mapspace_text
 from dse.state.codec import State
 from dse.state.entries import CheckedEntries
 
@@ -91,16 +92,19 @@ def why_nothing_is_proven(proof: Mapping[str, Any]) -> str:
     return proof.get("reason") or "the search was stopped before it had a bound"
 
 
-def assumptions(timeloop_version: str, how: str, sizes: str = "") -> tuple[str, ...]:
+def assumptions(
+    timeloop_version: str, how: str, sizes: str = "", *, free: bool = False
+) -> tuple[str, ...]:
     """Return what every proof is about.
 
     Args:
         timeloop_version: of the model.
         how: the mapspace was gone through.
         sizes: which paddings, where there are any.
+        free: whether the template's constraints on loops are lifted.
     """
     return (
-        "mappings: perfect factors, the template's constraints, its keeps and bypasses",
+        f"mappings: {mapspace_text(free=free)}",
         "hardware: all values of the template's variables within its budget and requirements",
         f"model: native, Timeloop {timeloop_version}",
         f"mapspace: {how}",

@@ -98,6 +98,18 @@ class LevelConstraint:
 #: Constraints of a whole architecture, by storage-level name; a level that is absent is free.
 Constraints = Mapping[str, LevelConstraint]
 
+#: What of a level's constraints is the hardware's: which tensors have storage there, and what its
+#: network cannot do. All else is which loops run where, a choice of the mapping.
+PHYSICAL = ("keep", "bypass", "no_temporal_reuse", "no_multicast", "no_link_transfer", "onchip")
+
+
+def of_hardware(constraints: Constraints) -> dict[str, LevelConstraint]:
+    """Return what is left of constraints where loops are free; see `PHYSICAL`."""
+    return {
+        level: LevelConstraint(**{key: getattr(rules, key) for key in PHYSICAL})
+        for level, rules in constraints.items()
+    }
+
 
 #: Dimensions of the convolutional shapes. Constraints written in their words hold for every
 #: layer: a dimension that a problem has not is one that it runs once.

@@ -11,6 +11,7 @@ import numpy as np
 
 from dse.disk import not_written, write_whole
 from dse.errors import SpecError
+from dse.goals.mapspace_text import OPTIMUM
 from dse.numeric import Floats
 from dse.report.compare import Comparison, SeededSearch
 from dse.report.course import SearchCourse
@@ -101,7 +102,7 @@ def draw_course(axes: Axes, table: Comparison, over: str) -> None:
 def _draw_optima(axes: Axes, table: Comparison, scale: float) -> None:
     optima = sorted({row.optimum for row in table.rows if row.optimum is not None})
     for number, value in enumerate(optima):
-        label = "proven optimum" if number == 0 else None
+        label = OPTIMUM if number == 0 else None
         axes.axhline(value / scale, color="black", linestyle=":", linewidth=1.2, label=label)
 
 

@@ -128,7 +128,7 @@ def read_result(folder: Path) -> FinishedRun:
         node_nm=maybe("node_nm"),
         evaluator=entries.part("evaluator").text("name"),
         predictor=_predictor(entries) if "accuracy" in content else "",
-        padding=entries.part("mapspace").text("padding") if "mapspace" in content else "off",
+        padding=_padding(entries) if "mapspace" in content else "off",
         unit=unit,
         settings=settings_of(folder, content),
         proven=_proven(content),
@@ -145,6 +145,14 @@ def _goal(entries: CheckedEntries) -> tuple[str, float | None, str]:
         return entries.text("objective"), None, ""
     goal = entries.part("objective")
     return goal.text("name"), goal.number("value", finite=True), goal.text("unit")
+
+
+def _padding(entries: CheckedEntries) -> str:
+    """Return how far layers may be padded; whether loops are free is a setting like others."""
+    with entries.part("mapspace") as told:
+        if "free" in told:
+            told.flag("free")
+        return told.text("padding") if "padding" in told else "off"
 
 
 def _predictor(entries: CheckedEntries) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from dse.domain.architecture import UNLIMITED
+from dse.goals.mapspace_text import OPTIMUM
 from dse.report.charts import Axis, Series, chart
 from dse.report.reported import Reported
 
@@ -54,7 +55,7 @@ def convergence(runs: Sequence[Reported]) -> Markup:
         series.append(Series(told, changes, tips, "step", css))
     values = [y for one in series for _, y in one.points]
     known = {run.known.value / factor for run in runs if run.known is not None}
-    levels = [("proven optimum", value) for value in sorted(known)]
+    levels = [(OPTIMUM, value) for value in sorted(known)]
     log = bool(values) and min(values) > 0
     first = min((p[0] for one in series for p in one.points), default=1)
     last = max((p[0] for one in series for p in one.points), default=1)

@@ -208,12 +208,14 @@ def _proof(result: RunResult, known: Known | None) -> list[tuple[str, str]]:
     proof = result.certificate
     if proof is not None:
         if proof["status"] == "optimal":
-            said = "proven: no design of the space is better"
+            said = "proven: no design of this mapspace is better"
         elif gap_is_proven(proof):
-            said = f"nothing better by more than {proof['gap']:.3%}"
+            said = f"nothing of this mapspace is better by more than {proof['gap']:.3%}"
         else:
             said = f"nothing proven: {why_nothing_is_proven(proof)}"
         lines.append(("proof", said))
+    if proof is not None or known is not None or result.space.template.is_free:
+        lines.append(("mapspace", result.space.mapspace))
     if known is not None:
         lines.append(
             ("known", f"{known.text(result.unit)}: this is {known.factor(result.value):.4f} x that")

@@ -21,6 +21,8 @@ SEED = "seed"
 _SAME = frozenset({*LOCAL, SEED, "record", "include_path"})
 #: What tells runs apart is looked for here first.
 _FIRST = ("workload", "objective", "arch", *GROUPS)
+#: Settings that runs from before they were there do not have, with what that was.
+_BEFORE = {"mapspace.free": False}
 _MAX_BYTES = 64 * 1024 * 1024
 
 Flat = Mapping[str, Any]
@@ -40,7 +42,7 @@ def settings_of(folder: Path, result: Mapping[str, Any]) -> dict[str, Any]:
         plain = {key: result[key] for key in (*kept, "mapspace", "samples") if key in result}
         goal = result.get("objective")
         plain["objective"] = goal.get("name") if isinstance(goal, Mapping) else goal
-    flat = dict(_flat(plain))
+    flat = {**_BEFORE, **dict(_flat(plain))}
     for kind in GROUPS:
         if f"{kind}.name" in flat:
             flat[kind] = flat.pop(f"{kind}.name")

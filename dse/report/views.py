@@ -11,6 +11,7 @@ from dse.cosearch.certificate import gap_is_proven, why_nothing_is_proven
 from dse.domain.architecture import UNLIMITED, StorageLevel
 from dse.explain.changes import ChangeOutcome, HardwareOutcome, Worth
 from dse.goals.certificate import times
+from dse.goals.mapspace_text import mapspace_text
 from dse.report.charts import mesh
 from dse.report.layer_views import (
     View,
@@ -90,21 +91,24 @@ def _sure(run: Reported) -> Iterator[tuple[str, str]]:
     """Yield how sure we are, each with a class: ``good``, ``open`` or ``note``."""
     proof = run.content.get("certificate")
     if proof and proof["status"] == "optimal":
-        yield "good", "Proven: no design of the space is better (dse certify checks it again)."
+        yield "good", "Proven: no design of this mapspace is better (dse certify checks it again)."
     elif proof and gap_is_proven(proof):
-        yield "good", f"Proven: nothing in the space is better by more than {proof['gap']:.3%}."
+        yield "good", f"Proven: nothing of this mapspace is better by more than {proof['gap']:.3%}."
     elif proof:
         yield "open", f"Nothing proven: {why_nothing_is_proven(proof)}."
+    searched = run.content.get("mapspace", {})
+    about = mapspace_text(free=searched.get("free", False), padding=searched.get("padding", "off"))
+    yield "note", f"This mapspace: {about}."
     if run.known is not None:
         unit = str(run.content["objective"]["unit"])
         factor = run.known.factor(run.value)
         kind = "good" if factor < 1.01 else "open"
-        yield kind, f"This is {factor:.4f} times the {run.known.text(unit)} of this space."
+        yield kind, f"This is {factor:.4f} times the {run.known.text(unit)}."
     elif not proof:
         yield (
             "open",
-            "No optimum of this space is known, and this search proves none: other seeds or more "
-            "samples may find better designs.",
+            "No optimum of this mapspace is known, and this search proves none: other seeds or "
+            "more samples may find better designs.",
         )
     if not proof:
         seed = run.content["seed"]

@@ -33,6 +33,11 @@ FREE_TEXT = ("objective", "constraints", "accuracy", "evaluator.command")
 class MapspaceConfig:
     """Which mappings are searched, besides what the template's constraints say."""
 
+    free: bool = setting(
+        False,
+        "whether any loops may run wherever the hardware's fan-outs and sizes admit them; false: "
+        "as the template's constraints on dimensions, factors and orders say",
+    )
     onchip: str | None = setting(
         None,
         "what a tensor that bypasses the outermost level asks of the next: whole, all of it has "

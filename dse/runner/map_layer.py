@@ -22,6 +22,7 @@ from dse.domain.padding import (
 from dse.domain.problem import Layer, Problem, Workload
 from dse.errors import NothingFeasible, SpecError
 from dse.goals.certificate import Certificate
+from dse.goals.mapspace_text import mapspace_text
 from dse.goals.metric_names import operations
 from dse.goals.rates import Throughput
 from dse.mappers.base import Mapped
@@ -99,6 +100,12 @@ class MappedLayer:
         return Throughput.of(cycles, energy_pj, work, technology.clock_ns)
 
     @property
+    def mapspace(self) -> str:
+        """In words, which mappings were searched."""
+        asked = self.settings["mapspace"]
+        return mapspace_text(free=asked["free"], padding=asked["padding"])
+
+    @property
     def padding(self) -> str:
         """What was padded, as in ``K 37 -> 39``; empty: nothing."""
         return padding_text(self.layer.problem, self.evaluation.input.problem)
@@ -116,6 +123,7 @@ class MappedLayer:
                 "value": self.value,
                 "unit": self.unit,
             },
+            "mapspace": self.mapspace,
             **({"certificate": self.certificate.as_dict()} if self.certificate else {}),
             **({"padding": self._padding_dict(self.unpadded)} if self.unpadded else {}),
             **self._measured_dict(),

@@ -83,7 +83,7 @@ class Run:
             last = f"; the last reason: {state.last_reason}" if state.last_reason else ""
             if proof is not None and proof["status"] == INFEASIBLE:
                 raise NothingFeasible(
-                    f"it is proven that no design of the space is valid{last} (journal: "
+                    f"it is proven that no design of this mapspace is valid{last} (journal: "
                     f"{self.folder})"
                 )
             raise NothingFeasible(

@@ -25,6 +25,7 @@ from dse.parallel.base import Engine
 from dse.plugins import plugins
 from dse.runner.config import ResolvedConfig
 from dse.runner.sparse import for_sparse
+from dse.space.mapspace_choice import freed, held_on_chip
 from dse.space.network_space import NetworkSpace
 from dse.space.search_space import SearchSpace
 from dse.space.template import ArchTemplate
@@ -254,7 +255,9 @@ def space_of(
             "named objective"
         )
     if config.run.mapspace.onchip is not None:
-        template = template.held_on_chip(config.run.mapspace.onchip)
+        template = held_on_chip(template, config.run.mapspace.onchip)
+    if config.run.mapspace.free:
+        template = freed(template)
     return SearchSpace(
         template,
         workload,

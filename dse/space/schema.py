@@ -157,10 +157,16 @@ class SpatialSpec(TemporalSpec):
 
 
 class ConstraintSpec(Strict):
-    """Constraints of one level; see :class:`dse.domain.constraints.LevelConstraint`."""
+    """Constraints of one level; see :class:`dse.domain.constraints.LevelConstraint`.
+
+    Attributes:
+        optional: tensors whose keep or bypass here is a choice of the dataflow, which
+            ``mapspace.free`` lifts; of all others it is a fact of the hardware.
+    """
 
     keep: Names = ()
     bypass: Names = ()
+    optional: Names = ()
     temporal: TemporalSpec = TemporalSpec()
     spatial: SpatialSpec = SpatialSpec()
     no_temporal_reuse: Names = ()
@@ -174,6 +180,12 @@ class ConstraintSpec(Strict):
         both = set(self.keep) & set(self.bypass)
         if both:
             raise ValueError(f"tensor '{min(both)}' is both kept and bypassed")
+        open_already = set(self.optional) - {*self.keep, *self.bypass}
+        if open_already:
+            raise ValueError(
+                f"optional: tensor '{min(open_already)}' is neither kept nor bypassed, so it is "
+                "free already"
+            )
         return self
 
     def build(self, resolve: Resolver) -> LevelConstraint:

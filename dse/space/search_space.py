@@ -15,6 +15,7 @@ from dse.domain.padding import NO_PADDING, Padding
 from dse.domain.problem import Workload
 from dse.errors import SpecError
 from dse.goals.limits import Limit, resource_bounds
+from dse.goals.mapspace_text import mapspace_text
 from dse.goals.metric_names import ACCURACY
 from dse.goals.objective import EDP, Objective
 from dse.space.accuracy import AccuracyPredictor
@@ -96,6 +97,11 @@ class SearchSpace:
     def variables(self) -> tuple[Variable, ...]:
         """All variables: those of the template, and of a space of networks."""
         return self.template.variables + (self.networks.variables if self.networks else ())
+
+    @property
+    def mapspace(self) -> str:
+        """In words, which mappings are searched."""
+        return mapspace_text(free=self.template.is_free, padding=self.padding.text)
 
     @property
     def free_hardware(self) -> tuple[Variable, ...]:

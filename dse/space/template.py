@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from dse.domain.architecture import AccessEnergy, Architecture, Compute, Network, StorageLevel
-from dse.domain.constraints import ONCHIP, Constraints
+from dse.domain.constraints import Constraints
 from dse.domain.expression import Expression, Number
 from dse.domain.problem import Layer
 from dse.domain.technology import Technology
@@ -25,7 +25,7 @@ from dse.files import Source, read_yaml, validated
 from dse.space.derived import without_derived
 from dse.space.given import given
 from dse.space.rules import Relation, Resolver
-from dse.space.schema import BudgetSpec, ComputeSpec, LevelSpec, TemplateSpec
+from dse.space.schema import BudgetSpec, ComputeSpec, ConstraintSpec, LevelSpec, TemplateSpec
 from dse.space.sparse_section import SparseSection
 from dse.space.variable import Values, Variable
 
@@ -43,6 +43,7 @@ class ArchTemplate:
             these are those of the first values; a built architecture brings its own.
         energy: name of the energy chain that prices it by default.
         max_area_um2: designs with a larger area are infeasible; None = no limit.
+        is_free: whether its constraints on loops were lifted; see `dse.space.mapspace_choice`.
     """
 
     name: str
@@ -54,6 +55,7 @@ class ArchTemplate:
     _spec: TemplateSpec
     _where: str
     _sparse: SparseSection | None = None
+    is_free: bool = False
 
     @classmethod
     def read(cls, path: Source) -> ArchTemplate:
@@ -163,20 +165,14 @@ class ArchTemplate:
         spec = self._spec.model_copy(update={"budget": budget.model_copy(update=least)})
         return replace(self, _spec=spec)
 
-    def held_on_chip(self, rule: str) -> ArchTemplate:
-        """Return the template under another rule for what bypasses the outermost level.
-
-        Args:
-            rule: see `dse.domain.constraints.LevelConstraint`.
-
-        Raises:
-            SpecError: there is no such rule.
-        """
-        if rule not in ONCHIP:
-            raise SpecError(f"mapspace.onchip: {unknown_name('rule', rule, ONCHIP)}")
-        outermost, *others = self._spec.storage
-        own = outermost.constraints.model_copy(update={"onchip": rule})
-        storage = (outermost.model_copy(update={"constraints": own}), *others)
+    def reconstrained(self, constraints: Mapping[str, ConstraintSpec]) -> ArchTemplate:
+        """Return the template with other constraints of these levels."""
+        storage = tuple(
+            level.model_copy(update={"constraints": constraints[level.name]})
+            if level.name in constraints
+            else level
+            for level in self._spec.storage
+        )
         changed = replace(self, _spec=self._spec.model_copy(update={"storage": storage}))
         first = {v.name: v.minimum for v in self.variables}
         return replace(changed, constraints=changed._constraints(first))

@@ -29,6 +29,7 @@ _LABELS = frozenset({"arch", "workload"})
 #: Settings that change nothing at this value: studies from before they were there are equal.
 _IDLE: dict[str, tuple[object, ...]] = {
     "mapspace.padding": ("off", None),
+    "mapspace.free": (False,),
     "network": ("{}",),
     "accuracy": (None,),
     "optimizer.networks": (None,),

@@ -292,13 +292,18 @@ def header(
     """Return the part of ``result.json`` that a run without a valid design has too."""
     told = ("arch", "workload", "variables", "seed", "energy", "timeloop_version")
     padding = settings["mapspace"]["padding"] or "off"
+    free = bool(settings["mapspace"].get("free"))
+    searched = {
+        **({"padding": padding} if padding != "off" else {}),
+        **({"free": free} if free else {}),
+    }
     return {
         "schema": SCHEMA,
         "version": VERSION,
         "status": status,
         **{key: settings[key] for key in told},
         **({"network": settings["network"]} if settings["network"] else {}),
-        **({"mapspace": {"padding": padding}} if padding != "off" else {}),
+        **({"mapspace": searched} if searched else {}),
         "optimizer": settings["optimizer"],
         "mapper": settings["mapper"],
         "evaluator": settings["evaluator"],

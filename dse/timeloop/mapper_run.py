@@ -7,8 +7,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from dse.domain.constraints import of_hardware
 from dse.domain.padding import Padding
 from dse.errors import SpecError
+from dse.goals.mapspace_text import mapspace_text
 from dse.plugins import chosen, typed
 from dse.settings import setting
 from dse.timeloop.convert import Project, read_entry_project
@@ -30,6 +32,7 @@ _SAMPLES_SINGLY = 10_000
 class MapspaceSettings:
     """Which mappings are searched, besides what the files say."""
 
+    free: bool = setting(False, "whether any loops may run wherever the hardware admits them")
     padding: str = setting("off", "whether dimensions may be padded: off, auto, or a share (10%)")
 
 
@@ -56,6 +59,7 @@ class MapperTask:
         directives: what the mapper block and the settings ask for.
         effort: how it is searched.
         version: of Timeloop.
+        free: whether the files' constraints on loops are lifted.
     """
 
     name: str
@@ -63,6 +67,12 @@ class MapperTask:
     directives: MapperDirectives
     effort: MapperBudget
     version: str
+    free: bool = False
+
+    @property
+    def mapspace(self) -> str:
+        """In words, which mappings are searched."""
+        return mapspace_text(free=self.free, padding=self.effort.padding.text, source="file")
 
     def run(self) -> BestMapping:
         """Search; raises as `dse.timeloop.search.search` does."""
@@ -79,6 +89,7 @@ class MapperTask:
             "seed": self.effort.seed,
             "timeloop_version": self.version,
             "padding": self.effort.padding.text,
+            "mapspace": self.mapspace,
         }
 
     def text(self) -> str:
@@ -146,4 +157,7 @@ def task(
     settings = typed(mapper.settings_type, {**limits, **options}, "mapper.")
     padding = Padding.parse(given.mapspace.padding)
     effort = MapperBudget(mapper.name, settings, samples, given.seed, threads, padding)
-    return MapperTask(name, project, directives, effort, given.timeloop_version)
+    free = given.mapspace.free
+    if free:
+        project = replace(project, constraints=of_hardware(project.constraints))
+    return MapperTask(name, project, directives, effort, given.timeloop_version, free)

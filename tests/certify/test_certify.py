@@ -78,7 +78,7 @@ def test_a_run_is_certified_kept_and_shown(files, tmp_path, capsys) -> None:
     assert run.to_optimum == random.value / result.value > 1
     text = comparison_text(compare([run, read_result(folder)]))
     assert "to optimum" in text
-    assert "known: proven optimum EDP" in text
+    assert "known: proven optimum of this mapspace, EDP" in text
     assert main(["run", f"resume={other}"]) == 0
     assert f"this is {run.to_optimum:.4f} x that" in capsys.readouterr().out
 
@@ -155,7 +155,7 @@ def test_an_infeasible_space_has_a_reason_and_exit_code(files, tmp_path) -> None
     )  # fmt: skip
     with pytest.raises(
         NothingFeasible,
-        match="proven that no design of the space is valid; the last reason: constraint area_mm2",
+        match="no design of this mapspace is valid; the last reason: constraint area_mm2",
     ):
         run.execute()
     assert resume(tmp_path / "none").study.state.finished

@@ -67,10 +67,10 @@ def test_the_padded_problem_is_written_beside_its_mapping(files, tmp_path, capsy
 def test_what_it_buys_is_a_line(files, capsys):
     assert main(["map", *files, "mapspace.padding=auto", "-q"]) == 0
     (line,) = [x for x in capsys.readouterr().out.splitlines() if x.startswith("padded ")]
-    assert " x less than the proven optimum without, " in line
+    assert " x less than the proven optimum of this mapspace without, " in line
     assert main(["map", *files, "mapspace.padding=1%", "-q"]) == 0
     told = capsys.readouterr().out
-    assert "padded " not in told
+    assert "\npadded " not in told
     assert ", padding 1%" in told
 
 

@@ -277,7 +277,7 @@ def test_a_run_of_several_networks_is_proven(settings, tmp_path) -> None:
 
 
 def test_a_run_says_that_limits_cannot_be_met(settings, tmp_path) -> None:
-    with pytest.raises(NothingFeasible, match="proven that no design of the space is valid"):
+    with pytest.raises(NothingFeasible, match="proven that no design of this mapspace is valid"):
         start({**settings, "constraints": "cycles < 3"}).execute()
     told = json.loads((tmp_path / "run" / "result.json").read_text())
     assert told["certificate"]["status"] == "infeasible"

@@ -102,5 +102,5 @@ def test_a_run_without_arguments_ends_with_a_proof(tmp_path, monkeypatch, capsys
     monkeypatch.chdir(tmp_path)
     assert main(["run", "-q"]) == 0
     out = capsys.readouterr().out
-    assert "proven: no design of the space is better" in out
+    assert "proven: no design of this mapspace is better" in out
     assert "resnet50" in out

@@ -16,7 +16,8 @@ from dse.report.compare_text import comparison_text
 from dse.report.course import SearchCourse
 from dse.report.finished import FinishedRun
 from dse.report.statistics import Contrast, Summary
-from dse.report.varied import varied
+from dse.report.varied import settings_of, varied
+from dse.study.folder import TEMPLATE, WORKLOAD
 
 
 def run(value, seed=0, *, bests=None, times=None, proven=None, **settings):
@@ -205,7 +206,24 @@ def test_curves_are_drawn_of_steps_with_bands(tmp_path):
     path = tmp_path / "curves.svg"
     plot_comparison(compare([*runs, proof]), path)
     drawn = path.read_text()
-    assert drawn.count("<!-- proven optimum -->") == 2  # over samples and over seconds
+    assert (
+        drawn.count("<!-- proven optimum of this mapspace -->") == 2
+    )  # over samples and over seconds
     for word in ("samples", "seconds", "ga", "random", "vgg16 on gemmini"):
         assert f"<!-- {word} -->" in drawn
     assert "FillBetweenPolyCollection" in drawn
+
+
+def test_runs_from_before_a_setting_was_there_are_the_same_search(tmp_path):
+    result = {"arch": "gemmini", "workload": "vgg16", "objective": {"name": "edp"}}
+    folders = {name: tmp_path / name for name in ("before", "now", "free")}
+    mapspace = {"before": {}, "now": {"free": False}, "free": {"free": True}}
+    for name, folder in folders.items():
+        folder.mkdir()
+        content = {"arch": "gemmini", "workload": "vgg16", "mapspace": mapspace[name]}
+        (folder / "config.yaml").write_text(json.dumps(content))
+        (folder / TEMPLATE).write_text("name: gemmini")
+        (folder / WORKLOAD).write_text("layers: [{name: a}]")
+    before, now, free = (settings_of(folder, result) for folder in folders.values())
+    assert varied([before, now]) == []
+    assert varied([before, free]) == ["mapspace.free"]
