@@ -193,8 +193,10 @@ class OptimalSearch(Optimizer[OptimalSearchSettings]):
         # corners know the layers' own sizes only
         if self.settings.boxes and not self.space.padding.on:
             from dse.cosearch.corners import CornerSearch  # noqa: PLC0415
+            from dse.optimizers.scouting import Scout  # noqa: PLC0415
 
-            yield lambda: CornerSearch(self.space, self._goal(), self.settings.threads, end)
+            threads = self.settings.threads
+            yield lambda: CornerSearch(self.space, self._goal(), threads, end, Scout(self.space))
 
     def _by_tables(self) -> CoSearch:
         from dse.cosearch.padded import PaddedCoSearch  # noqa: PLC0415

@@ -69,6 +69,8 @@ def _spatial_choices(
     windows run on the grid, neighbours matter, and all are.
     """
     space = shape.space
+    most_x, most_y = space.most_along(s)
+    macs = int(shape.hardware.mac_instances[0])
     slots: list[Slot | None] = [shape.slot(d, s, spatial=True) for d in range(len(shape.active))]
     if all(x is None for x in slots):
         return None
@@ -95,7 +97,10 @@ def _spatial_choices(
         width = math.prod(n for n, y in choice if not y)
         height = math.prod(n for n, y in choice if y)
         factors = tuple(n for n, _ in choice)
-        if width > fan_x or height > fan_y:
+        if width > fan_x or height > fan_y or width * height > macs:
+            continue
+        along_y = sum(n > 1 for n, y in choice if y)
+        if along_y > most_y or sum(n > 1 for n in factors) - along_y > most_x:
             continue
         if any(n > 1 and w for n, w in zip(factors, in_window, strict=True)):
             pass
