@@ -144,8 +144,8 @@ FREE = {
     "naas conv": (
         "naas_shidiannao",
         {
-            **NAAS, "l1_sums_bytes": [16], "pes": [8], "array_dims": [2],
-            **_parallel("K", "R", "P"),
+            **NAAS, "l2_bytes": [256], "l1_bytes": [16], "l1_sums_bytes": [16], "pes": [8],
+            "array_dims": [2], "array_y": [2], "bandwidth": [4, 16], **_parallel("K", "R", "P"),
         },
         "table",
         [problem(R=3, P=4, K=2)],

@@ -289,6 +289,8 @@ class HardwareBoxes:
 
     def within_budget(self, box: Box) -> Box | None:
         """Return a box without what no hardware of it can afford; None: nothing is left."""
+        if not self._is_priced(box):
+            return None
         if math.isinf(self._most_bits):
             return box
         rows = self.mesh_rows(box)
@@ -309,6 +311,15 @@ class HardwareBoxes:
                     places.append(int(np.searchsorted(bits, bits[box.low[v]] + more, side="right")))
             box = box.with_range(v, box.low[v], min(box.high[v], max(places) - 1))
         return box
+
+    def _is_priced(self, box: Box) -> bool:
+        """Whether the chain has a price for some size of every level."""
+        for v, size in enumerate(self.sizes):
+            tables = [kind.table for kind in self.kinds(size.level, box)]
+            some = [t.price_pj[box.low[v] : box.high[v] + 1] for t in tables if t is not None]
+            if all(np.isnan(prices).any(axis=1).all() for prices in some):
+                return False
+        return True
 
     def _bits(self, box: Box, rows: Rows) -> Floats:
         """Return the bits on the chip at least, by outcome of the meshes."""

@@ -255,16 +255,13 @@ class CornerSearch:
         if not self._goal.settles_limits:
             return False
         self._designs += 1
-        return self._best.settle(self._hardware.values(box), architecture)
+        return self._best.settle_all(self._hardware.values(box), architecture)
 
     def _corner(self, box: Box) -> Architecture | None:
         """Return the most generous hardware of a box, or its only one; None: there is none."""
         if box.is_single:
             return self._best.build(self._hardware.values(box))
-        corner = corner_of(self._hardware, box)
-        prices = [x for level in corner.levels for x in vars(level.energy).values()]
-        # the chain has no price for any of these sizes
-        return None if any(math.isnan(price) for price in prices) else corner
+        return corner_of(self._hardware, box)
 
     def _ask(
         self,

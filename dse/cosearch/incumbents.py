@@ -123,7 +123,7 @@ class Incumbents:
         chosen = [int(r - start) for r, start in zip(joint.points, first, strict=False)]
         return chosen, not goal.planes
 
-    def settle(self, values: Values, architecture: Architecture) -> bool:
+    def settle_all(self, values: Values, architecture: Architecture) -> bool:
         """Take hardware with the best choice of all mappings, if it is better.
 
         Returns:
