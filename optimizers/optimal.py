@@ -26,6 +26,7 @@ from dse.domain.mapping import Mapping
 from dse.errors import SpecError
 from dse.goals.certificate import gap_of
 from dse.goals.design import Design, DesignMetrics
+from dse.optimizers.scouting import Scout
 from dse.settings import setting
 from dse.space.search_space import SearchSpace
 from dse.state.codec import State
@@ -193,7 +194,6 @@ class OptimalSearch(Optimizer[OptimalSearchSettings]):
         # corners know the layers' own sizes only
         if self.settings.boxes and not self.space.padding.on:
             from dse.cosearch.corners import CornerSearch  # noqa: PLC0415
-            from dse.optimizers.scouting import Scout  # noqa: PLC0415
 
             threads = self.settings.threads
             yield lambda: CornerSearch(self.space, self._goal(), threads, end, Scout(self.space))

@@ -37,7 +37,7 @@ from dse.space.variable import Values
 
 #: Boxes that the search begins with: outcomes that no corner stands for together.
 _MOST_APART = 10_000
-Rows = npt.NDArray[np.intp]
+RowNumbers = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +49,7 @@ class Box:
         low, high: ``(V,)`` each, both inclusive.
     """
 
-    rows: tuple[Rows, ...]
+    rows: tuple[RowNumbers, ...]
     low: tuple[int, ...]
     high: tuple[int, ...]
 
@@ -68,7 +68,7 @@ class Box:
         """How many choices there are of what is no size."""
         return math.prod(len(rows) for rows in self.rows)
 
-    def with_rows(self, group: int, rows: Rows) -> Box:
+    def with_rows(self, group: int, rows: RowNumbers) -> Box:
         """Return the box with other outcomes of a group."""
         return replace(self, rows=(*self.rows[:group], rows, *self.rows[group + 1 :]))
 
@@ -157,7 +157,7 @@ class HardwareBoxes:
         macs = self.meshes.instances(-1)
         return sorted(found, key=lambda one: float(macs[self.mesh_rows(one)[0]]))
 
-    def _alike(self, g: int) -> list[Rows]:
+    def _alike(self, g: int) -> list[RowNumbers]:
         """Return the outcomes of a group, in parts that corners may stand for."""
         parts: dict[str, list[int]] = {}
         own = [part for part in range(len(self._parts)) if self._price_group[part] == g]
@@ -283,7 +283,7 @@ class HardwareBoxes:
         none = Outcomes((), {}, np.zeros(1, np.int64))
         return Meshes(self.space, none if g is None else self.groups[g])
 
-    def mesh_rows(self, box: Box) -> Rows:
+    def mesh_rows(self, box: Box) -> RowNumbers:
         """Return the outcomes of meshes that a box has."""
         return np.zeros(1, np.intp) if self._mesh_group is None else box.rows[self._mesh_group]
 
@@ -321,7 +321,7 @@ class HardwareBoxes:
                 return False
         return True
 
-    def _bits(self, box: Box, rows: Rows) -> Floats:
+    def _bits(self, box: Box, rows: RowNumbers) -> Floats:
         """Return the bits on the chip at least, by outcome of the meshes."""
         total = np.zeros(len(rows))
         for part in range(len(self.names)):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dse.cosearch.boxes import Box, HardwareBoxes, Rows
+from dse.cosearch.boxes import Box, HardwareBoxes, RowNumbers
 from dse.cosearch.corner import corner_of, tile_words
 from dse.cosearch.layer_bounds import LayerBounds, Support
 from dse.numeric import Ints
@@ -110,7 +110,7 @@ class Branching:
                 box = min(some, key=lambda part: self._rise(part, told))
         return box
 
-    def _likely(self, box: Box, g: int) -> list[Rows]:
+    def _likely(self, box: Box, g: int) -> list[RowNumbers]:
         """Return some outcomes of a group, one by one: those of the most MACs, and some others."""
         own = box.rows[g]
         if len(own) > _LOOKED_AT:
@@ -122,7 +122,7 @@ class Branching:
         return [own[i : i + 1] for i in range(len(own))]
 
 
-def _cuts(own: Rows, columns: Sequence[tuple[str, np.ndarray]]) -> Iterator[np.ndarray]:
+def _cuts(own: RowNumbers, columns: Sequence[tuple[str, np.ndarray]]) -> Iterator[np.ndarray]:
     """Yield which outcomes go to the first of two parts, for each of a group's columns."""
     seen = set()
     for key, column in columns:

@@ -46,7 +46,7 @@ _FEW_FRAMES = 4
 _SHARE, _LEAST_GAP, _MOST_GAP = 0.1, 1e-5, 0.05
 
 
-Scouting = Callable[[int], Design | None]
+ScoutFor = Callable[[int], Design | None]
 
 
 class CornerSearch:
@@ -74,7 +74,7 @@ class CornerSearch:
         goal: CoSearchGoal,
         threads: int = 2,
         end: float | None = None,
-        scout: Scouting | None = None,
+        scout: ScoutFor | None = None,
     ) -> None:
         self._space, self._goal = space, goal
         if goal.needs_leakage and not rules.leaks(version_number(space.timeloop_version)):

@@ -34,7 +34,7 @@ _OF_COMPUTE = {item.template: item for item in declared(Compute) if item.templat
 
 
 @dataclass(frozen=True)
-class Wanted:
+class FrameTerm:
     """Arithmetic of a template that tells frames apart.
 
     Attributes:
@@ -75,7 +75,7 @@ def groups_of(space: SearchSpace, sizes: Sequence[Size]) -> list[Outcomes]:
     return found
 
 
-def wanted(space: SearchSpace, sizes: Sequence[Size]) -> Iterator[Wanted]:
+def wanted(space: SearchSpace, sizes: Sequence[Size]) -> Iterator[FrameTerm]:
     """Yield all arithmetic that depends on free variables, and what has to be told apart itself."""
     spec = space.template.spec
     sized = {size.variable.name for size in sizes}
@@ -86,20 +86,20 @@ def wanted(space: SearchSpace, sizes: Sequence[Size]) -> Iterator[Wanted]:
                 continue
             if value.names & sized:
                 for name in sorted(value.names - sized):
-                    yield Wanted(f"{part.name}/{key}:{name}", Expression(name))
+                    yield FrameTerm(f"{part.name}/{key}:{name}", Expression(name))
             else:
-                yield Wanted(f"{part.name}/{key}", value, known.get(key))
+                yield FrameTerm(f"{part.name}/{key}", value, known.get(key))
     for level in spec.storage:
         for kind in ("temporal", "spatial"):
             for table in ("factors", "max_factors", "min_factors"):
                 for name, value in getattr(getattr(level.constraints, kind), table).items():
-                    yield Wanted(f"{level.name}/constraints/{kind}/{table}/{name}", value)
+                    yield FrameTerm(f"{level.name}/constraints/{kind}/{table}/{name}", value)
     if spec.technology is not None:
         for key in ("node_nm", "clock_ns"):
-            yield Wanted(f"/technology/{key}", getattr(spec.technology, key))
+            yield FrameTerm(f"/technology/{key}", getattr(spec.technology, key))
     for variable in space.free:
         if variable.choices or (whole and variable.name not in sized):
-            yield Wanted(f"/choice/{variable.name}", Expression(variable.name))
+            yield FrameTerm(f"/choice/{variable.name}", Expression(variable.name))
 
 
 def _parts(
@@ -115,7 +115,7 @@ def is_price(key: str) -> bool:
 
 
 def _ties(
-    space: SearchSpace, arithmetic: Sequence[Wanted], sizes: Sequence[Size]
+    space: SearchSpace, arithmetic: Sequence[FrameTerm], sizes: Sequence[Size]
 ) -> Iterator[set[str]]:
     """Yield sets of names that hang together."""
     sized = {size.variable.name for size in sizes}
@@ -165,7 +165,7 @@ def _connected(free: Iterable[str], ties: Iterable[set[str]]) -> list[set[str]]:
     return groups
 
 
-def _possible(space: SearchSpace, own: Sequence[Wanted], rows: Outcomes) -> Flags:
+def _possible(space: SearchSpace, own: Sequence[FrameTerm], rows: Outcomes) -> Flags:
     """Return which outcomes some hardware may have: bounds of attributes, meshes, budget."""
     good = np.ones(len(rows), np.bool_)
     for one in own:

@@ -67,7 +67,7 @@ class Outcomes:
 
 
 @dataclass(frozen=True, eq=False)
-class _Table:
+class _PartialOutcomes:
     """Distinct rows of names that what is still to be computed needs."""
 
     columns: dict[str, Floats]
@@ -102,11 +102,11 @@ def outcomes(
     for v in variables:
         places = np.arange(v.count)
         column = np.array([v.value_at(int(i)) for i in places], np.float64)
-        tables.append(_Table({v.name: column}, places * stride))
+        tables.append(_PartialOutcomes({v.name: column}, places * stride))
         stride *= v.count
     trees = {key: deepcopy(expression.tree) for key, expression in wanted.items()}
     checks = [_as_tree(rule) for rule in rules]
-    work = _Work(trees, checks, fixed)
+    work = _Elimination(trees, checks, fixed)
     tables = [work.close(table) for table in tables]
     while (pair := work.next_join(tables)) is not None:
         chosen = [tables[i] for i in pair]
@@ -140,7 +140,7 @@ def _as_tree(rule: Relation) -> ast.expr:
     return ast.IfExp(test=test, body=ast.Constant(1), orelse=ast.Constant(0))
 
 
-class _Work:
+class _Elimination:
     """Arithmetic that is still to be computed: parts that were, have names of their own."""
 
     def __init__(
@@ -165,7 +165,7 @@ class _Work:
         }
         return found - self._fixed.keys()
 
-    def next_join(self, tables: Sequence[_Table]) -> tuple[int, ...] | None:
+    def next_join(self, tables: Sequence[_PartialOutcomes]) -> tuple[int, ...] | None:
         """Return which tables the least part needs that needs several; None: there is no such."""
         owner = {name: i for i, table in enumerate(tables) for name in table.columns}
         best: tuple[int, tuple[int, ...]] | None = None
@@ -179,14 +179,14 @@ class _Work:
                     best = cost, needed
         return None if best is None else best[1]
 
-    def close(self, table: _Table) -> _Table:
+    def close(self, table: _PartialOutcomes) -> _PartialOutcomes:
         """Compute what a table has all names of."""
         return self.join([table])
 
-    def join(self, tables: Sequence[_Table]) -> _Table:
+    def join(self, tables: Sequence[_PartialOutcomes]) -> _PartialOutcomes:
         """Return all combinations of tables' rows, with what they have all names of computed."""
         if not tables:
-            return _Table({}, np.zeros(1, np.int64))
+            return _PartialOutcomes({}, np.zeros(1, np.int64))
         known = {name for table in tables for name in table.columns}
         steps = self._close(known)
         checks = [check for check in self._checks if self.names(check) <= known | steps.keys()]
@@ -197,7 +197,7 @@ class _Work:
         first, *others = sorted(tables, key=len, reverse=True)
         rest = _product(others)
         size = max(1, _CHUNK // len(rest))
-        parts: list[_Table] = []
+        parts: list[_PartialOutcomes] = []
         for start in range(0, len(first), size):
             end = min(start + size, len(first))
             named = {name: column[start:end, None] for name, column in first.columns.items()}
@@ -210,7 +210,7 @@ class _Work:
                 keep &= np.asarray(array_of(check, {**self._fixed, **named})) != 0
             code = (first.code[start:end, None] + rest.code[None, :])[keep]
             columns = {name: np.broadcast_to(named[name], shape)[keep] for name in sorted(live)}
-            parts.append(_distinct(_Table(columns, code), follow))
+            parts.append(_distinct(_PartialOutcomes(columns, code), follow))
         return _distinct(_stacked(parts), follow)
 
     def _close(self, known: Collection[str]) -> dict[str, ast.expr]:
@@ -224,7 +224,7 @@ class _Work:
         ordered: dict[str, ast.expr] = {}
         done: dict[str, str] = {}
         for text in sorted(texts, key=len):
-            ordered[texts[text]] = _Named(done).within(steps[texts[text]])
+            ordered[texts[text]] = _NamedParts(done).within(steps[texts[text]])
             done[text] = texts[text]
         return ordered
 
@@ -238,7 +238,7 @@ class _Close(ast.NodeTransformer):
     """Gives names to the largest parts of trees that need known names only."""
 
     def __init__(
-        self, work: _Work, known: set[str], steps: dict[str, ast.expr], texts: dict[str, str]
+        self, work: _Elimination, known: set[str], steps: dict[str, ast.expr], texts: dict[str, str]
     ) -> None:
         self._work, self._known, self._steps, self._texts = work, known, steps, texts
 
@@ -263,7 +263,7 @@ class _Close(ast.NodeTransformer):
         return self.generic_visit(node)
 
 
-class _Named(ast.NodeTransformer):
+class _NamedParts(ast.NodeTransformer):
     """Puts names in place of parts whose text has one."""
 
     def __init__(self, names: Mapping[str, str]) -> None:
@@ -280,7 +280,7 @@ class _Named(ast.NodeTransformer):
         return self.generic_visit(tree)  # type: ignore[return-value]
 
 
-def _product(tables: Sequence[_Table]) -> _Table:
+def _product(tables: Sequence[_PartialOutcomes]) -> _PartialOutcomes:
     """Return all combinations of the rows of tables."""
     columns: dict[str, Floats] = {}
     code = np.zeros(1, np.int64)
@@ -288,16 +288,16 @@ def _product(tables: Sequence[_Table]) -> _Table:
         columns = {name: np.repeat(column, len(table)) for name, column in columns.items()}
         columns |= {name: np.tile(column, len(code)) for name, column in table.columns.items()}
         code = (code[:, None] + table.code[None, :]).reshape(-1)
-    return _Table(columns, code)
+    return _PartialOutcomes(columns, code)
 
 
-def _stacked(parts: Sequence[_Table]) -> _Table:
+def _stacked(parts: Sequence[_PartialOutcomes]) -> _PartialOutcomes:
     names = parts[0].columns
     columns = {name: np.concatenate([part.columns[name] for part in parts]) for name in names}
-    return _Table(columns, np.concatenate([part.code for part in parts]))
+    return _PartialOutcomes(columns, np.concatenate([part.code for part in parts]))
 
 
-def _distinct(table: _Table, follow: Collection[str]) -> _Table:
+def _distinct(table: _PartialOutcomes, follow: Collection[str]) -> _PartialOutcomes:
     """Return one of all rows that are equal; columns that ``follow`` from others are not asked."""
     key = np.zeros(len(table), np.int64)
     span = 1
@@ -317,7 +317,7 @@ def _distinct(table: _Table, follow: Collection[str]) -> _Table:
     else:
         kept = np.sort(np.unique(key, return_index=True)[1])
     columns = {name: column[kept] for name, column in table.columns.items()}
-    return _Table(columns, table.code[kept])
+    return _PartialOutcomes(columns, table.code[kept])
 
 
 def _ranks(column: Floats) -> tuple[Ints, int]:
