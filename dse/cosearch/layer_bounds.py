@@ -322,6 +322,8 @@ class LayerBounds:
         *,
         envelope: bool,
     ) -> LayerLeast | None:
+        if self._is_late():
+            raise OutOfTimeError
         layer = self.layers[number]
         kind = "delay" if math.isinf(multiplier) else "energy"
         best = Best()
