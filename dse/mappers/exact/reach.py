@@ -188,7 +188,7 @@ def _least_of_multiples(shape: MapspaceShape, values: Floats) -> Floats:
         view = np.moveaxis(cube, d, 0)
         for i, steps in reversed(list(enumerate(_next_multiples(tuple(divs))))):
             for j in steps:
-                np.minimum(view[i], view[j], out=view[i])
+                view[i] = np.minimum(view[i], view[j])
     return cube.reshape(-1)
 
 
