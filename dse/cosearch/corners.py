@@ -139,11 +139,18 @@ class CornerSearch:
         return self._made
 
     def _run(self) -> Iterator[None]:
-        yield from self._begin()
+        own = self._own()
+        if own is not None:
+            for bounds in self._bounds:
+                bounds.draw(own[1])
+            self._offer(*own)
+            yield
         for box in self._roots():
             self._push_root(box)
         self.bound = max(self.bound, min(self._open_boxes.least, self._best.value))
         yield
+        if own is not None:
+            yield from self._begin(*own)
         while (taken := self._open_boxes.take(self._cutoff)) is not None:
             bound, node = taken
             self.nodes += 1
@@ -176,28 +183,27 @@ class CornerSearch:
         area = self._hardware.least_area(tight) if self._goal.needs_area else 0.0
         self._open_boxes.push(self._least(node, area), node)
 
-    def _begin(self) -> Iterator[None]:
-        """Find first incumbents on the template's own hardware, where it is of the space."""
-        own = self._space.template.defaults
-        if own is None:
-            return
-        values = {**own, **self._space.fixed}
-        corner = self._best.build(values)
-        if corner is None:
-            return
-        for bounds in self._bounds:
-            bounds.draw(corner)
-        self._offer(values, corner)
-        yield
-        if self._is_heavy(corner):
+    def _own(self) -> tuple[Values, Architecture] | None:
+        """Return the template's own hardware; None where there is none, or not of the space."""
+        given = self._space.template.defaults
+        if given is None:
+            return None
+        values = {**given, **self._space.fixed}
+        architecture = self._best.build(values)
+        return None if architecture is None else (values, architecture)
+
+    def _begin(self, values: Values, architecture: Architecture) -> Iterator[None]:
+        """Find better incumbents, on some hardware or beginning with it."""
+        if self._is_heavy(architecture):
             for _ in range(_SCOUTED_FIRST // _SCOUTED):
                 self._take_scouted()
                 yield
             return
         box = self._hardware.frame_of(values)
         if box is not None:
+            node, area = self._branch(box), architecture.area_um2
             with suppress(UnsolvableSpace):
-                self._ask(self._branch(box), corner, corner.area_um2, _MOST_ASKED, _MOST_GAP)
+                self._ask(node, architecture, area, _MOST_ASKED, _MOST_GAP)
 
     def _branch(self, box: Box) -> Branch:
         return Branch(box, tuple(Lines(self._goal) for _ in self._bounds))
