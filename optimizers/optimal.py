@@ -26,6 +26,7 @@ from dse.domain.mapping import Mapping
 from dse.errors import SpecError
 from dse.goals.certificate import gap_of
 from dse.goals.design import Design, DesignMetrics
+from dse.optimizers.scouting import Scout
 from dse.settings import setting
 from dse.space.search_space import SearchSpace
 from dse.state.codec import State
@@ -194,7 +195,8 @@ class OptimalSearch(Optimizer[OptimalSearchSettings]):
         if self.settings.boxes and not self.space.padding.on:
             from dse.cosearch.corners import CornerSearch  # noqa: PLC0415
 
-            yield lambda: CornerSearch(self.space, self._goal(), self.settings.threads, end)
+            threads = self.settings.threads
+            yield lambda: CornerSearch(self.space, self._goal(), threads, end, Scout(self.space))
 
     def _by_tables(self) -> CoSearch:
         from dse.cosearch.padded import PaddedCoSearch  # noqa: PLC0415

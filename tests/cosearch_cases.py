@@ -120,14 +120,70 @@ TRADES = {
 }
 
 
+#: Dimensions that run in space are variables; sizes, meshes and bandwidths besides.
+NAAS = {
+    "l2_bytes": [256, 512], "l1_bytes": [1, 16], "l1_sums_bytes": [2, 16], "pes": [4, 8],
+    "bandwidth": [4, 16], "array_dims": [1, 2, 3], "array_x": [2, 4], "array_y": [2, 4],
+    "array_z": [2],
+}  # fmt: skip
+
+
+def _parallel(*names: str) -> dict[str, Any]:
+    """Three axes, each of which runs one of these dimensions."""
+    every = {name: ["C", "G"] if name == "C" else [name] for name in names}
+    return {f"parallel_{axis}": {"choices": every} for axis in "xyz"}
+
+
+FREE = {
+    "naas dense": (
+        "naas_eyeriss",
+        {**NAAS, "bandwidth": [16], **_parallel("K", "C", "P")},
+        "table",
+        [problem(C=4, K=4), problem(P=4, K=2)],
+    ),
+    "naas conv": (
+        "naas_shidiannao",
+        {
+            **NAAS, "l2_bytes": [256], "l1_bytes": [16], "l1_sums_bytes": [16], "pes": [8],
+            "array_dims": [2], "array_y": [2], "bandwidth": [4, 16], **_parallel("K", "R", "P"),
+        },
+        "table",
+        [problem(R=3, P=4, K=2)],
+    ),
+    "naas columns": (
+        "naas_nvdla_256",
+        {
+            **NAAS, "l1_sums_bytes": [4], "column_words": [16, 32], "bandwidth": [4], "pes": [8],
+            "array_y": [2], **_parallel("K", "C", "P"),
+        },
+        "table",
+        [problem(P=4, C=2, K=2)],
+    ),
+    "poster dense": (
+        "eyeriss_poster",
+        {
+            "glb_depth": [64, 256], "glb_width": [16, 64], "mesh_x": [2, 3, 4], "mesh_y": [3, 4],
+            "ifmap_depth": [3, 6], "ifmap_width": [8, 16], "weights_depth": [4, 8],
+            "weights_width": [8, 32], "psum_depth": [4], "psum_width": [16, 32],
+        },
+        "table",
+        [problem(C=4, K=4), problem(R=3, Q=2, K=2)],
+    ),
+}  # fmt: skip
+
+
 def space_of(
     case: str,
     objective: str = "edp",
     version: str = "4cf6d4c",
     networks: Sequence[Workload] = (),
 ) -> SearchSpace:
-    name, variables, chain, problems = {**CASES, **TRADES}[case]
-    extra = {} if name == "gemmini" else {"budget": {"pes": 1_000_000}}
+    name, variables, chain, problems = {**CASES, **TRADES, **FREE}[case]
+    extra: dict[str, Any] = {} if name == "gemmini" else {"budget": {"pes": 1_000_000}}
+    if name == "eyeriss_poster":
+        extra["require"] = ["mesh_x * mesh_y == 12"]
+    if name == "naas_eyeriss":
+        extra["budget"] = {"pes": 8, "on_chip_bytes": 700}
     arch = template(name, variables, **extra)
     layers = tuple(Layer(f"l{i}", p, count=i + 1) for i, p in enumerate(problems))
     workload = Workload.of_networks(networks) if networks else Workload("net", layers)

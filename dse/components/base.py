@@ -20,6 +20,8 @@ class EnergyChain(ABC):
     summary: str
     #: whether prices depend on sizes and widths, or stand in a table for one hardware
     follows_sizes: bool = True
+    #: whether of the size of a level only the number of its rows of ``block_size`` words counts
+    prices_rows: bool = False
     #: files outside of the package that its prices are read from
     files: tuple[Path, ...] = ()
 

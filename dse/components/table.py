@@ -28,6 +28,7 @@ class TableChain(EnergyChain):
     """
 
     name = "table"
+    prices_rows = True
     summary = "CACTI SRAM, Aladdin logic, pJ per bit of DRAM, at a given node and clock"
 
     def price_storage(self, level: StorageLevel, technology: Technology | None) -> StorageLevel:

@@ -58,7 +58,7 @@ class OpenBranches:
         def promise(i: int) -> tuple[int, float, int]:
             """Of two halves of the frames the later one has more PEs."""
             bound, pushed, branch = self._heap[i]
-            return len(branch.box.frames), bound, -pushed
+            return branch.box.frames, bound, -pushed
 
         bound, _, branch = self._heap.pop(min(plunges, key=promise))
         heapq.heapify(self._heap)

@@ -1,79 +1,109 @@
 """The most generous hardware of a box: what no hardware of the box is better than, for any mapping.
 
-The largest of every capacity, fan-out and bandwidth, and the least of every price. Its mapspace
-holds that of each piece of hardware in the box, and no mapping costs it more cycles or energy.
+The largest of every capacity, fan-out and bandwidth, the least of every price, and what any
+constraints admit. Its mapspace holds that of each piece of hardware in the box, and no mapping
+costs it more cycles or energy. It has no more MACs, and no more of any level, than the largest
+hardware of the box, though its mesh is as wide as the widest and as high as the highest.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from dse.cosearch.frames import LEAK, Frame, HardwareSpace
-from dse.domain.architecture import AccessEnergy, Architecture, Network, StorageLevel
+from dse.cosearch.boxes import Box, HardwareBoxes, LevelKind
+from dse.cosearch.groups import RATES, column_of, free
+from dse.cosearch.sizes import LEAK
+from dse.cosearch.union import Range, union_of
+from dse.domain.architecture import AccessEnergy, Architecture, Compute, StorageLevel
+from dse.domain.constraints import Constraints
 from dse.domain.mapping import Mapping
 from dse.domain.problem import Problem
-from dse.numeric import Ints
+from dse.numeric import Floats, Ints
 
 #: Prices of accesses, as `SizeTable.price_pj` has them before the leakage.
 _ACCESSES = ("read_pj", "fill_pj", "update_pj")
-_MESH = ("mesh_x", "mesh_y", "instances")
-_RATES = ("read_bandwidth", "write_bandwidth", "shared_bandwidth")
 
 
-@dataclass(frozen=True)
-class Box:
-    """Sizes ``low .. high`` (places in their variables) in some frames.
-
-    Attributes:
-        frames: numbers of the frames.
-        low, high: ``(V,)`` each, both inclusive.
-    """
-
-    frames: tuple[int, ...]
-    low: tuple[int, ...]
-    high: tuple[int, ...]
-
-    @property
-    def is_single(self) -> bool:
-        """Whether it is one piece of hardware."""
-        return len(self.frames) == 1 and self.low == self.high
-
-
-def corner_of(hardware: HardwareSpace, box: Box) -> Architecture:
+def corner_of(hardware: HardwareBoxes, box: Box) -> Architecture:
     """Return the most generous hardware of a box."""
-    frames = [hardware.frame(number) for number in box.frames]
-    result = _envelope([frame.architecture for frame in frames])
-    levels = list(result.levels)
+    first = hardware.tree(box)
+    if first is None:
+        raise AssertionError("a box without hardware")
+    meshes = hardware.meshes
+    rows = hardware.mesh_rows(box)
+    fanouts = meshes.fanouts[:, :, rows].max(axis=2).astype(np.int64)
+    x, y = (int(side) for side in meshes.mesh[len(first.levels) - 1, :, rows].max(axis=0))
+    levels: list[StorageLevel] = []
+    for s in reversed(range(len(first.levels))):
+        most = int(meshes.instances(s)[rows].max())
+        own = _level(hardware, box, s)
+        levels.append(replace(own, mesh_x=x, mesh_y=y, instances=most))
+        x, y = x * int(fanouts[s, 0]), y * int(fanouts[s, 1])
+    macs = meshes.instances(-1)[rows]
+    kinds = [kind.level for kind in hardware.kinds(-1, box)]
+    compute = replace(
+        first.compute,
+        mesh_x=x,
+        mesh_y=y,
+        instances=int(macs.max()),
+        energy_pj=min(kind.energy_pj for kind in kinds if isinstance(kind, Compute)),
+    )
+    constraints = first.constraints
+    if not box.is_frame:
+        constraints = _constraints(hardware, box, float(macs.min()) / (x * y))
+    return replace(first, levels=tuple(reversed(levels)), compute=compute, constraints=constraints)
+
+
+def _level(hardware: HardwareBoxes, box: Box, s: int) -> StorageLevel:
+    """Return the most generous of a level, but for its mesh."""
+    kinds = hardware.kinds(s, box)
+    level = _generous([kind.level for kind in kinds if isinstance(kind.level, StorageLevel)])
+    level = replace(level, **_rates(hardware, box, s))
+    if not box.is_frame:
+        level = replace(level, network=free(level.network))
     for v, size in enumerate(hardware.sizes):
-        s = size.level
-        levels[s] = _sized(levels[s], s, frames, v, box.low[v], box.high[v])
-    return replace(result, levels=tuple(levels))
+        if size.level == s:
+            level = _sized(level, kinds, v, box)
+    return level
 
 
-def likeness(frame: Frame) -> Hashable:
-    """Return what frames have to share to be put together.
+def _rates(hardware: HardwareBoxes, box: Box, s: int) -> dict[str, Any]:
+    """Return the largest bandwidths of a level."""
+    spec = list(reversed(hardware.space.template.spec.storage))[s]
+    found: dict[str, Any] = {}
+    for rate in RATES:
+        for rows, chosen in zip(hardware.groups, box.rows, strict=True):
+            key = f"{spec.name}/{rate}"
+            if key in rows.columns:
+                found[rate] = float(column_of(hardware.space, rows, key, spec)[chosen].max())
+    return found
 
-    They may differ in meshes, bandwidths, blocks, prices and sizes.
-    """
-    # constraints are no part of an architecture's equality
-    rules = frame.architecture.constraints or {}
-    return _plain(frame.architecture), repr(sorted(rules.items()))
 
-
-def groups_alike(hardware: HardwareSpace, few: int) -> list[tuple[int, ...]]:
-    """Return the numbers of frames in groups that are alike, by PEs; up to a few, one by one."""
-    numbers = range(len(hardware.frames))
-    if len(numbers) <= few:
-        return [(number,) for number in numbers]
-    order = sorted(numbers, key=lambda i: hardware.frame(i).architecture.compute.instances)
-    groups: dict[Hashable, list[int]] = {}
-    for number in order:
-        groups.setdefault(likeness(hardware.frame(number)), []).append(number)
-    return [tuple(group) for group in groups.values()]
+def _constraints(hardware: HardwareBoxes, box: Box, less_parallel: float) -> Constraints:
+    """Return what any hardware of a box lets mappings do."""
+    space = hardware.space
+    ranges: dict[str, Range] = {}
+    for rows, chosen in zip(hardware.groups, box.rows, strict=True):
+        for key, column in rows.columns.items():
+            ranges[key] = float(column[chosen].min()), float(column[chosen].max())
+    found = {}
+    for spec in space.template.spec.storage:
+        own: dict[str, Range] = {}
+        for kind in ("temporal", "spatial"):
+            for table in ("factors", "max_factors", "min_factors"):
+                for name, value in getattr(getattr(spec.constraints, kind), table).items():
+                    key = f"{spec.name}/constraints/{kind}/{table}/{name}"
+                    known = ranges.get(key)
+                    if known is None:
+                        number = float(value.value(space.fixed))
+                        known = number, number
+                    own[f"{kind}.{table}.{name}"] = known
+        found[spec.name] = union_of(spec, hardware.choices(spec, box), own, less_parallel)
+    return found
 
 
 def tile_words(problem: Problem, mapping: Mapping) -> Ints:
@@ -84,103 +114,42 @@ def tile_words(problem: Problem, mapping: Mapping) -> Ints:
     return words
 
 
-def _plain(architecture: Architecture) -> Architecture:
-    """Return what has to be the same of all."""
-    same: dict[str, Any] = {**dict.fromkeys(_MESH, 1), **dict.fromkeys(_RATES, 1.0)}
-    levels = tuple(
-        replace(
-            level,
-            **same,
-            size_words=1,
-            block_size=1,
-            kind="SRAM",
-            energy=AccessEnergy(),
-            network=_free(level.network),
-            area_um2=0.0,
-        )
-        for level in architecture.levels
-    )
-    mesh: dict[str, Any] = dict.fromkeys(_MESH, 1)
-    compute = replace(architecture.compute, **mesh, energy_pj=0.0, area_um2=0.0)
-    return replace(architecture, name="", levels=levels, compute=compute)
-
-
-def _free(network: Network) -> Network:
-    """Return a network that costs no energy."""
-    none: dict[str, Any] = dict.fromkeys(
-        ("wire_energy_pj", "router_energy_pj", "ingress_energy_pj"), 0.0
-    )
-    return replace(network, tile_width_um=None, **none)
-
-
-def _envelope(machines: Sequence[Architecture]) -> Architecture:
-    """Return the most generous of machines that are alike."""
-    if len(machines) == 1:
-        return machines[0]
-    first = machines[0]
-    count = len(first.levels)
-    fans = [
-        tuple(max(m.fanout(s)[axis] for m in machines) for axis in (0, 1)) for s in range(count)
-    ]
-    x, y = (max(getattr(m.levels[-1], axis) for m in machines) for axis in ("mesh_x", "mesh_y"))
-    levels: list[StorageLevel] = []
-    for s in reversed(range(count)):
-        own = [m.levels[s] for m in machines]
-        levels.append(_generous(own, x, y))
-        x, y = x * fans[s][0], y * fans[s][1]
-    compute = replace(
-        first.compute,
-        mesh_x=x,
-        mesh_y=y,
-        instances=x * y,
-        energy_pj=min(m.compute.energy_pj for m in machines),
-    )
-    return replace(first, levels=tuple(reversed(levels)), compute=compute)
-
-
-def _generous(own: Sequence[StorageLevel], x: int, y: int) -> StorageLevel:
-    """Return the most generous of one level of several machines, on a mesh of its own.
+def _generous(own: Sequence[StorageLevel]) -> StorageLevel:
+    """Return the most generous of several kinds of a level.
 
     Where blocks differ, it is accessed word by word, each at its part of the price: to round up to
     blocks costs no less.
     """
+    if len(own) == 1:
+        return own[0]
     sizes = [level.size_words for level in own]
     known = [size for size in sizes if size is not None]
-    rates = {name: max(getattr(level, name) for level in own) for name in _RATES}
     block = own[0].block_size if len({level.block_size for level in own}) == 1 else 1
     least = {
         name: min(getattr(level.energy, name) * block / level.block_size for level in own)
         for name in _ACCESSES
     }
+    address = min(level.energy.address_generation_pj for level in own)
+    leak = min(level.energy.leak_pj for level in own)
     return replace(
         own[0],
-        mesh_x=x,
-        mesh_y=y,
-        instances=x * y,
         size_words=max(known) if len(known) == len(sizes) else None,
         block_size=block,
-        energy=AccessEnergy(**least, leak_pj=min(level.energy.leak_pj for level in own)),
-        network=_free(own[0].network),
-        **rates,
+        energy=AccessEnergy(**least, leak_pj=leak, address_generation_pj=address),
     )
 
 
-def _sized(
-    level: StorageLevel,
-    number: int,
-    frames: Sequence[Frame],
-    v: int,
-    low: int,
-    high: int,
-) -> StorageLevel:
+def _sized(level: StorageLevel, kinds: Sequence[LevelKind], v: int, box: Box) -> StorageLevel:
     """Return a level with the most words and the least prices of a range of sizes."""
-    words = max(int(frame.tables[v].usable_words[high]) for frame in frames)
-    prices = []
-    for frame in frames:
-        some = frame.tables[v].price_pj[low : high + 1].copy()
-        some[:, :LEAK] *= level.block_size / frame.architecture.levels[number].block_size
-        prices.append(some)
-    least = np.fmin.reduce(np.concatenate(prices), axis=0)
+    words, prices = 0, []
+    for kind in kinds:
+        if kind.table is None or not isinstance(kind.level, StorageLevel):
+            raise AssertionError("a size without a table")
+        words = max(words, int(kind.table.usable_words[box.high[v]]))
+        some: Floats = kind.table.price_pj[box.low[v] : box.high[v] + 1].copy()
+        some[:, :LEAK] *= level.block_size / kind.level.block_size
+        prices.append(np.fmin.reduce(some, axis=0))
+    least = np.fmin.reduce(np.array(prices), axis=0)
     accesses = {name: float(least[kind]) for kind, name in enumerate(_ACCESSES)}
     return replace(
         level,

@@ -1,4 +1,4 @@
-"""Co-search of any space with few frames: boxes of hardware, bounded by their corners.
+"""Co-search of any space: boxes of hardware, bounded by their corners.
 
 A node is a box (`dse.cosearch.corner`): its most generous hardware is given to the exact mapper,
 layer by layer (`dse.cosearch.layer_bounds`). That makes supports, and the least product over the
@@ -11,23 +11,21 @@ incumbent.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 
-import numpy as np
-
+from dse.cosearch.boxes import Box, HardwareBoxes
 from dse.cosearch.branches import OpenBranches
-from dse.cosearch.corner import Box, corner_of, groups_alike, tile_words
-from dse.cosearch.frames import HardwareSpace, UnsolvableSpace
+from dse.cosearch.branching import Branching
+from dse.cosearch.corner import corner_of
 from dse.cosearch.goal import CoSearchGoal
 from dse.cosearch.incumbents import Incumbent, Incumbents
 from dse.cosearch.layer_bounds import LayerBounds, OutOfTimeError, Support
 from dse.cosearch.lines import Branch, Lines
+from dse.cosearch.sizes import UnsolvableSpace
 from dse.domain.architecture import Architecture
-from dse.domain.mapping import Mapping, MappingBatch
-from dse.mappers.exact.proof import layer_front
-from dse.mappers.exact.tables import TooLargeError
+from dse.goals.design import Design
 from dse.model import rules
 from dse.model.arrays import version_number
 from dse.space.search_space import SearchSpace
@@ -37,12 +35,18 @@ from dse.space.variable import Values
 TOLERANCE = 1e-10
 #: Supports that a box is asked for, one by one; of a single piece of hardware all that help.
 _MOST_ASKED, _MOST_OF_ONE = 4, 24
-#: Partial mappings of a layer after which its front is given up.
-_FRONT_LABELS = 20_000_000
+#: Supports that a box is asked for where each takes long.
+_FEW_ASKED = 2
+#: Samples of the scout at a time, and before the first box; while the bound is below this part of
+#: the incumbent.
+_SCOUTED, _SCOUTED_FIRST, _NEAR = 250, 2000, 0.95
 #: Frames that are not put together: a group's bound is weaker than theirs.
 _FEW_FRAMES = 4
 #: What part of a box's gap the searches of its layers may leave, and bounds on that.
 _SHARE, _LEAST_GAP, _MOST_GAP = 0.1, 1e-5, 0.05
+
+
+ScoutFor = Callable[[int], Design | None]
 
 
 class CornerSearch:
@@ -53,6 +57,8 @@ class CornerSearch:
         goal: what is minimised.
         threads: layers that are bounded at a time.
         end: of `time.monotonic`, at which it stops; None: it goes on to its end.
+        scout: searches designs where bounds take long: goes on for so many samples, and returns the
+            best one so far; None: nothing does.
 
     Raises:
         UnsolvableSpace: the space cannot be bounded this way.
@@ -68,9 +74,9 @@ class CornerSearch:
         goal: CoSearchGoal,
         threads: int = 2,
         end: float | None = None,
+        scout: ScoutFor | None = None,
     ) -> None:
         self._space, self._goal = space, goal
-        self._hardware = HardwareSpace(space, areas=goal.needs_area)
         if goal.needs_leakage and not rules.leaks(version_number(space.timeloop_version)):
             raise UnsolvableSpace(
                 f"timeloop_version={space.timeloop_version} knows no leakage, by which energy and "
@@ -83,8 +89,11 @@ class CornerSearch:
         networks = space.workload.networks or (space.workload,)
         self._bounds = tuple(LayerBounds(space, network, threads, end) for network in networks)
         self._best = Incumbents(space, goal)
+        self._scout = scout
         self._designs = 0
         self._open_boxes = OpenBranches()
+        self._is_scouted = False
+        self._made: tuple[HardwareBoxes, Branching] | None = None
         #: least bound of single hardware that could not be settled
         self._open = math.inf
         self.bound = 0.0
@@ -114,15 +123,39 @@ class CornerSearch:
         with suppress(OutOfTimeError):
             yield from self._run()
 
+    @property
+    def _hardware(self) -> HardwareBoxes:
+        """All hardware, gone through on first use."""
+        return self._make()[0]
+
+    @property
+    def _branching(self) -> Branching:
+        return self._make()[1]
+
+    def _make(self) -> tuple[HardwareBoxes, Branching]:
+        if self._made is None:
+            hardware = HardwareBoxes(self._space, areas=self._goal.needs_area)
+            self._made = hardware, Branching(hardware, self._bounds)
+        return self._made
+
     def _run(self) -> Iterator[None]:
-        high = tuple(size.variable.count - 1 for size in self._hardware.sizes)
-        low = tuple(0 for _ in high)
-        yield from self._begin()
-        for frames in groups_alike(self._hardware, _FEW_FRAMES):
-            self._open_boxes.push(0.0, self._branch(Box(frames, low, high)))
+        own = self._own()
+        if own is not None:
+            for bounds in self._bounds:
+                bounds.draw(own[1])
+            self._offer(*own)
+            yield
+        for box in self._roots():
+            self._push_root(box)
+        self.bound = max(self.bound, min(self._open_boxes.least, self._best.value))
+        yield
+        if own is not None:
+            yield from self._begin(*own)
         while (taken := self._open_boxes.take(self._cutoff)) is not None:
             bound, node = taken
             self.nodes += 1
+            if self._is_scouted and self._best.value * _NEAR > bound:
+                self._take_scouted()
             self._visit(node, bound)
             least = self._open_boxes.least
             self.bound = max(self.bound, min(least, self._open, self._best.value))
@@ -130,26 +163,47 @@ class CornerSearch:
         self.bound = max(self.bound, min(self._best.value, self._open))
         self.finished = True
 
-    def _begin(self) -> Iterator[None]:
-        """Find first incumbents on the template's own hardware, where it is of the space."""
-        own = self._space.template.defaults
-        if own is None:
+    def _roots(self) -> Iterator[Box]:
+        """Yield boxes that hold all hardware; few frames one by one."""
+        for box in self._hardware.roots():
+            if box.frames > _FEW_FRAMES:
+                yield box
+            else:
+                yield from self._hardware.frames_of(box)
+
+    def _push_root(self, box: Box) -> None:
+        """Add a box, with what any mapping costs at least as its bound."""
+        tight = self._hardware.within_budget(box)
+        corner = None if tight is None else self._corner(tight)
+        if tight is None or corner is None:
             return
-        values = {**own, **self._space.fixed}
-        sized = {size.variable.name: size.variable for size in self._hardware.sizes}
-        others = {name: value for name, value in values.items() if name not in sized}
-        corner = self._best.build(values)
-        if corner is None or others not in self._hardware.frames:
+        node = self._branch(tight)
+        for lines, bounds in zip(node.lines, self._bounds, strict=True):
+            lines.rise(bounds.floors(corner))
+        area = self._hardware.least_area(tight) if self._goal.needs_area else 0.0
+        self._open_boxes.push(self._least(node, area), node)
+
+    def _own(self) -> tuple[Values, Architecture] | None:
+        """Return the template's own hardware; None where there is none, or not of the space."""
+        given = self._space.template.defaults
+        if given is None:
+            return None
+        values = {**given, **self._space.fixed}
+        architecture = self._best.build(values)
+        return None if architecture is None else (values, architecture)
+
+    def _begin(self, values: Values, architecture: Architecture) -> Iterator[None]:
+        """Find better incumbents, on some hardware or beginning with it."""
+        if self._is_heavy(architecture):
+            for _ in range(_SCOUTED_FIRST // _SCOUTED):
+                self._take_scouted()
+                yield
             return
-        point = tuple(variable.index_of(values[name]) for name, variable in sized.items())
-        box = Box((self._hardware.frames.index(others),), point, point)
-        for bounds in self._bounds:
-            bounds.draw(corner)
-        if all(known for bounds in self._bounds for known in bounds.known):
-            self._offer(values, corner)
-            yield
-        with suppress(UnsolvableSpace):
-            self._ask(self._branch(box), corner, corner.area_um2, _MOST_ASKED, _MOST_GAP)
+        box = self._hardware.frame_of(values)
+        if box is not None:
+            node, area = self._branch(box), architecture.area_um2
+            with suppress(UnsolvableSpace):
+                self._ask(node, architecture, area, _MOST_ASKED, _MOST_GAP)
 
     def _branch(self, box: Box) -> Branch:
         return Branch(box, tuple(Lines(self._goal) for _ in self._bounds))
@@ -161,26 +215,25 @@ class CornerSearch:
     # one node
 
     def _visit(self, node: Branch, before: float) -> None:
-        tight = self._within_budget(node.box)
+        tight = self._hardware.within_budget(node.box)
         if tight is None:
             return
         node = replace(node, box=tight)
-        frames = [self._hardware.frame(i) for i in tight.frames]
         area = 0.0
         if self._goal.needs_area:
-            area = min(frame.least_area(tight.low, tight.high) for frame in frames)
+            area = self._hardware.least_area(tight)
             if self._goal.excludes_from(area):
                 return
         corner = self._corner(tight)
         if corner is None:
             return
-        try:
-            most = _MOST_OF_ONE if node.box.is_single else _MOST_ASKED
-            fits = self._ask(node, corner, area, most)
-        except UnsolvableSpace:
-            if not all(node.lines):
-                raise
-            fits = True  # the bound of the box that it was part of is all there is
+        fits = True
+        for lines, bounds in zip(node.lines, self._bounds, strict=True):
+            lines.rise(bounds.floors(corner))
+        if self._least(node, area) < self._cutoff:
+            # else the bound of the box that it was part of is all there is
+            with suppress(UnsolvableSpace):
+                fits = self._ask(node, corner, area, self._most_asked(node.box, corner))
         value = max(self._least(node, area), before)
         if not fits or value >= self._cutoff:
             return
@@ -188,6 +241,15 @@ class CornerSearch:
             self._split(node, value)
         elif not self._is_settled(node.box, corner):
             self._open = min(self._open, value)
+
+    def _most_asked(self, box: Box, corner: Architecture) -> int:
+        """Return how many supports a box is asked for."""
+        if box.is_single:
+            return _MOST_OF_ONE
+        return _FEW_ASKED if self._is_heavy(corner) else _MOST_ASKED
+
+    def _is_heavy(self, corner: Architecture) -> bool:
+        return any(bounds.is_heavy(corner) for bounds in self._bounds)
 
     def _least(self, node: Branch, area: float) -> float:
         """Return the bound that a box's lines make."""
@@ -198,48 +260,14 @@ class CornerSearch:
         """Compare all choices on one hardware under limits; whether that was possible."""
         if not self._goal.settles_limits:
             return False
-        layers = self._space.workload.layers
-        constraints = architecture.constraints or self._space.template.constraints
-        version = self._space.timeloop_version
-        choices = []
-        try:
-            for layer in layers:
-                front = layer_front(
-                    layer.problem, architecture, constraints, version, nodes=_FRONT_LABELS
-                )
-                if front.mappings is None:
-                    return True
-                m = self._best.evaluate(architecture, layer, front.mappings)
-                choices.append((front.mappings, m))
-        except TooLargeError:
-            return False
         self._designs += 1
-        values = self._hardware.values(self._hardware.frame(box.frames[0]), box.low)
-        return self._best.offer(values, architecture, choices)
+        return self._best.settle_all(self._hardware.values(box), architecture)
 
     def _corner(self, box: Box) -> Architecture | None:
         """Return the most generous hardware of a box, or its only one; None: there is none."""
-        if not box.is_single:
-            for frame in (self._hardware.frame(i) for i in box.frames):
-                if np.isfinite(frame.least_price(box.low, box.high)).all():
-                    return corner_of(self._hardware, box)
-            return None  # the chain has no price for any of these sizes
-        frame = self._hardware.frame(box.frames[0])
-        return self._best.build(self._hardware.values(frame, box.low))
-
-    def _within_budget(self, box: Box) -> Box | None:
-        """Return a box without the sizes that no design of it can afford; None: nothing is left."""
-        frames = {i: self._hardware.frame(i) for i in box.frames}
-        left = {i: self._hardware.budget_bits - f.bits_at(box.low) for i, f in frames.items()}
-        able = tuple(i for i in box.frames if left[i] >= 0.0)
-        if not able:
-            return None
-        high = []
-        for v, (first, last) in enumerate(zip(box.low, box.high, strict=True)):
-            bits = [(frames[i].tables[v].bits, left[i]) for i in able]
-            places = [np.searchsorted(own, own[first] + more, side="right") for own, more in bits]
-            high.append(min(last, int(max(places)) - 1))
-        return Box(able, box.low, tuple(high))
+        if box.is_single:
+            return self._best.build(self._hardware.values(box))
+        return corner_of(self._hardware, box)
 
     def _ask(
         self,
@@ -258,14 +286,19 @@ class CornerSearch:
             most: supports to ask for, of each network.
             gap: that a layer's search may leave; None: as much as does not matter to the box.
         """
+        single, heavy = node.box.is_single, self._is_heavy(corner)
         for number, (lines, bounds) in enumerate(zip(node.lines, self._bounds, strict=True)):
             for _ in range(most):
-                wanted = lines.wanted(self._ratio(number), single=node.box.is_single)
+                ratio = self._ratio(number)
+                wanted = lines.wanted(ratio, single=single, extremes=not heavy)
                 if wanted is None:
                     break
                 loose = self._looseness(node, area) if gap is None else gap
-                quick = lines.is_extreme(wanted) and (not node.box.is_single or gap is not None)
-                support = bounds.support(corner, wanted, loose, lines.of(wanted), quick=quick)
+                quick = lines.is_extreme(wanted) and (not single or gap is not None)
+                support = bounds.support(
+                    corner, wanted, loose, lines.of(wanted), quick=quick,
+                    glance=heavy and not single, envelope=not node.box.is_frame,
+                )  # fmt: skip
                 if support is None:
                     return False
                 lines.take(support)
@@ -292,85 +325,68 @@ class CornerSearch:
     # incumbents and children
 
     def _try(self, node: Branch, number: int, support: Support) -> None:
-        """Offer the smallest hardware of a box's last frame that holds some mappings.
+        """Offer a piece of hardware of a box on which some mappings cost little more.
 
         Args:
             node: of the box.
             number: of the network whose mappings they are.
             support: that they make; other networks have those that tell most.
         """
-        box = node.box
-        mappings: list[Mapping] = []
-        for place, lines in enumerate(node.lines):
-            told = support if place == number else lines.telling
-            if told is None:
-                return
-            mappings += told.mappings
-        frame = self._hardware.frame(box.frames[-1])
-        point = self._point(box, mappings, box.frames[-1])
-        values = None if point is None else self._hardware.values(frame, point)
-        architecture = None if values is None else self._best.build(values)
-        if values is None or architecture is None:
+        told = [
+            support if place == number else lines.telling for place, lines in enumerate(node.lines)
+        ]
+        frame = self._branching.frame(node.box, told)
+        point = self._hardware.smallest(frame, self._branching.need(told))
+        if point is None:
+            point = frame.high
+        values = self._hardware.values(replace(frame, low=point, high=point))
+        architecture = self._best.build(values)
+        if architecture is None:
             return
+        if self._is_heavy(architecture):
+            self._improve(values, architecture)
+        self._offer(values, architecture)
+
+    def _take_scouted(self) -> None:
+        """Offer what the scout has found."""
+        self._is_scouted = True
+        found = None if self._scout is None else self._scout(_SCOUTED)
+        if found is None or found.mappings is None:
+            return
+        architecture = self._best.build(found.values)
+        if architecture is None:
+            return
+        self._best.take(found.values, architecture, found.mappings)
+        start = 0
+        for bounds in self._bounds:
+            bounds.learn(found.mappings[start : start + len(bounds.layers)])
+            start += len(bounds.layers)
+
+    def _improve(self, values: Values, architecture: Architecture) -> None:
+        """Offer some hardware with mappings that heuristics find for it."""
+        for number, bounds in enumerate(self._bounds):
+            ratio = self._ratio(number)
+            if ratio is None:
+                bounds.draw(architecture, missing=True)
+            else:
+                bounds.improve(architecture, ratio)
         self._offer(values, architecture)
 
     def _offer(self, values: Values, architecture: Architecture) -> None:
         """Offer the best of all known mappings on some hardware."""
         self._designs += 1
-        known = [batch for bounds in self._bounds for batch in bounds.known]
-        batches = [
-            (layer, MappingBatch.of(own))
-            for layer, own in zip(self._space.workload, known, strict=True)
-        ]
-        self._best.offer(
-            values,
-            architecture,
-            [(b, self._best.evaluate(architecture, layer, b)) for layer, b in batches],
-        )
-
-    def _point(self, box: Box, mappings: Sequence[Mapping], number: int) -> tuple[int, ...] | None:
-        """Return the smallest sizes in a box that hold mappings; None where none do."""
-        frame = self._hardware.frame(number)
-        need = np.zeros(len(self._hardware.sizes), np.int64)
-        for layer, mapping in zip(self._space.workload, mappings, strict=True):
-            words = tile_words(layer.problem, mapping)
-            need = np.maximum(need, [int(words[size.level]) for size in self._hardware.sizes])
-        point = frame.smallest(need)
-        if point is None:
-            return None
-        inside = tuple(max(a, b) for a, b in zip(point, box.low, strict=True))
-        return inside if all(a <= b for a, b in zip(inside, box.high, strict=True)) else None
+        choices = []
+        for bounds in self._bounds:
+            for number, layer in enumerate(bounds.layers):
+                batch = bounds.valid(architecture, number)
+                if batch is None:
+                    return
+                choices.append((batch, self._best.evaluate(architecture, layer, batch)))
+        self._best.offer(values, architecture, choices)
 
     def _split(self, node: Branch, value: float) -> None:
         """Part a box where it promises too much."""
-        box = node.box
-        if len(box.frames) > 1:
-            middle = len(box.frames) // 2
-            for frames in (box.frames[:middle], box.frames[middle:]):
-                part = replace(box, frames=frames)
-                self._open_boxes.push(value, node.part(part, all_sizes=node.all_sizes))
-            return
         told = [lines.telling for lines in node.lines]
-        mappings = [mapping for one in told if one for mapping in one.mappings]
-        point = self._point(box, mappings, box.frames[0]) or box.low
-        able = [v for v in range(len(point)) if point[v] > box.low[v]]
-        if able:
-            v = max(able, key=lambda v: self._rise(box, v, point[v], told))
-            cut = point[v]
-        else:
-            v = max(range(len(point)), key=lambda v: box.high[v] - box.low[v])
-            cut = box.low[v] + 1
-        below, above = list(box.high), list(box.low)
-        below[v], above[v] = cut - 1, cut
-        for part in (replace(box, high=tuple(below)), replace(box, low=tuple(above))):
-            self._open_boxes.push(value, node.part(part, all_sizes=False))
-
-    def _rise(self, box: Box, v: int, place: int, told: Sequence[Support | None]) -> float:
-        """Return what mappings cost more where a size is no smaller than needed, relatively."""
-        low = (*box.low[:v], place, *box.low[v + 1 :])
-        dearer = corner_of(self._hardware, replace(box, low=low))
-        return sum(
-            bounds.price(dearer, one.mappings)[0] / one.energy
-            for bounds, one in zip(self._bounds, told, strict=True)
-            if one
-        )
+        for part in self._branching.parted(node.box, told):
+            all_sizes = node.all_sizes and part.frames < node.box.frames
+            self._open_boxes.push(value, node.part(part, all_sizes=all_sizes))

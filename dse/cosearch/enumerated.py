@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from dse.cosearch.frames import FILL, LEAK, READ, UPDATE, Frame, HardwareSpace, UnsolvableSpace
+from dse.cosearch.frames import Frame, HardwareSpace
 from dse.cosearch.layer_table import LayerRows, LayerTable
+from dse.cosearch.sizes import FILL, LEAK, READ, UPDATE, UnsolvableSpace
 from dse.domain.architecture import HardwareBatch
 from dse.domain.mapping import Mapping, MappingBatch
 from dse.domain.problem import Problem

@@ -10,58 +10,37 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from dse.components.base import EnergyChain
-from dse.components.chain import PatChain
-from dse.domain.architecture import Architecture, StorageLevel
-from dse.domain.expression import Expression
+from dse.cosearch.sizes import (
+    FILL,
+    LEAK,
+    READ,
+    UPDATE,
+    SizeTable,
+    UnsolvableSpace,
+    budget_bits,
+    least_of,
+    level_specs,
+    price_others,
+    price_row,
+    size_table,
+    size_values,
+    sizes_of,
+    words_at,
+)
+from dse.domain.architecture import Architecture
 from dse.errors import ProofError, SpecError
 from dse.numeric import Floats, Ints
-from dse.space.schema import LevelSpec
 from dse.space.search_space import SearchSpace
-from dse.space.variable import Values, Variable
+from dse.space.variable import Values
 
 #: Frames of the largest space that is taken on.
 _MOST_FRAMES = 20_000
-#: Values of one size variable: all are listed, and priced in every frame.
-_MOST_SIZES = 1_000_000
-#: Columns of a level's prices.
-READ, FILL, UPDATE, LEAK = range(4)
-
-
-class UnsolvableSpace(Exception):
-    """The space is beyond what can be solved; the message says why."""
-
-
-@dataclass(frozen=True)
-class Size:
-    """A variable that sets the size of one storage level and nothing else."""
-
-    level: int
-    variable: Variable
-
-
-@dataclass(frozen=True)
-class SizeTable:
-    """What the values of a size variable do in a frame; V values.
-
-    Attributes:
-        usable_words: ``(V,)`` capacity that tiles may use; grows.
-        bits: ``(V,)`` of all instances.
-        price_pj: ``(V, 4)`` per vector access: read, fill, update; leakage per cycle. NaN where
-            the chain knows no price.
-        area_um2: ``(V,)`` of all instances; zeros where areas do not matter.
-    """
-
-    usable_words: Ints
-    bits: Floats
-    price_pj: Floats
-    area_um2: Floats
 
 
 class Column(NamedTuple):
@@ -92,7 +71,7 @@ class Frame:
     @cached_property
     def prices(self) -> Floats:
         """``(L, 4)`` prices of the levels; those of sized levels are zero."""
-        return np.array([_row(level) for level in self.architecture.levels])
+        return np.array([price_row(level) for level in self.architecture.levels])
 
     @cached_property
     def leaks(self) -> bool:
@@ -122,7 +101,7 @@ class Frame:
     def least_price(self, low: tuple[int, ...], high: tuple[int, ...]) -> Floats:
         """Return the least price ``(K,)`` of every column in a box; infinite: there is none."""
         return np.array(
-            [_least(c.price_pj, low[c.size], high[c.size]) for c in self.columns], np.float64
+            [least_of(c.price_pj, low[c.size], high[c.size]) for c in self.columns], np.float64
         )
 
     def least_area(
@@ -133,7 +112,7 @@ class Frame:
         for v, table in enumerate(self.tables):
             first = low[v] if low is not None else 0
             last = high[v] if high is not None else len(table.area_um2) - 1
-            total += _least(table.area_um2, first, last)
+            total += least_of(table.area_um2, first, last)
         # the template's sum adds up in another order
         return total * (1.0 - 1e-14)
 
@@ -172,7 +151,7 @@ class HardwareSpace:
         self.space = space
         self._areas = areas
         template = space.template
-        self.sizes = _sizes(space)
+        self.sizes = sizes_of(space)
         names = {size.variable.name for size in self.sizes}
         others = [v for v in space.free if v.name not in names]
         count = math.prod(v.count for v in others)
@@ -181,16 +160,7 @@ class HardwareSpace:
                 f"{count:,} combinations of {', '.join(v.name for v in others)}, which are more "
                 f"than sizes of buffers; at most {_MOST_FRAMES:,} can be gone through"
             )
-        for size in self.sizes:
-            if size.variable.count > _MOST_SIZES:
-                raise UnsolvableSpace(
-                    f"{size.variable.count:,} values of {size.variable.name}; at most "
-                    f"{_MOST_SIZES:,} can be gone through"
-                )
-        self._choices = [
-            np.array([s.variable.value_at(i) for i in range(s.variable.count)], np.float64)
-            for s in self.sizes
-        ]
+        self._choices = [size_values(size) for size in self.sizes]
         choices = [[v.value_at(i) for i in range(v.count)] for v in others]
         self.frames: list[Values] = []
         self._made: dict[int, Frame] = {}
@@ -198,7 +168,7 @@ class HardwareSpace:
             values = {**space.fixed, **dict(zip((v.name for v in others), chosen, strict=True))}
             if self._possible(values):
                 self.frames.append(values)
-        self.budget_bits = _budget_bits(space)
+        self.budget_bits = budget_bits(space)
         self.max_area_um2 = template.max_area_um2
 
     def _possible(self, frame: Values) -> bool:
@@ -217,8 +187,8 @@ class HardwareSpace:
         """Return the values with the fewest and the most words; None where there are none."""
         smallest, largest = {}, {}
         for size, choices in zip(self.sizes, self._choices, strict=True):
-            spec, variable = _specs(self.space)[size.level], size.variable
-            words = _size_words(spec, frame, variable.name, choices)
+            spec, variable = level_specs(self.space)[size.level], size.variable
+            words = words_at(spec, frame, variable.name, choices)
             possible = np.flatnonzero(words >= 0)
             if not len(possible):
                 return None
@@ -248,7 +218,7 @@ class HardwareSpace:
         tree = template.tree({**values, **extremes[1]})
         sized = {size.level for size in self.sizes}
         tables = tuple(self._table(tree, values, v) for v in range(len(self.sizes)))
-        priced = _price_others(chain, tree, sized)
+        priced = price_others(chain, tree, sized)
         for level in priced.levels:
             if level.min_utilization:
                 raise UnsolvableSpace(f"level '{level.name}' demands a least utilisation")
@@ -260,26 +230,8 @@ class HardwareSpace:
 
     def _table(self, tree: Architecture, values: Values, v: int) -> SizeTable:
         size = self.sizes[v]
-        level = tree.levels[size.level]
-        spec = _specs(self.space)[size.level]
-        variable = size.variable
-        words = _size_words(spec, values, variable.name, self._choices[v])
-        if (words < 0).any():
-            missing = variable.value_at(int(np.flatnonzero(words < 0)[0]))
-            raise UnsolvableSpace(
-                f"level '{level.name}' has no whole number of words with {variable.name}={missing}"
-            )
-        if (np.diff(words) < 0).any():
-            raise UnsolvableSpace(
-                f"the size of level '{level.name}' falls as {variable.name} grows"
-            )
-        prices, areas = _prices(self.space.chain, tree, size.level, words, self._areas)
-        return SizeTable(
-            usable_words=np.floor(words / level.multiple_buffering).astype(np.int64),
-            bits=words.astype(np.float64) * float(level.word_bits * level.instances),
-            price_pj=prices,
-            area_um2=areas * level.instances,
-        )
+        instances = tree.levels[size.level].instances
+        return size_table(self.space, tree, values, size, areas=self._areas).times(instances)
 
     def values(self, frame: Frame, point: tuple[int, ...]) -> Values:
         """Return the values of all variables of one design."""
@@ -289,114 +241,3 @@ class HardwareSpace:
         }
         found = {**frame.values, **chosen}
         return {v.name: found[v.name] for v in self.space.template.variables}
-
-
-def _specs(space: SearchSpace) -> list[LevelSpec]:
-    """Return the template's levels from the inside out."""
-    return list(reversed(space.template.spec.storage))
-
-
-def _sizes(space: SearchSpace) -> tuple[Size, ...]:
-    """Find the size variables; of two that set the size of one level, the one with more values."""
-    mentioned: dict[str, set[str]] = {}
-    for path, names, _ in space.template.mentions():
-        if path != "require":
-            for name in names:
-                mentioned.setdefault(name, set()).add(path)
-    for variable in space.free:  # choices stand for dimensions in constraints
-        if variable.choices:
-            mentioned.setdefault(variable.name, set()).add("constraints")
-    if space.chain.follows_sizes and type(space.chain).price is not EnergyChain.price:
-        return ()  # the chain prices whole architectures at a time
-    found = []
-    for number, spec in enumerate(_specs(space)):
-        path = f"{spec.name}.size_words"
-        able = [v for v in space.free if mentioned.get(v.name) == {path}]
-        # wires are as long as the square root of what lies below them
-        if able and not any(level.wires for level in _specs(space)):
-            found.append(Size(number, max(able, key=lambda v: v.count)))
-    return tuple(found)
-
-
-def _budget_bits(space: SearchSpace) -> float:
-    budget = space.template.spec.budget
-    limit = budget.on_chip_bytes if budget else None
-    return math.inf if limit is None else 8.0 * limit
-
-
-def _size_words(spec: LevelSpec, values: Values, name: str, choices: Floats) -> Ints:
-    """Return the words at each value; -1 where they are no whole number, so no hardware."""
-    expression: Expression | None = spec.size_words
-    if expression is None:
-        raise ProofError(f"level '{spec.name}' has no size, but {name} sets it")
-    words = np.broadcast_to(expression.array({**values, name: choices}), len(choices))
-    whole = np.isfinite(words) & (words == np.floor(words)) & (words >= 0) & (words < 2.0**53)
-    found: Ints = np.where(whole, words, -1).astype(np.int64)
-    return found
-
-
-def _row(level: StorageLevel) -> list[float]:
-    e = level.energy
-    return [e.read_pj, e.fill_pj, e.update_pj, e.leak_pj]
-
-
-def _price_others(chain: EnergyChain, tree: Architecture, sized: set[int]) -> Architecture:
-    """Price everything but the sized levels, whose prices are left at zero."""
-    if not sized:
-        return chain.price(tree)
-    technology = tree.technology
-    return replace(
-        tree,
-        levels=tuple(
-            level if s in sized else chain.price_storage(level, technology)
-            for s, level in enumerate(tree.levels)
-        ),
-        compute=chain.price_compute(tree.compute, technology),
-    )
-
-
-def _prices(
-    chain: EnergyChain, tree: Architecture, s: int, words: Ints, areas: bool
-) -> tuple[Floats, Floats]:
-    """Return prices ``(V, 4)`` and areas ``(V,)`` of one instance of level s at these sizes."""
-    level = tree.levels[s]
-    if isinstance(chain, PatChain) and not level.is_dram and not areas:
-        access = _sram_pj(words, level.word_bits, level.block_size, level.cluster_size)
-        none = np.zeros(len(words))
-        return np.stack([access, access, access, none], axis=1), none
-    known: dict[int, tuple[list[float], float]] = {}
-    rows, area = np.full((len(words), 4), np.nan), np.full(len(words), np.nan)
-    for i, size in enumerate(words.tolist()):
-        if size not in known:
-            known[size] = _priced(chain, tree, level, size)
-        rows[i], area[i] = known[size]
-    return rows, area if areas else np.zeros(len(words))
-
-
-def _sram_pj(words: Ints, word_bits: int, block_size: int, cluster_size: int) -> Floats:
-    """:func:`dse.timeloop.pat.sram_energy_pj` of many sizes, in the same steps."""
-    width = word_bits * block_size * cluster_size
-    kilobytes = (width * -(-words // block_size)).astype(np.float64) / (8 * 1024)
-    per_16_bits = (6.0 - 1.0) / (100.0 - 0.5) * (kilobytes - 0.5) + 1.0
-    price: Floats = np.where(words == 0, 0.0, per_16_bits * width / 16 / cluster_size)
-    return price
-
-
-def _priced(
-    chain: EnergyChain, tree: Architecture, level: StorageLevel, size: int
-) -> tuple[list[float], float]:
-    try:
-        made = chain.price_storage(replace(level, size_words=size), tree.technology)
-    except SpecError:
-        return [math.nan] * 4, math.nan
-    return _row(made), made.area_um2
-
-
-def _least(column: Floats, low: int, high: int) -> float:
-    """Return the least of entries ``low .. high`` (inclusive), NaN left out."""
-    part = column[low : high + 1]
-    value = float(part.min())
-    if math.isnan(value):
-        known = part[~np.isnan(part)]
-        value = float(known.min()) if len(known) else math.inf
-    return value

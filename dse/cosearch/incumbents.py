@@ -21,8 +21,13 @@ from dse.evaluators.padded import evaluate_padded
 from dse.goals.design import Design, DesignMetrics, LayerMetrics
 from dse.goals.metrics import Metrics
 from dse.goals.networks import network_metrics
+from dse.mappers.exact.proof import layer_front
+from dse.mappers.exact.tables import TooLargeError
 from dse.space.search_space import SearchSpace
 from dse.space.variable import Values
+
+#: Partial mappings of a layer after which its front is given up.
+_FRONT_LABELS = 20_000_000
 
 
 @dataclass(frozen=True)
@@ -117,6 +122,28 @@ class Incumbents:
             return None, not goal.planes
         chosen = [int(r - start) for r, start in zip(joint.points, first, strict=False)]
         return chosen, not goal.planes
+
+    def settle_all(self, values: Values, architecture: Architecture) -> bool:
+        """Take hardware with the best choice of all mappings, if it is better.
+
+        Returns:
+            Whether it is certain that no choice is better than the incumbent.
+        """
+        constraints = architecture.constraints or self._space.template.constraints
+        version = self._space.timeloop_version
+        choices = []
+        try:
+            for layer in self._space.workload.layers:
+                front = layer_front(
+                    layer.problem, architecture, constraints, version, nodes=_FRONT_LABELS
+                )
+                if front.mappings is None:
+                    return True
+                m = self.evaluate(architecture, layer, front.mappings)
+                choices.append((front.mappings, m))
+        except TooLargeError:
+            return False
+        return self.offer(values, architecture, choices)
 
     def take(
         self, values: Values, architecture: Architecture, mappings: tuple[Mapping, ...]

@@ -16,27 +16,36 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dse.cosearch.frames import UnsolvableSpace
-from dse.domain.architecture import Architecture
+from dse.cosearch.sizes import UnsolvableSpace
+from dse.domain.architecture import Architecture, HardwareBatch
 from dse.domain.mapping import Mapping, MappingBatch
-from dse.domain.problem import Workload
+from dse.domain.problem import Layer, Problem, Workload
 from dse.evaluators.native import NativeEvaluator
+from dse.goals.objective import ENERGY
 from dse.mappers.best import Best
 from dse.mappers.exact.proof import prove
+from dse.mappers.gamma import GammaMapper, GammaSettings
 from dse.mapspace.cache import MapspaceCache
+from dse.mapspace.membership import admitted
 from dse.mapspace.sampling import sample_valid
 from dse.mapspace.space import Mapspace
+from dse.model import rules
+from dse.model.arrays import version_number
 from dse.space.search_space import SearchSpace
 
 #: Partial mappings after which a layer's search gives up, where it may be loose and where not; what
 #: it has not seen bounds it then; and where a weak bound will do.
-_FEW_LABELS, _MOST_LABELS, _QUICK_LABELS = 3_000_000, 10_000_000, 200_000
+_FEW_LABELS, _MOST_LABELS, _QUICK_LABELS, _GLANCE_LABELS = 3_000_000, 10_000_000, 200_000, 20_000
 #: Mappings to begin with where none is known, and the draws that they may take.
 _DRAWN, _MOST_DRAWS = 1000, 20_000
+#: Mappings that are priced of each layer to improve those of some hardware.
+_IMPROVED = 2000
 #: Mappings of each layer that a first design is made of.
 _FIRST_KNOWN = 16
 #: What costs no more than this above its bound, relatively, is no better on smaller hardware.
 _SAME = 1e-12
+#: Choices of keeping a tensor or not that make a layer's search take seconds.
+_MANY_FREE = 5
 #: Mappings that a search may have priced, and that are kept of a layer to begin others with.
 _MOST_PRICED, _MOST_KEPT = 512, 64
 
@@ -46,10 +55,11 @@ class OutOfTimeError(Exception):
 
 
 class LayerLeast(NamedTuple):
-    """A bound of one layer, and the mapping that comes to it, or near it."""
+    """A bound of one layer, the mapping that comes to it, or near it, and what that comes to."""
 
     bound: float
     mapping: Mapping
+    value: float
 
 
 @dataclass(frozen=True)
@@ -104,14 +114,14 @@ class LayerBounds:
     def __init__(
         self, space: SearchSpace, network: Workload, threads: int, end: float | None = None
     ) -> None:
-        self._workload = list(network)
+        self.layers: tuple[Layer, ...] = tuple(network)
         self._version = space.timeloop_version
         self._evaluator = NativeEvaluator(self._version)
         self._space_of = MapspaceCache(space.template.constraints)
         self._threads = threads
         self._end = math.inf if end is None else end
         self.searches = 0
-        self.known: list[list[Mapping]] = [[] for _ in self._workload]
+        self.known: list[list[Mapping]] = [[] for _ in self.layers]
 
     def support(
         self,
@@ -121,6 +131,8 @@ class LayerBounds:
         wider: Support | None = None,
         *,
         quick: bool = False,
+        glance: bool = False,
+        envelope: bool = False,
     ) -> Support | None:
         """Return the support of a multiplier on hardware; None where a layer has no mapping.
 
@@ -131,20 +143,32 @@ class LayerBounds:
             wider: the support on hardware that no mapping costs more; a layer whose mapping costs
                 the same here is not searched again.
             quick: whether a weak bound will do.
+            glance: whether one will do that little more than the ways to keep and bypass tell.
+            envelope: whether the hardware stands for several; see `dse.mappers.exact.proof.prove`.
 
         Raises:
             UnsolvableSpace: nothing bounds a layer; says why.
             OutOfTimeError: the time is over.
         """
         priced = _with_leakage(architecture, multiplier)
-        numbers = range(len(self._workload))
-        most = _QUICK_LABELS if quick else _FEW_LABELS if gap else _MOST_LABELS
+        numbers = range(len(self.layers))
+        most = (
+            _GLANCE_LABELS
+            if glance
+            else _QUICK_LABELS
+            if quick
+            else _FEW_LABELS
+            if gap
+            else _MOST_LABELS
+        )
         # mapspaces are built one after the other: the cache is no one's lock
-        spaces = [self._space_of(layer.problem, priced) for layer in self._workload]
+        spaces = [self._space_of(layer.problem, priced) for layer in self.layers]
 
         def least(number: int) -> LayerLeast | None:
             before = wider.layers[number] if wider else None
-            return self._least(number, spaces[number], priced, multiplier, gap, before, most)
+            return self._least(
+                number, spaces[number], priced, multiplier, gap, before, most, envelope=envelope
+            )
 
         with ThreadPoolExecutor(self._threads) as pool:
             found = list(pool.map(least, numbers))
@@ -154,10 +178,8 @@ class LayerBounds:
         if len(layers) < len(found):
             return None
         for known, one in zip(self.known, layers, strict=True):
-            if all(one.mapping != other for other in known):
-                known.append(one.mapping)
-                del known[:-_MOST_KEPT]
-        counts = [layer.count for layer in self._workload]
+            self._keep(known, one.mapping)
+        counts = [layer.count for layer in self.layers]
         total = sum(n * one.bound for n, one in zip(counts, layers, strict=True))
         energy, cycles = self.price(architecture, [one.mapping for one in layers])
         return Support(multiplier, total, energy, cycles, layers)
@@ -165,22 +187,125 @@ class LayerBounds:
     def price(self, architecture: Architecture, mappings: Sequence[Mapping]) -> tuple[float, float]:
         """Return the network's energy in pJ and its cycles with these mappings."""
         energy = cycles = 0.0
-        for layer, mapping in zip(self._workload, mappings, strict=True):
+        for layer, mapping in zip(self.layers, mappings, strict=True):
             batch = MappingBatch.of([mapping])
             m = self._evaluator.evaluate(architecture, layer.problem, batch)
             energy += layer.count * float(m.energy_pj[0])
             cycles += layer.count * float(m.cycles[0])
         return energy, cycles
 
-    def draw(self, architecture: Architecture) -> None:
-        """Draw mappings of each layer on hardware; those of the least products become known."""
-        for known, layer in zip(self.known, self._workload, strict=True):
+    def draw(self, architecture: Architecture, *, missing: bool = False) -> None:
+        """Draw mappings of each layer on hardware; those of the least products become known.
+
+        Args:
+            architecture: the hardware.
+            missing: whether only layers without a known mapping there are drawn for.
+        """
+        for number, (known, layer) in enumerate(zip(self.known, self.layers, strict=True)):
+            if missing and self._has_valid(architecture, number):
+                continue
             space = self._space_of(layer.problem, architecture)
             drawn = sample_valid(space, _DRAWN, 0, _MOST_DRAWS).mappings
             m = self._evaluator.evaluate(architecture, layer.problem, drawn)
             value = np.where(m.valid, m.edp, np.inf)
             best = np.argsort(value, kind="stable")[:_FIRST_KNOWN]
             known.extend(drawn[int(i)] for i in best if np.isfinite(value[i]))
+
+    def rise(self, architecture: Architecture, support: Support, lost: float) -> float:
+        """Return by how much a support's mappings cost more on other hardware, relatively.
+
+        Args:
+            architecture: the hardware.
+            support: whose mappings these are.
+            lost: what a mapping is taken to cost more that the hardware does not admit.
+        """
+        priced = _with_leakage(architecture, support.multiplier)
+        only_cycles = math.isinf(support.multiplier)
+        more = total = 0.0
+        for layer, one in zip(self.layers, support.layers, strict=True):
+            batch = MappingBatch.of([one.mapping])
+            space = self._space_of(layer.problem, priced)
+            m = self._evaluator.evaluate(priced, layer.problem, batch)
+            value = float((m.cycles if only_cycles else m.energy_pj)[0])
+            is_valid = bool(m.valid[0]) and bool(admitted(space, batch)[0])
+            rise = max(value / one.value - 1.0, 0.0) if is_valid else lost
+            more += layer.count * one.value * rise
+            total += layer.count * one.value
+        return more / total
+
+    def floors(self, architecture: Architecture) -> dict[float, float]:
+        """Return what all mappings on hardware come to at least: energy (0), cycles (infinite).
+
+        Every MAC is done, on all MACs at a time at most, and what the outermost level keeps without
+        a window crosses its boundary once.
+        """
+        outer = architecture.levels[-1]
+        energy = cycles = 0.0
+        rate = outer.shared_bandwidth * outer.instances
+        leaks = rules.leaks(version_number(self._version))
+        for layer in self.layers:
+            problem = layer.problem
+            words, priced = _words_moved(problem, architecture)
+            own = max(problem.macs / architecture.compute.instances, words / rate)
+            energy += layer.count * (problem.macs * architecture.compute.energy_pj + priced)
+            energy += layer.count * (outer.energy.leak_pj * own if leaks else 0.0)
+            cycles += layer.count * own
+        # sums of the model add up in another order
+        return {0.0: energy * (1.0 - 1e-9), math.inf: cycles * (1.0 - 1e-9)}
+
+    def is_heavy(self, architecture: Architecture) -> bool:
+        """Whether a layer has so many ways to keep and bypass that each search takes seconds."""
+        spaces = (self._space_of(layer.problem, architecture) for layer in self.layers)
+        return any(int((space.arrays.keep == 2).sum()) >= _MANY_FREE for space in spaces)
+
+    def valid(self, architecture: Architecture, number: int) -> MappingBatch | None:
+        """Return the known mappings of a layer that hardware admits; None: there are none."""
+        known = self.known[number]
+        if not known:
+            return None
+        batch = MappingBatch.of(known)
+        space = self._space_of(self.layers[number].problem, architecture)
+        good = np.flatnonzero(admitted(space, batch))
+        return batch.take(good) if len(good) else None
+
+    def improve(self, architecture: Architecture, multiplier: float) -> None:
+        """Search mappings of the least weighted sums by the heuristics of the exact mapper.
+
+        Args:
+            architecture: the hardware.
+            multiplier: of cycles, in pJ a cycle.
+        """
+        priced = _with_leakage(architecture, multiplier)
+        hardware = HardwareBatch.of(priced)
+        mapper = GammaMapper(self._evaluator, {}, ENERGY, GammaSettings())
+        samples = np.array([_IMPROVED], np.int64)
+
+        def best(layer: Layer) -> Mapping | None:
+            return mapper.map(hardware, layer.problem, samples, 0).mappings[0]
+
+        with ThreadPoolExecutor(self._threads) as pool:
+            found = list(pool.map(best, self.layers))
+        for known, mapping in zip(self.known, found, strict=True):
+            if mapping is not None:
+                self._keep(known, mapping)
+
+    def learn(self, mappings: Sequence[Mapping]) -> None:
+        """Take mappings, one of each layer, to begin searches with."""
+        for known, mapping in zip(self.known, mappings, strict=True):
+            self._keep(known, mapping)
+
+    @staticmethod
+    def _keep(known: list[Mapping], mapping: Mapping) -> None:
+        if all(mapping != other for other in known):
+            known.append(mapping)
+            del known[:-_MOST_KEPT]
+
+    def _has_valid(self, architecture: Architecture, number: int) -> bool:
+        batch = self.valid(architecture, number)
+        if batch is None:
+            return False
+        m = self._evaluator.evaluate(architecture, self.layers[number].problem, batch)
+        return bool(m.valid.any())
 
     def _is_late(self) -> bool:
         return time.monotonic() > self._end
@@ -194,13 +319,21 @@ class LayerBounds:
         gap: float,
         before: LayerLeast | None,
         most: int,
+        *,
+        envelope: bool,
     ) -> LayerLeast | None:
-        layer = self._workload[number]
+        if self._is_late():
+            raise OutOfTimeError
+        layer = self.layers[number]
         kind = "delay" if math.isinf(multiplier) else "energy"
         best = Best()
 
         def confirm(mappings: MappingBatch) -> float:
-            """Price mappings; return the least value known."""
+            """Price mappings that the space admits; return the least value known."""
+            good = np.flatnonzero(admitted(space, mappings))
+            if not len(good):
+                return best.value
+            mappings = mappings.take(good)
             m = self._evaluator.evaluate(architecture, layer.problem, mappings)
             value = m.cycles if kind == "delay" else m.energy_pj
             best.offer(mappings, m, np.where(m.valid, value, np.inf))
@@ -209,7 +342,7 @@ class LayerBounds:
         if before is not None:
             here = confirm(MappingBatch.of([before.mapping]))
             if here * (1.0 - max(gap, _SAME)) <= before.bound:
-                return before
+                return before._replace(value=min(here, before.value))
         if self.known[number]:
             confirm(MappingBatch.of(self.known[number]))
         else:
@@ -217,7 +350,7 @@ class LayerBounds:
         proof = prove(
             space, architecture, kind, self._version, gap=gap, threads=1, best=best.value,
             samples=_MOST_PRICED, confirm=confirm,
-            nodes=most, late=self._is_late, tell=lambda _, __: None,
+            nodes=most, late=self._is_late, tell=lambda _, __: None, envelope=envelope,
         )  # fmt: skip
         if self._is_late():
             raise OutOfTimeError
@@ -229,7 +362,8 @@ class LayerBounds:
             )
         if proof.bound is None:
             raise UnsolvableSpace(f"layer '{layer.name}': {proof.assumed}")
-        return LayerLeast(proof.bound, best.mapping)
+        bound = proof.bound if before is None else max(proof.bound, before.bound)
+        return LayerLeast(bound, best.mapping, best.value)
 
 
 def _with_leakage(architecture: Architecture, multiplier: float) -> Architecture:
@@ -239,3 +373,22 @@ def _with_leakage(architecture: Architecture, multiplier: float) -> Architecture
     outer = architecture.levels[-1]
     energy = replace(outer.energy, leak_pj=outer.energy.leak_pj + multiplier)
     return architecture.with_levels(**{outer.name: replace(outer, energy=energy)})
+
+
+def _words_moved(problem: Problem, architecture: Architecture) -> tuple[float, float]:
+    """Return words that the outermost level moves at least, and what that costs in pJ."""
+    outer = architecture.levels[-1]
+    given = (architecture.constraints or {}).get(outer.name)
+    words = priced = 0.0
+    if outer.cluster_size > 1 or outer.bandwidth_scales or (given and given.bypass):
+        return words, priced
+    for space, write in zip(problem.shape.data_spaces, problem.read_write, strict=True):
+        rows = np.abs(problem.projection[problem.tensors.index(space.name)])
+        if (rows.sum(axis=1) > 1).any():
+            continue
+        bounds = [problem.bounds[d] for d in problem.dimensions]
+        own = math.prod(n for column, n in zip(rows.T, bounds, strict=True) if column.any())
+        words += own
+        price = outer.energy.update_pj if write else outer.energy.read_pj
+        priced += own / outer.block_size * price
+    return words, priced

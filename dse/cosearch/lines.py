@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from dse.cosearch.corner import Box
+from dse.cosearch.boxes import Box
 from dse.cosearch.goal import CoSearchGoal
 from dse.cosearch.hull import PRODUCT
 from dse.cosearch.layer_bounds import Support, between
@@ -30,18 +30,27 @@ class Lines:
     Args:
         goal: what is minimised.
         inherited: supports of a larger box.
+        floors: by multiplier, what any mappings come to, whatever the supports say.
     """
 
-    def __init__(self, goal: CoSearchGoal, inherited: Iterable[Support] = ()) -> None:
+    def __init__(
+        self,
+        goal: CoSearchGoal,
+        inherited: Iterable[Support] = (),
+        floors: Mapping[float, float] | None = None,
+    ) -> None:
         self._goal = goal
         self._lines = {s.multiplier: _Told(s, own=False) for s in inherited}
-
-    def __bool__(self) -> bool:
-        return bool(self._lines)
+        self._floors = dict(floors or {})
 
     def handed_on(self) -> Lines:
         """Return what a part of the box begins with."""
-        return Lines(self._goal, self._supports)
+        return Lines(self._goal, self._supports, self._floors)
+
+    def rise(self, floors: Mapping[float, float]) -> None:
+        """Take what any mappings on the box come to."""
+        for multiplier, least in floors.items():
+            self._floors[multiplier] = max(least, self._floors.get(multiplier, 0.0))
 
     def of(self, multiplier: float) -> Support | None:
         """Return the support of a multiplier, where it is known."""
@@ -58,8 +67,6 @@ class Lines:
     @property
     def value(self) -> float:
         """The least that mappings may come to; 0 while the lines are too few."""
-        if any(multiplier not in self._lines for multiplier in self._goal.needed):
-            return 0.0
         return self._corner.value
 
     @property
@@ -71,27 +78,35 @@ class Lines:
 
     @property
     def _corner(self) -> Corner:
-        return least_corner({m: line.support.least for m, line in self._lines.items()}, self._goal)
+        least = {m: line.support.least for m, line in self._lines.items()}
+        for multiplier, floor in self._floors.items():
+            least[multiplier] = max(floor, least.get(multiplier, 0.0))
+        return least_corner(least, self._goal)
 
     @property
     def _supports(self) -> list[Support]:
         return [line.support for line in self._lines.values()]
 
-    def wanted(self, ratio: float | None, *, single: bool) -> float | None:
+    def wanted(self, ratio: float | None, *, single: bool, extremes: bool = True) -> float | None:
         """Return the multiplier to ask for next; None: no other helps.
 
         Args:
             ratio: energy over cycles of the incumbent; None where there is none.
             single: whether the box is one piece of hardware, of which new lines are asked for until
                 a choice of mappings comes to the bound.
+            extremes: whether lines that only end the ones that say what a product is worth are
+                asked for before those; else last.
         """
         goal = self._goal
-        for multiplier in goal.needed:
-            if multiplier not in self._lines:
+        missing = [m for m in goal.needed if m not in self._lines]
+        for multiplier in missing:
+            if extremes or not self.is_extreme(multiplier):
                 return multiplier
         if goal.mode == PRODUCT:
             if ratio is None:
-                ratio = self._lines[0.0].support.least / self._lines[math.inf].support.least
+                ratio = self._least_of(0.0) / max(self._least_of(math.inf), 1.0)
+            if not ratio > 0.0:
+                return next(iter(missing), None)
             inner = [multiplier for multiplier in self._lines if multiplier not in goal.needed]
             if not inner:
                 return ratio
@@ -111,8 +126,18 @@ class Lines:
         inner = [end for end in inherited if not self.is_extreme(end)]
         if inner:
             return inner[0]
-        found = self._between(corner) if single or goal.planes else self._beside(corner)
+        known = corner.left in self._lines and corner.right in self._lines
+        if known and (single or goal.planes):
+            found = self._between(corner)
+        else:
+            found = self._beside(corner)
+        if found is None and single:
+            found = next(iter(missing), None)
         return found if found is not None else next(iter(inherited), None)
+
+    def _least_of(self, multiplier: float) -> float:
+        line = self.of(multiplier)
+        return max(self._floors.get(multiplier, 0.0), 0.0 if line is None else line.least)
 
     def is_extreme(self, multiplier: float) -> bool:
         """Whether a line only ends the ones that say what a product is worth."""

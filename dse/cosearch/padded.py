@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dse.cosearch.enumerated import EnumeratedTable
-from dse.cosearch.frames import Frame, HardwareSpace, UnsolvableSpace
+from dse.cosearch.frames import Frame, HardwareSpace
 from dse.cosearch.goal import CoSearchGoal
 from dse.cosearch.hull import LayerPoints, Supports, find_supports, mark_useful, new_supports
 from dse.cosearch.incumbents import Incumbent
@@ -24,6 +24,7 @@ from dse.cosearch.joint import around
 from dse.cosearch.pool import Pool
 from dse.cosearch.search import CoSearch
 from dse.cosearch.settle import Settler
+from dse.cosearch.sizes import UnsolvableSpace
 from dse.cosearch.tables import LayerTables, TableOf, closed_form, group_limits
 from dse.cosearch.two_tier.table import TwoTierTable
 from dse.cosearch.two_tier.union import TwoTierUnion

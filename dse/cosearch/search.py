@@ -16,12 +16,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dse.cosearch.frames import HardwareSpace, UnsolvableSpace
+from dse.cosearch.frames import HardwareSpace
 from dse.cosearch.goal import CoSearchGoal
 from dse.cosearch.incumbents import Incumbent
 from dse.cosearch.joint import Joint, JointChoices
 from dse.cosearch.pool import Pool
 from dse.cosearch.settle import TOLERANCE, Settler
+from dse.cosearch.sizes import UnsolvableSpace
 from dse.cosearch.tables import LayerTables, group_limits, least_energy
 from dse.errors import ProofError
 from dse.goals.design import DesignMetrics

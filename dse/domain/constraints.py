@@ -54,10 +54,13 @@ class SpatialConstraint(LoopConstraint):
     """Constraints on spatial loops: ``x`` and ``y`` list who may run along which axis.
 
     A dimension in both may take either. None = all of ``dimensions`` (on an axis with fan-out).
+    ``most_along`` is how many dimensions may run along X, and along Y, at a time; None = all. Only
+    bounds of several pieces of hardware together know it.
     """
 
     x: tuple[str, ...] | None = None
     y: tuple[str, ...] | None = None
+    most_along: tuple[int | None, int | None] = (None, None)
 
 
 @dataclass(frozen=True)
@@ -186,6 +189,7 @@ def for_problem(constraints: Constraints, problem: Problem) -> Constraints:
                 **loops(c.spatial),  # type: ignore[arg-type]
                 x=optional(c.spatial.x),
                 y=optional(c.spatial.y),
+                most_along=c.spatial.most_along,
             ),
         )
         for level, c in constraints.items()

@@ -208,6 +208,12 @@ def _check_condition(node: ast.expr, source: str, names: set[str]) -> None:
             _check(node, source, names)
 
 
+def array_of(tree: ast.expr, variables: Mapping[str, Any]) -> Any:  # noqa: ANN401
+    """Return the value of checked arithmetic, or of a part of it, as :meth:`Expression.array`."""
+    with np.errstate(all="ignore"):
+        return _array(tree, variables)
+
+
 #: What stands for the rounding operators where nothing is rounded.
 _UNROUNDED: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     **BINARY,

@@ -185,6 +185,12 @@ class Mapspace:
             no_link_transfer=directives[2],
         )
 
+    def most_along(self, level: int) -> tuple[int, int]:
+        """Return how many dimensions may run along X and along Y below a level at a time."""
+        most = self._levels[level].spatial.most_along
+        every = len(self.problem.dimensions)
+        return (every if most[0] is None else most[0]), (every if most[1] is None else most[1])
+
     def _directive(self, key: str) -> npt.NDArray[np.bool_]:
         return np.array(
             [[t in getattr(level, key) for t in self.problem.tensors] for level in self._levels],

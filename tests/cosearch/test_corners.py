@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import yaml
-from cosearch_cases import CASES, all_values, brute_force, space_of
+from cosearch_cases import CASES, FREE, all_values, brute_force, front, space_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dse.cosearch.corner import Box, corner_of, likeness, tile_words
+from dse.cosearch.boxes import Box, HardwareBoxes
+from dse.cosearch.corner import corner_of, tile_words
 from dse.cosearch.corners import CornerSearch
-from dse.cosearch.frames import HardwareSpace, UnsolvableSpace
 from dse.cosearch.goal import CoSearchGoal
-from dse.cosearch.layer_bounds import Support, between
+from dse.cosearch.layer_bounds import LayerBounds, Support, between
 from dse.cosearch.polygon import least_corner
+from dse.cosearch.sizes import UnsolvableSpace
 from dse.errors import SpecError
 from dse.evaluators.native import NativeEvaluator
 from dse.goals.limits import limits
 from dse.goals.objective import EDP
 from dse.mapspace.cache import MapspaceCache
+from dse.mapspace.membership import admitted
 from dse.mapspace.sampling import sample_valid
 from dse.runner.run import resume, start
 from dse.space import catalog
@@ -42,10 +46,10 @@ def solve(case: str, objective: str, bounds: str = "") -> CornerSearch:
     return search
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", [*CASES, *FREE])
 def test_finds_exactly_the_least_value(case: str) -> None:
     expected = brute_force(space_of(case))
-    with_areas = CASES[case][2] in CHAINS_WITH_AREAS
+    with_areas = {**CASES, **FREE}[case][2] in CHAINS_WITH_AREAS
     for objective in ("edp", "energy", "delay", *(("adp",) if with_areas else ())):
         search = solve(case, objective)
         assert search.finished
@@ -67,34 +71,58 @@ def test_a_limit_on_the_area_is_kept() -> None:
     assert limited.value == pytest.approx(brute_force(space, most)["edp"], rel=1e-12)
 
 
+def random_box(hardware: HardwareBoxes, rng: np.random.Generator) -> Box:
+    """Some outcomes of every group of one root, and ranges of the sizes."""
+    roots = hardware.roots()
+    box = roots[int(rng.integers(len(roots)))]
+    for g, rows in enumerate(box.rows):
+        count = int(rng.integers(1, len(rows) + 1))
+        box = box.with_rows(g, np.sort(rng.permutation(rows)[:count]))
+    for v, size in enumerate(hardware.sizes):
+        low, high = sorted(rng.integers(0, size.variable.count, 2).tolist())
+        box = box.with_range(v, low, high)
+    return box
+
+
+def random_member(box: Box, rng: np.random.Generator) -> Box:
+    for g, rows in enumerate(box.rows):
+        box = box.with_rows(g, rng.choice(rows, 1))
+    point = [int(rng.integers(a, b + 1)) for a, b in zip(box.low, box.high, strict=True)]
+    return replace(box, low=tuple(point), high=tuple(point))
+
+
 @pytest.mark.parametrize(
-    "case", ["eyeriss conv", "nvdla conv", "edge tpu conv", "shidiannao conv", "tpu conv"]
+    "case",
+    [
+        *("eyeriss conv", "nvdla conv", "edge tpu conv", "shidiannao conv", "tpu conv"),
+        *("naas dense", "naas conv", "naas columns", "poster dense"),
+    ],
 )
 def test_a_corner_is_no_worse_than_any_hardware_of_its_box(case: str) -> None:
     space = space_of(case)
-    hardware = HardwareSpace(space, areas=False)
+    hardware = HardwareBoxes(space, areas=False)
     rng = np.random.default_rng(5)
     spaces = MapspaceCache(space.template.constraints)
     evaluator = NativeEvaluator()
     compared = 0
-    for _ in range(12):
-        count = int(rng.integers(1, len(hardware.frames) + 1))
-        frames = tuple(rng.permutation(len(hardware.frames))[:count].tolist())
-        assert len({likeness(hardware.frame(i)) for i in frames}) == 1
-        ends = [sorted(rng.integers(0, s.variable.count, 2).tolist()) for s in hardware.sizes]
-        low, high = (tuple(end[k] for end in ends) for k in (0, 1))
-        corner = corner_of(hardware, Box(frames, low, high))
-        frame = hardware.frame(int(rng.choice(frames)))
-        point = tuple(int(rng.integers(a, b + 1)) for a, b in zip(low, high, strict=True))
+    for _ in range(25):
+        box = random_box(hardware, rng)
+        member = random_member(box, rng)
         try:
-            real = space.architecture(hardware.values(frame, point))
+            real = space.architecture(hardware.values(member))
         except SpecError:
             continue
+        corner = corner_of(hardware, box)
         problem = space.workload.layers[0].problem
         found = sample_valid(spaces(problem, real), 40, 3, 100_000).mappings
         if not len(found):
             continue
-        inside, outside = (evaluator.evaluate(x, problem, found) for x in (real, corner))
+        assert admitted(spaces(problem, real), found).all()
+        assert admitted(spaces(problem, corner), found).all()
+        assert member.is_single
+        # links between neighbours depend on the fan-out: a larger one may have fewer
+        unlinked = replace(found, no_link_transfer=np.ones_like(found.no_link_transfer))
+        inside, outside = (evaluator.evaluate(x, problem, unlinked) for x in (real, corner))
         assert outside.valid.all()
         assert (outside.cycles <= inside.cycles).all()
         assert (outside.energy_pj <= inside.energy_pj * (1 + 1e-12)).all()
@@ -104,6 +132,60 @@ def test_a_corner_is_no_worse_than_any_hardware_of_its_box(case: str) -> None:
             assert all(words <= np.array(sizes))
         compared += len(found)
     assert compared > 100
+
+
+@pytest.mark.parametrize("case", ["naas dense", "naas conv", "naas columns", "poster dense"])
+def test_no_hardware_is_better_than_the_bound_of_a_box_that_holds_it(case: str) -> None:
+    space = space_of(case)
+    hardware = HardwareBoxes(space, areas=True)
+    rng = np.random.default_rng(7)
+    counts = [layer.count for layer in space.workload]
+    bounds = LayerBounds(space, space.workload, 1)
+    compared = 0
+    for number in range(14):
+        box = random_box(hardware, rng)
+        real = None
+        for _ in range(50):
+            member = random_member(box, rng)
+            with suppress(SpecError):
+                real = space.architecture(hardware.values(member))
+                break
+        if real is None:
+            continue
+        tight = hardware.within_budget(box)
+        assert tight is not None
+        for part, kept in zip(member.rows, tight.rows, strict=True):
+            assert part[0] in kept
+        assert all(a <= b for a, b in zip(member.high, tight.high, strict=True))
+        assert hardware.least_area(box) <= real.area_um2
+        points = [front(space, real, layer.problem) for layer in space.workload]
+        if not all(points):
+            continue
+        corner = corner_of(hardware, tight)
+        floors = bounds.floors(corner)
+        for multiplier, quick in ((0.0, False), (math.inf, False), (3.0, number % 2 == 0)):
+            least = sum(
+                n * min(c if math.isinf(multiplier) else e + multiplier * c for e, c in own)
+                for n, own in zip(counts, points, strict=True)
+            )
+            support = bounds.support(
+                corner, multiplier, 0.05 * quick, quick=quick, envelope=not tight.is_frame
+            )
+            assert support is not None
+            assert support.least <= least * (1 + 1e-12)
+            assert floors.get(multiplier, 0.0) <= least
+            compared += 1
+    assert compared >= 12
+
+
+def test_a_search_that_is_stopped_has_a_bound_that_holds() -> None:
+    space = space_of("naas conv")
+    goal = CoSearchGoal.of(space.objective, (), None)
+    least = brute_force(space)["edp"]
+    search = CornerSearch(space, goal)
+    for _ in search.run():
+        assert search.bound <= least * (1 + 1e-12)
+        assert search.incumbent is None or search.incumbent.value >= least * (1 - 1e-12)
 
 
 points = st.lists(

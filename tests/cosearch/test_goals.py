@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 
 from dse.cosearch.choices import best_choice
 from dse.cosearch.corners import CornerSearch
-from dse.cosearch.frames import UnsolvableSpace
 from dse.cosearch.goal import CoSearchGoal
 from dse.cosearch.layer_bounds import Support
 from dse.cosearch.polygon import least_corner
 from dse.cosearch.search import CoSearch
+from dse.cosearch.sizes import UnsolvableSpace
 from dse.domain.expression import Expression
 from dse.domain.linear import linear_form
 from dse.domain.problem import Layer, Workload

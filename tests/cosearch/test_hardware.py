@@ -13,9 +13,9 @@ from certify_spaces import Recipe, optimum, random_recipe
 
 from dse.certify.recheck import recheck
 from dse.certify.verdict import Decision
-from dse.cosearch.frames import UnsolvableSpace
 from dse.cosearch.goal import CoSearchGoal
 from dse.cosearch.search import CoSearch
+from dse.cosearch.sizes import UnsolvableSpace
 from dse.goals.certificate import gap_of
 from dse.space import catalog
 

@@ -9,8 +9,9 @@ from functools import cached_property
 
 import numpy as np
 
-from dse.cosearch.frames import LEAK, Frame, Size
+from dse.cosearch.frames import Frame
 from dse.cosearch.layer_table import GroupedTable, LayerRows
+from dse.cosearch.sizes import LEAK, Size
 from dse.cosearch.two_tier import row_kernel, tile_kernel
 from dse.cosearch.two_tier.roles import (
     ACCUMULATOR,

@@ -232,7 +232,8 @@ def set_bound(t: Tables, goal: Goal, x: Draft, stage: Stage, tile: int) -> None:
         for f in range(t.low.shape[0]):
             if t.low[f] < inside and not x.settled[0] >> f & 1:
                 energy += _flow_bound(t, x, stage, f, tile)
-    cycles = max(x.value[CYCLES], t.macs / (t.used[grid, 0] * stage.widest))
+    most_macs = min(t.used[grid, 0] * stage.widest, t.most_macs)
+    cycles = max(x.value[CYCLES], t.macs / most_macs)
     for k in range(t.limited.shape[0]):
         if t.limited[k] >= 0:
             cycles = max(cycles, _transfer_cycles(t, x, stage, k, tile))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from itertools import product
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -69,6 +68,8 @@ def _spatial_choices(
     windows run on the grid, neighbours matter, and all are.
     """
     space = shape.space
+    most_x, most_y = space.most_along(s)
+    macs = int(shape.hardware.mac_instances[0])
     slots: list[Slot | None] = [shape.slot(d, s, spatial=True) for d in range(len(shape.active))]
     if all(x is None for x in slots):
         return None
@@ -91,12 +92,9 @@ def _spatial_choices(
     in_window = (hit & windows[:, :, None]).any(axis=(0, 1))
     seen: set[tuple[int, ...]] = set()
     result = []
-    for choice in product(*options):
-        width = math.prod(n for n, y in choice if not y)
-        height = math.prod(n for n, y in choice if y)
+    limits = (fan_x, fan_y, macs, most_x, most_y)
+    for choice in _combined(options, limits, (1, 1, 0, 0)):
         factors = tuple(n for n, _ in choice)
-        if width > fan_x or height > fan_y:
-            continue
         if any(n > 1 and w for n, w in zip(factors, in_window, strict=True)):
             pass
         elif factors in seen:
@@ -104,3 +102,32 @@ def _spatial_choices(
         seen.add(factors)
         result.append((factors, tuple(y for _, y in choice)))
     return result
+
+
+def _combined(
+    options: list[list[tuple[int, bool]]],
+    limits: tuple[int, int, int, int, int],
+    taken: tuple[int, int, int, int],
+) -> Iterator[tuple[tuple[int, bool], ...]]:
+    """Yield all choices of one option each that keep within limits, in the order of a product.
+
+    Args:
+        options: factors, and whether they run along Y.
+        limits: most along X, along Y and in all; most dimensions along X and along Y.
+        taken: width, height, and dimensions along X and along Y of the options before.
+    """
+    if not options:
+        yield ()
+        return
+    fan_x, fan_y, macs, most_x, most_y = limits
+    for n, on_y in options[0]:
+        width, height, count_x, count_y = taken
+        if on_y:
+            height, count_y = height * n, count_y + (n > 1)
+        else:
+            width, count_x = width * n, count_x + (n > 1)
+        if width > fan_x or height > fan_y or width * height > macs:
+            continue
+        if count_x <= most_x and count_y <= most_y:
+            for rest in _combined(options[1:], limits, (width, height, count_x, count_y)):
+                yield ((n, on_y), *rest)

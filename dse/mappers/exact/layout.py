@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +30,8 @@ class Layout:
         keep: ``(L, T)``.
         version: a value of :data:`dse.model.arrays.TIMELOOP_VERSIONS`.
         only_cycles: leave out the flows that no bandwidth can slow down; energies mean nothing.
+        envelope: whether the hardware stands for several: see `prove`.
+        shared: see :class:`dse.mappers.exact.shape.MapspaceShape`.
 
     Raises:
         TooLargeError: the space is beyond what can be laid out.
@@ -41,11 +45,13 @@ class Layout:
         version: int,
         *,
         only_cycles: bool = False,
+        envelope: bool = False,
+        shared: dict[Hashable, Any] | None = None,
     ) -> None:
-        shape = MapspaceShape(space, architecture, keep)
+        shape = MapspaceShape(space, architecture, keep, shared)
         self.shape = shape
-        grids = Grids(shape)
-        self.relevance, self.tables = _tables(shape, grids, version, only_cycles)
+        grids = shape.once("grids", lambda: Grids(shape))
+        self.relevance, self.tables = _tables(shape, grids, version, only_cycles, envelope)
         self.spatial_levels = list(grids.vectors)
         self.root, self.stages = stages_of(shape, grids, self.tables, self.relevance)
 
@@ -55,7 +61,7 @@ class Layout:
 
 
 def _tables(
-    shape: MapspaceShape, grids: Grids, version: int, only_cycles: bool
+    shape: MapspaceShape, grids: Grids, version: int, only_cycles: bool, envelope: bool
 ) -> tuple[Relevance, Tables]:
     problem = shape.space.problem
     c = problem.projection[:, :, shape.active].astype(np.int64)
@@ -82,7 +88,7 @@ def _tables(
         rules.zero_moves_are_free(version),
     )
     ways = ways_of(relevance)
-    words, moves, rest = _footprints(shape, c, row, window)
+    words, moves, rest = shape.once("words", lambda: _footprints(shape, c, row, window))
     hw = shape.hardware
     bandwidth = np.stack([hw.read_bandwidth, hw.write_bandwidth, hw.shared_bandwidth])[:, :, 0]
     digit = np.array(shape.digits, np.int64)
@@ -95,9 +101,7 @@ def _tables(
     clusters = [
         rules.clusters(hw.instances[s, 0], hw.cluster_size[s, 0]) for s in range(shape.levels)
     ]
-    used = np.ones((len(grids.fan), shape.levels + 1))
-    for s in range(shape.levels - 1, -1, -1):
-        used[:, s] = used[:, s + 1] * grids.fan[:, s]
+    used = shape.once("used", lambda: _used(grids))
     leak_pj = hw.leak_pj[:, 0] * rules.leaks(version)
     flags = any(f.any() for f in shape.space.directives)
     tables = Tables(
@@ -144,7 +148,7 @@ def _tables(
         ),
         fan=grids.fan,
         used=used,
-        part=_partitions(grids.factor, row, words[:, -1]),
+        part=shape.once("part", lambda: _partitions(grids.factor, row, words[:, -1])),
         factor=grids.factor,
         on_y=grids.on_y,
         axes=grids.axes,
@@ -162,6 +166,8 @@ def _tables(
             or hw.ingress_pj.any()
             or (grids.fan[:, 0] > 1).any()
         ),
+        any_link=envelope,
+        most_macs=float(hw.mac_instances[0]),
     )
     return relevance, tables
 
@@ -226,6 +232,15 @@ def _footprints(
             least = np.minimum(least, whole / outer * run)
         moves[t] = rest[t] * least
     return words, moves, rest
+
+
+def _used(grids: Grids) -> Floats:
+    """Instances of the MACs and of all levels that each grid uses, ``(G, L + 1)``."""
+    count, levels = grids.fan.shape
+    used = np.ones((count, levels + 1))
+    for s in range(levels - 1, -1, -1):
+        used[:, s] = used[:, s + 1] * grids.fan[:, s]
+    return used
 
 
 def _partitions(factor: npt.NDArray[np.int16], row: Ints, total: Floats) -> Floats:

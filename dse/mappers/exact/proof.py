@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
 from itertools import product
+from typing import Any
 
 import numpy as np
 
@@ -96,6 +97,7 @@ def prove(
     late: Callable[[], bool],
     tell: Callable[[float, float], None],
     patterns: int = MOST_PATTERNS,
+    envelope: bool = False,
 ) -> Certificate:
     """Search the whole space and price what may be the best of it.
 
@@ -113,6 +115,9 @@ def prove(
         late: whether to give up.
         tell: is told the share of the stages done and the bound so far.
         patterns: keep/bypass patterns beyond which no bound is looked for.
+        envelope: whether the hardware stands for several pieces, none of which has larger fan-outs:
+            where their neighbours may hand on data, its own need not, so what a mapping costs there
+            bounds nothing.
     """
     assumed = _ASSUMED.format(version)
     if space.infeasible:
@@ -122,7 +127,7 @@ def prove(
         return Certificate(best, None, reason, 0, complete=False)
     proof = _Proof(
         space, architecture, kind, a.version_number(version), gap, threads, best, samples,
-        confirm, nodes, late, tell, patterns,
+        confirm, nodes, late, tell, patterns, envelope,
     )  # fmt: skip
     try:
         proof.run()
@@ -155,9 +160,11 @@ class _Proof:
     late: Callable[[], bool]
     tell: Callable[[float, float], None]
     patterns: int
+    envelope: bool
     nodes: int = 0
     bound: float = math.inf
     complete: bool = True
+    shared: dict[Hashable, Any] = field(default_factory=dict)
     reached: float = math.inf  # by a mapping that a dive has seen, priced or not
 
     def run(self) -> None:
@@ -182,7 +189,10 @@ class _Proof:
 
     def _layout(self, keep: Flags) -> Layout:
         only_cycles = self.kind == "delay"
-        return Layout(self.space, self.architecture, keep, self.version, only_cycles=only_cycles)
+        return Layout(
+            self.space, self.architecture, keep, self.version, only_cycles=only_cycles,
+            envelope=self.envelope, shared=self.shared,
+        )  # fmt: skip
 
     def _goal(self, layout: Layout, limit: float) -> Goal:
         return _goal_of(KINDS[self.kind], layout, limit, (np.zeros(0), np.zeros(0)))
@@ -284,6 +294,8 @@ class _Proof:
             at += len(some)
             size = min(2 * size, _BATCH)
         rest = float(value[order[at:]].min(initial=math.inf))
+        if self.envelope:
+            rest = min(rest, float(value[found.loose].min(initial=math.inf)))
         self.samples -= at
         if proves:
             self.bound = min(self.bound, found.dropped if found.complete else found.bound, rest)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -27,7 +28,7 @@ def stages_of(
 ) -> tuple[Stage, list[Stage]]:
     """Stages from the inside out, with what may be reached at each, and what is before them all."""
     levels = shape.levels
-    alive = _reachable(shape)
+    alive = shape.once("alive", lambda: _reachable(shape))
     fits = [alive[2 * s + 1] & _capacity(shape, tables, s) for s in range(levels)]
     spatial = list(grids.vectors)
     later = _later(shape, tables, spatial)
@@ -78,6 +79,10 @@ def _ahead(shape: MapspaceShape, s: int) -> Ints:
 
 def _sources(shape: MapspaceShape, s: int, *, spatial: bool) -> list[Flags]:
     """Per dimension ``(from, to)``: which digit may lead to which."""
+    return shape.once(("sources", s, spatial), lambda: _find_sources(shape, s, spatial=spatial))
+
+
+def _find_sources(shape: MapspaceShape, s: int, *, spatial: bool) -> list[Flags]:
     result = []
     for d, values in enumerate(shape.divisors):
         slot = shape.slot(d, s, spatial=spatial)
@@ -181,11 +186,27 @@ def _least_of_multiples(shape: MapspaceShape, values: Floats) -> Floats:
     cube = values.reshape(shape.digits or [1]).copy()
     for d, divs in enumerate(shape.divisors):
         view = np.moveaxis(cube, d, 0)
-        for i, low in enumerate(divs):
-            for j in range(i + 1, len(divs)):
-                if divs[j] % low == 0:
-                    view[i] = np.minimum(view[i], view[j])
+        for i, steps in reversed(list(enumerate(_next_multiples(tuple(divs))))):
+            for j in steps:
+                view[i] = np.minimum(view[i], view[j])
     return cube.reshape(-1)
+
+
+@lru_cache(maxsize=256)
+def _next_multiples(divisors: tuple[int, ...]) -> list[list[int]]:
+    """Places of the multiples of each divisor that no other multiple lies between."""
+    found: list[list[int]] = []
+    for low in divisors:
+        multiples = [j for j, n in enumerate(divisors) if n > low and n % low == 0]
+        between = [divisors[j] for j in multiples]
+        found.append(
+            [
+                j
+                for j in multiples
+                if not any(divisors[j] != n and divisors[j] % n == 0 for n in between)
+            ]
+        )
+    return found
 
 
 def _padded(shape: MapspaceShape, links: list[Flags]) -> Ints:
@@ -229,7 +250,7 @@ def _temporal_stage(
     table = orders(relevance, listed, free, suffix)
     most = int((table.first[:, :, 1:] - table.first[:, :, :-1]).max())
     outside = [u for u in spatial if u > s]
-    source = _padded(shape, _sources(shape, s, spatial=False))
+    source = shape.once(("padded", s), lambda: _padded(shape, _sources(shape, s, spatial=False)))
     return Stage(
         s, False, not outside, s == shape.levels - 1, source, fits,
         table.first, table.loops, table.spare,
@@ -248,7 +269,7 @@ def _spatial_stage(
     loads: Floats,
 ) -> Stage:
     choices = grids.vectors[s]
-    vectors = np.array([f for f, _ in choices], np.int64)
+    vectors = shape.once(("vectors", s), lambda: np.array([f for f, _ in choices], np.int64))
     child = np.full(len(grids.fan), -1, np.int64)
     low, high = grids.parents[s]
     child[low:high] = grids.span[s][0] + np.arange(high - low) * len(choices)
@@ -260,15 +281,24 @@ def _spatial_stage(
             f"shapes; at most {MOST_SPREADS:,} together"
         )
     none: Any = _NO_ORDERS
-    size = max(shape.digits, default=1)
-    source = np.full((len(choices), len(shape.digits), size), -1, np.int64)
-    for v, (factors, _) in enumerate(choices):
-        for d, values in enumerate(shape.divisors):
-            for j, value in enumerate(values):
-                if value % factors[d] == 0:
-                    source[v, d, j] = values.index(value // factors[d])
+    source = shape.once(("spread", s), lambda: _spread_sources(shape, vectors))
     return Stage(
         s, True, not outside, False, source, fits,
         none.first, none.loops, none.spare, vectors, child,
         1, later, loads, _widest(shape, outside), NO_TAIL,
     )  # fmt: skip
+
+
+def _spread_sources(shape: MapspaceShape, vectors: Ints) -> Ints:
+    """For every choice of spatial factors, dimension and digit the digit inside it; -1: none."""
+    size = max(shape.digits, default=1)
+    source = np.full((len(vectors), len(shape.digits), size), -1, np.int64)
+    for d, values in enumerate(shape.divisors):
+        inside: dict[int, list[int]] = {}
+        for factor in np.unique(vectors[:, d]).tolist():
+            inside[factor] = [
+                values.index(value // factor) if value % factor == 0 else -1 for value in values
+            ]
+        for v, factor in enumerate(vectors[:, d].tolist()):
+            source[v, d, : len(values)] = inside[factor]
+    return source

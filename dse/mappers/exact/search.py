@@ -38,6 +38,8 @@ from dse.numeric import Floats, Ints
 KINDS = {"edp": EDP, "energy": ENERGY_ONLY, "delay": DELAY, "front": FRONT}
 #: Fewest tiles per task, most tasks if they have more, and labels that a task makes room for.
 _CHUNK, _CHUNKS, _ROOM = 64, 64, 4096
+#: Tasks where there is no pool: each takes some 50 us to call, and nobody waits for it.
+_CHUNKS_ALONE = 4
 #: Labels that are not given to other threads: where there are several, and where one is all.
 _FEW, _FEW_ALONE = 64, 4_000
 #: Seconds after which a stage that brings nothing asks whether to give up.
@@ -208,7 +210,7 @@ def _run(
     tiles = np.flatnonzero(stage.fits).astype(np.int64)
     work = spatial_into if stage.spatial else temporal_into
     halt = np.zeros(1, np.int64)
-    size = max(_CHUNK, -(-len(tiles) // _CHUNKS))
+    size = max(_CHUNK, -(-len(tiles) // (_CHUNKS if pool else _CHUNKS_ALONE)))
 
     def chunk(begin: int) -> _Part:
         least = np.full(1, math.inf)

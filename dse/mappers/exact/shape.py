@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -13,6 +15,8 @@ from dse.mapspace.factorization import divisors
 from dse.mapspace.space import Mapspace, Slot
 from dse.numeric import Flags, Floats
 
+T = TypeVar("T")
+
 
 class MapspaceShape:
     """One keep/bypass pattern of a mapspace on one hardware.
@@ -21,6 +25,7 @@ class MapspaceShape:
         space: the mapspace.
         architecture: hardware; only its meshes and level names must be the space's.
         keep: ``(L, T)``.
+        shared: what all patterns of the mapspace on the hardware share, filled on use.
 
     Attributes:
         active: indices of the D dimensions with a bound above 1; all that follows counts those.
@@ -33,11 +38,18 @@ class MapspaceShape:
         TooLargeError: the space is beyond what can be laid out, or asks for a least parallelism.
     """
 
-    def __init__(self, space: Mapspace, architecture: Architecture, keep: Flags) -> None:
+    def __init__(
+        self,
+        space: Mapspace,
+        architecture: Architecture,
+        keep: Flags,
+        shared: dict[Hashable, Any] | None = None,
+    ) -> None:
+        self._shared = {} if shared is None else shared
         self.space = space
         self.keep = keep
         self.levels = len(architecture.levels)
-        self.hardware = HardwareBatch.of(architecture).arrays
+        self.hardware = self.once("hardware", lambda: HardwareBatch.of(architecture).arrays)
         if space.arrays.least_parallel > 1:
             raise TooLargeError("the constraints ask for a least parallelism")
         names, bounds = space.problem.dimensions, space.problem.bounds
@@ -50,7 +62,14 @@ class MapspaceShape:
         tiles = math.prod(self.digits)
         if tiles > MOST_TILES:
             raise TooLargeError(f"{tiles} tile shapes, at most {MOST_TILES}")
-        self.extent = self._extents(tiles)
+        self.extent = self.once("extent", lambda: self._extents(tiles))
+
+    def once(self, key: Hashable, make: Callable[[], T]) -> T:
+        """Return what does not depend on the pattern, made on first use."""
+        if key not in self._shared:
+            self._shared[key] = make()
+        found: T = self._shared[key]
+        return found
 
     def _extents(self, tiles: int) -> Floats:
         grid = np.indices(self.digits).reshape(len(self.digits), tiles)

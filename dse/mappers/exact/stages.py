@@ -331,8 +331,11 @@ def spatial_into(
                 if count + 1 >= room:
                     tally[TRIED] = before
                     return first, place
+                grid = stage.child[labels.grid[i]] + vector
+                if t.used[grid, 0] > t.most_macs:
+                    continue
                 _load(labels, i, x)
-                x.grid[0] = stage.child[x.grid[0]] + vector
+                x.grid[0] = grid
                 spread_out(t, x, stage.level, low)
                 for f in range(t.low.shape[0]):
                     if t.low[f] < stage.level:

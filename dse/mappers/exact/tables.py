@@ -84,6 +84,8 @@ class Tables(NamedTuple):
     way_inside: Ints
     way_window: Ints
     exact: bool  # whether all rules are represented; else values are bounds
+    any_link: bool  # whether neighbours are taken to hand on data wherever a window moves
+    most_macs: float  # MACs that a mapping may use
 
 
 class Tail(NamedTuple):

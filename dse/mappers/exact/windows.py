@@ -161,6 +161,10 @@ def check_move(t: Tables, x: Draft, f: int, at: int, number: int, step: float) -
     s = Int(x.value[at + GRID_LEVEL])
     if s < 0:
         return
+    if t.any_link:
+        loosen(t, x, f)
+        x.value[at + GRID_LEVEL] = -1.0
+        return
     for q in range(x.move.shape[0]):
         w = t.window[t.tensor[f], q]
         x.move[q] = 0
@@ -195,7 +199,7 @@ def forget_links(t: Tables, x: Draft, f: int, tile: int) -> None:
     at = window_at(t, f)
     if at < 0 or x.value[at + GRID_LEVEL] < 0.0 or x.value[at + STATUS] != REST:
         return
-    if not rules.zero_moves_are_free(t.version):
+    if t.any_link or not rules.zero_moves_are_free(t.version):
         return
     s = Int(x.value[at + GRID_LEVEL])
     tensor = t.tensor[f]

@@ -126,10 +126,12 @@ def place_of(memo: Memo, key: Ints) -> int:
     """Return where a key stands, or the free place where it would."""
     mask = int64(memo.key.shape[0] - 1)
     number = np.uint64(0)
-    for i in range(KEY):
-        number = (number ^ np.uint64(key[i])) * np.uint64(0x9E3779B97F4A7C15)
-        number ^= number >> np.uint64(29)
-    place = int(np.int64(number >> np.uint64(8)) & mask)
+    odd = np.uint64(0x9E3779B97F4A7C15)
+    for i in range(KEY):  # no product waits for another
+        number += np.uint64(key[i]) * odd
+        odd *= np.uint64(0xD1342543DE82EF95)
+    number = (number ^ (number >> np.uint64(32))) * np.uint64(0x9E3779B97F4A7C15)
+    place = int(np.int64(number >> np.uint64(24)) & mask)
     while memo.key[place, 0] != -1:
         same = True
         for i in range(KEY):
