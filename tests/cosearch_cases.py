@@ -177,6 +177,7 @@ def space_of(
     objective: str = "edp",
     version: str = "4cf6d4c",
     networks: Sequence[Workload] = (),
+    require: Sequence[str] = (),
 ) -> SearchSpace:
     name, variables, chain, problems = {**CASES, **TRADES, **FREE}[case]
     extra: dict[str, Any] = {} if name == "gemmini" else {"budget": {"pes": 1_000_000}}
@@ -184,6 +185,8 @@ def space_of(
         extra["require"] = ["mesh_x * mesh_y == 12"]
     if name == "naas_eyeriss":
         extra["budget"] = {"pes": 8, "on_chip_bytes": 700}
+    if require:
+        extra["require"] = list(require)
     arch = template(name, variables, **extra)
     layers = tuple(Layer(f"l{i}", p, count=i + 1) for i, p in enumerate(problems))
     workload = Workload.of_networks(networks) if networks else Workload("net", layers)

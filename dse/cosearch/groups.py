@@ -97,9 +97,13 @@ def wanted(space: SearchSpace, sizes: Sequence[Size]) -> Iterator[FrameTerm]:
     if spec.technology is not None:
         for key in ("node_nm", "clock_ns"):
             yield FrameTerm(f"/technology/{key}", getattr(spec.technology, key))
+    # what else a size's value has to go with: of outcomes that are equal, one stands for all
+    bound = {n for rule in space.template.requirements if rule.names & sized for n in rule.names}
     for variable in space.free:
-        if variable.choices or (whole and variable.name not in sized):
-            yield FrameTerm(f"/choice/{variable.name}", Expression(variable.name))
+        kind = "choice" if variable.choices else "value"
+        told = variable.choices or variable.name in bound or whole
+        if told and variable.name not in sized:
+            yield FrameTerm(f"/{kind}/{variable.name}", Expression(variable.name))
 
 
 def _parts(

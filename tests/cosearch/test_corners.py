@@ -71,6 +71,31 @@ def test_a_limit_on_the_area_is_kept() -> None:
     assert limited.value == pytest.approx(brute_force(space, most)["edp"], rel=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("case", "rules"),
+    [
+        ("naas dense", ["l2_bytes <= 64 * pes"]),
+        ("naas columns", ["array_x * array_y <= pes", "l2_bytes >= 32 * pes"]),
+        ("poster dense", ["mesh_x * mesh_y == 12"]),
+        ("eyeriss conv", ["glb_kb >= 4 * rows"]),
+    ],
+)
+def test_the_boxes_hold_all_hardware(case: str, rules: list[str]) -> None:
+    space = space_of(case, require=rules)
+    hardware = HardwareBoxes(space, areas=False)
+    found = 0
+    for values in all_values(space):
+        try:
+            real = space.architecture(values)
+        except SpecError:
+            continue
+        box = hardware.frame_of(values)
+        assert box is not None
+        assert space.architecture(hardware.values(box)) == real
+        found += 1
+    assert found > 10
+
+
 def random_box(hardware: HardwareBoxes, rng: np.random.Generator) -> Box:
     """Some outcomes of every group of one root, and ranges of the sizes."""
     roots = hardware.roots()
