@@ -153,11 +153,13 @@ FREE = {
     "naas columns": (
         "naas_nvdla_256",
         {
-            **NAAS, "l1_sums_bytes": [4], "column_words": [16, 32], "bandwidth": [4], "pes": [8],
-            "array_y": [2], **_parallel("K", "C", "P"),
+            **NAAS, "l2_bytes": [256], "l1_bytes": [16], "l1_sums_bytes": [4],
+            "column_words": [16, 32], "bandwidth": [4], "pes": [8], "array_dims": [1, 2],
+            "array_y": [2],
+            **_parallel("K", "C", "P"),
         },
         "table",
-        [problem(P=4, C=2, K=2)],
+        [problem(P=2, C=2, K=2)],
     ),
     "poster dense": (
         "eyeriss_poster",

@@ -362,7 +362,8 @@ class HardwareBoxes:
         found = []
         for v, size in enumerate(self.sizes):
             (kind,) = self.kinds(size.level, box)
-            assert kind.table is not None
+            if kind.table is None:
+                raise AssertionError("a size without a table")
             place = int(np.searchsorted(kind.table.usable_words, need[v]))
             place = max(place, box.low[v])
             if place > box.high[v]:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dse.cosearch.boxes import Box
 from dse.cosearch.branches import OpenBranches
-from dse.cosearch.corner import Box
 from dse.cosearch.lines import Branch
 
 
 def branch(frames: int, *, all_sizes: bool) -> Branch:
-    return Branch(Box(tuple(range(frames)), (0,), (9,)), (), all_sizes)
+    return Branch(Box((np.arange(frames),), (0,), (9,)), (), all_sizes)
 
 
 BOXES = st.lists(

@@ -27,6 +27,7 @@ from dse.goals.objective import EDP
 from dse.mapspace.cache import MapspaceCache
 from dse.mapspace.membership import admitted
 from dse.mapspace.sampling import sample_valid
+from dse.mapspace.space import Mapspace
 from dse.runner.run import resume, start
 from dse.space import catalog
 
@@ -330,3 +331,29 @@ def test_time_ends_a_search_within_a_node(given_run, tmp_path) -> None:
     # of mappings that were drawn on the template's own hardware
     assert proof["effort"] == {"nodes": 0, "searches": 0, "designs": 1}
     assert result.design.values == run.space.template.defaults
+
+
+@pytest.mark.parametrize("version", ["4cf6d4c", "3.0.3", "dosa"])
+@pytest.mark.parametrize("case", [*CASES, *FREE])
+def test_no_mapping_costs_less_than_the_floors(case: str, version: str) -> None:
+    space = space_of(case, version=version)
+    bounds = LayerBounds(space, space.workload, 1)
+    evaluator = NativeEvaluator(version)
+    compared = 0
+    for values in all_values(space)[::7]:
+        try:
+            real = space.architecture(values)
+        except SpecError:
+            continue
+        energy = cycles = 0.0
+        for layer in space.workload:
+            admits = Mapspace(layer.problem, real, space.template.constraints)
+            found = sample_valid(admits, 60, 1, 100_000).mappings
+            m = evaluator.evaluate(real, layer.problem, found)
+            energy += layer.count * float(m.energy_pj[m.valid].min(initial=math.inf))
+            cycles += layer.count * float(m.cycles[m.valid].min(initial=math.inf))
+            compared += int(m.valid.sum())
+        floors = bounds.floors(real)
+        assert floors[0.0] <= energy
+        assert floors[math.inf] <= cycles
+    assert compared > 50
