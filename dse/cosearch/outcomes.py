@@ -96,7 +96,8 @@ def outcomes(
     Raises:
         TooManyOutcomesError: there are too many to go through.
     """
-    if math.prod(v.count for v in variables) >= 2**62:
+    counts = [v.count for v in variables]
+    if math.prod(counts) >= 2**62 or max(counts, default=0) > _MOST_ROWS:
         raise TooManyOutcomesError(_too_many(variables))
     tables, stride = [], 1
     for v in variables:

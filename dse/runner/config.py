@@ -36,7 +36,7 @@ class MapspaceConfig:
     free: bool = setting(
         False,
         "whether any loops may run wherever the hardware's fan-outs and sizes admit them; false: "
-        "as the template's constraints on dimensions, factors and orders say",
+        "as the template constrains dimensions, factors and orders",
     )
     onchip: str | None = setting(
         None,

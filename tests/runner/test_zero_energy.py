@@ -57,4 +57,4 @@ def test_a_proof_of_a_layer(files, capsys):
     assert main(words) == 0
     out = capsys.readouterr().out
     assert "0 pJ x cycle" in out
-    assert "optimal: " in out
+    assert "optimal, of this mapspace: " in out
