@@ -1,22 +1,19 @@
 """Maps a layer by AccelForge; `benchmarks/peers.py` runs this with a Python that has it.
 
-Reads a job as JSON from stdin, as `peers_job.job_of` makes it, and writes what was found to stdout.
-Nothing of dse is imported, as that Python need not have it. One process, so that its CPU time is
+The job is one of `peers_job.job_of`, as JSON; `peers_stdio` says how it comes. Nothing of dse is
+imported, as that Python need not have it. One process, so that its CPU time is
 all there is; a second stands for a cycle, a joule for a picojoule.
 """
 
 from __future__ import annotations
 
-import json
-import os
 import sys
 import time
 from importlib.metadata import version
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
-Job = dict[str, Any]
+from peers_stdio import Job, answered
 
 
 def architecture(job: Job) -> str:
@@ -128,16 +125,5 @@ def mapped(job: Job, folder: Path) -> dict[str, Any]:
     }
 
 
-def main() -> int:
-    """Map the job of stdin; return the exit code."""
-    job = json.load(sys.stdin)
-    with TemporaryDirectory() as folder:
-        os.chdir(folder)
-        answer = mapped(job, Path(folder))
-        os.chdir("/")
-    json.dump(answer, sys.stdout)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(answered(mapped))

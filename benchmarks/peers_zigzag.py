@@ -1,25 +1,20 @@
 """Maps a layer by ZigZag; `benchmarks/peers.py` runs this with a Python that has it.
 
-Reads a job as JSON from stdin, as `peers_job.job_of` makes it, and writes what was found to stdout.
-Nothing of dse is imported, as that Python need not have it.
+The job is one of `peers_job.job_of`, as JSON; `peers_stdio` says how it comes. Nothing of dse is
+imported, as that Python need not have it.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
 import logging
-import os
 import sys
 import time
 from importlib.metadata import version
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import yaml
-
-Job = dict[str, Any]
+from peers_stdio import Job, answered
 
 #: ZigZag's words for the tensors: of a layer, and of the hardware.
 _OPERANDS = {"Weights": ("W", "I2"), "Inputs": ("I", "I1"), "Outputs": ("O", "O")}
@@ -195,17 +190,5 @@ def mapped(job: Job, folder: Path) -> dict[str, Any]:
     }
 
 
-def main() -> int:
-    """Map the job of stdin; return the exit code."""
-    job = json.load(sys.stdin)
-    with TemporaryDirectory() as folder:
-        os.chdir(folder)
-        with contextlib.redirect_stdout(sys.stderr):
-            answer = mapped(job, Path(folder))
-        os.chdir("/")
-    json.dump(answer, sys.stdout)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(answered(mapped))
