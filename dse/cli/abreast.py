@@ -1,4 +1,4 @@
-"""Runs side by side: each in one of a few processes, with one thread.
+"""Runs side by side: each in one of a few processes, among which threads are shared out.
 
 Inputs, small designs and reports are work of the interpreter, which threads of one process do not
 share. So where there are many runs, whole runs are what cores are given; the processes keep what
@@ -31,6 +31,7 @@ class RunTask(NamedTuple):
     folder: str
     local: Mapping[str, Any]
     trust: bool
+    threads: int
 
 
 class Ended(NamedTuple):
@@ -40,7 +41,14 @@ class Ended(NamedTuple):
     seconds: float
 
 
-def engine_of(settings: Sequence[Mapping[str, Any]]) -> LokyEngine | None:
+class Side(NamedTuple):
+    """Processes for runs, and how many threads each run has."""
+
+    engine: LokyEngine
+    threads: int
+
+
+def side_by_side(settings: Sequence[Mapping[str, Any]]) -> Side | None:
     """Return the processes for runs of these settings; None: they go one after the other.
 
     Runs go side by side if there are many, if there is more than one thread (``n_jobs``), and if
@@ -49,7 +57,8 @@ def engine_of(settings: Sequence[Mapping[str, Any]]) -> LokyEngine | None:
     threads = min((_threads(one) for one in settings), default=1)
     if len(settings) < MANY or threads == 1 or any(_spreads(one) for one in settings):
         return None
-    return LokyEngine(EngineSettings(), threads)
+    processes = min(threads, len(settings))
+    return Side(LokyEngine(EngineSettings(), processes), threads // processes)
 
 
 def _threads(settings: Mapping[str, Any]) -> int:
@@ -62,10 +71,10 @@ def _spreads(settings: Mapping[str, Any]) -> bool:
 
 
 def finish(task: RunTask) -> Ended | Failure:
-    """Bring a run to its result and report, with one thread; an error is its own."""
+    """Bring a run to its result and report; an error is its own."""
     folder, began = Path(task.folder), time.monotonic()
     try:
-        report_of(go_on(folder, {**task.local, "n_jobs": 1}, trust=task.trust))
+        report_of(go_on(folder, {**task.local, "n_jobs": task.threads}, trust=task.trust))
         return Ended(read_result(folder), time.monotonic() - began)
     except DseError as error:
         return Failure(error.exit_code, str(error))

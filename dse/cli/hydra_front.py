@@ -130,7 +130,7 @@ def jobs_of(arguments: Sequence[str]) -> tuple[list[dict[str, Any]], list[str]]:
         SpecError: as :func:`run_with_hydra`; or another sweeper than Hydra's own is named, which
             would choose values by what came before.
     """
-    words = [named(word) for word in arguments if not _is_of_launcher(word)]
+    words = [word for word in arguments if not _is_of_launcher(word)]
     if any(word.lstrip("+~").startswith("hydra/sweeper") for word in words):
         raise SpecError("hydra/sweeper: a sweep takes all combinations of its values")
     jobs: list[dict[str, Any]] = []

@@ -49,8 +49,8 @@ def composed_jobs(arguments: Sequence[str]) -> tuple[list[dict[str, Any]], list[
     """
     from dse.cli.hydra_front import jobs_of, named  # noqa: PLC0415
 
-    words = [named(word) for word in arguments if word not in ("-m", "--multirun")]
-    return plain_jobs(words) or jobs_of(arguments)
+    words = [named(word) for word in arguments]
+    return plain_jobs([w for w in words if w not in ("-m", "--multirun")]) or jobs_of(words)
 
 
 def plain_jobs(words: Sequence[str]) -> tuple[list[dict[str, Any]], list[str]] | None:

@@ -12,14 +12,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from dse.cli.abreast import RunTask, engine_of, finish
+from dse.cli.abreast import RunTask, Side, finish, side_by_side
 from dse.cli.hydra_front import launch, names_launcher
 from dse.cli.plain_settings import composed_jobs
 from dse.cli.progress import value_text
 from dse.cli.screen import Screen
 from dse.cli.signals import Terminated
 from dse.errors import DseError, NothingFeasible
-from dse.parallel.loky import LokyEngine
 from dse.report.comparable import contradictions, warnings
 from dse.report.compare import compare
 from dse.report.compare_text import comparison_text
@@ -60,14 +59,14 @@ class SweepRun:
             sweep = self._prepared(jobs, swept)
             self._launch(arguments, sweep)
             return self._ended(sweep)
-        engine = engine_of(jobs)
-        if engine is None:
+        side = side_by_side(jobs)
+        if side is None:
             sweep = self._prepared(jobs, swept)
             self._each(sweep)
         else:
-            with closing(engine):
-                sweep = self._prepared(jobs, swept, engine.answers)
-                self._abreast(sweep, engine)
+            with closing(side.engine):
+                sweep = self._prepared(jobs, swept, side.engine.answers)
+                self._abreast(sweep, side)
         return self._ended(sweep)
 
     def _prepared(
@@ -91,21 +90,21 @@ class SweepRun:
         sweep = read_sweep(folder)
         left = sweep.left
         self._note(f"{len(left)} of {len(sweep.runs)} runs of {folder} are left")
-        engine = engine_of([{**read_settings(run), **self._local} for run in left])
-        if engine is None:
+        side = side_by_side([{**read_settings(run), **self._local} for run in left])
+        if side is None:
             self._each(sweep)
         else:
-            with closing(engine):
-                self._abreast(sweep, engine)
+            with closing(side.engine):
+                self._abreast(sweep, side)
         return self._ended(sweep)
 
-    def _abreast(self, sweep: Sweep, engine: LokyEngine) -> None:
+    def _abreast(self, sweep: Sweep, side: Side) -> None:
         """Bring those that are left to their ends, several at a time."""
         left = sweep.left
-        tasks = [RunTask(str(run), self._local, self._trust) for run in left]
+        tasks = [RunTask(str(run), self._local, self._trust, side.threads) for run in left]
         ended = len(sweep.runs) - len(left)
         try:
-            for at, outcome in engine.answers(finish, tasks):
+            for at, outcome in side.engine.answers(finish, tasks):
                 ended += 1
                 if isinstance(outcome, Failure):
                     self._failed(left[at].name, *outcome)

@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from dse.cli import main
-from dse.cli.abreast import MANY, engine_of
+from dse.cli.abreast import MANY, side_by_side
 from dse.cli.hydra_front import run_with_hydra
 from dse.cli.plain_settings import plain_jobs
 from dse.errors import SpecError
@@ -201,9 +201,14 @@ def test_what_is_left_of_an_interrupted_sweep_goes_side_by_side(tmp_path, capsys
     ],
 )
 def test_which_runs_go_side_by_side(more, abreast):
-    engine = engine_of([{"n_jobs": 2, **more}] * MANY)
-    assert (engine is not None) == abreast
-    assert engine_of([{"n_jobs": 2, **more}] * (MANY - 1)) is None
+    side = side_by_side([{"n_jobs": 2, **more}] * MANY)
+    assert (side is not None) == abreast
+    assert side_by_side([{"n_jobs": 2, **more}] * (MANY - 1)) is None
+
+
+def test_more_threads_than_runs_are_shared_out():
+    side = side_by_side([{"n_jobs": 3 * MANY + 1}] * MANY)
+    assert (side.engine.n_jobs, side.threads) == (MANY, 3)
 
 
 def test_names_are_chosen_by_patterns(tmp_path, capsys):
