@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -26,7 +27,6 @@ from dse.domain.mapping import Mapping
 from dse.errors import SpecError
 from dse.goals.certificate import gap_of
 from dse.goals.design import Design, DesignMetrics
-from dse.optimizers.scouting import Scout
 from dse.settings import setting
 from dse.space.search_space import SearchSpace
 from dse.state.codec import State
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from dse.cosearch.corners import CornerSearch
     from dse.cosearch.goal import CoSearchGoal
     from dse.cosearch.search import CoSearch, Incumbent
+    from dse.optimizers.scouting import Scout
 
 #: Hardware points per ``ask`` where the space is beyond the method.
 _BATCH = 8
@@ -196,7 +197,16 @@ class OptimalSearch(Optimizer[OptimalSearchSettings]):
             from dse.cosearch.corners import CornerSearch  # noqa: PLC0415
 
             threads = self.settings.threads
-            yield lambda: CornerSearch(self.space, self._goal(), threads, end, Scout(self.space))
+            yield lambda: CornerSearch(self.space, self._goal(), threads, end, self._scouted)
+
+    @cached_property
+    def _scout(self) -> Scout:
+        from dse.optimizers.scouting import Scout  # noqa: PLC0415 - compiled code that few need
+
+        return Scout(self.space)
+
+    def _scouted(self, samples: int) -> Design | None:
+        return self._scout(samples)
 
     def _by_tables(self) -> CoSearch:
         from dse.cosearch.padded import PaddedCoSearch  # noqa: PLC0415

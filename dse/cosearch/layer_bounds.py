@@ -152,15 +152,9 @@ class LayerBounds:
         """
         priced = _with_leakage(architecture, multiplier)
         numbers = range(len(self.layers))
-        most = (
-            _GLANCE_LABELS
-            if glance
-            else _QUICK_LABELS
-            if quick
-            else _FEW_LABELS
-            if gap
-            else _MOST_LABELS
-        )
+        most = _FEW_LABELS if gap else _MOST_LABELS
+        if glance or quick:
+            most = _GLANCE_LABELS if glance else _QUICK_LABELS
         # mapspaces are built one after the other: the cache is no one's lock
         spaces = [self._space_of(layer.problem, priced) for layer in self.layers]
 

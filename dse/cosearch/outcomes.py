@@ -329,6 +329,3 @@ def _ranks(column: Floats) -> tuple[Ints, int]:
             return (column - low).astype(np.int64), int(high - low) + 1
     values, rank = np.unique(column, return_inverse=True)
     return rank.reshape(-1).astype(np.int64), max(len(values), 1)
-
-
-__all__ = ["Outcomes", "TooManyOutcomesError", "outcomes"]

@@ -144,6 +144,3 @@ def _least(tables: Sequence[Mapping[str, float]]) -> dict[str, int]:
     """Return the smallest limit of each dimension that every choice has one of."""
     shared = [d for d in tables[0] if all(d in one for one in tables)]
     return {d: int(min(one[d] for one in tables)) for d in shared}
-
-
-__all__ = ["Choice", "Range", "union_of"]

@@ -11,7 +11,7 @@ from dse.jit import inlined
 from dse.model import rules
 from dse.model.arrays import MappingArrays
 from dse.model.block import Lanes, Plan
-from dse.model.loops import Nest, new_nest
+from dse.model.loops import Nest, count_iterations, new_nest
 from dse.model.multicast import Histogram, accesses, new_histogram
 from dse.model.records import Records, new_records
 from dse.model.traffic import Links, Tile, cell_traffic, new_links, new_tile
@@ -86,9 +86,7 @@ def set_nest(
                 j += 1
                 k += 1
     nest.temporal_first[levels] = j
-    nest.suffix[j] = 1
-    for c in range(j - 1, -1, -1):
-        nest.suffix[c] = nest.suffix[c + 1] * nest.bound[nest.temporal[c]]
+    count_iterations(nest)
 
 
 @inlined
