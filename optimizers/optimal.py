@@ -27,6 +27,7 @@ from dse.domain.mapping import Mapping
 from dse.errors import SpecError
 from dse.goals.certificate import gap_of
 from dse.goals.design import Design, DesignMetrics
+from dse.optimizers.scouting import Scout
 from dse.settings import setting
 from dse.space.search_space import SearchSpace
 from dse.state.codec import State
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from dse.cosearch.corners import CornerSearch
     from dse.cosearch.goal import CoSearchGoal
     from dse.cosearch.search import CoSearch, Incumbent
-    from dse.optimizers.scouting import Scout
 
 #: Hardware points per ``ask`` where the space is beyond the method.
 _BATCH = 8
@@ -201,8 +201,6 @@ class OptimalSearch(Optimizer[OptimalSearchSettings]):
 
     @cached_property
     def _scout(self) -> Scout:
-        from dse.optimizers.scouting import Scout  # noqa: PLC0415 - compiled code that few need
-
         return Scout(self.space)
 
     def _scouted(self, samples: int) -> Design | None:
