@@ -15,8 +15,9 @@ ratios.
 of problems whose dimensions above 4 are one smaller, so that nearly all of these have a remainder.
 
 ``--sparse`` measures the kernel of sparse designs, on one thread: the Eyeriss-like array with
-compressed weights and inputs, and skipping, beside the dense one in the same minutes. *First* is
-the first call, which works out what tiles hold; later ones look it up.
+compressed weights and inputs, and skipping, and the sparse templates of the package, each beside
+its dense design in the same minutes. *First* is the first call, which works out what tiles hold;
+later ones look it up.
 """
 
 from __future__ import annotations
@@ -30,9 +31,10 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -41,18 +43,28 @@ from throughput_cases import CASES, Case, eyeriss, free_array, gemmini
 from throughput_floor import floor
 from throughput_timeloop import timeloop_rates
 
+from dse.components.chain import energy_chain
 from dse.domain.architecture import HardwareBatch
 from dse.domain.density import DISTRIBUTIONS
 from dse.domain.mapping import MappingBatch, least_remainders
 from dse.domain.problem import Problem
+from dse.domain.sparse import SparseDesign
 from dse.mapspace import Mapspace, sample_valid
 from dse.model.arrays import HEAD, new_totals
 from dse.model.batch import evaluate_batch, has_closed_form, make_plan, run_lanes
 from dse.model.evaluate import evaluate_imperfect
 from dse.model.imperfect import Remainders
+from dse.space import catalog
 from dse.sparse.batch.evaluate import SparseModel
 
 MAX_DRAWS = 10**9
+#: Templates of sparse designs, each with a pruned network, of which so many layers are drawn.
+SPARSE_TEMPLATES = (
+    ("eyeriss_v2_like", "resnet50_pruned"),
+    ("scnn_like", "resnet50_pruned"),
+    ("stc_like", "bert_base_2_4"),
+)
+MOST_SPARSE_LAYERS = 8
 
 
 def samples_of(case: Case, count: int) -> list[tuple[Mapspace, MappingBatch]]:
@@ -173,21 +185,54 @@ def imperfect(case: Case, count: int, repeats: int) -> dict[str, Any]:
     }
 
 
-def sparse(distribution: str, count: int, repeats: int) -> dict[str, Any]:
-    """Rates of a sparse design and of the dense one on one thread, over all problems."""
+class SparseCase(NamedTuple):
+    """A dense accelerator, what of it is sparse, and the layers that run on it."""
+
+    dense: Case
+    design: SparseDesign
+
+
+def sparse_cases() -> list[SparseCase]:
+    """Return a heavy design on a fast dense case, and the templates that come with the package."""
     case = eyeriss()
-    hardware, index = HardwareBatch.of(case.architecture), np.zeros(count, np.int32)
-    design = eyeriss_skipping(case.architecture, distribution)
+    cases = []
+    for kind in (kind for kind in DISTRIBUTIONS if kind != "banded"):
+        design = eyeriss_skipping(case.architecture, kind)
+        problems = tuple(replace(p, densities=design.densities) for p in case.problems)
+        cases.append(
+            SparseCase(replace(case, name=f"{case.name}, {kind}", problems=problems), design)
+        )
+    for name, network in SPARSE_TEMPLATES:
+        template = catalog.template(name)
+        if template.defaults is None:
+            raise ValueError(f"template '{name}' has no defaults")
+        architecture = energy_chain(template.energy).price(template.build(template.defaults))
+        if architecture.sparse is None:
+            raise ValueError(f"template '{name}' is dense")
+        problems = [layer.problem for layer in catalog.workload(network)]
+        some = tuple(problems[:: -(-len(problems) // MOST_SPARSE_LAYERS)])
+        dense = Case(
+            f"{name}, {network}", replace(architecture, sparse=None), template.constraints, some
+        )
+        cases.append(SparseCase(dense, architecture.sparse))
+    return cases
+
+
+def sparse(case: SparseCase, count: int, repeats: int) -> dict[str, Any]:
+    """Rates of a sparse design and of the dense one on one thread, over all problems."""
+    architecture = case.dense.architecture
+    hardware, index = HardwareBatch.of(architecture), np.zeros(count, np.int32)
     seconds = {"dense": 0.0, "sparse": 0.0, "first": 0.0}
     valid = 0
-    drawn = samples_of(case, count)
+    drawn = samples_of(case.dense, count)
     for space, mappings in drawn:
 
         def dense(space: Mapspace = space, mappings: MappingBatch = mappings) -> None:
             evaluate_batch(hardware, space.problem, mappings, index, HEAD, 1)
 
-        SparseModel(case.architecture, space.problem, design).evaluate(mappings.window(0, 1))
-        model = SparseModel(case.architecture, space.problem, design)
+        design = case.design.of(space.problem)
+        SparseModel(architecture, space.problem, design).evaluate(mappings.window(0, 1))
+        model = SparseModel(architecture, space.problem, design)
         start = time.perf_counter()
         valid += int(model.evaluate(mappings).valid.sum())
         seconds["first"] += time.perf_counter() - start
@@ -195,7 +240,7 @@ def sparse(distribution: str, count: int, repeats: int) -> dict[str, Any]:
         seconds["sparse"] += median_seconds(partial(model.evaluate, mappings), repeats)
     total = count * len(drawn)
     rates = {f"{key}_per_s_1": total / value for key, value in seconds.items()}
-    return {"case": f"{case.name}, {distribution}", "mappings": total, "valid": valid, **rates}
+    return {"case": case.dense.name, "mappings": total, "valid": valid, **rates}
 
 
 def _peak_bytes() -> int:
@@ -230,6 +275,7 @@ _FIRST_EVALUATION = """
 import time; start = time.perf_counter()
 import numpy as np
 from throughput_cases import gemmini
+from dse.components.chain import energy_chain
 from dse.domain.architecture import HardwareBatch
 from dse.mapspace import Mapspace, sample_valid
 from dse.model.arrays import HEAD
@@ -324,8 +370,9 @@ def main() -> int:
     arguments = parser.parse_args()
     result: dict[str, Any] = {"machine": machine()}
     if arguments.sparse:
-        kinds = [kind for kind in DISTRIBUTIONS if kind != "banded"]
-        result["cases"] = [sparse(x, arguments.mappings, arguments.repeats) for x in kinds]
+        result["cases"] = [
+            sparse(case, arguments.mappings, arguments.repeats) for case in sparse_cases()
+        ]
         print(f"machine: {result['machine']}")
         for row in result["cases"]:
             rates = ", ".join(
