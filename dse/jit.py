@@ -6,8 +6,8 @@ take more than half of the time.
 
 Whatever is known here of numba's inner workings stands in this module, in `jit_units` and in
 `jit_tiers`: the option that leaves the counting out, where a function's cache keeps the stamp of
-its sources, what becomes one piece of machine code, and where a call finds none. All are checked
-where they are used, and a numba newer than those known to work caches nothing.
+its sources, how it is loaded, what becomes one piece of machine code, and where a call finds none.
+All are checked where they are used, and a numba newer than those known to work caches nothing.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 
 import numba
 from numba.core import event
+from numba.core.caching import Cache
 from numba.core.compiler_lock import global_compiler_lock
 from numba.extending import register_jitable
 
@@ -126,7 +127,9 @@ def _cached(dispatcher: Any) -> Any:  # noqa: ANN401
     """
     options: Any = getattr(getattr(dispatcher, "targetdescr", None), "options", None)
     file: Any = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
-    known = all(hasattr(file, name) for name in ("_source_stamp", "_version"))
+    known = all(hasattr(file, name) for name in ("_source_stamp", "_version")) and all(
+        hasattr(Cache, name) for name in ("_load_overload", "_guard_against_spurious_io_errors")
+    )
     expected = jit_units.BUILT_AS_EXPECTED and jit_tiers.BUILT_AS_EXPECTED
     if not (expected and hasattr(options, "_nrt")) or (KEEPS and not known):
         raise ToolError(
@@ -138,7 +141,25 @@ def _cached(dispatcher: Any) -> Any:  # noqa: ANN401
         # The version is looked at before anything else is read: what other sources left in the
         # cache may name classes that are no more.
         file._version = (file._version, file._source_stamp)
+        if dispatcher.py_func.__module__.startswith("dse."):
+            _load_without_rules(dispatcher._cache)
     return dispatcher
+
+
+def _load_without_rules(kept: Any) -> None:  # noqa: ANN401
+    """Let a cache load machine code without numba's rules of how Python becomes such code.
+
+    Numba reads all of them before it loads anything, a quarter of a second with SciPy's linear
+    algebra. What the machine code of this package calls is there without; what has to be compiled
+    reads them in any case.
+    """
+
+    def load_overload(signature: object, target_context: object) -> object:
+        with kept._guard_against_spurious_io_errors():
+            return kept._load_overload(signature, target_context)
+        return None  # a file that cannot be read, which the guard has left alone
+
+    kept.load_overload = load_overload
 
 
 def _compile_in_one_process(dispatcher: Any) -> None:  # noqa: ANN401

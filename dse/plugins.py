@@ -16,7 +16,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import Distribution, EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
 
 from dse.errors import DseError, SpecError, unknown_name
@@ -156,7 +156,13 @@ def _load(kind: str, point: EntryPoint) -> Plugin:
 
 
 def _distribution(point: EntryPoint) -> str:
-    return point.dist.name if point.dist else "?"
+    return _name(point.dist) if point.dist else "?"
+
+
+@cache
+def _name(distribution: Distribution) -> str:
+    """Return a distribution's name, for which all of its description is read."""
+    return distribution.name
 
 
 def _is_own(point: EntryPoint) -> bool:
