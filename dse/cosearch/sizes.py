@@ -102,7 +102,7 @@ def size_values(size: Size) -> Floats:
             f"{variable.count:,} values of {variable.name}; at most {_MOST_SIZES:,} can be gone "
             "through"
         )
-    return np.array([variable.value_at(i) for i in range(variable.count)], np.float64)
+    return variable.all_values().astype(np.float64)
 
 
 def size_table(

@@ -130,14 +130,13 @@ class MappingBatch:
     no_link_transfer: Flags
 
     def __post_init__(self) -> None:
-        for f in fields(self):
-            array = getattr(self, f.name)
+        count = len(self)
+        for name, array in self._arrays().items():
             if not array.flags.c_contiguous:
-                object.__setattr__(self, f.name, np.ascontiguousarray(array))
-            if array.shape[-1] not in (1, len(self)):
+                object.__setattr__(self, name, np.ascontiguousarray(array))
+            if array.shape[-1] not in (1, count):
                 raise ValueError(
-                    f"MappingBatch.{f.name}: batch axis {array.shape[-1]}, "
-                    f"expected 1 or {len(self)}"
+                    f"MappingBatch.{name}: batch axis {array.shape[-1]}, expected 1 or {count}"
                 )
 
     def __len__(self) -> int:
@@ -177,8 +176,8 @@ class MappingBatch:
             )
         return cls(
             **{
-                f.name: np.stack([getattr(m, f.name) for m in mappings], axis=-1)
-                for f in fields(cls)
+                name: np.moveaxis(np.array([getattr(m, name) for m in mappings]), 0, -1)
+                for name in _ARRAYS
             }
         )
 
@@ -186,25 +185,29 @@ class MappingBatch:
     def concatenate(cls, batches: Sequence[MappingBatch]) -> MappingBatch:
         """Join batches of the same problem and architecture structure."""
         joined: dict[str, Any] = {}
-        for f in fields(cls):
-            parts = [getattr(b, f.name) for b in batches]
+        counts = [len(b) for b in batches]
+        for name in _ARRAYS:
+            parts = [getattr(b, name) for b in batches]
             shared = all(p.shape[-1] == 1 for p in parts) and all(
                 np.array_equal(p, parts[0]) for p in parts
             )
-            if shared and f.name not in ("temporal", "spatial"):
-                joined[f.name] = parts[0]
+            if shared and name not in ("temporal", "spatial"):
+                joined[name] = parts[0]
                 continue
-            joined[f.name] = np.concatenate(
+            joined[name] = np.concatenate(
                 [
-                    np.broadcast_to(p, (*p.shape[:-1], len(b)))
-                    for p, b in zip(parts, batches, strict=True)
+                    p if p.shape[-1] == n else np.broadcast_to(p, (*p.shape[:-1], n))
+                    for p, n in zip(parts, counts, strict=True)
                 ],
                 axis=-1,
             )
         return cls(**joined)
 
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
-        return {f.name: getattr(self, f.name) for f in fields(self)}
+        return {name: getattr(self, name) for name in _ARRAYS}
+
+
+_ARRAYS = tuple(f.name for f in fields(MappingBatch))
 
 
 def _pick(array: npt.NDArray[Any], index: int) -> npt.NDArray[Any]:

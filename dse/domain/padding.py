@@ -102,8 +102,8 @@ def mapped_problem(problem: Problem, mapping: Mapping) -> Problem:
     """
     if not mapping.is_perfect:
         return problem
-    run = np.prod(mapping.temporal.astype(np.int64) * mapping.spatial, axis=0)
-    return _of_sizes(problem, run)
+    run = np.multiply(mapping.temporal, mapping.spatial, dtype=np.int64).prod(axis=0)
+    return problem if (run == problem.sizes).all() else _of_sizes(problem, run)
 
 
 def mapped_problems(problem: Problem, mappings: MappingBatch) -> dict[Problem, Ints]:

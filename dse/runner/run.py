@@ -60,7 +60,7 @@ class Run:
             NothingFeasible: no valid design was found; the result file says so too.
             DseError: the run folder cannot be written; the run can be resumed.
         """
-        with closing(self.setup), Times(self.folder / TIMES) as times:
+        with closing(self.setup), Times(self.folder / TIMES, self.study.state.samples) as times:
 
             def note(now: Progress) -> None:
                 times.note(now)

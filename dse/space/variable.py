@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from dse.errors import SpecError
+from dse.numeric import Ints
 
 if TYPE_CHECKING:
     from dse.space.schema import VariableSpec
@@ -79,6 +80,12 @@ class Variable:
         if not 0 <= index < self.count:
             raise IndexError(f"variable {self.name} has {self.count} values, no index {index}")
         return self.values[index] if self.values else self.minimum + self.step * index
+
+    def all_values(self) -> Ints:
+        """Return all legal values, ``(count,)``."""
+        if self.values:
+            return np.array(self.values, np.int64)
+        return self.minimum + self.step * np.arange(self.count, dtype=np.int64)
 
     def nearest(self, value: float) -> int:
         """Return the legal value that is nearest, the smaller of two."""

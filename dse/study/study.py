@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +29,8 @@ from dse.study.journal import Journal
 from dse.study.network_evaluator import NetworkEvaluator
 from dse.study.optimizer import Optimizer
 
+#: Seconds of search that a kill may cost at most, beside the batch that it cuts short.
+_BETWEEN_SAVES_S = 1.0
 #: Branches of the study's seed.
 _OPTIMIZER, _MAPPER, _OWN_DESIGN, _UNPADDED = 0, 1, 2, 3
 
@@ -250,6 +253,7 @@ class Study:
                 tick(replace(self.progress, best_value=value))
 
         state.optimizer.on_bound = bounded
+        saved = -math.inf
         while not state.finished:
             asked = state.optimizer.ask()
             state.samples += state.optimizer.meter.settle()
@@ -262,9 +266,11 @@ class Study:
                     self._count(_cost(wanted), design, metrics, journal)
                 state.optimizer.tell(*(list(part) for part in zip(*results, strict=True)))
             state.finished = not designs or state.samples >= self._budget
-            if self._folder is not None and journal is not None:
+            due = time.monotonic() - saved >= _BETWEEN_SAVES_S
+            if self._folder is not None and journal is not None and (due or state.finished):
                 state.journal_bytes, state.journal_crc = journal.size_bytes, journal.crc
                 checkpoint.save(self._folder / CHECKPOINT, state, self._inputs)
+                saved = time.monotonic()
             if report is not None:
                 report(self.progress)
 
@@ -369,8 +375,10 @@ class Study:
             }
             if metrics.accuracy is not None:
                 record["accuracy"] = metrics.accuracy
-            padded = padded_layers(self._space.workload_of(design.values), design.mappings or ())
-            record |= {"padded": padded} if padded else {}
+            if self._space.padding.on:
+                workload = self._space.workload_of(design.values)
+                padded = padded_layers(workload, design.mappings or ())
+                record |= {"padded": padded} if padded else {}
         else:
             record["reason"] = metrics.reason
         if np.isfinite(state.best_value):

@@ -23,9 +23,14 @@ _MAX_BYTES = 64 * 1024 * 1024
 
 
 class Times:
-    """Writer of the times of a study, one line after every batch; goes on after what is there."""
+    """Writer of the times of a study, one line after every batch; goes on after what is there.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: of the file.
+        samples: that the study has spent: what comes after was lost, and is done again.
+    """
+
+    def __init__(self, path: Path, samples: int) -> None:
         """Open the file.
 
         Raises:
@@ -35,8 +40,9 @@ class Times:
         self._path = path
         before = read_times(path) if path.exists() else []
         self._descriptor = open_to_append(path)
+        before = [one for one in before if one[0] <= samples]
         whole = sum(len(_line(*one)) for one in before)
-        os.ftruncate(self._descriptor, whole)  # a torn line
+        os.ftruncate(self._descriptor, whole)  # a torn line, and those of batches that were lost
         self._start = working_time() - (before[-1][1] if before else 0.0)
 
     def note(self, now: Progress) -> None:

@@ -25,6 +25,7 @@ from dse.space.search_space import SearchSpace
 from dse.study.journal import Journal, read_journal
 from dse.study.optimizer import Optimizer
 from dse.study.study import Study, optimizer_rng
+from dse.study.times import times_of
 
 SMALL = {"workload": "dosa_bert", "optimizer": "random", "samples": 20, "seed": 1}
 
@@ -105,6 +106,30 @@ def test_interrupt_exits_130_and_resumes(tmp_path):
     assert "Traceback" not in errors
     assert all(record["valid"] for record in read_journal(journal))
     assert resume(tmp_path / "run").execute().samples == 1500
+
+
+@pytest.mark.parametrize("between", [0.0, float("inf")])
+def test_what_came_after_the_last_checkpoint_is_done_again(tmp_path, monkeypatch, between):
+    monkeypatch.setattr("dse.study.study._BETWEEN_SAVES_S", between)
+    settings = {**SMALL, "optimizer": {"name": "random", "mappings_per_hardware": 1}}
+    settings |= {"samples": 60, "n_jobs": 1}
+    dse.run(**settings, folder=tmp_path / "whole")
+    broken, batches = tmp_path / "broken", []
+
+    def stop_after_three(now):
+        batches.append(now)
+        if len(batches) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        start({**settings, "folder": str(broken)}).execute(stop_after_three)
+    saved = resume(broken).study.state.asked
+    assert saved == (batches[2] if between == 0.0 else batches[0]).designs
+    assert len(list(read_journal(broken / "journal.jsonl"))) == batches[2].designs
+    resume(broken).execute()
+    same_files(broken, tmp_path / "whole")
+    samples = [at for at, _ in times_of(broken)]
+    assert samples == [at for at, _ in times_of(tmp_path / "whole")]
 
 
 def test_resuming_a_finished_run_changes_nothing(tmp_path):
