@@ -147,6 +147,16 @@ class MappingBatch:
             raise IndexError(f"mapping {index} of {len(self)}")
         return Mapping(**{k: _pick(v, index).copy() for k, v in self._arrays().items()})
 
+    def singly(self) -> list[Mapping]:
+        """Return the mappings one by one, as views of one copy: faster than indexing, for all."""
+        count = len(self)
+        columns = []
+        for array in self._arrays().values():
+            first = np.ascontiguousarray(np.moveaxis(array, -1, 0))
+            columns.append(list(first) if len(first) == count else [first[0]] * count)
+        rows = zip(*columns, strict=True)
+        return [Mapping(**dict(zip(_ARRAYS, own, strict=True))) for own in rows]
+
     def take(self, index: npt.NDArray[np.intp] | slice) -> MappingBatch:
         """Return the mappings at ``index`` (an index array or a slice) as a batch."""
         return MappingBatch(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,7 @@ class Scale:
     clock_ns: float | None
 
 
+@lru_cache(maxsize=4096)
 def operations(problem: Problem) -> int:
     """Multiplications and additions of a problem: the first of each sum needs no addition."""
     outputs = sum(problem.tensor_size(t) for t, written in enumerate(problem.read_write) if written)

@@ -130,7 +130,8 @@ class Site:
                 parts.append(more)
             asked.append(MappingBatch.concatenate(parts))
         self._asked = asked
-        return [Design(self.values, tuple(batch[i] for batch in asked)) for i in range(count)]
+        networks = zip(*(batch.singly() for batch in asked), strict=True)
+        return [Design(self.values, mappings) for mappings in networks]
 
     def learn(
         self, hardware: BuiltHardware, metrics: Sequence[DesignMetrics], goal: Objective

@@ -55,6 +55,7 @@ class _Packer:
                 for x in levels
             ]
         )
+        self.bounded = np.isfinite(self.capacity)
         a = space.arrays
         self.fanout = np.array([a.fanout_x, a.fanout_y])
         self.along_y = np.zeros(mapping.spatial.shape, np.bool_)
@@ -118,7 +119,7 @@ class _Packer:
             while True:
                 best, found = 0.0, None
                 extents = self._extents()
-                words = self._words(extents)
+                sizes = self._sizes(extents)
                 for d, slots in enumerate(self.slots):
                     last = self._last(slots)
                     for slot in slots:
@@ -128,30 +129,37 @@ class _Packer:
                         for prime in _primes(self._factor(d, last)):
                             if self._factor(d, slot) * prime > slot.cap:
                                 continue
-                            worth = self._worth(s, d, prime, extents, words)
+                            worth = self._worth(s, d, prime, extents, sizes)
                             if worth > best:
                                 best, found = worth, (d, last, slot, prime)
                 if found is None:
                     break
                 self._move(*found)
 
-    def _worth(self, s: int, d: int, prime: int, extents: Floats, words: Floats) -> float:
-        """Return the traffic saved at level s per share of its room; 0 where it does not fit."""
+    def _worth(self, s: int, d: int, prime: int, extents: Floats, sizes: Floats) -> float:
+        """Return the traffic saved at level s per share of its room; 0 where it does not fit.
+
+        Args:
+            s: the level.
+            d: the dimension whose tile grows there.
+            prime: by which it grows.
+            extents: of the tiles as they are, ``(L, D)``.
+            sizes: words of these tiles, ``(L, T)``.
+        """
         grown = extents.copy()
         grown[s:, d] *= prime
         grown[-1] = extents[-1]
         more = self._words(grown)
         if (more > self.capacity).any():
             return 0.0
-        sizes = self._sizes(extents)[s]
-        outer = extents[-1] / extents[s]
+        rounds = (extents[-1] / extents[s]).prod()
         saved = 0.0
         for t, relevant in enumerate(self.relevant):
             if self.mapping.keep[s, t] and not relevant[d]:
                 # as if every loop outside fetched the tile again
-                saved += sizes[t] * outer.prod() * (1.0 - 1.0 / prime)
-        bounded = np.isfinite(self.capacity)
-        taken = ((more - words) / np.where(bounded, self.capacity, 1.0))[bounded]
+                saved += sizes[s, t] * rounds * (1.0 - 1.0 / prime)
+        words = self._kept(sizes)
+        taken = (more - words)[self.bounded] / self.capacity[self.bounded]
         return float((saved + 1e-6) / (taken.clip(0.0).max(initial=0.0) + 1e-9))
 
     def _extents(self) -> Floats:
@@ -165,7 +173,10 @@ class _Packer:
         return sizes
 
     def _words(self, extents: Floats) -> Floats:
-        words: Floats = (self._sizes(extents) * self.mapping.keep).sum(axis=1)
+        return self._kept(self._sizes(extents))
+
+    def _kept(self, sizes: Floats) -> Floats:
+        words: Floats = (sizes * self.mapping.keep).sum(axis=1)
         return words
 
     @staticmethod

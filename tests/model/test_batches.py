@@ -52,6 +52,19 @@ def test_a_batch_equals_single_evaluations(version, batch):
         assert_metrics(on_one, expected_metrics(first, problem, mappings, version))
 
 
+@examples(25)
+@given(batch=batches(most=6))
+def test_batches_hold_what_they_were_made_of(batch):
+    _, _, mappings = batch
+    together = MappingBatch.of(mappings)
+    one_by_one = [MappingBatch.of([mapping]) for mapping in mappings]
+    for whole in (together, MappingBatch.concatenate(one_by_one)):
+        assert whole.singly() == list(mappings)
+        assert [whole[i] for i in range(len(whole))] == list(mappings)
+    shared = MappingBatch.concatenate([one_by_one[0]] * 3)
+    assert shared.singly() == [mappings[0]] * 3
+
+
 @pytest.mark.slow
 @examples(15)
 @given(batch=batches(most=6), data=st.data())
