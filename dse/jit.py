@@ -155,9 +155,10 @@ def _load_without_rules(kept: Any) -> None:  # noqa: ANN401
     """
 
     def load_overload(signature: object, target_context: object) -> object:
+        found: object = None  # stays so where the guard passes over a file that cannot be read
         with kept._guard_against_spurious_io_errors():
-            return kept._load_overload(signature, target_context)
-        return None  # a file that cannot be read, which the guard has left alone
+            found = kept._load_overload(signature, target_context)
+        return found
 
     kept.load_overload = load_overload
 

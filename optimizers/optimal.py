@@ -211,7 +211,7 @@ class OptimalSearch(Optimizer[OptimalSearchSettings]):
         from dse.cosearch.search import CoSearch  # noqa: PLC0415
 
         kind = PaddedCoSearch if self.space.padding.on else CoSearch
-        return kind(self.space, self._goal(), self.settings.mappings)
+        return kind(self.space, self._goal(), self.settings.mappings, self.settings.threads)
 
     def unpadded(self, design: Design) -> tuple[Mapping, ...] | None:
         """See :meth:`dse.study.optimizer.Optimizer.unpadded`: the best, proven."""

@@ -50,8 +50,10 @@ class PaddedCoSearch(CoSearch):
         sizes: what each of the layers' problems may be padded to; empty before these are looked at.
     """
 
-    def __init__(self, space: SearchSpace, goal: CoSearchGoal, limit: int) -> None:
-        super().__init__(space, goal, limit)
+    def __init__(
+        self, space: SearchSpace, goal: CoSearchGoal, limit: int, threads: int = 1
+    ) -> None:
+        super().__init__(space, goal, limit, threads)
         if goal.planes or space.workload.networks:
             raise UnsolvableSpace(
                 f"padding={space.padding.text} with limits on mappings, or for several networks"
@@ -134,7 +136,7 @@ class PaddedCoSearch(CoSearch):
             kept = [self._useful(closed(size), own, supports) for size in one.problems]
             made[problem] = TwoTierUnion([x for x in kept if x.class_count] or kept[:1])
             yield
-        self.tables = LayerTables.joined(self.hardware, made, self.goal.leak_pj)
+        self.tables = LayerTables.joined(self.hardware, made, self.goal.leak_pj, self._threads)
 
     @cached_property
     def _frames(self) -> list[Frame]:

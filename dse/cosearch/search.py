@@ -65,6 +65,7 @@ class CoSearch:
         goal: what is minimised.
         limit: mappings of a layer on one hardware up to which spaces without a closed form are
             enumerated.
+        threads: layers whose mappings are priced at a time; results do not depend on it.
 
     Attributes:
         bound: no design is better than this.
@@ -75,7 +76,9 @@ class CoSearch:
         UnsolvableSpace: the space cannot be solved this way.
     """
 
-    def __init__(self, space: SearchSpace, goal: CoSearchGoal, limit: int) -> None:
+    def __init__(
+        self, space: SearchSpace, goal: CoSearchGoal, limit: int, threads: int = 1
+    ) -> None:
         if goal.planes and space.workload.networks:
             raise UnsolvableSpace(
                 f"constraint '{goal.planes[0].source}' is on all networks together"
@@ -84,8 +87,9 @@ class CoSearch:
         self._choices = JointChoices(space.workload, goal.of_rows)
         self.hardware = HardwareSpace(space, areas=goal.needs_area)
         self._version, self._limit = version_number(space.timeloop_version), limit
+        self._threads = threads
         self.tables = (
-            LayerTables.of(self.hardware, self._version, limit, goal.leak_pj)
+            LayerTables.of(self.hardware, self._version, limit, goal.leak_pj, threads)
             if self.hardware.frames
             else LayerTables((), False, 0)
         )

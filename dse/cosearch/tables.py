@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 
 from dse.cosearch.enumerated import EnumeratedTable
 from dse.cosearch.frames import Frame, HardwareSpace
-from dse.cosearch.layer_table import GroupedTable, LayerTable
+from dse.cosearch.layer_table import GroupedTable, LayerRows, LayerTable
 from dse.cosearch.pool import Pool
 from dse.cosearch.two_tier.roles import ACCUMULATOR, SCRATCHPAD, Roles, plain_hardware, roles
 from dse.cosearch.two_tier.table import TwoTierTable
@@ -21,6 +22,9 @@ from dse.mapspace.cache import MapspaceCache
 from dse.mapspace.space import Mapspace
 from dse.model.arrays import cycles_are_exact
 from dse.numeric import Floats, Ints
+
+#: Rows of all layers from which on threads are worth beginning.
+_MANY_ROWS = 20_000
 
 #: Builds the table of a problem in closed form.
 TableOf = Callable[[Problem], TwoTierTable]
@@ -36,16 +40,23 @@ class LayerTables:
             asked for groups of frames.
         classes: of mappings, in all tables in closed form.
         leak_pj: what a cycle adds to the energy of every row.
+        threads: layers whose rows are priced at a time, where there are many.
     """
 
     layers: tuple[LayerTable, ...]
     closed_form: bool
     classes: int
     leak_pj: float = 0.0
+    threads: int = 1
 
     @classmethod
     def of(
-        cls, hardware: HardwareSpace, version: int, limit: int, leak_pj: float = 0.0
+        cls,
+        hardware: HardwareSpace,
+        version: int,
+        limit: int,
+        leak_pj: float = 0.0,
+        threads: int = 1,
     ) -> LayerTables:
         """Build the tables of a space, of the layers' own sizes.
 
@@ -54,6 +65,7 @@ class LayerTables:
             version: of Timeloop, as the kernels number it.
             limit: mappings of a layer on one hardware up to which they are enumerated.
             leak_pj: what a cycle adds to the energy of every row.
+            threads: see above.
         """
         problems = dict.fromkeys(layer.problem for layer in hardware.space.workload)
         closed = closed_form(hardware, version, problems)
@@ -63,11 +75,15 @@ class LayerTables:
             else EnumeratedTable([problem], hardware, version, limit)
             for problem in problems
         }
-        return cls.joined(hardware, made, leak_pj)
+        return cls.joined(hardware, made, leak_pj, threads)
 
     @classmethod
     def joined(
-        cls, hardware: HardwareSpace, made: Mapping[Problem, LayerTable], leak_pj: float
+        cls,
+        hardware: HardwareSpace,
+        made: Mapping[Problem, LayerTable],
+        leak_pj: float,
+        threads: int = 1,
     ) -> LayerTables:
         """Return the tables of a space's layers, given by problem."""
         grouped = [t for t in made.values() if isinstance(t, GroupedTable)]
@@ -76,6 +92,7 @@ class LayerTables:
             len(grouped) == len(made),
             sum(table.class_count for table in grouped),
             leak_pj,
+            threads,
         )
 
     def pool(self, frame: Frame, index: tuple[Ints, ...] | None) -> Pool:
@@ -85,25 +102,48 @@ class LayerTables:
             frame: the frame.
             index: numbers of the rows wanted of each table; None: all.
         """
-        parts = []
-        for n, table in enumerate(self.layers):
-            rows = table.rows(frame, None if index is None else index[n])
+
+        def rows_of(n: int) -> LayerRows:
+            rows = self.layers[n].rows(frame, None if index is None else index[n])
             need = np.empty_like(rows.need)
             for v, sizes in enumerate(frame.tables):
                 need[:, v] = np.searchsorted(sizes.usable_words, rows.need[:, v])
-            parts.append(rows.leaking(self.leak_pj, need))
-        pool = Pool.of(parts)
+            return rows.leaking(self.leak_pj, need)
+
+        pool = Pool.of(self._of_layers(rows_of, index))
         return pool.ordered(pool.order())
 
     def group_pool(self, frames: Sequence[Frame], index: tuple[Ints, ...] | None) -> Pool:
         """Return rows priced no higher than in any of these frames; their needs are words."""
-        parts = []
-        for n, table in enumerate(self.layers):
+
+        def rows_of(n: int) -> LayerRows:
+            table = self.layers[n]
             if not isinstance(table, GroupedTable):
                 raise ProofError("a table without a closed form has no rows of groups")
             rows = table.group_rows(frames, None if index is None else index[n])
-            parts.append(rows.leaking(self.leak_pj, rows.need))
-        return Pool.of(parts)
+            return rows.leaking(self.leak_pj, rows.need)
+
+        return Pool.of(self._of_layers(rows_of, index))
+
+    def _of_layers(
+        self, rows_of: Callable[[int], LayerRows], index: tuple[Ints, ...] | None
+    ) -> list[LayerRows]:
+        """Return the rows of every layer, made in several threads where they are many."""
+        count = len(self.layers)
+        many = index is None or sum(map(len, index)) >= _MANY_ROWS
+        shares = min(self.threads, count) if many and self.closed_form else 1
+        found: dict[int, LayerRows] = {}
+
+        def share(first: int) -> None:
+            for n in range(first, count, shares):
+                found[n] = rows_of(n)
+
+        if shares > 1:
+            with ThreadPoolExecutor(shares) as pool:
+                list(pool.map(share, range(shares)))
+        else:
+            share(0)
+        return [found[n] for n in range(count)]
 
 
 def closed_form(
