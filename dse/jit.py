@@ -155,10 +155,10 @@ def _load_without_rules(kept: Any) -> None:  # noqa: ANN401
     """
 
     def load_overload(signature: object, target_context: object) -> object:
-        found: object = None  # stays so where the guard passes over a file that cannot be read
+        found: list[object] = [None]  # stays so where the guard passes over an unreadable file
         with kept._guard_against_spurious_io_errors():
-            found = kept._load_overload(signature, target_context)
-        return found
+            found = [kept._load_overload(signature, target_context)]
+        return found[0]
 
     kept.load_overload = load_overload
 

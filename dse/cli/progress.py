@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from dse.runner.run import OnProgress
 
 _PLAIN_EVERY_S = 5.0
+#: Seconds between looks at the gap of a proof.
+_PROOF_EVERY_S = 1.0
+#: Seconds beyond which the end of a proof is not told.
+_NEVER_S = 1e7
 
 
 @contextmanager
@@ -85,6 +89,7 @@ class _Live:
     ) -> None:
         self._bar, self._objective, self._known = bar, objective, known
         self._clock = _Clock(begin.samples)
+        self._proof = _Proof(self._clock)
         self._task = bar.add_task("", total=begin.budget, best="", rate="")
         self._show(begin, "ETA -")
 
@@ -102,7 +107,7 @@ class _Live:
             description=f"{now.samples:,}/{now.budget:,}",
             completed=now.samples,
             best=_best_text(self._objective, now.best_value, self._known),
-            rate=rate if now.bound is None else _bound_text(now.best_value, now.bound),
+            rate=rate if now.bound is None else self._proof.text(now.best_value, now.bound),
         )
 
 
@@ -112,13 +117,14 @@ class _Plain:
     def __init__(self, objective: Objective, known: Known | None, begin: Progress) -> None:
         self._objective, self._known = objective, known
         self._clock = _Clock(begin.samples)
+        self._proof = _Proof(self._clock)
         self._shown = -math.inf
 
     def __call__(self, now: Progress) -> None:
         """Tell where a search stands after a batch."""
         last = now.samples >= now.budget
         if now.bound is not None:
-            self._tell(now, _bound_text(now.best_value, now.bound), last=last)
+            self._tell(now, self._proof.text(now.best_value, now.bound), last=last)
             return
         rate = self._clock.rate(now.samples)
         eta = f", ETA {(now.budget - now.samples) / rate:.0f} s" if rate and not last else ""
@@ -127,7 +133,7 @@ class _Plain:
     def tick(self, now: Progress) -> None:
         """Tell how far a proof has come."""
         if now.bound is not None:
-            self._tell(now, _bound_text(now.best_value, now.bound), last=False)
+            self._tell(now, self._proof.text(now.best_value, now.bound), last=False)
 
     def _tell(self, now: Progress, more: str, *, last: bool) -> None:
         if not last and self._clock.elapsed_s - self._shown < _PLAIN_EVERY_S:
@@ -138,15 +144,6 @@ class _Plain:
             f"{_best_text(self._objective, now.best_value, self._known)}, {more}\n"
         )
         sys.stderr.flush()
-
-
-def _bound_text(value: float, bound: float) -> str:
-    """Return how far a proof has come."""
-    if not bound > 0.0:
-        return "no bound yet"
-    if not math.isfinite(value):
-        return f"nothing below {bound:.4g}"
-    return f"nothing better by more than {100 * gap_of(bound, value):.3g} %"
 
 
 class _Clock:
@@ -175,3 +172,30 @@ class _Clock:
         rate = self.rate(now.samples)
         left = timedelta(seconds=round((now.budget - now.samples) / rate)) if rate else "-"
         return f"{rate:,.0f}/s ETA {left}"
+
+
+class _Proof:
+    """How far a proof has come, and when its gap is closed at the pace of late."""
+
+    def __init__(self, clock: _Clock) -> None:
+        self._clock = clock
+        self._gaps: list[tuple[float, float]] = []  # seconds, and the gap that was left
+
+    def text(self, value: float, bound: float) -> str:
+        """Return it for people; the pace is that of the second half of the time so far."""
+        if not bound > 0.0:
+            return "no bound yet"
+        if not math.isfinite(value):
+            return f"nothing below {bound:.4g}"
+        now, gap = self._clock.elapsed_s, gap_of(bound, value)
+        text = f"nothing better by more than {100 * gap:.3g} %"
+        before = [one for one in self._gaps if one[0] <= now / 2][-1:]
+        self._gaps = [*before, *(one for one in self._gaps if one[0] > now / 2)]
+        if not self._gaps or now - self._gaps[-1][0] >= _PROOF_EVERY_S:
+            self._gaps.append((now, gap))
+        if not gap or not before or now - before[0][0] < _PROOF_EVERY_S:
+            return text
+        pace = (before[0][1] - gap) / (now - before[0][0])
+        if not pace > 0.0 or gap / pace >= _NEVER_S:
+            return f"{text}, ETA -"
+        return f"{text}, ETA {timedelta(seconds=round(gap / pace))} at this pace"

@@ -73,3 +73,17 @@ def test_a_proof_on_its_way_tells_its_gap(clock, capsys, value, bound, told):
     )
     shown._Live(bar, EDP, None, at(0)).tick(now)
     assert shows[-1]["rate"] == told
+
+
+def test_a_proof_tells_when_its_gap_is_closed_at_the_pace_of_late(clock):
+    proof = shown._Proof(shown._Clock(0))
+    gaps = {0: 0.9, 10: 0.5, 20: 0.4, 30: 0.35, 40: 0.3}
+    told = {}
+    for seconds, gap in gaps.items():
+        clock[0] = 10.0 + seconds
+        told[seconds] = proof.text(1.0, 1.0 - gap)
+    assert "ETA" not in told[0]
+    assert told[40] == "nothing better by more than 30 %, ETA 0:01:00 at this pace"
+    clock[0] = 10.0 + 80
+    assert proof.text(1.0, 0.7).endswith("30 %, ETA -")  # as it was at half of the time
+    assert proof.text(1.0, 1.0) == "nothing better by more than 0 %"
