@@ -1,6 +1,7 @@
 """``map`` with mapspace.uneven: what is told, what is written, what is refused."""
 
 import json
+import sys
 
 import pytest
 import timeloop_files
@@ -81,6 +82,12 @@ def test_a_bandwidth_that_parts_share_is_not_written(words, capsys, tmp_path):
 def test_what_cannot_be_is_refused(words, capsys, setting, why):
     assert main([*words(), "mapspace.uneven=true", setting]) == 2
     assert why in capsys.readouterr().err
+
+
+def test_timeloop_mapper_is_not_asked(words, capsys, monkeypatch):
+    monkeypatch.setenv("DSE_TIMELOOP_MAPPER", sys.executable)
+    assert main([*words(), "mapspace.uneven=true", "mapper=timeloop"]) == 2
+    assert "'Buffer': Timeloop's files cannot say that several" in capsys.readouterr().err
 
 
 def test_runs_refuse_it(words, capsys):
