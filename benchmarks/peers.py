@@ -4,10 +4,10 @@
 
 Each mapper runs in a process of its own, on one thread: AccelForge and ZigZag by the Python that
 has them (``pip install accelforge``, ``pip install zigzag-dse six``, in environments of their own),
-timeloop-mapper where $DSE_TIMELOOP_MAPPER or PATH has it, ours with the template's constraints and
-with ``mapspace.free``. What a peer finds is priced by our model, too, where Timeloop has words for
-it: models count differently, mappings of one model compare. Code is compiled by a first run that
-is not counted.
+timeloop-mapper where $DSE_TIMELOOP_MAPPER or PATH has it, ours with the template's constraints,
+with ``mapspace.free``, and with ``mapspace.uneven`` beside it. What a peer finds is priced by our
+model, too, where Timeloop has words for it: models count differently, mappings of one model
+compare. Code is compiled by a first run that is not counted.
 """
 
 from __future__ import annotations
@@ -101,6 +101,11 @@ def compared(
     asked = {
         "dse, template": {"mapper": exact, "mapspace": {"padding": "off"}},
         "dse, free": {"mapper": exact, "mapspace": {"padding": "off", "free": True}},
+        "dse, free and uneven": {
+            "mapper": exact,
+            "samples": 20_000,
+            "mapspace": {"padding": "off", "free": True, "uneven": True},
+        },
     }
     try:
         binaries.find("timeloop-mapper")

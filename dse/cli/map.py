@@ -125,6 +125,8 @@ def _text(result: MappedLayer) -> str:
         without = result.unpadded
         told = padded_text(result.padding, result.value, without.value, without.certificate)
         lines.insert(-1, f"padded       {told}")
+    if result.unwritten is not None:
+        lines.insert(-1, f"files        none for timeloop-model: {result.unwritten}")
     if result.certificate is not None:
         lines.insert(-1, f"proof        {proof_text(result.certificate)}")
     return "\n".join(lines) + "\n"

@@ -41,6 +41,9 @@ settings:
                       written with -o, is the padded problem
   mapspace.free=true  any loops wherever fan-outs and sizes admit them, whatever
                       the constraints on dimensions, factors and orders
+  mapspace.uneven=X   false (default); true, or [LEVEL,...]: each tensor that these
+                      levels keep may stand at loops of its own; with -o also the
+                      architecture in which Timeloop can say that
 
   python -m dse map arch.yaml prob.yaml constraints.yaml mapper.yaml -o out
 

@@ -179,6 +179,8 @@ class StorageLevel:
     bandwidth_scales: tuple[tuple[str, float], ...] = ()
     #: whether the network below distributes multicasts (``network_type: M:N``)
     distributes: bool = False
+    #: name of the level inside whose buffer this one is a part of; None: a buffer of its own
+    part_of: str | None = None
 
     def __post_init__(self) -> None:
         where = f"level '{self.name}'"
@@ -313,6 +315,7 @@ class Architecture:
                     f"level '{level.name}': ERROR: power_gated_at buffer {level.power_gated_at} "
                     "not found."
                 )
+        _check_parts(self)
 
     def level(self, name: str) -> StorageLevel:
         """Return the level of that name; KeyError when there is none."""
@@ -324,6 +327,28 @@ class Architecture:
             if level.name == name:
                 return index
         raise KeyError(name)
+
+    @property
+    def banks(self) -> tuple[int, ...]:
+        """Index of the level whose buffer each level is a part of: its own, mostly.
+
+        All levels of one buffer stand next to each other, and the first of them is counted.
+        """
+        found: list[int] = []
+        for s, level in enumerate(self.levels):
+            found.append(s if level.part_of is None else found[-1])
+        return tuple(found)
+
+    @property
+    def divided(self) -> tuple[str, ...]:
+        """Names of the levels of whose buffers other levels are parts."""
+        names = {level.part_of for level in self.levels}
+        return tuple(level.name for level in self.levels if level.name in names)
+
+    @property
+    def undivided(self) -> Architecture:
+        """The architecture as Timeloop takes its levels: each a buffer of its own."""
+        return replace(self, levels=tuple(replace(x, part_of=None) for x in self.levels))
 
     @property
     def singly(self) -> str | None:
@@ -404,8 +429,42 @@ class Architecture:
         return replace(self, levels=tuple(changes.get(x.name, x) for x in self.levels))
 
 
+def _check_parts(architecture: Architecture) -> None:
+    """Refuse parts of a buffer that are not one buffer, or whose rules are not known."""
+    bank: StorageLevel | None = None
+    for level in architecture.levels:
+        where = f"level '{level.name}': part_of = {level.part_of}"
+        if level.part_of is None:
+            bank = level
+        elif bank is None or bank.name != level.part_of:
+            raise SpecError(f"{where}, expected the buffer that stands right inside of it")
+        elif (level.mesh_x, level.mesh_y) != (bank.mesh_x, bank.mesh_y):
+            raise SpecError(f"{where}, expected as many instances along X and Y as there")
+        elif any(getattr(level, key) != getattr(bank, key) for key in _OF_BUFFER):
+            raise SpecError(f"{where}, expected its {', '.join(_OF_BUFFER)}")
+        elif level.min_utilization or architecture.sparse or architecture.networks:
+            raise SpecError(
+                f"{where}: not together with min_utilization, sparse_optimizations or networks"
+            )
+
+
+#: What the parts of one buffer have in common.
+_OF_BUFFER = (
+    "size_words",
+    "multiple_buffering",
+    "min_utilization",
+    "read_bandwidth",
+    "write_bandwidth",
+    "shared_bandwidth",
+)
+
+
 class HardwareArrays(NamedTuple):
-    """H architectures of one structure as arrays; ``(L, H)`` per level, ``(H,)`` per compute."""
+    """H architectures of one structure as arrays; ``(L, H)`` per level, ``(H,)`` per compute.
+
+    ``bank (L,)`` is the level whose capacity and bandwidths a level shares: its own, but where it
+    is a part of a buffer.
+    """
 
     size_words: npt.NDArray[np.int64]  # -1: unlimited
     mesh_x: npt.NDArray[np.int64]
@@ -434,6 +493,7 @@ class HardwareArrays(NamedTuple):
     mac_mesh_x: npt.NDArray[np.int64]
     mac_mesh_y: npt.NDArray[np.int64]
     mac_pj: npt.NDArray[np.float64]
+    bank: npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -458,6 +518,8 @@ class HardwareBatch:
         names = {tuple(x.name for x in a.levels) for a in self.architectures}
         if len(names) != 1:
             raise ValueError(f"HardwareBatch: architectures differ in their levels: {names}")
+        if len({a.banks for a in self.architectures}) != 1:
+            raise ValueError("HardwareBatch: architectures differ in the parts of their buffers")
         if len({a.sparse is None for a in self.architectures}) != 1:
             raise ValueError("HardwareBatch: some architectures are sparse and some dense")
         object.__setattr__(self, "arrays", _arrays(self.architectures))
@@ -515,5 +577,6 @@ def _arrays(architectures: Sequence[Architecture]) -> HardwareArrays:
         latency_cycles=per_level([[x.latency_cycles for x in row] for row in levels], int),
         hop_pj=per_level([a.hop_energies_pj() for a in architectures], float),
         can_reduce=per_level([[x.can_reduce for x in row] for row in levels], bool),
+        bank=np.array(architectures[0].banks, np.int64),
         **found,
     )

@@ -16,6 +16,7 @@ from dse.domain.constraints import Constraints
 from dse.domain.mapping import Mapping, MappingBatch
 from dse.domain.padding import Padding, mapped_problem
 from dse.domain.problem import Problem
+from dse.errors import SpecError
 from dse.evaluators.base import Evaluator
 from dse.goals.certificate import Certificate
 from dse.goals.metric_names import Scale, operations
@@ -54,6 +55,18 @@ class Mapped:
         rows = zip(*(b.row for b in best), strict=True)
         metrics = Metrics(*(np.array(column) for column in rows))
         return cls(tuple(b.mapping for b in best), metrics, tuple(proofs))
+
+
+def shared_out(samples: int, count: int) -> npt.NDArray[np.int64]:
+    """Return equal shares of the samples, ``(count,)``; SpecError where there are too few."""
+    if samples < count:
+        raise SpecError(
+            f"samples = {samples}, expected at least {count}: one for each order of the tensors "
+            "that stand at loops of their own"
+        )
+    shares = np.full(count, samples // count, np.int64)
+    shares[: samples % count] += 1
+    return shares
 
 
 class Mapper(ABC, Generic[S]):
@@ -184,6 +197,37 @@ class Mapper(ABC, Generic[S]):
             for proof, one in zip(found.certificates, choices, strict=False)
         )
         return Mapped(found.mappings, found.metrics.of_work(np.array(work)), proofs)
+
+    def map_best(
+        self, hardware: HardwareBatch, problem: Problem, samples: int, seed: int, padding: Padding
+    ) -> tuple[int, Mapped]:
+        """Find the best mapping on any of several pieces of hardware, which share the samples.
+
+        Args:
+            hardware: H architectures of one structure.
+            problem: what to map.
+            samples: how many mappings may be evaluated on all of them together.
+            seed: of all randomness.
+            padding: how far dimensions may grow.
+
+        Returns:
+            On which one it is, and the mapping; what is proven of it holds for all of them.
+
+        Raises:
+            dse.errors.SpecError, dse.errors.ToolError: as :meth:`map`; or there are fewer samples
+                than hardware.
+        """
+        count = len(hardware)
+        found = self.map_padded(hardware, problem, shared_out(samples, count), seed, padding)
+        values = [
+            float(self.rank(found.metrics.window(h, h + 1), problem, architecture)[0])
+            for h, architecture in enumerate(hardware.architectures)
+        ]
+        best = int(np.argmin(values))
+        proofs = [proof for proof in found.certificates if proof is not None]
+        proven = (Certificate.of_all(proofs),) if len(proofs) == count else ()
+        metrics = found.metrics.window(best, best + 1)
+        return best, Mapped((found.mappings[best],), metrics, proven)
 
     def map_any(
         self,

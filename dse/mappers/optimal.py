@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,12 +13,12 @@ import numpy.typing as npt
 from dse.domain.architecture import HardwareBatch
 from dse.domain.constraints import Constraints
 from dse.domain.mapping import MappingBatch
-from dse.domain.padding import mapped_problem
+from dse.domain.padding import Padding, mapped_problem
 from dse.domain.problem import Problem
 from dse.evaluators.base import Evaluator
 from dse.goals.certificate import Certificate, gap_of
 from dse.goals.objective import Objective
-from dse.mappers.base import Mapped, Mapper
+from dse.mappers.base import Mapped, Mapper, shared_out
 from dse.mappers.best import Best
 from dse.mappers.gamma import GammaMapper, GammaSettings
 from dse.mappers.hillclimb import HillclimbMapper, HillclimbSettings
@@ -97,14 +97,7 @@ class OptimalMapper(Mapper[OptimalMapperSettings]):
         The heuristics share their samples over the problems as they do by themselves. Each problem
         is then searched for what undercuts the best mapping of those before.
         """
-        s = self.settings
-        at_least("gap", s.gap, 0.0)
-        at_least("nodes", s.nodes, 1)
-        at_least("patterns", s.patterns, 1)
-        at_least("threads", s.threads, 1)
-        at_least("seeding", s.seeding, 0)
-        if s.time is not None:
-            at_least("time", s.time, 0.0)
+        self._check()
         best = [Best() for _ in range(len(hardware))]
         spent = self._seed(hardware, choices, samples, seed, best)
         certificates: list[Certificate | None] = []
@@ -121,6 +114,48 @@ class OptimalMapper(Mapper[OptimalMapperSettings]):
                 certificate = certificate.found(best[h].value)
             certificates.append(certificate)
         return Mapped.of(best, certificates)
+
+    def map_best(
+        self, hardware: HardwareBatch, problem: Problem, samples: int, seed: int, padding: Padding
+    ) -> tuple[int, Mapped]:
+        """See :meth:`dse.mappers.base.Mapper.map_best`: the proof is over all of the hardware.
+
+        Each is searched for what undercuts the best mapping on those before it; the limits of the
+        proof are for all of them together.
+        """
+        count = len(hardware)
+        if count == 1 or padding.on:
+            return super().map_best(hardware, problem, samples, seed, padding)
+        self._check()
+        choices = [(problem,)] * count
+        best = [Best() for _ in range(count)]
+        spent = self._seed(hardware, choices, shared_out(samples, count), seed, best)
+        order = sorted(range(count), key=lambda h: best[h].value)
+        known = replace(best[order[0]])
+        search = _ExactSearch(self, hardware, 0, known, samples - int(spent.sum()), count)
+        proofs = []
+        for search.h in order:
+            before = known.value
+            proofs.append(search.prove(problem))
+            if known.value < before:
+                best[search.h] = replace(known)
+        certificate = Certificate.of_all(proofs)
+        if not certificate.complete and search.samples >= count:
+            rest = shared_out(search.samples, count)
+            self._heuristics(hardware, choices, rest, seed + 1, best)
+        found = min(range(count), key=lambda h: best[h].value)
+        return found, Mapped.of([best[found]], [certificate.found(best[found].value)])
+
+    def _check(self) -> None:
+        """Raise SpecError where a setting is out of range."""
+        s = self.settings
+        at_least("gap", s.gap, 0.0)
+        at_least("nodes", s.nodes, 1)
+        at_least("patterns", s.patterns, 1)
+        at_least("threads", s.threads, 1)
+        at_least("seeding", s.seeding, 0)
+        if s.time is not None:
+            at_least("time", s.time, 0.0)
 
     def _seed(
         self,

@@ -111,6 +111,7 @@ class Prices(NamedTuple):
     mac_mesh_y: Floats
     mac_pj: Floats
     latency: Floats
+    bank: Ints  # (L,) level whose capacity and bandwidths each level shares
 
 
 def new_lanes(levels: int, dimensions: int, tensors: int, ranks: int, width: int = WIDTH) -> Lanes:
@@ -150,6 +151,7 @@ def new_prices(levels: int, width: int = WIDTH) -> Prices:
         np.ones(levels, np.bool_),
         *(np.ones((levels, width)) for _ in range(15)),
         *(np.ones(width) for _ in range(5)),
+        np.arange(levels),
     ]
     return Prices(*arrays)
 
@@ -167,6 +169,8 @@ def load_hardware(
         return
     c.machine[0] = first if same else -1
     levels = c.size.shape[0]
+    for s in range(levels):
+        c.bank[s] = hw.bank[s]
     for i in range(c.size.shape[1]):
         h = index[b + min(i, n - 1)]
         latency = np.int64(0)

@@ -137,8 +137,9 @@ def level_energy(
         else:
             reads = rules.rounded(content + peer)
             fills = float(rules.cut_off(share + peer))
-    w.load[s, 0] += rules.words_per_cycle(reads, used, replicas, iterations)
-    w.load[s, 1] += rules.words_per_cycle(fills + updates, used, replicas, iterations)
+    bank = hw.bank[s]
+    w.load[bank, 0] += rules.words_per_cycle(reads, used, replicas, iterations)
+    w.load[bank, 1] += rules.words_per_cycle(fills + updates, used, replicas, iterations)
     block = hw.block_size[s, i]
     available = rules.clusters(hw.instances[s, i], hw.cluster_size[s, i])
     clusters = float(rules.used_clusters(w.expansion[s], available))

@@ -52,7 +52,8 @@ def check(x: Lanes, plan: Plan, c: Prices, keep: Flags) -> None:
     ok[:] = anywhere
     used = x.work[0]
     for s in range(levels):
-        used[:] = 0.0
+        if c.bank[s] == s:
+            used[:] = 0.0
         for t in range(tensors):
             if not plan.keep[s, t]:
                 continue

@@ -109,7 +109,7 @@ def _tensor_energy(x: Lanes, plan: Plan, c: Prices, t: int) -> None:
         block, blocked = c.block[s], c.blocked[s]
         reads = part if plan.read_write[t] else content
         if c.limited[s]:
-            load_r, load_w = x.load[s, 0], x.load[s, 1]
+            load_r, load_w = x.load[c.bank[s], 0], x.load[c.bank[s], 1]
             if plan.read_write[t]:
                 for i in range(x.ok.shape[0]):
                     load_w[i] += (fills[i] + content[i]) / iterations[i]

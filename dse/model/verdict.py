@@ -58,6 +58,7 @@ def fits(w: Scratch, hw: HardwareArrays, i: int, keep: npt.NDArray[np.bool_]) ->
         if not anywhere:
             v[a.V_EXPANSION] = a.KEPT_NOWHERE
             return False
+    used = np.int64(0)
     x = y = np.int64(1)
     for s in range(levels):
         x *= w.nest.width[s]
@@ -70,7 +71,8 @@ def fits(w: Scratch, hw: HardwareArrays, i: int, keep: npt.NDArray[np.bool_]) ->
         y //= w.nest.height[s]
         fits = True
         if hw.size_words[s, i] >= 0:
-            used = np.int64(0)
+            if hw.bank[s] == s:
+                used = np.int64(0)
             for t in range(tensors):
                 if keep[s, t]:
                     used += w.size[t, s]

@@ -22,7 +22,7 @@ _SAME = frozenset({*LOCAL, SEED, "record", "include_path"})
 #: What tells runs apart is looked for here first.
 _FIRST = ("workload", "objective", "arch", *GROUPS)
 #: Settings that runs from before they were there do not have, with what that was.
-_BEFORE = {"mapspace.free": False}
+_BEFORE = {"mapspace.free": False, "mapspace.uneven": False}
 _MAX_BYTES = 64 * 1024 * 1024
 
 Flat = Mapping[str, Any]

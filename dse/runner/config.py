@@ -38,6 +38,11 @@ class MapspaceConfig:
         "whether any loops may run wherever the hardware's fan-outs and sizes admit them; false: "
         "as the template constrains dimensions, factors and orders",
     )
+    uneven: Any = setting(
+        False,
+        "levels each of whose tensors may stand at loops of its own: true, all that can be; or "
+        "names, as in mapspace.uneven=[Scratchpad]; false: none",
+    )
     onchip: str | None = setting(
         None,
         "what a tensor that bypasses the outermost level asks of the next: whole, all of it has "

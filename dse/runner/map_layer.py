@@ -20,20 +20,21 @@ from dse.domain.padding import (
     padding_text,
 )
 from dse.domain.problem import Layer, Problem, Workload
+from dse.domain.uneven import divided, levels_asked
 from dse.errors import NothingFeasible, SpecError
 from dse.goals.certificate import Certificate
 from dse.goals.mapspace_text import mapspace_text
 from dse.goals.metric_names import operations
 from dse.goals.rates import Throughput
 from dse.mappers.base import Mapped
-from dse.runner.config import ResolvedConfig, resolve
+from dse.runner.config import ResolvedConfig, RunConfig, resolve
 from dse.runner.files import read_inputs
 from dse.runner.setup import Setup, set_up
 from dse.space.network_space import NetworkSpace
 from dse.space.template import ArchTemplate
 from dse.space.variable import Values
 from dse.study import folder as run_folder
-from dse.timeloop.evaluate import Evaluation, evaluated
+from dse.timeloop.evaluate import Evaluation, evaluated, said_to_timeloop
 from dse.timeloop.read.inputs import TimeloopInput
 from dse.timeloop.write.inputs import write_design
 from dse.timeloop.write.report import map_text, stats_json
@@ -41,6 +42,8 @@ from dse.timeloop.write.stats import stats_text
 
 SCHEMA = "dse.map/1"
 _DEFAULT_SAMPLES = 1000
+#: The evaluator that knows of levels that are parts of one buffer.
+_KNOWS_PARTS = "native"
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,8 @@ class MappedLayer:
         unpadded: what the mapper finds without padding, where the mapping is of a padded layer;
             None where it is not.
         measured: cycles and pJ by an evaluator whose numbers are not Timeloop's; None: they are.
+        as_timeloop: of an uneven mapping, the evaluation that Timeloop's files can say, or why they
+            cannot; None: the mapping is even.
     """
 
     evaluation: Evaluation
@@ -88,6 +93,7 @@ class MappedLayer:
     certificate: Certificate | None = None
     unpadded: Unpadded | None = None
     measured: tuple[float, float] | None = None
+    as_timeloop: Evaluation | str | None = None
 
     @property
     def rates(self) -> Throughput | None:
@@ -103,7 +109,13 @@ class MappedLayer:
     def mapspace(self) -> str:
         """In words, which mappings were searched."""
         asked = self.settings["mapspace"]
-        return mapspace_text(free=asked["free"], padding=asked["padding"])
+        divided = self.evaluation.input.architecture.divided
+        return mapspace_text(free=asked["free"], padding=asked["padding"], divided=divided)
+
+    @property
+    def unwritten(self) -> str | None:
+        """Why Timeloop's files cannot say the mapping; None: they are written."""
+        return self.as_timeloop if isinstance(self.as_timeloop, str) else None
 
     @property
     def padding(self) -> str:
@@ -127,6 +139,7 @@ class MappedLayer:
             **({"certificate": self.certificate.as_dict()} if self.certificate else {}),
             **({"padding": self._padding_dict(self.unpadded)} if self.unpadded else {}),
             **self._measured_dict(),
+            **({"unwritten": self.unwritten} if self.unwritten else {}),
             **({"rates": self.rates.as_dict()} if self.rates else {}),
             "stats": stats_json(self.evaluation),
         }
@@ -171,10 +184,13 @@ def map_layer(given: Mapping[str, Any], layer: str) -> MappedLayer:
     chosen = network.layer(chosen_name)
     values = _values(template, config)
     config = replace(config, run=replace(config.run, variables=dict(values)))
+    uneven = config.run.mapspace.uneven
+    config = replace(config, run=_with_uneven(config.run, False))
     setup = set_up(config, template, Workload(network.name, (chosen,)), _DEFAULT_SAMPLES)
     with closing(setup):
-        architecture = setup.space.architecture(values)
-        found = _map(setup, architecture, chosen.problem, setup.space.padding)
+        hardware = _hardware(setup, uneven, values, chosen.problem)
+        which, found = _map(setup, hardware, chosen.problem, setup.space.padding)
+        architecture = hardware.architectures[which]
         mapping = found.mappings[0]
         if mapping is None:
             why = setup.mapper.why_unmapped(chosen.problem, architecture)
@@ -182,41 +198,65 @@ def map_layer(given: Mapping[str, Any], layer: str) -> MappedLayer:
         problem = mapped_problem(chosen.problem, mapping)
         unpadded = None
         if problem != chosen.problem:
-            plain = _map(setup, architecture, chosen.problem, NO_PADDING)
-            reached = _value(setup, plain, chosen.problem, architecture)
+            which, plain = _map(setup, hardware, chosen.problem, NO_PADDING)
+            reached = _value(setup, plain, chosen.problem, hardware.architectures[which])
             unpadded = Unpadded(
                 reached if np.isfinite(reached) else None,
                 plain.certificates[0] if plain.certificates else None,
             )
     version = config.run.timeloop_version
-    spec = TimeloopInput(architecture, problem, mapping, version)
+    evaluation = evaluated(TimeloopInput(architecture, problem, mapping, version), mapping)
+    asked = replace(setup.config, run=_with_uneven(setup.config.run, uneven))
     result = MappedLayer(
-        evaluated(spec, mapping),
+        evaluation,
         chosen,
         values,
         _value(setup, found, chosen.problem, architecture),
         setup.space.objective.unit,
-        setup.config.as_dict(),
+        asked.as_dict(),
         setup.new_folder(f"map_{config.plugins['mapper'].name}_{chosen.name}"),
         found.certificates[0] if found.certificates else None,
         unpadded,
         None
         if setup.evaluator.equals_timeloop
         else (float(found.metrics.cycles[0]), float(found.metrics.energy_pj[0])),
+        said_to_timeloop(evaluation),
     )
     _write(result)
     return result
 
 
-def _map(setup: Setup, architecture: Architecture, problem: Problem, padding: Padding) -> Mapped:
-    """Map a problem with all of the samples."""
-    return setup.mapper.map_padded(
-        HardwareBatch.of(architecture),
-        problem,
-        np.array([setup.samples], np.int64),
-        setup.config.run.seed,
-        padding,
-    )
+def _with_uneven(run: RunConfig, uneven: object) -> RunConfig:
+    return replace(run, mapspace=replace(run.mapspace, uneven=uneven))
+
+
+def _hardware(setup: Setup, uneven: object, values: Values, problem: Problem) -> HardwareBatch:
+    """Return the architecture; for uneven mappings with levels in parts, by orders of tensors.
+
+    Raises:
+        SpecError: a level cannot be in parts, or the evaluator does not know of them.
+    """
+    architecture = setup.space.architecture(values)
+    names = levels_asked(uneven)
+    if names == ():
+        return HardwareBatch.of(architecture)
+    evaluator = setup.config.plugins["evaluator"].name
+    if evaluator != _KNOWS_PARTS:
+        raise SpecError(
+            f"mapspace.uneven = {uneven}: evaluator={evaluator} does not know of levels that share "
+            f"one buffer, expected evaluator={_KNOWS_PARTS}"
+        )
+    own = architecture.constraints
+    rules = setup.space.template.constraints if own is None else own
+    return divided(architecture, problem, rules, names)
+
+
+def _map(
+    setup: Setup, hardware: HardwareBatch, problem: Problem, padding: Padding
+) -> tuple[int, Mapped]:
+    """Map a problem with all of the samples; return on which hardware, and what was found."""
+    seed = setup.config.run.seed
+    return setup.mapper.map_best(hardware, problem, setup.samples, seed, padding)
 
 
 def _value(setup: Setup, found: Mapped, problem: Problem, architecture: Architecture) -> float:
@@ -238,14 +278,15 @@ def _values(template: ArchTemplate, config: ResolvedConfig) -> Values:
 
 
 def _write(result: MappedLayer) -> None:
-    evaluation = result.evaluation
-    layers = [(result.layer, evaluation.mapping)]
-    write_design(result.folder / run_folder.BEST, evaluation.input.architecture, layers)
+    told = result.evaluation if result.as_timeloop is None else result.as_timeloop
     texts = {
-        "timeloop-model.map.txt": map_text(evaluation),
+        "timeloop-model.map.txt": map_text(result.evaluation),
         run_folder.RESULT: json.dumps(result.as_dict(), indent=2, allow_nan=False) + "\n",
     }
-    if evaluation.input.architecture.sparse is None:  # of which no file of Timeloop's is known
-        texts["timeloop-model.stats.txt"] = stats_text(evaluation)
+    if not isinstance(told, str):
+        architecture, layers = told.input.architecture, [(result.layer, told.mapping)]
+        write_design(result.folder / run_folder.BEST, architecture, layers)
+        if architecture.sparse is None:  # of which no file of Timeloop's is known
+            texts["timeloop-model.stats.txt"] = stats_text(told)
     for name, text in texts.items():
         (result.folder / name).write_text(text, encoding="utf-8")

@@ -13,6 +13,7 @@ from dse.accuracy.choice import DEFAULT, files_of, predictor
 from dse.components.chain import energy_chain
 from dse.domain.padding import Padding
 from dse.domain.problem import Workload
+from dse.domain.uneven import levels_asked
 from dse.errors import SpecError
 from dse.evaluators.base import Evaluator
 from dse.goals.limits import Limit, limits
@@ -237,6 +238,11 @@ def space_of(
     Raises:
         SpecError: a setting does not fit them.
     """
+    if levels_asked(config.run.mapspace.uneven) != ():
+        raise SpecError(
+            f"mapspace.uneven = {config.run.mapspace.uneven}: uneven mappings are searched of one "
+            "layer on fixed hardware alone, with 'python -m dse map'; expected false"
+        )
     named = config.run.objective
     goal = python_objective(named) if is_code(named) else objective(named)
     if isinstance(workload, NetworkSpace) and not workload.free:

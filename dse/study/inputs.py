@@ -30,6 +30,7 @@ _LABELS = frozenset({"arch", "workload"})
 _IDLE: dict[str, tuple[object, ...]] = {
     "mapspace.padding": ("off", None),
     "mapspace.free": (False,),
+    "mapspace.uneven": (False,),
     "network": ("{}",),
     "accuracy": (None,),
     "optimizer.networks": (None,),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -88,6 +88,28 @@ def evaluated(spec: TimeloopInput, mapping: Mapping) -> Evaluation:
         return Evaluation(spec, mapping, evaluate_one(*parts, spec.timeloop_version))
     own = design.of(spec.problem)
     return Evaluation(spec, mapping, evaluate_sparse(*parts, own, spec.timeloop_version))
+
+
+def said_to_timeloop(evaluation: Evaluation) -> Evaluation | str | None:
+    """Return what Timeloop's files can say of a mapping on levels that are parts of one buffer.
+
+    To Timeloop each part is a buffer of the whole size, with all of the bandwidth.
+
+    Returns:
+        The evaluation in which they are; or why it would be another one; None: there are no parts.
+    """
+    own = evaluation.input.architecture
+    if not own.divided:
+        return None
+    spec = replace(evaluation.input, architecture=own.undivided)
+    found = evaluated(spec, evaluation.mapping)
+    ours, theirs = evaluation.stats.cycles, found.stats.cycles
+    if ours == theirs:
+        return found
+    return (
+        f"Timeloop's files cannot say that the parts of {', '.join(own.divided)} share a "
+        f"bandwidth: it would count {theirs:,} cycles in place of {ours:,}"
+    )
 
 
 def _evaluate(spec: TimeloopInput, fault: Fault | None) -> Evaluation:

@@ -9,6 +9,7 @@ from typing import Any
 
 from dse.domain.constraints import of_hardware
 from dse.domain.padding import Padding
+from dse.domain.uneven import levels_asked
 from dse.errors import SpecError
 from dse.goals.mapspace_text import mapspace_text
 from dse.plugins import chosen, typed
@@ -33,6 +34,9 @@ class MapspaceSettings:
     """Which mappings are searched, besides what the files say."""
 
     free: bool = setting(False, "whether any loops may run wherever the hardware admits them")
+    uneven: Any = setting(
+        False, "levels each of whose tensors may stand at loops of its own: true, or names"
+    )
     padding: str = setting("off", "whether dimensions may be padded: off, auto, or a share (10%)")
 
 
@@ -72,7 +76,9 @@ class MapperTask:
     @property
     def mapspace(self) -> str:
         """In words, which mappings are searched."""
-        return mapspace_text(free=self.free, padding=self.effort.padding.text, source="file")
+        padding, uneven = self.effort.padding.text, self.effort.uneven
+        divided = ("all levels that can be",) if uneven is None else uneven
+        return mapspace_text(free=self.free, padding=padding, source="file", divided=divided)
 
     def run(self) -> BestMapping:
         """Search; raises as `dse.timeloop.search.search` does."""
@@ -156,7 +162,8 @@ def task(
     limits = _LIMITS if mapper.name == _MAPPER else {}
     settings = typed(mapper.settings_type, {**limits, **options}, "mapper.")
     padding = Padding.parse(given.mapspace.padding)
-    effort = MapperBudget(mapper.name, settings, samples, given.seed, threads, padding)
+    uneven = levels_asked(given.mapspace.uneven)
+    effort = MapperBudget(mapper.name, settings, samples, given.seed, threads, padding, uneven)
     free = given.mapspace.free
     if free:
         project = replace(project, constraints=of_hardware(project.constraints))

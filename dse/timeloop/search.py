@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from dse.domain.fixed_factors import fitted
 from dse.domain.mapping import Mapping
 from dse.domain.padding import NO_PADDING, Padding, mapped_problem, padding_text
 from dse.domain.problem import Problem
+from dse.domain.uneven import divided
 from dse.errors import NothingFeasible, SpecError
 from dse.goals.certificate import Certificate
 from dse.goals.metrics import Metrics
@@ -26,7 +28,7 @@ from dse.goals.objective import Objective, objective
 from dse.numeric import Floats
 from dse.plugins import Plugin, plugin
 from dse.timeloop.convert import Project
-from dse.timeloop.evaluate import Evaluation, evaluated
+from dse.timeloop.evaluate import Evaluation, evaluated, said_to_timeloop
 from dse.timeloop.read.inputs import TimeloopInput
 from dse.timeloop.search_evaluators import (
     FewLoopsEvaluator,
@@ -54,6 +56,8 @@ class BestMapping:
         padded: whether the problem that was mapped has larger bounds than the project's, as fixed
             factors ask for or as searches may choose.
         sizes: what the search chose to pad, as in ``K 37 -> 39``; empty: nothing.
+        as_timeloop: of an uneven mapping, the evaluation that Timeloop's files can say, or why they
+            cannot; None: the mapping is even.
         unpadded: the best mapping without that, of the same search; None where nothing is padded,
             or nothing else can be mapped.
     """
@@ -64,6 +68,7 @@ class BestMapping:
     notes: tuple[str, ...] = ()
     padded: bool = False
     sizes: str = ""
+    as_timeloop: Evaluation | str | None = None
     unpadded: BestMapping | None = None
 
 
@@ -78,6 +83,7 @@ class MapperBudget:
         seed: of all randomness.
         threads: 0 = all cores.
         padding: how far dimensions may be padded.
+        uneven: levels each of whose tensors may stand at loops of its own; None: all that can be.
     """
 
     mapper: str
@@ -86,6 +92,7 @@ class MapperBudget:
     seed: int = 0
     threads: int = 0
     padding: Padding = NO_PADDING
+    uneven: tuple[str, ...] | None = ()
 
 
 def search(
@@ -111,6 +118,8 @@ def search(
     given = project
     if project.architecture.sparse is not None:
         _check_sparse(effort, metrics)
+    if effort.uneven != ():
+        _check_uneven(metrics)
     fit = fitted(project.problem, project.constraints, project.architecture)
     project = replace(project, problem=fit.problem, constraints=dict(fit.constraints))
     searched = _searched(project.architecture, metrics[0])
@@ -121,15 +130,16 @@ def search(
     goals = [first, *([_ordered(first, objective(second))] if second else [])]
     task = _FileSearch(project, searched, effort, version)
     runs, limits = _runs(task, goals, most_loops)
-    best = min(runs, key=lambda found: goals[-1].rank(found.metrics)[0])
+    which, best = min(runs, key=lambda run: goals[-1].rank(run[1].metrics)[0])
     mapping = best.mappings[0]
     if mapping is None:
         within = f", with at most {most_loops} temporal loops" if most_loops else ""
         raise NothingFeasible(task.why_unmapped(first) + within)
     problem = mapped_problem(project.problem, mapping)
-    evaluation = task.evaluation(problem, mapping)
+    evaluation = task.evaluation(problem, mapping, which)
     told = tuple((m, metric_value(evaluation, m), _UNITS.get(m, "accesses")) for m in metrics)
-    certificate = runs[0].certificates[0] if runs[0].certificates else None
+    proofs = runs[0][1].certificates
+    certificate = proofs[0] if proofs else None
     if certificate is not None:
         # the mapping may be another one than the proof's, as good within what counts as equal
         bound = certificate.bound
@@ -137,7 +147,12 @@ def search(
         certificate = replace(certificate, value=told[0][1], bound=bound)
     passed_over = _passed_over(project.architecture)
     handed_over = _handed_over(certificate, effort)
-    notes = (*fit.changes, *limits, *handed_over, *passed_over, *_notes(metrics, second))
+    said = said_to_timeloop(evaluation)
+    unsaid = (f"no files of it: {said}",) if isinstance(said, str) else ()
+    notes = (
+        *(*fit.changes, *limits, *handed_over, *passed_over, *unsaid),
+        *_notes(metrics, second),
+    )
     unpadded = None
     if problem != project.problem:
         with suppress(NothingFeasible):
@@ -150,6 +165,7 @@ def search(
         notes,
         padded=problem != given.problem,
         sizes=padding_text(project.problem, problem),
+        as_timeloop=said,
         unpadded=unpadded,
     )
 
@@ -170,19 +186,42 @@ class _FileSearch:
     effort: MapperBudget
     version: str
 
-    def run(self, goal: Objective, name: str, settings: Any, most_loops: int | None) -> Any:  # noqa: ANN401
-        """Return what a mapper finds; limits on loops are the evaluator's."""
+    def run(
+        self,
+        goal: Objective,
+        name: str,
+        settings: Any,  # noqa: ANN401
+        most_loops: int | None,
+    ) -> tuple[int, Any]:
+        """Return on which hardware, and what, a mapper finds; the evaluator limits the loops."""
+        effort = self.effort
         hardware = HardwareBatch.of(_in_batches(self.searched))
-        samples = np.array([self.effort.samples], np.int64)
+        if self._names:
+            hardware = self._divided(self.searched)
         mapper = self._mapper(goal, name, settings, most_loops)
-        return mapper.map_padded(
-            hardware, self.project.problem, samples, self.effort.seed, self.effort.padding
+        found: tuple[int, Any] = mapper.map_best(
+            hardware, self.project.problem, effort.samples, effort.seed, effort.padding
         )
+        return found
 
-    def evaluation(self, problem: Problem, mapping: Mapping) -> Evaluation:
-        """Return everything that the model says of a mapping."""
-        spec = TimeloopInput(self.project.architecture, problem, mapping, self.version)
-        return evaluated(spec, mapping)
+    def evaluation(self, problem: Problem, mapping: Mapping, which: int) -> Evaluation:
+        """Return everything that the model says of a mapping on one of the hardware."""
+        architecture = self.project.architecture
+        if self._names:
+            architecture = self._divided(architecture).architectures[which]
+        return evaluated(TimeloopInput(architecture, problem, mapping, self.version), mapping)
+
+    @cached_property
+    def _names(self) -> tuple[str, ...]:
+        """Levels in parts, by the prices that count in the end."""
+        if self.effort.uneven == ():
+            return ()
+        project = self.project
+        asked = (project.architecture, project.problem, project.constraints, self.effort.uneven)
+        return divided(*asked).architectures[0].divided
+
+    def _divided(self, architecture: Architecture) -> HardwareBatch:
+        return divided(architecture, self.project.problem, self.project.constraints, self._names)
 
     def why_unmapped(self, goal: Objective) -> str:
         """Return what stands in the way of any mapping."""
@@ -206,14 +245,14 @@ class _FileSearch:
 
 def _runs(
     task: _FileSearch, goals: Sequence[Objective], most_loops: int | None
-) -> tuple[list[Any], list[str]]:
+) -> tuple[list[tuple[int, Any]], list[str]]:
     """Return what is found for each goal, and lines on what the proof could not be of."""
     effort = task.effort
     proves = effort.mapper == _PROVER
     sparse = task.project.architecture.sparse is not None
     if proves and task.searched.singly is None and not sparse:
         found = [task.run(goal, effort.mapper, effort.settings, None) for goal in goals]
-        mappings = [one.mappings[0] for one in found]
+        mappings = [one.mappings[0] for _, one in found]
         # the best of all mappings is the best of those with few loops, if it is one of them
         if most_loops is None or all(
             m is None or temporal_loops(m) <= most_loops for m in mappings
@@ -248,6 +287,20 @@ def _check_sparse(effort: MapperBudget, metrics: tuple[str, ...]) -> None:
             "sparse_optimizations are not part of it; expected another mapper, such as "
             f"{_HEURISTIC}"
         )
+
+
+def _check_uneven(metrics: tuple[str, ...]) -> None:
+    """Refuse metrics that count the accesses of a level by its number: parts have their own.
+
+    Raises:
+        SpecError: there is one.
+    """
+    for metric in metrics:
+        if metric not in _UNITS:
+            raise SpecError(
+                f"metric {metric}: not counted with mapspace.uneven, expected one of "
+                f"{', '.join(_UNITS)}"
+            )
 
 
 def _handed_over(certificate: Certificate | None, effort: MapperBudget) -> list[str]:

@@ -6,7 +6,9 @@ import pytest
 import timeloop_files
 
 from dse.cli import main
-from dse.goals.mapspace_text import EVEN, OPTIMUM, mapspace_text
+from dse.goals.mapspace_text import OPTIMUM, evenness_text, mapspace_text
+
+EVEN = evenness_text()
 
 
 def test_every_limit_is_named():

@@ -15,6 +15,7 @@ from dse.mappers.exact.labels import (
     ENERGY,
     FIRST,
     GRID_LEVEL,
+    HELD,
     MIXED,
     MOVES,
     REST,
@@ -186,7 +187,9 @@ def _transfer_cycles(t: Tables, x: Draft, stage: Stage, k: int, tile: int) -> fl
     inside = stage.level + (0 if stage.spatial else 1)
     for f in range(t.low.shape[0] if stage.last_spatial else 0):
         low, high, tensor = t.low[f], t.high[f], t.tensor[f]
-        if low >= inside or x.settled[0] >> f & 1 or k not in (low, high):
+        if low >= inside or x.settled[0] >> f & 1:
+            continue
+        if k not in (t.low_bank[f], t.high_bank[f]):
             continue
         at = window_at(t, f)
         if low < 0 or x.moved[0] >> f & 1:
@@ -195,7 +198,7 @@ def _transfer_cycles(t: Tables, x: Draft, stage: Stage, k: int, tile: int) -> fl
             words = v[FIRST + f] * t.outside[tile] * _run_share(t, x, f, at)
         else:
             words = v[FIRST + f] * t.moves[tensor, tile]
-        if high == k:
+        if t.high_bank[f] == k:
             parts = v[parts_at(t, f)]
             if at >= 0 and (x.loose[0] != 0 or v[at + GRID_LEVEL] >= 0.0):
                 parts = parts_without_links(t, f, x.grid[0])
@@ -268,6 +271,8 @@ def beats(
     Both have the same tile, moved and settled flows, and ``v`` is not loose.
     """
     if not stage.last_spatial and grid != other:
+        return False
+    if v[HELD] > w[HELD]:
         return False
     if goal.kind != ENERGY_ONLY and v[CYCLES] > w[CYCLES]:
         return False

@@ -20,8 +20,9 @@ from dse.model.loops import Nest, new_nest
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
-#: Places of a value row: settled energy and cycles, then S and G of each flow, loads, windows.
-ENERGY, CYCLES, FIRST = 0, 1, 2
+#: Places of a value row: settled energy and cycles, words held by the parts so far of a buffer that
+#: has more, then S and G of each flow, loads, windows.
+ENERGY, CYCLES, HELD, FIRST = 0, 1, 2, 3
 #: Places of a window: refetch of the first move, the first move, moves along two window rows, the
 #: window row that moves alone, status, spatial collision steps and bounds, tile below, level and
 #: tile of the grid it runs on.

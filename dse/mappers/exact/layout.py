@@ -77,11 +77,16 @@ def _tables(
         raise TooLargeError("more than two windows in a tensor, or a window in an output")
     row = np.where(hit.any(axis=1), hit.argmax(axis=1), -1).astype(np.int64)
     sized = _slowing(shape, problem.read_write)
+    hw = shape.hardware
     flows = [
         (t, low, high)
         for t, low, high in _flows(shape, tensors)
-        if not only_cycles or sized[high] or (low >= 0 and sized[low])
+        if not only_cycles or sized[hw.bank[high]] or (low >= 0 and sized[hw.bank[low]])
     ]
+    high_bank = np.array([hw.bank[high] for _, _, high in flows], np.int64)
+    low_bank = np.array([hw.bank[low] if low >= 0 else -1 for _, low, _ in flows], np.int64)
+    if (low_bank == high_bank).any():
+        raise TooLargeError("a tensor is kept at two parts of a buffer")
     relevance = Relevance(
         tuple(map(tuple, row.tolist())),
         tuple(map(tuple, window.tolist())),
@@ -89,7 +94,6 @@ def _tables(
     )
     ways = ways_of(relevance)
     words, moves, rest = shape.once("words", lambda: _footprints(shape, c, row, window))
-    hw = shape.hardware
     bandwidth = np.stack([hw.read_bandwidth, hw.write_bandwidth, hw.shared_bandwidth])[:, :, 0]
     digit = np.array(shape.digits, np.int64)
     widest = max(shape.digits, default=1)
@@ -119,6 +123,11 @@ def _tables(
         tensor=np.array([t for t, _, _ in flows], np.int64),
         low=np.array([low for _, low, _ in flows], np.int64),
         high=np.array([high for _, _, high in flows], np.int64),
+        low_bank=low_bank,
+        high_bank=high_bank,
+        bank=hw.bank.copy(),
+        room=_room(shape),
+        kept=np.ascontiguousarray(shape.keep),
         read_write=problem.read_write,
         elided=np.array([rules.elides(False, version)] * len(flows)),
         words=words,
@@ -141,7 +150,7 @@ def _tables(
         fanout_x=hw.fanout_x[:, 0].copy(),
         touching=np.array(
             [
-                sum(1 << f for f, (_, low, high) in enumerate(flows) if s in (low, high))
+                sum(1 << f for f in range(len(flows)) if s in (low_bank[f], high_bank[f]))
                 for s in range(shape.levels)
             ],
             np.int64,
@@ -182,20 +191,31 @@ def _flows(shape: MapspaceShape, tensors: int) -> list[tuple[int, int, int]]:
 
 
 def _slowing(shape: MapspaceShape, read_write: Flags) -> Flags:
-    """Levels ``(L,)`` whose bandwidth can slow a mapping down at all.
+    """Levels ``(L,)`` whose bandwidth can slow a mapping down at all; of a buffer the first.
 
     An instance reads, fills or updates at most a word per tensor, cycle and MAC below it.
     """
     hw = shape.hardware
     macs = hw.mac_instances[0] // hw.instances[:, 0]
-    kept = shape.keep.sum(axis=1)
-    outputs = (shape.keep & read_write).sum(axis=1)
+    kept, outputs = np.zeros((2, shape.levels), np.int64)
+    np.add.at(kept, hw.bank, shape.keep.sum(axis=1))
+    np.add.at(outputs, hw.bank, (shape.keep & read_write).sum(axis=1))
     reads, writes = macs * kept, macs * (kept + outputs)
     return np.asarray(
         (hw.read_bandwidth[:, 0] < reads)
         | (hw.write_bandwidth[:, 0] < writes)
         | (hw.shared_bandwidth[:, 0] < reads + writes)
     )
+
+
+def _room(shape: MapspaceShape) -> Floats:
+    """Words ``(L,)`` that all levels of a buffer may hold together; -1 where there is but one."""
+    hw = shape.hardware
+    room = np.full(shape.levels, -1.0)
+    for s in np.flatnonzero(np.bincount(hw.bank, minlength=shape.levels)[hw.bank] > 1):
+        if hw.size_words[s, 0] >= 0:
+            room[s] = rules.usable_words(hw.size_words[s, 0], hw.multiple_buffering[s, 0])
+    return room
 
 
 def _footprints(

@@ -16,7 +16,7 @@ from dse.domain.mapping import MappingBatch
 from dse.domain.problem import Problem
 from dse.evaluators.native import NativeEvaluator
 from dse.goals.certificate import OPTIMAL_WITHIN, Certificate
-from dse.goals.mapspace_text import EVEN
+from dse.goals.mapspace_text import evenness_text
 from dse.goals.pareto import front_of_two
 from dse.mappers.exact.bounds import DELAY, EDP, ENERGY_ONLY, FRONT, ROUNDING, Goal
 from dse.mappers.exact.layout import Layout
@@ -36,7 +36,7 @@ _BEAMS, _NODES_PER_LABEL = (50, 300, 2000), 2000
 _DIVE_SAMPLES = 16
 #: Most points confirmed at a time.
 _BATCH = 256
-_ASSUMED = f"perfect factors, the mapspace's constraints, {EVEN}, the native model of timeloop {{}}"
+_ASSUMED = "perfect factors, the mapspace's constraints, {}, the native model of timeloop {}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +119,7 @@ def prove(
             where their neighbours may hand on data, its own need not, so what a mapping costs there
             bounds nothing.
     """
-    assumed = _ASSUMED.format(version)
+    assumed = _ASSUMED.format(evenness_text(architecture.divided), version)
     if space.infeasible:
         return Certificate(math.inf, None, space.infeasible, 0, complete=True)
     if not a.cycles_are_exact(HardwareBatch.of(architecture), space.problem):

@@ -169,10 +169,11 @@ def _loads(shape: MapspaceShape, tables: Tables, spatial: list[int]) -> list[Flo
             for f in np.flatnonzero(t.low == k):
                 tensor, high = t.tensor[f], t.high[f]
                 words = t.words[tensor] * (t.moves if last else t.rest)[tensor]
-                if t.limited[high] >= 0:
-                    here[t.limited[high], int(t.read_write[tensor])] += words / t.spread[high]
-                if t.limited[k] >= 0 and last and not t.read_write[tensor]:
-                    here[t.limited[k], 1] += words
+                giver, receiver = t.limited[t.high_bank[f]], t.limited[t.low_bank[f]]
+                if giver >= 0:
+                    here[giver, int(t.read_write[tensor])] += words / t.spread[high]
+                if receiver >= 0 and last and not t.read_write[tensor]:
+                    here[receiver, 1] += words
             here[:, :, ~_capacity(shape, tables, k)] = _NEVER
             rows = here.reshape(-1, here.shape[2])
             least = [_least_of_multiples(shape, load) if load.any() else load for load in rows]

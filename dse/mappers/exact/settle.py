@@ -84,10 +84,10 @@ def _settle(t: Tables, x: Draft, f: int, words: float) -> None:
         reads = content - t.part[grid, tensor, high]
         pj = rules.access_pj(content, t.block[high], t.update_pj[high])
         pj += rules.access_pj(reads, t.block[high], t.read_pj[high])
-        _add_load(t, x, high, tensor, reads, content)
+        _add_load(t, x, t.high_bank[f], tensor, reads, content)
     else:
         pj = rules.access_pj(content, t.block[high], t.read_pj[high])
-        _add_load(t, x, high, tensor, content, 0.0)
+        _add_load(t, x, t.high_bank[f], tensor, content, 0.0)
     x.value[ENERGY] += (pj + content * t.address_pj[high]) * pay
     if low >= 0:
         at = window_at(t, f)
@@ -99,7 +99,7 @@ def _settle(t: Tables, x: Draft, f: int, words: float) -> None:
         pay = rules.used_clusters(t.used[grid, low + 1], t.clusters[low])
         pj = rules.access_pj(fills, t.block[low], t.fill_pj[low])
         x.value[ENERGY] += (pj + fills * t.address_pj[low]) * pay
-        _add_load(t, x, low, tensor, 0.0, fills)
+        _add_load(t, x, t.low_bank[f], tensor, 0.0, fills)
     x.settled[0] |= 1 << f
 
 

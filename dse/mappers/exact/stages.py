@@ -18,6 +18,7 @@ from dse.mappers.exact.bounds import (
 )
 from dse.mappers.exact.flows import run_loops, spread_out, start_flow
 from dse.mappers.exact.labels import (
+    HELD,
     REST,
     RUN,
     RUNS,
@@ -168,6 +169,16 @@ def _rest_of(x: Draft, order: npt.NDArray[np.int8]) -> float:
 
 
 @inner
+def _held(t: Tables, x: Draft, s: int, tile: int) -> float:
+    """Words that a buffer's parts up to level s hold, of which the draft has those inside it."""
+    held: float = x.value[HELD]
+    for tensor in range(t.total.shape[0]):
+        if t.kept[s, tensor]:
+            held += t.words[tensor, tile]
+    return held
+
+
+@inner
 def _extend(
     t: Tables, goal: Goal, stage: Stage, labels: Labels, i: int, x: Draft, out: Labels,
     first: int, count: int, tile: int, mask: int, least: Floats, tally: Ints,
@@ -175,6 +186,13 @@ def _extend(
     """Run the loops of a level, whose factors are in the draft, in every order that matters."""
     s = stage.level
     _load(labels, i, x)
+    held = 0.0
+    if t.room[s] >= 0.0:
+        held = _held(t, x, s, tile)
+        if held > t.room[s]:
+            return count
+        if s + 1 == t.bank.shape[0] or t.bank[s + 1] != t.bank[s]:
+            held = 0.0
     resting, moving = _states(t, x, s)
     begin, end = stage.first[mask, resting, moving], stage.first[mask, resting, moving + 1]
     changed = False
@@ -186,6 +204,7 @@ def _extend(
         if stage.spare[o] and not _repeats(t, x, order, s):
             continue
         changed = True
+        x.value[HELD] = held
         run_loops(t, x, order, s, _rest_of(x, order))
         for f in range(t.low.shape[0]):
             if t.low[f] == s:

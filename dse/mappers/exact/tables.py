@@ -49,6 +49,11 @@ class Tables(NamedTuple):
     tensor: Ints  # (F,)
     low: Ints  # (F,) level that receives, -1: the MACs
     high: Ints  # (F,) level that delivers
+    low_bank: Ints  # (F,) the buffer that the level that receives is a part of, -1: the MACs
+    high_bank: Ints  # (F,) the same of the level that delivers
+    bank: Ints  # (L,) the same of every level
+    room: Floats  # (L,) words of a buffer of several levels, -1: the level is a buffer of its own
+    kept: Flags  # (L, T)
     read_write: Flags  # (T,)
     elided: Flags  # (F,) whether first reads are not filled (outputs, but for version dosa)
     words: Floats  # (T, tiles) footprint
@@ -67,9 +72,9 @@ class Tables(NamedTuple):
     leaks: bool
     address_pj: Floats  # (L,)
     bandwidth: Floats  # (3, L) read, write, shared
-    limited: Ints  # (L,) number among the levels of limited bandwidth, -1: unlimited
+    limited: Ints  # (L,) number among the buffers of limited bandwidth, -1: unlimited, or a part
     fanout_x: Ints  # (L,)
-    touching: Ints  # (L,) bit set of the flows of a level
+    touching: Ints  # (L,) bit set of the flows of a buffer
     fan: Floats  # (G, L) product of the grid's factors below each level
     used: Floats  # (G, L + 1) instances of the MACs (0) and of level s (s + 1) that it uses
     part: Floats  # (G, T, L) words of an output's partition at one instance of a level

@@ -93,7 +93,7 @@ def architecture_yaml(architecture: Architecture) -> str:
     Raises:
         SpecError: Timeloop cannot read the name of a component, or something is not written.
     """
-    refuse_single(architecture)
+    refuse_unwritable(architecture)
     names = [*(level.name for level in architecture.levels), architecture.compute.name]
     for name in names:
         if not _NAME.match(name) or name in ("wire", "Wire"):
@@ -114,8 +114,13 @@ def architecture_yaml(architecture: Architecture) -> str:
     return _dump({"architecture": tree})
 
 
-def refuse_single(architecture: Architecture) -> None:
-    """Refuse what is modelled for single mappings: no file is written that leaves it out."""
+def refuse_unwritable(architecture: Architecture) -> None:
+    """Refuse what Timeloop's files cannot say: none is written that leaves it out."""
+    if architecture.divided:
+        raise SpecError(
+            f"level '{architecture.divided[0]}': Timeloop's files cannot say that several levels "
+            "are parts of one buffer"
+        )
     if architecture.singly is not None:
         raise SpecError(f"{architecture.singly} are not written")
 

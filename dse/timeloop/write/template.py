@@ -24,7 +24,7 @@ from dse.errors import SpecError
 from dse.timeloop.read.component_tree import COMPUTE_CLASSES
 from dse.timeloop.write.attributes import node_keys
 from dse.timeloop.write.constraints import Rule, constraint_rules
-from dse.timeloop.write.inputs import factor_texts, refuse_single, storage_class
+from dse.timeloop.write.inputs import factor_texts, refuse_unwritable, storage_class
 
 _DUMMY = "dummy_storage"
 _INTER = re.compile(r"inter_(.+)_spatial\Z")
@@ -47,7 +47,7 @@ def template_yaml(
     constraints: MappingOf[str, LevelConstraint] | None = None,
 ) -> str:
     """Return ``architecture`` as nodes, with the constraints inside where there are any."""
-    refuse_single(architecture)
+    refuse_unwritable(architecture)
     nodes = _nodes(architecture)
     if problem is not None and constraints:
         _attach(nodes, constraint_rules(constraints, architecture, problem))
