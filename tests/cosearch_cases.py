@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import yaml
 
 from dse.components.chain import energy_chain
+from dse.cosearch.boxes import Box, HardwareBoxes
 from dse.domain.problem import SHAPES, Layer, Problem, Workload
 from dse.errors import SpecError
 from dse.evaluators.native import NativeEvaluator
@@ -254,3 +257,24 @@ def least_values(
             ):  # fmt: skip
                 best[name] = min(best[name], value)
     return best
+
+
+def random_box(hardware: HardwareBoxes, rng: np.random.Generator) -> Box:
+    """Some outcomes of every group of one root, and ranges of the sizes."""
+    roots = hardware.roots()
+    box = roots[int(rng.integers(len(roots)))]
+    for g, rows in enumerate(box.rows):
+        count = int(rng.integers(1, len(rows) + 1))
+        box = box.with_rows(g, np.sort(rng.permutation(rows)[:count]))
+    for v, size in enumerate(hardware.sizes):
+        low, high = sorted(rng.integers(0, size.variable.count, 2).tolist())
+        box = box.with_range(v, low, high)
+    return box
+
+
+def random_member(box: Box, rng: np.random.Generator) -> Box:
+    """One piece of hardware of a box, which may be none of the space."""
+    for g, rows in enumerate(box.rows):
+        box = box.with_rows(g, rng.choice(rows, 1))
+    point = [int(rng.integers(a, b + 1)) for a, b in zip(box.low, box.high, strict=True)]
+    return replace(box, low=tuple(point), high=tuple(point))

@@ -10,10 +10,12 @@ import numpy as np
 from dse.cosearch.boxes import Box, HardwareBoxes, RowNumbers
 from dse.cosearch.corner import corner_of, tile_words
 from dse.cosearch.layer_bounds import LayerBounds, Support
-from dse.numeric import Ints
+from dse.numeric import Floats, Ints
 
 #: What a mapping that a part of a box does not admit is taken to cost more there, relatively.
 _LOST = 0.5
+#: Parts of what a box's mappings cost, at whose needs sizes may be cut.
+_PARTS = (1 / 3, 2 / 3, 1.0)
 #: Outcomes of a group that are looked at for a piece of hardware to try.
 _LOOKED_AT = 12
 
@@ -44,9 +46,9 @@ class Branching:
 
     def parted(self, box: Box, told: Sequence[Support | None]) -> tuple[Box, ...]:
         """Return the two parts of a box for which the mappings that bound it cost most more."""
-        point = self._point(box, told)
+        cuts = self._size_cuts(box, told)
         best: Parting | None = None
-        for parts in self._partings(box, point):
+        for parts in self._partings(box, cuts):
             found = [self._hardware.within_budget(part) for part in parts]
             left = [part for part in found if part is not None]
             if len(left) < 2:
@@ -59,39 +61,56 @@ class Branching:
             raise AssertionError("a single piece of hardware has no parts")
         return best.parts
 
-    def _partings(self, box: Box, point: tuple[int, ...]) -> Iterator[tuple[Box, Box]]:
+    def _partings(self, box: Box, size_cuts: Sequence[Sequence[int]]) -> Iterator[tuple[Box, Box]]:
         """Yield ways to part a box in two."""
         for g, rows in enumerate(self._hardware.groups):
             own = box.rows[g]
             if len(own) > 1:
                 for some in _cuts(own, list(rows.columns.items())):
                     yield box.with_rows(g, own[some]), box.with_rows(g, own[~some])
-        for v, place in enumerate(point):
-            low, high = box.low[v], box.high[v]
-            if low < high:
-                # below what the mappings need they cost more, or are lost
-                cut = place if place > low else low + 1 if box.is_frame else (low + high + 1) // 2
-                yield box.with_range(v, low, cut - 1), box.with_range(v, cut, high)
+        for v, cuts in enumerate(size_cuts):
+            for cut in cuts:
+                yield box.with_range(v, box.low[v], cut - 1), box.with_range(v, cut, box.high[v])
 
-    def _point(self, box: Box, told: Sequence[Support | None]) -> tuple[int, ...]:
-        """Return the sizes in a box that mappings need, on the hardware where they are largest."""
-        words = self.need(told)
+    def _size_cuts(self, box: Box, told: Sequence[Support | None]) -> list[list[int]]:
+        """Return where each size may be cut: below what mappings need they are lost.
+
+        Above they pay for more than others need; so the largest need is a cut, and those of which
+        some parts of the cost are below.
+        """
+        words, cost = self._needs(told)
         found = []
         for v, size in enumerate(self._hardware.sizes):
-            tables = [kind.table for kind in self._hardware.kinds(size.level, box)]
-            places = [int(np.searchsorted(t.usable_words, words[v])) for t in tables if t]
-            found.append(min(max(*places, box.low[v]) if places else box.low[v], box.high[v]))
-        return tuple(found)
+            low, high = box.low[v], box.high[v]
+            places = np.full(len(words), low)
+            for kind in self._hardware.kinds(size.level, box):
+                if kind.table is not None:
+                    own = np.searchsorted(kind.table.usable_words, words[:, v])
+                    places = np.maximum(places, np.minimum(own, high))
+            order = np.argsort(places, kind="stable")
+            share = np.cumsum(cost[order])
+            at = np.searchsorted(share, np.array(_PARTS) * share[-1]) if len(share) else []
+            cuts = {int(places[order[i]]) for i in at} - {low}
+            if not cuts and low < high:
+                cuts = {low + 1 if box.is_frame else (low + high + 1) // 2}
+            found.append(sorted(cuts))
+        return found
+
+    def _needs(self, told: Sequence[Support | None]) -> tuple[Ints, Floats]:
+        """Return the words that mappings need of each sized level, ``(N, V)``, and their costs."""
+        levels = [size.level for size in self._hardware.sizes]
+        words, cost = [], []
+        for bounds, one in zip(self._bounds, told, strict=True):
+            if one is not None:
+                for layer, least in zip(bounds.layers, one.layers, strict=True):
+                    words.append(tile_words(layer.problem, least.mapping)[levels])
+                    cost.append(layer.count * least.value)
+        shape = len(words), len(levels)
+        return np.array(words, np.int64).reshape(shape), np.array(cost, np.float64)
 
     def need(self, told: Sequence[Support | None]) -> Ints:
         """Return the words that mappings need of each sized level, ``(V,)``."""
-        need = np.zeros(len(self._hardware.sizes), np.int64)
-        levels = [size.level for size in self._hardware.sizes]
-        for bounds, one in zip(self._bounds, told, strict=True):
-            if one is not None:
-                for layer, mapping in zip(bounds.layers, one.mappings, strict=True):
-                    need = np.maximum(need, tile_words(layer.problem, mapping)[levels])
-        return need
+        return np.asarray(self._needs(told)[0].max(axis=0, initial=0))
 
     def _rise(self, box: Box, told: Sequence[Support | None]) -> float:
         """Return what mappings cost more on a box's corner, relatively."""

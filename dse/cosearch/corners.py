@@ -11,7 +11,7 @@ incumbent.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 
@@ -23,9 +23,9 @@ from dse.cosearch.goal import CoSearchGoal
 from dse.cosearch.incumbents import Incumbent, Incumbents
 from dse.cosearch.layer_bounds import LayerBounds, OutOfTimeError, Support
 from dse.cosearch.lines import Branch, Lines
+from dse.cosearch.scouts import PacedScout, ScoutFor
 from dse.cosearch.sizes import UnsolvableSpace
 from dse.domain.architecture import Architecture
-from dse.goals.design import Design
 from dse.model import rules
 from dse.model.arrays import version_number
 from dse.space.search_space import SearchSpace
@@ -37,16 +37,15 @@ TOLERANCE = 1e-10
 _MOST_ASKED, _MOST_OF_ONE = 4, 24
 #: Supports that a box is asked for where each takes long.
 _FEW_ASKED = 2
-#: Samples of the scout at a time, and before the first box; while the bound is below this part of
-#: the incumbent.
-_SCOUTED, _SCOUTED_FIRST, _NEAR = 250, 2000, 0.95
+#: The scout is asked while the bound is below this part of the incumbent; before the first node so
+#: often, or until this often in a row it is better by less than that part.
+_NEAR, _SCOUTED_FIRST, _SCOUTED_IN_VAIN = 0.95, 8, 2
+#: Gap that the searches of a scouted design's layers may leave.
+_POLISHED = 1e-3
 #: Frames that are not put together: a group's bound is weaker than theirs.
 _FEW_FRAMES = 4
 #: What part of a box's gap the searches of its layers may leave, and bounds on that.
 _SHARE, _LEAST_GAP, _MOST_GAP = 0.1, 1e-5, 0.05
-
-
-ScoutFor = Callable[[int], Design | None]
 
 
 class CornerSearch:
@@ -89,10 +88,9 @@ class CornerSearch:
         networks = space.workload.networks or (space.workload,)
         self._bounds = tuple(LayerBounds(space, network, threads, end) for network in networks)
         self._best = Incumbents(space, goal)
-        self._scout = scout
+        self._scout = PacedScout(scout)
         self._designs = 0
         self._open_boxes = OpenBranches()
-        self._is_scouted = False
         self._made: tuple[HardwareBoxes, Branching] | None = None
         #: least bound of single hardware that could not be settled
         self._open = math.inf
@@ -149,12 +147,11 @@ class CornerSearch:
             self._push_root(box)
         self.bound = max(self.bound, min(self._open_boxes.least, self._best.value))
         yield
-        if own is not None:
-            yield from self._begin(*own)
+        yield from self._begin()
         while (taken := self._open_boxes.take(self._cutoff)) is not None:
             bound, node = taken
             self.nodes += 1
-            if self._is_scouted and self._best.value * _NEAR > bound:
+            if self._best.value * _NEAR > bound and self._scout.is_due():
                 self._take_scouted()
             self._visit(node, bound)
             least = self._open_boxes.least
@@ -192,18 +189,16 @@ class CornerSearch:
         architecture = self._best.build(values)
         return None if architecture is None else (values, architecture)
 
-    def _begin(self, values: Values, architecture: Architecture) -> Iterator[None]:
-        """Find better incumbents, on some hardware or beginning with it."""
-        if self._is_heavy(architecture):
-            for _ in range(_SCOUTED_FIRST // _SCOUTED):
-                self._take_scouted()
-                yield
-            return
-        box = self._hardware.frame_of(values)
-        if box is not None:
-            node, area = self._branch(box), architecture.area_um2
-            with suppress(UnsolvableSpace):
-                self._ask(node, architecture, area, _MOST_ASKED, _MOST_GAP)
+    def _begin(self) -> Iterator[None]:
+        """Find better incumbents before the first node, while that is quick."""
+        in_vain = 0
+        for _ in range(_SCOUTED_FIRST):
+            if self._best.value * _NEAR <= self._open_boxes.least or in_vain == _SCOUTED_IN_VAIN:
+                return
+            before = self._best.value
+            self._take_scouted()
+            in_vain = 0 if self._best.value < _NEAR * before else in_vain + 1
+            yield
 
     def _branch(self, box: Box) -> Branch:
         return Branch(box, tuple(Lines(self._goal) for _ in self._bounds))
@@ -269,14 +264,7 @@ class CornerSearch:
             return self._best.build(self._hardware.values(box))
         return corner_of(self._hardware, box)
 
-    def _ask(
-        self,
-        node: Branch,
-        corner: Architecture,
-        area: float,
-        most: int,
-        gap: float | None = None,
-    ) -> bool:
+    def _ask(self, node: Branch, corner: Architecture, area: float, most: int) -> bool:
         """Ask for supports until the box is out, or no other helps; False: nothing fits in it.
 
         Args:
@@ -284,7 +272,6 @@ class CornerSearch:
             corner: its most generous hardware.
             area: of the box at least, in um^2; 0 where areas do not matter.
             most: supports to ask for, of each network.
-            gap: that a layer's search may leave; None: as much as does not matter to the box.
         """
         single, heavy = node.box.is_single, self._is_heavy(corner)
         for number, (lines, bounds) in enumerate(zip(node.lines, self._bounds, strict=True)):
@@ -293,10 +280,9 @@ class CornerSearch:
                 wanted = lines.wanted(ratio, single=single, extremes=not heavy)
                 if wanted is None:
                     break
-                loose = self._looseness(node, area) if gap is None else gap
-                quick = lines.is_extreme(wanted) and (not single or gap is not None)
                 support = bounds.support(
-                    corner, wanted, loose, lines.of(wanted), quick=quick,
+                    corner, wanted, self._looseness(node, area), lines.of(wanted),
+                    quick=lines.is_extreme(wanted) and not single,
                     glance=heavy and not single, envelope=not node.box.is_frame,
                 )  # fmt: skip
                 if support is None:
@@ -349,8 +335,8 @@ class CornerSearch:
 
     def _take_scouted(self) -> None:
         """Offer what the scout has found."""
-        self._is_scouted = True
-        found = None if self._scout is None else self._scout(_SCOUTED)
+        before = self._best.value
+        found = self._scout.ask()
         if found is None or found.mappings is None:
             return
         architecture = self._best.build(found.values)
@@ -361,6 +347,18 @@ class CornerSearch:
         for bounds in self._bounds:
             bounds.learn(found.mappings[start : start + len(bounds.layers)])
             start += len(bounds.layers)
+        self._scout.tell(is_better=self._best.value < before)
+        if self._best.value < before:
+            self._polish(found.values, architecture)
+
+    def _polish(self, values: Values, architecture: Architecture) -> None:
+        """Offer the incumbent's hardware with the mappings of the lines through it."""
+        for number, bounds in enumerate(self._bounds):
+            ratio = self._ratio(number)
+            if ratio is not None and not self._is_heavy(architecture):
+                with suppress(UnsolvableSpace):
+                    bounds.support(architecture, ratio, _POLISHED)
+        self._offer(values, architecture)
 
     def _improve(self, values: Values, architecture: Architecture) -> None:
         """Offer some hardware with mappings that heuristics find for it."""

@@ -36,6 +36,8 @@ from dse.space.search_space import SearchSpace
 #: Partial mappings after which a layer's search gives up, where it may be loose and where not; what
 #: it has not seen bounds it then; and where a weak bound will do.
 _FEW_LABELS, _MOST_LABELS, _QUICK_LABELS, _GLANCE_LABELS = 3_000_000, 10_000_000, 200_000, 20_000
+#: The same where it may leave so large a gap that little depends on it.
+_ROUGH_LABELS, _ROUGH_GAP = 1_000_000, 0.02
 #: Mappings to begin with where none is known, and the draws that they may take.
 _DRAWN, _MOST_DRAWS = 1000, 20_000
 #: Mappings that are priced of each layer to improve those of some hardware.
@@ -153,6 +155,8 @@ class LayerBounds:
         priced = _with_leakage(architecture, multiplier)
         numbers = range(len(self.layers))
         most = _FEW_LABELS if gap else _MOST_LABELS
+        if gap >= _ROUGH_GAP:
+            most = _ROUGH_LABELS
         if glance or quick:
             most = _GLANCE_LABELS if glance else _QUICK_LABELS
         # mapspaces are built one after the other: the cache is no one's lock

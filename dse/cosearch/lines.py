@@ -122,7 +122,10 @@ class Lines:
             for end in (corner.left, corner.right)
             if end in self._lines and not self._lines[end].own
         ]
-        # the extremes take the longest, and are forgiven: lines between cut their corners off
+        if goal.mode == PRODUCT and not goal.planes and not single:
+            # the extremes take the longest and say least: those of larger boxes are enough
+            inherited = [end for end in inherited if not self.is_extreme(end)]
+        # they are forgiven, too: lines between cut their corners off
         inner = [end for end in inherited if not self.is_extreme(end)]
         if inner:
             return inner[0]

@@ -9,11 +9,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import yaml
-from cosearch_cases import CASES, FREE, all_values, brute_force, front, space_of
+from cosearch_cases import (
+    CASES,
+    FREE,
+    all_values,
+    brute_force,
+    front,
+    random_box,
+    random_member,
+    space_of,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dse.cosearch.boxes import Box, HardwareBoxes
+from dse.cosearch.boxes import HardwareBoxes
 from dse.cosearch.corner import corner_of, tile_words
 from dse.cosearch.corners import CornerSearch
 from dse.cosearch.goal import CoSearchGoal
@@ -95,26 +104,6 @@ def test_the_boxes_hold_all_hardware(case: str, rules: list[str]) -> None:
         assert space.architecture(hardware.values(box)) == real
         found += 1
     assert found > 10
-
-
-def random_box(hardware: HardwareBoxes, rng: np.random.Generator) -> Box:
-    """Some outcomes of every group of one root, and ranges of the sizes."""
-    roots = hardware.roots()
-    box = roots[int(rng.integers(len(roots)))]
-    for g, rows in enumerate(box.rows):
-        count = int(rng.integers(1, len(rows) + 1))
-        box = box.with_rows(g, np.sort(rng.permutation(rows)[:count]))
-    for v, size in enumerate(hardware.sizes):
-        low, high = sorted(rng.integers(0, size.variable.count, 2).tolist())
-        box = box.with_range(v, low, high)
-    return box
-
-
-def random_member(box: Box, rng: np.random.Generator) -> Box:
-    for g, rows in enumerate(box.rows):
-        box = box.with_rows(g, rng.choice(rows, 1))
-    point = [int(rng.integers(a, b + 1)) for a, b in zip(box.low, box.high, strict=True)]
-    return replace(box, low=tuple(point), high=tuple(point))
 
 
 @pytest.mark.parametrize(
