@@ -89,7 +89,7 @@ class _Live:
     ) -> None:
         self._bar, self._objective, self._known = bar, objective, known
         self._clock = _Clock(begin.samples)
-        self._proof = _Proof(self._clock)
+        self._proof = _ProofCourse(self._clock)
         self._task = bar.add_task("", total=begin.budget, best="", rate="")
         self._show(begin, "ETA -")
 
@@ -117,7 +117,7 @@ class _Plain:
     def __init__(self, objective: Objective, known: Known | None, begin: Progress) -> None:
         self._objective, self._known = objective, known
         self._clock = _Clock(begin.samples)
-        self._proof = _Proof(self._clock)
+        self._proof = _ProofCourse(self._clock)
         self._shown = -math.inf
 
     def __call__(self, now: Progress) -> None:
@@ -174,7 +174,7 @@ class _Clock:
         return f"{rate:,.0f}/s ETA {left}"
 
 
-class _Proof:
+class _ProofCourse:
     """How far a proof has come, and when its gap is closed at the pace of late."""
 
     def __init__(self, clock: _Clock) -> None:

@@ -76,7 +76,7 @@ def test_a_proof_on_its_way_tells_its_gap(clock, capsys, value, bound, told):
 
 
 def test_a_proof_tells_when_its_gap_is_closed_at_the_pace_of_late(clock):
-    proof = shown._Proof(shown._Clock(0))
+    proof = shown._ProofCourse(shown._Clock(0))
     gaps = {0: 0.9, 10: 0.5, 20: 0.4, 30: 0.35, 40: 0.3}
     told = {}
     for seconds, gap in gaps.items():

@@ -124,6 +124,7 @@ def test_all_that_describes_hardware_is_declared():
             *("read_network", "update_network"),  # which declared networks serve it, by name
             # modelled for single mappings only: Timeloop's files alone say them
             *("power_gated_at", "bandwidth_scales", "distributes"),
+            "part_of",  # what mapspace.uneven makes of a level
         },
         "AccessEnergy": set(),
         "Network": set(),
@@ -191,7 +192,7 @@ def test_the_model_reads_it(part, item):
 def test_no_array_is_of_two_attributes():
     named = [x.values[1].array for x in ATTRIBUTES if x.values[1].array]
     assert len(set(named)) == len(named)
-    of_several = {"fanout_x", "fanout_y", "latency_cycles", "hop_pj", "can_reduce"}
+    of_several = {"fanout_x", "fanout_y", "latency_cycles", "hop_pj", "can_reduce", "bank"}
     assert set(HardwareArrays._fields) == {*named, *of_several}
 
 
