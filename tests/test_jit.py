@@ -167,6 +167,18 @@ print(out[0, 0])
 """
 
 
+def test_kept_code_is_loaded_without_what_compiling_needs(tmp_path):
+    rules = "; import sys; print('numba.np.linalg' in sys.modules, 'scipy.linalg' in sys.modules)"
+    program = ONE.format(before="").rstrip() + rules + "\n"
+    assert _run(tmp_path, program)[0] == "3.0\nTrue True\n"
+    assert _run(tmp_path, program)[0] == "3.0\nFalse False\n"
+    # and what is missing is compiled after it, in the same process
+    more = (
+        "\njit = compiled(loops.copy_row.py_func)\njit(np.zeros(2, np.int64), np.ones(2, np.int64))"
+    )
+    assert _run(tmp_path, program + more)[1]
+
+
 def test_what_is_compiled_again_is_announced_with_the_time_it_took_before(tmp_path):
     shutil.copytree(ROOT, tmp_path / "dse", ignore=shutil.ignore_patterns("__pycache__"))
     said = "compiling dse.learned.inference.dense for this machine, only once"

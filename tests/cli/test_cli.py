@@ -58,6 +58,22 @@ print(sorted(loaded - sys.stdlib_module_names - {{"dse"}}), file=sys.stderr)
     assert done.stderr == "[]\n"
 
 
+def test_the_garbage_collector_waits_for_the_start_and_goes_on():
+    code = """
+import gc
+from dse.cli import main
+usual = gc.get_threshold()
+main(["--version"])
+main(["--version"])  # a second command in the process changes nothing
+assert gc.get_threshold()[0] > 100 * usual[0] and not gc.get_freeze_count()
+held = [[] for _ in range(gc.get_threshold()[0])]
+assert gc.get_threshold() == usual and gc.get_freeze_count() > len(held) // 2
+main(["--version"])
+assert gc.get_threshold() == usual and not gc.callbacks
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
 @pytest.mark.slow
 def test_run(capsys, tmp_path):
     assert main(["run", *QUICK, "seed=0"]) == 0
