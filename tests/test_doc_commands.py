@@ -66,6 +66,7 @@ SMALL: dict[str | None, tuple[str, ...]] = {
     "constraints=cycles <= 3e6": ("optimizer.time=120",),
     "constraints=area_mm2 < 6": ("variables.scratchpad_kb=64", "variables.accumulator_kb=64"),
     "mapper=optimal": ("mapper.nodes=100", "mapper.seeding=4"),
+    "mapspace.uneven=[Buffer]": ("samples=40",),
     "optimizer=dosa": ("optimizer.steps=4", "optimizer.round_every=4"),
     "optimizer=polaris": (
         *("optimizer.pretrain=100", "optimizer.search=20"),

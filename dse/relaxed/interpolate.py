@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from dse.jit import compiled, inner, tiered
+from dse.jit import compiled, inner
 from dse.numeric import Floats, Ints
 
 
@@ -155,7 +155,7 @@ class Monomials(NamedTuple):
     high: Floats
 
 
-@tiered
+@compiled
 def infer(m: Monomials, log_needs: Floats, x: Floats, slopes: Floats, excess: Floats) -> None:
     """Fill the smallest hardware ``x (H, V)``, ``slopes (H, V, J)`` and ``excess (H, J)``."""
     count, needs = log_needs.shape
