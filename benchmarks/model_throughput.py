@@ -31,40 +31,28 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sparse_cases import eyeriss_skipping
-from throughput_cases import CASES, Case, eyeriss, free_array, gemmini
+from sparse_cases import SparseCase, sparse_cases
+from throughput_cases import CASES, Case, free_array, gemmini
 from throughput_floor import floor
 from throughput_timeloop import timeloop_rates
 
-from dse.components.chain import energy_chain
 from dse.domain.architecture import HardwareBatch
-from dse.domain.density import DISTRIBUTIONS
 from dse.domain.mapping import MappingBatch, least_remainders
 from dse.domain.problem import Problem
-from dse.domain.sparse import SparseDesign
 from dse.mapspace import Mapspace, sample_valid
 from dse.model.arrays import HEAD, new_totals
 from dse.model.batch import evaluate_batch, has_closed_form, make_plan, run_lanes
 from dse.model.evaluate import evaluate_imperfect
 from dse.model.imperfect import Remainders
-from dse.space import catalog
 from dse.sparse.batch.evaluate import SparseModel
 
 MAX_DRAWS = 10**9
-#: Templates of sparse designs, each with a pruned network, of which so many layers are drawn.
-SPARSE_TEMPLATES = (
-    ("eyeriss_v2_like", "resnet50_pruned"),
-    ("scnn_like", "resnet50_pruned"),
-    ("stc_like", "bert_base_2_4"),
-)
-MOST_SPARSE_LAYERS = 8
 
 
 def samples_of(case: Case, count: int) -> list[tuple[Mapspace, MappingBatch]]:
@@ -185,39 +173,6 @@ def imperfect(case: Case, count: int, repeats: int) -> dict[str, Any]:
     }
 
 
-class SparseCase(NamedTuple):
-    """A dense accelerator, what of it is sparse, and the layers that run on it."""
-
-    dense: Case
-    design: SparseDesign
-
-
-def sparse_cases() -> list[SparseCase]:
-    """Return a heavy design on a fast dense case, and the templates that come with the package."""
-    case = eyeriss()
-    cases = []
-    for kind in (kind for kind in DISTRIBUTIONS if kind != "banded"):
-        design = eyeriss_skipping(case.architecture, kind)
-        problems = tuple(replace(p, densities=design.densities) for p in case.problems)
-        cases.append(
-            SparseCase(replace(case, name=f"{case.name}, {kind}", problems=problems), design)
-        )
-    for name, network in SPARSE_TEMPLATES:
-        template = catalog.template(name)
-        if template.defaults is None:
-            raise ValueError(f"template '{name}' has no defaults")
-        architecture = energy_chain(template.energy).price(template.build(template.defaults))
-        if architecture.sparse is None:
-            raise ValueError(f"template '{name}' is dense")
-        problems = [layer.problem for layer in catalog.workload(network)]
-        some = tuple(problems[:: -(-len(problems) // MOST_SPARSE_LAYERS)])
-        dense = Case(
-            f"{name}, {network}", replace(architecture, sparse=None), template.constraints, some
-        )
-        cases.append(SparseCase(dense, architecture.sparse))
-    return cases
-
-
 def sparse(case: SparseCase, count: int, repeats: int) -> dict[str, Any]:
     """Rates of a sparse design and of the dense one on one thread, over all problems."""
     architecture = case.dense.architecture
@@ -275,7 +230,6 @@ _FIRST_EVALUATION = """
 import time; start = time.perf_counter()
 import numpy as np
 from throughput_cases import gemmini
-from dse.components.chain import energy_chain
 from dse.domain.architecture import HardwareBatch
 from dse.mapspace import Mapspace, sample_valid
 from dse.model.arrays import HEAD

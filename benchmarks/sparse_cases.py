@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import NamedTuple
+
+from throughput_cases import Case, eyeriss
+
+from dse.components.chain import energy_chain
 from dse.domain.architecture import Architecture
-from dse.domain.density import Density
+from dse.domain.density import DISTRIBUTIONS, Density
 from dse.domain.sparse import (
     ACCESSES,
     KINDS,
@@ -15,7 +21,15 @@ from dse.domain.sparse import (
     SparseLevel,
     TensorFormat,
 )
+from dse.space import catalog
 
+#: Templates of sparse designs, each with a pruned network, of which so many layers are drawn.
+SPARSE_TEMPLATES = (
+    ("eyeriss_v2_like", "resnet50_pruned"),
+    ("scnn_like", "resnet50_pruned"),
+    ("stc_like", "bert_base_2_4"),
+)
+MOST_SPARSE_LAYERS = 8
 _EVERYTHING = (tuple("CKRSNPQ"),)
 
 
@@ -62,3 +76,36 @@ def eyeriss_skipping(architecture: Architecture, distribution: str) -> SparseDes
         skips_computes=True,
         compute_energies_pj={"random": 2.2, "gated": 0.2, "skipped": 0.0},
     )
+
+
+class SparseCase(NamedTuple):
+    """A dense accelerator, what of it is sparse, and the layers that run on it."""
+
+    dense: Case
+    design: SparseDesign
+
+
+def sparse_cases() -> list[SparseCase]:
+    """Return a heavy design on a fast dense case, and the templates that come with the package."""
+    case = eyeriss()
+    cases = []
+    for kind in (d for d in DISTRIBUTIONS if d != "banded"):
+        design = eyeriss_skipping(case.architecture, kind)
+        problems = tuple(replace(p, densities=design.densities) for p in case.problems)
+        cases.append(
+            SparseCase(replace(case, name=f"{case.name}, {kind}", problems=problems), design)
+        )
+    for name, network in SPARSE_TEMPLATES:
+        template = catalog.template(name)
+        if template.defaults is None:
+            raise ValueError(f"template '{name}' has no defaults")
+        architecture = energy_chain(template.energy).price(template.build(template.defaults))
+        if architecture.sparse is None:
+            raise ValueError(f"template '{name}' is dense")
+        problems = [layer.problem for layer in catalog.workload(network)]
+        some = tuple(problems[:: -(-len(problems) // MOST_SPARSE_LAYERS)])
+        dense = Case(
+            f"{name}, {network}", replace(architecture, sparse=None), template.constraints, some
+        )
+        cases.append(SparseCase(dense, architecture.sparse))
+    return cases

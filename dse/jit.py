@@ -149,9 +149,9 @@ def _cached(dispatcher: Any) -> Any:  # noqa: ANN401
 def _load_without_rules(kept: Any) -> None:  # noqa: ANN401
     """Let a cache load machine code without numba's rules of how Python becomes such code.
 
-    Numba reads all of them before it loads anything, a quarter of a second with SciPy's linear
-    algebra. What the machine code of this package calls is there without; what has to be compiled
-    reads them in any case.
+    Numba reads all of them before it loads anything, SciPy's linear algebra with them. What the
+    machine code of this package calls is there without; what has to be compiled reads them in any
+    case.
     """
 
     def load_overload(signature: object, target_context: object) -> object:

@@ -79,8 +79,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _let_the_collector_wait() -> None:
     """Keep Python's garbage collector from looking, again and again, at what start-up makes.
 
-    That is code and classes, which stay, and made a tenth of a command's start. Once there are
-    more objects than that it sets them apart, and goes on as usual.
+    That is code and classes, which stay. Once there are more objects than that it sets them apart,
+    and goes on as usual.
     """
     usual = gc.get_threshold()
     if not usual[0] or usual[0] >= _START_OBJECTS or gc.get_freeze_count():

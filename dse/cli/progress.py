@@ -189,13 +189,14 @@ class _ProofCourse:
             return f"nothing below {bound:.4g}"
         now, gap = self._clock.elapsed_s, gap_of(bound, value)
         text = f"nothing better by more than {100 * gap:.3g} %"
-        before = [one for one in self._gaps if one[0] <= now / 2][-1:]
-        self._gaps = [*before, *(one for one in self._gaps if one[0] > now / 2)]
         if not self._gaps or now - self._gaps[-1][0] >= _PROOF_EVERY_S:
-            self._gaps.append((now, gap))
-        if not gap or not before or now - before[0][0] < _PROOF_EVERY_S:
+            early = [one for one in self._gaps if one[0] <= now / 2][-1:]
+            late = [one for one in self._gaps if one[0] > now / 2]
+            self._gaps = [*early, *late, (now, gap)]
+        since, wider = self._gaps[0]
+        if not gap or since > now / 2 or now - since < _PROOF_EVERY_S:
             return text
-        pace = (before[0][1] - gap) / (now - before[0][0])
+        pace = (wider - gap) / (now - since)
         if not pace > 0.0 or gap / pace >= _NEVER_S:
             return f"{text}, ETA -"
         return f"{text}, ETA {timedelta(seconds=round(gap / pace))} at this pace"

@@ -337,6 +337,7 @@ class CornerSearch:
         """Offer what the scout has found."""
         before = self._best.value
         found = self._scout.ask()
+        self._scout.tell(is_better=False)
         if found is None or found.mappings is None:
             return
         architecture = self._best.build(found.values)
@@ -347,8 +348,8 @@ class CornerSearch:
         for bounds in self._bounds:
             bounds.learn(found.mappings[start : start + len(bounds.layers)])
             start += len(bounds.layers)
-        self._scout.tell(is_better=self._best.value < before)
         if self._best.value < before:
+            self._scout.tell(is_better=True)
             self._polish(found.values, architecture)
 
     def _polish(self, values: Values, architecture: Architecture) -> None:

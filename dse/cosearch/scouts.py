@@ -8,14 +8,14 @@ from dse.goals.design import Design
 
 #: Samples of the scout at a time.
 _SCOUTED = 500
-#: Most nodes from one call to the next.
-_MOST_APART = 2
+#: Nodes from one call to the next, where the last one brought nothing better.
+_APART = 2
 
 ScoutFor = Callable[[int], Design | None]
 
 
 class PacedScout:
-    """Asks a scout, the less often the longer it brings nothing better.
+    """Asks a scout at every node, at every other one while it brings nothing better.
 
     Args:
         scout: searches designs: goes on for so many samples, and returns the best one so far; None:
@@ -38,4 +38,4 @@ class PacedScout:
 
     def tell(self, *, is_better: bool) -> None:
         """Tell whether what it returned was better than what was known."""
-        self._apart = 1 if is_better else min(2 * self._apart, _MOST_APART)
+        self._apart = 1 if is_better else _APART

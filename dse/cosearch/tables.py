@@ -129,21 +129,12 @@ class LayerTables:
         self, rows_of: Callable[[int], LayerRows], index: tuple[Ints, ...] | None
     ) -> list[LayerRows]:
         """Return the rows of every layer, made in several threads where they are many."""
-        count = len(self.layers)
+        numbers = range(len(self.layers))
         many = index is None or sum(map(len, index)) >= _MANY_ROWS
-        shares = min(self.threads, count) if many and self.closed_form else 1
-        found: dict[int, LayerRows] = {}
-
-        def share(first: int) -> None:
-            for n in range(first, count, shares):
-                found[n] = rows_of(n)
-
-        if shares > 1:
-            with ThreadPoolExecutor(shares) as pool:
-                list(pool.map(share, range(shares)))
-        else:
-            share(0)
-        return [found[n] for n in range(count)]
+        if self.threads == 1 or not many or not self.closed_form:
+            return [rows_of(n) for n in numbers]
+        with ThreadPoolExecutor(self.threads) as pool:
+            return list(pool.map(rows_of, numbers))
 
 
 def closed_form(

@@ -134,11 +134,11 @@ class OptimalMapper(Mapper[OptimalMapperSettings]):
         known = replace(best[order[0]])
         search = _ExactSearch(self, hardware, 0, known, samples - int(spent.sum()), count)
         proofs = []
-        for search.h in order:
-            before = known.value
+        for h in order:
+            search.h, before = h, known.value
             proofs.append(search.prove(problem))
             if known.value < before:
-                best[search.h] = replace(known)
+                best[h] = replace(known)
         certificate = Certificate.of_all(proofs)
         if not certificate.complete and search.samples >= count:
             rest = shared_out(search.samples, count)
