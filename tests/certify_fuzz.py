@@ -19,7 +19,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 import numpy as np
-from certify_spaces import Recipe, large_recipe, optimum, random_recipe
+from certify_spaces import Recipe, aimed, large_recipe, optimum, random_recipe
 
 from dse.certify.recheck import recheck
 from dse.certify.verdict import Decision, Effort
@@ -113,7 +113,8 @@ def attack_large(recipe: Recipe, tally: Tally) -> None:
 def _check_search(recipe: Recipe, best: float, rng: np.random.Generator, tally: Tally) -> None:
     """Compare the search with brute force, at its end and at a moment before."""
     space = recipe.space()
-    goal = CoSearchGoal.of(space.objective, space.limits, space.template.max_area_um2)
+    template = space.template
+    goal = CoSearchGoal.of(space.objective, space.limits, template.max_area_um2, template.clock_ns)
     stop = int(rng.integers(1, 12))
     try:
         search = CoSearch(space, goal, 300_000)
@@ -126,7 +127,10 @@ def _check_search(recipe: Recipe, best: float, rng: np.random.Generator, tally: 
         return
     found = math.inf if search.incumbent is None else search.incumbent.value
     tally.counts["closed form" if search.tables.closed_form else "enumerated"] += 1
-    if not (found == best or math.isclose(found, best, rel_tol=1e-12)):
+    # limits that slower mappings meet may leave a gap
+    settled = not goal.planes or goal.settles_limits
+    wrong = settled or found < best * (1.0 - 1e-12)
+    if wrong and not (found == best or math.isclose(found, best, rel_tol=1e-12)):
         tally.fault(f"the search ends at {found!r}, the optimum is {best!r}", recipe)
     if search.bound > best * (1.0 + 1e-12):
         tally.fault(f"the search's bound is {search.bound!r}, the optimum {best!r}", recipe)
@@ -143,7 +147,8 @@ def run(count: int, seed: int, seconds: float = math.inf, *, say: bool = False) 
         if number % 8 == 7:
             attack_large(large_recipe(rng), tally)
         else:
-            attack(random_recipe(rng), rng, tally)
+            recipe = random_recipe(rng)
+            attack(aimed(recipe, rng) if number % 8 in (2, 5) else recipe, rng, tally)
         tally.counts["spaces"] += 1
         for fault in tally.faults[before:]:
             sys.stderr.write(f"{number}: {fault}\n")

@@ -26,6 +26,7 @@ from dse.mapspace.cache import MapspaceCache
 from dse.mapspace.enumeration import enumerate_valid, tilings
 from dse.model.arrays import version_number
 from dse.model.evaluate import evaluate_exact
+from dse.numeric import Floats
 from dse.space.search_space import SearchSpace
 from dse.space.template import ArchTemplate
 
@@ -44,15 +45,24 @@ class Recipe:
     version: str
     constraints: str = ""
     fixed: dict[str, Any] = field(default_factory=dict)
+    #: Layers of the first of two networks; 0: there is one.
+    first: int = 0
 
     def space(self) -> SearchSpace:
         """Build it; SpecError where it is none."""
         template = ArchTemplate.parse(self.template, "fuzz")
         return SearchSpace(
-            template, Workload("net", tuple(map(self._layer, self.layers))),
-            energy_chain(self.energy), self.fixed, objective(self.objective),
-            timeloop_version=self.version, limits=limits(self.constraints),
+            template, self._workload(), energy_chain(self.energy), self.fixed,
+            objective(self.objective), timeloop_version=self.version,
+            limits=limits(self.constraints),
         )  # fmt: skip
+
+    def _workload(self) -> Workload:
+        layers = tuple(map(self._layer, self.layers))
+        if not self.first:
+            return Workload("net", layers)
+        parts = layers[: self.first], layers[self.first :]
+        return Workload.of_networks([Workload(f"net{i}", own) for i, own in enumerate(parts)])
 
     def _layer(self, entry: dict[str, Any]) -> Layer:
         shape = SHAPES[self.shape]
@@ -68,7 +78,8 @@ class Recipe:
         shown = {k: v for k, v in self.template.items() if k in ("variables", "budget", "require")}
         return (
             f"{self.template['name']} {shown} {self.shape} {self.layers} {self.energy} "
-            f"{self.objective} {self.version} '{self.constraints}' fixed={self.fixed}"
+            f"{self.objective} {self.version} '{self.constraints}' fixed={self.fixed} "
+            f"first={self.first}"
         )
 
 
@@ -406,7 +417,8 @@ def designs(space: SearchSpace) -> Iterator[tuple[dict[str, int], Architecture]]
         area = architecture.area_um2
         known = {"area_um2": area, "area_mm2": area * 1e-6}
         most = space.template.max_area_um2
-        if (most is None or area <= most) and not any(x.excess(known) for x in space.limits):
+        on_area = [x for x in space.limits if x.names <= known.keys()]
+        if (most is None or area <= most) and not any(x.excess(known) for x in on_area):
             yield values, architecture
 
 
@@ -431,43 +443,120 @@ def size_of(space: SearchSpace) -> float:
     return largest * count
 
 
+def aimed(recipe: Recipe, rng: np.random.Generator) -> Recipe:
+    """Give a space a weighted sum to minimise, limits on energy and cycles, or two networks."""
+    points = [(np.empty(0), np.empty(0))]
+    points += [pair for _, networks in _choices(recipe.space()) for pair in networks]
+    energy, cycles = (np.concatenate(column) for column in zip(*points, strict=True))
+    if not len(energy):
+        return recipe
+    kind = int(rng.integers(4))
+    if kind == 0 and len(recipe.layers) > 1:
+        objective = recipe.objective if rng.random() < 0.6 else "energy_pj + 20 * cycles"
+        layers = [{**x, "name": f"{x['name']}_{i}"} for i, x in enumerate(recipe.layers)]
+        plain = "" if recipe.energy == "pat" else recipe.constraints
+        return replace(
+            recipe, layers=layers, objective=objective, constraints=plain,
+            first=int(rng.integers(1, len(layers))),
+        )  # fmt: skip
+    if rng.random() < 0.4:
+        weight = float(rng.choice([0.1, 1.0, 10.0]) * energy.mean() / cycles.mean())
+        recipe = replace(recipe, objective=f"energy_pj + {weight:.6g} * cycles")
+        if recipe.energy != "pat" and rng.random() < 0.3:
+            recipe = replace(recipe, objective=f"2 * energy_uj + {weight:.6g} * area_um2")
+    part = float(rng.choice([0.0, 0.1, 0.3, 0.6]))
+    slow, costly = (float(np.quantile(column, part)) for column in (cycles, energy))
+    limit = _pick(
+        rng, f"cycles <= {slow!r}", f"energy_pj <= {costly!r}", f"delay_ns < {5 * slow * 1.01!r}",
+        f"2 * energy_uj <= {costly * 2e-6!r} - 0 * cycles",
+        f"energy_pj + {costly / slow!r} * cycles <= {2.1 * costly!r}",
+        f"cycles >= {slow!r}", f"power_w <= {float(np.quantile(energy / cycles, part)) / 5e3!r}",
+    )  # fmt: skip
+    if recipe.constraints:
+        limit = f"{recipe.constraints}, {limit}"
+    if len(recipe.layers) > 1 and (">=" in limit or "power" in limit):
+        recipe = replace(recipe, layers=recipe.layers[:1])  # all its mappings are compared
+    return replace(recipe, constraints=limit)
+
+
 def optimum(space: SearchSpace) -> float:
     """Return the least value of the objective; infinite where there is no design."""
     best = math.inf
-    space_of = MapspaceCache(space.template.constraints)
-    counts = [layer.count for layer in space.workload]
-    name = space.objective.name
-    for _, architecture in designs(space):
-        known = {
-            layer.problem: _front(space, architecture, layer.problem, space_of)
-            for layer in space.workload
-        }
-        fronts = [known[layer.problem] for layer in space.workload]
-        for choice in itertools.product(*fronts):
-            energy = sum(n * e for n, (e, _) in zip(counts, choice, strict=True))
-            cycles = sum(n * t for n, (_, t) in zip(counts, choice, strict=True))
-            value = {
-                "edp": energy * cycles, "energy": energy, "delay": cycles,
-                "adp": cycles * architecture.area_um2,
-                "eadp": energy * cycles * architecture.area_um2,
-            }[name]  # fmt: skip
-            best = min(best, value)
+    for area, networks in _choices(space):
+        worth = []
+        for energy, cycles in networks:
+            known = named(energy, cycles, area)
+            value = np.broadcast_to(_worth(space, known), energy.shape)
+            for limit in space.limits:
+                if limit.names <= known.keys():
+                    left, right = (side.array(known) for side in (limit.left, limit.right))
+                    met = {
+                        "<": left < right, "<=": left <= right, ">": left > right,
+                        ">=": left >= right,
+                    }[limit.sign]  # fmt: skip
+                    value = np.where(met, value, np.inf)
+            worth.append(float(value.min(initial=np.inf)))
+        # networks share the hardware alone: each is served best by itself
+        best = min(best, worth[0] if len(worth) == 1 else math.prod(worth) ** (1 / len(worth)))
     return best
 
 
-def _front(
-    space: SearchSpace, architecture: Architecture, problem: Problem, space_of: MapspaceCache
-) -> list[tuple[float, float]]:
-    """Return energy and cycles of a layer's mappings that no other beats in both."""
+def named(energy: Floats, cycles: Floats, area: float) -> dict[str, Any]:
+    """Return what limits and sums may name, with the clock of all these templates."""
+    return {
+        "energy_pj": energy, "energy_uj": energy * 1e-6, "cycles": cycles, "area_um2": area,
+        "area_mm2": area * 1e-6, "delay_ns": 5.0 * cycles,
+        "power_w": energy / (5.0 * cycles) * 1e-3,
+    }  # fmt: skip
+
+
+def _worth(space: SearchSpace, known: dict[str, Any]) -> Floats:
+    if space.objective.expression is not None:
+        return np.asarray(space.objective.expression.array(known))
+    factors = {
+        "edp": ("energy_pj", "cycles"), "energy": ("energy_pj",), "delay": ("cycles",),
+        "adp": ("cycles", "area_um2"), "eadp": ("energy_pj", "cycles", "area_um2"),
+    }[space.objective.name]  # fmt: skip
+    return np.asarray(math.prod(known[name] for name in factors))
+
+
+def _choices(space: SearchSpace) -> Iterator[tuple[float, list[tuple[Floats, Floats]]]]:
+    """Yield the area of all hardware, and by network what choices of a mapping a layer come to.
+
+    Where slower mappings may meet a limit, all are chosen from, else those that none is better
+    than.
+    """
+    space_of = MapspaceCache(space.template.constraints)
+    every = any(">" in x.sign or "power_w" in x.names for x in space.limits)
+    for _, architecture in designs(space):
+        networks = []
+        for network in space.workload.networks or (space.workload,):
+            energy = cycles = np.zeros(1)
+            for layer in network:
+                own = _points(space, architecture, layer.problem, space_of, every=every)
+                energy = np.add.outer(energy, layer.count * own[0]).ravel()
+                cycles = np.add.outer(cycles, layer.count * own[1]).ravel()
+            networks.append((energy, cycles))
+        yield architecture.area_um2, networks
+
+
+def _points(
+    space: SearchSpace, architecture: Architecture, problem: Problem, space_of: MapspaceCache,
+    *, every: bool,
+) -> tuple[Floats, Floats]:  # fmt: skip
+    """Return energy and cycles of a layer's mappings, of every one or of the best."""
     hardware, version = HardwareBatch.of(architecture), version_number(space.timeloop_version)
-    points: set[tuple[float, float]] = set()
+    energy = cycles = np.empty(0)
     for batch in enumerate_valid(space_of(problem, architecture), 8192):
         index = np.zeros(len(batch), np.int32)
         m, _ = evaluate_exact(hardware, problem, batch, index, version)
-        points |= set(zip(m.energy_pj[m.valid].tolist(), m.cycles[m.valid].tolist(), strict=True))
-        best: list[tuple[float, float]] = []
-        for energy, cycles in sorted(points):
-            if not best or cycles < best[-1][1]:
-                best.append((energy, cycles))
-        points = set(best)
-    return sorted(points)
+        energy = np.concatenate([energy, m.energy_pj[m.valid]])
+        cycles = np.concatenate([cycles, m.cycles[m.valid]])
+        order = np.lexsort((cycles, energy))
+        energy, cycles = energy[order], cycles[order]
+        if every:
+            kept = np.diff(energy, prepend=-1.0) + np.abs(np.diff(cycles, prepend=-1.0)) > 0.0
+        else:
+            kept = cycles < np.minimum.accumulate(np.concatenate([[np.inf], cycles]))[:-1]
+        energy, cycles = energy[kept], cycles[kept]
+    return energy, cycles

@@ -106,6 +106,32 @@ CASES |= {
 }  # fmt: skip
 
 
+NVDLA_LARGE = {**NVDLA, "buffer_kb": [1, 4], "atomic_k": [2, 8]}
+EYERISS_256 = {
+    "glb_kb": [8, 16], "ifmap_words": [4, 12], "weight_words": [4, 24], "psum_words": [1, 4],
+}  # fmt: skip
+#: Other templates, strides, batches, long windows, and layers that share nothing.
+CASES |= {
+    "eyeriss 256 stride": ("eyeriss_256", EYERISS_256, "table", [problem(R=2, P=4, K=2, Wstride=2)]),
+    "eyeriss 256 dense": ("eyeriss_256", EYERISS_256, "pat", [problem(C=4, K=4), problem(N=2, K=4)]),
+    "nvdla 256 stride": ("nvdla_256", NVDLA, "table", [problem(R=3, P=3, C=4, Wstride=2)]),
+    "nvdla 256 batch": ("nvdla_256", NVDLA, "pat", [problem(N=4, C=4, K=2)]),
+    "nvdla 1024 conv": ("nvdla_1024", NVDLA, "pat", [problem(R=2, S=2, P=2, C=4, K=2)]),
+    "nvdla large two": (
+        "nvdla_large", NVDLA_LARGE, "table", [problem(P=6, C=2, K=4), problem(C=8, K=2)]
+    ),
+    "edge tpu dense": ("edge_tpu", EDGE_TPU, "pat", [problem(C=4, K=4), problem(N=2, P=2, K=2)]),
+    "edge tpu stride": ("edge_tpu", EDGE_TPU, "pat", [problem(R=3, P=2, K=2, Wstride=2)]),
+    "tpu stride": ("tpu_v1", TPU, "table", [problem(R=3, P=3, C=2, Wstride=2)]),
+    "simba window": ("simba", SIMBA, "pat", [problem(R=3, P=3, K=2)]),
+    "shidiannao stride": ("shidiannao", SHIDIANNAO, "pat", [problem(R=3, P=4, Q=2, Wstride=2)]),
+    "simple weight window": ("simple_weight_stationary", SIMPLE, "pat", [problem(R=3, P=4, K=2)]),
+    "simple output batch": (
+        "simple_output_stationary", SIMPLE, "table", [problem(N=2, P=2, C=2), problem(K=6)]
+    ),
+}  # fmt: skip
+
+
 #: Where mappings trade energy for cycles, on one hardware and between hardware.
 TRADES = {
     "eyeriss trade": (

@@ -15,8 +15,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from dse.certify.choices import Choices
 from dse.certify.hardware import Chip, Hardware
+from dse.certify.networks import NetworkPoints
 from dse.certify.objective import CheckedGoal
 from dse.certify.rows import Rows, RowSource
 from dse.certify.tiled_rows import TiledRows
@@ -24,7 +24,6 @@ from dse.certify.verdict import Effort, RefutedError
 from dse.errors import SpecError
 
 Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 Point = tuple[int, ...]
 
 #: A claim that is proven may lie too high by so much, relatively: rounding of sums.
@@ -39,17 +38,16 @@ class Boxes:
     Args:
         hardware: of the space.
         goal: what is minimised.
-        claim: below which there is nothing.
-        weight: ``(N,)`` how often the network runs each layer.
+        claim: below which there is nothing; infinite: there is nothing at all.
         effort: counts boxes.
         say: called with a line of progress now and then.
     """
 
     def __init__(
-        self, hardware: Hardware, goal: CheckedGoal, claim: float, weight: Floats, effort: Effort,
+        self, hardware: Hardware, goal: CheckedGoal, claim: float, effort: Effort,
         say: Callable[[str], None],
     ) -> None:  # fmt: skip
-        self._hardware, self._goal, self._weight = hardware, goal, weight
+        self._hardware, self._goal, self._workload = hardware, goal, hardware.space.workload
         self._claim = claim * (1.0 - SLACK)
         self._effort, self._say, self._done = effort, say, 0
 
@@ -107,20 +105,9 @@ class Boxes:
         if not kept.any():
             return True
         before = np.concatenate([[0], np.cumsum(kept)])
-        choices = Choices(
-            self._weight, before[rows.first].astype(np.int64), energy[kept], rows.cycles[kept]
-        )
-        return not self._below(choices, area)
-
-    def _below(self, choices: Choices, area: float) -> tuple[float, float] | None:
-        """Return energy and cycles of a choice that is below the claim with that area."""
-        goal = self._goal
-        return choices.below(
-            goal.without_area(self._claim, area),
-            energy=goal.energy,
-            cycles=goal.cycles,
-            multiplied=goal.multiplied,
-        )
+        first = before[rows.first].astype(np.int64)
+        points = NetworkPoints(self._workload, self._goal, first, energy[kept], rows.cycles[kept])
+        return not points.may_be_below(self._claim, area)
 
     def _check_point(self, source: RowSource, chip: Chip, point: Point) -> None:
         """Evaluate every mapping on one piece of hardware; raise where a design is better."""
@@ -133,15 +120,15 @@ class Boxes:
         area = architecture.area_um2
         if not self._goal.allows(area):
             return
-        points = source.points(chip, architecture)
-        choices = Choices(self._weight, points.first, points.energy, points.cycles)
-        found = self._below(choices, area)
-        if found is not None:
+        points = NetworkPoints(self._workload, self._goal, *source.points(chip, architecture))
+        found = points.below(self._claim, area)
+        if found:
             labels = ", ".join(
                 f"{v.name}={v.label(values[v.name])}" for v in space.template.variables
             )
-            value = self._goal.value(*found, area)
-            raise RefutedError(f"a design with {labels} is better: {value!r}")
+            value = self._goal.value(found, area)
+            said = "better" if math.isfinite(self._claim) else "valid"
+            raise RefutedError(f"a design with {labels} is {said}: {value!r}")
 
 
 def _least_area(chip: Chip, low: Point, high: Point) -> float:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dse.cosearch.certificate import OPTIMAL, STOPPED
+from dse.cosearch.certificate import INFEASIBLE, OPTIMAL, STOPPED
 from dse.errors import SpecError
 from dse.space.variable import Values
 from dse.study import folder as run_folder
@@ -25,7 +25,8 @@ class Claim:
     Attributes:
         status: of the certificate.
         reason: why it claims nothing.
-        value, bound: of the certificate; zero where it claims nothing.
+        value, bound: of the certificate; zero where it claims nothing, infinite where it claims
+            that there is no design.
         gap: that it states; None where it does not.
         content: of ``result.json``.
     """
@@ -40,7 +41,12 @@ class Claim:
     @property
     def claims(self) -> bool:
         """Whether there is anything to check."""
-        return self.status in (OPTIMAL, STOPPED)
+        return self.status in (OPTIMAL, STOPPED, INFEASIBLE)
+
+    @property
+    def none(self) -> bool:
+        """Whether it claims that there is no design."""
+        return self.status == INFEASIBLE
 
     @classmethod
     def read(cls, folder: Path) -> Claim:
@@ -57,12 +63,15 @@ class Claim:
             raise SpecError(f"{path}: {reason}") from error
         except (ValueError, RecursionError) as error:
             raise SpecError(f"{path}: not JSON: {error}") from error
-        if not isinstance(content, dict) or content.get("status") == "infeasible":
-            raise SpecError(f"{path}: holds no design, expected the result of a run that found one")
-        certificate = content.get("certificate")
+        certificate = content.get("certificate") if isinstance(content, dict) else None
         if not isinstance(certificate, dict):
             raise SpecError(f"{path}: has no certificate; expected a run with optimizer=optimal")
         status = str(certificate.get("status"))
+        without = content.get("status") == "infeasible"
+        if without and status == INFEASIBLE:
+            return cls(status, "", math.inf, math.inf, None, content)
+        if without or status == INFEASIBLE:
+            raise SpecError(f"{path}: holds no design, and certificate.status = {status!r}")
         if status not in (OPTIMAL, STOPPED):
             return cls(status, str(certificate.get("reason", "")), 0.0, 0.0, None, content)
         value = _number(path, "certificate.value", certificate.get("value"))
@@ -70,6 +79,11 @@ class Claim:
         stated = certificate.get("gap")
         gap = None if stated is None else _number(path, "certificate.gap", stated)
         return cls(status, "", value, bound, gap, content)
+
+    @staticmethod
+    def finite(number: float) -> float | None:
+        """Return a number as JSON has it: none where there is no design."""
+        return number if math.isfinite(number) else None
 
     def part(self, *keys: str) -> Any:  # noqa: ANN401 - whatever the file holds
         """Return a part of the result; None where there is none."""

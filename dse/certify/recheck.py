@@ -44,7 +44,7 @@ def recheck(
 
     Args:
         space: the space.
-        claim: finite.
+        claim: infinite: that there is no design.
         report: called with a line of progress now and then.
         effort: what to count in, and up to where to go on.
     """
@@ -56,8 +56,7 @@ def recheck(
             return Verdict(Decision.CERTIFIED, 0, 0, "nothing is below zero")
         hardware = Hardware(space, goal)
         sizes = _sizes(hardware)
-        weight = np.array([layer.count for layer in space.workload], np.float64)
-        boxes = Boxes(hardware, goal, claim, weight, count, report or (lambda _: None))
+        boxes = Boxes(hardware, goal, claim, count, report or (lambda _: None))
         tiled, other = _kinds(hardware, sizes)
         if other:
             how = f"{_TILED}; {_EVERY}" if tiled else _EVERY

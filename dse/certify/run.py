@@ -24,8 +24,10 @@ from dse.cosearch.certificate import OPTIMAL
 from dse.disk import replace_file
 from dse.domain.architecture import Architecture
 from dse.errors import InvalidMapping, SpecError, ToolError
+from dse.goals import metric_names
 from dse.goals.certificate import OPTIMAL_WITHIN
 from dse.goals.design import DesignMetrics, LayerMetrics
+from dse.goals.networks import network_metrics
 from dse.model.evaluate import evaluate_one
 from dse.runner.run import space_of_run
 from dse.space.search_space import SearchSpace
@@ -80,13 +82,13 @@ class Certified:
             "version": __version__,
             "verdict": str(self.outcome),
             "reason": self.reason,
-            "value": {"claimed": self.claim.value, "found": self.value},
+            "value": {"claimed": self.claim.finite(self.claim.value), "found": self.value},
             "timeloop": self.timeloop,
             "mapspace": self.mapspace,
-            "bound": {"claimed": self.claim.bound}
+            "bound": {"claimed": self.claim.finite(self.claim.bound)}
             if verdict is None
             else {
-                "claimed": self.claim.bound,
+                "claimed": self.claim.finite(self.claim.bound),
                 "verdict": str(verdict.outcome),
                 "reason": verdict.reason,
                 "argument": verdict.how,
@@ -150,25 +152,20 @@ def _certified(
             f": {claim.reason}" if claim.reason else ""
         )
         return Certified(Decision.UNDECIDED, reason, None, claim, "not asked", None)
-    value = None
-    try:
-        architecture = _hardware(space, best_values(folder, claim))
-        files = best_files(folder, space, space.timeloop_version)
-        metrics = _metrics(space, architecture, files)
-        value = space.objective(metrics)
-        _check_claim(space, claim, metrics, value)
-    except _WrongError as error:
-        return Certified(Decision.REFUTED, str(error), value, claim, "not asked", None)
-    timeloop = _timeloop(folder, space)
+    value, timeloop = None, "not asked"
+    if not claim.none:
+        try:
+            architecture = _hardware(space, best_values(folder, claim))
+            files = best_files(folder, space, space.timeloop_version)
+            metrics = _metrics(space, architecture, files)
+            value = space.objective(metrics)
+            _check_claim(space, claim, metrics, value)
+        except _WrongError as error:
+            return Certified(Decision.REFUTED, str(error), value, claim, timeloop, None)
+        timeloop = _timeloop(folder, space)
     if timeloop == "differs":
-        return Certified(
-            Decision.REFUTED,
-            "timeloop-model gives other numbers",
-            value,
-            claim,
-            timeloop,
-            None,
-        )
+        reason = "timeloop-model gives other numbers"
+        return Certified(Decision.REFUTED, reason, value, claim, timeloop, None)
     if effort is None:
         reason = "the bound was not to be rechecked"
         return Certified(Decision.UNDECIDED, reason, value, claim, timeloop, None)
@@ -237,9 +234,7 @@ def _metrics(
                 stats.utilization * own.macs / problem.macs,
             )
         )
-    return DesignMetrics.of(
-        tuple(layers), space.workload.macs, architecture.compute.instances, architecture.area_um2
-    )
+    return network_metrics(space.workload, architecture, layers)
 
 
 def _check_claim(space: SearchSpace, claim: Claim, metrics: DesignMetrics, value: float) -> None:
@@ -268,6 +263,10 @@ def _check_claim(space: SearchSpace, claim: Claim, metrics: DesignMetrics, value
         raise _WrongError(f"energy = {energy!r}, but the run is priced by {space.chain.name!r}")
     if claim.bound > value * (1.0 + _EQUAL):
         raise _WrongError(f"the bound {claim.bound!r} lies above the design's own {value!r}")
+    known = metric_names.of_design(metrics)
+    for limit in space.limits:
+        if limit.excess(known):
+            raise _WrongError(limit.reason(known))
     gap = _gap(claim.bound, value)
     if claim.status == OPTIMAL and gap > OPTIMAL_WITHIN:
         raise _WrongError(f"status '{OPTIMAL}', but the bound leaves a gap of {gap:.3g}")

@@ -92,8 +92,11 @@ def _text(found: Certified) -> str:
         )
     verdict = found.verdict
     if verdict is not None:
+        claimed = repr(found.claim.bound)
+        if found.claim.none:
+            claimed = "no design is valid:"
         lines.append(
-            f"bound     {found.claim.bound!r} {verdict.outcome} ({verdict.how}: "
+            f"bound     {claimed} {verdict.outcome} ({verdict.how}: "
             f"{verdict.boxes:,} boxes, {verdict.mappings:,} mappings)"
         )
     lines.append(f"mapspace  {found.mapspace}")

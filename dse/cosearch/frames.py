@@ -141,10 +141,12 @@ class HardwareSpace:
 
     Attributes:
         sizes: the size variables.
-        frames: values of the other variables, one entry per frame; impossible ones left out.
+        frames: values of the other variables, one entry per frame; those that are impossible,
+            or have no price, left out.
 
     Raises:
         UnsolvableSpace: there are too many frames, or levels demand a least utilisation.
+        SpecError: no frame has a price.
     """
 
     def __init__(self, space: SearchSpace, *, areas: bool) -> None:
@@ -163,11 +165,20 @@ class HardwareSpace:
         self._choices = [size_values(size) for size in self.sizes]
         choices = [[v.value_at(i) for i in range(v.count)] for v in others]
         self.frames: list[Values] = []
-        self._made: dict[int, Frame] = {}
+        self._made: list[Frame] = []
+        unpriced: SpecError | None = None
         for chosen in itertools.product(*choices):
             values = {**space.fixed, **dict(zip((v.name for v in others), chosen, strict=True))}
-            if self._possible(values):
+            if not self._possible(values):
+                continue
+            try:
+                self._made.append(self._frame(values))
+            except SpecError as error:
+                unpriced = error  # the chain has no price for what no size changes
+            else:
                 self.frames.append(values)
+        if unpriced is not None and not self.frames:
+            raise unpriced
         self.budget_bits = budget_bits(space)
         self.max_area_um2 = template.max_area_um2
 
@@ -205,9 +216,7 @@ class HardwareSpace:
         return True
 
     def frame(self, index: int) -> Frame:
-        """Return a frame, made on first use."""
-        if index not in self._made:
-            self._made[index] = self._frame(self.frames[index])
+        """Return a frame."""
         return self._made[index]
 
     def _frame(self, values: Values) -> Frame:

@@ -161,15 +161,6 @@ def test_an_infeasible_space_has_a_reason_and_exit_code(files, tmp_path) -> None
     assert resume(tmp_path / "none").study.state.finished
 
 
-def test_constraints_on_mappings_are_not_decided(files, tmp_path, capsys) -> None:
-    folder = tmp_path / "limited"
-    start(
-        {**files, "optimizer": "optimal", "constraints": "cycles < 1e9", "folder": str(folder)}
-    ).execute()
-    assert main(["certify", str(folder)]) == 3
-    assert "constraint 'cycles < 1e9'" in capsys.readouterr().out
-
-
 @pytest.mark.parametrize("goal", ["energy_pj + 40*cycles", "cycles + 0.01*area_um2", "area"])
 def test_weighted_sums_are_certified_and_nothing_better(goal, files, tmp_path, capsys) -> None:
     folder = tmp_path / "sum"

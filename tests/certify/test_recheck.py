@@ -17,7 +17,7 @@ from certify_fuzz import run
 from certify_spaces import Recipe, optimum
 
 import dse
-from dse.certify.choices import Choices
+from dse.certify.choices import Aim, Choices
 from dse.certify.recheck import recheck
 from dse.certify.verdict import Decision, Effort
 from dse.components.chain import energy_chain
@@ -86,10 +86,10 @@ def test_the_best_choice_is_told_to_the_last_digits() -> None:
                 e, t = weight @ energy[list(rows)], weight @ cycles[list(rows)]
                 values.append(worth(e, t))
             least = min(values)
-            flags = {"energy": x, "cycles": y, "multiplied": multiplied}
+            aim = Aim(x, y, multiplied)
             rounding = 0.0 if x == int(x) else 1e-12
-            assert choices.below(least * (1.0 - rounding), **flags) is None
-            found = choices.below(least * (1.0 + 1e-9), **flags)
+            assert choices.below(least * (1.0 - rounding), aim) is None
+            found = choices.below(least * (1.0 + 1e-9), aim)
             assert found is not None
             assert worth(*found) == pytest.approx(least, rel=1e-12)
 
@@ -97,7 +97,7 @@ def test_the_best_choice_is_told_to_the_last_digits() -> None:
 def test_a_layer_without_a_mapping_leaves_nothing_below() -> None:
     one = np.ones(1)
     choices = Choices(np.ones(2), np.array([0, 1, 1]), one, one)
-    assert choices.below(1e9, energy=1, cycles=1, multiplied=True) is None
+    assert choices.below(1e9, Aim(1, 1, multiplied=True)) is None
 
 
 def gemmini(network: str, goal: str = "edp", constraints: str = "", **fixed: object) -> SearchSpace:
@@ -113,8 +113,12 @@ def gemmini(network: str, goal: str = "edp", constraints: str = "", **fixed: obj
     [
         (gemmini("vgg16_conv1_1", "cycles**2"), r"objective = cycles\*\*2; covered are edp"),
         (gemmini("vgg16_conv1_1", "2*cycles - energy_pj"), r"objective = 2\*cycles"),
-        (gemmini("vgg16_conv1_1", constraints="cycles < 9"), "constraint 'cycles < 9'"),
-        (gemmini("vgg16_conv1_1+dosa_bert"), "the mean over several networks"),
+        (gemmini("vgg16_conv1_1", constraints="edp < 9"), "constraint 'edp < 9'"),
+        (gemmini("vgg16_conv1_1", constraints="cycles + area_um2 < 9"), "those on the area"),
+        (
+            gemmini("vgg16_conv1_1+dosa_bert", constraints="cycles < 1e9"),
+            "constraint 'cycles < 1e9' on several networks",
+        ),
     ],
 )
 def test_what_is_not_covered_is_named(space: SearchSpace, expected: str) -> None:
