@@ -112,8 +112,12 @@ EYERISS_256 = {
 }  # fmt: skip
 #: Other templates, strides, batches, long windows, and layers that share nothing.
 CASES |= {
-    "eyeriss 256 stride": ("eyeriss_256", EYERISS_256, "table", [problem(R=2, P=4, K=2, Wstride=2)]),
-    "eyeriss 256 dense": ("eyeriss_256", EYERISS_256, "pat", [problem(C=4, K=4), problem(N=2, K=4)]),
+    "eyeriss 256 stride": (
+        "eyeriss_256", EYERISS_256, "table", [problem(R=2, P=4, K=2, Wstride=2)]
+    ),
+    "eyeriss 256 dense": (
+        "eyeriss_256", EYERISS_256, "pat", [problem(C=4, K=4), problem(N=2, K=4)]
+    ),
     "nvdla 256 stride": ("nvdla_256", NVDLA, "table", [problem(R=3, P=3, C=4, Wstride=2)]),
     "nvdla 256 batch": ("nvdla_256", NVDLA, "pat", [problem(N=4, C=4, K=2)]),
     "nvdla 1024 conv": ("nvdla_1024", NVDLA, "pat", [problem(R=2, S=2, P=2, C=4, K=2)]),
@@ -127,7 +131,7 @@ CASES |= {
     "shidiannao stride": ("shidiannao", SHIDIANNAO, "pat", [problem(R=3, P=4, Q=2, Wstride=2)]),
     "simple weight window": ("simple_weight_stationary", SIMPLE, "pat", [problem(R=3, P=4, K=2)]),
     "simple output batch": (
-        "simple_output_stationary", SIMPLE, "table", [problem(N=2, P=2, C=2), problem(K=6)]
+        "simple_output_stationary", SIMPLE, "table", [problem(N=2, C=2), problem(K=4)]
     ),
 }  # fmt: skip
 
