@@ -21,12 +21,16 @@ from dse.cosearch.certificate import (
     STOPPED,
     UNSOLVED,
     CoSearchCertificate,
+    FrontCertificate,
     assumptions,
 )
+from dse.cosearch.front import FrontCourse, check_traded
 from dse.domain.mapping import Mapping
 from dse.errors import SpecError
 from dse.goals.certificate import gap_of
 from dse.goals.design import Design, DesignMetrics
+from dse.goals.limits import limits
+from dse.goals.objective import Objective, objective
 from dse.optimizers.scouting import Scout
 from dse.settings import setting
 from dse.space.search_space import SearchSpace
@@ -60,6 +64,11 @@ class OptimalSearchSettings:
     boxes: bool = setting(
         True, "bound larger spaces box by box, by the exact mapper; false: leave them unsolved"
     )
+    objectives: list[str] = setting(
+        [],
+        "two or three of energy, delay, area: asks for designs that nothing dominates in them, as "
+        "many as there are samples; none: the run's objective is minimised",
+    )
     threads: int = setting(2, "layers that are bounded at a time; results do not depend on it")
 
 
@@ -81,6 +90,14 @@ class OptimalSearch(Optimizer[OptimalSearchSettings]):
     ) -> None:
         super().__init__(space, settings, rng, samples)
         self._goal()
+        self._front: FrontCertificate | None = None
+        if settings.objectives:
+            check_traded(settings.objectives)
+            if space.workload.networks:
+                raise SpecError(
+                    f"optimizer.objectives with several networks ({space.workload.name}), whose "
+                    "means are geometric; expected one"
+                )
         for name, least in (
             *(("gap", 0.0), ("nodes", 1), ("time", 0.0), ("mappings", 1)),
             ("threads", 1),
@@ -92,19 +109,26 @@ class OptimalSearch(Optimizer[OptimalSearchSettings]):
         self._certificate: CoSearchCertificate | None = None
         self._course: Iterator[Incumbent | None] | None = None
 
-    def _goal(self) -> CoSearchGoal:
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """See :attr:`dse.study.optimizer.Optimizer.objectives`."""
+        return tuple(objective(name) for name in self.settings.objectives)
+
+    def _goal(self, minimised: Objective | None = None, limit: str = "") -> CoSearchGoal:
         from dse.cosearch.goal import CoSearchGoal  # noqa: PLC0415 - compiled code loads on use
 
         space = self.space
         template = space.template
+        bounds = (*space.limits, *limits(limit))
         return CoSearchGoal.of(
-            space.objective, space.limits, template.max_area_um2, template.clock_ns
+            minimised or space.objective, bounds, template.max_area_um2, template.clock_ns
         )
 
     @property
     def certificate(self) -> dict[str, Any] | None:
         """See :attr:`dse.study.optimizer.Optimizer.certificate`."""
-        return self._certificate.as_dict() if self._certificate else None
+        proof = self._front or self._certificate
+        return proof.as_dict() if proof else None
 
     @property
     def proof(self) -> CoSearchCertificate | None:
@@ -119,10 +143,10 @@ class OptimalSearch(Optimizer[OptimalSearchSettings]):
         """Return the next incumbent; nothing after the proof."""
         if self._beyond():
             return self._at_random()
-        if self._certificate is not None:
+        if self._certificate is not None or self._front is not None:
             return []
         if self._course is None:
-            self._course = self._incumbents()
+            self._course = self._points() if self.settings.objectives else self._incumbents()
             for _ in range(self._shown):
                 next(self._course)
         found = next(self._course)
@@ -147,9 +171,11 @@ class OptimalSearch(Optimizer[OptimalSearchSettings]):
     def state_dict(self) -> dict[str, State]:
         """Return how many incumbents were shown: the search is repeated up to there."""
         proof = self._certificate
+        front: State = None if self._front is None else self._front.state_dict()
         return {
             "shown": self._shown,
             "certificate": None if proof is None else proof.state_dict(),
+            **({"front": front} if self.settings.objectives else {}),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -159,6 +185,10 @@ class OptimalSearch(Optimizer[OptimalSearchSettings]):
             self._certificate = entries.maybe(
                 "certificate", lambda key: CoSearchCertificate.of_state(entries.part(key))
             )
+            if self.settings.objectives:
+                self._front = entries.maybe(
+                    "front", lambda key: FrontCertificate.of_state(entries.part(key))
+                )
 
     def _incumbents(self) -> Iterator[Incumbent | None]:
         """Yield incumbents, each better than the last; the last one is the result."""
@@ -189,9 +219,45 @@ class OptimalSearch(Optimizer[OptimalSearchSettings]):
         self._certificate = self._unsolved("; ".join(dict.fromkeys(reasons)), shown)
         yield None
 
+    def _points(self) -> Iterator[Incumbent | None]:
+        """Yield the front, design by design; with the last one stands the certificate."""
+        from dse.cosearch.search import UnsolvableSpace  # noqa: PLC0415
+
+        seconds = self.settings.time
+        end = None if seconds is None else time.monotonic() + seconds
+
+        def prove(minimised: str, limit: str) -> CoSearch:
+            search = self._by_tables(self._goal(objective(minimised), limit))
+            if end is None or time.monotonic() < end:
+                for _ in self._until_stop(search, end, tell=False):
+                    pass
+            return search
+
+        course = FrontCourse(self.settings.objectives, self.samples, prove)
+        try:
+            yield from course.before_last()
+        except UnsolvableSpace as error:
+            self._certificate = self._unsolved(str(error), None)
+            yield None
+        last = course.last
+        if last is None:
+            self._certificate = self._nothing(course)
+            yield None
+            return
+        self._front = course.certificate(self._assumed(course.how))
+        while True:
+            yield last
+
+    def _nothing(self, course: FrontCourse) -> CoSearchCertificate:
+        """Return the certificate of a front without points."""
+        if course.effort["unproven"]:
+            return self._unsolved("no point was proven", None)
+        name, assumed = self.space.objective.name, self._assumed(course.how)
+        return CoSearchCertificate(INFEASIBLE, name, None, math.inf, course.tolerance, assumed)
+
     def _methods(self, end: float | None) -> Iterator[Callable[[], CoSearch | CornerSearch]]:
         """Yield the methods, to be tried one after the other, until then."""
-        yield self._by_tables
+        yield lambda: self._by_tables(self._goal())
         # corners know the layers' own sizes only
         if self.settings.boxes and not self.space.padding.on:
             from dse.cosearch.corners import CornerSearch  # noqa: PLC0415
@@ -206,12 +272,12 @@ class OptimalSearch(Optimizer[OptimalSearchSettings]):
     def _scouted(self, samples: int) -> Design | None:
         return self._scout(samples)
 
-    def _by_tables(self) -> CoSearch:
+    def _by_tables(self, goal: CoSearchGoal) -> CoSearch:
         from dse.cosearch.padded import PaddedCoSearch  # noqa: PLC0415
         from dse.cosearch.search import CoSearch  # noqa: PLC0415
 
         kind = PaddedCoSearch if self.space.padding.on else CoSearch
-        return kind(self.space, self._goal(), self.settings.mappings, self.settings.threads)
+        return kind(self.space, goal, self.settings.mappings, self.settings.threads)
 
     def unpadded(self, design: Design) -> tuple[Mapping, ...] | None:
         """See :meth:`dse.study.optimizer.Optimizer.unpadded`: the best, proven."""
@@ -219,18 +285,22 @@ class OptimalSearch(Optimizer[OptimalSearchSettings]):
 
         if self._beyond():
             return None
-        search = self._by_tables()
+        search = self._by_tables(self._goal())
         found = search.own_sizes_on(design.values) if isinstance(search, PaddedCoSearch) else None
         return found.design.mappings if found else None
 
-    def _until_stop(self, search: CoSearch | CornerSearch, end: float | None) -> Iterator[None]:
-        """Run the search until a setting stops it."""
+    def _until_stop(
+        self, search: CoSearch | CornerSearch, end: float | None, *, tell: bool = True
+    ) -> Iterator[None]:
+        """Run the search until a setting stops it, and tell of its bound."""
         settings = self.settings
-        self.on_bound(math.inf, 0.0)
+        if tell:
+            self.on_bound(math.inf, 0.0)
         for _ in search.run():
             yield
             known = search.incumbent
-            self.on_bound(known.value if known else math.inf, search.bound)
+            if tell:
+                self.on_bound(known.value if known else math.inf, search.bound)
             if known is not None and known.value - search.bound <= settings.gap * known.value:
                 return
             if settings.nodes is not None and search.nodes >= settings.nodes:

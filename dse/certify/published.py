@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dse.cosearch.certificate import INFEASIBLE, OPTIMAL, STOPPED
+from dse.cosearch.certificate import FRONT, INFEASIBLE, OPTIMAL, STOPPED
 from dse.errors import SpecError
 from dse.space.variable import Values
 from dse.study import folder as run_folder
@@ -26,7 +26,7 @@ class Claim:
         status: of the certificate.
         reason: why it claims nothing.
         value, bound: of the certificate; zero where it claims nothing, infinite where it claims
-            that there is no design.
+            that there is no design, and where it is of a front.
         gap: that it states; None where it does not.
         content: of ``result.json``.
     """
@@ -41,12 +41,17 @@ class Claim:
     @property
     def claims(self) -> bool:
         """Whether there is anything to check."""
-        return self.status in (OPTIMAL, STOPPED, INFEASIBLE)
+        return self.status in (OPTIMAL, STOPPED, INFEASIBLE, FRONT)
 
     @property
     def none(self) -> bool:
         """Whether it claims that there is no design."""
         return self.status == INFEASIBLE
+
+    @property
+    def is_front(self) -> bool:
+        """Whether it is of a front."""
+        return self.status == FRONT
 
     @classmethod
     def read(cls, folder: Path) -> Claim:
@@ -68,7 +73,7 @@ class Claim:
             raise SpecError(f"{path}: has no certificate; expected a run with optimizer=optimal")
         status = str(certificate.get("status"))
         without = content.get("status") == "infeasible"
-        if without and status == INFEASIBLE:
+        if (without and status == INFEASIBLE) or (status == FRONT and not without):
             return cls(status, "", math.inf, math.inf, None, content)
         if without or status == INFEASIBLE:
             raise SpecError(f"{path}: holds no design, and certificate.status = {status!r}")

@@ -39,6 +39,7 @@ def recheck(
     claim: float,
     report: Callable[[str], None] | None = None,
     effort: Effort | None = None,
+    hardware_for: Callable[[CheckedGoal], Hardware] | None = None,
 ) -> Verdict:
     """Check that no design of a space has an objective below ``claim``.
 
@@ -47,6 +48,8 @@ def recheck(
         claim: infinite: that there is no design.
         report: called with a line of progress now and then.
         effort: what to count in, and up to where to go on.
+        hardware_for: returns the hardware of the space for a goal, where it is kept; None: it is
+            read from the template.
     """
     count = effort or Effort()
     how = _TILED
@@ -54,7 +57,7 @@ def recheck(
         goal = CheckedGoal.of(space)
         if claim <= 0.0:
             return Verdict(Decision.CERTIFIED, 0, 0, "nothing is below zero")
-        hardware = Hardware(space, goal)
+        hardware = hardware_for(goal) if hardware_for else Hardware(space, goal)
         sizes = _sizes(hardware)
         boxes = Boxes(hardware, goal, claim, count, report or (lambda _: None))
         tiled, other = _kinds(hardware, sizes)

@@ -4,43 +4,34 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from dse._version import __version__
+from dse.certify.design import EQUAL, WrongError, check_limits, hardware_of, metrics_of
+from dse.certify.front import check_front
 from dse.certify.known import Known, Provenance, key_of
-from dse.certify.objective import CheckedGoal
-from dse.certify.places import Places
 from dse.certify.published import Claim, best_values
 from dse.certify.recheck import recheck
-from dse.certify.sizes import allows
-from dse.certify.verdict import MOST_MAPPINGS, Decision, Effort, NotCoveredError, Verdict
+from dse.certify.verdict import MOST_MAPPINGS, Decision, Effort, Verdict
 from dse.cosearch.certificate import OPTIMAL
 from dse.disk import replace_file
-from dse.domain.architecture import Architecture
-from dse.errors import InvalidMapping, SpecError, ToolError
-from dse.goals import metric_names
+from dse.errors import SpecError, ToolError
 from dse.goals.certificate import OPTIMAL_WITHIN
-from dse.goals.design import DesignMetrics, LayerMetrics
-from dse.goals.networks import network_metrics
+from dse.goals.design import DesignMetrics
 from dse.model.evaluate import evaluate_one
 from dse.runner.run import space_of_run
 from dse.space.search_space import SearchSpace
 from dse.study import folder as run_folder
 from dse.study.best_files import best_files
-from dse.timeloop.read.inputs import TimeloopInput
 from dse.tools import binaries
 from dse.tools.model_run import ModelRunner
 from dse.validate.model import Case, compare
 
 CERTIFIED = "certified.json"
-#: Numbers that are the same differ by no more than the last digits of their sums.
-_EQUAL = 1e-12
 
 
 @dataclass(frozen=True)
@@ -98,10 +89,6 @@ class Certified:
         }
 
 
-class _WrongError(Exception):
-    """What is wrong with the published design."""
-
-
 def certify(
     folder: Path,
     *,
@@ -153,14 +140,16 @@ def _certified(
         )
         return Certified(Decision.UNDECIDED, reason, None, claim, "not asked", None)
     value, timeloop = None, "not asked"
+    if claim.is_front:
+        return _front(folder, space, claim, effort, report)
     if not claim.none:
         try:
-            architecture = _hardware(space, best_values(folder, claim))
+            architecture = hardware_of(space, best_values(folder, claim))
             files = best_files(folder, space, space.timeloop_version)
-            metrics = _metrics(space, architecture, files)
+            metrics = metrics_of(space, architecture, files)
             value = space.objective(metrics)
             _check_claim(space, claim, metrics, value)
-        except _WrongError as error:
+        except WrongError as error:
             return Certified(Decision.REFUTED, str(error), value, claim, timeloop, None)
         timeloop = _timeloop(folder, space)
     if timeloop == "differs":
@@ -174,67 +163,18 @@ def _certified(
     return Certified(verdict.outcome, reason, value, claim, timeloop, verdict)
 
 
-def _hardware(space: SearchSpace, values: dict[str, int]) -> Architecture:
-    """Return the priced hardware of the best design, which has to be of the space."""
+def _front(
+    folder: Path, space: SearchSpace, claim: Claim, effort: Effort | None,
+    report: Callable[[str], None] | None,
+) -> Certified:  # fmt: skip
     try:
-        architecture = space.architecture(values)
-    except SpecError as error:
-        raise _WrongError(f"the best design's hardware is not of the space: {error}") from error
-    try:
-        goal = CheckedGoal.of(space)
-    except NotCoveredError:
-        return architecture  # the recheck says so
-    if not goal.allows(architecture.area_um2):
-        raise _WrongError(
-            f"the best design's area of {architecture.area_um2:.6g} um^2 is not allowed"
-        )
-    return architecture
-
-
-def _metrics(
-    space: SearchSpace, architecture: Architecture, files: Sequence[TimeloopInput]
-) -> DesignMetrics:
-    """Evaluate the design layer by layer with the exact kernel, in full detail."""
-    version = space.timeloop_version
-    layers = []
-    for layer, spec in zip(space.workload, files, strict=True):
-        where, own, mapping = f"layer '{layer.name}'", layer.problem, spec.mapping
-        same = (
-            allows(own, spec.problem, space.padding)
-            and spec.problem.tensors == own.tensors
-            and np.array_equal(spec.problem.projection, own.projection)
-        )
-        if not same or mapping is None:
-            raise _WrongError(f"{where}: its files are of another problem")
-        problem = replace(own, bounds=spec.problem.bounds)
-        names = [[x.name for x in a.levels] for a in (architecture, spec.architecture)]
-        if names[0] != names[1]:
-            raise _WrongError(f"{where}: its files have levels {', '.join(names[1])}")
-        why = Places(problem, architecture).why_not(mapping)
-        if why is not None:
-            raise _WrongError(f"{where}: its mapping is not of the space: {why}")
-        try:
-            stats, filed = (
-                evaluate_one(a, problem, mapping, version)
-                for a in (architecture, spec.architecture)
-            )
-        except InvalidMapping as error:
-            raise _WrongError(f"{where}: {error}") from error
-        if not (
-            stats.cycles == filed.cycles
-            and math.isclose(stats.energy_pj, filed.energy_pj, rel_tol=_EQUAL)
-        ):
-            raise _WrongError(f"{where}: best/arch.yaml and ERT.yaml describe other hardware")
-        layers.append(
-            LayerMetrics(
-                layer.name,
-                layer.count,
-                stats.cycles,
-                stats.energy_pj,
-                stats.utilization * own.macs / problem.macs,
-            )
-        )
-    return network_metrics(space.workload, architecture, layers)
+        verdict = check_front(folder, space, claim.content, effort, report)
+    except WrongError as error:
+        return Certified(Decision.REFUTED, str(error), None, claim, "not asked", None)
+    outcome, reason = Decision.UNDECIDED, "no bound was rechecked"
+    if verdict is not None:
+        outcome, reason = verdict.outcome, verdict.reason
+    return Certified(outcome, reason, None, claim, "not asked", verdict)
 
 
 def _check_claim(space: SearchSpace, claim: Claim, metrics: DesignMetrics, value: float) -> None:
@@ -248,8 +188,8 @@ def _check_claim(space: SearchSpace, claim: Claim, metrics: DesignMetrics, value
     ):
         said = claim.part(*keys)
         plain = isinstance(said, (int, float)) and not isinstance(said, bool)
-        if not (plain and math.isclose(said, number, rel_tol=_EQUAL)):
-            raise _WrongError(f"{'.'.join(keys)} = {said!r}, by the exact model {number!r}")
+        if not (plain and math.isclose(said, number, rel_tol=EQUAL)):
+            raise WrongError(f"{'.'.join(keys)} = {said!r}, by the exact model {number!r}")
     said_text = {
         "certificate.objective": (claim.part("certificate", "objective"), space.objective.name),
         "objective.name": (claim.part("objective", "name"), space.objective.name),
@@ -257,21 +197,18 @@ def _check_claim(space: SearchSpace, claim: Claim, metrics: DesignMetrics, value
     }
     for key, (text, own) in said_text.items():
         if text != own:
-            raise _WrongError(f"{key} = {text!r}, but the run is for {own!r}")
+            raise WrongError(f"{key} = {text!r}, but the run is for {own!r}")
     energy = str(claim.part("energy")).partition(":")[0]
     if energy != space.chain.name.partition(":")[0]:
-        raise _WrongError(f"energy = {energy!r}, but the run is priced by {space.chain.name!r}")
-    if claim.bound > value * (1.0 + _EQUAL):
-        raise _WrongError(f"the bound {claim.bound!r} lies above the design's own {value!r}")
-    known = metric_names.of_design(metrics)
-    for limit in space.limits:
-        if limit.excess(known):
-            raise _WrongError(limit.reason(known))
+        raise WrongError(f"energy = {energy!r}, but the run is priced by {space.chain.name!r}")
+    if claim.bound > value * (1.0 + EQUAL):
+        raise WrongError(f"the bound {claim.bound!r} lies above the design's own {value!r}")
+    check_limits(space, metrics)
     gap = _gap(claim.bound, value)
     if claim.status == OPTIMAL and gap > OPTIMAL_WITHIN:
-        raise _WrongError(f"status '{OPTIMAL}', but the bound leaves a gap of {gap:.3g}")
-    if claim.gap is not None and not math.isclose(claim.gap, gap, rel_tol=1e-6, abs_tol=_EQUAL):
-        raise _WrongError(f"gap = {claim.gap!r}, but bound and value leave {gap:.6g}")
+        raise WrongError(f"status '{OPTIMAL}', but the bound leaves a gap of {gap:.3g}")
+    if claim.gap is not None and not math.isclose(claim.gap, gap, rel_tol=1e-6, abs_tol=EQUAL):
+        raise WrongError(f"gap = {claim.gap!r}, but bound and value leave {gap:.6g}")
 
 
 def _gap(bound: float, value: float) -> float:

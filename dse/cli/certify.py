@@ -95,6 +95,8 @@ def _text(found: Certified) -> str:
         claimed = repr(found.claim.bound)
         if found.claim.none:
             claimed = "no design is valid:"
+        if found.claim.is_front:
+            claimed = f"of {len(found.claim.part('certificate', 'points'))} points:"
         lines.append(
             f"bound     {claimed} {verdict.outcome} ({verdict.how}: "
             f"{verdict.boxes:,} boxes, {verdict.mappings:,} mappings)"

@@ -17,7 +17,10 @@ from functools import cache
 from importlib.resources import files
 from typing import NamedTuple
 
+import numpy as np
+
 from dse.errors import SpecError
+from dse.numeric import Floats, Ints
 
 #: How far beyond the table's ends it is extrapolated, as a ratio of sizes (or widths).
 _REACH_BELOW = 4.0
@@ -159,6 +162,35 @@ def sram(
     share = math.log(width / left) / math.log(right / left)
     low, high = (_along(curves[w], bits * w / width) for w in (left, right))
     return Sram(*_blend(low, high, share))
+
+
+def areas_um2(width_bits: int, depth_rows: Ints, ports: int, banks: int, node_nm: int) -> Floats:
+    """Return the areas of :func:`sram` at many depths, ``(V,)``; NaN where it raises.
+
+    They differ from its own by rounding.
+    """
+    curves = _table(node_nm).get((ports, banks), {})
+    width = max(width_bits, _MIN_WIDTH_BITS)
+    bits = np.maximum(width_bits * depth_rows.astype(np.float64), width * _MIN_ROWS)
+    if not curves or width > _REACH_ABOVE * max(curves):
+        return np.full(len(bits), np.nan)
+    if width in curves:
+        return _areas_along(curves[width], bits, bits)
+    left, right = _bracket(sorted(curves), width)
+    share = math.log(width / left) / math.log(right / left)
+    low, high = (_areas_along(curves[w], bits * w / width, bits) for w in (left, right))
+    return np.asarray(low * (high / low) ** share)
+
+
+def _areas_along(curve: _Curve, bits: Floats, checked: Floats) -> Floats:
+    """Interpolate one width's areas at these sizes; NaN where the others are beyond its reach."""
+    sizes = np.array([size for size, _ in curve], np.float64)
+    areas = np.array([values[-1] for _, values in curve])
+    upper = np.clip(np.searchsorted(sizes, bits, side="right"), 1, len(sizes) - 1)
+    low, high = upper - 1, upper
+    share = np.log(bits / sizes[low]) / np.log(sizes[high] / sizes[low])
+    inside = (sizes[0] / _REACH_BELOW <= checked) & (checked <= sizes[-1] * _REACH_ABOVE)
+    return np.where(inside, areas[low] * (areas[high] / areas[low]) ** share, np.nan)
 
 
 def _check_reach(curve: _Curve, bits: int) -> None:

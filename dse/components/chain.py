@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from dse.components import aladdin, cacti
 from dse.components.accelergy import AccelergyChain
 from dse.components.base import EnergyChain
@@ -13,7 +15,12 @@ from dse.domain.architecture import AccessEnergy, Compute, StorageLevel
 from dse.domain.sparse import SparseDesign, SparseLevel
 from dse.domain.technology import Technology
 from dse.errors import SpecError, unknown_name
+from dse.numeric import Floats, Ints
 from dse.timeloop import pat
+
+#: Of the areas in DOSA's prices; buffers of fewer bits are given an area that says nothing.
+_NODE_NM = 40
+_UNSIZED_BITS, _UNSIZED_UM2 = 64 * 8, 1.0
 
 
 class PatChain(EnergyChain):
@@ -33,6 +40,29 @@ class PatChain(EnergyChain):
                 level.size_words, level.word_bits, level.block_size, level.cluster_size
             )
         return replace(level, energy=AccessEnergy(access_pj, access_pj, access_pj))
+
+    def price_sizes(
+        self, level: StorageLevel, words: Ints, *, areas: bool
+    ) -> tuple[Floats, Floats]:
+        """Return what an on-chip level would cost with these sizes, up to rounding.
+
+        Args:
+            level: whose size does not matter.
+            words: ``(V,)``.
+            areas: whether to look up areas; 0 otherwise.
+
+        Returns:
+            Prices of a read, fill, update and cycle, ``(V, 4)``, in pJ, and areas, ``(V,)``, in
+            um^2; both NaN where there is no price.
+        """
+        access = pat.sram_energies_pj(words, level.word_bits, level.block_size, level.cluster_size)
+        area = self._areas_um2(level, words) if areas else np.zeros(len(words))
+        prices = np.stack([access, access, access, np.zeros(len(words))], axis=1)
+        prices[np.isnan(area)] = np.nan
+        return prices, area
+
+    def _areas_um2(self, level: StorageLevel, words: Ints) -> Floats:  # noqa: ARG002
+        return np.zeros(len(words))
 
     def price_compute(self, compute: Compute, technology: Technology | None) -> Compute:  # noqa: ARG002
         """See :meth:`dse.components.base.EnergyChain.price_compute`."""
@@ -59,14 +89,22 @@ class DosaChain(PatChain):
             return 0.0
         if level.size_words <= 1:
             return aladdin.register(level.word_bits).area_um2
-        if level.size_words * level.word_bits < 64 * 8:
-            return 1.0
+        if level.size_words * level.word_bits < _UNSIZED_BITS:
+            return _UNSIZED_UM2
         width_bits = level.word_bits * level.block_size
         rows = -(-level.size_words // level.block_size)
         try:
-            return cacti.sram(width_bits, rows, level.ports, level.banks).area_um2
+            return cacti.sram(width_bits, rows, level.ports, level.banks, _NODE_NM).area_um2
         except SpecError as error:
             raise SpecError(f"level '{level.name}': {error}") from error
+
+    def _areas_um2(self, level: StorageLevel, words: Ints) -> Floats:
+        width_bits = level.word_bits * level.block_size
+        rows = -(-words // level.block_size)
+        found = cacti.areas_um2(width_bits, rows, level.ports, level.banks, _NODE_NM)
+        found[words * level.word_bits < _UNSIZED_BITS] = _UNSIZED_UM2
+        found[words <= 1] = aladdin.register(level.word_bits).area_um2
+        return found
 
     def price_compute(self, compute: Compute, technology: Technology | None) -> Compute:  # noqa: ARG002
         """See :meth:`dse.components.base.EnergyChain.price_compute`."""

@@ -12,6 +12,8 @@ from dse.goals.mapspace_text import mapspace_text
 from dse.state.codec import State
 from dse.state.entries import CheckedEntries
 
+#: Of a front: nothing dominates its points.
+FRONT = "front"
 #: Proven: nothing is better, the gap is rounding at most; stopped: something might be, by the gap;
 #: infeasible: there is nothing; unsolved: the space is beyond the method, and nothing is claimed.
 OPTIMAL, STOPPED, INFEASIBLE, UNSOLVED = "optimal", "stopped", "infeasible", "unsolved"
@@ -79,6 +81,61 @@ class CoSearchCertificate:
             "assumed": list(self.assumed),
             **({"reason": self.reason} if self.reason else {}),
             **({"effort": self.effort} if self.effort else {}),
+        }
+
+
+@dataclass(frozen=True)
+class FrontCertificate:
+    """What was proven of each point of a front.
+
+    Attributes:
+        objectives: what was traded.
+        points: of each the sum that it makes least (``minimised``), within which limit
+            (``limit``), its ``value``, the ``bound``, and what it is worth (``energy_pj``,
+            ``cycles``, ``area_um2``).
+        tolerance: relative, as in :class:`CoSearchCertificate`.
+        assumed: what the proofs are about.
+        effort: sums proven, sums that were not, and nodes of all.
+    """
+
+    objectives: tuple[str, ...]
+    points: tuple[dict[str, State], ...]
+    tolerance: float
+    assumed: tuple[str, ...]
+    effort: dict[str, int]
+
+    def state_dict(self) -> dict[str, State]:
+        """Return all of it as plain data, for a checkpoint."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    @classmethod
+    def of_state(cls, entries: CheckedEntries) -> FrontCertificate:
+        """Return what :meth:`state_dict` gave; SpecError where it is not."""
+        with entries:
+            return cls(
+                objectives=tuple(entries.items("objectives", str)),
+                points=tuple(cls._point(one) for one in entries.each("points")),
+                tolerance=entries.number("tolerance"),
+                assumed=tuple(entries.items("assumed", str)),
+                effort=entries.integers("effort"),
+            )
+
+    @staticmethod
+    def _point(entries: CheckedEntries) -> dict[str, State]:
+        with entries:
+            told: dict[str, State] = {key: entries.text(key) for key in ("minimised", "limit")}
+            numbers = ("value", "bound", "energy_pj", "cycles", "area_um2")
+            return told | {key: entries.number(key) for key in numbers}
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as plain data."""
+        return {
+            "status": FRONT,
+            "objectives": list(self.objectives),
+            "tolerance": self.tolerance,
+            "assumed": list(self.assumed),
+            "points": list(self.points),
+            "effort": self.effort,
         }
 
 

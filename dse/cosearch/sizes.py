@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dse.components.base import EnergyChain
-from dse.components.chain import PatChain
+from dse.components.chain import DosaChain, PatChain
 from dse.domain.architecture import Architecture, StorageLevel
 from dse.domain.expression import Expression
 from dse.errors import ProofError, SpecError
@@ -182,10 +182,10 @@ def _prices(
 ) -> tuple[Floats, Floats]:
     """Return prices ``(V, 4)`` and areas ``(V,)`` of one instance of level s at these sizes."""
     level = tree.levels[s]
-    if isinstance(chain, PatChain) and not level.is_dram and not areas:
-        access = _sram_pj(words, level.word_bits, level.block_size, level.cluster_size)
-        none = np.zeros(len(words))
-        return np.stack([access, access, access, none], axis=1), none
+    # what is derived from one of them may price otherwise
+    own = type(chain) in (PatChain, DosaChain)
+    if isinstance(chain, PatChain) and own and not level.is_dram:
+        return chain.price_sizes(level, words, areas=areas)
     # a size of 0 has no price, and is no part of a row
     step = level.block_size if chain.prices_rows else 1
     _, first, alike = np.unique(-(-words // step), return_index=True, return_inverse=True)
@@ -193,15 +193,6 @@ def _prices(
     rows = np.array([row for row, _ in priced])[alike]
     area = np.array([area_um2 for _, area_um2 in priced])[alike]
     return rows, area if areas else np.zeros(len(words))
-
-
-def _sram_pj(words: Ints, word_bits: int, block_size: int, cluster_size: int) -> Floats:
-    """:func:`dse.timeloop.pat.sram_energy_pj` of many sizes, in the same steps."""
-    width = word_bits * block_size * cluster_size
-    kilobytes = (width * -(-words // block_size)).astype(np.float64) / (8 * 1024)
-    per_16_bits = (6.0 - 1.0) / (100.0 - 0.5) * (kilobytes - 0.5) + 1.0
-    price: Floats = np.where(words == 0, 0.0, per_16_bits * width / 16 / cluster_size)
-    return price
 
 
 def _priced(

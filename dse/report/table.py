@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from dse.certify.known import Known
-from dse.cosearch.certificate import gap_is_proven, why_nothing_is_proven
+from dse.cosearch.certificate import FRONT, gap_is_proven, why_nothing_is_proven
 from dse.goals.certificate import times
 from dse.goals.design import DesignMetrics
 from dse.goals.rates import Throughput
@@ -209,6 +209,8 @@ def _proof(result: RunResult, known: Known | None) -> list[tuple[str, str]]:
     if proof is not None:
         if proof["status"] == "optimal":
             said = "proven: no design of this mapspace is better"
+        elif proof["status"] == FRONT:
+            said = f"proven of each of {len(proof['points'])} designs: nothing dominates it"
         elif gap_is_proven(proof):
             said = f"nothing of this mapspace is better by more than {proof['gap']:.3%}"
         else:

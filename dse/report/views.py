@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import yaml
 
-from dse.cosearch.certificate import gap_is_proven, why_nothing_is_proven
+from dse.cosearch.certificate import FRONT, gap_is_proven, why_nothing_is_proven
 from dse.domain.architecture import UNLIMITED, StorageLevel
 from dse.explain.changes import ChangeOutcome, HardwareOutcome, Worth
 from dse.goals.certificate import times
@@ -92,6 +92,9 @@ def _sure(run: Reported) -> Iterator[tuple[str, str]]:
     proof = run.content.get("certificate")
     if proof and proof["status"] == "optimal":
         yield "good", "Proven: no design of this mapspace is better (dse certify checks it again)."
+    elif proof and proof["status"] == FRONT:
+        count = len(proof["points"])
+        yield "good", f"Proven of each of {count} designs: nothing of this mapspace dominates it."
     elif proof and gap_is_proven(proof):
         yield "good", f"Proven: nothing of this mapspace is better by more than {proof['gap']:.3%}."
     elif proof:

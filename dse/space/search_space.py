@@ -47,6 +47,13 @@ class SearchSpace:
         SpecError: a fixed variable is unknown or out of range.
     """
 
+    def minimising(self, goal: Objective, limits: Sequence[Limit]) -> SearchSpace:
+        """Return the same space with another objective, and with limits on metrics added."""
+        found = copy(self)
+        found.objective = goal
+        found.limits = (*self.limits, *limits)
+        return found
+
     def __init__(
         self,
         template: ArchTemplate,

@@ -11,18 +11,21 @@ from dse.timeloop.read.inputs import TimeloopInput, read_files
 from dse.timeloop.write.inputs import SPARSE, layer_stem
 
 
-def best_files(folder: Path, space: SearchSpace, version: str) -> list[TimeloopInput]:
-    """Return what the best design's files say of every layer.
+def best_files(
+    folder: Path, space: SearchSpace, version: str, design: str = BEST
+) -> list[TimeloopInput]:
+    """Return what a design's files say of every layer.
 
     Args:
         folder: of the run.
         space: what was searched.
         version: of Timeloop, by whose rules to read them.
+        design: folder of its files within the run's.
 
     Raises:
         SpecError: a file is missing or broken.
     """
-    best = folder / BEST
+    best = folder / design
     if not (best / "arch.yaml").is_file():
         raise SpecError(f"{best}: holds no design; did the run end?")
     shared = [best / name for name in ("arch.yaml", "ERT.yaml", "ART.yaml")]

@@ -5,6 +5,10 @@ Energies are in the units that Timeloop prints as pJ; all built-in areas are zer
 
 from __future__ import annotations
 
+import numpy as np
+
+from dse.numeric import Floats, Ints
+
 
 def sram_energy_pj(size_words: int, word_bits: int, block_size: int, cluster_size: int) -> float:
     """Energy of one vector access of one instance of an SRAM cluster.
@@ -26,6 +30,16 @@ def sram_energy_pj(size_words: int, word_bits: int, block_size: int, cluster_siz
     slope = (6.0 - 1.0) / (100.0 - 0.5)
     per_16_bits = slope * (kilobytes - 0.5) + 1.0
     return per_16_bits * width / 16 / cluster_size
+
+
+def sram_energies_pj(
+    size_words: Ints, word_bits: int, block_size: int, cluster_size: int
+) -> Floats:
+    """Return :func:`sram_energy_pj` of many sizes, ``(V,)``, in the same steps."""
+    width = word_bits * block_size * cluster_size
+    kilobytes = (width * -(-size_words // block_size)).astype(np.float64) / (8 * 1024)
+    per_16_bits = (6.0 - 1.0) / (100.0 - 0.5) * (kilobytes - 0.5) + 1.0
+    return np.where(size_words == 0, 0.0, per_16_bits * width / 16 / cluster_size)
 
 
 def dram_energy_pj(word_bits: int, block_size: int) -> float:
