@@ -26,8 +26,6 @@ from dse.cosearch.lines import Branch, Lines
 from dse.cosearch.scouts import PacedScout, ScoutFor
 from dse.cosearch.sizes import UnsolvableSpace
 from dse.domain.architecture import Architecture
-from dse.model import rules
-from dse.model.arrays import version_number
 from dse.space.search_space import SearchSpace
 from dse.space.variable import Values
 
@@ -76,11 +74,6 @@ class CornerSearch:
         scout: ScoutFor | None = None,
     ) -> None:
         self._space, self._goal = space, goal
-        if goal.needs_leakage and not rules.leaks(version_number(space.timeloop_version)):
-            raise UnsolvableSpace(
-                f"timeloop_version={space.timeloop_version} knows no leakage, by which energy and "
-                "cycles are weighed against each other"
-            )
         if goal.planes and space.workload.networks:
             raise UnsolvableSpace(
                 f"constraint '{goal.planes[0].source}' is on all networks together"

@@ -114,11 +114,6 @@ class CoSearchGoal:
         return self.mode == DELAY and plain
 
     @property
-    def needs_leakage(self) -> bool:
-        """Whether energy and cycles are weighed against each other."""
-        return self.mode == PRODUCT or self.leak_pj > 0.0 or bool(self.planes)
-
-    @property
     def needed(self) -> tuple[float, ...]:
         """The multipliers of cycles without which nothing is bounded, in the order of asking."""
         own = {PRODUCT: (), ENERGY: (self.leak_pj,), DELAY: (math.inf,)}[self.mode]

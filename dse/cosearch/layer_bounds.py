@@ -1,8 +1,7 @@
 """What a network costs at least on one piece of hardware, by the exact mapper, layer by layer.
 
 For a multiplier ``l`` the least of ``energy + l * cycles`` of every layer makes a *support*: no
-choice of mappings has a lower weighted sum. The exact mapper minimises energy alone; the multiplier
-is given to it as leakage of the outermost level, which stands still for all cycles.
+choice of mappings has a lower weighted sum.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import math
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +20,8 @@ from dse.domain.architecture import Architecture, HardwareBatch
 from dse.domain.mapping import Mapping, MappingBatch
 from dse.domain.problem import Layer, Problem, Workload
 from dse.evaluators.native import NativeEvaluator
-from dse.goals.objective import ENERGY
+from dse.goals.metrics import Metrics
+from dse.goals.objective import objective
 from dse.mappers.best import Best
 from dse.mappers.exact.proof import prove
 from dse.mappers.gamma import GammaMapper, GammaSettings
@@ -31,6 +31,7 @@ from dse.mapspace.sampling import sample_valid
 from dse.mapspace.space import Mapspace
 from dse.model import rules
 from dse.model.arrays import version_number
+from dse.numeric import Floats
 from dse.space.search_space import SearchSpace
 
 #: Partial mappings after which a layer's search gives up, where it may be loose and where not; what
@@ -152,7 +153,6 @@ class LayerBounds:
             UnsolvableSpace: nothing bounds a layer; says why.
             OutOfTimeError: the time is over.
         """
-        priced = _with_leakage(architecture, multiplier)
         numbers = range(len(self.layers))
         most = _FEW_LABELS if gap else _MOST_LABELS
         if gap >= _ROUGH_GAP:
@@ -160,12 +160,19 @@ class LayerBounds:
         if glance or quick:
             most = _GLANCE_LABELS if glance else _QUICK_LABELS
         # mapspaces are built one after the other: the cache is no one's lock
-        spaces = [self._space_of(layer.problem, priced) for layer in self.layers]
+        spaces = [self._space_of(layer.problem, architecture) for layer in self.layers]
 
         def least(number: int) -> LayerLeast | None:
             before = wider.layers[number] if wider else None
             return self._least(
-                number, spaces[number], priced, multiplier, gap, before, most, envelope=envelope
+                number,
+                spaces[number],
+                architecture,
+                multiplier,
+                gap,
+                before,
+                most,
+                envelope=envelope,
             )
 
         with ThreadPoolExecutor(self._threads) as pool:
@@ -217,14 +224,12 @@ class LayerBounds:
             support: whose mappings these are.
             lost: what a mapping is taken to cost more that the hardware does not admit.
         """
-        priced = _with_leakage(architecture, support.multiplier)
-        only_cycles = math.isinf(support.multiplier)
         more = total = 0.0
         for layer, one in zip(self.layers, support.layers, strict=True):
             batch = MappingBatch.of([one.mapping])
-            space = self._space_of(layer.problem, priced)
-            m = self._evaluator.evaluate(priced, layer.problem, batch)
-            value = float((m.cycles if only_cycles else m.energy_pj)[0])
+            space = self._space_of(layer.problem, architecture)
+            m = self._evaluator.evaluate(architecture, layer.problem, batch)
+            value = float(_weighed(m, support.multiplier)[0])
             is_valid = bool(m.valid[0]) and bool(admitted(space, batch)[0])
             rise = max(value / one.value - 1.0, 0.0) if is_valid else lost
             more += layer.count * one.value * rise
@@ -273,9 +278,9 @@ class LayerBounds:
             architecture: the hardware.
             multiplier: of cycles, in pJ a cycle.
         """
-        priced = _with_leakage(architecture, multiplier)
-        hardware = HardwareBatch.of(priced)
-        mapper = GammaMapper(self._evaluator, {}, ENERGY, GammaSettings())
+        hardware = HardwareBatch.of(architecture)
+        goal = objective(f"energy_pj + {multiplier!r} * cycles")
+        mapper = GammaMapper(self._evaluator, {}, goal, GammaSettings())
         samples = np.array([_IMPROVED], np.int64)
 
         def best(layer: Layer) -> Mapping | None:
@@ -333,7 +338,7 @@ class LayerBounds:
                 return best.value
             mappings = mappings.take(good)
             m = self._evaluator.evaluate(architecture, layer.problem, mappings)
-            value = m.cycles if kind == "delay" else m.energy_pj
+            value = _weighed(m, multiplier)
             best.offer(mappings, m, np.where(m.valid, value, np.inf))
             return best.value
 
@@ -349,6 +354,7 @@ class LayerBounds:
             space, architecture, kind, self._version, gap=gap, threads=1, best=best.value,
             samples=_MOST_PRICED, confirm=confirm,
             nodes=most, late=self._is_late, tell=lambda _, __: None, envelope=envelope,
+            cycle_pj=0.0 if kind == "delay" else multiplier,
         )  # fmt: skip
         if self._is_late():
             raise OutOfTimeError
@@ -364,13 +370,11 @@ class LayerBounds:
         return LayerLeast(bound, best.mapping, best.value)
 
 
-def _with_leakage(architecture: Architecture, multiplier: float) -> Architecture:
-    """Return hardware whose energy counts so many pJ more for each cycle."""
-    if multiplier in (0.0, math.inf):
-        return architecture
-    outer = architecture.levels[-1]
-    energy = replace(outer.energy, leak_pj=outer.energy.leak_pj + multiplier)
-    return architecture.with_levels(**{outer.name: replace(outer, energy=energy)})
+def _weighed(metrics: Metrics, multiplier: float) -> Floats:
+    """Return energy and cycles, so weighed, ``(B,)``; infinite: cycles alone."""
+    if math.isinf(multiplier):
+        return metrics.cycles
+    return metrics.energy_pj + multiplier * metrics.cycles
 
 
 def _words_moved(problem: Problem, architecture: Architecture) -> tuple[float, float]:

@@ -28,7 +28,6 @@ from dse.cosearch.corners import CornerSearch
 from dse.cosearch.goal import CoSearchGoal
 from dse.cosearch.layer_bounds import LayerBounds, Support, between
 from dse.cosearch.polygon import least_corner
-from dse.cosearch.sizes import UnsolvableSpace
 from dse.errors import SpecError
 from dse.evaluators.native import NativeEvaluator
 from dse.goals.limits import limits
@@ -45,8 +44,8 @@ pytestmark = pytest.mark.slow
 CHAINS_WITH_AREAS = ("table", "dosa")
 
 
-def solve(case: str, objective: str, bounds: str = "") -> CornerSearch:
-    space = space_of(case, objective)
+def solve(case: str, objective: str, bounds: str = "", version: str = "4cf6d4c") -> CornerSearch:
+    space = space_of(case, objective, version)
     goal = CoSearchGoal.of(space.objective, limits(bounds), space.template.max_area_um2)
     search = CornerSearch(space, goal)
     least = 0.0
@@ -235,16 +234,16 @@ def test_no_point_lies_below_the_least_corner(points, multipliers) -> None:
     assert corner.value == pytest.approx(least, rel=1e-6)
 
 
-def test_versions_without_leakage_prove_energy_and_delay_only() -> None:
-    space = space_of("eyeriss conv", version="3.0.3")
-    with pytest.raises(UnsolvableSpace, match="knows no leakage"):
-        CornerSearch(space, CoSearchGoal.of(space.objective, (), None))
-    for objective in ("energy", "delay"):
-        space = space_of("eyeriss conv", objective, version="3.0.3")
-        search = CornerSearch(space, CoSearchGoal.of(space.objective, (), None))
-        for _ in search.run():
-            pass
+@pytest.mark.parametrize("version", ["3.0.3", "dosa"])
+@pytest.mark.parametrize(
+    "case", ["eyeriss conv", "nvdla dense", "tpu stride", "simple weight", "shidiannao stride"]
+)
+def test_versions_without_leakage_are_proven_too(case: str, version: str) -> None:
+    expected = brute_force(space_of(case, version=version))
+    for objective in ("edp", "energy", "delay"):
+        search = solve(case, objective, version=version)
         assert search.incumbent is not None
+        assert search.incumbent.value == pytest.approx(expected[objective], rel=1e-12)
         assert search.bound == pytest.approx(search.incumbent.value, rel=search.tolerance)
 
 

@@ -46,12 +46,15 @@ class Layout:
         *,
         only_cycles: bool = False,
         envelope: bool = False,
+        cycle_pj: float = 0.0,
         shared: dict[Hashable, Any] | None = None,
     ) -> None:
         shape = MapspaceShape(space, architecture, keep, shared)
         self.shape = shape
         grids = shape.once("grids", lambda: Grids(shape))
-        self.relevance, self.tables = _tables(shape, grids, version, only_cycles, envelope)
+        self.relevance, self.tables = _tables(
+            shape, grids, version, cycle_pj, only_cycles=only_cycles, envelope=envelope
+        )
         self.spatial_levels = list(grids.vectors)
         self.root, self.stages = stages_of(shape, grids, self.tables, self.relevance)
 
@@ -61,7 +64,13 @@ class Layout:
 
 
 def _tables(
-    shape: MapspaceShape, grids: Grids, version: int, only_cycles: bool, envelope: bool
+    shape: MapspaceShape,
+    grids: Grids,
+    version: int,
+    cycle_pj: float,
+    *,
+    only_cycles: bool,
+    envelope: bool,
 ) -> tuple[Relevance, Tables]:
     problem = shape.space.problem
     c = problem.projection[:, :, shape.active].astype(np.int64)
@@ -142,8 +151,8 @@ def _tables(
         read_pj=hw.read_pj[:, 0].copy(),
         fill_pj=hw.fill_pj[:, 0].copy(),
         update_pj=hw.update_pj[:, 0].copy(),
-        leak=used[:, 1:] @ leak_pj,
-        leaks=bool(leak_pj.any()),
+        leak=used[:, 1:] @ leak_pj + cycle_pj,
+        leaks=bool(leak_pj.any()) or cycle_pj > 0.0,
         address_pj=hw.address_generation_pj[:, 0].copy(),
         bandwidth=np.ascontiguousarray(bandwidth),
         limited=np.where(sized, np.cumsum(sized) - 1, -1).astype(np.int64),

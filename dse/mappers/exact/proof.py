@@ -98,6 +98,7 @@ def prove(
     tell: Callable[[float, float], None],
     patterns: int = MOST_PATTERNS,
     envelope: bool = False,
+    cycle_pj: float = 0.0,
 ) -> Certificate:
     """Search the whole space and price what may be the best of it.
 
@@ -118,6 +119,7 @@ def prove(
         envelope: whether the hardware stands for several pieces, none of which has larger fan-outs:
             where their neighbours may hand on data, its own need not, so what a mapping costs there
             bounds nothing.
+        cycle_pj: added to the energy for every cycle; ``confirm`` adds it, too.
     """
     assumed = _ASSUMED.format(evenness_text(architecture.divided), version)
     if space.infeasible:
@@ -127,7 +129,7 @@ def prove(
         return Certificate(best, None, reason, 0, complete=False)
     proof = _Proof(
         space, architecture, kind, a.version_number(version), gap, threads, best, samples,
-        confirm, nodes, late, tell, patterns, envelope,
+        confirm, nodes, late, tell, patterns, envelope, cycle_pj,
     )  # fmt: skip
     try:
         proof.run()
@@ -161,6 +163,7 @@ class _Proof:
     tell: Callable[[float, float], None]
     patterns: int
     envelope: bool
+    cycle_pj: float = 0.0
     nodes: int = 0
     bound: float = math.inf
     complete: bool = True
@@ -191,7 +194,7 @@ class _Proof:
         only_cycles = self.kind == "delay"
         return Layout(
             self.space, self.architecture, keep, self.version, only_cycles=only_cycles,
-            envelope=self.envelope, shared=self.shared,
+            envelope=self.envelope, cycle_pj=self.cycle_pj, shared=self.shared,
         )  # fmt: skip
 
     def _goal(self, layout: Layout, limit: float) -> Goal:
