@@ -11,7 +11,7 @@ import numpy as np
 
 from dse.cosearch.frames import Frame, FrameGroup
 from dse.cosearch.layer_table import GroupedTable, LayerRows
-from dse.cosearch.sizes import LEAK, Size
+from dse.cosearch.sizes import FILL, LEAK, READ, UPDATE, Size
 from dse.cosearch.two_tier import row_kernel, tile_kernel
 from dse.cosearch.two_tier.roles import (
     ACCUMULATOR,
@@ -30,7 +30,7 @@ from dse.numeric import Floats, Ints
 #: Classes for which memory is taken at first; more where they do not suffice.
 _AT_FIRST = 1 << 15
 _LEVELS = 4
-_LARGEST = np.empty((0, 2), np.int64)
+_NO_PAIRS = np.empty((0, 2), np.int64)
 _NEEDING = {ACCUMULATOR: 0, SCRATCHPAD: 1}
 
 
@@ -69,6 +69,7 @@ class TwoTierTable(GroupedTable):
             order.index(2),
             version,
         )
+        self._largest: dict[tuple[int, int], row_kernel.Largest] = {}
         self.classes = self._build(largest_tile)
 
     @property
@@ -154,7 +155,7 @@ class TwoTierTable(GroupedTable):
     def rows(self, frame: Frame, index: Ints | None) -> LayerRows:
         """See :meth:`dse.cosearch.layer_table.LayerTable.rows`."""
         machine = _machine_of(frame.alone)
-        given, pairs = self._all(index), _LARGEST
+        given, pairs = self._all(index), _NO_PAIRS
         numbers = given
         if self._every_pair(frame):
             numbers, given, pairs = self._with_pairs(given, machine)
@@ -163,10 +164,10 @@ class TwoTierTable(GroupedTable):
         own = [(self._sizes[c.size].level, c.kinds) for c in columns]
         accesses = np.empty((len(given), len(columns)))
         for k, (level, kinds) in enumerate(own):
-            accesses[:, k] = blocks[:, level, list(kinds)].sum(axis=1)
+            accesses[:, k] = _total(blocks, level, kinds)
         architecture = frame.architecture
         base = blocks.reshape(-1, frame.prices.size) @ frame.prices.reshape(-1)
-        base += self._problem.macs * architecture.compute.energy_pj
+        base += self._shape.macs * architecture.compute.energy_pj
         fits = np.ones(len(given), np.bool_)
         sized = {size.level for size in self._sizes}
         wanted = np.zeros((len(given), len(self._sizes)), np.int64)
@@ -216,22 +217,30 @@ class TwoTierTable(GroupedTable):
         cycles, blocks = np.empty(len(index)), np.empty((len(index), _LEVELS, 4))
         need = np.empty((len(index), 2), np.int64)
         row_kernel.cost_rows(
-            self._shape, machine, grouped, self.classes, index, pairs, cycles, blocks, need
-        )
+            self._shape, machine, self._largest_on(machine), grouped, self.classes, index, pairs,
+            cycles, blocks, need,
+        )  # fmt: skip
         return cycles, blocks, need
+
+    def _largest_on(self, machine: row_kernel.RowMachine) -> row_kernel.Largest:
+        most = machine.most_rows, machine.most_columns
+        if most not in self._largest:
+            parts = zip(self._divisors[:2], most, strict=True)
+            self._largest[most] = row_kernel.Largest(*(_largest(*part) for part in parts))
+        return self._largest[most]
 
     def group_rows(self, group: FrameGroup, index: Ints | None) -> LayerRows:
         """See :meth:`dse.cosearch.layer_table.GroupedTable.group_rows`."""
         given = self._all(index)
         machine = _machine_of(group, per_word=True)
-        cycles, blocks, need = self.cost(machine, given, _LARGEST, grouped=True)
+        cycles, blocks, need = self.cost(machine, given, _NO_PAIRS, grouped=True)
         blocks[:, :, LEAK] = 0.0
         prices = group.price_per_word
         base = blocks.reshape(-1, prices.size) @ prices.reshape(-1)
-        base += self._problem.macs * group.mac_pj
-        accesses = np.stack(
-            [blocks[:, size.level].sum(axis=1) for size in self._sizes], axis=1
-        ) if self._sizes else np.empty((len(given), 0))  # fmt: skip
+        base += self._shape.macs * group.mac_pj
+        accesses = np.empty((len(given), len(self._sizes)))
+        for v, size in enumerate(self._sizes):
+            accesses[:, v] = _total(blocks, size.level, (READ, FILL, UPDATE))
         wanted = np.ones((len(given), len(self._sizes)), np.int64)
         for v, size in enumerate(self._sizes):
             if size.level in _NEEDING:
@@ -294,6 +303,21 @@ class TwoTierTable(GroupedTable):
         second = self._divisors[1][row[tile_kernel.COLUMN_DIVISOR]]
         inner = self._inner_tiles[row[tile_kernel.TILE]]
         return np.array([first, second, *inner], np.int64)
+
+
+def _largest(divisors: Ints, most: int) -> Ints:
+    """Return the largest divisor up to ``most`` of each of all divisors of a number."""
+    fits = (divisors[:, None] % divisors == 0) & (divisors <= most)
+    found: Ints = np.where(fits, divisors, 1).max(axis=1)
+    return found
+
+
+def _total(blocks: Floats, level: int, kinds: Sequence[int]) -> Floats:
+    """Return the accesses ``(R,)`` of a level, of these kinds together."""
+    total: Floats = blocks[:, level, kinds[0]].copy()
+    for kind in kinds[1:]:
+        total += blocks[:, level, kind]
+    return total
 
 
 def _machine_of(group: FrameGroup, *, per_word: bool = False) -> row_kernel.RowMachine:
