@@ -7,25 +7,19 @@ as it is on disk, in the midst of a call if need be: that is begun again, compil
 
 from __future__ import annotations
 
-import logging
 import os
-import subprocess
-import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
-from importlib import import_module
-from multiprocessing.reduction import ForkingPickler
-from operator import attrgetter
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numba.core.dispatcher import Dispatcher
 from numba.core.registry import CPUDispatcher
 
+from dse.jit_beside import Beside, Request
 from dse.jit_locks import is_being_compiled
 
 BUILT_AS_EXPECTED = all(hasattr(Dispatcher, name) for name in ("_compile_for_args", "typeof_pyval"))
@@ -34,81 +28,10 @@ BUILT_AS_EXPECTED = all(hasattr(Dispatcher, name) for name in ("_compile_for_arg
 _HOT_S = 0.1
 #: Seconds between looks at what has been compiled.
 _POLL_S = 0.05
-#: Processes that compile at a time.
-_PROCESSES = 2
-
-#: What such a process runs.
-_PROGRAM = f"from {__name__} import compile_told; compile_told()"
-
-_LOG = logging.getLogger(__name__)
 
 _Types = tuple[Any, ...]
 
-
-class Request(NamedTuple):
-    """A function to compile for some types of arguments, as it is told to another process."""
-
-    module: str
-    name: str
-    types: _Types
-
-
-class _Beside:
-    """The processes that compile, and what waits for one."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._waiting: list[Request] = []
-        self._running: list[tuple[subprocess.Popen[bytes], list[Request]]] = []
-
-    def ask(self, request: Request) -> None:
-        """Have a function compiled, together with all others that wait."""
-        _LOG.warning(
-            "compiling %s.%s beside this process, only once; it is slower until then",
-            *(request.module, request.name),
-        )
-        with self._lock:
-            self._waiting.append(request)
-            self._begin()
-
-    def is_at_work(self, request: Request) -> bool:
-        """Whether a function that was asked for may still come."""
-        with self._lock:
-            self._begin()
-            return request in self._waiting or any(request in some for _, some in self._running)
-
-    def leave(self) -> None:
-        """Have compiled what still waits, for commands to come."""
-        with self._lock:
-            self._begin(at_once=True)
-
-    def _begin(self, at_once: bool = False) -> None:
-        self._running = [one for one in self._running if one[0].poll() is None]
-        if not self._waiting or (len(self._running) >= _PROCESSES and not at_once):
-            return
-        with tempfile.TemporaryFile() as told:
-            told.write(ForkingPickler.dumps(self._waiting))
-            told.seek(0)
-            with suppress(OSError):  # of no process: who asked compiles then
-                process = subprocess.Popen(  # noqa: S603 - our own interpreter and program
-                    [sys.executable, "-P", "-c", _PROGRAM],
-                    stdin=told,
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
-                )
-                self._running.append((process, self._waiting))
-        self._waiting = []
-
-
-def compile_told() -> None:
-    """Compile the functions that stdin names and that nobody compiles, in this process."""
-    for request in ForkingPickler.loads(sys.stdin.buffer.read()):  # written by our parent
-        dispatcher = attrgetter(request.name)(import_module(request.module))
-        if not is_being_compiled(dispatcher):
-            dispatcher.compile(request.types)
-
-
-_BESIDE = _Beside()
+_BESIDE = Beside()
 _is_on = False
 
 
@@ -124,6 +47,27 @@ def interpreting_first() -> Iterator[None]:
         _BESIDE.leave()
 
 
+@contextmanager
+def rehearsing() -> Iterator[None]:
+    """Within it, have compiled at once, on all cores, what this thread calls and is missing.
+
+    For calls with next to nothing, before those that will take long: these are spared then from
+    finding out one after the other what is missing.
+    """
+    before, _INTERPRETING.rehearses = _INTERPRETING.rehearses, True
+    try:
+        yield
+    finally:
+        _INTERPRETING.rehearses = before
+
+
+def is_missing(dispatcher: Any) -> bool:  # noqa: ANN401
+    """Whether a function would be interpreted, as there is no compiled code of it at all."""
+    if not _is_on or "_compile_for_args" not in vars(dispatcher) or dispatcher.overloads:
+        return False
+    return not dispatcher._cache._cache_file._load_index()
+
+
 class _Ready(Exception):
     """The compiled code of the function that is interpreted is there."""
 
@@ -137,7 +81,7 @@ class _Missing:
         beside: who compiles.
     """
 
-    def __init__(self, dispatcher: Any, types: _Types, beside: _Beside) -> None:  # noqa: ANN401
+    def __init__(self, dispatcher: Any, types: _Types, beside: Beside) -> None:  # noqa: ANN401
         function = dispatcher.py_func
         self._request = Request(function.__module__, function.__qualname__, types)
         self._beside = beside
@@ -148,6 +92,8 @@ class _Missing:
         self._found = False
         self._lock = threading.Lock()
         self._asked = False
+        #: Whether it was asked for in a rehearsal.
+        self.is_wanted = False
         #: Whether it is to be compiled here and now.
         self.is_urgent = False
         self._spent_s = 0.0
@@ -176,11 +122,19 @@ class _Missing:
     def look(self, spent_s: float) -> bool:
         """Have it compiled if it has taken long, ``spent_s`` of late; return `is_over`."""
         with self._lock:
-            if not self._asked and self._spent_s + spent_s > _HOT_S:
+            rehearses = _INTERPRETING.rehearses
+            if not self._asked and (rehearses or self._spent_s + spent_s > _HOT_S):
                 if not is_being_compiled(self._dispatcher):
-                    self._beside.ask(self._request)
+                    self._beside.ask(self._request, at_once=rehearses)
+                    self.is_wanted = rehearses
                 self._asked = True  # by now, so that no other thread finds nobody at work
         return self.is_over()
+
+    def give_way(self) -> bool:
+        """Wait while it comes and all cores are taken by compiling; return `is_over`."""
+        while not (over := self.is_over()) and self._beside.takes_all_cores:
+            time.sleep(_POLL_S)
+        return over
 
     def add(self, spent_s: float) -> None:
         """Add to the time that it has taken."""
@@ -194,6 +148,7 @@ class _Interpreting(threading.local):
     missing: _Missing | None = None
     began = 0.0
     next = 0.0
+    rehearses = False
 
     @contextmanager
     def code(self, missing: _Missing) -> Iterator[None]:
@@ -235,7 +190,7 @@ def in_tiers(
 
     Args:
         dispatcher: of the function, which may be left anywhere and begun again.
-        stopped: is entered while it is interpreted, in place of being compiled.
+        stopped: is entered while it is interpreted or waited for, in place of being compiled.
     """
     compile_now = dispatcher._compile_for_args
     known: dict[_Types, _Missing] = {}
@@ -247,6 +202,11 @@ def in_tiers(
         missing = known.get(types) or known.setdefault(types, _Missing(dispatcher, types, _BESIDE))
         if missing.is_over():
             return compile_now(*args)
+        if missing.is_wanted and not _INTERPRETING.rehearses:
+            with stopped():
+                over = missing.give_way()
+            if over:
+                return compile_now(*args)
 
         def interpret(*args: Any) -> Any:  # noqa: ANN401
             try:

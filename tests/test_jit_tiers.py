@@ -2,7 +2,6 @@
 
 import importlib
 import os
-import pickle
 import subprocess
 import sys
 
@@ -11,7 +10,7 @@ import pytest
 from compiled_sources import compiling_files
 from two_tiers import BothWays, differences, tiered_functions
 
-from dse import jit, jit_tiers
+from dse import jit, jit_beside, jit_tiers
 from dse.plugins import GROUPS, plugins
 from dse.runner.map_layer import map_layer
 from dse.runner.run import search
@@ -89,7 +88,7 @@ START = """
 import os, sys, time
 import numpy as np
 import functions
-from dse import jit, jit_tiers
+from dse import jit, jit_beside, jit_tiers
 x = np.zeros(1, np.int64)
 first = jit_tiers.interpreting_first()
 """
@@ -141,13 +140,13 @@ def test_much_work_is_begun_again_compiled_as_soon_as_it_can_be(tmp_path, two_co
 
 
 KILLED = """
+from dse import jit_beside
 first.__enter__()
-begin = jit_tiers._Beside._begin
-def killed(self, at_once=False):
-    begin(self)
-    for process, _ in self._running:
-        process.kill()
-jit_tiers._Beside._begin = killed
+class Killed(jit_beside._Process):
+    def __init__(self):
+        super().__init__()
+        self._process.kill()
+jit_beside._Process = Killed
 functions.count(x, 10**9)
 """
 
@@ -169,7 +168,8 @@ print(is_being_compiled(functions.count))
 fcntl.flock(file, fcntl.LOCK_EX)
 print(is_being_compiled(functions.count))
 first.__enter__()
-jit_tiers.subprocess.Popen = None
+from dse import jit_beside
+jit_beside.subprocess.Popen = None
 released = threading.Event()
 threading.Timer(1.0, lambda: (released.set(), file.close())).start()
 functions.count(x, 10**9)
@@ -204,34 +204,130 @@ def test_unless_told_or_on_one_core_code_is_compiled_before_it_runs(tmp_path):
     assert _run(tmp_path, untold)[0] == ["9", "0", "1"]
 
 
-def test_requests_that_wait_go_to_one_process(monkeypatch):
-    started = []
+class _Told:
+    """Stands for a process that compiles; what it was told is done when ``asked`` is emptied."""
 
-    class Process:
-        ended = None
+    def __init__(self):
+        self.told, self.asked, self.has_ended = [], [], False
 
-        def __init__(self, *_, stdin, **__):
-            started.append((self, pickle.load(stdin)))
+    def ask(self, requests):
+        self.told.append(list(requests))
+        self.asked = [*self.asked, *requests]
 
-        def poll(self):
-            return self.ended
 
-    monkeypatch.setattr(jit_tiers.subprocess, "Popen", Process)
-    beside = jit_tiers._Beside()
-    asked = [jit_tiers.Request("module", f"f{i}", ()) for i in range(4)]
-    for request in asked:
+@pytest.fixture
+def started(monkeypatch):
+    """The processes that are started, on two cores, which stand for others."""
+    found = []
+
+    class Process(_Told):
+        def __init__(self):
+            super().__init__()
+            found.append(self)
+
+    monkeypatch.setattr(jit_beside, "_Process", Process)
+    monkeypatch.setattr(jit_beside, "_cores", lambda: 2)
+    return found
+
+
+def _requests(count):
+    return [jit_beside.Request("module", f"f{i}", ()) for i in range(count)]
+
+
+def test_a_core_is_left_to_what_is_interpreted(started):
+    beside = jit_beside.Beside()
+    asked = _requests(4)
+    for request in asked[:3]:
         beside.ask(request)
-    assert [told for _, told in started] == [[asked[0]], [asked[1]]]
-    assert all(map(beside.is_at_work, asked))
-    started[0][0].ended = -9
-    assert beside.is_at_work(asked[3])
-    assert started[2][1] == asked[2:]
+    assert [one.told for one in started] == [[asked[:1]]]
+    assert all(map(beside.is_at_work, asked[:3]))
+    assert not beside.takes_all_cores
+    started[0].asked = []
+    assert beside.is_at_work(asked[2])  # what waits goes to the same process
+    assert [one.told for one in started] == [[asked[:1], asked[1:3]]]
     assert not beside.is_at_work(asked[0])
-    late = jit_tiers.Request("module", "late", ())
-    beside.ask(late)
-    assert len(started) == 3
+    beside.ask(asked[3])
+    assert len(started) == 1
     beside.leave()
-    assert started[3][1] == [late]
+    assert [one.told for one in started[1:]] == [[asked[3:]]]
+    started[0].has_ended = True
+    assert not any(map(beside.is_at_work, asked[:3]))
+    assert beside.is_at_work(asked[3])
+
+
+def test_what_is_asked_for_at_once_takes_all_cores(started):
+    beside = jit_beside.Beside()
+    first, second, third, late = _requests(4)
+    for request in (first, second, third):
+        beside.ask(request, at_once=True)
+    assert [one.told for one in started] == [[[first]], [[second]]]
+    assert beside.takes_all_cores
+    started[1].asked = []
+    assert beside.is_at_work(third)
+    assert started[1].told == [[second], [third]]
+    started[0].asked = []
+    beside.ask(late)
+    assert not beside.takes_all_cores
+    assert started[0].told == [[first]]
+
+
+def test_a_process_says_what_it_has_done(tmp_path, two_cores):
+    program = """
+from dse.jit_beside import Request, _Process
+from numba import types
+request = Request("functions", "little", (types.Array(types.int64, 1, "C"),))
+process = _Process()
+process.ask([request])
+process.ask([request])
+print(len(process.asked))
+while process.asked:
+    time.sleep(0.05)
+print(process.has_ended)
+functions.little(x)
+"""
+    words, _ = _run(tmp_path, program + HITS.format("little"))
+    assert words == ["2", "False", "1", "1", "1"]
+
+
+REHEARSED = """
+first.__enter__()
+with jit_tiers.rehearsing():
+    functions.count(x, 1)
+    functions.little(x)
+print(jit_tiers.is_missing(functions.count))
+functions.count(x, 10**9)
+"""
+
+
+def test_what_is_rehearsed_is_compiled_at_once(tmp_path, two_cores):
+    words, said = _run(tmp_path, REHEARSED + HITS.format("count"))
+    assert words == ["True", str(10**9 - 1), "1", "1"]
+    assert said.count("beside this process") == 2
+    known = "first.__enter__()\nprint(jit_tiers.is_missing(functions.count))\n"
+    assert _run(tmp_path, known) == (["False"], "")
+
+
+def test_what_is_rehearsed_is_waited_for_while_processes_compile_on_all_cores():
+    looks = iter([True, True, False])
+
+    class Busy(jit_beside.Beside):
+        takes_all_cores = property(lambda _: next(looks))
+
+        def _go_on(self, *, whatever=False):
+            pass
+
+    @jit.tiered
+    def function(x):
+        return x
+
+    missing = jit_tiers._Missing(function, (), Busy())
+    missing.look(0.0)
+    assert not missing.is_wanted
+    with jit_tiers.rehearsing():
+        missing.look(0.0)
+    assert missing.is_wanted
+    assert missing.give_way() is False
+    assert not list(looks)
 
 
 def test_where_python_raises_what_is_no_error_compiled_the_function_is_compiled(
@@ -245,9 +341,9 @@ def test_where_no_process_can_be_started_this_one_compiles(monkeypatch):
     def refused(*_, **__):
         raise BlockingIOError
 
-    monkeypatch.setattr(jit_tiers.subprocess, "Popen", refused)
-    beside = jit_tiers._Beside()
-    request = jit_tiers.Request("module", "function", ())
+    monkeypatch.setattr(jit_beside.subprocess, "Popen", refused)
+    beside = jit_beside.Beside()
+    (request,) = _requests(1)
     beside.ask(request)
     assert not beside.is_at_work(request)
 
@@ -256,12 +352,12 @@ def test_no_thread_compiles_while_another_one_asks_for_it(monkeypatch):
     """Between the decision to ask and the process that is asked, nobody is at work yet."""
     found = []
 
-    class Slow(jit_tiers._Beside):
-        def ask(self, request):
+    class Slow(jit_beside.Beside):
+        def ask(self, request, *, at_once=False):
             found.append(missing.is_over())
             self._waiting.append(request)
 
-        def _begin(self, at_once=False):
+        def _go_on(self, *, whatever=False):
             pass
 
     @jit.tiered

@@ -6,6 +6,7 @@ happens when compiled code comes in the midst of a call.
 
 import copy
 import sys
+import threading
 from collections import Counter
 
 import numpy as np
@@ -38,9 +39,17 @@ class _Watched:
         return self.calls == self._comes
 
 
+#: Of several threads each patches what the others would restore.
+_ONE_AT_A_TIME = threading.Lock()
+
+
 def _interpreted(function, arguments, watched):
     """Return what a function returns, or None where it is left midway."""
-    with pytest.MonkeyPatch.context() as patch, np.errstate(all="ignore"):
+    with (
+        _ONE_AT_A_TIME,
+        pytest.MonkeyPatch.context() as patch,
+        np.errstate(all="ignore"),
+    ):
         patch.setattr(jit_tiers, "_POLL_S", -1e9)
         patch.setattr(jit_tiers._INTERPRETING, "missing", watched)
         patch.setattr(jit_tiers._INTERPRETING, "next", 0.0)

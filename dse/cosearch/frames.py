@@ -94,6 +94,11 @@ class Frame:
                 found.append(Column(v, (LEAK,), leak.copy()))
         return tuple(found)
 
+    @cached_property
+    def alone(self) -> FrameGroup:
+        """The frame as a group."""
+        return FrameGroup((self,))
+
     def price_at(self, point: tuple[int, ...]) -> Floats:
         """Return ``(K,)`` prices of the columns at these values of the size variables."""
         return np.array([column.price_pj[point[column.size]] for column in self.columns])
@@ -130,6 +135,68 @@ class Frame:
                 return None
             found.append(index)
         return tuple(found)
+
+
+class LevelLimits(NamedTuple):
+    """What levels do at most in a group of frames, ``(L,)`` each.
+
+    Attributes:
+        block_size: words per access.
+        read_bandwidth, write_bandwidth, shared_bandwidth: words per cycle.
+        fanout: children along the longer axis.
+    """
+
+    block_size: Floats
+    read_bandwidth: Floats
+    write_bandwidth: Floats
+    shared_bandwidth: Floats
+    fanout: Ints
+
+
+@dataclass(frozen=True)
+class FrameGroup:
+    """Several frames at their best.
+
+    Attributes:
+        frames: at least one.
+    """
+
+    frames: tuple[Frame, ...]
+
+    @cached_property
+    def most(self) -> LevelLimits:
+        """What levels do at most in any of the frames."""
+        parts = [f.architecture for f in self.frames]
+        levels = range(len(parts[0].levels))
+
+        def most(key: str) -> Floats:
+            return np.array([max(getattr(p.levels[s], key) for p in parts) for s in levels], float)
+
+        return LevelLimits(
+            block_size=most("block_size"),
+            read_bandwidth=most("read_bandwidth"),
+            write_bandwidth=most("write_bandwidth"),
+            shared_bandwidth=most("shared_bandwidth"),
+            fanout=np.array([max(max(p.fanout(s)) for p in parts) for s in levels], np.int64),
+        )
+
+    @cached_property
+    def price_per_word(self) -> Floats:
+        """``(L, 4)`` least prices of the levels of fixed size, by the word; leakage left out."""
+        found: Floats = np.min([_per_word(f) for f in self.frames], axis=0)
+        return found
+
+    @cached_property
+    def mac_pj(self) -> float:
+        """The least energy of a MAC."""
+        return min(f.architecture.compute.energy_pj for f in self.frames)
+
+
+def _per_word(frame: Frame) -> Floats:
+    blocks = np.array([level.block_size for level in frame.architecture.levels], np.float64)
+    prices = frame.prices / blocks[:, None]
+    prices[:, LEAK] = 0.0
+    return prices
 
 
 class HardwareSpace:

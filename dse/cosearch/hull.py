@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dse.jit import compiled, inner, tiered
+from dse.jit import inner, tiered
 from dse.numeric import Flags, Floats, Ints
 
 #: What is minimised: the product, x alone, y alone.
@@ -33,7 +33,7 @@ class LayerPoints(NamedTuple):
     cycles: Floats
 
 
-@compiled
+@tiered
 def price_rows(
     base: Floats, accesses: Floats, need: Ints, price: Floats, size: Ints, energy: Floats
 ) -> None:
@@ -48,13 +48,19 @@ def price_rows(
         energy: the result.
     """
     for r in range(base.shape[0]):
-        value = base[r]
-        for k in range(price.shape[0]):
-            value += accesses[r, k] * price[k]
-        for v in range(size.shape[0]):
-            if need[r, v] > size[v]:
-                value = math.inf
-        energy[r] = value
+        energy[r] = _price(base[r], accesses[r], need[r], price, size)
+
+
+@inner
+def _price(base: float, accesses: Floats, need: Ints, price: Floats, size: Ints) -> float:
+    """Return a row's energy."""
+    for v in range(size.shape[0]):
+        if need[v] > size[v]:
+            return math.inf
+    value = base
+    for k in range(price.shape[0]):
+        value += accesses[k] * price[k]
+    return value
 
 
 class Supports(NamedTuple):
@@ -72,26 +78,31 @@ def new_supports(layers: int, multiplier: Floats) -> Supports:
     return Supports(multiplier, np.empty(shape), np.empty(shape, np.int64), np.empty(shape[1]))
 
 
-@compiled
+@tiered
 def find_supports(p: LayerPoints, s: Supports) -> None:
     """Fill the supports; a layer without points has infinite ones."""
-    count = s.multiplier.shape[0]
     s.total[:] = 0.0
     for n in range(p.weight.shape[0]):
         s.least[n, :] = math.inf
         s.best[n, :] = -1
         for r in range(p.first[n], p.first[n + 1]):
-            e, t = p.energy[r], p.cycles[r]
-            for k in range(count):
-                value = e + s.multiplier[k] * t
-                if value < s.least[n, k]:
-                    s.least[n, k] = value
-                    s.best[n, k] = r
-            if t < s.least[n, count] and not math.isinf(e):
-                s.least[n, count] = t
-                s.best[n, count] = r
-        for k in range(count + 1):
+            _support(s.multiplier, p.energy[r], p.cycles[r], r, s.least[n], s.best[n])
+        for k in range(s.total.shape[0]):
             s.total[k] += p.weight[n] * s.least[n, k]
+
+
+@inner
+def _support(multiplier: Floats, e: float, t: float, r: int, least: Floats, best: Ints) -> None:
+    """Let a point support its layer where it is the least."""
+    count = multiplier.shape[0]
+    for k in range(count):
+        value = e + multiplier[k] * t
+        if value < least[k]:
+            least[k] = value
+            best[k] = r
+    if t < least[count] and not math.isinf(e):
+        least[count] = t
+        best[count] = r
 
 
 @inner
@@ -147,7 +158,7 @@ def mark_useful(p: LayerPoints, s: Supports, mode: int, limit: float, useful: Fl
     return marked
 
 
-@compiled
+@tiered
 def _lower_hulls(p: LayerPoints, hull: Ints, hull_first: Ints) -> None:
     """Find the points on each layer's lower hull.
 
@@ -161,25 +172,31 @@ def _lower_hulls(p: LayerPoints, hull: Ints, hull_first: Ints) -> None:
     for n in range(p.weight.shape[0]):
         start = size
         for r in range(p.first[n], p.first[n + 1]):
-            e, t = p.energy[r], p.cycles[r]
-            if math.isinf(e):
-                continue
-            if size > start:
-                if e >= p.energy[hull[size - 1]]:
-                    continue
-                if t == p.cycles[hull[size - 1]]:
-                    size -= 1
-            while size - start >= 2:
-                a, b = hull[size - 2], hull[size - 1]
-                cross = (p.cycles[b] - p.cycles[a]) * (e - p.energy[a]) - (
-                    p.energy[b] - p.energy[a]
-                ) * (t - p.cycles[a])
-                if cross > 0.0:
-                    break
-                size -= 1
-            hull[size] = r
-            size += 1
+            size = _extend(p, r, hull, start, size)
         hull_first[n + 1] = size
+
+
+@inner
+def _extend(p: LayerPoints, r: int, hull: Ints, start: int, size: int) -> int:
+    """Let the hull ``start .. size`` of a layer go on to a point; return where it ends."""
+    e, t = p.energy[r], p.cycles[r]
+    if math.isinf(e):
+        return size
+    if size > start:
+        if e >= p.energy[hull[size - 1]]:
+            return size
+        if t == p.cycles[hull[size - 1]]:
+            size -= 1
+    while size - start >= 2:
+        a, b = hull[size - 2], hull[size - 1]
+        cross = (p.cycles[b] - p.cycles[a]) * (e - p.energy[a]) - (p.energy[b] - p.energy[a]) * (
+            t - p.cycles[a]
+        )
+        if cross > 0.0:
+            break
+        size -= 1
+    hull[size] = r
+    return size + 1
 
 
 class HullPath(NamedTuple):

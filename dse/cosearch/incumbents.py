@@ -12,7 +12,7 @@ import numpy as np
 from dse.cosearch.choices import Offer, TooManyChoicesError, best_choice
 from dse.cosearch.goal import CoSearchGoal
 from dse.cosearch.joint import JointChoices
-from dse.domain.architecture import Architecture
+from dse.domain.architecture import Architecture, HardwareBatch
 from dse.domain.mapping import Mapping, MappingBatch
 from dse.domain.problem import Layer
 from dse.errors import ProofError, SpecError
@@ -55,6 +55,7 @@ class Incumbents:
         self._evaluator = NativeEvaluator(space.timeloop_version)
         self._choices = JointChoices(space.workload, goal)
         self.incumbent: Incumbent | None = None
+        self._machine: HardwareBatch | None = None
 
     @property
     def value(self) -> float:
@@ -71,9 +72,12 @@ class Incumbents:
 
     def evaluate(self, architecture: Architecture, layer: Layer, batch: MappingBatch) -> Metrics:
         """Price mappings of a layer, or of what it may be padded to."""
+        machine = self._machine
+        if machine is None or machine.architectures[0] is not architecture:
+            machine = self._machine = HardwareBatch.of(architecture)
         if self._space.padding.on:
-            return evaluate_padded(self._evaluator, architecture, layer.problem, batch)
-        return self._evaluator.evaluate(architecture, layer.problem, batch)
+            return evaluate_padded(self._evaluator, machine, layer.problem, batch)
+        return self._evaluator.evaluate(machine, layer.problem, batch)
 
     def offer(
         self,

@@ -9,8 +9,8 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 import numpy.typing as npt
 
-from dse.cosearch.frames import Frame
-from dse.domain.mapping import Mapping
+from dse.cosearch.frames import Frame, FrameGroup
+from dse.domain.mapping import Mapping, MappingBatch
 from dse.numeric import Floats, Ints
 
 
@@ -75,12 +75,13 @@ class LayerTable(ABC):
     def mapping(self, frame: Frame, number: int) -> Mapping:
         """Return the mapping of a row in a frame."""
 
-    def variants(self, frame: Frame, number: int) -> list[Mapping]:  # noqa: ARG002 - for subclasses
+    def variants(self, frame: Frame, number: int) -> MappingBatch | None:  # noqa: ARG002 - for subclasses
         """Return what else a row stands for, where its own mapping takes more than the row says.
 
-        None of them costs less than the row says. They need not fit where the row does.
+        None of them costs less than the row says. They need not fit where the row does. None: there
+        are none.
         """
-        return []
+        return None
 
 
 class GroupedTable(LayerTable):
@@ -92,7 +93,7 @@ class GroupedTable(LayerTable):
         """How many classes of mappings it holds."""
 
     @abstractmethod
-    def group_rows(self, frames: Sequence[Frame], index: Ints | None) -> LayerRows:
+    def group_rows(self, group: FrameGroup, index: Ints | None) -> LayerRows:
         """Return mappings priced no higher than in any of these frames; leakage is left out.
 
         There is one column per size variable, whose price is the least per word.

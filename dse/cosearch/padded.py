@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dse.cosearch.enumerated import EnumeratedTable
-from dse.cosearch.frames import Frame, HardwareSpace
+from dse.cosearch.frames import FrameGroup, HardwareSpace
 from dse.cosearch.goal import CoSearchGoal
 from dse.cosearch.hull import LayerPoints, Supports, find_supports, mark_useful, new_supports
 from dse.cosearch.incumbents import Incumbent
@@ -139,15 +139,16 @@ class PaddedCoSearch(CoSearch):
         self.tables = LayerTables.joined(self.hardware, made, self.goal.leak_pj, self._threads)
 
     @cached_property
-    def _frames(self) -> list[Frame]:
-        return [self.hardware.frame(i) for i in range(len(self.hardware.frames))]
+    def _all(self) -> FrameGroup:
+        numbers = range(len(self.hardware.frames))
+        return FrameGroup(tuple(self.hardware.frame(i) for i in numbers))
 
     @cached_property
     def _limits(self) -> tuple[Floats, Ints]:
-        return group_limits(self.hardware, self._frames)
+        return group_limits(self.hardware, self._all.frames)
 
     def _points(self, table: TwoTierTable) -> _ClassPoints:
-        rows = table.group_rows(self._frames, None)
+        rows = table.group_rows(self._all, None)
         pool = Pool.of([rows.leaking(self.goal.leak_pj, rows.need)])
         return _ClassPoints(pool.energy(*self._limits), pool.rows.cycles)
 
@@ -161,7 +162,7 @@ class PaddedCoSearch(CoSearch):
 
     def _useful(self, table: TwoTierTable, layers: Iterable[int], s: Supports) -> TwoTierTable:
         """Return the classes that some choice better than the incumbent may hold."""
-        area = min(f.least_area() for f in self._frames) if self.goal.needs_area else 0.0
+        area = min(f.least_area() for f in self._all.frames) if self.goal.needs_area else 0.0
         below = self.goal.without_area(self._settler.cutoff, area)
         points = self._points(table)
         useful, marked = (np.zeros(table.class_count, np.bool_) for _ in range(2))

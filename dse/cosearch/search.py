@@ -21,6 +21,7 @@ from dse.cosearch.goal import CoSearchGoal
 from dse.cosearch.incumbents import Incumbent
 from dse.cosearch.joint import Joint, JointChoices
 from dse.cosearch.pool import Pool
+from dse.cosearch.rehearsal import rehearse
 from dse.cosearch.settle import TOLERANCE, Settler
 from dse.cosearch.sizes import UnsolvableSpace
 from dse.cosearch.tables import LayerTables, group_limits, least_energy
@@ -88,6 +89,8 @@ class CoSearch:
         self.hardware = HardwareSpace(space, areas=goal.needs_area)
         self._version, self._limit = version_number(space.timeloop_version), limit
         self._threads = threads
+        if self.hardware.frames:
+            rehearse(self.hardware, self._version, self._choices)
         self.tables = (
             LayerTables.of(self.hardware, self._version, limit, goal.leak_pj, threads)
             if self.hardware.frames

@@ -196,9 +196,9 @@ class Settler(Incumbents):
                 raise ProofError(f"layer '{layer.name}': the model rejects a mapping of {values}")
             above = np.flatnonzero(m.cycles > pool.rows.cycles[choices[n]])
             as_said &= not len(above)
-            others = [x for r in above for x in table.variants(frame, numbers[r])]
+            others = [x for r in above if (x := table.variants(frame, numbers[r])) is not None]
             if others:
-                batch = MappingBatch.concatenate([batch, MappingBatch.of(others)])
+                batch = MappingBatch.concatenate([batch, *others])
                 m = self.evaluate(architecture, layer, batch)
             found.append((batch, m))
         return self.offer(values, architecture, found) and (

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dse.cosearch.enumerated import EnumeratedTable
-from dse.cosearch.frames import Frame, HardwareSpace
+from dse.cosearch.frames import Frame, FrameGroup, HardwareSpace
 from dse.cosearch.layer_table import GroupedTable, LayerRows, LayerTable
 from dse.cosearch.pool import Pool
 from dse.cosearch.two_tier.roles import ACCUMULATOR, SCRATCHPAD, Roles, plain_hardware, roles
@@ -115,12 +115,13 @@ class LayerTables:
 
     def group_pool(self, frames: Sequence[Frame], index: tuple[Ints, ...] | None) -> Pool:
         """Return rows priced no higher than in any of these frames; their needs are words."""
+        group = FrameGroup(tuple(frames))
 
         def rows_of(n: int) -> LayerRows:
             table = self.layers[n]
             if not isinstance(table, GroupedTable):
                 raise ProofError("a table without a closed form has no rows of groups")
-            rows = table.group_rows(frames, None if index is None else index[n])
+            rows = table.group_rows(group, None if index is None else index[n])
             return rows.leaking(self.leak_pj, rows.need)
 
         return Pool.of(self._of_layers(rows_of, index))

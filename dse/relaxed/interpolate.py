@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from dse.jit import compiled, inner
+from dse.jit import inner, tiered
 from dse.numeric import Floats, Ints
 
 
@@ -47,7 +48,7 @@ class Corners(NamedTuple):
     slope: Floats  # derivative of the share by the logarithm; 0 beyond the ends
 
 
-@compiled
+@tiered
 def interpolate(
     tables: PriceTables, log_values: Floats, corners: Corners, prices: Floats, slopes: Floats
 ) -> None:
@@ -58,12 +59,7 @@ def interpolate(
         for n in range(tables.first_axis.shape[0] - 1):
             _locate(tables, n, log_values[h], corners)
             _blend(tables, n, corners, prices[h], slopes[h])
-        for r in range(prices.shape[1]):
-            for c in range(prices.shape[2]):
-                if tables.in_log[r, c]:
-                    prices[h, r, c] = np.exp(prices[h, r, c])
-                    for v in range(slopes.shape[3]):
-                        slopes[h, r, c, v] *= prices[h, r, c]
+        _raise(tables, prices[h], slopes[h])
 
 
 @inner
@@ -121,6 +117,17 @@ def _blend(tables: PriceTables, n: int, corners: Corners, prices: Floats, slopes
 
 
 @inner
+def _raise(tables: PriceTables, prices: Floats, slopes: Floats) -> None:
+    """Make prices of those that are kept as logarithms."""
+    for r in range(prices.shape[0]):
+        for c in range(prices.shape[1]):
+            if tables.in_log[r, c]:
+                prices[r, c] = math.exp(prices[r, c])  # NumPy's is another one, interpreted
+                for v in range(slopes.shape[2]):
+                    slopes[r, c, v] *= prices[r, c]
+
+
+@inner
 def _tilt(
     tables: PriceTables, n: int, corners: Corners, corner: int, by: float, v: int, slopes: Floats
 ) -> None:
@@ -155,36 +162,44 @@ class Monomials(NamedTuple):
     high: Floats
 
 
-@compiled
+@tiered
 def infer(m: Monomials, log_needs: Floats, x: Floats, slopes: Floats, excess: Floats) -> None:
     """Fill the smallest hardware ``x (H, V)``, ``slopes (H, V, J)`` and ``excess (H, J)``."""
-    count, needs = log_needs.shape
     slopes[:] = 0.0
-    for h in range(count):
+    for h in range(log_needs.shape[0]):
         for v in range(x.shape[1]):
             x[h, v] = m.low[v]
-        for j in range(needs):
+        for j in range(log_needs.shape[1]):
             excess[h, j] = max(log_needs[h, j] - m.constant[j], 0.0)
         for v in m.order:
-            best = m.low[v]
-            chosen = -1
-            for j in range(needs):
-                if m.lead[j] != v:
-                    continue
-                wanted = log_needs[h, j] - m.constant[j]
-                for u in range(x.shape[1]):
-                    if u != v:
-                        wanted -= m.power[j, u] * x[h, u]
-                wanted /= m.power[j, v]
-                excess[h, j] = max(wanted - m.high[v], 0.0) * m.power[j, v]
-                if wanted > best:
-                    best, chosen = wanted, j
-            x[h, v] = best
-            if chosen >= 0:
-                own = m.power[chosen, v]
-                for j in range(needs):
-                    total = 1.0 if j == chosen else 0.0
-                    for u in range(x.shape[1]):
-                        if u != v:
-                            total -= m.power[chosen, u] * slopes[h, u, j]
-                    slopes[h, v, j] = total / own
+            _grow(m, v, log_needs[h], x[h], slopes[h], excess[h])
+
+
+@inner
+def _grow(
+    m: Monomials, v: int, log_needs: Floats, x: Floats, slopes: Floats, excess: Floats
+) -> None:
+    """Make a variable as large as the resources need that it leads."""
+    best = m.low[v]
+    chosen = -1
+    for j in range(log_needs.shape[0]):
+        if m.lead[j] != v:
+            continue
+        wanted = log_needs[j] - m.constant[j]
+        for u in range(x.shape[0]):
+            if u != v:
+                wanted -= m.power[j, u] * x[u]
+        wanted /= m.power[j, v]
+        excess[j] = max(wanted - m.high[v], 0.0) * m.power[j, v]
+        if wanted > best:
+            best, chosen = wanted, j
+    x[v] = best
+    if chosen < 0:
+        return
+    own = m.power[chosen, v]
+    for j in range(log_needs.shape[0]):
+        total = 1.0 if j == chosen else 0.0
+        for u in range(x.shape[0]):
+            if u != v:
+                total -= m.power[chosen, u] * slopes[u, j]
+        slopes[v, j] = total / own

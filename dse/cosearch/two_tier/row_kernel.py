@@ -46,24 +46,11 @@ class LayerShape(NamedTuple):
 
     macs: int
     outputs: int  # words of O
-    row_divisors: Ints
+    row_divisors: Ints  # growing
     column_divisors: Ints
     stationary_first: bool  # whether W is declared before I: loads add up in that order
     output_place: int  # place of O in that order, 0 to 2
     version: int
-
-
-@inner
-def _largest(divisors: Ints, tile: int, most: int) -> int:
-    """Largest divisor of ``tile`` up to ``most``; ``divisors`` holds them all, growing."""
-    best = np.int64(1)
-    for i in range(divisors.shape[0]):
-        d = divisors[i]
-        if d > most or d > tile:
-            break
-        if tile % d == 0:
-            best = d
-    return best
 
 
 @inner
@@ -185,10 +172,17 @@ def _least_cycles(x: LayerShape, m: RowMachine, c: Ints, n: Counts) -> float:
     return least
 
 
+class Largest(NamedTuple):
+    """The largest spatial factors of a machine, by divisor that the tile has."""
+
+    rows: Ints  # as LayerShape.row_divisors
+    columns: Ints
+
+
 @tiered
 def cost_rows(
-    x: LayerShape, m: RowMachine, grouped: bool, classes: Ints, index: Ints, pairs: Ints,
-    cycles: Floats, blocks: Floats, need: Ints,
+    x: LayerShape, m: RowMachine, largest: Largest, grouped: bool, classes: Ints, index: Ints,
+    pairs: Ints, cycles: Floats, blocks: Floats, need: Ints,
 ) -> None:  # fmt: skip
     """Fill cycles ``(R,)``, accesses ``(R, 4, 4)`` and needs ``(R, 2)`` of classes ``index``.
 
@@ -200,10 +194,7 @@ def cost_rows(
     outputs = float(x.outputs)
     for r in range(index.shape[0]):
         c = classes[index[r]]
-        row_tile = x.row_divisors[c[ROW_DIVISOR]]
-        column_tile = x.column_divisors[c[COLUMN_DIVISOR]]
-        rows = _largest(x.row_divisors, row_tile, m.most_rows)
-        columns = _largest(x.column_divisors, column_tile, m.most_columns)
+        rows, columns = largest.rows[c[ROW_DIVISOR]], largest.columns[c[COLUMN_DIVISOR]]
         if pairs.shape[0] > 0:
             rows, columns = pairs[r, 0], pairs[r, 1]
         n = _counts(x, c, rows, columns)

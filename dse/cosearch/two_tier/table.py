@@ -9,9 +9,9 @@ from functools import cached_property
 
 import numpy as np
 
-from dse.cosearch.frames import Frame
+from dse.cosearch.frames import Frame, FrameGroup
 from dse.cosearch.layer_table import GroupedTable, LayerRows
-from dse.cosearch.sizes import LEAK, Size
+from dse.cosearch.sizes import FILL, LEAK, READ, UPDATE, Size
 from dse.cosearch.two_tier import row_kernel, tile_kernel
 from dse.cosearch.two_tier.roles import (
     ACCUMULATOR,
@@ -21,7 +21,7 @@ from dse.cosearch.two_tier.roles import (
     Roles,
     outer_orders,
 )
-from dse.domain.mapping import Mapping
+from dse.domain.mapping import Mapping, MappingBatch
 from dse.mapspace.factorization import divisors
 from dse.mapspace.space import Mapspace
 from dse.model import rules
@@ -30,7 +30,7 @@ from dse.numeric import Floats, Ints
 #: Classes for which memory is taken at first; more where they do not suffice.
 _AT_FIRST = 1 << 15
 _LEVELS = 4
-_LARGEST = np.empty((0, 2), np.int64)
+_NO_PAIRS = np.empty((0, 2), np.int64)
 _NEEDING = {ACCUMULATOR: 0, SCRATCHPAD: 1}
 
 
@@ -69,6 +69,7 @@ class TwoTierTable(GroupedTable):
             order.index(2),
             version,
         )
+        self._largest: dict[tuple[int, int], row_kernel.Largest] = {}
         self.classes = self._build(largest_tile)
 
     @property
@@ -153,8 +154,8 @@ class TwoTierTable(GroupedTable):
 
     def rows(self, frame: Frame, index: Ints | None) -> LayerRows:
         """See :meth:`dse.cosearch.layer_table.LayerTable.rows`."""
-        machine = _machine_of([frame])
-        given, pairs = self._all(index), _LARGEST
+        machine = _machine_of(frame.alone)
+        given, pairs = self._all(index), _NO_PAIRS
         numbers = given
         if self._every_pair(frame):
             numbers, given, pairs = self._with_pairs(given, machine)
@@ -163,10 +164,10 @@ class TwoTierTable(GroupedTable):
         own = [(self._sizes[c.size].level, c.kinds) for c in columns]
         accesses = np.empty((len(given), len(columns)))
         for k, (level, kinds) in enumerate(own):
-            accesses[:, k] = blocks[:, level, list(kinds)].sum(axis=1)
+            accesses[:, k] = _total(blocks, level, kinds)
         architecture = frame.architecture
         base = blocks.reshape(-1, frame.prices.size) @ frame.prices.reshape(-1)
-        base += self._problem.macs * architecture.compute.energy_pj
+        base += self._shape.macs * architecture.compute.energy_pj
         fits = np.ones(len(given), np.bool_)
         sized = {size.level for size in self._sizes}
         wanted = np.zeros((len(given), len(self._sizes)), np.int64)
@@ -216,22 +217,30 @@ class TwoTierTable(GroupedTable):
         cycles, blocks = np.empty(len(index)), np.empty((len(index), _LEVELS, 4))
         need = np.empty((len(index), 2), np.int64)
         row_kernel.cost_rows(
-            self._shape, machine, grouped, self.classes, index, pairs, cycles, blocks, need
-        )
+            self._shape, machine, self._largest_on(machine), grouped, self.classes, index, pairs,
+            cycles, blocks, need,
+        )  # fmt: skip
         return cycles, blocks, need
 
-    def group_rows(self, frames: Sequence[Frame], index: Ints | None) -> LayerRows:
+    def _largest_on(self, machine: row_kernel.RowMachine) -> row_kernel.Largest:
+        most = machine.most_rows, machine.most_columns
+        if most not in self._largest:
+            parts = zip(self._divisors[:2], most, strict=True)
+            self._largest[most] = row_kernel.Largest(*(_largest(*part) for part in parts))
+        return self._largest[most]
+
+    def group_rows(self, group: FrameGroup, index: Ints | None) -> LayerRows:
         """See :meth:`dse.cosearch.layer_table.GroupedTable.group_rows`."""
         given = self._all(index)
-        machine = _machine_of(frames, per_word=True)
-        cycles, blocks, need = self.cost(machine, given, _LARGEST, grouped=True)
+        machine = _machine_of(group, per_word=True)
+        cycles, blocks, need = self.cost(machine, given, _NO_PAIRS, grouped=True)
         blocks[:, :, LEAK] = 0.0
-        prices = np.min([_per_word(f) for f in frames], axis=0)
+        prices = group.price_per_word
         base = blocks.reshape(-1, prices.size) @ prices.reshape(-1)
-        base += self._problem.macs * min(f.architecture.compute.energy_pj for f in frames)
-        accesses = np.stack(
-            [blocks[:, size.level].sum(axis=1) for size in self._sizes], axis=1
-        ) if self._sizes else np.empty((len(given), 0))  # fmt: skip
+        base += self._shape.macs * group.mac_pj
+        accesses = np.empty((len(given), len(self._sizes)))
+        for v, size in enumerate(self._sizes):
+            accesses[:, v] = _total(blocks, size.level, (READ, FILL, UPDATE))
         wanted = np.ones((len(given), len(self._sizes)), np.int64)
         for v, size in enumerate(self._sizes):
             if size.level in _NEEDING:
@@ -240,55 +249,53 @@ class TwoTierTable(GroupedTable):
 
     def mapping(self, frame: Frame, number: int) -> Mapping:
         """See :meth:`dse.cosearch.layer_table.LayerTable.mapping`."""
-        return self._mappings(frame, number)[0]
+        row, pairs = self._pairs(frame, number)
+        return self._mappings(frame, row, pairs[:1])[0]
 
-    def variants(self, frame: Frame, number: int) -> list[Mapping]:
+    def variants(self, frame: Frame, number: int) -> MappingBatch | None:
         """See :meth:`dse.cosearch.layer_table.LayerTable.variants`.
 
         They have smaller spatial factors: Timeloop's rounding may spare them a cycle.
         """
-        return self._mappings(frame, number, every=True)[1:]
+        row, pairs = self._pairs(frame, number)
+        return self._mappings(frame, row, pairs[1:]) if len(pairs) > 1 else None
 
-    def _mappings(self, frame: Frame, number: int, *, every: bool = False) -> list[Mapping]:
-        """Return the mapping with the largest spatial factors, or those with all of them."""
-        machine = _machine_of([frame])
+    def _pairs(self, frame: Frame, number: int) -> tuple[Ints, Ints]:
+        """Return a row's class, and its spatial factors ``(P, 2)``, the largest first."""
+        machine = _machine_of(frame.alone)
         wide = len(self._divisors[1])
-        pair: tuple[int, ...] | None = None
         if self._every_pair(frame):
             number, rest = divmod(number, len(self._divisors[0]) * wide)
             a, b = divmod(rest, wide)
-            pair = (int(self._divisors[0][a]), int(self._divisors[1][b]))
+            pair = int(self._divisors[0][a]), int(self._divisors[1][b])
+            return self.classes[number], np.array([pair], np.int64)
         row = self.classes[number]
-        tile = self._tile(row)
-        choices = (
-            [[one] for one in pair]
-            if pair
-            else [
-                [int(x) for x in self._divisors[i] if tile[i] % x == 0 and x <= most][::-1]
-                for i, most in ((0, machine.most_rows), (1, machine.most_columns))
-            ]
-        )
-        pairs = list(itertools.product(*choices))
-        space = self._space.on(frame.architecture)
-        return [
-            self._mapping(space.empty_batch(1)[0], row, tile, pair)
-            for pair in (pairs if every else pairs[:1])
-        ]
+        choices = []
+        for tile, own, most in zip(
+            self._tile(row)[:2],
+            self._divisors[:2],
+            (machine.most_rows, machine.most_columns),
+            strict=True,
+        ):
+            choices.append(own[(tile % own == 0) & (own <= most)][::-1])
+        return row, np.array(list(itertools.product(*choices)), np.int64)
 
-    def _mapping(self, mapping: Mapping, row: Ints, tile: Ints, pair: tuple[int, ...]) -> Mapping:
+    def _mappings(self, frame: Frame, row: Ints, pairs: Ints) -> MappingBatch:
+        """Return the mappings of a class with these spatial factors ``(P, 2)``."""
+        tile = self._tile(row)
+        batch = self._space.on(frame.architecture).empty_batch(len(pairs))
         for i, d in enumerate(self._dimensions):
-            inner = int(tile[i])
-            if i < len(pair):
-                mapping.spatial[(ACCUMULATOR, SCRATCHPAD)[i], d] = pair[i]
-                inner //= pair[i]
-            mapping.temporal[ACCUMULATOR, d] = inner
-            mapping.temporal[MEMORY, d] = int(self._layer.bound[i] // tile[i])
+            spatial = pairs[:, i] if i < pairs.shape[1] else 1
+            if i < pairs.shape[1]:
+                batch.spatial[(ACCUMULATOR, SCRATCHPAD)[i], d] = spatial
+            batch.temporal[ACCUMULATOR, d] = tile[i] // spatial
+            batch.temporal[MEMORY, d] = self._layer.bound[i] // tile[i]
         number = int(row[tile_kernel.ORDER])
         start, stop = self._layer.order_start[number : number + 2]
         order = [self._dimensions[int(i)] for i in self._layer.order[start:stop]]
-        rest = [d for d in mapping.permutation[MEMORY].tolist() if d not in order]
-        mapping.permutation[MEMORY] = [*order, *rest]
-        return mapping
+        rest = [d for d in batch.permutation[MEMORY, :, 0].tolist() if d not in order]
+        batch.permutation[MEMORY] = np.array([*order, *rest])[:, None]
+        return batch
 
     def _tile(self, row: Ints) -> Ints:
         """Return the on-chip extent of every dimension, in the builder's order."""
@@ -298,26 +305,29 @@ class TwoTierTable(GroupedTable):
         return np.array([first, second, *inner], np.int64)
 
 
-def _machine_of(frames: Sequence[Frame], *, per_word: bool = False) -> row_kernel.RowMachine:
+def _largest(divisors: Ints, most: int) -> Ints:
+    """Return the largest divisor up to ``most`` of each of all divisors of a number."""
+    fits = (divisors[:, None] % divisors == 0) & (divisors <= most)
+    found: Ints = np.where(fits, divisors, 1).max(axis=1)
+    return found
+
+
+def _total(blocks: Floats, level: int, kinds: Sequence[int]) -> Floats:
+    """Return the accesses ``(R,)`` of a level, of these kinds together."""
+    total: Floats = blocks[:, level, kinds[0]].copy()
+    for kind in kinds[1:]:
+        total += blocks[:, level, kind]
+    return total
+
+
+def _machine_of(group: FrameGroup, *, per_word: bool = False) -> row_kernel.RowMachine:
     """Return what the best of these frames lets mappings do."""
-    parts = [f.architecture for f in frames]
-
-    def most(key: str) -> Floats:
-        return np.array([max(getattr(p.levels[s], key) for p in parts) for s in range(_LEVELS)])
-
+    most = group.most
     return row_kernel.RowMachine(
-        block=np.ones(_LEVELS) if per_word else most("block_size").astype(np.float64),
-        read_bandwidth=most("read_bandwidth"),
-        write_bandwidth=most("write_bandwidth"),
-        shared_bandwidth=most("shared_bandwidth"),
-        most_rows=max(max(p.fanout(ACCUMULATOR)) for p in parts),
-        most_columns=max(max(p.fanout(SCRATCHPAD)) for p in parts),
+        block=np.ones(_LEVELS) if per_word else most.block_size,
+        read_bandwidth=most.read_bandwidth,
+        write_bandwidth=most.write_bandwidth,
+        shared_bandwidth=most.shared_bandwidth,
+        most_rows=int(most.fanout[ACCUMULATOR]),
+        most_columns=int(most.fanout[SCRATCHPAD]),
     )
-
-
-def _per_word(frame: Frame) -> Floats:
-    """Return ``(L, 4)`` prices per word and cycle of the levels of fixed size."""
-    blocks = np.array([level.block_size for level in frame.architecture.levels], np.float64)
-    prices = frame.prices / blocks[:, None]
-    prices[:, LEAK] = 0.0
-    return prices

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from dse.cosearch.frames import Frame
+from dse.cosearch.frames import Frame, FrameGroup
 from dse.cosearch.layer_table import GroupedTable, LayerRows
 from dse.cosearch.two_tier.table import TwoTierTable
-from dse.domain.mapping import Mapping
+from dse.domain.mapping import Mapping, MappingBatch
 from dse.numeric import Ints
 
 
@@ -33,9 +33,9 @@ class TwoTierUnion(GroupedTable):
         """See :meth:`dse.cosearch.layer_table.LayerTable.rows`."""
         return self._joined(index, lambda part, own: part.rows(frame, own))
 
-    def group_rows(self, frames: Sequence[Frame], index: Ints | None) -> LayerRows:
+    def group_rows(self, group: FrameGroup, index: Ints | None) -> LayerRows:
         """See :meth:`dse.cosearch.layer_table.GroupedTable.group_rows`."""
-        return self._joined(index, lambda part, own: part.group_rows(frames, own))
+        return self._joined(index, lambda part, own: part.group_rows(group, own))
 
     def _joined(
         self, index: Ints | None, rows_of: Callable[[TwoTierTable, Ints | None], LayerRows]
@@ -63,7 +63,7 @@ class TwoTierUnion(GroupedTable):
         own, p = divmod(number, len(self._parts))
         return self._parts[p].mapping(frame, own)
 
-    def variants(self, frame: Frame, number: int) -> list[Mapping]:
+    def variants(self, frame: Frame, number: int) -> MappingBatch | None:
         """See :meth:`dse.cosearch.layer_table.LayerTable.variants`."""
         own, p = divmod(number, len(self._parts))
         return self._parts[p].variants(frame, own)

@@ -218,6 +218,13 @@ def _transfer_cycles(t: Tables, x: Draft, stage: Stage, k: int, tile: int) -> fl
 
 
 @inner
+def least_iterations(t: Tables, stage: Stage, grid: int) -> float:
+    """Least cycles in which the MACs that a grid leaves to use do their work."""
+    iterations: float = t.macs / min(t.used[grid, 0] * stage.widest, t.most_macs)
+    return iterations
+
+
+@inner
 def set_bound(t: Tables, goal: Goal, x: Draft, stage: Stage, tile: int) -> None:
     """Set what the draft, at a tile after a stage, can become at best.
 
@@ -235,8 +242,7 @@ def set_bound(t: Tables, goal: Goal, x: Draft, stage: Stage, tile: int) -> None:
         for f in range(t.low.shape[0]):
             if t.low[f] < inside and not x.settled[0] >> f & 1:
                 energy += _flow_bound(t, x, stage, f, tile)
-    most_macs = min(t.used[grid, 0] * stage.widest, t.most_macs)
-    cycles = max(x.value[CYCLES], t.macs / most_macs)
+    cycles = max(x.value[CYCLES], least_iterations(t, stage, grid))
     for k in range(t.limited.shape[0]):
         if t.limited[k] >= 0:
             cycles = max(cycles, _transfer_cycles(t, x, stage, k, tile))

@@ -90,6 +90,11 @@ def spread_out(t: Tables, x: Draft, s: int, tile: int) -> None:
     """Extend all flows by the spatial loops of level s over a tile; the grid is in the draft."""
     grid = x.grid[0]
     v = x.value
+    loops = Int(0)
+    for d in range(t.bound.shape[0]):
+        if t.factor[grid, s, d] != 1:
+            x.spread[loops] = d
+            loops += 1
     for f in range(t.low.shape[0]):
         if t.low[f] >= s or t.high[f] < s or x.settled[0] >> f & 1:
             continue
@@ -100,10 +105,11 @@ def spread_out(t: Tables, x: Draft, s: int, tile: int) -> None:
         for q in range(t.window.shape[1]):
             n1 = n2 = 1.0
             v1 = v2 = 1.0
-            for d in range(t.bound.shape[0]):
-                n = float(t.factor[grid, s, d])
-                if t.row[tensor, d] != q or n == 1.0:
+            for k in range(loops):
+                d = x.spread[k]
+                if t.row[tensor, d] != q:
                     continue
+                n = float(t.factor[grid, s, d])
                 watched |= t.window[tensor, q] >= 0
                 if n1 == 1.0:
                     n1, v1 = n, t.coefficient[tensor, q, d] * x.extent[d]

@@ -74,8 +74,9 @@ class Draft(NamedTuple):
     grid: Ints  # (1,)
     extent: Floats  # (D,) of the tile it comes from
     factor: Floats  # (D,) of the loops that are added
-    digit: Ints  # (D,)
+    digit: Ints  # (D,) of the tile it comes to
     low_digit: Ints  # (D,)
+    spread: Ints  # (D,) dimensions with spatial loops
     at: Ints  # (D,)
     at_tile: Ints  # (max(1, D),)
     other: Floats  # (D,)
@@ -127,7 +128,7 @@ def new_draft(t: Tables) -> Draft:
         np.zeros(row_length(t)),
         *(np.zeros(1, np.int64) for _ in range(4)),
         *(np.ones(dimensions) for _ in range(2)),
-        *(np.zeros(dimensions, np.int64) for _ in range(3)),
+        *(np.zeros(dimensions, np.int64) for _ in range(4)),
         np.zeros(max(1, dimensions), np.int64),
         np.ones(dimensions),
         np.ones(ranks),

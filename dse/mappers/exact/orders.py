@@ -10,9 +10,11 @@ are enumerated once, and of 720 orders of six loops about a dozen classes are le
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import permutations
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -82,11 +84,11 @@ def orders(
         outer = [d for d in free if mask >> d & 1]
         last = tuple(d for d in suffix if mask >> d & 1)
         all_ = [] if mask & ~allowed else [inner + p + last for p in permutations(outer)]
-        known = {p: _class_of(p, relevance) for p in all_}
+        known = _distinct(all_, relevance)
         for stationary in range(1 << tensors):
             for moving in range(1 << rows):
                 first[mask, stationary, moving] = len(loops)
-                best = _undominated(all_, known, relevance, stationary, moving)
+                best = _undominated(known, relevance, stationary, moving)
                 loops += best
                 spare += [
                     not moving and _is_spare(p, best, known, relevance, stationary) for p in best
@@ -98,9 +100,39 @@ def orders(
     return Orders(first, table, np.array(spare or [False]))
 
 
-def _class_of(order: tuple[int, ...], relevance: Relevance) -> tuple[_Stationarity, ...]:
-    """Return the stationarity class of an order."""
-    return tuple(_stationarity(order, relevance, t) for t in range(len(relevance.row)))
+class _Class(NamedTuple):
+    """What may matter of an order.
+
+    Attributes:
+        rest: how long each tensor is stationary.
+        runs: by number of a window row, the loops that move it before anything else moves.
+    """
+
+    rest: tuple[_Stationarity, ...]
+    runs: tuple[tuple[int, tuple[int, ...]], ...]
+
+
+def _distinct(
+    all_: Iterable[tuple[int, ...]], relevance: Relevance
+) -> dict[tuple[int, ...], _Class]:
+    """Return the first of the orders that are alike in whatever may matter."""
+    first: dict[_Class, tuple[int, ...]] = {}
+    for order in all_:
+        first.setdefault(_class_of(order, relevance), order)
+    return {order: seen for seen, order in first.items()}
+
+
+def _class_of(order: tuple[int, ...], relevance: Relevance) -> _Class:
+    """Return the class of an order."""
+    return _Class(
+        tuple(_stationarity(order, relevance, t) for t in range(len(relevance.row))),
+        tuple(
+            (number, _run(order, relevance.row[t], q))
+            for t, window in enumerate(relevance.window)
+            for q, number in enumerate(window)
+            if number >= 0
+        ),
+    )
 
 
 def _stationarity(order: tuple[int, ...], relevance: Relevance, t: int) -> _Stationarity:
@@ -125,8 +157,7 @@ def _run(order: tuple[int, ...], row: tuple[int, ...], moving: int) -> tuple[int
 
 
 def _undominated(
-    all_: list[tuple[int, ...]],
-    known: dict[tuple[int, ...], tuple[_Stationarity, ...]],
+    known: Mapping[tuple[int, ...], _Class],
     relevance: Relevance,
     stationary: int,
     moving: int,
@@ -136,53 +167,49 @@ def _undominated(
     ``stationary`` are the tensors that some flow has not moved yet, ``moving`` the window rows
     that alone have moved so far in some flow.
     """
-    unique: dict[tuple[object, ...], tuple[int, ...]] = {}
-    for order in all_:
-        seen = known[order]
-        rest = tuple(seen[t] for t in range(len(seen)) if stationary >> t & 1)
-        runs = tuple(
-            _run(order, relevance.row[t], q)
-            for t in range(len(seen))
-            for q, number in enumerate(relevance.window[t])
-            if number >= 0 and moving >> number & 1
-        )
-        unique.setdefault((rest, runs), order)
-    items = list(unique.items())
-    return [
-        order
-        for i, ((rest, runs), order) in enumerate(items)
-        if not any(
-            j != i and other_runs == runs and _dominates(other, rest, relevance.head)
-            for j, ((other, other_runs), _) in enumerate(items)
-        )
+    alike: dict[tuple[tuple[int, ...], ...], dict[tuple[_Stationarity, ...], int]] = {}
+    orders_of = list(known)
+    for number, seen in enumerate(known.values()):
+        rest = tuple(own for t, own in enumerate(seen.rest) if stationary >> t & 1)
+        runs = tuple(run for row, run in seen.runs if moving >> row & 1)
+        alike.setdefault(runs, {}).setdefault(rest, number)
+    best = [
+        number
+        for group in alike.values()
+        for rest, number in group.items()
+        if len(group) == 1
+        or not any(other is not rest and _dominates(other, rest, relevance.head) for other in group)
     ]
+    return [orders_of[number] for number in sorted(best)]
 
 
 def _is_spare(
     order: tuple[int, ...],
     best: list[tuple[int, ...]],
-    known: dict[tuple[int, ...], tuple[_Stationarity, ...]],
+    known: Mapping[tuple[int, ...], _Class],
     relevance: Relevance,
     stationary: int,
 ) -> bool:
     """Whether another order dominates once only the first loop of each run counts."""
     tensors = [t for t in range(len(relevance.row)) if stationary >> t & 1]
-    if all(len(known[order][t][1]) < 2 for t in tensors):
+    if all(len(known[order].rest[t][1]) < 2 for t in tensors):
         return False
-    short = tuple((known[order][t][0], known[order][t][1][:1]) for t in tensors)
+    short = tuple((known[order].rest[t][0], known[order].rest[t][1][:1]) for t in tensors)
     return any(
         other != order
-        and all(len(known[other][t][1]) < 2 for t in tensors)
-        and _dominates(tuple(known[other][t] for t in tensors), short, relevance.head)
+        and all(len(known[other].rest[t][1]) < 2 for t in tensors)
+        and _dominates(tuple(known[other].rest[t] for t in tensors), short, relevance.head)
         for other in best
     )
 
 
-def _dominates(one: object, other: object, head: bool) -> bool:
+def _dominates(
+    one: tuple[_Stationarity, ...], other: tuple[_Stationarity, ...], head: bool
+) -> bool:
     """Whether a class is at least as good for every tensor as another, different one."""
-    return all(
-        a[0] & b[0] == b[0]
-        and (a[1] == b[1] or not b[1])
-        and (head or (a[1] == b[1] and (not b[1] or (a[0] == 0) == (b[0] == 0))))
-        for a, b in zip(one, other, strict=True)  # type: ignore[call-overload]
-    )
+    for (inside, run), (others, others_run) in zip(one, other, strict=True):
+        if inside & others != others or (run != others_run and others_run):
+            return False
+        if not head and (run != others_run or (run and (inside == 0) != (others == 0))):
+            return False
+    return True

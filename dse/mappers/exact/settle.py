@@ -133,7 +133,7 @@ def settle_flows(t: Tables, x: Draft, s: int, tile: int) -> None:
         still = t.moves[tensor, tile] == 1.0 and t.rest[tensor, tile] == 1.0
         if t.low[f] < 0 or (x.moved[0] >> f & 1 and (at < 0 or v[at + GRID_LEVEL] < 0.0)):
             words *= outside
-        elif not (still and _complete(t, tensor, tile)):
+        elif not (still and _complete(t, x, tensor)):
             continue
         elif at >= 0 and v[at + STATUS] != REST:
             words *= outside
@@ -149,9 +149,9 @@ def settle_flows(t: Tables, x: Draft, s: int, tile: int) -> None:
 
 
 @inner
-def _complete(t: Tables, tensor: int, tile: int) -> bool:
+def _complete(t: Tables, x: Draft, tensor: int) -> bool:
     """Whether no loop outside the tile moves the tensor."""
     for d in range(t.bound.shape[0]):
-        if t.row[tensor, d] >= 0 and (tile // t.stride[d]) % t.digit[d] != t.digit[d] - 1:
+        if t.row[tensor, d] >= 0 and x.digit[d] != t.digit[d] - 1:
             return False
     return True

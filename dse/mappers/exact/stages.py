@@ -8,10 +8,12 @@ import numpy.typing as npt
 from dse.jit import inner, tiered
 from dse.mappers.exact.bounds import (
     FRONT,
+    ROUNDING,
     Goal,
     append,
     hopeless,
     keep_label,
+    least_iterations,
     set_bound,
     set_bound_of_tails,
     value_of,
@@ -210,7 +212,7 @@ def _extend(
             if t.low[f] == s:
                 start_flow(t, x, f, tile)
             elif t.low[f] < s:
-                forget_links(t, x, f, tile)
+                forget_links(t, x, f)
         if stage.last_spatial:
             settle_flows(t, x, s, tile)
         count = _offer(t, goal, stage, x, out, first, count, tile, i, o, least, tally)
@@ -321,12 +323,14 @@ def spatial_into(
     room = out.tile.shape[0]
     for place in range(begin, end):
         tile = tiles[place]
+        for d in range(x.digit.shape[0]):
+            x.digit[d] = (tile // t.stride[d]) % t.digit[d]
         first, before = count, tally[TRIED]
         ready = not stage.last_spatial
         for vector in range(stage.vectors.shape[0]):
             low = Int(0)
             for d in range(x.digit.shape[0]):
-                digit = stage.source[vector, d, (tile // t.stride[d]) % t.digit[d]]
+                digit = stage.source[vector, d, x.digit[d]]
                 if digit < 0:
                     low = Int(-1)
                     break
@@ -353,12 +357,19 @@ def spatial_into(
                 grid = stage.child[labels.grid[i]] + vector
                 if t.used[grid, 0] > t.most_macs:
                     continue
+                cycles = max(cycles, least_iterations(t, stage, grid) + t.latency)
+                value = value_of(goal.kind, cycles, energy)
+                if value * (1.0 - ROUNDING) >= least[0] and hopeless(goal, cycles, energy):
+                    # its own bound, which takes long, is no less
+                    tally[TRIED] += 1
+                    tally[DROPPED] += 1
+                    continue
                 _load(labels, i, x)
                 x.grid[0] = grid
                 spread_out(t, x, stage.level, low)
                 for f in range(t.low.shape[0]):
                     if t.low[f] < stage.level:
-                        forget_links(t, x, f, tile)
+                        forget_links(t, x, f)
                 if stage.last_spatial:
                     settle_flows(t, x, stage.level - 1, tile)
                 count = _offer(

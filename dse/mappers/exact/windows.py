@@ -179,18 +179,18 @@ def check_move(t: Tables, x: Draft, f: int, at: int, number: int, step: float) -
 
 
 @inner
-def _step_gcd(t: Tables, tensor: int, row: int, tile: int) -> int:
-    """Greatest common divisor of the moves of a row that loops outside a tile can make."""
+def _step_gcd(t: Tables, x: Draft, tensor: int, row: int) -> int:
+    """Greatest common divisor of the moves of a row that loops outside the tile can make."""
     result: int = Int(0)
     for d in range(t.bound.shape[0]):
-        digit = (tile // t.stride[d]) % t.digit[d]
+        digit = x.digit[d]
         if t.row[tensor, d] == row and digit < t.digit[d] - 1:
             result = gcd(result, t.coefficient[tensor, row, d] * t.divisor[d, digit])
     return result
 
 
 @inner
-def forget_links(t: Tables, x: Draft, f: int, tile: int) -> None:
+def forget_links(t: Tables, x: Draft, f: int) -> None:
     """Stop watching for links where no loops outside the tile can make one.
 
     The window must be stationary. All its later moves are multiples, in each row, of the greatest
@@ -210,8 +210,8 @@ def forget_links(t: Tables, x: Draft, f: int, tile: int) -> None:
             one = q
         elif t.window[tensor, q] == 1:
             two = q
-    step_one = _step_gcd(t, tensor, one, tile) if one >= 0 else Int(0)
-    step_two = _step_gcd(t, tensor, two, tile) if two >= 0 else Int(0)
+    step_one = _step_gcd(t, x, tensor, one) if one >= 0 else Int(0)
+    step_two = _step_gcd(t, x, tensor, two) if two >= 0 else Int(0)
     set_reach(x.nest, x.vector, s, x.reach)
     most_one = x.reach[one] // step_one if step_one > 0 else Int(0)
     most_two = x.reach[two] // step_two if step_two > 0 else Int(0)
