@@ -100,7 +100,7 @@ class PopulationSampler:
             *(self._machines[own], self._plan, lanes, prices, to),
             *(first, rounds, shrink_from),
         )
-        self._fitting += 0.2 * (float((to.fits / to.tried).mean()) - self._fitting)
+        self._fitting += 0.2 * (float((to.fits / to.tried).sum()) / searches - self._fitting)
         return to.x.reshape(searches, count, n), batch, to.ok.reshape(searches, count)
 
     def _vectors(self) -> Vectors:

@@ -149,7 +149,9 @@ class Strategies:
         order = np.argsort(value, axis=1, kind="stable")
         if self._diagonal:
             order = order[:, : r.parents]
-        y = x[np.arange(len(x))[:, None], order]
+        searches, count, n = x.shape
+        rows = order + count * np.arange(searches)[:, None]
+        y = x.reshape(-1, n).take(rows, axis=0)
         y -= self.mean[:, None, :]
         y /= self.sigma[:, None, None]
         step = r.weights[: r.parents] @ y[:, : r.parents]  # eq. 41

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -187,7 +187,7 @@ class CmaMapper(Mapper[CmaSettings]):
                 at = int(place[i, j])
                 holder.value = float(value[i, j])
                 holder.mapping = chosen[at]
-                holder.row = tuple(getattr(metrics, f.name)[at] for f in fields(Metrics))
+                holder.row = metrics.row(at)
                 better[i] = True
         return value, better
 
