@@ -3,7 +3,8 @@
 ``python benchmarks/naas.py`` searches a free array within each chip's resources, maps the chip (its
 own tree and dataflow) and the array found with equal effort, and prints speed-up, energy saving and
 EDP reduction beside those of the paper (DAC 2021), with the largest that the resources leave
-possible. ``--ablation`` compares what is searched, and how orders are encoded. ``--json FILE``
+possible. ``--ablation`` compares what is searched, and how orders are encoded; ``--rate`` tells
+evaluations per CPU second of the searches alone, on one thread. ``--json FILE``
 keeps the figures; ``--render FILE...`` makes the tables, with ``--plot FOLDER`` the plots, too.
 
 Exits with 1 where a scenario misses the paper's figures.
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from naas_cases import SCENARIOS, VARIANTS, Effort, ablation, array_of, compare
+from naas_cases import SCENARIOS, VARIANTS, Effort, ablation, array_of, compare, rate
 
 #: Networks of the ablation, one per scenario, so that it takes minutes.
 _ABLATION = {
@@ -42,6 +43,9 @@ def main() -> int:
         threads=given.threads,
         optimizer=dict(_setting(word) for word in given.optimizer),
     )
+    if given.rate:
+        _print_rates([rate(SCENARIOS[chip], effort, given.seed) for chip in given.scenarios])
+        return 0
     results: dict[str, list[dict[str, Any]]] = {"scenarios": [], "ablation": []}
     for path in given.render:
         for key, rows in json.loads(path.read_text(encoding="utf-8")).items():
@@ -82,6 +86,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=0, help="0: all cores")
     parser.add_argument("--optimizer", nargs="*", default=[], help="further settings, NAME=VALUE")
     parser.add_argument("--ablation", action="store_true")
+    parser.add_argument("--rate", action="store_true", help="evaluations per CPU second, no more")
     parser.add_argument("--seeds", type=int, default=5, help="of the ablation")
     parser.add_argument("--network", help="of the ablation, instead of each scenario's")
     parser.add_argument("--json", type=Path)
@@ -177,6 +182,16 @@ def _print_speed(rows: list[dict[str, Any]]) -> None:
               f"{row['raw_per_second']:,.0f} | "
               f"{row['evaluator_seconds'] / row['cpu_seconds']:.0%} | "
               f"{row['drawing_seconds'] / row['cpu_seconds']:.0%} |")  # fmt: skip
+
+
+def _print_rates(rows: list[dict[str, Any]]) -> None:
+    print("| scenario | evaluations | CPU s | per CPU s | evaluating | drawing | objective |")
+    print("|---|---:|---:|---:|---:|---:|---:|")
+    for row in rows:
+        count, cpu = row["evaluations"], row["cpu_seconds"]
+        shares = [row[f"{part}_seconds"] / cpu for part in ("evaluator", "drawing")]
+        print(f"| {SCENARIOS[row['chip']].title} | {count:,} | {cpu:.1f} | {count / cpu:,.0f} | "
+              f"{shares[0]:.0%} | {shares[1]:.0%} | {row['value']:.4g} |")  # fmt: skip
 
 
 def _print_ablation(rows: list[dict[str, Any]]) -> list[str]:

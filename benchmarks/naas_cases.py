@@ -7,7 +7,7 @@ import sys
 import tempfile
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -192,6 +192,26 @@ def _journalled(
             folder=str(Path(folder) / "run"),
         )
         return result, list(read_journal(result.folder / "journal.jsonl"))
+
+
+def rate(scenario: Scenario, effort: Effort, seed: int) -> dict[str, Any]:
+    """Tell what a search takes on one thread; small ones before it have all code compiled."""
+    networks = "+".join(scenario.networks)
+    first = replace(effort, population=4, generations=2, mappings=50)
+    for _ in range(2):  # what the first one leaves to other processes is there for the second
+        searched(scenario, networks, replace(first, threads=1), seed, {})
+    cpu = time.process_time()
+    with Clock() as clock:
+        found, _ = searched(scenario, networks, replace(effort, threads=1), seed, {})
+    cpu = time.process_time() - cpu
+    return {
+        "chip": scenario.chip,
+        "evaluations": clock.mappings,
+        "cpu_seconds": cpu,
+        "evaluator_seconds": clock.seconds,
+        "drawing_seconds": clock.drawing_seconds,
+        "value": found.value,
+    }
 
 
 def compare(scenario: Scenario, effort: Effort, seed: int) -> dict[str, Any]:

@@ -45,7 +45,7 @@ NEWEST_NUMBA = (0, 68)
 ROOMS: dict[str, tuple[str, ...]] = {
     "model": (),
     "mapspace": ("model",),
-    "evolution": ("model",),
+    "evolution": ("mapspace", "model"),
     "relaxed": ("model",),
     "mappers/exact": ("model",),
     "cosearch": (),

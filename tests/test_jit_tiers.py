@@ -51,8 +51,8 @@ def test_interpreted_functions_give_the_bits_of_compiled_ones(monkeypatch, tmp_p
     both = BothWays(monkeypatch, most=5)
     _searches(tmp_path)
     assert set(both.calls) == expected
-    # whatever takes long calls parts, and can be left there; this one loads a block of lanes
-    assert expected - set(both.left) == {"dse.model.block.load_hardware"}
+    # whatever takes long calls parts, and can be left there
+    assert set(both.left) == expected
 
 
 def test_a_differing_bit_is_found():

@@ -152,7 +152,7 @@ class MappingBatch:
         count = len(self)
         columns = []
         for array in self._arrays().values():
-            first = np.ascontiguousarray(np.moveaxis(array, -1, 0))
+            first = np.ascontiguousarray(array.transpose(-1, *range(array.ndim - 1)))
             columns.append(list(first) if len(first) == count else [first[0]] * count)
         rows = zip(*columns, strict=True)
         return [Mapping(**dict(zip(_ARRAYS, own, strict=True))) for own in rows]
@@ -161,7 +161,7 @@ class MappingBatch:
         """Return the mappings at ``index`` (an index array or a slice) as a batch."""
         return MappingBatch(
             **{
-                k: v if v.shape[-1] == 1 and len(self) != 1 else np.ascontiguousarray(v[..., index])
+                k: v if v.shape[-1] == 1 and len(self) != 1 else _columns(v, index)
                 for k, v in self._arrays().items()
             }
         )
@@ -184,24 +184,18 @@ class MappingBatch:
                 "mapping: has imperfect factors, which only the native model evaluates, and one "
                 "mapping at a time"
             )
-        return cls(
-            **{
-                name: np.moveaxis(np.array([getattr(m, name) for m in mappings]), 0, -1)
-                for name in _ARRAYS
-            }
-        )
+        return cls(**{name: _stacked([getattr(m, name) for m in mappings]) for name in _ARRAYS})
 
     @classmethod
     def concatenate(cls, batches: Sequence[MappingBatch]) -> MappingBatch:
         """Join batches of the same problem and architecture structure."""
+        if len(batches) == 1:
+            return batches[0]
         joined: dict[str, Any] = {}
         counts = [len(b) for b in batches]
         for name in _ARRAYS:
             parts = [getattr(b, name) for b in batches]
-            shared = all(p.shape[-1] == 1 for p in parts) and all(
-                np.array_equal(p, parts[0]) for p in parts
-            )
-            if shared and name not in ("temporal", "spatial"):
+            if name not in ("temporal", "spatial") and _all_equal_columns(parts):
                 joined[name] = parts[0]
                 continue
             joined[name] = np.concatenate(
@@ -218,6 +212,26 @@ class MappingBatch:
 
 
 _ARRAYS = tuple(f.name for f in fields(MappingBatch))
+
+
+def _stacked(arrays: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    """Return equally shaped arrays as one, along a new last axis."""
+    whole = np.array(arrays)
+    return np.ascontiguousarray(whole.transpose(*range(1, whole.ndim), 0))
+
+
+def _all_equal_columns(arrays: Sequence[npt.NDArray[Any]]) -> bool:
+    """Whether all arrays are one column each, the same one."""
+    first = arrays[0]
+    return all(x.shape[-1] == 1 for x in arrays) and all(
+        x is first or np.array_equal(x, first) for x in arrays
+    )
+
+
+def _columns(array: npt.NDArray[Any], index: npt.NDArray[np.intp] | slice) -> npt.NDArray[Any]:
+    if isinstance(index, slice) or index.dtype == np.bool_:
+        return np.ascontiguousarray(array[..., index])
+    return array.take(index, axis=-1)
 
 
 def _pick(array: npt.NDArray[Any], index: int) -> npt.NDArray[Any]:

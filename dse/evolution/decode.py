@@ -1,64 +1,141 @@
-"""From vectors to mappings that fit their hardware: compiled, many searches in one call."""
+"""From vectors to mappings that fit their hardware: compiled, a block of vectors at a time."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from dse.domain.architecture import HardwareArrays
-from dse.evolution.genome import GenomeArrays
-from dse.jit import inner, tiered
+from dse.evolution.genome import BINS, GenomeArrays
+from dse.jit import inner
 from dse.model.arrays import MappingArrays
-from dse.model.block import Lanes, Plan, Prices, derive, lay_out, load_factors, load_hardware
+from dse.model.block import Lanes, Plan, Prices, derive_extents
 from dse.model.fit import check
-from dse.numeric import Flags, Floats, int64
-
-_Int32s = npt.NDArray[np.int32]
+from dse.numeric import Flags, Floats, Ints, int64
 
 #: Halvings that look for the largest tiles that fit, and for the largest use of the array.
 _HALVINGS = 3
 
 
+class Vectors(NamedTuple):
+    """Working memory for a block of up to W vectors of n numbers, and how they are read."""
+
+    x: Floats  # (n, W)
+    ok: Flags  # (W,) whether the mapping fits its hardware
+    keep: Flags  # (L, T, W), or (L, T, 1) where all keep the same
+    row: Ints  # (W,) search whose candidate it is
+    place: Ints  # (W,) where it goes, -1: where its search has room
+    own: Ints  # (W,) row of its hardware in the genome
+    machine: npt.NDArray[np.int32]  # (W,) its hardware
+    seed: npt.NDArray[np.uint64]  # (W,) of its numbers
+    shared: npt.NDArray[np.uint64]  # (W,) of its flags
+    bits: npt.NDArray[np.uint64]  # (W,) scratch
+    node: Ints  # (W,) scratch
+    tiles: Floats  # (W,) shares of the tile ratios that count
+    array: Floats  # (W,) and of those in space
+    tried: Floats  # (2, W) shares: the largest that fits, the smallest that does not
+    rank: Ints  # (D,) scratch
+    z: Floats  # (n,) normals
+
+
 @inner
-def _factors(
-    g: GenomeArrays, x: Floats, b: int, h: int, out: MappingArrays, tiles: float, array: float
-) -> None:
-    """Walk every dimension's lattice, to the factor nearest to what each ratio asks for."""
-    for d in range(g.steps.shape[1]):
-        node = g.root[h, d]
-        for k in range(g.steps[h, d]):
-            edge, high = g.first[node], g.first[node + 1]
-            spatial = g.spatial[h, d, k]
-            gene = g.ratio[h, d, k]
-            if gene >= 0:
-                wanted = x[b, gene] * g.size[high - 1] * (array if spatial else tiles)
-                # no branch on the data: a wrong guess would cost more than the sum
-                for e in range(edge, high - 1):
-                    edge += g.middle[e] <= wanted
-            s = g.level[h, d, k]
-            if spatial:
-                out.spatial[s, d, b] = g.factor[edge]
+def _walk(
+    g: GenomeArrays, v: Vectors, gene: int, passed: int, share: Floats, row: Floats,
+    start: int, stop: int,
+) -> None:  # fmt: skip
+    """Take the factors nearest to what the ratios ask for, one step through the lattice."""
+    wish = v.x[gene]
+    for i in range(start, stop):
+        node = v.node[i]
+        wanted = wish[i] * g.largest[node] * share[i]
+        edge = g.near[node, int64(wish[i] * share[i] * BINS)]
+        # no branch on the data: a wrong guess would cost more than the sums
+        for _ in range(passed):
+            edge += g.middle[edge] <= wanted
+        row[i] = g.factor[edge]
+        v.node[i] = g.target[edge]
+
+
+@inner
+def read_factors(g: GenomeArrays, v: Vectors, lanes: Lanes, start: int, stop: int) -> None:
+    """Read the factors of vectors ``start .. stop``, all on one hardware."""
+    levels, dimensions = lanes.temporal_used.shape
+    for s in range(levels):
+        for d in range(dimensions):
+            if lanes.temporal_used[s, d]:
+                lanes.temporal[s, d, start:stop] = 1.0
+            if lanes.spatial_used[s, d]:
+                lanes.spatial[s, d, start:stop] = 1.0
+    h = v.own[start]
+    for j in range(g.steps[h]):
+        spatial, gene = g.spatial[h, j], g.ratio[h, j]
+        factors = lanes.spatial if spatial else lanes.temporal
+        row = factors[g.level[h, j], g.dimension[h, j]]
+        if g.root[h, j] >= 0:
+            v.node[start:stop] = g.root[h, j]
+        if gene >= 0:
+            share = v.array if spatial else v.tiles
+            _walk(g, v, gene, g.passed[h, j], share, row, start, stop)
+            continue
+        for i in range(start, stop):
+            edge = g.first[v.node[i]]
+            row[i] = g.factor[edge]
+            v.node[i] = g.target[edge]
+
+
+@inner
+def read_kept(g: GenomeArrays, v: Vectors, start: int, stop: int) -> None:
+    """Read what vectors ``start .. stop`` keep, all on one hardware."""
+    h = v.own[start]
+    for s in range(g.keep_gene.shape[0]):
+        for t in range(g.keep_gene.shape[1]):
+            mine, row = g.keep[h, s, t], v.keep[s, t]
+            if mine == 2:
+                wish = v.x[g.keep_gene[s, t]]
+                for i in range(start, stop):
+                    row[i] = wish[i] >= 0.5
             else:
-                out.temporal[s, d, b] = g.factor[edge]
-            node = g.target[edge]
+                row[start:stop] = mine == 1
+
+
+@inner
+def _fan_out(g: GenomeArrays, v: Vectors, lanes: Lanes, n: int) -> None:
+    """Multiply the spatial factors of each level along X and along Y."""
+    levels, dimensions = lanes.spatial_used.shape
+    for s in range(levels):
+        width, height = lanes.width[s], lanes.height[s]
+        width[:] = 1.0
+        height[:] = 1.0
+        for d in range(dimensions):
+            if not lanes.spatial_used[s, d]:
+                continue
+            factor, gene = lanes.spatial[s, d], g.axis_gene[s, d]
+            for i in range(n):
+                along = g.axis[v.own[i], s, d]
+                high = along == 1 or (along == 2 and v.x[gene, i] >= 0.5)
+                width[i] *= 1.0 if high else factor[i]
+                height[i] *= factor[i] if high else 1.0
 
 
 @inner
 def _ranked(
-    g: GenomeArrays, x: Floats, b: int, h: int, s: int, out: MappingArrays, keys: Floats
+    g: GenomeArrays, x: Floats, b: int, h: int, s: int, out: MappingArrays, rank: Ints
 ) -> None:
     """Sort a level's free loops by importance; the least important is the innermost."""
-    start = g.free_start[h, s]
-    for p in range(g.free_count[h, s]):
-        loop = g.order[h, s, start + p]
-        mine = x[b, g.rank[s, loop]]
-        q = p
-        while q > 0 and keys[q - 1] > mine:
-            keys[q] = keys[q - 1]
-            out.permutation[s, start + q, b] = out.permutation[s, start + q - 1, b]
-            q -= 1
-        keys[q] = mine
-        out.permutation[s, start + q, b] = loop
+    start, count = g.free_start[h, s], g.free_count[h, s]
+    # pair by pair: no branch on the data
+    for p in range(count):
+        mine = x[b, g.rank[s, g.order[h, s, start + p]]]
+        rank[p] = 0
+        for q in range(p):
+            other = x[b, g.rank[s, g.order[h, s, start + q]]]
+            after = int64(other <= mine)
+            rank[p] += after
+            rank[q] += 1 - after
+    for p in range(count):
+        out.permutation[s, start + rank[p], b] = g.order[h, s, start + p]
 
 
 @inner
@@ -82,7 +159,8 @@ def _numbered(g: GenomeArrays, x: Floats, b: int, h: int, s: int, out: MappingAr
 
 
 @inner
-def _orders(g: GenomeArrays, x: Floats, b: int, h: int, out: MappingArrays, keys: Floats) -> None:
+def read_orders(g: GenomeArrays, x: Floats, b: int, h: int, out: MappingArrays, rank: Ints) -> None:
+    """Order the loops of mapping ``b`` as its vector says."""
     levels, dimensions = g.rank.shape
     for s in range(levels):
         if g.orders_vary[s]:
@@ -92,11 +170,11 @@ def _orders(g: GenomeArrays, x: Floats, b: int, h: int, out: MappingArrays, keys
             if g.by_index:
                 _numbered(g, x, b, h, s, out)
             else:
-                _ranked(g, x, b, h, s, out, keys)
+                _ranked(g, x, b, h, s, out, rank)
 
 
 @inner
-def _axes(g: GenomeArrays, x: Floats, b: int, h: int, out: MappingArrays) -> None:
+def read_axes(g: GenomeArrays, x: Floats, b: int, h: int, out: MappingArrays) -> None:
     """Put dimensions on X and Y, X before Y, at the levels where they differ."""
     levels, dimensions = g.axis_gene.shape
     for s in range(levels):
@@ -117,150 +195,94 @@ def _axes(g: GenomeArrays, x: Floats, b: int, h: int, out: MappingArrays) -> Non
 
 
 @inner
-def _keeps(g: GenomeArrays, x: Floats, b: int, h: int, out: MappingArrays) -> None:
-    for s in range(g.keep_gene.shape[0]):
-        for t in range(g.keep_gene.shape[1]):
-            mine = g.keep[h, s, t]
-            out.keep[s, t, b] = mine == 1 or (mine == 2 and x[b, g.keep_gene[s, t]] >= 0.5)
-
-
-@inner
-def _copy_keep(m: MappingArrays, b: int, keep: Flags, i: int) -> None:
-    for s in range(keep.shape[0]):
-        for t in range(keep.shape[1]):
-            keep[s, t, i] = m.keep[s, t, b]
-
-
-@inner
-def _fits(
-    hw: HardwareArrays, machine: _Int32s, plan: Plan, lanes: Lanes, c: Prices,
-    out: MappingArrays, keep: Flags, b: int, n: int,
-) -> None:  # fmt: skip
-    """Set ``lanes.ok`` for mappings ``b .. b + n``."""
-    load_factors(lanes.temporal, lanes.temporal_used, out.temporal, b, n)
-    load_factors(lanes.spatial, lanes.spatial_used, out.spatial, b, n)
-    derive(lanes, out, b, n)
-    check(lanes, plan, c, keep)
+def fit(
+    g: GenomeArrays, v: Vectors, n: int, hw: HardwareArrays, plan: Plan, lanes: Lanes, c: Prices
+) -> None:
+    """Set ``lanes.ok`` where one of the first ``n`` mappings fits its hardware."""
+    derive_extents(lanes)
+    _fan_out(g, v, lanes, n)
+    check(lanes, plan, c, v.keep)
     for s in range(hw.fanout_x.shape[0]):
         for i in range(n):
-            h = machine[b + i]
+            h = v.machine[i]
             lanes.ok[i] &= lanes.width[s, i] <= hw.fanout_x[s, h]
             lanes.ok[i] &= lanes.height[s, i] <= hw.fanout_y[s, h]
 
 
 @inner
-def _shrink_tiles(
-    g: GenomeArrays, x: Floats, own: _Int32s, hw: HardwareArrays, machine: _Int32s, plan: Plan,
-    lanes: Lanes, c: Prices, keep: Flags, size: Floats, out: MappingArrays, ok: Flags,
-    b: int, n: int,
-) -> None:  # fmt: skip
-    """Shrink the tile ratios of what is not ``ok`` as little as needed, found by halving."""
-    for i in range(n):
-        size[0, i], size[1, i] = 0.0, 1.0
-    for _ in range(_HALVINGS):
-        for i in range(n):
-            if not ok[b + i]:
-                middle = 0.5 * (size[0, i] + size[1, i])
-                _factors(g, x, b + i, int64(own[b + i]), out, middle, size[2, i])
-        _fits(hw, machine, plan, lanes, c, out, keep, b, n)
-        for i in range(n):
-            side = 0 if lanes.ok[i] else 1
-            size[side, i] = 0.5 * (size[0, i] + size[1, i])
-    for i in range(n):
-        if not ok[b + i] and size[0, i] > 0.0:
-            _factors(g, x, b + i, int64(own[b + i]), out, size[0, i], size[2, i])
-            ok[b + i] = True
+def read_runs(g: GenomeArrays, v: Vectors, n: int, lanes: Lanes) -> None:
+    """Read the factors of the first ``n`` vectors, run by run of those on one hardware."""
+    start = 0
+    for i in range(1, n + 1):
+        if i == n or v.own[i] != v.own[start]:
+            read_factors(g, v, lanes, start, i)
+            start = i
 
 
 @inner
-def _all_ok(ok: Flags, b: int, n: int) -> bool:
+def _halve(
+    g: GenomeArrays, v: Vectors, n: int, hw: HardwareArrays, plan: Plan, lanes: Lanes, c: Prices,
+    share: Floats,
+) -> None:  # fmt: skip
+    """Look for the largest share with which what is not ``ok`` fits; 0 where none was found."""
     for i in range(n):
-        if not ok[b + i]:
+        v.tried[0, i], v.tried[1, i] = 0.0, 1.0
+    for _ in range(_HALVINGS):
+        for i in range(n):
+            if not v.ok[i]:
+                share[i] = 0.5 * (v.tried[0, i] + v.tried[1, i])
+        read_runs(g, v, n, lanes)
+        fit(g, v, n, hw, plan, lanes, c)
+        for i in range(n):
+            side = 0 if lanes.ok[i] else 1
+            v.tried[side, i] = 0.5 * (v.tried[0, i] + v.tried[1, i])
+    for i in range(n):
+        if not v.ok[i]:
+            share[i] = v.tried[0, i]
+
+
+@inner
+def _all_ok(v: Vectors, n: int) -> bool:
+    for i in range(n):
+        if not v.ok[i]:
             return False
     return True
 
 
 @inner
-def _shrink_array(
-    g: GenomeArrays, x: Floats, own: _Int32s, hw: HardwareArrays, machine: _Int32s, plan: Plan,
-    lanes: Lanes, c: Prices, keep: Flags, size: Floats, out: MappingArrays, ok: Flags,
-    b: int, n: int,
-) -> None:  # fmt: skip
-    """Use less of the array where not even the smallest tiles are ``ok``, then larger tiles."""
-    for i in range(n):
-        size[0, i], size[1, i] = 0.0, 1.0
-    for _ in range(_HALVINGS):
-        for i in range(n):
-            if not ok[b + i]:
-                middle = 0.5 * (size[0, i] + size[1, i])
-                _factors(g, x, b + i, int64(own[b + i]), out, 0.0, middle)
-        _fits(hw, machine, plan, lanes, c, out, keep, b, n)
-        for i in range(n):
-            side = 0 if lanes.ok[i] else 1
-            size[side, i] = 0.5 * (size[0, i] + size[1, i])
-    for i in range(n):
-        size[2, i] = 1.0 if ok[b + i] else size[0, i]
-    _shrink_tiles(g, x, own, hw, machine, plan, lanes, c, keep, size, out, ok, b, n)
-    for i in range(n):
-        if not ok[b + i]:
-            _factors(g, x, b + i, int64(own[b + i]), out, 0.0, size[2, i])
-    _fits(hw, machine, plan, lanes, c, out, keep, b, n)
-    for i in range(n):
-        ok[b + i] |= lanes.ok[i]
-        if ok[b + i] and size[2, i] < 1.0:
-            _tell_array(g, x, b + i, int64(own[b + i]), size[2, i])
-
-
-@inner
-def _tell_array(g: GenomeArrays, x: Floats, b: int, h: int, array: float) -> None:
+def _tell_array(g: GenomeArrays, v: Vectors, i: int) -> None:
     """Let a vector say how much of the array its mapping uses.
 
     A search that starts with more than ever fits would else not learn in which direction to go.
     """
-    for d in range(g.steps.shape[1]):
-        for k in range(g.steps[h, d]):
-            gene = g.ratio[h, d, k]
-            if gene >= 0 and g.spatial[h, d, k]:
-                x[b, gene] *= array
+    h = v.own[i]
+    for j in range(g.steps[h]):
+        if g.ratio[h, j] >= 0 and g.spatial[h, j]:
+            v.x[g.ratio[h, j], i] *= v.array[i]
 
 
-@tiered
-def build_into(
-    g: GenomeArrays, x: Floats, own: _Int32s, hw: HardwareArrays, machine: _Int32s,
-    plan: Plan, lanes: Lanes, c: Prices, keep: Flags, size: Floats,
-    keys: Floats, out: MappingArrays, ok: Flags, repair: bool,
-) -> None:  # fmt: skip
-    """Read vectors ``x (B, n)`` as mappings; ``ok (B,)`` says which fit their hardware.
+@inner
+def shrink(
+    g: GenomeArrays, v: Vectors, n: int, hw: HardwareArrays, plan: Plan, lanes: Lanes, c: Prices
+) -> None:
+    """Shrink the tile ratios of what does not fit as little as needed, found by halving.
 
-    With ``repair``, the tile ratios of a mapping that does not fit shrink until it does, so that
-    loops move outwards; where even the smallest tiles do not fit, less of the array is used, and
-    ``x`` then says so.
-
-    ``own (B,)`` is the row of each vector's hardware in the genome, ``machine (B,)`` in ``hw``.
-    In ``lanes``, the places that any vector may fill are marked; ``keep (L, T, 1 or W)``,
-    ``size (3, W)`` and ``keys (D,)`` are scratch. What all mappings share stands in ``out``.
+    So loops move outwards. Where even the smallest tiles do not fit, less of the array is used, and
+    the vector then says so; then tiles grow again. What fits in the end is ``ok``.
     """
-    lay_out(lanes)
-    width = lanes.ok.shape[0]
-    if not g.keeps_vary:
-        _copy_keep(out, 0, keep, 0)
-    for b in range(0, x.shape[0], width):
-        n = min(width, x.shape[0] - b)
-        load_hardware(c, hw, machine, b, n)
-        for i in range(n):
-            h = int64(own[b + i])
-            _factors(g, x, b + i, h, out, 1.0, 1.0)
-            _orders(g, x, b + i, h, out, keys)
-            if g.any_axes_vary:
-                _axes(g, x, b + i, h, out)
-            if g.keeps_vary:
-                _keeps(g, x, b + i, h, out)
-                _copy_keep(out, b + i, keep, i)
-        _fits(hw, machine, plan, lanes, c, out, keep, b, n)
-        for i in range(n):
-            ok[b + i] = lanes.ok[i]
-        if repair and not _all_ok(ok, b, n):
-            size[2, :] = 1.0
-            _shrink_tiles(g, x, own, hw, machine, plan, lanes, c, keep, size, out, ok, b, n)
-        if repair and not _all_ok(ok, b, n):
-            _shrink_array(g, x, own, hw, machine, plan, lanes, c, keep, size, out, ok, b, n)
+    if _all_ok(v, n):
+        return
+    _halve(g, v, n, hw, plan, lanes, c, v.tiles)
+    for i in range(n):
+        v.ok[i] |= v.tiles[i] > 0.0
+    if not _all_ok(v, n):
+        _halve(g, v, n, hw, plan, lanes, c, v.array)
+        _halve(g, v, n, hw, plan, lanes, c, v.tiles)
+    read_runs(g, v, n, lanes)
+    fit(g, v, n, hw, plan, lanes, c)
+    for i in range(n):
+        v.ok[i] = lanes.ok[i]
+        if v.ok[i] and v.array[i] < 1.0:
+            _tell_array(g, v, i)
+    v.tiles[:] = 1.0
+    v.array[:] = 1.0

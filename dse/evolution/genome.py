@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,12 +26,14 @@ import numpy.typing as npt
 
 from dse.domain.mapping import MappingBatch
 from dse.errors import SpecError
-from dse.mapspace.factorization import Factorizations, divisors, factorizations
-from dse.mapspace.space import Mapspace
+from dse.mapspace.factorization import Factorizations, factorizations
+from dse.mapspace.space import Mapspace, Slot
 from dse.numeric import Floats, Ints
 
 ENCODINGS = ("importance", "index")
 TILES = ("log", "linear")
+#: Ratios are looked up in so many bins.
+BINS = 16
 #: Where searches start: the array filled, the innermost tiles small, tensors rather kept than
 #: bypassed (above all at the outermost level that leaves it open), all else undecided.
 _ARRAY, _INNERMOST, _KEPT, _KEPT_INSIDE, _UNDECIDED = 1.0, 0.15, 0.9, 0.7, 0.5
@@ -40,18 +43,25 @@ _TilingLevel = tuple[int, bool]
 
 
 class GenomeArrays(NamedTuple):
-    """A genome for the decoder: H hardware, L levels, D dimensions, K places, T tensors."""
+    """A genome for the decoder: H hardware, L levels, D dimensions, J steps, T tensors.
 
-    steps: Ints  # (H, D) places of each dimension
-    level: Ints  # (H, D, K) in the order in which they are filled
-    spatial: npt.NDArray[np.bool_]  # (H, D, K)
-    ratio: Ints  # (H, D, K) number that says the factor, -1: none does
-    root: Ints  # (H, D) lattice node that the walk begins at
-    first: Ints  # edges of node v: first[v] .. first[v + 1]
-    factor: npt.NDArray[np.int32]
-    size: Floats  # of the factor, on the scale on which ratios are measured
-    middle: Floats  # halfway to the next factor of the node
-    target: Ints
+    A step gives one dimension its factor at one place; the steps of a dimension follow each other
+    and walk through the lattice of its factorisations.
+    """
+
+    steps: Ints  # (H,) how many there are
+    dimension: Ints  # (H, J)
+    level: Ints  # (H, J)
+    spatial: npt.NDArray[np.bool_]  # (H, J)
+    ratio: Ints  # (H, J) number that says the factor, -1: none does
+    root: Ints  # (H, J) lattice node that the walk begins at, -1: it goes on
+    passed: Ints  # (H, J) edges of a node that one bin of ratios spans at most
+    first: Ints  # (V,) first edge of each node
+    largest: Floats  # (V,) largest factor, on the scale on which ratios are measured
+    near: Ints  # (V, BINS + 1) edge at which each bin of ratios begins
+    factor: Floats  # (E,)
+    middle: Floats  # (E,) halfway to the next factor of the node, on that scale
+    target: Ints  # (E,) node
     order: npt.NDArray[np.int8]  # (H, L, D) innermost first; a stretch of it is free
     free_start: Ints  # (H, L)
     free_count: Ints  # (H, L)
@@ -66,6 +76,8 @@ class GenomeArrays(NamedTuple):
     axes_vary: npt.NDArray[np.bool_]  # (L,) between hardware or vectors
     any_axes_vary: bool
     keeps_vary: bool
+    orders: Ints  # (2,) first of the numbers that only orders depend on, and first behind them
+    flags: int  # first of the numbers that are flags
 
 
 @dataclass(frozen=True)
@@ -91,9 +103,8 @@ class Genome:
         coding: how vectors are read.
 
     Attributes:
-        arrays: for :func:`dse.evolution.decode.build_into`.
+        arrays: for :func:`dse.evolution.draw.draw_into`.
         free: whether there is anything to search; if not, one number stands there for nothing.
-        flags: how many of the last numbers are flags, 0 or 1.
         start: ``(n,)`` where a search starts.
         spatial_used, temporal_used: ``(L, D)`` places that any of the spaces has.
     """
@@ -144,27 +155,37 @@ class Genome:
 
     def _factor_arrays(self) -> dict[str, Any]:
         """Lay out the tile ratios, and join the lattices of all dimensions on all hardware."""
-        hardware, _, dimensions = self._shape
-        walks = [[_walk(space, d) for d in range(dimensions)] for space in self.spaces]
-        longest = max((len(walk.places) for row in walks for walk in row), default=0)
-        shape = (hardware, dimensions, longest)
-        steps, root = np.zeros(shape[:2], np.int64), np.zeros(shape[:2], np.int64)
-        level, ratio = np.zeros(shape, np.int64), np.full(shape, -1, np.int64)
-        spatial = np.zeros(shape, np.bool_)
+        walks = [
+            [
+                _walk(space.problem.bounds[d], tuple(slots))
+                for d, slots in zip(self._names, space.slots, strict=True)
+            ]
+            for space in self.spaces
+        ]
         genes = self._ratio_genes(walks)
         lattices = _Lattices(self.coding.tiles)
-        for h, row in enumerate(walks):
+        steps: list[list[tuple[int, ...]]] = []
+        for row in walks:
+            steps.append([])
             for d, walk in enumerate(row):
-                # memory for mappings holds ones: a dimension of one iteration is left alone
-                steps[h, d] = len(walk.places) if walk.lattice.bound > 1 else 0
-                root[h, d] = lattices.add(walk.lattice)
-                for k, place in enumerate(walk.places):
-                    level[h, d, k], spatial[h, d, k] = place
-                    ratio[h, d, k] = genes.get((d, place), -1)
+                for place in walk.places:
                     used = self.spatial_used if place[1] else self.temporal_used
                     used[place[0], d] = True
+                root, passed = lattices.add(walk.lattice)
+                if walk.lattice.bound == 1:
+                    continue  # all its factors are 1
+                for k, place in enumerate(walk.places):
+                    gene, start = genes.get((d, place), -1), -1 if k else root
+                    steps[-1].append((d, *place, gene, start, passed))
+        counts = [len(row) for row in steps]
+        table = np.zeros((6, len(steps), max(counts)), np.int64)
+        for h, own in enumerate(steps):
+            table[:, h, : counts[h]] = np.array(own, np.int64).reshape(-1, 6).T
+        dimension, level, spatial, ratio, roots, passes = table
         return {
-            **{"steps": steps, "level": level, "spatial": spatial, "ratio": ratio, "root": root},
+            "steps": np.array(counts, np.int64),
+            **{"dimension": dimension, "level": level, "spatial": spatial.astype(np.bool_)},
+            **{"ratio": ratio, "root": roots, "passed": passes},
             **lattices.arrays(),
         }
 
@@ -190,6 +211,7 @@ class Genome:
     def _order_arrays(self) -> dict[str, Any]:
         """Lay out loop orders, axes and keeps."""
         parts = [space.arrays for space in self.spaces]
+        first = len(self._start)
         order = np.stack([x.order for x in parts])
         start = np.stack([x.free_start for x in parts])
         count = np.stack([x.free_count for x in parts])
@@ -201,11 +223,13 @@ class Genome:
         empty = [space.empty_batch(1) for space in self.spaces]
         axis_order = np.stack([x.spatial_permutation[:, :, 0] for x in empty])
         axes_vary = _vary(axis) | _vary(axis_order) | (axis == 2).any(axis=(0, 2))
+        rank = self._order_genes(order, start, count, by_index)
         return {
             "order": order,
             "free_start": start,
             "free_count": count,
-            "rank": self._order_genes(order, start, count, by_index),
+            "rank": rank,
+            "orders": np.array([first, len(self._start)]),
             "axis": axis,
             "axis_gene": self._genes_where((axis == 2).any(axis=0)),
             "axis_order": axis_order,
@@ -227,8 +251,8 @@ class Genome:
         outer = max(np.flatnonzero(wanted.any(axis=1)), default=0)
         for level, tensor in zip(*np.nonzero(wanted), strict=True):
             genes[level, tensor] = self._gene(_KEPT if level == outer else _KEPT_INSIDE)
-        self.flags = len(self._start) - numbers
         return {
+            "flags": numbers,
             "keep": keep,
             "keep_gene": genes,
             "keeps_vary": bool((keep == 2).any() or _vary(keep).any()),
@@ -285,14 +309,14 @@ class _SlotWalk:
     lattice: Factorizations
 
 
-def _walk(space: Mapspace, d: int) -> _SlotWalk:
-    slots = sorted(space.slots[d], key=lambda slot: (not slot.spatial, slot.level))
-    bound = space.problem.bounds[space.problem.dimensions[d]]
-    parts = divisors(bound)
-    # caps between two divisors are one and the same: fewer lattices to build
-    caps = tuple(max(x for x in parts if x <= slot.cap) for slot in slots)
+@lru_cache(maxsize=4096)
+def _walk(bound: int, given: tuple[Slot, ...]) -> _SlotWalk:
+    slots = sorted(given, key=lambda slot: (not slot.spatial, slot.level))
     lattice = factorizations(
-        bound, caps, tuple(slot.fixed for slot in slots), tuple(slot.least for slot in slots)
+        bound,
+        tuple(slot.cap for slot in slots),
+        tuple(slot.fixed for slot in slots),
+        tuple(slot.least for slot in slots),
     )
     return _SlotWalk(
         tuple((slot.level, slot.spatial) for slot in slots),
@@ -301,41 +325,74 @@ def _walk(space: Mapspace, d: int) -> _SlotWalk:
     )
 
 
+@dataclass(frozen=True, eq=False)
+class _Measured:
+    """A lattice of V nodes and E edges, its edges measured for the ratios.
+
+    Attributes:
+        largest: ``(V,)`` size of the last edge of each node.
+        near: ``(V, BINS + 1)`` edge at which each bin of ratios begins.
+        middle: ``(E,)`` halfway to the next edge of the node; infinite for its last one.
+        passed: edges that a bin spans at most.
+    """
+
+    largest: Floats
+    near: Ints
+    middle: Floats
+    passed: int
+
+
+@lru_cache(maxsize=4096)
+def _measured(lattice: Factorizations, log: bool) -> _Measured:
+    factor = lattice.factor.astype(np.float64)
+    size: Floats = np.log(factor) if log else factor - 1.0
+    nodes, edges = len(lattice.first) - 1, np.arange(BINS + 2) / BINS
+    near, passed = np.zeros((nodes, BINS + 1), np.int64), 0
+    if not len(size):  # one node, where nothing is left to say
+        return _Measured(np.zeros(nodes), near, size, passed)
+    first, last = lattice.first[:-1], lattice.first[1:] - 1
+    middle = np.append(0.5 * (size[1:] + size[:-1]), np.inf)
+    middle[last] = np.inf
+    largest: Floats = size[last]
+    for node in range(nodes - 1):
+        own = middle[first[node] : last[node]]
+        # a bin's edges may be off by a rounding
+        low = np.searchsorted(own, edges * (largest[node] * (1.0 - 1e-12)), side="left")
+        high = np.searchsorted(own, edges * (largest[node] * (1.0 + 1e-12)), side="right")
+        near[node] = first[node] + low[:-1]
+        passed = max(passed, int((high[1:] - low[:-1]).max()))
+    return _Measured(largest, near, middle, passed)
+
+
 class _Lattices:
-    """Lattices of factorisations, each held once, with edges measured for the ratios."""
+    """Lattices of factorisations, each held once."""
 
     def __init__(self, tiles: str) -> None:
         self._log = tiles == "log"
         self._roots: dict[int, int] = {}
-        self._parts: list[Factorizations] = []
+        self._parts: list[tuple[Factorizations, _Measured]] = []
         self._nodes = 0
 
-    def add(self, lattice: Factorizations) -> int:
-        """Return the number of the lattice's first node."""
+    def add(self, lattice: Factorizations) -> tuple[int, int]:
+        """Return the number of the lattice's first node, and how many edges a bin spans."""
+        measured = _measured(lattice, self._log)
         known = self._roots.get(id(lattice))
         if known is None:
             known = self._roots[id(lattice)] = self._nodes
-            self._parts.append(lattice)
-            self._nodes += len(lattice.first)
-        return known
+            self._parts.append((lattice, measured))
+            self._nodes += len(measured.largest)
+        return known, measured.passed
 
     def arrays(self) -> dict[str, Any]:
-        """Return nodes and edges of all lattices.
-
-        A lattice has one entry of ``first`` more than nodes, so that its last node's edges end.
-        """
-        edges = np.cumsum([0, *(len(x.factor) for x in self._parts)])
-        roots = np.cumsum([0, *(len(x.first) for x in self._parts)])
-        factor = np.concatenate([x.factor for x in self._parts])
-        size = np.log(factor) if self._log else factor - 1.0
+        """Return nodes and edges of all lattices."""
+        edges = np.cumsum([0, *(len(x.factor) for x, _ in self._parts)])[:-1].tolist()
+        nodes = np.cumsum([0, *(len(m.largest) for _, m in self._parts)])[:-1].tolist()
+        parts = list(zip(self._parts, edges, nodes, strict=True))
         return {
-            "first": np.concatenate(
-                [x.first + e for x, e in zip(self._parts, edges[:-1], strict=True)]
-            ).astype(np.int64),
-            "factor": factor,
-            "size": size.astype(np.float64),
-            "middle": np.append(0.5 * (size[1:] + size[:-1]), np.inf)[: len(size)],
-            "target": np.concatenate(
-                [x.target + r for x, r in zip(self._parts, roots[:-1], strict=True)]
-            ).astype(np.int64),
+            "first": np.concatenate([x.first[:-1] + e for (x, _), e, _ in parts]),
+            "largest": np.concatenate([m.largest for _, m in self._parts]),
+            "near": np.concatenate([m.near + e for (_, m), e, _ in parts]),
+            "factor": np.concatenate([x.factor for x, _ in self._parts]).astype(np.float64),
+            "middle": np.concatenate([m.middle for _, m in self._parts]),
+            "target": np.concatenate([x.target + v for (x, _), _, v in parts]).astype(np.int64),
         }

@@ -122,17 +122,18 @@ class Strategies:
     def __len__(self) -> int:
         return len(self.mean)
 
-    def sample(self, z: Floats, rows: Indices | slice = slice(None)) -> Floats:
-        """Turn standard normals ``(R, k, n)`` into candidates of the searches ``rows``.
+    def distribution(self) -> tuple[Floats, Floats, Floats, float, float]:
+        """Return what candidates are drawn from.
 
-        Candidates beyond the box are put on its border.
+        Returns:
+            mean ``(S, n)``; standard deviation along each axis, ``(S, n)``; directions of the axes,
+            ``(S, n, n)``, or ``(0, n, n)`` where they are those of the numbers; and the box:
+            candidates beyond it are put on its border.
         """
         scale, basis = self._decomposed()
-        y = z * scale[rows][:, None, :]
-        if not self._diagonal:
-            y = y @ basis[rows].transpose(0, 2, 1)
-        x = self.mean[rows][:, None, :] + self.sigma[rows][:, None, None] * y
-        return np.clip(x, self._low, self._high)
+        if self._diagonal:
+            basis = np.empty((0, scale.shape[1], scale.shape[1]))
+        return self.mean, self.sigma[:, None] * scale, basis, self._low, self._high
 
     def update(self, x: Floats, value: Floats) -> None:
         """Learn from a generation.
@@ -146,7 +147,12 @@ class Strategies:
         self._axes = None
         self._generation += 1
         order = np.argsort(value, axis=1, kind="stable")
-        y = np.take_along_axis(x, order[:, :, None], axis=1) - self.mean[:, None, :]
+        if self._diagonal:
+            order = order[:, : r.parents]
+        searches, count, n = x.shape
+        rows = order + count * np.arange(searches)[:, None]
+        y = x.reshape(-1, n).take(rows, axis=0)
+        y -= self.mean[:, None, :]
         y /= self.sigma[:, None, None]
         step = r.weights[: r.parents] @ y[:, : r.parents]  # eq. 41
         self.mean = self.mean + self.sigma[:, None] * step
@@ -170,7 +176,7 @@ class Strategies:
         )[:, None] * step
         kept = 1 + r.c_1 * (1 - small) * r.c_c * (2 - r.c_c) - r.c_1 - r.c_mu * r.weights.sum()
         if self._diagonal:
-            spread = r.weights[: r.parents] @ y[:, : r.parents] ** 2
+            spread = r.weights[: r.parents] @ (y * y)
             self.cov = kept[:, None] * self.cov + r.c_1 * self._path_c**2 + r.c_mu * spread
             return
         far = (self._whitened(y, scale, basis) ** 2).sum(axis=2)

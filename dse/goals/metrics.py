@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -34,16 +35,20 @@ class Metrics:
     @classmethod
     def concatenate(cls, parts: Sequence[Metrics]) -> Metrics:
         """Join the metrics of several batches."""
-        columns = ([getattr(p, f.name) for p in parts] for f in fields(cls))
+        columns = ([getattr(p, name) for p in parts] for name in _COLUMNS)
         return cls(*(np.concatenate(column) for column in columns))
 
     def take(self, index: npt.NDArray[np.intp]) -> Metrics:
         """Return the metrics of the mappings at ``index``."""
-        return Metrics(*(getattr(self, f.name)[index] for f in fields(Metrics)))
+        return Metrics(*(getattr(self, name)[index] for name in _COLUMNS))
 
     def window(self, start: int, stop: int) -> Metrics:
         """Return the metrics of the mappings ``start .. stop``."""
-        return Metrics(*(getattr(self, f.name)[start:stop] for f in fields(Metrics)))
+        return Metrics(*(getattr(self, name)[start:stop] for name in _COLUMNS))
+
+    def row(self, index: int) -> tuple[Any, ...]:
+        """Return the metrics of one mapping, in the order of the attributes."""
+        return tuple(getattr(self, name)[index] for name in _COLUMNS)
 
     def of_work(self, share: float | npt.NDArray[np.float64]) -> Metrics:
         """Return them where only a share of the operations is work, the rest being padding."""
@@ -53,6 +58,9 @@ class Metrics:
     def edp(self) -> npt.NDArray[np.float64]:
         """Energy-delay product in pJ x cycle; NaN where not valid."""
         return self.energy_pj * self.cycles
+
+
+_COLUMNS = tuple(f.name for f in fields(Metrics))
 
 
 @dataclass(frozen=True)

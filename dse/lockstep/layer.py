@@ -191,9 +191,11 @@ class LayerSearch:
             energy_pj = np.concatenate([self.energy_pj, energy_pj])
             cycles = np.concatenate([self.cycles, cycles])
         value = slope[0] * energy_pj + slope[1] * cycles
-        order = np.argsort(value, kind="stable")
-        _, first = np.unique(np.stack([energy_pj[order], cycles[order]]), axis=1, return_index=True)
-        order = order[np.sort(first)][: self.size]
+        kept: dict[tuple[float, float], int] = {}
+        pairs = list(zip(energy_pj.tolist(), cycles.tolist(), strict=True))
+        for index in np.argsort(value, kind="stable").tolist():
+            kept.setdefault(pairs[index], index)
+        order = np.array(list(kept.values())[: self.size], np.intp)
         self.members = batch.take(order)
         self.energy_pj, self.cycles = energy_pj[order], cycles[order]
 

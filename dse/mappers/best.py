@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -27,4 +27,4 @@ class Best:
         if value[first] < self.value:
             self.value = float(value[first])
             self.mapping = mappings[first]
-            self.row = tuple(getattr(metrics, f.name)[first] for f in fields(Metrics))
+            self.row = metrics.row(first)

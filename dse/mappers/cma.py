@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -125,6 +125,7 @@ class CmaMapper(Mapper[CmaSettings]):
     ) -> None:
         """Let all searches run to the end of their budgets."""
         s = self.settings
+        shrink_from = 1 if s.legality == "repair" else s.max_draws
         own = np.arange(len(population))
         left = samples[population.rows].copy()
         size = s.population or _population(len(population.genome), int(left.max()))
@@ -132,7 +133,7 @@ class CmaMapper(Mapper[CmaSettings]):
         strategies = Strategies(start, s.sigma, size, s.covariance)
         stalled = np.zeros(len(own), np.int64)
         while own.size:
-            x, mappings, ok = population.draw(strategies, own, s.legality == "repair", s.max_draws)
+            x, mappings, ok = population.draw(strategies, own, s.max_draws, shrink_from)
             ok &= np.cumsum(ok, axis=1) <= left[own][:, None]
             value, better = self._evaluate(population, problem, mappings, own, ok, best)
             strategies.update(x, value)
@@ -186,7 +187,7 @@ class CmaMapper(Mapper[CmaSettings]):
                 at = int(place[i, j])
                 holder.value = float(value[i, j])
                 holder.mapping = chosen[at]
-                holder.row = tuple(getattr(metrics, f.name)[at] for f in fields(Metrics))
+                holder.row = metrics.row(at)
                 better[i] = True
         return value, better
 

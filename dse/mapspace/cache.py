@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from dse.domain.architecture import Architecture
-from dse.domain.constraints import Constraints
-from dse.domain.problem import Problem
+from dse.domain.constraints import Constraints, for_problem
+from dse.domain.problem import Problem, Shape
 from dse.mapspace.space import Mapspace
 
 #: Mapspaces (some 10 KB each), and constraints' texts, that a cache keeps.
@@ -27,19 +27,32 @@ class MapspaceCache:
         self._default = constraints
         self._spaces: dict[tuple[Problem, tuple[tuple[int, int], ...], str], Mapspace] = {}
         self._texts: dict[int, tuple[Constraints, str]] = {}
+        self._translated: dict[tuple[str, Shape], Constraints] = {}
 
     def __call__(self, problem: Problem, architecture: Architecture) -> Mapspace:
         """Return the mapspace of a problem on an architecture; raises as Mapspace does."""
         own = architecture.constraints
         constraints = self._default if own is None else own
         fanouts = tuple(architecture.fanout(s) for s in range(len(architecture.levels)))
-        key = (problem, fanouts, self._text(constraints))
+        text = self._text(constraints)
+        key = (problem, fanouts, text)
         known = self._spaces.get(key)
         if known is None:
-            known = Mapspace(problem, architecture, constraints)
+            own_words = self._translation(problem, constraints, text)
+            known = Mapspace(problem, architecture, own_words, translated=True)
             _drop_oldest(self._spaces, _MOST_SPACES)
             self._spaces[key] = known
         return known.on(architecture.with_room(problem))
+
+    def _translation(self, problem: Problem, constraints: Constraints, text: str) -> Constraints:
+        """Return the constraints in the words of the problem: those of all of its shape."""
+        key = (text, problem.shape)
+        known = self._translated.get(key)
+        if known is None:
+            known = for_problem(constraints, problem)
+            _drop_oldest(self._translated, _MOST_SPACES)
+            self._translated[key] = known
+        return known
 
     def _text(self, constraints: Constraints) -> str:
         """Return the constraints as text: their value, that of equal ones too.
@@ -58,4 +71,4 @@ class MapspaceCache:
 def _drop_oldest(cache: dict[Any, Any], most: int) -> None:
     """Make room for one more entry in a cache of so many."""
     while len(cache) >= most:
-        del cache[next(iter(cache))]
+        cache.pop(next(iter(cache)), None)  # another thread may have

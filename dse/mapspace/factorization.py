@@ -9,6 +9,7 @@ between 0 .. count-1 and the factorisations, hence exact uniform sampling and en
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -89,11 +90,10 @@ class Factorizations:
         return path
 
 
-@lru_cache(maxsize=8192)
 def factorizations(
     bound: int, caps: tuple[int, ...], fixed: tuple[int, ...], least: tuple[int, ...]
 ) -> Factorizations:
-    """Build the factorisations of ``bound`` over ``len(caps)`` slots.
+    """Return the factorisations of ``bound`` over ``len(caps)`` slots; equal ones are shared.
 
     Args:
         bound: the number to split, at least 1.
@@ -101,6 +101,16 @@ def factorizations(
         fixed: factor that a slot must take, 0 where it is free.
         least: smallest factor of each slot.
     """
+    # limits between two divisors are one and the same
+    parts = (0, *divisors(bound))
+    caps = tuple(parts[bisect_right(parts, cap) - 1] for cap in caps)
+    return _built(bound, caps, fixed, least)
+
+
+@lru_cache(maxsize=8192)
+def _built(
+    bound: int, caps: tuple[int, ...], fixed: tuple[int, ...], least: tuple[int, ...]
+) -> Factorizations:
     slots = len(caps)
     limits = tuple(zip(caps, fixed, least, strict=True))
     ways: list[dict[int, int]] = [{} for _ in range(slots + 1)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ from dse.domain.mapping import MappingBatch
 from dse.jit import compiled, inner, tiered
 from dse.mapspace.factorization import factorizations
 from dse.mapspace.random_bits import uniform
-from dse.mapspace.space import Mapspace, SpaceArrays
+from dse.mapspace.space import Mapspace, Slot, SpaceArrays
 from dse.model import arrays as a
 from dse.model.arrays import MappingArrays
 from dse.numeric import int64, uint64
@@ -254,17 +255,17 @@ def round_factors(
         np.ascontiguousarray(temporal, dtype=np.float64),
         np.ascontiguousarray(spatial, dtype=np.float64),
     )
-    for d in range(len(space.slots)):
+    to = a.mapping_arrays(result)
+    for d, name in enumerate(space.problem.dimensions):
         if space.slots[d]:
-            _round_dimension(space.arrays, _rounding_lattice(space, d), d, *values,
-                            a.mapping_arrays(result))  # fmt: skip
+            lattice = _rounding_lattice(space.problem.bounds[name], tuple(space.slots[d]))
+            _round_dimension(space.arrays, lattice, d, *values, to)
     return result
 
 
-def _rounding_lattice(space: Mapspace, d: int) -> _Lattice:
-    slots = space.slots[d]
+@lru_cache(maxsize=4096)
+def _rounding_lattice(bound: int, slots: tuple[Slot, ...]) -> _Lattice:
     place = sorted(range(len(slots)), key=lambda k: (not slots[k].spatial, slots[k].level))
-    bound = space.problem.bounds[space.problem.dimensions[d]]
     f = factorizations(
         bound,
         tuple(slots[k].cap for k in place),

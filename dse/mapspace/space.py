@@ -80,6 +80,7 @@ class Mapspace:
         architecture: the hardware.
         constraints: by storage-level name; absent levels are free. None: the architecture's own
             (free where it has none).
+        translated: whether they are in the words of the problem already.
 
     Raises:
         SpecError: a constraint names an unknown level, dimension or tensor.
@@ -100,14 +101,15 @@ class Mapspace:
         problem: Problem,
         architecture: Architecture,
         constraints: Constraints | None = None,
+        *,
+        translated: bool = False,
     ) -> None:
         names = [level.name for level in architecture.levels]
-        given = architecture.constraints if constraints is None else constraints
-        constraints = for_problem(given or {}, problem)
-        for name in constraints:
+        given = (architecture.constraints if constraints is None else constraints) or {}
+        constraints = given if translated else for_problem(given, problem)
+        for name, level in constraints.items():
             if name not in names:
                 raise SpecError("constraints: " + unknown_name("storage level", name, names))
-        for name, level in constraints.items():
             _check_names(problem, name, level)
         constraints, self.infeasible = held_on_chip(constraints, problem, names)
         self.problem = problem

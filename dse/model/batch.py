@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -105,7 +106,9 @@ def _by_keep(
         group, index = mappings.take(members), hardware_index[members]
         arrays, part = a.mapping_arrays(group), a.new_totals(members.size)
         marked = np.zeros(members.size, np.bool_)
-        edges = np.flatnonzero(np.diff(keys[members], prepend=-1, append=-1))
+        own = keys[members]
+        inside = np.flatnonzero(own[1:] != own[:-1]) + 1
+        edges = np.concatenate(([0], inside, [members.size]))
 
         def work(
             task: npt.NDArray[np.int64],
@@ -134,6 +137,8 @@ def keep_patterns(keep: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
 
 def _tasks(edges: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
     """Split groups, given by their edges, into tasks of about a chunk."""
+    if edges[-1] <= _CHUNK:
+        return [edges]
     cuts = np.union1d(edges, np.arange(0, edges[-1], _CHUNK))
     last = np.searchsorted(cuts, np.arange(_CHUNK, edges[-1] + _CHUNK, _CHUNK)).clip(
         max=len(cuts) - 1
@@ -143,14 +148,9 @@ def _tasks(edges: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
 
 def has_closed_form(hardware: HardwareBatch, problem: Problem, mappings: MappingBatch) -> bool:
     """Whether the fast path covers this combination at all (single mappings may still not be)."""
-    c = problem.projection
     hw = hardware.arrays
-    simple = _simple(problem)
     return bool(
-        (c >= 0).all()
-        and ((c > 0).sum(axis=1) <= 1).all()
-        and simple[problem.read_write].all()
-        and a.magnitude(problem) < _EXACT_IN_FLOAT
+        _projected(problem).has_closed_form
         and not mappings.no_temporal_reuse.any()
         and not mappings.no_multicast.any()
         and not mappings.no_link_transfer.any()
@@ -160,29 +160,52 @@ def has_closed_form(hardware: HardwareBatch, problem: Problem, mappings: Mapping
     )
 
 
-def _simple(problem: Problem) -> npt.NDArray[np.bool_]:
-    """Which tensors ``(T,)`` have one dimension with coefficient 1 or -1 in every row."""
-    c = np.abs(problem.projection)
-    result: npt.NDArray[np.bool_] = (((c > 0).sum(axis=2) <= 1) & (c.sum(axis=2) <= 1)).all(axis=1)
-    return result
+class _Projected(NamedTuple):
+    """What plans take from a problem; see `Plan`."""
+
+    relevant: npt.NDArray[np.bool_]
+    row: npt.NDArray[np.int64]
+    shared_row: npt.NDArray[np.bool_]
+    simple: npt.NDArray[np.bool_]
+    has_closed_form: bool
+
+
+@lru_cache(maxsize=1024)
+def _projected(problem: Problem) -> _Projected:
+    c = problem.projection
+    hit = c != 0
+    shared = hit & (hit.sum(axis=2, keepdims=True) > 1)
+    # one dimension with coefficient 1 or -1 in every row
+    simple = ((hit.sum(axis=2) <= 1) & (np.abs(c).sum(axis=2) <= 1)).all(axis=1)
+    return _Projected(
+        relevant=np.asarray(hit.any(axis=1)),
+        row=np.where(hit.any(axis=1), hit.argmax(axis=1), -1).astype(np.int64),
+        shared_row=np.asarray(shared.any(axis=1)),
+        simple=np.asarray(simple),
+        has_closed_form=bool(
+            (c >= 0).all()
+            and ((c > 0).sum(axis=1) <= 1).all()
+            and simple[problem.read_write].all()
+            and a.magnitude(problem) < _EXACT_IN_FLOAT
+        ),
+    )
 
 
 def make_plan(problem: Problem, keep: npt.NDArray[np.bool_], version: int) -> Plan:
     """Build the fast path's plan for one keep/bypass pattern ``(L, T)``."""
-    c = problem.projection
-    hit = c != 0
-    shared = hit & (hit.sum(axis=2, keepdims=True) > 1)
+    projected = _projected(problem)
     levels = keep.shape[0]
     backing = np.where(keep.any(axis=0), levels - 1 - keep[::-1].argmax(axis=0), -1)
+    own = np.ascontiguousarray(keep)
     return Plan(
-        projection=c,
-        relevant=np.asarray(hit.any(axis=1)),
-        row=np.where(hit.any(axis=1), hit.argmax(axis=1), -1).astype(np.int64),
-        shared_row=np.asarray(shared.any(axis=1)),
-        simple=_simple(problem),
+        projection=problem.projection,
+        relevant=projected.relevant,
+        row=projected.row,
+        shared_row=projected.shared_row,
+        simple=projected.simple,
         read_write=problem.read_write,
-        keep=np.ascontiguousarray(keep),
-        lane_keep=np.ascontiguousarray(keep)[:, :, None],
+        keep=own,
+        lane_keep=own[:, :, None],
         backing=backing.astype(np.int64),
         lowest=np.asarray(keep.argmax(axis=0), np.int64),
         version=version,

@@ -156,34 +156,57 @@ def new_prices(levels: int, width: int = WIDTH) -> Prices:
     return Prices(*arrays)
 
 
-@tiered
-def load_hardware(
+@inner
+def load_limits(
     c: Prices, hw: HardwareArrays, index: npt.NDArray[np.int32], b: int, n: int
-) -> None:
-    """Load the hardware of lanes ``b .. b + n`` unless it is already there."""
+) -> bool:
+    """Load what the hardware of lanes ``b .. b + n`` has room for; False: it is already there."""
     first = index[b]
     same = True
     for i in range(n):
         same &= index[b + i] == first
     if same and c.machine[0] == first:
-        return
+        return False
     c.machine[0] = first if same else -1
-    levels = c.size.shape[0]
+    levels, width = c.size.shape
+    for i in range(width):
+        h = index[b + min(i, n - 1)]
+        repeats = i > 0 and (i >= n or index[b + i - 1] == h)
+        for s in range(levels):
+            if repeats:
+                c.size[s, i], c.minimum[s, i] = c.size[s, i - 1], c.minimum[s, i - 1]
+            elif hw.size_words[s, h] >= 0:
+                size = rules.usable_words(hw.size_words[s, h], hw.multiple_buffering[s, h])
+                c.size[s, i] = size
+                c.minimum[s, i] = rules.least_words(size, hw.min_utilization[s, h])
+            else:
+                c.size[s, i], c.minimum[s, i] = math.inf, 0.0
+            c.mesh_x[s, i] = hw.mesh_x[s, h]
+            c.mesh_y[s, i] = hw.mesh_y[s, h]
+            c.instances[s, i] = hw.instances[s, h]
+        c.mac_instances[i] = hw.mac_instances[h]
+        c.mac_mesh_x[i] = hw.mac_mesh_x[h]
+        c.mac_mesh_y[i] = hw.mac_mesh_y[h]
     for s in range(levels):
         c.bank[s] = hw.bank[s]
+        c.sized[s] = False
+        for i in range(width):
+            c.sized[s] |= not math.isinf(c.size[s, i])
+    return True
+
+
+@tiered
+def load_hardware(
+    c: Prices, hw: HardwareArrays, index: npt.NDArray[np.int32], b: int, n: int
+) -> None:
+    """Load the hardware of lanes ``b .. b + n`` unless it is already there."""
+    if not load_limits(c, hw, index, b, n):
+        return
+    levels = c.size.shape[0]
     for i in range(c.size.shape[1]):
         h = index[b + min(i, n - 1)]
         latency = np.int64(0)
         for s in range(levels):
-            size = hw.size_words[s, h]
-            c.size[s, i] = math.inf
-            c.minimum[s, i] = 0.0
-            if size >= 0:
-                c.size[s, i] = rules.usable_words(size, hw.multiple_buffering[s, h])
-                c.minimum[s, i] = rules.least_words(c.size[s, i], hw.min_utilization[s, h])
-            c.mesh_x[s, i] = hw.mesh_x[s, h]
-            c.mesh_y[s, i] = hw.mesh_y[s, h]
-            c.instances[s, i] = hw.instances[s, h]
             c.clusters[s, i] = rules.clusters(hw.instances[s, h], hw.cluster_size[s, h])
             c.block[s, i] = hw.block_size[s, h]
             c.read_bandwidth[s, i] = hw.read_bandwidth[s, h]
@@ -195,16 +218,12 @@ def load_hardware(
             c.leak_pj[s, i] = hw.leak_pj[s, h]
             c.address_pj[s, i] = hw.address_generation_pj[s, h]
             latency += hw.latency_cycles[s, h]
-        c.mac_instances[i] = hw.mac_instances[h]
-        c.mac_mesh_x[i] = hw.mac_mesh_x[h]
-        c.mac_mesh_y[i] = hw.mac_mesh_y[h]
         c.mac_pj[i] = hw.mac_pj[h]
         c.latency[i] = latency
     c.leaking[0] = False
     for s in range(levels):
-        c.sized[s] = c.limited[s] = c.clustered[s] = c.blocked[s] = c.addressed[s] = False
+        c.limited[s] = c.clustered[s] = c.blocked[s] = c.addressed[s] = False
         for i in range(c.size.shape[1]):
-            c.sized[s] |= not math.isinf(c.size[s, i])
             c.limited[s] |= not (
                 math.isinf(c.read_bandwidth[s, i])
                 and math.isinf(c.write_bandwidth[s, i])
@@ -275,8 +294,8 @@ def load_factors(to: Floats, used: Flags, source: npt.NDArray[np.int32], b: int,
 
 
 @inner
-def derive(x: Lanes, m: MappingArrays, b: int, n: int) -> None:
-    """Derive extents, fan-outs and utilised instances from the loaded factors."""
+def derive_extents(x: Lanes) -> None:
+    """Derive extents from the loaded factors."""
     levels, dimensions = x.temporal.shape[0], x.temporal.shape[1]
     for d in range(dimensions):
         current = np.int64(0)
@@ -295,6 +314,13 @@ def derive(x: Lanes, m: MappingArrays, b: int, n: int) -> None:
                 for i in range(x.ok.shape[0]):
                     here[i] = below[i] * factor[i]
                 current = x.extent[s, d]
+
+
+@inner
+def derive(x: Lanes, m: MappingArrays, b: int, n: int) -> None:
+    """Derive extents, fan-outs and utilised instances from the loaded factors."""
+    derive_extents(x)
+    levels = x.temporal.shape[0]
     for s in range(levels):
         _fan_out(x, m, s, b, n)
     x.used[levels - 1, :] = 1.0

@@ -8,6 +8,8 @@ prime factor that saves most traffic for the room it takes, from the inside out.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -116,51 +118,50 @@ class _Packer:
     def fill_buffers(self) -> None:
         """Grow the tiles of each level in turn, by the prime that saves most for its room."""
         for s in range(len(self.capacity)):
-            while True:
-                best, found = 0.0, None
-                extents = self._extents()
-                sizes = self._sizes(extents)
-                for d, slots in enumerate(self.slots):
-                    last = self._last(slots)
-                    for slot in slots:
-                        mine = not slot.spatial and slot.level == s and not slot.fixed
-                        if not mine or last is None or slot is last:
-                            continue
-                        for prime in _primes(self._factor(d, last)):
-                            if self._factor(d, slot) * prime > slot.cap:
-                                continue
-                            worth = self._worth(s, d, prime, extents, sizes)
-                            if worth > best:
-                                best, found = worth, (d, last, slot, prime)
-                if found is None:
+            own = [
+                (d, self._last(slots), slot)
+                for d, slots in enumerate(self.slots)
+                for slot in slots
+                if not slot.spatial and slot.level == s and not slot.fixed
+            ]
+            while steps := [
+                (d, last, slot, prime)
+                for d, last, slot in own
+                if last is not None and slot is not last
+                for prime in _primes(self._factor(d, last))
+                if self._factor(d, slot) * prime <= slot.cap
+            ]:
+                worth = self._worth(s, [d for d, *_ in steps], [step[-1] for step in steps])
+                best = int(worth.argmax())
+                if not worth[best] > 0.0:
                     break
-                self._move(*found)
+                self._move(*steps[best])
 
-    def _worth(self, s: int, d: int, prime: int, extents: Floats, sizes: Floats) -> float:
+    def _worth(self, s: int, dimensions: Sequence[int], primes: Sequence[int]) -> Floats:
         """Return the traffic saved at level s per share of its room; 0 where it does not fit.
 
         Args:
             s: the level.
-            d: the dimension whose tile grows there.
-            prime: by which it grows.
-            extents: of the tiles as they are, ``(L, D)``.
-            sizes: words of these tiles, ``(L, T)``.
+            dimensions: ``(C,)`` of which one tile each grows there.
+            primes: ``(C,)`` by which they grow.
         """
-        grown = extents.copy()
-        grown[s:, d] *= prime
-        grown[-1] = extents[-1]
+        extents = self._extents()
+        sizes = self._sizes(extents)
+        grown = np.repeat(extents[None], len(primes), axis=0)
+        grown[np.arange(len(primes)), s:, dimensions] *= np.array(primes)[:, None]
+        grown[:, -1] = extents[-1]
         more = self._words(grown)
-        if (more > self.capacity).any():
-            return 0.0
         rounds = (extents[-1] / extents[s]).prod()
-        saved = 0.0
+        saved = np.zeros(len(primes))
+        share = 1.0 - 1.0 / np.array(primes)
         for t, relevant in enumerate(self.relevant):
-            if self.mapping.keep[s, t] and not relevant[d]:
+            if self.mapping.keep[s, t]:
                 # as if every loop outside fetched the tile again
-                saved += sizes[s, t] * rounds * (1.0 - 1.0 / prime)
+                saved += np.where(relevant[dimensions], 0.0, sizes[s, t] * rounds * share)
         words = self._kept(sizes)
-        taken = (more - words)[self.bounded] / self.capacity[self.bounded]
-        return float((saved + 1e-6) / (taken.clip(0.0).max(initial=0.0) + 1e-9))
+        taken = (more - words)[:, self.bounded] / self.capacity[self.bounded]
+        worth = (saved + 1e-6) / (taken.clip(0.0).max(axis=1, initial=0.0) + 1e-9)
+        return np.where((more > self.capacity).any(axis=1), 0.0, worth)
 
     def _extents(self) -> Floats:
         m = self.mapping
@@ -168,15 +169,16 @@ class _Packer:
         return extents
 
     def _sizes(self, extents: Floats) -> Floats:
-        sides = 1.0 + np.einsum("tqd,ld->ltq", self.projection, extents - 1.0)
-        sizes: Floats = sides.prod(axis=2)
+        """Return the words of tiles ``(.., L, T)`` of extents ``(.., L, D)``."""
+        sides = 1.0 + np.einsum("tqd,...ld->...ltq", self.projection, extents - 1.0)
+        sizes: Floats = sides.prod(axis=-1)
         return sizes
 
     def _words(self, extents: Floats) -> Floats:
         return self._kept(self._sizes(extents))
 
     def _kept(self, sizes: Floats) -> Floats:
-        words: Floats = (sizes * self.mapping.keep).sum(axis=1)
+        words: Floats = (sizes * self.mapping.keep).sum(axis=-1)
         return words
 
     @staticmethod
@@ -198,13 +200,15 @@ class _Packer:
             table[place.level, d] = now * factor if up else now // factor
 
 
-def _primes(number: int) -> list[int]:
+@lru_cache(maxsize=4096)
+def _primes(number: int) -> tuple[int, ...]:
     """Return the distinct prime factors."""
-    found, divisor = [], 2
+    found: list[int] = []
+    divisor = 2
     while divisor * divisor <= number:
         if number % divisor == 0:
             found.append(divisor)
             while number % divisor == 0:
                 number //= divisor
         divisor += 1
-    return [*found, number] if number > 1 else found
+    return (*found, number) if number > 1 else tuple(found)

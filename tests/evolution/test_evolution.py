@@ -9,6 +9,8 @@ import cmaes
 import numpy as np
 import pytest
 import yaml
+from numba import njit
+from scipy import stats
 
 import dse
 from dse.components.chain import energy_chain
@@ -16,13 +18,16 @@ from dse.domain.architecture import HardwareBatch
 from dse.domain.problem import SHAPES, Problem
 from dse.errors import SpecError
 from dse.evaluators.native import NativeEvaluator
+from dse.evolution import normals
 from dse.evolution.genome import Coding
 from dse.evolution.hardware import HardwareVector
 from dse.evolution.population import PopulationSampler
 from dse.evolution.strategy import Strategies
 from dse.goals.design import DesignMetrics
 from dse.goals.objective import EDP
+from dse.jit import OPTIONS
 from dse.mapspace import MapspaceCache
+from dse.mapspace.random_bits import hashed
 from dse.plugins import plugin
 from dse.space import catalog
 from dse.space.search_space import SearchSpace
@@ -62,20 +67,29 @@ def test_strategies_equal_the_library_step_by_step(covariance, n, population):
             np.testing.assert_allclose(ours.cov[s], one._C, rtol=1e-10, atol=1e-10 * one._C.max())
 
 
+def drawn(ours: Strategies, count: int) -> np.ndarray:
+    """Candidates ``(S, count, 4)`` of strategies, on a machine that every mapping fits."""
+    ours.population = count
+    own = np.zeros(len(ours), np.intp)
+    x, _, ok = one_level("importance").draw(ours, own, rounds=1, shrink_from=2)
+    assert ok.all()
+    return x
+
+
 @pytest.mark.parametrize("covariance", ["full", "diagonal"])
 def test_candidates_have_the_covariance_and_stay_in_the_box(covariance):
-    ours = Strategies(np.full((2, 3), 0.5), 0.01, 50, covariance, -np.inf, np.inf)
-    rng = np.random.default_rng(0)
+    ours = Strategies(np.full((2, 4), 0.5), 0.01, 50, covariance, -np.inf, np.inf)
     for _ in range(5):
-        x = ours.sample(rng.standard_normal((2, 50, 3)))
+        x = drawn(ours, 50)
         ours.update(x, ellipsoid(x))
-    many = ours.sample(rng.standard_normal((2, 40_000, 3)))
+    many = drawn(ours, 40_000)
     for s in range(2):
         wanted = ours.cov[s] if covariance == "full" else np.diag(ours.cov[s])
         scaled = np.cov(many[s].T) / ours.sigma[s] ** 2
         assert np.abs(scaled - wanted).max() < 0.05 * wanted.max()
-    wide = Strategies(np.full((1, 3), 0.9), 2.0, 50, covariance)
-    x = wide.sample(rng.standard_normal((1, 50, 3)))
+        off = (many[s].mean(axis=0) - ours.mean[s]) / ours.sigma[s]
+        assert (np.abs(off) < 5 * np.sqrt(np.diag(wanted) / 40_000)).all()
+    x = drawn(Strategies(np.full((1, 4), 0.9), 2.0, 50, covariance), 50)
     assert x.min() == 0.0
     assert x.max() == 1.0
 
@@ -84,7 +98,7 @@ def test_restarts_and_selections_leave_the_other_searches_alone():
     rng = np.random.default_rng(3)
     ours = Strategies(rng.random((3, 4)), 0.2, 8)
     for _ in range(4):
-        x = ours.sample(rng.standard_normal((3, 8, 4)))
+        x = drawn(ours, 8)
         ours.update(x, ellipsoid(x))
     before = ours.mean.copy(), ours.cov.copy()
     ours.restart(np.array([1]))
@@ -93,6 +107,26 @@ def test_restarts_and_selections_leave_the_other_searches_alone():
     ours.keep(np.array([2]))
     np.testing.assert_array_equal(ours.cov[0], before[1][2])
     assert len(ours) == 1
+
+
+def test_random_bits_become_standard_normal_numbers():
+    @njit(**{**OPTIONS, "cache": False})
+    def fill(seed, x):
+        for i in range(len(x)):
+            x[i] = normals.normal(hashed(seed, i))
+
+    x = np.empty(2_000_000)
+    fill(np.uint64(1), x)
+    assert stats.kstest(x[:1_000_000], "norm").pvalue > 0.01
+    # the edges of the layers, and the tail beyond them
+    expected = len(x) * np.diff(stats.norm.cdf(normals._EDGE[::-1]))
+    found, _ = np.histogram(x, normals._EDGE[::-1])
+    assert (((found - expected) ** 2 / expected)[:-1]).sum() < stats.chi2.isf(0.01, 255)
+    tail = np.abs(x[np.abs(x) > normals._TAIL])
+    beyond = 2 * stats.norm.sf(normals._TAIL)
+    assert abs(len(tail) - len(x) * beyond) < 4 * math.sqrt(len(x) * beyond)
+    assert stats.kstest(2 * stats.norm.sf(tail) / beyond, "uniform").pvalue > 0.01
+    assert abs(np.corrcoef(x[1:], x[:-1])[0, 1]) < 5 / math.sqrt(len(x))
 
 
 def hardware_of(name: str, count: int) -> HardwareBatch:
@@ -119,7 +153,7 @@ def test_vectors_become_mappings_that_fit(name, coding):
         population = PopulationSampler(hardware, problem, spaces, coding, seed=1)
         x = np.random.default_rng(2).random((600, len(population.genome)))
         own = np.repeat(np.arange(3), 200)
-        mappings, ok = population._read(x, own, repair)
+        mappings, ok = read(population, x, own, 1 if repair else 2)
         metrics = evaluator.evaluate(hardware, problem, mappings, own.astype(np.int32))
         # what does not fit is known without evaluation, and the other way round
         np.testing.assert_array_equal(ok, metrics.valid)
@@ -129,6 +163,15 @@ def test_vectors_become_mappings_that_fit(name, coding):
         np.testing.assert_array_equal(product, np.repeat([bounds], 600, axis=0).T)
         for b in (0, 250, 599):
             _assert_in_space(spaces[own[b]], mappings[b])
+
+
+def read(population, x, own, shrink_from):
+    """Mappings of vectors ``(B, n)``, drawn where there is no width, and which of them fit."""
+    strategies = Strategies(x, 1e-300, 2, "diagonal")
+    found, mappings, ok = population.draw(strategies, own, rounds=1, shrink_from=shrink_from)
+    if shrink_from > 1:
+        np.testing.assert_allclose(found[:, 0], x, rtol=0, atol=1e-290)
+    return mappings.take(np.arange(0, len(mappings), 2)), ok[:, 0]
 
 
 def _crowded(hardware, mappings, own):
@@ -144,11 +187,32 @@ def test_searches_agree_on_what_is_kept():
     population = PopulationSampler(hardware, problem, spaces, Coding(), seed=1)
     genome = population.genome
     free = {g for g in genome.arrays.keep_gene.ravel().tolist() if g >= 0}
-    assert free == set(range(len(genome) - genome.flags, len(genome)))
-    z = population._normal(3, 50)
-    same = (z == z[:1]).all(axis=(0, 1))
+    assert free == set(range(genome.arrays.flags, len(genome)))
+    strategies = Strategies(np.full((3, len(genome)), 0.5), 0.1, 50, "diagonal")
+    x, _, _ = population.draw(strategies, np.arange(3), rounds=1, shrink_from=2)
+    same = (x == x[:1]).all(axis=(0, 1))
     np.testing.assert_array_equal(same, [g in free for g in range(len(genome))])
-    assert len(np.unique(z[0, :, -1])) == 50
+    assert len(np.unique(x[0, :, -1])) == 50
+
+
+@pytest.mark.parametrize("covariance", ["full", "diagonal"])
+def test_what_fits_is_drawn_as_often_as_by_drawing_alone(covariance):
+    """Rounds, places left and shared flags leave the distribution of what fits as it is."""
+    hardware, problem = hardware_of("naas_eyeriss", 2), conv()
+    space_of = MapspaceCache({})
+    spaces = {h: space_of(problem, a) for h, a in enumerate(hardware.architectures)}
+    population = PopulationSampler(hardware, problem, spaces, Coding(), seed=3)
+    start = np.tile(population.genome.start, (2, 1))
+    count = 3000
+    strategies = Strategies(start, 0.2, count, covariance)
+    alone, _, fits = population.draw(strategies, np.arange(2), rounds=1, shrink_from=2)
+    population._fitting = 1.0  # so that many places are left after the first round
+    x, _, ok = population.draw(strategies, np.arange(2), rounds=60, shrink_from=61)
+    assert ok.all()
+    for search in range(2):
+        assert 0.05 < fits[search].mean() < 0.99
+        pairs = zip(x[search].T, alone[search][fits[search]].T, strict=True)
+        assert min(stats.ks_2samp(*pair).pvalue for pair in pairs) > 1e-4
 
 
 def _assert_in_space(space, mapping):
@@ -186,7 +250,7 @@ def one_level(encoding: str, order: tuple[str, ...] | None = None) -> Population
 
 
 def orders(population: PopulationSampler, x: np.ndarray) -> list[tuple[int, ...]]:
-    mappings, _ = population._read(x, np.zeros(len(x), np.int64), False)
+    mappings, _ = read(population, x, np.zeros(len(x), np.int64), 2)
     space = population.genome.spaces[0]
     start, count = space.arrays.free_start[0], space.arrays.free_count[0]
     return [tuple(column) for column in mappings.permutation[0, start : start + count].T.tolist()]
