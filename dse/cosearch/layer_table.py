@@ -50,13 +50,9 @@ class LayerRows:
 
     def take(self, which: npt.NDArray[np.bool_] | npt.NDArray[np.intp]) -> LayerRows:
         """Return the rows where ``which`` is set, or those with these numbers."""
-        return LayerRows(
-            self.index[which],
-            self.cycles[which],
-            self.base_pj[which],
-            self.accesses[which],
-            self.need[which],
-        )
+        # by numbers, which is quicker than by flags for every column
+        rows = np.flatnonzero(which) if which.dtype == np.bool_ else which
+        return LayerRows(*(getattr(self, f.name).take(rows, axis=0) for f in fields(self)))
 
 
 class LayerTable(ABC):

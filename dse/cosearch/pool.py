@@ -32,6 +32,14 @@ class Pool:
         layer = np.repeat(np.arange(len(self.first) - 1), np.diff(self.first))
         return np.lexsort((self.rows.cycles, layer))
 
+    @property
+    def is_ordered(self) -> bool:
+        """Whether the rows stand in that order."""
+        grows = np.diff(self.rows.cycles) >= 0.0
+        starts = self.first[(self.first > 0) & (self.first < len(self))]
+        grows[starts - 1] = True
+        return bool(grows.all())
+
     def ordered(self, order: npt.NDArray[np.intp]) -> Pool:
         """Return the pool in another order of rows, which keeps layers together."""
         return Pool(self.first, self.rows.take(order))

@@ -233,8 +233,9 @@ class CoSearch:
             points = pool.points(choices, energy)
             supports = choices.supports(points, self._known)
             return _Narrowed(bound, pool, choices.rough(points, supports, area))
-        order = pool.order()
-        pool, energy = pool.ordered(order), energy[order]
+        if not pool.is_ordered:  # rows of a part of a box are
+            order = pool.order()
+            pool, energy = pool.ordered(order), energy[order]
         joint = choices.best(pool.points(choices, energy), area)
         if joint is None:
             raise ProofError("rows of every layer, but no choice of one per layer")
