@@ -40,6 +40,7 @@ LISTS = (
         "run optimizer=optimal",
     ),
     ("run",),
+    ("run optimizer=random report=false", "run"),
     ("map layer=alexnet/conv2 mapper=optimal",),
 )
 #: Small work for all of them.
@@ -104,18 +105,18 @@ def main() -> None:
     print(
         f"{'seconds':42}" + "".join(f"{c:>12}" for c in ("first, wall", "CPU", "warm, wall", "CPU"))
     )
-    rows: dict[str, tuple[Times, Times]] = {}
+    rows: list[dict[str, object]] = []
     for commands in LISTS:
         with tempfile.TemporaryDirectory() as name:
             cache, folder = Path(name, "cache"), Path(name, "runs")
             first = [timed(command, cache, folder) for command in commands]
-            for command, cold in zip(commands, first, strict=True):
+            for number, (command, cold) in enumerate(zip(commands, first, strict=True)):
                 warm = timed(command, cache, folder)
-                rows[command] = cold, warm
+                told = {"first": cold._asdict(), "warm": warm._asdict()}
+                rows.append({"command": command, "after": commands[:number], **told})
                 print(f"{command:42}" + "".join(f"{s:12.1f}" for s in (*cold, *warm)), flush=True)
     if arguments.json:
-        told = {c: [t._asdict() for t in times] for c, times in rows.items()}
-        arguments.json.write_text(json.dumps({"machine": about, "commands": told}, indent=1))
+        arguments.json.write_text(json.dumps({"machine": about, "commands": rows}, indent=1))
 
 
 if __name__ == "__main__":
