@@ -39,8 +39,8 @@ class _Watched:
         return self.calls == self._comes
 
 
-#: Of several threads each patches what the others would restore.
-_ONE_AT_A_TIME = threading.Lock()
+#: Of several threads each patches what the others would restore; calls of parts are nested.
+_ONE_AT_A_TIME = threading.RLock()
 
 
 def _interpreted(function, arguments, watched):
