@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-import pickle
 import queue
 import subprocess
 import sys
 import threading
 from contextlib import suppress
 from importlib import import_module
-from multiprocessing.reduction import ForkingPickler
+from multiprocessing.connection import Connection
 from operator import attrgetter
 from typing import IO, Any, NamedTuple, cast
 
@@ -51,7 +50,9 @@ class _Process:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         )
-        self._told = cast(IO[bytes], self._process.stdin)
+        stdin = cast(IO[bytes], self._process.stdin)
+        self._told = Connection(os.dup(stdin.fileno()), readable=False)
+        stdin.close()
         self._said = cast(IO[bytes], self._process.stdout)
         os.set_blocking(self._said.fileno(), False)
         self._asked: list[Request] = []
@@ -72,8 +73,7 @@ class _Process:
     def ask(self, requests: list[Request]) -> None:
         """Ask for more; nothing comes of it where the process has just ended."""
         with suppress(OSError):
-            self._told.write(ForkingPickler.dumps(requests))
-            self._told.flush()
+            self._told.send(requests)
         self._asked = [*self.asked, *requests]
 
 
@@ -153,9 +153,10 @@ def compile_told() -> None:
 
 def _listen(told: queue.SimpleQueue[list[Request]]) -> None:
     """Take requests while others are compiled; the last one is empty."""
+    parent = Connection(os.dup(sys.stdin.fileno()), writable=False)
     with suppress(EOFError):
         while True:
-            told.put(pickle.load(sys.stdin.buffer))  # noqa: S301 - written by our parent
+            told.put(parent.recv())
     told.put([])
 
 

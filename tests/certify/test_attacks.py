@@ -270,14 +270,18 @@ def test_tampered_folders_are_refuted(name: str, run: Path) -> None:
     assert entry is None
 
 
-def test_claims_that_are_not_covered_are_not_decided(run: Path, capsys) -> None:
-    change(run / "config.yaml", lambda c: c.update(constraints="cycles < 1e9"))
-    assert main(["certify", str(run), "-q"]) == 3
-    said = capsys.readouterr().out.splitlines()[-1]
-    assert said.startswith("verdict   not decided: not covered: constraint 'cycles < 1e9'")
-    change(run / "config.yaml", lambda c: c.update(constraints=None))
+def test_what_is_not_rechecked_is_not_decided(run: Path, capsys) -> None:
     assert main(["certify", str(run), "-q", "--no-bound"]) == 3
     assert "not to be rechecked" in capsys.readouterr().out
+    assert not known.user_file().exists()
+
+
+@pytest.mark.parametrize("limit", ["cycles < 9", "energy_uj <= 1e-9", "power_w < 1e-9"])
+def test_a_design_that_misses_a_limit_is_refuted(limit: str, run: Path, capsys) -> None:
+    change(run / "config.yaml", lambda c: c.update(constraints=limit))
+    assert main(["certify", str(run), "-q"]) == 1
+    said = capsys.readouterr().out.splitlines()[-1]
+    assert said.startswith(f"verdict   refuted: constraint {limit}")
     assert not known.user_file().exists()
 
 
