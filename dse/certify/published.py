@@ -44,7 +44,7 @@ class Claim:
         return self.status in (OPTIMAL, STOPPED, INFEASIBLE, FRONT)
 
     @property
-    def none(self) -> bool:
+    def is_infeasible(self) -> bool:
         """Whether it claims that there is no design."""
         return self.status == INFEASIBLE
 

@@ -142,7 +142,7 @@ def _certified(
     value, timeloop = None, "not asked"
     if claim.is_front:
         return _front(folder, space, claim, effort, report)
-    if not claim.none:
+    if not claim.is_infeasible:
         try:
             architecture = hardware_of(space, best_values(folder, claim))
             files = best_files(folder, space, space.timeloop_version)

@@ -93,7 +93,7 @@ def _text(found: Certified) -> str:
     verdict = found.verdict
     if verdict is not None:
         claimed = repr(found.claim.bound)
-        if found.claim.none:
+        if found.claim.is_infeasible:
             claimed = "no design is valid:"
         if found.claim.is_front:
             claimed = f"of {len(found.claim.part('certificate', 'points'))} points:"

@@ -154,7 +154,7 @@ class ProvenFront:
                 least = smallest.incumbent.metrics.area_um2
                 most = whole.points[0].incumbent.metrics.area_um2
                 for places in _halved():
-                    # half of the limits known are refined before there are more
+                    # what is known is refined once before there are more limits
                     for hull in limits:
                         yield from hull.refine()
                     found = [_Hull(self, _limit(least, most, place)) for place in places]
