@@ -29,7 +29,7 @@ from numba.extending import register_jitable
 
 from dse import jit_tiers, jit_units
 from dse.errors import ToolError
-from dse.jit_locks import file_beside, locked, name_of
+from dse.jit_locks import NOTES, file_beside, locked, name_of
 from dse.jit_tiers import Callee, in_tiers
 from dse.jit_units import EntryCompiler, PartCompiler
 
@@ -271,7 +271,7 @@ class _Compiling(event.Listener):
         with suppress(OSError, ValueError, TypeError):  # there is no folder where nothing is kept
             seconds = float(file_beside(dispatcher, "seconds").read_text(encoding="utf-8"))
             before = f"; it took {seconds:.0f} s last time"
-        _LOG.warning("compiling %s for this machine, only once%s", name_of(dispatcher), before)
+        NOTES.warning("compiling %s for this machine, only once%s", name_of(dispatcher), before)
 
     def on_end(self, event: event.Event) -> None:
         """Keep how long the outermost function took."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import queue
 import subprocess
@@ -14,7 +13,7 @@ from multiprocessing.connection import Connection
 from operator import attrgetter
 from typing import IO, Any, NamedTuple, cast
 
-from dse.jit_locks import is_being_compiled
+from dse.jit_locks import NOTES, is_being_compiled
 
 #: Processes that compile at a time.
 _PROCESSES = 2
@@ -24,8 +23,6 @@ _IDLE_S = 10.0
 _PROGRAM = f"from {__name__} import compile_told; compile_told()"
 #: What it says of every request that is done.
 _DONE = b"."
-
-_LOG = logging.getLogger(__name__)
 
 
 class Request(NamedTuple):
@@ -93,7 +90,7 @@ class Beside:
             request: the function.
             at_once: on all cores, where else one is left to this process.
         """
-        _LOG.warning(
+        NOTES.warning(
             "compiling %s.%s beside this process, only once; it is slower until then",
             *(request.module, request.name),
         )

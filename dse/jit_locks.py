@@ -14,7 +14,8 @@ try:
 except ImportError:  # processes that start together then all compile
     fcntl = None  # type: ignore[assignment]
 
-_LOG = logging.getLogger(__name__)
+#: What is compiled or waited for; a command that says no progress does not say it either.
+NOTES = logging.getLogger("dse.compiling")
 
 
 def name_of(dispatcher: Any) -> str:  # noqa: ANN401
@@ -61,7 +62,7 @@ def locked(
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            _LOG.warning("waiting for a process that compiles %s", name_of(dispatcher))
+            NOTES.warning("waiting for a process that compiles %s", name_of(dispatcher))
             with waiting():
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield

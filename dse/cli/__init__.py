@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
+import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 
 from dse import __version__
@@ -98,7 +100,7 @@ def _let_the_collector_wait() -> None:
 
 def _run(arguments: list[str]) -> int:
     try:
-        with raised():
+        with raised(), _silenced({"-q", "--quiet"} & set(arguments)):
             return _dispatch(arguments)
     except DseError as error:
         sys.stderr.write(f"error: {error}\n")
@@ -115,6 +117,18 @@ def _run(arguments: list[str]) -> int:
         place = f"{error.filename}: " if error.filename else ""
         sys.stderr.write(f"error: {place}{error.strerror or error}\n")
         return 1
+
+
+@contextmanager
+def _silenced(flags: set[str]) -> Iterator[None]:
+    """Where there are flags for no progress, do not say what is compiled meanwhile either."""
+    notes = logging.getLogger("dse.compiling")
+    before = notes.level
+    notes.setLevel(logging.ERROR if flags else before)
+    try:
+        yield
+    finally:
+        notes.setLevel(before)
 
 
 def _dispatch(arguments: list[str]) -> int:

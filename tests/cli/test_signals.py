@@ -47,13 +47,22 @@ def begun(folder, evaluator):
     """Start a run with these settings, in a process of its own."""
     start({**SETTINGS, "evaluator": evaluator, "folder": str(folder)})
     return subprocess.Popen(
-        [sys.executable, "-m", "dse", "run", "--quiet", f"resume={folder}"],
+        [sys.executable, "-X", "faulthandler", "-m", "dse", "run", "--quiet", f"resume={folder}"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         # a test run in the background may ignore signals, and so would its children
         preexec_fn=_heed_signals,  # noqa: PLW1509
     )
+
+
+def ended(process):
+    """Wait for the end of a run, and return its stderr; where none comes, say what it is at."""
+    try:
+        return process.communicate(timeout=150)[1]
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGABRT)
+        pytest.fail(f"a run goes on in spite of a signal:\n{process.communicate()[1]}")
 
 
 @pytest.mark.slow
@@ -69,7 +78,7 @@ def test_a_run_ends_with_its_tools_and_goes_on(user, name):
             assert time.monotonic() < deadline
             time.sleep(0.05)
         process.send_signal(getattr(signal, name))
-        _, errors = process.communicate(timeout=60)
+        errors = ended(process)
     code, word = CODES[name]
     assert process.returncode == code
     assert errors.splitlines()[-2:] == [f"python -m dse run resume={user / 'run'} goes on", word]
@@ -96,7 +105,7 @@ def test_no_program_and_no_folder_outlives_a_run(user, name):
         assert there(word, 4, 300)
         assert list((user / "tmp").iterdir())
         process.send_signal(getattr(signal, name))
-        _, errors = process.communicate(timeout=60)
+        errors = ended(process)
     assert "Traceback" not in errors
     assert process.returncode == {"SIGINT": 130, "SIGKILL": -9}.get(name, CODES.get(name, [0])[0])
     if name == "SIGKILL":

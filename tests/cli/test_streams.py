@@ -68,3 +68,12 @@ def test_a_reader_that_goes_away_is_no_traceback(tmp_path):
 def test_errors_keep_their_exit_code(tmp_path):
     for streams in ("2>&-", "2>/dev/full", ">&- 2>&-"):
         assert shell(f"{DSE} run sampels=3 {streams}", tmp_path).returncode == 2
+
+
+def test_without_progress_nothing_is_said_of_what_is_compiled(tmp_path):
+    """Nor is a closed stderr a failure then, whatever has to be compiled."""
+    cold = f"NUMBA_CACHE_DIR={tmp_path / 'cold'} {DSE} run {QUICK} samples=400"
+    told = shell(f"{cold} folder=told", tmp_path)
+    assert "compiling dse." in told.stderr
+    assert shell(f"rm -r cold; {cold} folder=quiet -q", tmp_path).stderr == ""
+    assert shell(f"rm -r cold; {cold} folder=closed -q 2>&-", tmp_path).returncode == 0
