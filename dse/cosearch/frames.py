@@ -191,6 +191,15 @@ class FrameGroup:
         """The least energy of a MAC."""
         return min(f.architecture.compute.energy_pj for f in self.frames)
 
+    def is_like(self, other: FrameGroup) -> bool:
+        """Whether mappings have the same cycles, accesses and fixed prices as in another group."""
+        pairs = zip(self.most, other.most, strict=True)
+        return (
+            all(np.array_equal(own, its) for own, its in pairs)
+            and np.array_equal(self.price_per_word, other.price_per_word)
+            and self.mac_pj == other.mac_pj
+        )
+
 
 def _per_word(frame: Frame) -> Floats:
     blocks = np.array([level.block_size for level in frame.architecture.levels], np.float64)

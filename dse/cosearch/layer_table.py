@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 import numpy.typing as npt
 
-from dse.cosearch.frames import Frame, FrameGroup
+from dse.cosearch.frames import Frame
 from dse.domain.mapping import Mapping, MappingBatch
 from dse.numeric import Floats, Ints
 
@@ -78,19 +78,3 @@ class LayerTable(ABC):
         are none.
         """
         return None
-
-
-class GroupedTable(LayerTable):
-    """A table that may be asked for groups of frames."""
-
-    @property
-    @abstractmethod
-    def class_count(self) -> int:
-        """How many classes of mappings it holds."""
-
-    @abstractmethod
-    def group_rows(self, group: FrameGroup, index: Ints | None) -> LayerRows:
-        """Return mappings priced no higher than in any of these frames; leakage is left out.
-
-        There is one column per size variable, whose price is the least per word.
-        """

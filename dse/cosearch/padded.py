@@ -148,7 +148,7 @@ class PaddedCoSearch(CoSearch):
         return group_limits(self.hardware, self._all.frames)
 
     def _points(self, table: TwoTierTable) -> _ClassPoints:
-        rows = table.group_rows(self._all, None)
+        rows = table.group_rows(self._all)
         pool = Pool.of([rows.leaking(self.goal.leak_pj, rows.need)])
         return _ClassPoints(pool.energy(*self._limits), pool.rows.cycles)
 

@@ -31,7 +31,7 @@ def rehearse(hardware: HardwareSpace, version: int, choices: JointChoices) -> No
     if table_of is None:
         return
     with rehearsing():
-        tables = LayerTables((table_of(tiny),) * len(layers), True, 1)
+        tables = LayerTables((table_of(tiny),) * len(layers))
         pool = tables.pool(hardware.frame(0), None)
         columns, sizes = pool.rows.accesses.shape[1], pool.rows.need.shape[1]
         energy = pool.energy(np.ones(columns), np.zeros(sizes, np.int64))

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dse.cosearch.frames import HardwareSpace
+from dse.cosearch.frames import FrameGroup, HardwareSpace
 from dse.cosearch.goal import CoSearchGoal
 from dse.cosearch.incumbents import Incumbent
 from dse.cosearch.joint import Joint, JointChoices
@@ -33,13 +33,16 @@ from dse.space.search_space import SearchSpace
 
 #: Rows of all layers up to which the best choice is computed exactly, not only bound.
 _FEW = 60_000
+#: Frames of the smallest group of which a design is tried.
+_TRIED = 8
 
 
 @dataclass(frozen=True)
 class _SearchNode:
     """A group of frames (``low`` is None), or the box ``low .. high`` of sizes in one frame.
 
-    ``pool`` holds the rows of a box that may matter, ``index`` those of a group (None: all).
+    ``pool`` holds the rows that may matter: of a box; of a group, as they are in ``outer``, which
+    the group is a part of. ``index`` holds their numbers where a box has no pool yet. None: all.
     """
 
     frames: tuple[int, ...]
@@ -47,6 +50,7 @@ class _SearchNode:
     high: tuple[int, ...] = ()
     pool: Pool | None = None
     index: tuple[Ints, ...] | None = None
+    outer: FrameGroup | None = None
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,7 @@ class CoSearch:
         self.tables = (
             LayerTables.of(self.hardware, self._version, limit, goal.leak_pj, threads)
             if self.hardware.frames
-            else LayerTables((), False, 0)
+            else LayerTables(())
         )
         self._settler = Settler(space, goal, self.hardware, self.tables)
         self.bound = 0.0
@@ -102,6 +106,8 @@ class CoSearch:
         self.nodes = 0
         self._queue: list[tuple[float, int, _SearchNode]] = []
         self._pushed = 0
+        #: the last frame of the last group that was tried, and its rows
+        self._tried: tuple[int, Pool] | None = None
         #: least bound of single hardware whose mappings are too many to compare one by one
         self._open = math.inf
 
@@ -183,35 +189,66 @@ class CoSearch:
         price, most = group_limits(self.hardware, frames)
         if np.isinf(price).any():
             return  # the chain has no price for any of these sizes
-        pool = self.tables.group_pool(frames, node.index)
+        group = FrameGroup(tuple(frames))
+        alike = node.outer is not None and group.is_like(node.outer)
+        pool = node.pool
+        if pool is None or not alike:
+            pool = self.tables.group_pool(group, None if pool is None else pool.indices)
         energy = pool.energy(price, most)
         found = self._narrow(pool, energy, area)
-        if found is not None and self.incumbent is None:
-            # any incumbent will do to drop most of the rows
-            index = found.pool.numbers_of(found.joint.points)
-            self._try_group(node, found, index, whole=False)
-            found = self._narrow(pool, energy, area)
-        if found is None:
+        # rows of a part like the whole were tried on its last frame; single frames come soon
+        if self.incumbent is None or not (alike or len(frames) < _TRIED):
+            found = self._tried_group(
+                node.frames[-1], found, lambda: self._narrow(pool, energy, area)
+            )
+        if found is None or found.bound >= self._settler.cutoff:
             return
-        self._try_group(node, found, found.pool.indices, whole=True)
-        if found.bound >= self._settler.cutoff:
-            return
-        index = found.pool.indices
         middle = len(node.frames) // 2
         for part in (node.frames[:middle], node.frames[middle:]):
-            child = self._box(part[0], index) if len(part) == 1 else _SearchNode(part, index=index)
-            self._push(found.bound, child)
+            if len(part) == 1:
+                self._push(found.bound, self._box(part[0], found.pool.indices))
+            else:
+                self._push(found.bound, _SearchNode(part, pool=found.pool, outer=group))
 
-    def _try_group(
-        self, node: _SearchNode, found: _Narrowed, index: tuple[Ints, ...], *, whole: bool
-    ) -> None:
-        """Settle a design of the group's last frame, the one with the most PEs, with these rows."""
-        frame = self.hardware.frame(node.frames[-1])
+    def _tried_group(
+        self, number: int, found: _Narrowed | None, again: Callable[[], _Narrowed | None]
+    ) -> _Narrowed | None:
+        """Settle a design of a group's last frame, the one with the most PEs, with its rows.
+
+        Args:
+            number: of the frame.
+            found: what is left of the group.
+            again: narrows the group once more.
+
+        Returns:
+            What is left below the incumbent.
+        """
+        # any incumbent will do at first, to drop most of the rows
+        for whole in (False, True) if self.incumbent is None else (True,):
+            if found is None:
+                break
+            before = self._settler.value
+            self._try(number, found, whole=whole)
+            if self._settler.value < before:
+                found = again()
+        return found
+
+    def _try(self, number: int, found: _Narrowed, *, whole: bool) -> None:
+        """Settle a design of a frame with all rows that are left, or with those of the best choice.
+
+        Where the frame is too small for this choice, it is tried at its largest.
+        """
+        frame = self.hardware.frame(number)
         point = frame.smallest(found.pool.need(found.joint.points))
-        if point is not None:
-            pool = self.tables.pool(frame, index)
-            low, high = self._range()
-            self._settler.explore(node.frames[-1], point, pool, (low, high) if whole else None)
+        low, high = self._range()
+        if not whole:
+            if point is not None:
+                pool = self.tables.pool(frame, found.pool.numbers_of(found.joint.points))
+                self._settler.explore(number, point, pool, None)
+            return
+        pool = self.tables.pool(frame, found.pool.indices)
+        self._tried = number, pool
+        self._settler.explore(number, high if point is None else point, pool, (low, high))
 
     def _narrow(self, pool: Pool, energy: Floats, area: float) -> _Narrowed | None:
         """Bound a node, and drop rows that cannot be in anything better than the incumbent.
@@ -254,7 +291,11 @@ class CoSearch:
             return
         if not np.isfinite(frame.least_price(low, high)).all():
             return  # the chain has no price for any of these sizes
-        pool = self.tables.pool(frame, node.index) if node.pool is None else node.pool
+        pool = node.pool
+        if pool is None and self._tried is not None and self._tried[0] == number:
+            pool = self._tried[1]
+        elif pool is None:
+            pool = self.tables.pool(frame, node.index)
         found = self._narrow(pool, least_energy(frame, pool, low, high), area)
         if found is None:
             return

@@ -6,13 +6,15 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from dse.cosearch.enumerated import EnumeratedTable
 from dse.cosearch.frames import Frame, FrameGroup, HardwareSpace
-from dse.cosearch.layer_table import GroupedTable, LayerRows, LayerTable
+from dse.cosearch.layer_table import LayerTable
 from dse.cosearch.pool import Pool
+from dse.cosearch.two_tier.pricing import GroupedTable, Pricer
 from dse.cosearch.two_tier.roles import ACCUMULATOR, SCRATCHPAD, Roles, plain_hardware, roles
 from dse.cosearch.two_tier.table import TwoTierTable
 from dse.domain.architecture import HardwareBatch
@@ -22,9 +24,6 @@ from dse.mapspace.cache import MapspaceCache
 from dse.mapspace.space import Mapspace
 from dse.model.arrays import cycles_are_exact
 from dse.numeric import Floats, Ints
-
-#: Rows of all layers from which on threads are worth beginning.
-_MANY_ROWS = 20_000
 
 #: Builds the table of a problem in closed form.
 TableOf = Callable[[Problem], TwoTierTable]
@@ -36,18 +35,35 @@ class LayerTables:
 
     Attributes:
         layers: the tables.
-        closed_form: whether they are :class:`~dse.cosearch.layer_table.GroupedTable`, which may be
-            asked for groups of frames.
-        classes: of mappings, in all tables in closed form.
         leak_pj: what a cycle adds to the energy of every row.
-        threads: layers whose rows are priced at a time, where there are many.
+        threads: that price rows at a time, where these are many; results do not depend on it.
     """
 
     layers: tuple[LayerTable, ...]
-    closed_form: bool
-    classes: int
     leak_pj: float = 0.0
     threads: int = 1
+
+    @cached_property
+    def _grouped(self) -> tuple[GroupedTable, ...]:
+        """The tables, where all are in closed form; else none."""
+        found = tuple(table for table in self.layers if isinstance(table, GroupedTable))
+        return found if len(found) == len(self.layers) else ()
+
+    @property
+    def closed_form(self) -> bool:
+        """Whether all tables are in closed form, and may be asked for groups of frames."""
+        return bool(self._grouped)
+
+    @property
+    def classes(self) -> int:
+        """How many classes of mappings all tables in closed form hold."""
+        return sum(table.class_count for table in set(self._grouped))
+
+    @cached_property
+    def _pricer(self) -> Pricer:
+        if not self._grouped:
+            raise ProofError("a table without a closed form has no rows of groups")
+        return Pricer(self._grouped, self.threads)
 
     @classmethod
     def of(
@@ -65,17 +81,18 @@ class LayerTables:
             version: of Timeloop, as the kernels number it.
             limit: mappings of a layer on one hardware up to which they are enumerated.
             leak_pj: what a cycle adds to the energy of every row.
-            threads: see above.
+            threads: tables in closed form that are built, or parts of their rows that are priced,
+                at a time; results do not depend on it.
         """
-        problems = dict.fromkeys(layer.problem for layer in hardware.space.workload)
+        problems = tuple(dict.fromkeys(layer.problem for layer in hardware.space.workload))
         closed = closed_form(hardware, version, problems)
-        made: dict[Problem, LayerTable] = {
-            problem: closed(problem)
-            if closed is not None
-            else EnumeratedTable([problem], hardware, version, limit)
-            for problem in problems
-        }
-        return cls.joined(hardware, made, leak_pj, threads)
+        made: list[LayerTable]
+        if closed is None:
+            made = [EnumeratedTable([problem], hardware, version, limit) for problem in problems]
+        else:
+            with ThreadPoolExecutor(threads) as pool:
+                made = list(pool.map(closed, problems))
+        return cls.joined(hardware, dict(zip(problems, made, strict=True)), leak_pj, threads)
 
     @classmethod
     def joined(
@@ -86,14 +103,8 @@ class LayerTables:
         threads: int = 1,
     ) -> LayerTables:
         """Return the tables of a space's layers, given by problem."""
-        grouped = [t for t in made.values() if isinstance(t, GroupedTable)]
-        return cls(
-            tuple(made[layer.problem] for layer in hardware.space.workload),
-            len(grouped) == len(made),
-            sum(table.class_count for table in grouped),
-            leak_pj,
-            threads,
-        )
+        layers = tuple(made[layer.problem] for layer in hardware.space.workload)
+        return cls(layers, leak_pj, threads)
 
     def pool(self, frame: Frame, index: tuple[Ints, ...] | None) -> Pool:
         """Return the rows of a frame; their needs are places of sizes, not words.
@@ -102,40 +113,22 @@ class LayerTables:
             frame: the frame.
             index: numbers of the rows wanted of each table; None: all.
         """
+        if self.closed_form:
+            found = self._pricer.pool(frame, index)
+        else:
+            wanted = index if index is not None else [None] * len(self.layers)
+            pairs = zip(self.layers, wanted, strict=True)
+            found = Pool.of([table.rows(frame, own) for table, own in pairs])
+        need = np.empty_like(found.rows.need)
+        for v, sizes in enumerate(frame.tables):
+            need[:, v] = np.searchsorted(sizes.usable_words, found.rows.need[:, v])
+        found = Pool(found.first, found.rows.leaking(self.leak_pj, need))
+        return found.ordered(found.order())
 
-        def rows_of(n: int) -> LayerRows:
-            rows = self.layers[n].rows(frame, None if index is None else index[n])
-            need = np.empty_like(rows.need)
-            for v, sizes in enumerate(frame.tables):
-                need[:, v] = np.searchsorted(sizes.usable_words, rows.need[:, v])
-            return rows.leaking(self.leak_pj, need)
-
-        pool = Pool.of(self._of_layers(rows_of, index))
-        return pool.ordered(pool.order())
-
-    def group_pool(self, frames: Sequence[Frame], index: tuple[Ints, ...] | None) -> Pool:
-        """Return rows priced no higher than in any of these frames; their needs are words."""
-        group = FrameGroup(tuple(frames))
-
-        def rows_of(n: int) -> LayerRows:
-            table = self.layers[n]
-            if not isinstance(table, GroupedTable):
-                raise ProofError("a table without a closed form has no rows of groups")
-            rows = table.group_rows(group, None if index is None else index[n])
-            return rows.leaking(self.leak_pj, rows.need)
-
-        return Pool.of(self._of_layers(rows_of, index))
-
-    def _of_layers(
-        self, rows_of: Callable[[int], LayerRows], index: tuple[Ints, ...] | None
-    ) -> list[LayerRows]:
-        """Return the rows of every layer, made in several threads where they are many."""
-        numbers = range(len(self.layers))
-        many = index is None or sum(map(len, index)) >= _MANY_ROWS
-        if self.threads == 1 or not many or not self.closed_form:
-            return [rows_of(n) for n in numbers]
-        with ThreadPoolExecutor(self.threads) as pool:
-            return list(pool.map(rows_of, numbers))
+    def group_pool(self, group: FrameGroup, index: tuple[Ints, ...] | None) -> Pool:
+        """Return the rows priced no higher than in any frame of a group; their needs are words."""
+        found = self._pricer.group_pool(group, index)
+        return Pool(found.first, found.rows.leaking(self.leak_pj, found.rows.need))
 
 
 def closed_form(

@@ -22,9 +22,7 @@ from dse.cosearch.two_tier.tile_kernel import (
 )
 from dse.jit import inner, tiered
 from dse.model import rules
-
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
+from dse.numeric import Floats, Ints
 
 
 class RowMachine(NamedTuple):
@@ -179,50 +177,134 @@ class Largest(NamedTuple):
     columns: Ints
 
 
+class Stack(NamedTuple):
+    """Classes of N parts, one after the other, with the shapes of their layers."""
+
+    classes: Ints  # (C, COLUMNS)
+    first_class: Ints  # (N,) where each part's classes start; parts may share them
+    macs: Ints  # (N,)
+    outputs: Ints  # (N,)
+    row_divisors: Ints  # of all parts, one after the other
+    first_row: Ints  # (N + 1,) where each part's start
+    column_divisors: Ints
+    first_column: Ints  # (N + 1,)
+    stationary_first: npt.NDArray[np.bool_]  # (N,)
+    output_place: Ints  # (N,)
+    version: int
+
+
+class Prices(NamedTuple):
+    """What accesses cost, and what has to fit. Levels are those of `RowMachine`."""
+
+    level: Floats  # (4, 4) pJ by level and kind; 0 where a size decides
+    mac: float  # pJ
+    column_level: Ints  # (K,) level of each column of accesses
+    column_kinds: npt.NDArray[np.bool_]  # (K, 4) kinds of accesses that it counts
+    needing: Ints  # (V,) what sizes hold: words of 0 an accumulator, 1 the scratchpad, 2 one
+    most: Ints  # (2,) words that an accumulator and the scratchpad hold
+
+
+class PricedRows(NamedTuple):
+    """What is filled: `LayerRows` of all parts, one after the other."""
+
+    cycles: Floats  # (R,)
+    base: Floats  # (R,)
+    accesses: Floats  # (R, K)
+    need: Ints  # (R, V)
+    fits: npt.NDArray[np.bool_]  # (R,)
+
+
+@inner
+def _accesses(x: LayerShape, m: RowMachine, n: Counts, b: Floats) -> None:
+    """Fill accesses ``(4, 4)`` of all instances, by level and kind, but for leakage."""
+    b[:, :] = 0.0
+    _add(b, 0, 0, n.iterations, m.block[0], n.pes)
+    _add(b, 0, 1, n.fetched / n.pes, m.block[0], n.pes)
+    _add(b, 1, 0, n.iterations - n.part, m.block[1], n.wide)
+    _add(b, 1, 1, n.fills, m.block[1], n.wide)
+    _add(b, 1, 2, n.iterations, m.block[1], n.wide)
+    _add(b, 2, 0, n.fetched, m.block[2], 1.0)
+    _add(b, 2, 0, n.read_i, m.block[2], 1.0)
+    _add(b, 2, 1, n.words_w, m.block[2], 1.0)
+    _add(b, 2, 1, n.words_i, m.block[2], 1.0)
+    _add(b, 3, 0, n.words_w, m.block[3], 1.0)
+    _add(b, 3, 0, n.words_i, m.block[3], 1.0)
+    _add(b, 3, 0, n.words_o - float(x.outputs), m.block[3], 1.0)
+    _add(b, 3, 2, n.words_o, m.block[3], 1.0)
+
+
+@inner
+def _cost_row(
+    x: LayerShape, m: RowMachine, p: Prices, c: Ints, n: Counts, cycles: float, columns: int,
+    r: int, b: Floats, out: PricedRows,
+) -> None:  # fmt: skip
+    """Fill a row."""
+    _accesses(x, m, n, b)
+    if rules.leaks(x.version):  # counted in cycles times instances
+        b[0, 3] = cycles * n.pes
+        b[1, 3] = cycles * n.wide
+        b[2, 3] = b[3, 3] = cycles
+    out.cycles[r] = cycles
+    base = p.mac * float(x.macs)
+    for level in range(4):
+        for kind in range(4):
+            base += b[level, kind] * p.level[level, kind]
+    out.base[r] = base
+    for k in range(p.column_level.shape[0]):
+        total = 0.0
+        for kind in range(4):
+            if p.column_kinds[k, kind]:
+                total += b[p.column_level[k], kind]
+        out.accesses[r, k] = total
+    accumulator, scratchpad = c[TILE_O] // columns, c[TILE_W_I]
+    for v in range(p.needing.shape[0]):
+        what = p.needing[v]
+        out.need[r, v] = accumulator if what == 0 else (scratchpad if what == 1 else 1)
+    out.fits[r] = accumulator <= p.most[0] and scratchpad <= p.most[1]
+
+
 @tiered
 def cost_rows(
-    x: LayerShape, m: RowMachine, largest: Largest, grouped: bool, classes: Ints, index: Ints,
-    pairs: Ints, cycles: Floats, blocks: Floats, need: Ints,
+    s: Stack, m: RowMachine, largest: Largest, p: Prices, grouped: bool, first: Ints, index: Ints,
+    pairs: Ints, low: int, high: int, b: Floats, out: PricedRows,
 ) -> None:  # fmt: skip
-    """Fill cycles ``(R,)``, accesses ``(R, 4, 4)`` and needs ``(R, 2)`` of classes ``index``.
+    """Fill the rows ``low`` to ``high``.
 
-    Accesses are of all instances, by level and kind; kind LEAK counts cycles times instances.
-    Needs are words of an accumulator and of the scratchpad. ``grouped``: the machine stands for
-    several, so cycles are taken without Timeloop's rounding. ``pairs``: ``(R, 2)`` spatial factors,
-    or ``(0, 2)``: the largest.
+    Args:
+        s: the classes.
+        m: the machine.
+        largest: its spatial factors, of all parts, one after the other.
+        p: the prices.
+        grouped: the machine stands for several, so cycles are taken without Timeloop's rounding.
+        first: ``(N + 1,)`` where the rows of each part start.
+        index: ``(R,)`` class of each row, numbered within its part.
+        pairs: ``(R, 2)`` spatial factors of each row, or ``(0, 2)``: the largest.
+        low: the first row that is filled.
+        high: the one after the last.
+        b: ``(4, 4)`` working memory.
+        out: is filled.
     """
-    outputs = float(x.outputs)
-    for r in range(index.shape[0]):
-        c = classes[index[r]]
-        rows, columns = largest.rows[c[ROW_DIVISOR]], largest.columns[c[COLUMN_DIVISOR]]
-        if pairs.shape[0] > 0:
-            rows, columns = pairs[r, 0], pairs[r, 1]
-        n = _counts(x, c, rows, columns)
-        b = blocks[r]
-        b[:, :] = 0.0
-        _add(b, 0, 0, n.iterations, m.block[0], n.pes)
-        _add(b, 0, 1, n.fetched / n.pes, m.block[0], n.pes)
-        _add(b, 1, 0, n.iterations - n.part, m.block[1], n.wide)
-        _add(b, 1, 1, n.fills, m.block[1], n.wide)
-        _add(b, 1, 2, n.iterations, m.block[1], n.wide)
-        _add(b, 2, 0, n.fetched, m.block[2], 1.0)
-        _add(b, 2, 0, n.read_i, m.block[2], 1.0)
-        _add(b, 2, 1, n.words_w, m.block[2], 1.0)
-        _add(b, 2, 1, n.words_i, m.block[2], 1.0)
-        _add(b, 3, 0, n.words_w, m.block[3], 1.0)
-        _add(b, 3, 0, n.words_i, m.block[3], 1.0)
-        _add(b, 3, 0, n.words_o - outputs, m.block[3], 1.0)
-        _add(b, 3, 2, n.words_o, m.block[3], 1.0)
-        if grouped:
-            most = _cycles(x, m, n, True)
-        elif pairs.shape[0] > 0:
-            most = _cycles(x, m, n, False)
-        else:
-            most = _least_cycles(x, m, c, n)
-        cycles[r] = most
-        if rules.leaks(x.version):
-            b[0, 3] = most * n.pes
-            b[1, 3] = most * n.wide
-            b[2, 3] = b[3, 3] = most
-        need[r, 0] = c[TILE_O] // columns
-        need[r, 1] = c[TILE_W_I]
+    for part in range(first.shape[0] - 1):
+        x = LayerShape(
+            s.macs[part],
+            s.outputs[part],
+            s.row_divisors[s.first_row[part] : s.first_row[part + 1]],
+            s.column_divisors[s.first_column[part] : s.first_column[part + 1]],
+            s.stationary_first[part],
+            s.output_place[part],
+            s.version,
+        )
+        for r in range(max(first[part], low), min(first[part + 1], high)):
+            c = s.classes[s.first_class[part] + index[r]]
+            rows = largest.rows[s.first_row[part] + c[ROW_DIVISOR]]
+            columns = largest.columns[s.first_column[part] + c[COLUMN_DIVISOR]]
+            if pairs.shape[0] > 0:
+                rows, columns = pairs[r, 0], pairs[r, 1]
+            n = _counts(x, c, rows, columns)
+            if grouped:
+                most = _cycles(x, m, n, True)
+            elif pairs.shape[0] > 0:
+                most = _cycles(x, m, n, False)
+            else:
+                most = _least_cycles(x, m, c, n)
+            _cost_row(x, m, p, c, n, most, columns, r, b, out)

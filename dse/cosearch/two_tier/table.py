@@ -9,33 +9,22 @@ from functools import cached_property
 
 import numpy as np
 
-from dse.cosearch.frames import Frame, FrameGroup
-from dse.cosearch.layer_table import GroupedTable, LayerRows
-from dse.cosearch.sizes import FILL, LEAK, READ, UPDATE, Size
+from dse.cosearch.frames import Frame
+from dse.cosearch.sizes import Size
 from dse.cosearch.two_tier import row_kernel, tile_kernel
-from dse.cosearch.two_tier.roles import (
-    ACCUMULATOR,
-    MEMORY,
-    REGISTERS,
-    SCRATCHPAD,
-    Roles,
-    outer_orders,
-)
+from dse.cosearch.two_tier.pricing import GroupedTable, Part, every_pair, machine_of
+from dse.cosearch.two_tier.roles import ACCUMULATOR, MEMORY, SCRATCHPAD, Roles, outer_orders
 from dse.domain.mapping import Mapping, MappingBatch
 from dse.mapspace.factorization import divisors
 from dse.mapspace.space import Mapspace
-from dse.model import rules
-from dse.numeric import Floats, Ints
+from dse.numeric import Ints
 
 #: Classes for which memory is taken at first; more where they do not suffice.
 _AT_FIRST = 1 << 15
-_LEVELS = 4
-_NO_PAIRS = np.empty((0, 2), np.int64)
-_NEEDING = {ACCUMULATOR: 0, SCRATCHPAD: 1}
 
 
 class TwoTierTable(GroupedTable):
-    """See :class:`~dse.cosearch.layer_table.GroupedTable`.
+    """See :class:`~dse.cosearch.two_tier.pricing.GroupedTable`.
 
     Args:
         space: the layer's mapspace on hardware of the largest fan-outs.
@@ -69,18 +58,23 @@ class TwoTierTable(GroupedTable):
             order.index(2),
             version,
         )
-        self._largest: dict[tuple[int, int], row_kernel.Largest] = {}
         self.classes = self._build(largest_tile)
 
     @property
-    def class_count(self) -> int:
-        """See :attr:`dse.cosearch.layer_table.GroupedTable.class_count`."""
-        return len(self.classes)
+    def parts(self) -> tuple[Part, ...]:
+        """See :attr:`dse.cosearch.two_tier.pricing.GroupedTable.parts`."""
+        return (Part(self.classes, self._shape),)
+
+    @property
+    def sizes(self) -> tuple[Size, ...]:
+        """See :attr:`dse.cosearch.two_tier.pricing.GroupedTable.sizes`."""
+        return self._sizes
 
     def restricted(self, kept: Ints) -> TwoTierTable:
         """Return the table with these classes alone, numbered anew."""
         other = copy(self)
         other.classes = self.classes[kept]
+        vars(other).pop("pricer", None)  # it prices all of them
         return other
 
     def _layer_arrays(
@@ -152,101 +146,6 @@ class TwoTierTable(GroupedTable):
         bucket = bucket.reshape(-1).astype(np.int64)
         return int(bucket.max()) + 1, bucket
 
-    def rows(self, frame: Frame, index: Ints | None) -> LayerRows:
-        """See :meth:`dse.cosearch.layer_table.LayerTable.rows`."""
-        machine = _machine_of(frame.alone)
-        given, pairs = self._all(index), _NO_PAIRS
-        numbers = given
-        if self._every_pair(frame):
-            numbers, given, pairs = self._with_pairs(given, machine)
-        cycles, blocks, need = self.cost(machine, given, pairs, grouped=False)
-        columns = frame.columns
-        own = [(self._sizes[c.size].level, c.kinds) for c in columns]
-        accesses = np.empty((len(given), len(columns)))
-        for k, (level, kinds) in enumerate(own):
-            accesses[:, k] = _total(blocks, level, kinds)
-        architecture = frame.architecture
-        base = blocks.reshape(-1, frame.prices.size) @ frame.prices.reshape(-1)
-        base += self._shape.macs * architecture.compute.energy_pj
-        fits = np.ones(len(given), np.bool_)
-        sized = {size.level for size in self._sizes}
-        wanted = np.zeros((len(given), len(self._sizes)), np.int64)
-        for level, place in _NEEDING.items():
-            capacity = architecture.levels[level]
-            if level not in sized and capacity.size_words is not None:
-                usable = rules.usable_words(capacity.size_words, capacity.multiple_buffering)
-                fits &= need[:, place] <= usable
-        registers = architecture.levels[REGISTERS]
-        if REGISTERS not in sized and registers.size_words is not None:
-            usable = rules.usable_words(registers.size_words, registers.multiple_buffering)
-            fits &= usable >= 1
-        for v, size in enumerate(self._sizes):
-            wanted[:, v] = need[:, _NEEDING[size.level]] if size.level in _NEEDING else 1
-        rows = LayerRows(numbers, cycles, base, accesses, wanted)
-        return rows if fits.all() else rows.take(fits)
-
-    def _every_pair(self, frame: Frame) -> bool:
-        """Whether smaller spatial factors may be better: unused instances do not leak."""
-        return frame.leaks and rules.leaks(self._shape.version)
-
-    def _with_pairs(self, index: Ints, machine: row_kernel.RowMachine) -> tuple[Ints, Ints, Ints]:
-        """Return numbers, classes and factors ``(R, 2)`` of classes with all spatial factors."""
-        tiles = self.classes[index][:, [tile_kernel.ROW_DIVISOR, tile_kernel.COLUMN_DIVISOR]]
-        wide = len(self._divisors[1])
-        numbers, classes, pairs = [], [], []
-        for a, rows in enumerate(self._divisors[0]):
-            for b, columns in enumerate(self._divisors[1]):
-                if rows > machine.most_rows or columns > machine.most_columns:
-                    continue
-                fits = (self._divisors[0][tiles[:, 0]] % rows == 0) & (
-                    self._divisors[1][tiles[:, 1]] % columns == 0
-                )
-                chosen = index[fits]
-                numbers.append(chosen * (len(self._divisors[0]) * wide) + a * wide + b)
-                classes.append(chosen)
-                pairs.append(np.broadcast_to(np.array([rows, columns]), (len(chosen), 2)))
-        return np.concatenate(numbers), np.concatenate(classes), np.concatenate(pairs)
-
-    def _all(self, index: Ints | None) -> Ints:
-        return np.arange(len(self.classes), dtype=np.int64) if index is None else index
-
-    def cost(
-        self, machine: row_kernel.RowMachine, index: Ints, pairs: Ints, *, grouped: bool
-    ) -> tuple[Floats, Floats, Ints]:
-        """Return cycles, accesses and needs (:func:`.row_kernel.cost_rows`)."""
-        cycles, blocks = np.empty(len(index)), np.empty((len(index), _LEVELS, 4))
-        need = np.empty((len(index), 2), np.int64)
-        row_kernel.cost_rows(
-            self._shape, machine, self._largest_on(machine), grouped, self.classes, index, pairs,
-            cycles, blocks, need,
-        )  # fmt: skip
-        return cycles, blocks, need
-
-    def _largest_on(self, machine: row_kernel.RowMachine) -> row_kernel.Largest:
-        most = machine.most_rows, machine.most_columns
-        if most not in self._largest:
-            parts = zip(self._divisors[:2], most, strict=True)
-            self._largest[most] = row_kernel.Largest(*(_largest(*part) for part in parts))
-        return self._largest[most]
-
-    def group_rows(self, group: FrameGroup, index: Ints | None) -> LayerRows:
-        """See :meth:`dse.cosearch.layer_table.GroupedTable.group_rows`."""
-        given = self._all(index)
-        machine = _machine_of(group, per_word=True)
-        cycles, blocks, need = self.cost(machine, given, _NO_PAIRS, grouped=True)
-        blocks[:, :, LEAK] = 0.0
-        prices = group.price_per_word
-        base = blocks.reshape(-1, prices.size) @ prices.reshape(-1)
-        base += self._shape.macs * group.mac_pj
-        accesses = np.empty((len(given), len(self._sizes)))
-        for v, size in enumerate(self._sizes):
-            accesses[:, v] = _total(blocks, size.level, (READ, FILL, UPDATE))
-        wanted = np.ones((len(given), len(self._sizes)), np.int64)
-        for v, size in enumerate(self._sizes):
-            if size.level in _NEEDING:
-                wanted[:, v] = need[:, _NEEDING[size.level]]
-        return LayerRows(given, cycles, base, accesses, wanted)
-
     def mapping(self, frame: Frame, number: int) -> Mapping:
         """See :meth:`dse.cosearch.layer_table.LayerTable.mapping`."""
         row, pairs = self._pairs(frame, number)
@@ -262,9 +161,9 @@ class TwoTierTable(GroupedTable):
 
     def _pairs(self, frame: Frame, number: int) -> tuple[Ints, Ints]:
         """Return a row's class, and its spatial factors ``(P, 2)``, the largest first."""
-        machine = _machine_of(frame.alone)
+        machine = machine_of(frame.alone)
         wide = len(self._divisors[1])
-        if self._every_pair(frame):
+        if every_pair(frame, self._shape.version):
             number, rest = divmod(number, len(self._divisors[0]) * wide)
             a, b = divmod(rest, wide)
             pair = int(self._divisors[0][a]), int(self._divisors[1][b])
@@ -303,31 +202,3 @@ class TwoTierTable(GroupedTable):
         second = self._divisors[1][row[tile_kernel.COLUMN_DIVISOR]]
         inner = self._inner_tiles[row[tile_kernel.TILE]]
         return np.array([first, second, *inner], np.int64)
-
-
-def _largest(divisors: Ints, most: int) -> Ints:
-    """Return the largest divisor up to ``most`` of each of all divisors of a number."""
-    fits = (divisors[:, None] % divisors == 0) & (divisors <= most)
-    found: Ints = np.where(fits, divisors, 1).max(axis=1)
-    return found
-
-
-def _total(blocks: Floats, level: int, kinds: Sequence[int]) -> Floats:
-    """Return the accesses ``(R,)`` of a level, of these kinds together."""
-    total: Floats = blocks[:, level, kinds[0]].copy()
-    for kind in kinds[1:]:
-        total += blocks[:, level, kind]
-    return total
-
-
-def _machine_of(group: FrameGroup, *, per_word: bool = False) -> row_kernel.RowMachine:
-    """Return what the best of these frames lets mappings do."""
-    most = group.most
-    return row_kernel.RowMachine(
-        block=np.ones(_LEVELS) if per_word else most.block_size,
-        read_bandwidth=most.read_bandwidth,
-        write_bandwidth=most.write_bandwidth,
-        shared_bandwidth=most.shared_bandwidth,
-        most_rows=int(most.fanout[ACCUMULATOR]),
-        most_columns=int(most.fanout[SCRATCHPAD]),
-    )

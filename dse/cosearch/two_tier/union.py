@@ -2,68 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 
-import numpy as np
-
-from dse.cosearch.frames import Frame, FrameGroup
-from dse.cosearch.layer_table import GroupedTable, LayerRows
+from dse.cosearch.frames import Frame
+from dse.cosearch.sizes import Size
+from dse.cosearch.two_tier.pricing import GroupedTable, Part
 from dse.cosearch.two_tier.table import TwoTierTable
 from dse.domain.mapping import Mapping, MappingBatch
-from dse.numeric import Ints
 
 
 class TwoTierUnion(GroupedTable):
-    """See :class:`~dse.cosearch.layer_table.GroupedTable`; row n of part p has number n P + p.
+    """See :class:`~dse.cosearch.two_tier.pricing.GroupedTable`.
 
     Args:
-        parts: P tables, at least one.
+        tables: one of each size, at least one.
     """
 
-    def __init__(self, parts: Sequence[TwoTierTable]) -> None:
-        self._parts = tuple(parts)
+    def __init__(self, tables: Sequence[TwoTierTable]) -> None:
+        self._tables = tuple(tables)
 
     @property
-    def class_count(self) -> int:
-        """See :attr:`dse.cosearch.layer_table.GroupedTable.class_count`."""
-        return sum(part.class_count for part in self._parts)
+    def parts(self) -> tuple[Part, ...]:
+        """See :attr:`dse.cosearch.two_tier.pricing.GroupedTable.parts`."""
+        return tuple(part for table in self._tables for part in table.parts)
 
-    def rows(self, frame: Frame, index: Ints | None) -> LayerRows:
-        """See :meth:`dse.cosearch.layer_table.LayerTable.rows`."""
-        return self._joined(index, lambda part, own: part.rows(frame, own))
-
-    def group_rows(self, group: FrameGroup, index: Ints | None) -> LayerRows:
-        """See :meth:`dse.cosearch.layer_table.GroupedTable.group_rows`."""
-        return self._joined(index, lambda part, own: part.group_rows(group, own))
-
-    def _joined(
-        self, index: Ints | None, rows_of: Callable[[TwoTierTable, Ints | None], LayerRows]
-    ) -> LayerRows:
-        count = len(self._parts)
-        found = []
-        for p, own in self._numbers(index):
-            rows = rows_of(self._parts[p], own)
-            found.append(replace(rows, index=rows.index * count + p))
-        return LayerRows.concatenate(found)
-
-    def _numbers(self, index: Ints | None) -> list[tuple[int, Ints | None]]:
-        """Return the parts of which there are rows, at least one, with their numbers there."""
-        if index is None:
-            return [(p, None) for p in range(len(self._parts))]
-        own, part = np.divmod(index, len(self._parts))
-        order = np.argsort(part, kind="stable")
-        parts, first = np.unique(part[order], return_index=True)
-        if not len(parts):
-            return [(0, own)]
-        return list(zip(parts.tolist(), np.split(own[order], first[1:]), strict=True))
+    @property
+    def sizes(self) -> tuple[Size, ...]:
+        """See :attr:`dse.cosearch.two_tier.pricing.GroupedTable.sizes`."""
+        return self._tables[0].sizes
 
     def mapping(self, frame: Frame, number: int) -> Mapping:
         """See :meth:`dse.cosearch.layer_table.LayerTable.mapping`."""
-        own, p = divmod(number, len(self._parts))
-        return self._parts[p].mapping(frame, own)
+        own, p = divmod(number, len(self._tables))
+        return self._tables[p].mapping(frame, own)
 
     def variants(self, frame: Frame, number: int) -> MappingBatch | None:
         """See :meth:`dse.cosearch.layer_table.LayerTable.variants`."""
-        own, p = divmod(number, len(self._parts))
-        return self._parts[p].variants(frame, own)
+        own, p = divmod(number, len(self._tables))
+        return self._tables[p].variants(frame, own)
