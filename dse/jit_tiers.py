@@ -90,6 +90,7 @@ class _Missing:
         self._key = self._cache._index_key(types, dispatcher.targetctx.codegen())
         self._seen: int | None = None
         self._found = False
+        self._look_next = 0.0
         self._lock = threading.Lock()
         self._asked = False
         #: Whether it was asked for in a rehearsal.
@@ -106,9 +107,14 @@ class _Missing:
             return False
         at_work = self._beside.is_at_work(self._request) or is_being_compiled(self._dispatcher)
         # it may have come, and the process ended, since we looked
-        return not at_work or self._is_there()
+        return not at_work or self._is_there(at_once=True)
 
-    def _is_there(self) -> bool:
+    def _is_there(self, *, at_once: bool = False) -> bool:
+        """Whether the code was on disk when it was last looked for, a moment ago or just now."""
+        now = time.monotonic()
+        if now < self._look_next and not at_once:
+            return self._found
+        self._look_next = now + _POLL_S
         index = self._cache._cache_file
         try:
             changed = Path(index._index_path).stat().st_mtime_ns
@@ -151,10 +157,9 @@ class _Interpreting(threading.local):
     rehearses = False
 
     @contextmanager
-    def code(self, missing: _Missing) -> Iterator[None]:
-        """Interpret a function, in another one maybe; its time is added up."""
+    def code(self, missing: _Missing, began: float) -> Iterator[None]:
+        """Interpret a function, in another one maybe; its time since it was called is added up."""
         outer = self.missing, self.began, self.next
-        began = time.thread_time()
         self.missing, self.began, self.next = missing, began, time.monotonic() + _POLL_S
         try:
             yield
@@ -198,6 +203,7 @@ def in_tiers(
     def compile_or_interpret(*args: Any) -> Any:  # noqa: ANN401
         if not _is_on:
             return compile_now(*args)
+        began = time.thread_time()
         types = tuple(dispatcher.typeof_pyval(arg) for arg in args)
         missing = known.get(types) or known.setdefault(types, _Missing(dispatcher, types, _BESIDE))
         if missing.is_over():
@@ -210,7 +216,7 @@ def in_tiers(
 
         def interpret(*args: Any) -> Any:  # noqa: ANN401
             try:
-                with stopped(), _INTERPRETING.code(missing), np.errstate(all="ignore"):
+                with stopped(), _INTERPRETING.code(missing, began), np.errstate(all="ignore"):
                     return dispatcher.py_func(*args)
             except _Ready:
                 pass

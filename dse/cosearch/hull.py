@@ -63,6 +63,52 @@ def _price(base: float, accesses: Floats, need: Ints, price: Floats, size: Ints)
     return value
 
 
+class UpwardPrices(NamedTuple):
+    """Prices of K columns in a box: the least of every size of the box and all larger ones."""
+
+    size: Ints  # (K,) size variable of each
+    first: Ints  # (K,) where each starts
+    price: Floats  # of all columns, one after the other
+
+
+@tiered
+def price_rows_in_box(
+    base: Floats, accesses: Floats, need: Ints, p: UpwardPrices, low: Ints, high: Ints,
+    energy: Floats,
+) -> None:  # fmt: skip
+    """Fill the least energies ``(R,)`` in a box; infinite where a row fits none of it.
+
+    Where a row is chosen, every size is at least what it needs, so its own accesses cost no less
+    than there.
+
+    Args:
+        base: ``(R,)`` what depends on no size.
+        accesses: ``(R, K)`` by price.
+        need: ``(R, V)``.
+        p: the prices.
+        low: ``(V,)`` the smallest sizes.
+        high: ``(V,)`` the largest.
+        energy: the result.
+    """
+    for r in range(base.shape[0]):
+        energy[r] = _price_in_box(base[r], accesses[r], need[r], p, low, high)
+
+
+@inner
+def _price_in_box(
+    base: float, accesses: Floats, need: Ints, p: UpwardPrices, low: Ints, high: Ints
+) -> float:
+    """Return a row's least energy."""
+    for v in range(high.shape[0]):
+        if need[v] > high[v]:
+            return math.inf
+    value = base
+    for k in range(p.size.shape[0]):
+        v = p.size[k]
+        value += accesses[k] * p.price[p.first[k] + max(need[v] - low[v], 0)]
+    return value
+
+
 class Supports(NamedTuple):
     """Least values of ``energy + l * cycles`` for K multipliers, and of ``cycles`` alone (last)."""
 

@@ -16,10 +16,17 @@ from dse.numeric import Floats, Ints
 
 @dataclass(frozen=True)
 class Pool:
-    """:class:`~dse.cosearch.layer_table.LayerRows` of N layers, one after the other."""
+    """:class:`~dse.cosearch.layer_table.LayerRows` of N layers, one after the other.
 
-    first: Ints  # (N + 1,)
+    Attributes:
+        first: ``(N + 1,)`` where those of each layer start.
+        rows: all of them.
+        is_ordered: whether they are known to stand as points have to (`order`).
+    """
+
+    first: Ints
     rows: LayerRows
+    is_ordered: bool = False
 
     @classmethod
     def of(cls, parts: Sequence[LayerRows]) -> Pool:
@@ -32,17 +39,9 @@ class Pool:
         layer = np.repeat(np.arange(len(self.first) - 1), np.diff(self.first))
         return np.lexsort((self.rows.cycles, layer))
 
-    @property
-    def is_ordered(self) -> bool:
-        """Whether the rows stand in that order."""
-        grows = np.diff(self.rows.cycles) >= 0.0
-        starts = self.first[(self.first > 0) & (self.first < len(self))]
-        grows[starts - 1] = True
-        return bool(grows.all())
-
     def ordered(self, order: npt.NDArray[np.intp]) -> Pool:
         """Return the pool in another order of rows, which keeps layers together."""
-        return Pool(self.first, self.rows.take(order))
+        return Pool(self.first, self.rows.take(order), is_ordered=True)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -52,7 +51,7 @@ class Pool:
         if which.all():
             return self
         kept = np.concatenate([[0], np.cumsum(which)])
-        return Pool(kept[self.first].astype(np.int64), self.rows.take(which))
+        return Pool(kept[self.first].astype(np.int64), self.rows.take(which), self.is_ordered)
 
     def energy(self, price: Floats, size: Ints) -> Floats:
         """Return energies at prices ``(K,)``; infinite where sizes ``(V,)`` are too small."""

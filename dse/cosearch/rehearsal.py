@@ -8,7 +8,7 @@ import numpy as np
 
 from dse.cosearch.frames import HardwareSpace
 from dse.cosearch.joint import JointChoices
-from dse.cosearch.tables import LayerTables, closed_form
+from dse.cosearch.tables import LayerTables, closed_form, least_energy
 from dse.cosearch.two_tier.row_kernel import cost_rows
 from dse.cosearch.two_tier.tile_kernel import build_classes
 from dse.jit_tiers import is_missing, rehearsing
@@ -39,3 +39,4 @@ def rehearse(hardware: HardwareSpace, version: int, choices: JointChoices) -> No
         supports = choices.supports(points, None)
         choices.useful(points, supports, 0.0, 1.0)
         choices.best(points, 0.0)
+        least_energy(hardware.frame(0), pool, (0,) * sizes, (0,) * sizes)

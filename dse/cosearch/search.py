@@ -141,6 +141,7 @@ class CoSearch:
 
     def run(self) -> Iterator[None]:
         """Search; yields after every node, so that the caller may look, or stop."""
+        self._tried = None  # of other tables, where there is more than one search
         frames = self._ordered_frames()
         if self.tables.closed_form and len(frames) > 1:
             self._push(0.0, _SearchNode(tuple(frames)))
@@ -270,7 +271,7 @@ class CoSearch:
             points = pool.points(choices, energy)
             supports = choices.supports(points, self._known)
             return _Narrowed(bound, pool, choices.rough(points, supports, area))
-        if not pool.is_ordered:  # rows of a part of a box are
+        if not pool.is_ordered:
             order = pool.order()
             pool, energy = pool.ordered(order), energy[order]
         joint = choices.best(pool.points(choices, energy), area)

@@ -12,9 +12,10 @@ import numpy as np
 
 from dse.cosearch.enumerated import EnumeratedTable
 from dse.cosearch.frames import Frame, FrameGroup, HardwareSpace
+from dse.cosearch.hull import UpwardPrices, price_rows_in_box
 from dse.cosearch.layer_table import LayerTable
 from dse.cosearch.pool import Pool
-from dse.cosearch.two_tier.pricing import GroupedTable, Pricer
+from dse.cosearch.two_tier.pricing import GroupedTable, RowPricer
 from dse.cosearch.two_tier.roles import ACCUMULATOR, SCRATCHPAD, Roles, plain_hardware, roles
 from dse.cosearch.two_tier.table import TwoTierTable
 from dse.domain.architecture import HardwareBatch
@@ -60,10 +61,10 @@ class LayerTables:
         return sum(table.class_count for table in set(self._grouped))
 
     @cached_property
-    def _pricer(self) -> Pricer:
+    def _pricer(self) -> RowPricer:
         if not self._grouped:
             raise ProofError("a table without a closed form has no rows of groups")
-        return Pricer(self._grouped, self.threads)
+        return RowPricer(self._grouped, self.threads)
 
     @classmethod
     def of(
@@ -200,19 +201,18 @@ def group_limits(hardware: HardwareSpace, frames: Sequence[Frame]) -> tuple[Floa
 
 
 def least_energy(frame: Frame, pool: Pool, low: tuple[int, ...], high: tuple[int, ...]) -> Floats:
-    """Return the least energy of each row in a box.
-
-    Where a row is chosen, every size is at least what it needs, so its own accesses cost no less
-    than there.
-    """
-    energy = pool.rows.base_pj.copy()
-    for k, column in enumerate(frame.columns):
-        v = column.size
-        part = column.price_pj[low[v] : high[v] + 1]
-        # the least price of all sizes from each one up
-        upward = np.fmin.accumulate(part[::-1])[::-1]
-        place = np.clip(pool.rows.need[:, v] - low[v], 0, len(upward) - 1)
-        energy += pool.rows.accesses[:, k] * upward[place]
-    for v, most in enumerate(high):
-        energy[pool.rows.need[:, v] > most] = np.inf
+    """Return the least energy of each row in a box (`price_rows_in_box`)."""
+    columns = frame.columns
+    parts = [c.price_pj[low[c.size] : high[c.size] + 1] for c in columns]
+    # the least price of all sizes from each one up
+    upward = [np.fmin.accumulate(part[::-1])[::-1] for part in parts]
+    prices = UpwardPrices(
+        np.array([c.size for c in columns], np.int64),
+        np.cumsum([0, *map(len, upward)])[:-1].astype(np.int64),
+        np.concatenate(upward) if upward else np.empty(0),
+    )
+    rows = pool.rows
+    energy = np.empty(len(pool))
+    box = np.array(low, np.int64), np.array(high, np.int64)
+    price_rows_in_box(rows.base_pj, rows.accesses, rows.need, prices, *box, energy)
     return energy

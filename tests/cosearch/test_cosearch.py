@@ -71,7 +71,7 @@ def test_a_space_that_is_too_large_is_not_claimed() -> None:
 
 
 def test_a_search_that_is_stopped_claims_no_more_than_its_bound() -> None:
-    space = space_of("gemmini wide")
+    space = space_of("gemmini stride")
     goal = CoSearchGoal.of(space.objective, (), None)
     least = brute_force(space)["edp"]
     search = CoSearch(space, goal, 1000)

@@ -32,7 +32,7 @@ _ANY = np.iinfo(np.int64).max
 _MANY = 20_000
 
 
-class Part(NamedTuple):
+class TablePart(NamedTuple):
     """Classes of mappings of one problem.
 
     Attributes:
@@ -52,7 +52,7 @@ class GroupedTable(LayerTable):
 
     @property
     @abstractmethod
-    def parts(self) -> tuple[Part, ...]:
+    def parts(self) -> tuple[TablePart, ...]:
         """What it consists of."""
 
     @property
@@ -66,20 +66,20 @@ class GroupedTable(LayerTable):
         return sum(len(part.classes) for part in self.parts)
 
     @cached_property
-    def pricer(self) -> Pricer:
+    def pricer(self) -> RowPricer:
         """What prices the rows of this table alone."""
-        return Pricer([self])
+        return RowPricer([self])
 
     def rows(self, frame: Frame, index: Ints | None) -> LayerRows:
         """See :meth:`dse.cosearch.layer_table.LayerTable.rows`."""
         return self.pricer.pool(frame, None if index is None else (index,)).rows
 
     def group_rows(self, group: FrameGroup) -> LayerRows:
-        """Return all mappings, see :meth:`Pricer.group_pool`."""
+        """Return all mappings, see :meth:`RowPricer.group_pool`."""
         return self.pricer.group_pool(group, None).rows
 
 
-class Pricer:
+class RowPricer:
     """Prices rows of several tables in one call.
 
     Args:
@@ -153,7 +153,7 @@ class Pricer:
         level: Floats,
         mac_pj: float,
         fixed: Architecture | None,
-    ) -> row_kernel.Prices:
+    ) -> row_kernel.RowPrices:
         """Return the prices of a frame, or of a group.
 
         Args:
@@ -171,7 +171,7 @@ class Pricer:
             if s not in sized and storage.size_words is not None:
                 most[s] = rules.usable_words(storage.size_words, storage.multiple_buffering)
         held = most[[ACCUMULATOR, SCRATCHPAD]]
-        return row_kernel.Prices(
+        return row_kernel.RowPrices(
             level=np.ascontiguousarray(level, np.float64),
             mac=float(mac_pj),
             column_level=np.array([s for s, _ in columns], np.int64),
@@ -185,7 +185,7 @@ class Pricer:
     def _priced(
         self,
         machine: row_kernel.RowMachine,
-        prices: row_kernel.Prices,
+        prices: row_kernel.RowPrices,
         numbers: Sequence[Ints],
         classes: Sequence[Ints],
         pairs: Sequence[Ints],
@@ -250,7 +250,7 @@ class Pricer:
         return self._largest[most]
 
 
-def _stacked(parts: Sequence[Part]) -> row_kernel.Stack:
+def _stacked(parts: Sequence[TablePart]) -> row_kernel.Stack:
     """Return parts one after the other; those of the same classes share them."""
     different = {id(part.classes): part.classes for part in parts}
     starts = np.cumsum([0, *map(len, different.values())]).tolist()
@@ -284,7 +284,9 @@ def every_pair(frame: Frame, version: int) -> bool:
     return frame.leaks and rules.leaks(version)
 
 
-def with_pairs(part: Part, index: Ints, machine: row_kernel.RowMachine) -> tuple[Ints, Ints, Ints]:
+def with_pairs(
+    part: TablePart, index: Ints, machine: row_kernel.RowMachine
+) -> tuple[Ints, Ints, Ints]:
     """Return numbers, classes and factors ``(R, 2)`` of classes with all spatial factors."""
     tiles = part.classes[index][:, [tile_kernel.ROW_DIVISOR, tile_kernel.COLUMN_DIVISOR]]
     high, wide = part.shape.row_divisors, part.shape.column_divisors

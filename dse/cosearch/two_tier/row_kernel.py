@@ -193,7 +193,7 @@ class Stack(NamedTuple):
     version: int
 
 
-class Prices(NamedTuple):
+class RowPrices(NamedTuple):
     """What accesses cost, and what has to fit. Levels are those of `RowMachine`."""
 
     level: Floats  # (4, 4) pJ by level and kind; 0 where a size decides
@@ -235,7 +235,7 @@ def _accesses(x: LayerShape, m: RowMachine, n: Counts, b: Floats) -> None:
 
 @inner
 def _cost_row(
-    x: LayerShape, m: RowMachine, p: Prices, c: Ints, n: Counts, cycles: float, columns: int,
+    x: LayerShape, m: RowMachine, p: RowPrices, c: Ints, n: Counts, cycles: float, columns: int,
     r: int, b: Floats, out: PricedRows,
 ) -> None:  # fmt: skip
     """Fill a row."""
@@ -265,8 +265,8 @@ def _cost_row(
 
 @tiered
 def cost_rows(
-    s: Stack, m: RowMachine, largest: Largest, p: Prices, grouped: bool, first: Ints, index: Ints,
-    pairs: Ints, low: int, high: int, b: Floats, out: PricedRows,
+    s: Stack, m: RowMachine, largest: Largest, p: RowPrices, grouped: bool, first: Ints,
+    index: Ints, pairs: Ints, low: int, high: int, b: Floats, out: PricedRows,
 ) -> None:  # fmt: skip
     """Fill the rows ``low`` to ``high``.
 

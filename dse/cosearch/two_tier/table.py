@@ -12,7 +12,7 @@ import numpy as np
 from dse.cosearch.frames import Frame
 from dse.cosearch.sizes import Size
 from dse.cosearch.two_tier import row_kernel, tile_kernel
-from dse.cosearch.two_tier.pricing import GroupedTable, Part, every_pair, machine_of
+from dse.cosearch.two_tier.pricing import GroupedTable, TablePart, every_pair, machine_of
 from dse.cosearch.two_tier.roles import ACCUMULATOR, MEMORY, SCRATCHPAD, Roles, outer_orders
 from dse.domain.mapping import Mapping, MappingBatch
 from dse.mapspace.factorization import divisors
@@ -61,9 +61,9 @@ class TwoTierTable(GroupedTable):
         self.classes = self._build(largest_tile)
 
     @property
-    def parts(self) -> tuple[Part, ...]:
+    def parts(self) -> tuple[TablePart, ...]:
         """See :attr:`dse.cosearch.two_tier.pricing.GroupedTable.parts`."""
-        return (Part(self.classes, self._shape),)
+        return (TablePart(self.classes, self._shape),)
 
     @property
     def sizes(self) -> tuple[Size, ...]:

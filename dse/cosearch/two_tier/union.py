@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from dse.cosearch.frames import Frame
 from dse.cosearch.sizes import Size
-from dse.cosearch.two_tier.pricing import GroupedTable, Part
+from dse.cosearch.two_tier.pricing import GroupedTable, TablePart
 from dse.cosearch.two_tier.table import TwoTierTable
 from dse.domain.mapping import Mapping, MappingBatch
 
@@ -22,7 +22,7 @@ class TwoTierUnion(GroupedTable):
         self._tables = tuple(tables)
 
     @property
-    def parts(self) -> tuple[Part, ...]:
+    def parts(self) -> tuple[TablePart, ...]:
         """See :attr:`dse.cosearch.two_tier.pricing.GroupedTable.parts`."""
         return tuple(part for table in self._tables for part in table.parts)
 
