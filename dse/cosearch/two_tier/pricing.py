@@ -215,9 +215,11 @@ class RowPricer:
         largest = self._largest_on(machine)
 
         def cost(low: int, high: int) -> None:
+            some = slice(low, high)
             row_kernel.cost_rows(
-                self._stack, machine, largest, prices, grouped, first, joined, factors, low, high,
-                np.empty((_LEVELS, _KINDS)), out,
+                self._stack, machine, largest, prices, grouped,
+                np.clip(first, low, high) - low, joined[some], factors[some],
+                np.empty((_LEVELS, _KINDS)), row_kernel.PricedRows(*(own[some] for own in out)),
             )  # fmt: skip
 
         threads = self._threads if count >= _MANY else 1

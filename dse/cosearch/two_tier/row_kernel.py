@@ -266,9 +266,9 @@ def _cost_row(
 @tiered
 def cost_rows(
     s: Stack, m: RowMachine, largest: Largest, p: RowPrices, grouped: bool, first: Ints,
-    index: Ints, pairs: Ints, low: int, high: int, b: Floats, out: PricedRows,
+    index: Ints, pairs: Ints, b: Floats, out: PricedRows,
 ) -> None:  # fmt: skip
-    """Fill the rows ``low`` to ``high``.
+    """Fill rows.
 
     Args:
         s: the classes.
@@ -279,8 +279,6 @@ def cost_rows(
         first: ``(N + 1,)`` where the rows of each part start.
         index: ``(R,)`` class of each row, numbered within its part.
         pairs: ``(R, 2)`` spatial factors of each row, or ``(0, 2)``: the largest.
-        low: the first row that is filled.
-        high: the one after the last.
         b: ``(4, 4)`` working memory.
         out: is filled.
     """
@@ -294,7 +292,7 @@ def cost_rows(
             s.output_place[part],
             s.version,
         )
-        for r in range(max(first[part], low), min(first[part + 1], high)):
+        for r in range(first[part], first[part + 1]):
             c = s.classes[s.first_class[part] + index[r]]
             rows = largest.rows[s.first_row[part] + c[ROW_DIVISOR]]
             columns = largest.columns[s.first_column[part] + c[COLUMN_DIVISOR]]

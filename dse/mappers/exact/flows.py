@@ -91,10 +91,12 @@ def spread_out(t: Tables, x: Draft, s: int, tile: int) -> None:
     grid = x.grid[0]
     v = x.value
     loops = Int(0)
+    elements = 1.0
     for d in range(t.bound.shape[0]):
         if t.factor[grid, s, d] != 1:
             x.spread[loops] = d
             loops += 1
+            elements *= float(t.factor[grid, s, d])
     for f in range(t.low.shape[0]):
         if t.low[f] >= s or t.high[f] < s or x.settled[0] >> f & 1:
             continue
@@ -136,7 +138,8 @@ def spread_out(t: Tables, x: Draft, s: int, tile: int) -> None:
         v[parts_at(t, f)] *= parts if s > 0 else 0.0
         if watched and s > 0:
             if s != t.low[f] + 1:
-                loosen(t, x, f)
+                if parts < elements:  # else each reads for itself, links or not (section 7, 3)
+                    loosen(t, x, f)
             elif at >= 0:
                 v[at + GRID_LEVEL] = s
                 v[at + GRID_TILE] = tile

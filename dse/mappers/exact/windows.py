@@ -65,6 +65,10 @@ def parts_without_links(t: Tables, f: int, grid: int) -> float:
     Who is served lies one move from a neighbour, along rows of windows. Of the parts that follow
     one another in steps of a move the last has no link, and they are no more than lie along one
     row. Among MACs nothing may be left.
+
+    Above a level that the tensor bypasses no link spares a read: what that level asks for is spread
+    over the elements that are left (section 7, 3), so a read serves no more of them than lie in one
+    place of the tensor, and these are at most all but those along the longest loop of each row.
     """
     parts = 1.0
     tensor = t.tensor[f]
@@ -83,7 +87,7 @@ def parts_without_links(t: Tables, f: int, grid: int) -> float:
                 one = max(one, n)
             else:
                 two = max(two, n)
-        parts *= min(one, two)
+        parts *= min(one, two) if u == t.low[f] + 1 else one * two
     return parts
 
 
