@@ -48,6 +48,11 @@ HARDWARE = {
         {"array": 64, "buffer_kb": 4096, "accumulator_words": 1024, "fifo_tiles": 1},
         {"array": 128, "buffer_kb": 4096, "accumulator_words": 1024, "fifo_tiles": 2},
     ],
+    # windows over PEs that keep none of them
+    "shidiannao": [
+        {"columns": 2, "rows": 2, "input_kb": 8, "output_kb": 8, "weight_kb": 8},
+        {"columns": 4, "rows": 2, "input_kb": 8, "output_kb": 8, "weight_kb": 8},
+    ],
 }
 #: Layers: bounds, strides and dilations.
 LAYERS = [

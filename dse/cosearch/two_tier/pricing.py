@@ -219,7 +219,7 @@ class RowPricer:
             row_kernel.cost_rows(
                 self._stack, machine, largest, prices, grouped,
                 np.clip(first, low, high) - low, joined[some], factors[some],
-                np.empty((_LEVELS, _KINDS)), row_kernel.PricedRows(*(own[some] for own in out)),
+                np.empty((_LEVELS, _KINDS)), row_kernel.PricedRows._make(own[some] for own in out),
             )  # fmt: skip
 
         threads = self._threads if count >= _MANY else 1
