@@ -49,7 +49,7 @@ def prove(
         found = dse.run(
             arch,
             workload,
-            {"name": "optimal", "time": seconds, "threads": threads},
+            {"name": "optimal", "time": seconds, **({"threads": threads} if threads else {})},
             n_jobs=threads,
             report=False,
             folder=str(Path(folder) / "run"),
