@@ -14,8 +14,8 @@ from collections.abc import Callable
 
 from dse.certify.boxes import Boxes
 from dse.certify.every_row import EveryRow
-from dse.certify.ground import Ground
 from dse.certify.objective import CheckedGoal
+from dse.certify.shared import SharedWork
 from dse.certify.verdict import Decision, Effort, NotCoveredError, RefutedError, Verdict
 from dse.space.search_space import SearchSpace
 
@@ -28,7 +28,7 @@ def recheck(
     claim: float,
     report: Callable[[str], None] | None = None,
     effort: Effort | None = None,
-    ground_for: Callable[[CheckedGoal], Ground] | None = None,
+    shared_for: Callable[[CheckedGoal], SharedWork] | None = None,
 ) -> Verdict:
     """Check that no design of a space has an objective below ``claim``.
 
@@ -37,7 +37,7 @@ def recheck(
         claim: infinite: that there is no design.
         report: called with a line of progress now and then.
         effort: what to count in, and up to where to go on.
-        ground_for: returns what is kept of the space from other rechecks for a goal; None:
+        shared_for: returns what is kept of the space from other rechecks for a goal; None:
             everything is made anew.
     """
     count = effort or Effort()
@@ -46,15 +46,15 @@ def recheck(
         goal = CheckedGoal.of(space)
         if claim <= 0.0:
             return Verdict(Decision.CERTIFIED, 0, 0, "nothing is below zero")
-        ground = ground_for(goal) if ground_for else Ground(space, goal, count)
-        boxes = Boxes(ground.hardware, goal, claim, count, report or (lambda _: None))
-        if ground.other:
-            how = f"{_TILED}; {_EVERY}" if ground.has_tiled else _EVERY
+        shared = shared_for(goal) if shared_for else SharedWork(space, goal, count)
+        boxes = Boxes(shared.hardware, goal, claim, count, report or (lambda _: None))
+        if shared.other:
+            how = f"{_TILED}; {_EVERY}" if shared.has_tiled else _EVERY
         if space.padding.on:
             how = f"{how}; every useful size"
-        for source, chips in ground.tiled():
+        for source, chips in shared.tiled():
             boxes.check(source, chips)
-        _check_every(boxes, ground, count)
+        _check_every(boxes, shared, count)
     except NotCoveredError as error:
         return Verdict(Decision.UNDECIDED, count.boxes, count.mappings, how, str(error))
     except RefutedError as error:
@@ -62,9 +62,9 @@ def recheck(
     return Verdict(Decision.CERTIFIED, count.boxes, count.mappings, how)
 
 
-def _check_every(boxes: Boxes, ground: Ground, effort: Effort) -> None:
-    hardware, chips = ground.hardware, ground.other
-    source = EveryRow(ground.sizes, hardware.capacities, hardware.space.timeloop_version, effort)
+def _check_every(boxes: Boxes, shared: SharedWork, effort: Effort) -> None:
+    hardware, chips = shared.hardware, shared.other
+    source = EveryRow(shared.sizes, hardware.capacities, hardware.space.timeloop_version, effort)
     try:
         source.check([chip for chip, _ in chips])
     except NotCoveredError as error:

@@ -24,7 +24,7 @@ from dse.space.search_space import SearchSpace
 _SizesByLayer = tuple[tuple[Problem, ...], ...]
 
 
-class Ground:
+class SharedWork:
     """See the module; what one recheck has made is there for the next.
 
     Args:
