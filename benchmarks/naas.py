@@ -182,7 +182,7 @@ def _print_proofs(rows: list[dict[str, Any]]) -> None:
         bound = f"{proof['bound'] / 1e12:.6g}" if proof["bound"] else f"nothing {proof['reason']}"
         print(f"| {SCENARIOS[row['chip']].title} | {found / 1e12:.6g} | "
               f"{proof['value'] / 1e12:.6g} | {bound} | {both['gap']:.1%} | {chip / found:.2f}x | "
-              f"{at_most(chip, proof['bound']):.2f}x | {at_most(chip, floor):.2f}x | "
+              f"{at_most(chip, proof['bound'])} | {at_most(chip, floor)} | "
               f"{by_resources['gap']:.1%} | {proof['wall_s']:.0f} | "
               f"{proof['cpu_s']:.0f} |")  # fmt: skip
 

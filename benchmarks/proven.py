@@ -6,7 +6,6 @@ of the space is below; a search's design is set beside both.
 
 from __future__ import annotations
 
-import math
 import tempfile
 import time
 from collections.abc import Mapping
@@ -89,6 +88,6 @@ def beside(proof: Mapping[str, Any], found: float) -> dict[str, float]:
     return {"best": best, "gap": gap_of(bound, best)}
 
 
-def at_most(reference: float, bound: float) -> float:
-    """Return by which factor a reference can be improved at most; infinite without a bound."""
-    return reference / bound if bound > 0.0 else math.inf
+def at_most(reference: float, bound: float) -> str:
+    """Return, as text, by which factor a reference can be improved at most; "-": no bound."""
+    return f"{reference / bound:.2f}x" if bound > 0.0 else "-"
