@@ -32,6 +32,9 @@ ENDING = ".json.xz"
 #: Of one file of a run, and of all, unpacked and packed.
 _MOST_BYTES, _MOST_IN_ALL = 4 * 1024 * 1024, 32 * 1024 * 1024
 _PUBLISHED = (run_folder.CONFIG, run_folder.TEMPLATE, run_folder.WORKLOAD, run_folder.RESULT)
+#: Settings that say where something lies, and those by which inputs were called.
+_OF_A_MACHINE = LOCAL | {"include_path"}
+_CALLED = ("arch", "workload")
 _NAME = re.compile(rf"(?:{run_folder.BEST}/)?[A-Za-z0-9_-][A-Za-z0-9_.-]*\Z")
 
 
@@ -68,8 +71,12 @@ class PackedCertificate:
             for path in paths
         }
         settings = yaml.safe_load(files[run_folder.CONFIG])
-        kept = {name: value for name, value in settings.items() if name not in LOCAL}
+        kept = {name: value for name, value in settings.items() if name not in _OF_A_MACHINE}
+        kept |= {name: _without_folders(kept[name]) for name in _CALLED}
         files[run_folder.CONFIG] = yaml.safe_dump(kept, sort_keys=False, default_flow_style=False)
+        result = run_folder.read_result(folder)
+        result |= {name: _without_folders(result[name]) for name in _CALLED}
+        files[run_folder.RESULT] = json.dumps(result, indent=2) + "\n"
         run = f"optimizer={kept['optimizer']['name']} arch={kept['arch']} "
         run += f"workload={kept['workload']}"
         made = cls(entry.key, entry.prices, replace(entry.source, run=run), files)
@@ -175,6 +182,11 @@ class PackedCertificate:
         except (ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
             raise SpecError(f"{where}: its files are not those of a run ({error!r})") from error
         return entry_of(given, f"{where}: ")
+
+
+def _without_folders(name: str) -> str:
+    """Return what a template or a workload is called, of its path."""
+    return name.rpartition("/")[2]
 
 
 def _is_file(item: tuple[object, object]) -> bool:
