@@ -4,10 +4,13 @@
 own tree and dataflow) and the array found with equal effort, and prints speed-up, energy saving and
 EDP reduction beside those of the paper (DAC 2021), with the largest that the resources leave
 possible. ``--ablation`` compares what is searched, and how orders are encoded; ``--rate`` tells
-evaluations per CPU second of the searches alone, on one thread. ``--json FILE``
-keeps the figures; ``--render FILE...`` makes the tables, with ``--plot FOLDER`` the plots, too.
+evaluations per CPU second of the searches alone, on one thread. ``--bound SECONDS`` gives
+``optimizer=optimal`` that long on each scenario's space, too, and tells what is proven of the best
+design there is. ``--json FILE`` keeps the figures; ``--render FILE...`` makes the tables, with
+``--plot FOLDER`` the plots, too.
 
-Exits with 1 where a scenario misses the paper's figures.
+Exits with 1 where a scenario misses the paper's figures, and with an error where a design lies
+below the proven bound.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from typing import Any
 
 import numpy as np
 from naas_cases import SCENARIOS, VARIANTS, Effort, ablation, array_of, compare, rate
+from proven import at_most, beside, prove
 
 #: Networks of the ablation, one per scenario, so that it takes minutes.
 _ABLATION = {
@@ -56,7 +60,11 @@ def main() -> int:
             network = given.network or _ABLATION[chip]
             results["ablation"].append(ablation(scenario, network, effort, given.seeds))
         else:
-            results["scenarios"].append(compare(scenario, effort, given.seed))
+            row = compare(scenario, effort, given.seed)
+            if given.bound:
+                networks = "+".join(scenario.networks)
+                row["proof"] = prove(f"naas_{chip}", networks, given.bound, threads=given.threads)
+            results["scenarios"].append(row)
         if given.json:
             given.json.write_text(json.dumps(results, indent=1), encoding="utf-8")
     if given.plot:
@@ -85,6 +93,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=0, help="0: all cores")
     parser.add_argument("--optimizer", nargs="*", default=[], help="further settings, NAME=VALUE")
+    parser.add_argument(
+        "--bound", type=float, metavar="SECONDS", help="for a proof of each scenario's space"
+    )
     parser.add_argument("--ablation", action="store_true")
     parser.add_argument("--rate", action="store_true", help="evaluations per CPU second, no more")
     parser.add_argument("--seeds", type=int, default=5, help="of the ablation")
@@ -142,9 +153,38 @@ def _print_scenarios(rows: list[dict[str, Any]]) -> list[str]:
                 missed.append(
                     f"{scenario.title} {name} {value:.2f}x of {target}x (at most {limit_:.2f}x)"
                 )
+    _print_proofs([row for row in rows if "proof" in row])
     _print_hardware(rows)
     _print_speed(rows)
     return missed
+
+
+def _print_proofs(rows: list[dict[str, Any]]) -> None:
+    """Print what is proven of the best design of the spaces that were searched.
+
+    EDP is the geometric mean over a scenario's networks, which is what all searches minimise. By
+    its resources alone no design can gain more than the largest speed-up and saving together.
+    """
+    if not rows:
+        return
+    print("\n| scenario | EDP J x cycle: searched | by the proof's search | no design is below | "
+          "gap | EDP reduction: searched | at most, proven | at most, by resources | gap | s | "
+          "CPU s |")  # fmt: skip
+    print("|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|")
+    for row in rows:
+        proof = row["proof"]
+        chip, found, floor = (
+            _mean([n[key]["cycles"] * n[key]["energy_pj"] for n in row["networks"]])
+            for key in ("chip", "searched", "bound")
+        )
+        both = beside(proof, found)
+        by_resources = beside({**proof, "bound": floor}, found)
+        bound = f"{proof['bound'] / 1e12:.6g}" if proof["bound"] else f"nothing {proof['reason']}"
+        print(f"| {SCENARIOS[row['chip']].title} | {found / 1e12:.6g} | "
+              f"{proof['value'] / 1e12:.6g} | {bound} | {both['gap']:.1%} | {chip / found:.2f}x | "
+              f"{at_most(chip, proof['bound'])} | {at_most(chip, floor)} | "
+              f"{by_resources['gap']:.1%} | {proof['wall_s']:.0f} | "
+              f"{proof['cpu_s']:.0f} |")  # fmt: skip
 
 
 def _row(scenario: str, network: str, values: tuple[float, ...], paper: str) -> None:

@@ -93,3 +93,45 @@ def test_what_is_found_is_set_beside_what_timeloop_mapper_found(tmp_path):
     poorly, text = outcomes("--mapper", "random", "--samples", "1")
     assert [one["outcome"] for one in poorly] == ["worse", *expected[1:]]
     assert "1 worse" in text
+
+
+def naas_figures(bound):
+    """Return figures of one scenario, as ``naas.py --json`` keeps them."""
+    use = {"utilization": 0.5}
+    network = {
+        "name": "net",
+        "chip": {"cycles": 4e6, "energy_pj": 4e6, **use},
+        "searched": {"cycles": 2e6, "energy_pj": 2e6, **use},
+        "copy": {"cycles": 4e6, "energy_pj": 2e6, **use},
+        "bound": {"cycles": 1e6, "energy_pj": 1e6},
+    }
+    labels = {"pes": "4", "array_dims": "1", "array_x": "4", "parallel_x": "K", "l2_bytes": "1024"}
+    counts = ("designs", "evaluations", "seconds", "cpu_seconds", "raw_per_second")
+    return {
+        "chip": "eyeriss",
+        "networks": [network],
+        "hardware": {**labels, "l1_bytes": "1", "l1_sums_bytes": "1", "bandwidth": "1"},
+        **dict.fromkeys((*counts, "evaluator_seconds", "drawing_seconds"), 1),
+        "proof": {"value": 5e12, "bound": bound, "wall_s": 1.0, "cpu_s": 1.0, "reason": "early"},
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("bound", "expected"),
+    [
+        (2e12, "| Eyeriss | 4 | 5 | 2 | 50.0% | 4.00x | 8.00x | 16.00x | 75.0% | 1 | 1 |"),
+        (
+            0.0,
+            "| Eyeriss | 4 | 5 | nothing early | 100.0% | 4.00x | - | 16.00x | 75.0% | 1 | 1 |",
+        ),
+        (4.1e12, "lies below the bound"),
+    ],
+)
+def test_what_is_found_is_set_beside_what_is_proven(bound, expected, tmp_path):
+    kept = tmp_path / "naas.json"
+    kept.write_text(json.dumps({"scenarios": [naas_figures(bound)], "ablation": []}))
+    words = [sys.executable, str(BENCHMARKS / "naas.py"), "--render", str(kept)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert expected in done.stdout + done.stderr

@@ -3,8 +3,9 @@
 A box is a range of chips, and of every capacity a range of values. On the range's most generous
 hardware every mapping costs no more than on any of it, with the least price in the box of a buffer
 that holds its tiles; lines below all choices of one mapping per layer then bound what the box may
-hold. Boxes that might hold something are halved; on single hardware every mapping is evaluated at
-its true cost.
+hold. Boxes that might hold something are halved, and in them only those mappings are looked at of
+which something below the claim may be (:mod:`dse.certify.needed`); on single hardware these are
+evaluated at their true cost.
 """
 
 from __future__ import annotations
@@ -58,59 +59,72 @@ class Boxes:
             RefutedError: a design lies below the claim.
             NotCoveredError: that takes too long.
         """
-        pending = [tuple(chips)]
+        pending: list[tuple[tuple[Chip, ...], Rows | None]] = [(tuple(chips), None)]
         while pending:
-            part = pending.pop()
-            if self._range_holds(source, part):
+            part, within = pending.pop()
+            left = self._left_of(source, part, within)
+            if left is None:
                 self._done += len(part)
                 self._say(
                     f"{self._done} of {len(self._hardware.chips)} chips rechecked, "
                     f"{self._effort.boxes:,} boxes, {self._effort.mappings:,} mappings"
                 )
                 continue
-            pending += _halves(source, part)
+            pending += [(half, left) for half in _halves(source, part)]
 
-    def _range_holds(self, source: RowSource, chips: tuple[Chip, ...]) -> bool:
-        """Whether no box of the range holds anything below the claim; False: halve the range."""
-        rows = source.rows(chips)
+    def _left_of(
+        self, source: RowSource, chips: tuple[Chip, ...], within: Rows | None
+    ) -> Rows | None:
+        """Return the rows of which something below the claim may be, to look at in halves.
+
+        None: no box of the range holds anything below the claim.
+        """
         high = tuple(c.variable.count - 1 for c in self._hardware.capacities)
-        boxes: list[tuple[Point, Point]] = [(tuple(0 for _ in high), high)]
+        low = tuple(0 for _ in high)
+        boxes: list[tuple[Point, Point, Rows]] = [(low, high, source.rows(chips, within))]
+        of_all: Rows | None = None
         seen = 0
         while boxes:
-            low, high = boxes.pop()
+            low, high, rows = boxes.pop()
             seen += 1
             self._effort.spend(boxes=1)
-            if len(chips) > 1 and seen > _PATIENCE:
-                return False
-            if self._box_holds(rows, low, high):
+            if of_all is not None and len(chips) > 1 and seen > _PATIENCE:
+                return of_all
+            left = self._left_in(rows, low, high)
+            if left is None:
                 continue
+            of_all = left if of_all is None else of_all
             if low != high:
-                boxes += _parts(low, high)
+                boxes += [(*part, left) for part in _parts(low, high)]
             elif len(chips) > 1:
-                return False
+                return of_all
             else:
-                self._check_point(source, chips[0], low)
-        return True
+                self._check_point(source, chips[0], low, left)
+        return None
 
-    def _box_holds(self, rows: Rows, low: Point, high: Point) -> bool:
+    def _left_in(self, rows: Rows, low: Point, high: Point) -> Rows | None:
+        """Return the rows of which something below the claim may be in a box; None: nothing is."""
         area = 0.0
         if self._goal.needs_area:
             area = min(_least_area(chip, low, high) for chip in rows.chips)
             if self._goal.forbids_from(area):
-                return True
+                return None
         if min(_least_bits(chip, low, high) for chip in rows.chips) > self._hardware.most_bits:
-            return True
+            return None
         energy = rows.energy(low, high)
         kept = np.isfinite(energy)
         if not kept.any():
-            return True
+            return None
         before = np.concatenate([[0], np.cumsum(kept)])
         first = before[rows.first].astype(np.int64)
         points = NetworkPoints(self._workload, self._goal, first, energy[kept], rows.cycles[kept])
-        return not points.may_be_below(self._claim, area)
+        if not points.may_be_below(self._claim, area):
+            return None
+        kept[kept] = points.needed(self._claim, area)
+        return rows.only(kept)
 
-    def _check_point(self, source: RowSource, chip: Chip, point: Point) -> None:
-        """Evaluate every mapping on one piece of hardware; raise where a design is better."""
+    def _check_point(self, source: RowSource, chip: Chip, point: Point, within: Rows) -> None:
+        """Evaluate mappings on one piece of hardware; raise where a design is better."""
         values = self._hardware.values(chip, point)
         space = self._hardware.space
         try:
@@ -120,7 +134,9 @@ class Boxes:
         area = architecture.area_um2
         if not self._goal.allows(area):
             return
-        points = NetworkPoints(self._workload, self._goal, *source.points(chip, architecture))
+        points = NetworkPoints(
+            self._workload, self._goal, *source.points(chip, architecture, within)
+        )
         found = points.below(self._claim, area)
         if found:
             labels = ", ".join(

@@ -83,7 +83,7 @@ class Choices:
         if self.is_empty:
             return None
         if not aim.multiplied:
-            found = self._line(aim.energy, aim.cycles)
+            found = self.line(aim.energy, aim.cycles)
             return found.touching if found.total < claim else None
         best, _ = self._least_product(claim)
         return best if _product(best) < claim else None
@@ -93,13 +93,13 @@ class Choices:
         if self.is_empty:
             return math.inf
         if not aim.multiplied:
-            return self._line(aim.energy, aim.cycles).total
+            return self.line(aim.energy, aim.cycles).total
         return self._least_product(None)[1]
 
     def best(self, aim: Aim) -> ChoiceTotals:
         """Return the choice of the least value, whatever the borders say; there is one."""
         if not aim.multiplied:
-            return self._line(aim.energy, aim.cycles).touching
+            return self.line(aim.energy, aim.cycles).touching
         return self._least_product(None)[0]
 
     def within(self, claim: float, aim: Aim) -> list[Line]:
@@ -111,9 +111,9 @@ class Choices:
         """
         if self.is_empty:
             return []
-        lines = [self._line(1.0, 0.0), self._line(0.0, 1.0)]
+        lines = [self.line(1.0, 0.0), self.line(0.0, 1.0)]
         if not aim.multiplied and aim.energy and aim.cycles:
-            lines.append(self._line(aim.energy, aim.cycles))
+            lines.append(self.line(aim.energy, aim.cycles))
         sides = [(-x, -y, -most) for x, y, most in (b.widened for b in aim.borders)]
         while len(lines) < _MOST_LINES:
             above = [(x, y, total * (1.0 - _SUMS)) for x, y, total, _ in lines]
@@ -141,7 +141,7 @@ class Choices:
         x, y = other.cycles - one.cycles, one.energy - other.energy
         if x <= 0.0 or y <= 0.0:
             return None
-        line = self._line(x, y)
+        line = self.line(x, y)
         along = x * one.energy + y * one.cycles
         cuts = line.total * (1.0 - _THROUGH) > x * point.energy + y * point.cycles
         return line if cuts or line.total < along * (1.0 - _THROUGH) else None
@@ -153,7 +153,7 @@ class Choices:
             claim: where a choice is below it, that one is returned at once; where none is, the
                 bound is no more than that none is.
         """
-        one, other = self._line(1.0, 0.0), self._line(0.0, 1.0)
+        one, other = self.line(1.0, 0.0), self.line(0.0, 1.0)
         best = min(one.touching, other.touching, key=_product)
         bound = _product(best)
         stack = [(one, other)]
@@ -170,7 +170,7 @@ class Choices:
             y = abs(one.touching.energy - other.touching.energy)
             if x == 0.0 or y == 0.0:
                 continue
-            found = self._line(x, y)
+            found = self.line(x, y)
             least = x * one.touching.energy + y * one.touching.cycles
             if found.total >= least * (1.0 - _THROUGH):
                 continue
@@ -179,7 +179,7 @@ class Choices:
             stack += [(one, found), (found, other)]
         return best, bound
 
-    def _line(self, x: float, y: float) -> Line:
+    def line(self, x: float, y: float) -> Line:
         """Return the line of that slope that touches the choices from below."""
         if y == 0.0:
             value = self._energy * x

@@ -58,7 +58,7 @@ class EveryRow(RowSource):
                     f"more than {self._effort.most_mappings:,} tilings to go through"
                 )
 
-    def rows(self, chips: tuple[Chip, ...]) -> Rows:
+    def rows(self, chips: tuple[Chip, ...], within: Rows | None = None) -> Rows:  # noqa: ARG002 - all
         """See :class:`RowSource`; of one chip."""
         (chip,) = chips
         units = RangePrices(chips, self._capacities, leaks=True).units()
@@ -83,15 +83,19 @@ class EveryRow(RowSource):
         self, machine: Architecture, units: Sequence[UnitPrice], problem: Problem
     ) -> RecheckedRows:
         capacities = self._capacities
-        none = [np.empty(0)] * (2 + len(units)), [np.empty(0, np.int64)] * len(capacities)
-        parts, total = [RecheckedRows(*none)], 0
+        no = np.empty(0, np.int64)
+        none = RecheckedRows([np.empty(0)] * (2 + len(units)), [no] * len(capacities), no)
+        parts, total = [none], 0
         for batch in self._batches(machine, problem):
             valid, costs = self._evaluation.costs(machine, units, problem, batch)
             words = [_tile_words(problem, batch, c.level) for c in capacities]
             table = np.column_stack([column[valid] for column in (*costs, *words)])
             _, first = np.unique(table, axis=0, return_index=True)
             index = np.flatnonzero(valid)[first]
-            parts.append(RecheckedRows([x[index] for x in costs], [x[index] for x in words]))
+            of_no_tile = np.zeros(len(index), np.int64)
+            parts.append(
+                RecheckedRows([x[index] for x in costs], [x[index] for x in words], of_no_tile)
+            )
             total += len(index)
             if total > MOST_ROWS:
                 raise NotCoveredError(f"more than {MOST_ROWS:,} mappings of one layer")
@@ -103,7 +107,7 @@ class EveryRow(RowSource):
 
         return EveryMapping(Places(problem, machine)).batches(fit)
 
-    def points(self, chip: Chip, architecture: Architecture) -> RowPoints:  # noqa: ARG002 - all of it
+    def points(self, chip: Chip, architecture: Architecture, within: Rows) -> RowPoints:  # noqa: ARG002 - all
         """See :class:`RowSource`."""
         return points_of(
             [

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from dse.certify.design import EQUAL, WrongError, check_limits, hardware_of, metrics_of
-from dse.certify.hardware import Hardware
 from dse.certify.objective import CheckedGoal
 from dse.certify.recheck import recheck
+from dse.certify.shared import SharedWork
 from dse.certify.verdict import Decision, Effort, Verdict
 from dse.cosearch.certificate import FrontCertificate
 from dse.domain.linear import linear_form
@@ -59,12 +59,13 @@ def check_front(
     members = _members(content, where)
     if len(members) != len(claim.points):
         raise WrongError(f"{len(members)} designs, but {len(claim.points)} proofs")
-    kept: dict[bool, Hardware] = {}
+    kept: dict[bool, SharedWork] = {}
+    count = effort or Effort()
 
-    def hardware_for(goal: CheckedGoal) -> Hardware:
-        """Return the hardware, which differs by whether it has areas alone."""
+    def shared_for(goal: CheckedGoal) -> SharedWork:
+        """Return what the points have in common, which differs by whether it has areas alone."""
         if goal.needs_area not in kept:
-            kept[goal.needs_area] = Hardware(space, goal)
+            kept[goal.needs_area] = SharedWork(space, goal, count)
         return kept[goal.needs_area]
 
     verdicts = []
@@ -79,7 +80,7 @@ def check_front(
         _check_design(folder, own, point, values, files)
         if effort is not None:
             bound = float(str(point["bound"]))
-            verdicts.append(recheck(own, bound, report, effort, hardware_for))
+            verdicts.append(recheck(own, bound, report, effort, shared_for))
             if verdicts[-1].outcome is Decision.REFUTED:
                 break
     return _joined(verdicts, effort)

@@ -1,184 +1,62 @@
 """Optima that are known: shipped with the package, or certified by the user; found by content.
 
 An entry belongs to the content of template and workload, not to their names: what they are called
-or described as does not matter, a changed bound or size does. Only what was certified is kept. Two
-entries of one space whose values differ, or a design below an entry, mean that a proof is wrong:
-that is an error wherever it shows, and nothing is written over.
+or described as does not matter, a changed bound or size does. It belongs to the prices that it was
+found with, too. Only what was certified is kept. Two entries of one space and the same prices whose
+values differ, or a design below an entry, mean that a proof is wrong: that is an error wherever it
+shows, and nothing is written over.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from functools import lru_cache
-from importlib.resources import files
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
+from dse.certify.content import key_of, prices_of
+from dse.certify.entry import Known, entry_of
+from dse.certify.shipped import shipped
 from dse.disk import replace_file
-from dse.domain.expression import Expression
-from dse.domain.problem import Problem
-from dse.errors import ProofError, SpecError
-from dse.goals.certificate import times
-from dse.goals.mapspace_text import OPTIMUM
-from dse.space.rules import Relation
+from dse.errors import SpecError
 from dse.space.search_space import SearchSpace
 
 SCHEMA = "dse.known-optima/2"
 _OLD = "dse.known-optima/1"
 #: Variable of the environment that names the user's own file.
 VARIABLE = "DSE_KNOWN_OPTIMA"
-#: Values of one optimum differ by no more than so much, relatively: the slack of two proofs.
-_SAME = 1e-10
-#: Keys of a template that change nothing of what can be built.
-_WORDS = frozenset({"name", "description", "source", "unit", "default", "sampling", "optional"})
-#: Chains whose prices come from outside of the package.
-_FOREIGN = ("ert", "accelergy")
-
-
-@dataclass(frozen=True)
-class Provenance:
-    """Where an entry comes from.
-
-    Attributes:
-        run: the folder of the run.
-        date: when it was certified.
-        version: of the package that certified it.
-        certified: the second argument, in a few words.
-    """
-
-    run: str
-    date: str
-    version: str
-    certified: str
-
-    def text(self) -> str:
-        """Return it for people."""
-        return f"{self.run}, certified on {self.date} by version {self.version}"
-
-
-@dataclass(frozen=True)
-class Known:
-    """A known optimum.
-
-    Attributes:
-        key: hash of the contents that it belongs to.
-        arch, workload, objective, energy, timeloop_version, constraints: what they were called.
-        value: of the best design there is.
-        values: its hardware.
-        source: where it comes from.
-    """
-
-    key: str
-    arch: str
-    workload: str
-    objective: str
-    energy: str
-    timeloop_version: str
-    constraints: str
-    value: float
-    values: dict[str, int]
-    source: Provenance
-
-    def text(self, unit: str = "") -> str:
-        """Return it for people."""
-        if self.objective == "edp":
-            return f"{OPTIMUM}, EDP {self.value / 1e12:.6g} J x cycle"
-        return f"{OPTIMUM}, {self.objective} {self.value:.6g} {unit}".rstrip()
-
-    def factor(self, value: float) -> float:
-        """Return how far above it a value is."""
-        return times(value, self.value)
-
-    def check(self, value: float, where: str) -> None:
-        """Check that a design of the same space is no better.
-
-        Args:
-            value: of the design.
-            where: the design is from.
-
-        Raises:
-            ProofError: it is; names both sources.
-        """
-        if value < self.value * (1.0 - _SAME):
-            raise ProofError(
-                f"{where}: {self.objective} = {value!r} lies below {self.value!r}, the known "
-                f"optimum of this space ({self.source.text()}); one of the two is wrong"
-            )
-
-
-def key_of(space: SearchSpace) -> str | None:
-    """Return the hash of what a search is; None where nothing can be known of it.
-
-    That is where prices depend on files outside the package, with several networks, and where
-    layers may be padded.
-    """
-    if space.chain.name.partition(":")[0] in _FOREIGN or space.workload.networks:
-        return None
-    if space.padding.on:
-        return None
-    template = _plain(space.template.spec)
-    layers = sorted([_problem(layer.problem), layer.count] for layer in space.workload)
-    content = {
-        "template": template,
-        "fixed": dict(sorted(space.fixed.items())),
-        "layers": layers,
-        "objective": space.objective.name,
-        "energy": space.chain.name,
-        "timeloop_version": space.timeloop_version,
-        "constraints": sorted(limit.source for limit in space.limits),
-    }
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
-
-
-def _plain(value: Any) -> Any:  # noqa: ANN401
-    """Return a template's content as plain data, without words for people."""
-    if isinstance(value, (Expression, Relation)):
-        return value.source
-    if isinstance(value, BaseModel):
-        return {
-            name: _plain(getattr(value, name))
-            # keys that a file leaves out are not of its content: new ones change no hash
-            for name in sorted(value.model_fields_set)
-            # a level's name stands in the constraints, so it is not only a word
-            if name not in _WORDS or (name == "name" and hasattr(value, "word_bits"))
-        }
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return value
-
-
-def _problem(problem: Problem) -> list[Any]:
-    spaces = problem.shape.data_spaces
-    return [
-        list(problem.bounds.items()),
-        problem.projection.tolist(),
-        [[space.name, space.read_write] for space in spaces],
-    ]
+#: Entries by key and prices.
+_KnownByPrices = dict[tuple[str, str], Known]
 
 
 def find(space: SearchSpace) -> Known | None:
-    """Return what is known of a search space, shipped or by the user.
+    """Return what is known of a search space at today's prices, shipped or by the user.
 
     Raises:
-        SpecError: the user's file is broken, or of an older version.
+        SpecError: the user's file is broken, or of an older version; or a shipped certificate is
+            not as it was written.
         ProofError: the two contradict each other.
     """
     key = key_of(space)
     if key is None:
         return None
     own = user_file()
-    found = [e[key] for e in (_read(own) if own.is_file() else {}, _shipped()) if key in e]
-    if len(found) == 2:
-        return _merged(*found)
-    return found[0] if found else None
+    entries = _read(own) if own.is_file() else {}
+    found = [entry for entry in entries.values() if entry.key == key]
+    if (packed := shipped(key)) is not None:
+        found.append(packed)
+    if any(entry.prices for entry in found):
+        found = _at(prices_of(space), found)
+    best = found[0] if found else None
+    for entry in found[1:]:
+        best = _merged(best, entry) if best else entry
+    return best
+
+
+def _at(prices: str, found: list[Known]) -> list[Known]:
+    """Return the entries of these prices, and those by versions that kept none."""
+    return [entry for entry in found if entry.prices in ("", prices)]
 
 
 def of_run(folder: Path) -> Known | None:
@@ -215,10 +93,14 @@ def remember(entry: Known, path: Path | None = None) -> Path:
     """
     target = path or user_file()
     entries = _read(target) if target.is_file() else {}
-    for known in (_shipped(), entries):
-        if entry.key in known:
-            entry = _merged(entry, known[entry.key])
-    entries[entry.key] = entry
+    others = [known for known in entries.values() if known.key == entry.key]
+    if (packed := shipped(entry.key)) is not None:
+        others.append(packed)
+    prices = entry.prices
+    for known in _at(prices, others) if prices else others:
+        entry = _merged(entry, known)
+    entries.pop((entry.key, ""), None)  # the new one says at which prices, too
+    entries[entry.key, prices] = replace(entry, prices=prices)
     target.parent.mkdir(parents=True, exist_ok=True)
     ordered = sorted(entries.values(), key=lambda e: (e.arch, e.workload, e.objective, e.key))
     content = {"schema": SCHEMA, "optima": [asdict(e) for e in ordered]}
@@ -233,13 +115,7 @@ def _merged(one: Known, other: Known) -> Known:
     return low
 
 
-@lru_cache(maxsize=1)
-def _shipped() -> dict[str, Known]:
-    text = files("dse.certify").joinpath("known_optima.json").read_text(encoding="utf-8")
-    return _entries(json.loads(text), "known_optima.json")
-
-
-def _read(path: Path) -> dict[str, Known]:
+def _read(path: Path) -> _KnownByPrices:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -247,33 +123,7 @@ def _read(path: Path) -> dict[str, Known]:
     return _entries(content, str(path))
 
 
-class _StrictRecord(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class _SourceEntry(_StrictRecord):
-    run: str
-    date: str
-    version: str
-    certified: str
-
-
-class _StoredOptimum(_StrictRecord):
-    """An entry as it stands in a file."""
-
-    key: str
-    arch: str
-    workload: str
-    objective: str
-    energy: str
-    timeloop_version: str
-    constraints: str
-    value: float = Field(gt=0.0)
-    values: dict[str, int]
-    source: _SourceEntry
-
-
-def _entries(content: Any, where: str) -> dict[str, Known]:  # noqa: ANN401
+def _entries(content: Any, where: str) -> _KnownByPrices:  # noqa: ANN401
     schema = content.get("schema") if isinstance(content, dict) else None
     if schema == _OLD:
         raise SpecError(
@@ -282,15 +132,9 @@ def _entries(content: Any, where: str) -> dict[str, Known]:  # noqa: ANN401
         )
     if schema != SCHEMA or not isinstance(content.get("optima"), list):
         raise SpecError(f"{where}: expected schema '{SCHEMA}' and a list of optima")
-    found: dict[str, Known] = {}
+    found: _KnownByPrices = {}
     for number, given in enumerate(content["optima"]):
-        try:
-            checked = dict(_StoredOptimum.model_validate(given))
-        except ValidationError as error:
-            first = error.errors()[0]
-            key = ".".join(map(str, first["loc"]))
-            raise SpecError(f"{where}: optima.{number}.{key}: {first['msg']}") from error
-        entry = Known(**{**checked, "source": Provenance(**dict(checked["source"]))})
-        known = found.get(entry.key)
-        found[entry.key] = entry if known is None else _merged(entry, known)
+        entry = entry_of(given, f"{where}: optima.{number}.")
+        known = found.get((entry.key, entry.prices))
+        found[entry.key, entry.prices] = entry if known is None else _merged(entry, known)
     return found

@@ -84,19 +84,19 @@ class TiledLayer:
         bound = 1 if d is None else int(self.problem.sizes[d])
         return [n for n in divisors(bound) if n <= most]
 
-    def divides(self, d: int | None, factor: int) -> npt.NDArray[np.bool_]:
-        """Return into which tiles ``(R,)`` a factor of a dimension goes."""
+    def divides(self, d: int | None, factor: int, index: Ints) -> npt.NDArray[np.bool_]:
+        """Return into which of some tiles ``(B,)`` a factor of a dimension goes."""
         if d is None:
-            return np.full(len(self.tiles), factor == 1)
-        divides: npt.NDArray[np.bool_] = self.tiles[:, d] % factor == 0
+            return np.full(len(index), factor == 1)
+        divides: npt.NDArray[np.bool_] = self.tiles[index, d] % factor == 0
         return divides
 
-    def largest(self, d: int | None, most: int) -> Ints:
-        """Return the largest factor of a dimension in space, by tile."""
-        best = np.ones(len(self.tiles), np.int64)
+    def largest(self, d: int | None, most: int, index: Ints) -> Ints:
+        """Return the largest factor of a dimension in space, by tile of some, ``(B,)``."""
+        best = np.ones(len(index), np.int64)
         if d is not None:
             for n in self.factors(d, most):
-                best[self.divides(d, n)] = n
+                best[self.divides(d, n, index)] = n
         return best
 
 

@@ -14,15 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from dse.certify.choices import Aim, ChoiceTotals, Line
-from dse.certify.region import LineSide, corners
+from dse.certify.reach import highest
 from dse.certify.verdict import NotCoveredError
 
 Floats = npt.NDArray[np.float64]
 
 #: Choices of some layers that are looked at at a time.
 _MOST_CHOICES = 30_000_000
-#: What sums of floats may be off by, relatively, with much to spare.
-_ROUNDING = 1e-9
 
 
 def choices_below(
@@ -45,7 +43,7 @@ def choices_below(
     x, y = np.array(list(dict.fromkeys(slopes))).T
     least = [np.min(np.multiply.outer(x, e) + np.multiply.outer(y, t), axis=1) for e, t in fronts]
     rest = np.cumsum([np.zeros(len(x)), *least[::-1]], axis=0)[::-1]
-    highest = _highest(claim, aim, x, y, rest[0])
+    most = highest(claim, aim, x, y, rest[0])
     energy = cycles = np.zeros(1)
     for number, (own_energy, own_cycles) in enumerate(fronts):
         if len(energy) * len(own_energy) > _MOST_CHOICES:
@@ -56,12 +54,12 @@ def choices_below(
         cycles = np.add.outer(cycles, own_cycles).ravel()
         kept = np.ones(len(energy), np.bool_)
         for k in range(len(x)):
-            kept &= x[k] * energy + y[k] * cycles + rest[number + 1, k] <= highest[k]
+            kept &= x[k] * energy + y[k] * cycles + rest[number + 1, k] <= most[k]
         energy, cycles = _front(energy[kept], cycles[kept])
     for totals in map(ChoiceTotals, energy.tolist(), cycles.tolist()):
         if aim.worth(totals) < claim and all(
-            a * totals.energy + b * totals.cycles <= most
-            for a, b, most in (border.widened for border in aim.borders)
+            a * totals.energy + b * totals.cycles <= allowed
+            for a, b, allowed in (border.widened for border in aim.borders)
         ):
             yield totals
 
@@ -73,43 +71,3 @@ def _front(energy: Floats, cycles: Floats) -> tuple[Floats, Floats]:
     before = np.minimum.accumulate(np.concatenate([[math.inf], cycles]))[:-1]
     kept = cycles < before
     return energy[kept], cycles[kept]
-
-
-def _highest(claim: float, aim: Aim, x: Floats, y: Floats, least: Floats) -> Floats:
-    """Return the highest of each slope's lines that meet what is looked for, ``(K,)``.
-
-    That is bounded by the least energy and cycles, the borders and the claim, along whose curve a
-    line is highest at an end.
-    """
-    energy, cycles = least[:2].tolist()
-    sides: list[LineSide] = [(1.0, 0.0, energy), (0.0, 1.0, cycles)]
-    sides += [(-a, -b, -most) for a, b, most in (b.widened for b in aim.borders)]
-    if aim.multiplied and math.isfinite(claim):
-        if energy > 0.0 and cycles > 0.0:
-            sides += [(-1.0, 0.0, -claim / cycles), (0.0, -1.0, -claim / energy)]
-    elif math.isfinite(claim):
-        sides.append((-aim.energy, -aim.cycles, -claim))
-    points = [(float(a), float(b)) for a, b in corners(sides)]
-    if aim.multiplied and math.isfinite(claim):
-        points = _below_curve(points, claim)
-    if not points:
-        return np.full(len(x), -math.inf)
-    ends = np.array(points)
-    return np.asarray((np.outer(x, ends[:, 0]) + np.outer(y, ends[:, 1])).max(axis=1)) * (
-        1.0 + _ROUNDING
-    )
-
-
-def _below_curve(
-    points: Sequence[tuple[float, float]], product: float
-) -> list[tuple[float, float]]:
-    """Return the corners of what of a polygon lies below a product, on its edges and its curve."""
-    found = [p for p in points if p[0] * p[1] <= product * (1.0 + _ROUNDING)]
-    for a, b in zip(points, [*points[1:], *points[:1]], strict=True):
-        # (a + s (b - a)) has that product where a quadratic in s is 0
-        step = (b[0] - a[0], b[1] - a[1])
-        terms = (step[0] * step[1], a[0] * step[1] + a[1] * step[0], a[0] * a[1] - product)
-        for s in np.roots(terms):
-            if np.isreal(s) and -_ROUNDING <= s.real <= 1.0 + _ROUNDING:
-                found.append((a[0] + s.real * step[0], a[1] + s.real * step[1]))
-    return found

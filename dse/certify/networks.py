@@ -7,12 +7,16 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 
 from dse.certify.choices import Choices, ChoiceTotals, Floats, Ints, Line
 from dse.certify.limited import choices_below
+from dse.certify.needed import needed
 from dse.certify.objective import CheckedGoal
 from dse.certify.verdict import NotCoveredError
 from dse.domain.problem import Workload
+
+Flags = npt.NDArray[np.bool_]
 
 
 class NetworkPoints:
@@ -45,6 +49,19 @@ class NetworkPoints:
         if goal.aim.borders:
             return bool(self._networks[0].within(worth, goal.aim))
         return self._networks[0].below(worth, goal.aim) is not None
+
+    def needed(self, claim: float, area_um2: float) -> Flags:
+        """Return which points something below the claim may hold, ``(R,)``; all, of networks.
+
+        Args:
+            claim: above all that is looked for.
+            area_um2: of the hardware, at least.
+        """
+        if len(self._networks) > 1:
+            return np.ones(len(self._energy), np.bool_)
+        worth = self._goal.without_area(claim, area_um2)
+        parts = self._weight, self._first, self._energy, self._cycles
+        return needed(worth, self._goal.aim, *parts)
 
     def below(self, claim: float, area_um2: float) -> list[ChoiceTotals]:
         """Return a choice for each network of single hardware that is below the claim; or none.

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from dse.certify.areas import areas_by_dosa
 from dse.certify.verdict import NotCoveredError
 from dse.components.base import EnergyChain
 from dse.components.chain import DosaChain, PatChain
@@ -16,6 +17,11 @@ from dse.errors import ProofError, SpecError
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
+
+#: Parts of the sizes of a level, at whose ends formulas are compared with the chain.
+_COMPARED = 7
+#: Areas are the same by two ways of interpolating up to so much, relatively.
+_SAME = 1e-12
 
 
 class Pricer:
@@ -36,30 +42,42 @@ class Pricer:
         Both are infinite where there is no such hardware.
         """
         price, area = np.full((len(words), 4), math.inf), np.full(len(words), math.inf)
-        if type(self._chain) in (PatChain, DosaChain) and not self._areas:
+        kind = type(self._chain)
+        if kind is DosaChain or (kind is PatChain and not self._areas):
             access = _pat_pj(words, level)
             price[:, :3] = access[:, None]
             price[:, 3] = 0.0
-            price[words < 0], area[words >= 0] = math.inf, 0.0
-            self._compare(level, tree, words, price)
+            area[:] = areas_by_dosa(words, level) if self._areas else 0.0
+            none = (words < 0) | np.isinf(area)
+            price[none], area[none] = math.inf, math.inf
+            self._compare(level, tree, words, price, area)
             return price, area
         for i, size in enumerate(words.tolist()):
             if size >= 0:
                 price[i], area[i] = self._one(level, tree, size)
         return price, area
 
-    def _compare(self, level: StorageLevel, tree: Architecture, words: Ints, price: Floats) -> None:
-        """Compare the formula with the chain at some sizes."""
+    def _compare(
+        self, level: StorageLevel, tree: Architecture, words: Ints, price: Floats, area: Floats
+    ) -> None:
+        """Compare the formulas with the chain at some sizes."""
         possible = np.flatnonzero(words >= 0)
-        for i in {int(possible[0]), int(possible[len(possible) // 3]), int(possible[-1])}:
-            expected, _ = self._one(level, tree, int(words[i]))
-            # the chain may know no area, and so no such hardware, where the formula goes on
-            if np.isfinite(expected).all() and not np.allclose(
-                price[i], expected, rtol=1e-13, atol=0.0
-            ):
+        last = len(possible) - 1
+        for i in {int(possible[last * k // _COMPARED]) for k in range(_COMPARED + 1)}:
+            expected, expected_area = self._one(level, tree, int(words[i]))
+            there = bool(np.isfinite(expected).all())
+            if self._areas:
+                same = there == bool(np.isfinite(area[i])) and (
+                    not there or math.isclose(area[i], expected_area, rel_tol=_SAME)
+                )
+            else:  # the chain may know no area, and so no such hardware, where the formula goes on
+                same = True
+            if there:
+                same = same and np.allclose(price[i], expected, rtol=1e-13, atol=0.0)
+            if not same:
                 raise ProofError(
-                    f"level '{level.name}' of {words[i]} words: {price[i]} pJ, but the energy "
-                    f"chain '{self._chain.name}' says {expected}"
+                    f"level '{level.name}' of {words[i]} words: {price[i]} pJ, {area[i]} um^2, but "
+                    f"the energy chain '{self._chain.name}' says {expected}, {expected_area}"
                 )
 
     def _one(self, level: StorageLevel, tree: Architecture, size: int) -> tuple[Floats, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +16,7 @@ from dse.certify.hardware import Chip
 from dse.domain.architecture import Architecture
 
 Ints = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 
 #: Mappings that are kept of all layers.
@@ -41,6 +42,8 @@ class Rows:
         columns: energy that does.
         rank: ``(V,)`` by capacity: the places of its values, from the smallest to the largest.
         need: ``(R,)`` by capacity: the least rank that holds the row's tiles.
+        origin: ``(R,)`` the number of the row's tile among those of all layers, in every size; of
+            sources that do not tell tiles apart, 0.
     """
 
     chips: tuple[Chip, ...]
@@ -50,6 +53,20 @@ class Rows:
     columns: tuple[SizedAccesses, ...]
     rank: tuple[Ints, ...]
     need: tuple[Ints, ...]
+    origin: Ints
+
+    def only(self, kept: Flags) -> Rows:
+        """Return some of the rows, given by flags ``(R,)``."""
+        before = np.concatenate([[0], np.cumsum(kept)])
+        return replace(
+            self,
+            first=before[self.first].astype(np.int64),
+            cycles=self.cycles[kept],
+            base_pj=self.base_pj[kept],
+            columns=tuple(c._replace(parts=c.parts[kept]) for c in self.columns),
+            need=tuple(n[kept] for n in self.need),
+            origin=self.origin[kept],
+        )
 
     def energy(self, low: Sequence[int], high: Sequence[int]) -> Floats:
         """Return the least energy ``(R,)`` within a box of capacities; infinite: nothing fits."""
@@ -83,34 +100,50 @@ class RowSource(ABC):
     """Where rows come from."""
 
     @abstractmethod
-    def rows(self, chips: tuple[Chip, ...]) -> Rows:
-        """Return the rows of some chips; a layer without any has no mapping on them."""
+    def rows(self, chips: tuple[Chip, ...], within: Rows | None = None) -> Rows:
+        """Return the rows of some chips; a layer without any has no mapping on them.
+
+        Args:
+            chips: which.
+            within: rows of these chips and others; tiles of which it has none may be left out.
+        """
 
     @abstractmethod
-    def points(self, chip: Chip, architecture: Architecture) -> RowPoints:
-        """Return every mapping of every layer on a design of a chip, at its true cost."""
+    def points(self, chip: Chip, architecture: Architecture, within: Rows) -> RowPoints:
+        """Return the mappings of every layer on a design of a chip, at their true cost.
+
+        Those of tiles of which ``within`` has no rows may be left out.
+        """
 
 
 class RecheckedRows(NamedTuple):
-    """Rows of one layer: cycles, base energy and a part per unit price; words by capacity."""
+    """Rows of one layer.
+
+    Attributes:
+        costs: cycles, base energy and a part per unit price, ``(R,)`` each.
+        words: by capacity, ``(R,)`` each.
+        origin: ``(R,)`` as of all rows.
+    """
 
     costs: list[Floats]
     words: list[Ints]
+    origin: Ints
 
 
 def concatenated(parts: Sequence[RecheckedRows]) -> RecheckedRows:
     """Return the rows of all parts."""
     costs, words = (
-        [np.concatenate(x) for x in zip(*p, strict=True)] for p in zip(*parts, strict=True)
+        [np.concatenate(x) for x in zip(*p, strict=True)]
+        for p in ([part.costs for part in parts], [part.words for part in parts])
     )
-    return RecheckedRows(costs, words)
+    return RecheckedRows(costs, words, np.concatenate([part.origin for part in parts]))
 
 
 def joined(
     chips: tuple[Chip, ...], units: Sequence[UnitPrice], layers: Sequence[RecheckedRows]
 ) -> Rows:
     """Join the layers' rows."""
-    costs, words = concatenated(layers)
+    costs, words, origin = concatenated(layers)
     cycles, base, *parts = costs
     rank, need = [], []
     for c, taken in enumerate(words):
@@ -131,6 +164,7 @@ def joined(
         ),
         tuple(rank),
         tuple(need),
+        origin,
     )
 
 

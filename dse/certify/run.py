@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from dse._version import __version__
+from dse.certify.content import key_of, prices_of
 from dse.certify.design import EQUAL, WrongError, check_limits, hardware_of, metrics_of
+from dse.certify.entry import Known, Provenance
 from dse.certify.front import check_front
-from dse.certify.known import Known, Provenance, key_of
 from dse.certify.published import Claim, best_values
 from dse.certify.recheck import recheck
 from dse.certify.verdict import MOST_MAPPINGS, Decision, Effort, Verdict
@@ -263,4 +264,5 @@ def _entry(folder: Path, space: SearchSpace, found: Certified) -> Known | None:
         value=value,
         values=best_values(folder, found.claim),
         source=Provenance(str(folder), date.today().isoformat(), __version__, verdict.how),
+        prices=prices_of(space),
     )

@@ -70,6 +70,7 @@ class TiledRows(RowSource):
     ) -> None:  # fmt: skip
         self._layers, self._most, self._capacities = layers, most, capacities
         self._counts = counts
+        self._start = np.cumsum([0, *(len(layer.tiles) for layer in layers)])
         self._evaluation = PlainEvaluation(timeloop_version, effort)
         self._leaks = leaks
 
@@ -77,24 +78,35 @@ class TiledRows(RowSource):
         """Return the largest factors in space, along rows and columns, of every layer."""
         return self._most[id(chip)]
 
-    def rows(self, chips: tuple[Chip, ...]) -> Rows:
+    def rows(self, chips: tuple[Chip, ...], within: Rows | None = None) -> Rows:
         """See :class:`RowSource`; of several chips, leakage is left out."""
+        allowed = self._allowed(within)
         leaks = self._leaks and len(chips) == 1
         prices = RangePrices(chips, self._capacities, leaks=leaks)
         units = prices.units()
         most = np.max([self.most(chip) for chip in chips], axis=0)
         made, total = [], 0
-        for layer, (rows, wide) in zip(self._layers, most.tolist(), strict=True):
+        parts_of = zip(self._layers, most.tolist(), allowed, self._start, strict=False)
+        for layer, (rows, wide), index, start in parts_of:
             parts = []
             machine = self._machine(chips, prices, layer, rows, wide)
-            for tiles in self._tiles(chips, layer, rows, wide, every=leaks):
+            for tiles in self._tiles(chips, layer, index, rows, wide, every=leaks):
                 total += len(tiles.which)
                 if total > MOST_ROWS:
                     raise NotCoveredError(f"more than {MOST_ROWS:,} mappings of one chip")
                 costs = self._costs(machine, units, layer, tiles)
-                parts.append(RecheckedRows(costs, [tiles.words[c.level] for c in self._capacities]))
+                words = [tiles.words[c.level] for c in self._capacities]
+                parts.append(RecheckedRows(costs, words, start + tiles.which))
             made.append(concatenated(parts))
         return joined(chips, units, [concatenated(sizes) for sizes in self._by_layer(made)])
+
+    def _allowed(self, within: Rows | None) -> list[Ints]:
+        """Return the numbers of the tiles of every layer, in every size, to look at."""
+        if within is None:
+            return [np.arange(len(layer.tiles)) for layer in self._layers]
+        has = np.zeros(self._start[-1], np.bool_)
+        has[within.origin] = True
+        return [np.flatnonzero(part) for part in np.split(has, self._start[1:-1])]
 
     def _by_layer(self, of_sizes: Sequence[T]) -> list[list[T]]:
         """Return what there is of every size by layer of the network."""
@@ -102,22 +114,25 @@ class TiledRows(RowSource):
         return [list(itertools.islice(rest, count)) for count in self._counts]
 
     def _tiles(
-        self, chips: Sequence[Chip], layer: TiledLayer, rows: int, wide: int, *, every: bool
-    ) -> Iterator[_Tiles]:
-        """Yield tiles for which some chip has room.
+        self, chips: Sequence[Chip], layer: TiledLayer, index: Ints, rows: int, wide: int, *,
+        every: bool,
+    ) -> Iterator[_Tiles]:  # fmt: skip
+        """Yield those tiles for which some chip has room.
 
         Their factors in space are the largest, or all where every one may be the best.
         """
         tiers = layer.tiers
-        index = np.arange(len(layer.tiles))
         if not every:
-            largest = layer.largest(tiers.rows, rows), layer.largest(tiers.columns, wide)
+            largest = (
+                layer.largest(tiers.rows, rows, index), layer.largest(tiers.columns, wide, index)
+            )  # fmt: skip
             yield self._with_room(chips, layer, _Tiles(index, *largest, {}))
             return
         for pr, pc in itertools.product(
             layer.factors(tiers.rows, rows), layer.factors(tiers.columns, wide)
         ):
-            which = index[layer.divides(tiers.rows, pr) & layer.divides(tiers.columns, pc)]
+            both = layer.divides(tiers.rows, pr, index) & layer.divides(tiers.columns, pc, index)
+            which = index[both]
             count = len(which)
             yield self._with_room(
                 chips, layer, _Tiles(which, np.full(count, pr), np.full(count, pc), {})
@@ -189,16 +204,17 @@ class TiledRows(RowSource):
             parts.append(costs)
         return [np.concatenate(column) for column in zip(*parts, strict=True)]
 
-    def points(self, chip: Chip, architecture: Architecture) -> RowPoints:
-        """See :class:`RowSource`: every tile, order and factor in space."""
+    def points(self, chip: Chip, architecture: Architecture, within: Rows) -> RowPoints:
+        """See :class:`RowSource`: every order and factor in space of these tiles."""
+        parts = zip(self._layers, self.most(chip), self._allowed(within), strict=True)
         found = [
             [
                 self._evaluation.plain(architecture, layer.problem, batch)
                 # what a chip has no room for at all need not be put to the model
-                for tiles in self._tiles((chip,), layer, rows, wide, every=True)
+                for tiles in self._tiles((chip,), layer, index, rows, wide, every=True)
                 for batch in _batches(layer, tiles)
             ]
-            for layer, (rows, wide) in zip(self._layers, self.most(chip), strict=True)
+            for layer, (rows, wide), index in parts
         ]
         return points_of([list(itertools.chain(*sizes)) for sizes in self._by_layer(found)])
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from dse.certify.known import Known
+from dse.certify.entry import Known
 from dse.goals.certificate import gap_of
 from dse.goals.objective import Objective
 from dse.report.units import value_of

@@ -13,7 +13,7 @@ from dse.cli.signals import Terminated
 from dse.errors import SpecError
 
 if TYPE_CHECKING:
-    from dse.certify.known import Known
+    from dse.certify.entry import Known
     from dse.runner.run import OnProgress, Run
     from dse.study.result import RunResult
 

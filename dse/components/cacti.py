@@ -164,6 +164,18 @@ def sram(
     return Sram(*_blend(low, high, share))
 
 
+def area_runs(ports: int, banks: int, node_nm: int) -> dict[int, list[tuple[int, float]]]:
+    """Return the runs as they stand in the table: by bits of a row, total bits and area in um^2.
+
+    Sizes grow; empty where the table has no such node, ports or banks. For those who interpolate
+    by themselves, to check what is done here.
+    """
+    curves = _table(node_nm).get((ports, banks), {})
+    return {
+        width: [(bits, values[-1]) for bits, values in curve] for width, curve in curves.items()
+    }
+
+
 def areas_um2(width_bits: int, depth_rows: Ints, ports: int, banks: int, node_nm: int) -> Floats:
     """Return the areas of :func:`sram` at many depths, ``(V,)``; NaN where it raises.
 

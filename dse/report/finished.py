@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from dse.certify.known import Known, of_run
+from dse.certify.entry import Known
+from dse.certify.known import of_run
 from dse.disk import read_file
 from dse.errors import SpecError
 from dse.evaluators.base import equals_timeloop

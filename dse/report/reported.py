@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dse.certify.known import Known, find
+from dse.certify.entry import Known
+from dse.certify.known import find
 from dse.disk import read_file
 from dse.errors import SpecError
 from dse.evaluators.base import equals_timeloop

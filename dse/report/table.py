@@ -11,7 +11,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from dse.certify.known import Known
+from dse.certify.entry import Known
 from dse.cosearch.certificate import FRONT, gap_is_proven, why_nothing_is_proven
 from dse.goals.certificate import times
 from dse.goals.design import DesignMetrics

@@ -11,6 +11,7 @@ import yaml
 
 import dse
 from dse.certify import known
+from dse.certify.content import key_of
 from dse.certify.recheck import recheck
 from dse.certify.verdict import Decision
 from dse.cli import main
@@ -181,7 +182,7 @@ def test_content_counts_and_names_do_not(files, tmp_path) -> None:
         made = SearchSpace(template, network, energy_chain("dosa"), {}, objective("edp"))
         for name, value in changes.items():
             setattr(made, name, value)
-        return known.key_of(made)
+        return key_of(made)
 
     base = key(small_gemmini())
     renamed = {**small_gemmini(), "name": "other", "description": "anything"}

@@ -12,7 +12,8 @@ import yaml
 
 import dse
 from dse.certify import known
-from dse.certify.known import Known, Provenance
+from dse.certify.content import key_of
+from dse.certify.entry import Known, Provenance
 from dse.cli import main
 from dse.components.chain import energy_chain
 from dse.errors import ProofError, SpecError
@@ -132,7 +133,7 @@ def test_a_design_below_a_known_optimum_is_an_error(inputs, tmp_path: Path, caps
         dse.run(**inputs, optimizer="random", samples=30, folder=folder)
     value = read_result(folders[0]).value
     assert value is not None
-    key = known.key_of(space_of_run(folders[0]))
+    key = key_of(space_of_run(folders[0]))
     assert key is not None
     known.remember(replace(entry(value * 1.5, "runs/wrong", key), objective="edp"))
     assert main(["compare", *map(str, folders)]) == 1
@@ -160,7 +161,7 @@ def test_resources_are_of_the_space(inputs) -> None:
     def key(constraints: str) -> str | None:
         template, network = (catalog.template(inputs["arch"]), catalog.workload(inputs["workload"]))
         bounds = limits(constraints)
-        return known.key_of(SearchSpace(template, network, energy_chain("dosa"), limits=bounds))
+        return key_of(SearchSpace(template, network, energy_chain("dosa"), limits=bounds))
 
     texts = ("", "pes <= 8", "pes <= 9", "area_um2 < 8", "on_chip_bytes <= 9000")
     assert len({key(text) for text in texts}) == len(texts)

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 import dse
-from dse.certify.known import key_of
+from dse.certify.content import key_of
 from dse.cli import main
 from dse.domain.padding import mapped_problem
 from dse.errors import SpecError
