@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
-import numpy.typing as npt
-
 from dse.jit import inner
 from dse.mappers.exact.labels import (
     BELOW,
@@ -33,8 +30,7 @@ from dse.mappers.exact.tails import best_tail
 from dse.mappers.exact.ways import best_way, term_energy
 from dse.mappers.exact.windows import parts_without_links
 from dse.model import rules
-
-Floats = npt.NDArray[np.float64]
+from dse.numeric import Floats
 
 #: What is minimised.
 EDP, ENERGY_ONLY, DELAY, FRONT = range(4)
