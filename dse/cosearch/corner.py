@@ -58,6 +58,25 @@ def corner_of(hardware: HardwareBoxes, box: Box) -> Architecture:
     return replace(first, levels=tuple(reversed(levels)), compute=compute, constraints=constraints)
 
 
+def widths_of(hardware: HardwareBoxes, box: Box) -> Ints | None:
+    """Return the fan-outs along X ``(L, W)`` that levels have in a box, growing, the last repeated.
+
+    None: the box is one frame. Without columns: dimensions may run in space in several orders, by
+    the constraints or as an axis has one place on some hardware, so nothing is known of neighbours.
+    """
+    if box.is_frame:
+        return None
+    specs = hardware.space.template.spec.storage
+    fanouts = hardware.meshes.fanouts[:, :, hardware.mesh_rows(box)]
+    runs = fanouts > 1.0
+    varies = (runs.any(axis=2) != runs.all(axis=2)).any()
+    if varies or any(len(hardware.choices(spec, box)) > 1 for spec in specs):
+        return np.empty((len(specs), 0), np.int64)
+    different = [np.unique(own).astype(np.int64) for own in fanouts[:, 0]]
+    most = max(map(len, different))
+    return np.array([np.pad(own, (0, most - len(own)), mode="edge") for own in different])
+
+
 def _level(hardware: HardwareBoxes, box: Box, s: int) -> StorageLevel:
     """Return the most generous of a level, but for its mesh."""
     kinds = hardware.kinds(s, box)

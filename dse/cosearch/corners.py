@@ -18,7 +18,7 @@ from dataclasses import replace
 from dse.cosearch.boxes import Box, HardwareBoxes
 from dse.cosearch.branches import OpenBranches
 from dse.cosearch.branching import Branching
-from dse.cosearch.corner import corner_of
+from dse.cosearch.corner import corner_of, widths_of
 from dse.cosearch.goal import CoSearchGoal
 from dse.cosearch.incumbents import Incumbent, Incumbents
 from dse.cosearch.layer_bounds import LayerBounds, OutOfTimeError, Support
@@ -276,7 +276,7 @@ class CornerSearch:
                 support = bounds.support(
                     corner, wanted, self._looseness(node, area), lines.of(wanted),
                     quick=lines.is_extreme(wanted) and not single,
-                    glance=heavy and not single, envelope=not node.box.is_frame,
+                    glance=heavy and not single, widths=widths_of(self._hardware, node.box),
                 )  # fmt: skip
                 if support is None:
                     return False

@@ -31,7 +31,7 @@ from dse.mapspace.sampling import sample_valid
 from dse.mapspace.space import Mapspace
 from dse.model import rules
 from dse.model.arrays import version_number
-from dse.numeric import Floats
+from dse.numeric import Floats, Ints
 from dse.space.search_space import SearchSpace
 
 #: Partial mappings after which a layer's search gives up, where it may be loose and where not; what
@@ -135,7 +135,7 @@ class LayerBounds:
         *,
         quick: bool = False,
         glance: bool = False,
-        envelope: bool = False,
+        widths: Ints | None = None,
     ) -> Support | None:
         """Return the support of a multiplier on hardware; None where a layer has no mapping.
 
@@ -147,7 +147,7 @@ class LayerBounds:
                 the same here is not searched again.
             quick: whether a weak bound will do.
             glance: whether one will do that little more than the ways to keep and bypass tell.
-            envelope: whether the hardware stands for several; see `dse.mappers.exact.proof.prove`.
+            widths: of the hardware that this one stands for; see `dse.mappers.exact.proof.prove`.
 
         Raises:
             UnsolvableSpace: nothing bounds a layer; says why.
@@ -172,7 +172,7 @@ class LayerBounds:
                 gap,
                 before,
                 most,
-                envelope=envelope,
+                widths=widths,
             )
 
         with ThreadPoolExecutor(self._threads) as pool:
@@ -323,7 +323,7 @@ class LayerBounds:
         before: LayerLeast | None,
         most: int,
         *,
-        envelope: bool,
+        widths: Ints | None,
     ) -> LayerLeast | None:
         if self._is_late():
             raise OutOfTimeError
@@ -353,7 +353,7 @@ class LayerBounds:
         proof = prove(
             space, architecture, kind, self._version, gap=gap, threads=1, best=best.value,
             samples=_MOST_PRICED, confirm=confirm,
-            nodes=most, late=self._is_late, tell=lambda _, __: None, envelope=envelope,
+            nodes=most, late=self._is_late, tell=lambda _, __: None, widths=widths,
             cycle_pj=0.0 if kind == "delay" else multiplier,
         )  # fmt: skip
         if self._is_late():

@@ -10,7 +10,7 @@ from cosearch_cases import random_box, random_member, space_of
 
 from dse.cosearch.boxes import Box, HardwareBoxes
 from dse.cosearch.branching import Branching
-from dse.cosearch.corner import corner_of
+from dse.cosearch.corner import corner_of, widths_of
 from dse.cosearch.layer_bounds import LayerBounds
 from dse.errors import SpecError
 
@@ -36,7 +36,7 @@ def test_the_parts_of_a_box_hold_all_of_its_hardware_once(case: str) -> None:
         if box is None or box.is_single:
             continue
         told = bounds.support(
-            corner_of(hardware, box), 3.0, 0.05, quick=True, envelope=not box.is_frame
+            corner_of(hardware, box), 3.0, 0.05, quick=True, widths=widths_of(hardware, box)
         )
         parts = branching.parted(box, [told])
         assert all(

@@ -30,7 +30,7 @@ class Layout:
         keep: ``(L, T)``.
         version: a value of :data:`dse.model.arrays.TIMELOOP_VERSIONS`.
         only_cycles: leave out the flows that no bandwidth can slow down; energies mean nothing.
-        envelope: whether the hardware stands for several: see `prove`.
+        widths: of the hardware that this one stands for: see `prove`.
         shared: see :class:`dse.mappers.exact.shape.MapspaceShape`.
 
     Raises:
@@ -45,7 +45,7 @@ class Layout:
         version: int,
         *,
         only_cycles: bool = False,
-        envelope: bool = False,
+        widths: Ints | None = None,
         cycle_pj: float = 0.0,
         shared: dict[Hashable, Any] | None = None,
     ) -> None:
@@ -53,7 +53,7 @@ class Layout:
         self.shape = shape
         grids = shape.once("grids", lambda: Grids(shape))
         self.relevance, self.tables = _tables(
-            shape, grids, version, cycle_pj, only_cycles=only_cycles, envelope=envelope
+            shape, grids, version, cycle_pj, only_cycles=only_cycles, widths=widths
         )
         self.spatial_levels = list(grids.vectors)
         self.root, self.stages = stages_of(shape, grids, self.tables, self.relevance)
@@ -70,7 +70,7 @@ def _tables(
     cycle_pj: float,
     *,
     only_cycles: bool,
-    envelope: bool,
+    widths: Ints | None,
 ) -> tuple[Relevance, Tables]:
     problem = shape.space.problem
     c = problem.projection[:, :, shape.active].astype(np.int64)
@@ -156,7 +156,7 @@ def _tables(
         address_pj=hw.address_generation_pj[:, 0].copy(),
         bandwidth=np.ascontiguousarray(bandwidth),
         limited=np.where(sized, np.cumsum(sized) - 1, -1).astype(np.int64),
-        fanout_x=hw.fanout_x[:, 0].copy(),
+        fanout_x=hw.fanout_x[:, :1].copy() if widths is None else widths,
         touching=np.array(
             [
                 sum(1 << f for f in range(len(flows)) if s in (low_bank[f], high_bank[f]))
@@ -184,7 +184,6 @@ def _tables(
             or hw.ingress_pj.any()
             or (grids.fan[:, 0] > 1).any()
         ),
-        any_link=envelope,
         most_macs=float(hw.mac_instances[0]),
     )
     return relevance, tables

@@ -25,7 +25,7 @@ from dse.mappers.exact.tables import TooLargeError
 from dse.mapspace.sampling import sample_valid
 from dse.mapspace.space import Mapspace
 from dse.model import arrays as a
-from dse.numeric import Flags, Floats
+from dse.numeric import Flags, Floats, Ints
 
 #: Keep/bypass patterns beyond which no bound is looked for, unless told otherwise.
 MOST_PATTERNS = 4096
@@ -97,7 +97,7 @@ def prove(
     late: Callable[[], bool],
     tell: Callable[[float, float], None],
     patterns: int = MOST_PATTERNS,
-    envelope: bool = False,
+    widths: Ints | None = None,
     cycle_pj: float = 0.0,
 ) -> Certificate:
     """Search the whole space and price what may be the best of it.
@@ -116,9 +116,10 @@ def prove(
         late: whether to give up.
         tell: is told the share of the stages done and the bound so far.
         patterns: keep/bypass patterns beyond which no bound is looked for.
-        envelope: whether the hardware stands for several pieces, none of which has larger fan-outs:
-            where their neighbours may hand on data, its own need not, so what a mapping costs there
-            bounds nothing.
+        widths: ``(L, W)`` fan-outs along X, growing, of the pieces of hardware that this one stands
+            for, none of which has larger ones along any axis: where neighbours on one of them may
+            hand on data, its own need not, so what a mapping costs there bounds nothing. None: it
+            stands for itself; ``(L, 0)``: any neighbours may.
         cycle_pj: added to the energy for every cycle; ``confirm`` adds it, too.
     """
     assumed = _ASSUMED.format(evenness_text(architecture.divided), version)
@@ -129,7 +130,7 @@ def prove(
         return Certificate(best, None, reason, 0, complete=False)
     proof = _Proof(
         space, architecture, kind, a.version_number(version), gap, threads, best, samples,
-        confirm, nodes, late, tell, patterns, envelope, cycle_pj,
+        confirm, nodes, late, tell, patterns, widths, cycle_pj,
     )  # fmt: skip
     try:
         proof.run()
@@ -162,7 +163,7 @@ class _Proof:
     late: Callable[[], bool]
     tell: Callable[[float, float], None]
     patterns: int
-    envelope: bool
+    widths: Ints | None
     cycle_pj: float = 0.0
     nodes: int = 0
     bound: float = math.inf
@@ -194,7 +195,7 @@ class _Proof:
         only_cycles = self.kind == "delay"
         return Layout(
             self.space, self.architecture, keep, self.version, only_cycles=only_cycles,
-            envelope=self.envelope, cycle_pj=self.cycle_pj, shared=self.shared,
+            widths=self.widths, cycle_pj=self.cycle_pj, shared=self.shared,
         )  # fmt: skip
 
     def _goal(self, layout: Layout, limit: float) -> Goal:
@@ -297,7 +298,7 @@ class _Proof:
             at += len(some)
             size = min(2 * size, _BATCH)
         rest = float(value[order[at:]].min(initial=math.inf))
-        if self.envelope:
+        if self.widths is not None:
             rest = min(rest, float(value[found.loose].min(initial=math.inf)))
         self.samples -= at
         if proves:

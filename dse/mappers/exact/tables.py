@@ -73,7 +73,7 @@ class Tables(NamedTuple):
     address_pj: Floats  # (L,)
     bandwidth: Floats  # (3, L) read, write, shared
     limited: Ints  # (L,) number among the buffers of limited bandwidth, -1: unlimited, or a part
-    fanout_x: Ints  # (L,)
+    fanout_x: Ints  # (L, W) growing, of all hardware that is stood for; (L, 0): unknown
     touching: Ints  # (L,) bit set of the flows of a buffer
     fan: Floats  # (G, L) product of the grid's factors below each level
     used: Floats  # (G, L + 1) instances of the MACs (0) and of level s (s + 1) that it uses
@@ -89,7 +89,6 @@ class Tables(NamedTuple):
     way_inside: Ints
     way_window: Ints
     exact: bool  # whether all rules are represented; else values are bounds
-    any_link: bool  # whether neighbours are taken to hand on data wherever a window moves
     most_macs: float  # MACs that a mapping may use
 
 

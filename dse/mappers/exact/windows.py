@@ -165,10 +165,6 @@ def check_move(t: Tables, x: Draft, f: int, at: int, number: int, step: float) -
     s = Int(x.value[at + GRID_LEVEL])
     if s < 0:
         return
-    if t.any_link:
-        loosen(t, x, f)
-        x.value[at + GRID_LEVEL] = -1.0
-        return
     for q in range(x.move.shape[0]):
         w = t.window[t.tensor[f], q]
         x.move[q] = 0
@@ -176,10 +172,25 @@ def check_move(t: Tables, x: Draft, f: int, at: int, number: int, step: float) -
             x.move[q] = Int((step if w == number else 0.0) - x.value[at + MOVED + w])
     _nest_on_grid(t, x, f, s, x.grid[0], Int(x.value[at + GRID_TILE]))
     set_reach(x.nest, x.vector, s, x.reach)
-    width = rules.grid_side(t.fanout_x[s], x.nest.width[s])
-    if is_near(x.move, x.reach) and may_link(x.nest, x.vector, s, width, x.move, x.total):
+    if _any_may_link(t, x, s):
         loosen(t, x, f)
         x.value[at + GRID_LEVEL] = -1.0
+
+
+@inner
+def _any_may_link(t: Tables, x: Draft, s: int) -> bool:
+    """Whether neighbours may differ by the move, on any of the hardware that is stood for."""
+    if t.fanout_x.shape[1] == 0:
+        return True
+    if not is_near(x.move, x.reach):
+        return False
+    before = Int(0)
+    for i in range(t.fanout_x.shape[1]):
+        width = rules.grid_side(t.fanout_x[s, i], x.nest.width[s])
+        if width != before and may_link(x.nest, x.vector, s, width, x.move, x.total):
+            return True
+        before = width
+    return False
 
 
 @inner
@@ -203,7 +214,7 @@ def forget_links(t: Tables, x: Draft, f: int) -> None:
     at = window_at(t, f)
     if at < 0 or x.value[at + GRID_LEVEL] < 0.0 or x.value[at + STATUS] != REST:
         return
-    if t.any_link or not rules.zero_moves_are_free(t.version):
+    if t.fanout_x.shape[1] == 0 or not rules.zero_moves_are_free(t.version):
         return
     s = Int(x.value[at + GRID_LEVEL])
     tensor = t.tensor[f]
@@ -219,7 +230,6 @@ def forget_links(t: Tables, x: Draft, f: int) -> None:
     set_reach(x.nest, x.vector, s, x.reach)
     most_one = x.reach[one] // step_one if step_one > 0 else Int(0)
     most_two = x.reach[two] // step_two if step_two > 0 else Int(0)
-    width = rules.grid_side(t.fanout_x[s], x.nest.width[s])
     for q in range(x.move.shape[0]):
         x.move[q] = 0
     for i in range(most_one + 1):
@@ -230,6 +240,6 @@ def forget_links(t: Tables, x: Draft, f: int) -> None:
                 x.move[one] = i * step_one
             if two >= 0:
                 x.move[two] = j * step_two
-            if is_near(x.move, x.reach) and may_link(x.nest, x.vector, s, width, x.move, x.total):
+            if _any_may_link(t, x, s):
                 return
     x.value[at + GRID_LEVEL] = -1.0
