@@ -17,16 +17,14 @@ from dse.domain.problem import Problem
 from dse.model import arrays as a
 from dse.model.block import NARROW, WIDTH, Plan
 from dse.model.evaluate import check_dense, evaluate_exact
+from dse.model.groups import Groups, grouped
 from dse.model.lanes import evaluate_groups
-from dse.model.picked import Picked
-from dse.model.scratch import block
+from dse.model.scratch import block, picked, plan_by_lanes
 
 #: Above this, a float64 chain of the rules might not round to the exact integer.
 _EXACT_IN_FLOAT = 2.0**48
 #: Mappings per task of the fast path (a multiple of the block width) and of the exact kernel.
 _CHUNK, _SMALL_CHUNK = 4096, 512
-#: Up to so many mappings that keep the same are faster in a block shared with others.
-_MOST_MIXED = 40
 
 
 def evaluate_batch(
@@ -105,48 +103,15 @@ def _by_keep(
     groups = grouped(mappings.keep)
     arrays = a.mapping_arrays(mappings)
 
+    of_first = make_plan(problem, mappings.keep[:, :, 0], version)
+
     def work(task: npt.NDArray[np.int64]) -> None:
         _evaluate(
-            make_plan(problem, mappings.keep[:, :, 0], version),
+            plan_by_lanes(of_first, 1),
             *(arrays, hardware, hardware_index, problem, task, totals, again, groups),
         )
 
     _each(work, _tasks(groups.edges), threads)
-
-
-class Groups(NamedTuple):
-    """How the mappings of a batch are taken together.
-
-    Attributes:
-        order: ``(B,)`` their numbers, group by group.
-        edges: ``(G + 1,)`` where groups begin in ``order``.
-        mixed: where those begin that share blocks; mappings before keep the same, group by group.
-    """
-
-    order: npt.NDArray[np.int64]
-    edges: npt.NDArray[np.int64]
-    mixed: int
-
-
-def grouped(keep: npt.NDArray[np.bool_]) -> Groups:
-    """Group mappings that keep the same, in whole blocks; what is left shares blocks.
-
-    Args:
-        keep: ``(L, T, B)``.
-    """
-    count, keys = keep.shape[2], keep_patterns(keep)
-    order = np.argsort(keys, kind="stable")
-    own = keys[order]
-    first = np.concatenate(([0], np.flatnonzero(own[1:] != own[:-1]) + 1))
-    size = np.diff(first, append=count)
-    rest = size % WIDTH
-    rest[(rest > _MOST_MIXED) | ~keep[-1][:, order[first]].all(axis=0)] = 0
-    place = np.arange(count)
-    whole = place < np.repeat(first + size - rest, size)
-    apart = np.cumsum(size - rest)
-    edges = np.concatenate(([0], apart[(size > rest)], [count] if rest.any() else []))
-    order = np.concatenate((order[whole], np.sort(order[~whole])))
-    return Groups(order, edges.astype(np.int64), int(apart[-1]))
 
 
 def keep_patterns(keep: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
@@ -257,7 +222,7 @@ def run_lanes(
 
 
 #: All mappings as they stand: they keep the same.
-_AS_THEY_STAND = Groups(np.empty(0, np.int64), np.empty(0, np.int64), 0)
+_AS_THEY_STAND = Groups(order=np.empty(0, np.int64), edges=np.empty(0, np.int64), mixed=0)
 
 
 def _evaluate(
@@ -276,38 +241,8 @@ def _evaluate(
     tensors, ranks, _ = plan.projection.shape
     wide, prices, odd = block(levels, dimensions, tensors, ranks)
     narrow, few, _ = block(levels, dimensions, tensors, ranks, width=NARROW)
-    by_lanes = (_by_lanes(plan, width) for width in (WIDTH, NARROW))
     evaluate_groups(
-        *(wide, narrow, plan, *by_lanes, prices, few, odd, arrays, hardware.arrays),
-        *(hardware_index, float(problem.macs), edges, _picked(groups, arrays), totals, again),
-    )
-
-
-def _by_lanes(plan: Plan, width: int) -> Plan:
-    """Return a plan whose keeps can be set for each lane."""
-    levels, tensors = plan.keep.shape
-    return plan._replace(
-        keep=np.empty_like(plan.keep),
-        lane_keep=np.empty((levels, tensors, width), np.bool_),
-        backing=np.empty_like(plan.backing),
-        lowest=np.empty_like(plan.lowest),
-    )
-
-
-def _picked(groups: Groups, arrays: a.MappingArrays) -> Picked:
-    """Return memory for the mappings of a block."""
-    kept = ("permutation", "spatial_permutation", "split")
-    shared = {name: getattr(arrays, name) for name in kept}
-    own = {
-        name: np.empty((*array.shape[:-1], WIDTH), np.int8)
-        for name, array in shared.items()
-        if array.shape[-1] > 1
-    }
-    return Picked(
-        order=groups.order,
-        mixed=groups.mixed,
-        m=arrays._replace(**own),
-        hardware=np.empty(WIDTH, np.int32),
-        temporal_used=np.empty(arrays.temporal.shape[:2], np.bool_),
-        spatial_used=np.empty(arrays.spatial.shape[:2], np.bool_),
-    )
+        wide, narrow, plan, plan_by_lanes(plan, WIDTH), plan_by_lanes(plan, NARROW), prices, few,
+        odd, arrays, hardware.arrays, hardware_index, float(problem.macs), edges,
+        picked(groups, arrays), totals, again,
+    )  # fmt: skip
