@@ -78,11 +78,12 @@ def picked(groups: Groups, m: MappingArrays) -> Picked:
     levels, dimensions, _ = m.temporal.shape
     known = _LOCAL.looked_up.get((levels, dimensions))
     if known is None:
-        orders = (np.empty((levels, dimensions, WIDTH), np.int8) for _ in range(2))
-        split = np.empty((levels, WIDTH), np.int8)
         used = (np.empty((levels, dimensions), np.bool_) for _ in range(2))
         known = _LOCAL.looked_up[levels, dimensions] = (
-            (*orders, split),
+            (
+                *(np.empty((levels, dimensions, WIDTH), np.int8) for _ in range(2)),
+                np.empty((levels, WIDTH), np.int8),
+            ),
             (np.empty(WIDTH, np.int32), *used),
         )
     orders, memory = known
