@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from dse.domain.mapping import Mapping
+from dse.mapspace.frame import Slot
 from dse.mapspace.smallest import smallest
-from dse.mapspace.space import Mapspace, Slot
+from dse.mapspace.space import Mapspace
 from dse.numeric import Floats
 
 
@@ -182,7 +183,7 @@ class _Packer:
         return words
 
     @staticmethod
-    def _last(slots: list[Slot]) -> Slot | None:
+    def _last(slots: Sequence[Slot]) -> Slot | None:
         free = [slot for slot in slots if not slot.fixed]
         temporal = [slot for slot in free if not slot.spatial]
         return (temporal or free)[-1] if free else None
