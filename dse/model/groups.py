@@ -66,7 +66,7 @@ def group_into(
     edges[0] = 0
     for p in range(patterns):
         rest = found.size[p] % WIDTH
-        if rest > most_mixed or not _is_kept_outermost(keep, found.first[p]):
+        if patterns == 1 or rest > most_mixed or not _is_kept_outermost(keep, found.first[p]):
             rest = 0
         found.place[p] = done
         done += found.size[p] - rest
