@@ -113,6 +113,9 @@ class Mapspace:
                 f"levels under the constraints{self._limits_on(empty[0])}"
             )
         self.arrays = self._arrays()
+        self._any_order_free = bool((self.arrays.free_count > 1).any())
+        self._split = (frame.axis == 0).sum(axis=1, keepdims=True).astype(np.int8)
+        self._kept = (frame.keep != 0)[:, :, None]
 
     @property
     def size(self) -> int:
@@ -139,28 +142,19 @@ class Mapspace:
     def empty_batch(self, count: int) -> MappingBatch:
         """Return ``count`` mappings with all factors 1; what the space fixes is filled in."""
         a = self.arrays
-        levels, dimensions = a.order.shape
-        tensors = a.keep.shape[1]
-        orders_free = bool((a.free_count > 1).any())
-        directives = self.directives
+        shape = (*a.order.shape, count)
+        axes = count if a.any_axis_free else 1
+        reuse, multicast, links = self.directives
         return MappingBatch(
-            temporal=np.ones((levels, dimensions, count), np.int32),
-            spatial=np.ones((levels, dimensions, count), np.int32),
-            permutation=np.repeat(a.order[:, :, None], count if orders_free else 1, axis=2),
-            spatial_permutation=np.repeat(
-                self.spatial_order[:, :, None], count if a.any_axis_free else 1, axis=2
-            ),
-            split=np.repeat(
-                (a.axis == 0).sum(axis=1).astype(np.int8)[:, None],
-                count if a.any_axis_free else 1,
-                axis=1,
-            ),
-            keep=np.repeat(
-                (a.keep != 0).reshape(levels, tensors, 1), count if a.any_keep_free else 1, axis=2
-            ),
-            no_temporal_reuse=directives[0],
-            no_multicast=directives[1],
-            no_link_transfer=directives[2],
+            np.ones(shape, np.int32),
+            np.ones(shape, np.int32),
+            a.order[:, :, None].repeat(count if self._any_order_free else 1, axis=2),
+            self.spatial_order[:, :, None].repeat(axes, axis=2),
+            self._split.repeat(axes, axis=1),
+            self._kept.repeat(count if a.any_keep_free else 1, axis=2),
+            reuse,
+            multicast,
+            links,
         )
 
     def most_along(self, level: int) -> tuple[int, int]:

@@ -55,7 +55,7 @@ def evaluate_batch(
     if has_closed_form(hardware, problem, mappings):
         again[:] = False
         if mappings.keep.shape[2] == 1:
-            plan = make_plan(problem, mappings.keep[:, :, 0], version)
+            plan = _known_plan(problem, mappings.keep.tobytes(), len(mappings.keep), version)
             run_lanes(hardware, problem, mappings, index, plan, totals, again, threads)
         else:
             _by_keep(hardware, problem, mappings, index, version, totals, again, threads)
@@ -100,14 +100,14 @@ def _by_keep(
     threads: int,
 ) -> None:
     """Run the fast path over a batch in which mappings keep different tensors."""
-    groups = grouped(mappings.keep)
+    keep = mappings.keep
+    groups = grouped(keep)
     arrays = a.mapping_arrays(mappings)
-
-    of_first = make_plan(problem, mappings.keep[:, :, 0], version)
+    of_all = _known_plan(problem, bytes(keep[:, :, 0].size), len(keep), version)
 
     def work(task: npt.NDArray[np.int64]) -> None:
         _evaluate(
-            plan_by_lanes(of_first, 1),
+            plan_by_lanes(of_all, 1),
             *(arrays, hardware, hardware_index, problem, task, totals, again, groups),
         )
 
@@ -200,6 +200,12 @@ def make_plan(problem: Problem, keep: npt.NDArray[np.bool_], version: int) -> Pl
     )
 
 
+@lru_cache(maxsize=1024)
+def _known_plan(problem: Problem, keep: bytes, levels: int, version: int) -> Plan:
+    """Return the plan of one pattern ``(L, T)``, given as bytes; shared, not to be written to."""
+    return make_plan(problem, np.frombuffer(keep, np.bool_).reshape(levels, -1).copy(), version)
+
+
 def run_lanes(
     hardware: HardwareBatch,
     problem: Problem,
@@ -241,8 +247,10 @@ def _evaluate(
     tensors, ranks, _ = plan.projection.shape
     wide, prices, odd = block(levels, dimensions, tensors, ranks)
     narrow, few, _ = block(levels, dimensions, tensors, ranks, width=NARROW)
+    by_lanes = plan, plan
+    if groups.order.size:
+        by_lanes = plan_by_lanes(plan, WIDTH), plan_by_lanes(plan, NARROW)
     evaluate_groups(
-        wide, narrow, plan, plan_by_lanes(plan, WIDTH), plan_by_lanes(plan, NARROW), prices, few,
-        odd, arrays, hardware.arrays, hardware_index, float(problem.macs), edges,
-        picked(groups, arrays), totals, again,
+        wide, narrow, plan, *by_lanes, prices, few, odd, arrays, hardware.arrays, hardware_index,
+        float(problem.macs), edges, picked(groups, arrays), totals, again,
     )  # fmt: skip
