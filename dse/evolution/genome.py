@@ -27,7 +27,7 @@ import numpy.typing as npt
 from dse.domain.mapping import MappingBatch
 from dse.errors import SpecError
 from dse.mapspace.factorization import Factorizations, factorizations
-from dse.mapspace.frame import Slot
+from dse.mapspace.outline import Slot
 from dse.mapspace.space import Mapspace
 from dse.numeric import Floats, Ints
 

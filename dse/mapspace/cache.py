@@ -7,7 +7,7 @@ from typing import Any
 from dse.domain.architecture import Architecture
 from dse.domain.constraints import Constraints, for_problem
 from dse.domain.problem import Problem, Shape
-from dse.mapspace.frame import Frame
+from dse.mapspace.outline import Outline
 from dse.mapspace.space import Mapspace
 
 #: Along X and Y, by level.
@@ -32,7 +32,7 @@ class MapspaceCache:
         self._spaces: dict[tuple[Problem, Fanouts, str], Mapspace] = {}
         self._texts: dict[int, tuple[Constraints, str]] = {}
         self._translated: dict[tuple[str, Shape], Constraints] = {}
-        self._frames: dict[tuple[str, Shape, Fanouts], Frame] = {}
+        self._outlines: dict[tuple[str, Shape, Fanouts], Outline] = {}
 
     def __call__(self, problem: Problem, architecture: Architecture) -> Mapspace:
         """Return the mapspace of a problem on an architecture; raises as Mapspace does."""
@@ -43,28 +43,28 @@ class MapspaceCache:
         key = (problem, fanouts, text)
         known = self._spaces.get(key)
         if known is None:
-            frame = self._frame(problem, architecture, constraints, text, fanouts)
-            known = Mapspace(problem, architecture, frame=frame)
+            outline = self._outline(problem, architecture, constraints, text, fanouts)
+            known = Mapspace(problem, architecture, outline=outline)
             _drop_oldest(self._spaces, _MOST_SPACES)
             self._spaces[key] = known
         return known.on(architecture.with_room(problem))
 
-    def _frame(
+    def _outline(
         self,
         problem: Problem,
         architecture: Architecture,
         constraints: Constraints,
         text: str,
         fanouts: Fanouts,
-    ) -> Frame:
+    ) -> Outline:
         """Return what does not depend on the problem's sizes, for all of its shape."""
         key = (text, problem.shape, fanouts)
-        known = self._frames.get(key)
+        known = self._outlines.get(key)
         if known is None:
             own_words = self._translation(problem, constraints, text)
-            known = Frame(problem, architecture, own_words)
-            _drop_oldest(self._frames, _MOST_SPACES)
-            self._frames[key] = known
+            known = Outline(problem, architecture, own_words)
+            _drop_oldest(self._outlines, _MOST_SPACES)
+            self._outlines[key] = known
         return known
 
     def _translation(self, problem: Problem, constraints: Constraints, text: str) -> Constraints:

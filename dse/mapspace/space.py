@@ -19,7 +19,7 @@ from dse.domain.constraints import (
 from dse.domain.mapping import MappingBatch
 from dse.domain.problem import Problem
 from dse.mapspace.factorization import Factorizations, factorizations
-from dse.mapspace.frame import Frame, Slot
+from dse.mapspace.outline import Outline, Slot
 
 _FREE = LevelConstraint()
 _UNLIMITED = 1 << 62
@@ -66,7 +66,7 @@ class Mapspace:
         architecture: the hardware.
         constraints: by storage-level name; absent levels are free. None: the architecture's own
             (free where it has none).
-        frame: of these constraints, of a problem of the same shape, on the same fan-outs; they need
+        outline: of these constraints, of a problem of the same shape, on the same fan-outs; they need
             not be given then.
 
     Raises:
@@ -89,19 +89,19 @@ class Mapspace:
         architecture: Architecture,
         constraints: Constraints | None = None,
         *,
-        frame: Frame | None = None,
+        outline: Outline | None = None,
     ) -> None:
-        if frame is None:
+        if outline is None:
             given = (architecture.constraints if constraints is None else constraints) or {}
-            frame = Frame(problem, architecture, for_problem(given, problem))
+            outline = Outline(problem, architecture, for_problem(given, problem))
         self.problem = problem
         self.architecture = architecture
-        self.constraints = frame.constraints
-        self.infeasible = frame.infeasible
-        self.spatial_order = frame.spatial_order
-        self.directives = frame.directives
-        self._frame = frame
-        self.slots = [frame.slots_of(d, problem.bounds[d]) for d in problem.dimensions]
+        self.constraints = outline.constraints
+        self.infeasible = outline.infeasible
+        self.spatial_order = outline.spatial_order
+        self.directives = outline.directives
+        self._outline = outline
+        self.slots = [outline.slots_of(d, problem.bounds[d]) for d in problem.dimensions]
         self.factors = [
             _factorizations(problem.bounds[d], slots)
             for d, slots in zip(problem.dimensions, self.slots, strict=True)
@@ -114,8 +114,8 @@ class Mapspace:
             )
         self.arrays = self._arrays()
         self._any_order_free = bool((self.arrays.free_count > 1).any())
-        self._split = (frame.axis == 0).sum(axis=1, keepdims=True).astype(np.int8)
-        self._kept = (frame.keep != 0)[:, :, None]
+        self._split = (outline.axis == 0).sum(axis=1, keepdims=True).astype(np.int8)
+        self._kept = (outline.keep != 0)[:, :, None]
 
     @property
     def size(self) -> int:
@@ -137,7 +137,7 @@ class Mapspace:
 
     def outermost(self, level: int) -> int:
         """Return how many dimensions are fixed as the outermost loops of a level."""
-        return len(self._frame.levels[level].temporal.suffix)
+        return len(self._outline.levels[level].temporal.suffix)
 
     def empty_batch(self, count: int) -> MappingBatch:
         """Return ``count`` mappings with all factors 1; what the space fixes is filled in."""
@@ -159,15 +159,15 @@ class Mapspace:
 
     def most_along(self, level: int) -> tuple[int, int]:
         """Return how many dimensions may run along X and along Y below a level at a time."""
-        most = self._frame.levels[level].spatial.most_along
+        most = self._outline.levels[level].spatial.most_along
         every = len(self.problem.dimensions)
         return (every if most[0] is None else most[0]), (every if most[1] is None else most[1])
 
     def _limits_on(self, dimension: str) -> str:
         """Return the constraints on a dimension's factors, after a colon; empty: there are none."""
         told = []
-        frame = self._frame
-        for name, fanout, own in zip(frame.names, frame.fanouts, frame.levels, strict=True):
+        outline = self._outline
+        for name, fanout, own in zip(outline.names, outline.fanouts, outline.levels, strict=True):
             for kind, loops in (("temporal", own.temporal), ("spatial", own.spatial)):
                 asked = dimension in loops.factors or dimension in loops.min_factors
                 if kind == "spatial" and max(fanout) == 1 and not asked:
@@ -197,8 +197,8 @@ class Mapspace:
                 slot_level[d, k], slot_spatial[d, k] = slot.level, slot.spatial
                 slot_cap[d, k], slot_least[d, k] = slot.cap, slot.least
                 slot_fixed[d, k] = slot.fixed > 0
-        frame = self._frame
-        order, start, count = frame.orders([problem.bounds[d] for d in problem.dimensions])
+        outline = self._outline
+        order, start, count = outline.orders([problem.bounds[d] for d in problem.dimensions])
         return SpaceArrays(
             slots=np.array([len(slots) for slots in self.slots], np.int64),
             slot_level=slot_level,
@@ -210,13 +210,13 @@ class Mapspace:
             order=order,
             free_start=start,
             free_count=count,
-            axis=frame.axis,
-            any_axis_free=bool((frame.axis == 2).any()),
-            keep=frame.keep,
-            any_keep_free=bool((frame.keep == 2).any()),
-            fanout_x=np.array([x for x, _ in frame.fanouts], np.float64),
-            fanout_y=np.array([y for _, y in frame.fanouts], np.float64),
-            least_parallel=frame.least_parallel,
+            axis=outline.axis,
+            any_axis_free=bool((outline.axis == 2).any()),
+            keep=outline.keep,
+            any_keep_free=bool((outline.keep == 2).any()),
+            fanout_x=np.array([x for x, _ in outline.fanouts], np.float64),
+            fanout_y=np.array([y for _, y in outline.fanouts], np.float64),
+            least_parallel=outline.least_parallel,
         )
 
 

@@ -29,7 +29,7 @@ class Groups(NamedTuple):
     mixed: int
 
 
-class _Found(NamedTuple):
+class _Patterns(NamedTuple):
     """Memory for G patterns, at most B."""
 
     code: npt.NDArray[np.uint64]  # (B,) number of what each mapping keeps
@@ -50,7 +50,7 @@ def grouped(keep: Flags) -> Groups:
     count = keep.shape[2]
     own = [np.empty(count, np.int64) for _ in range(5)]
     table = np.empty(2 << count.bit_length(), np.int64)
-    found = _Found(np.empty(count, np.uint64), table, *own)
+    found = _Patterns(np.empty(count, np.uint64), table, *own)
     order, edges = np.empty(count, np.int64), np.empty(count + 2, np.int64)
     groups, mixed = group_into(keep, MOST_MIXED, found, order, edges)
     return Groups(order, edges[: groups + 1], mixed)
@@ -58,7 +58,7 @@ def grouped(keep: Flags) -> Groups:
 
 @tiered
 def group_into(
-    keep: Flags, most_mixed: int, found: _Found, order: Ints, edges: Ints
+    keep: Flags, most_mixed: int, found: _Patterns, order: Ints, edges: Ints
 ) -> tuple[int, int]:
     """Write order and edges of :class:`Groups`; return the number of groups, and ``mixed``."""
     patterns = _number(keep, found)
@@ -90,7 +90,7 @@ def group_into(
 
 
 @inner
-def _number(keep: Flags, found: _Found) -> int:
+def _number(keep: Flags, found: _Patterns) -> int:
     """Number the patterns by their first mapping; return how many there are."""
     levels, tensors, count = keep.shape
     code, table, patterns = found.code, found.table, 0

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dse.domain.mapping import Mapping
-from dse.mapspace.frame import Slot
+from dse.mapspace.outline import Slot
 from dse.mapspace.smallest import smallest
 from dse.mapspace.space import Mapspace
 from dse.numeric import Floats

@@ -34,7 +34,7 @@ class Slot(NamedTuple):
     least: int
 
 
-class Frame:
+class Outline:
     """What constraints leave of the levels and fan-outs of an architecture, whatever the sizes.
 
     Args:
