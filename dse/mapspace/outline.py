@@ -21,7 +21,7 @@ _ALL = -1
 _DIRECTIVES = ("no_temporal_reuse", "no_multicast", "no_link_transfer")
 
 #: Loop order per level ``(L, D)``; where its free stretch begins and how long it is, ``(L,)`` each.
-Orders = tuple[npt.NDArray[np.int8], npt.NDArray[np.int64], npt.NDArray[np.int64]]
+LoopOrders = tuple[npt.NDArray[np.int8], npt.NDArray[np.int64], npt.NDArray[np.int64]]
 
 
 class Slot(NamedTuple):
@@ -73,7 +73,7 @@ class Outline:
         self.directives = [self._directive(key) for key in _DIRECTIVES]
         self.least_parallel = self._least_parallel()
         self._slots: dict[str, tuple[Slot, ...]] = {}
-        self._orders: dict[tuple[bool, ...], Orders] = {}
+        self._orders: dict[tuple[bool, ...], LoopOrders] = {}
 
     def slots_of(self, dimension: str, bound: int) -> tuple[Slot, ...]:
         """Return the places that may hold a factor of a dimension, from the inside out."""
@@ -86,7 +86,7 @@ class Outline:
             )
         return known
 
-    def orders(self, bounds: Sequence[int]) -> Orders:
+    def orders(self, bounds: Sequence[int]) -> LoopOrders:
         """Return the loop orders of a problem of these bounds: they depend on which are above 1."""
         loops = tuple(bound > 1 for bound in bounds)
         known = self._orders.get(loops)
@@ -142,7 +142,7 @@ class Outline:
         # 0.1 of 30 MACs are 3, though 0.1 * 30 is a little more
         return float(math.ceil(share * macs * (1 - 1e-12)))
 
-    def _orders_of(self, loops: tuple[bool, ...]) -> Orders:
+    def _orders_of(self, loops: tuple[bool, ...]) -> LoopOrders:
         """Loop order per level: listed dimensions, free ones, those without a slot, the suffix."""
         names = self._dimensions
         order = np.empty((len(self.levels), len(names)), np.int8)

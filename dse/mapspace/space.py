@@ -66,8 +66,8 @@ class Mapspace:
         architecture: the hardware.
         constraints: by storage-level name; absent levels are free. None: the architecture's own
             (free where it has none).
-        outline: of these constraints, of a problem of the same shape, on the same fan-outs; they need
-            not be given then.
+        outline: of these constraints, of a problem of the same shape, on the same fan-outs; the
+            constraints need not be given then.
 
     Raises:
         SpecError: a constraint names an unknown level, dimension or tensor.

@@ -17,7 +17,7 @@ from dse.domain.problem import Problem
 from dse.model import arrays as a
 from dse.model.block import NARROW, WIDTH, Plan
 from dse.model.evaluate import check_dense, evaluate_exact
-from dse.model.groups import Groups, grouped
+from dse.model.groups import Grouping, grouped
 from dse.model.lanes import evaluate_groups
 from dse.model.scratch import block, picked, plan_by_lanes
 
@@ -228,7 +228,7 @@ def run_lanes(
 
 
 #: All mappings as they stand: they keep the same.
-_AS_THEY_STAND = Groups(order=np.empty(0, np.int64), edges=np.empty(0, np.int64), mixed=0)
+_AS_THEY_STAND = Grouping(order=np.empty(0, np.int64), edges=np.empty(0, np.int64), mixed=0)
 
 
 def _evaluate(
@@ -240,7 +240,7 @@ def _evaluate(
     edges: npt.NDArray[np.int64],
     totals: a.Totals,
     again: npt.NDArray[np.bool_],
-    groups: Groups = _AS_THEY_STAND,
+    groups: Grouping = _AS_THEY_STAND,
 ) -> None:
     """Evaluate groups of mappings on this thread; see `evaluate_groups`."""
     levels, dimensions, _ = arrays.temporal.shape

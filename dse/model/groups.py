@@ -15,7 +15,7 @@ from dse.numeric import Flags, Ints, int64, uint64
 MOST_MIXED = 40
 
 
-class Groups(NamedTuple):
+class Grouping(NamedTuple):
     """How the mappings of a batch are taken together.
 
     Attributes:
@@ -41,7 +41,7 @@ class _Patterns(NamedTuple):
     stop: Ints  # (G,) where the pattern's own blocks end
 
 
-def grouped(keep: Flags) -> Groups:
+def grouped(keep: Flags) -> Grouping:
     """Group mappings that keep the same, in whole blocks; what is left shares blocks.
 
     Args:
@@ -53,14 +53,14 @@ def grouped(keep: Flags) -> Groups:
     found = _Patterns(np.empty(count, np.uint64), table, *own)
     order, edges = np.empty(count, np.int64), np.empty(count + 2, np.int64)
     groups, mixed = group_into(keep, MOST_MIXED, found, order, edges)
-    return Groups(order, edges[: groups + 1], mixed)
+    return Grouping(order, edges[: groups + 1], mixed)
 
 
 @tiered
 def group_into(
     keep: Flags, most_mixed: int, found: _Patterns, order: Ints, edges: Ints
 ) -> tuple[int, int]:
-    """Write order and edges of :class:`Groups`; return the number of groups, and ``mixed``."""
+    """Write order and edges of :class:`Grouping`; return the number of groups, and ``mixed``."""
     patterns = _number(keep, found)
     groups, done, count = 0, 0, keep.shape[2]
     edges[0] = 0

@@ -11,22 +11,22 @@ import numpy.typing as npt
 from dse.model.arrays import MappingArrays
 from dse.model.block import WIDTH, Lanes, Plan, Prices, new_lanes, new_prices
 from dse.model.cells import Odd, new_odd
-from dse.model.groups import Groups
+from dse.model.groups import Grouping
 from dse.model.picked import Picked
 from dse.numeric import Flags, Ints
 
 Block = tuple[Lanes, Prices, Odd]
 
 #: Of a plan: what is kept, by whom, in the order of its fields.
-_Kept = tuple[Flags, Flags, Ints, Ints]
-_Orders = npt.NDArray[np.int8]
+_PlanMemory = tuple[Flags, Flags, Ints, Ints]
+_OrderMemory = npt.NDArray[np.int8]
 
 
 class _Local(threading.local):
     def __init__(self) -> None:
         self.blocks: dict[tuple[int, int, int, int, int], Block] = {}
-        self.kept: dict[tuple[int, int, int], _Kept] = {}
-        self.looked_up: dict[tuple[int, int], tuple[tuple[_Orders, ...], tuple[Any, ...]]] = {}
+        self.kept: dict[tuple[int, int, int], _PlanMemory] = {}
+        self.looked_up: dict[tuple[int, int], tuple[tuple[_OrderMemory, ...], tuple[Any, ...]]] = {}
 
 
 _LOCAL = _Local()
@@ -70,7 +70,7 @@ def plan_by_lanes(plan: Plan, width: int) -> Plan:
     )  # fmt: skip
 
 
-def picked(groups: Groups, m: MappingArrays) -> Picked:
+def picked(groups: Grouping, m: MappingArrays) -> Picked:
     """Return this thread's memory for mappings that are picked from a batch.
 
     Valid until the thread asks for the same shape again.
