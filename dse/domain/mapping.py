@@ -8,7 +8,7 @@ places of the spatial permutation run along X, the others along Y.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -130,11 +130,12 @@ class MappingBatch:
     no_link_transfer: Flags
 
     def __post_init__(self) -> None:
-        count = len(self)
+        count = self.temporal.shape[-1]
         for name, array in self._arrays().items():
             if not array.flags.c_contiguous:
                 object.__setattr__(self, name, np.ascontiguousarray(array))
-            if array.shape[-1] not in (1, count):
+            width = array.shape[-1]
+            if width != count and width != 1:  # noqa: PLR1714 - many small batches are made
                 raise ValueError(
                     f"MappingBatch.{name}: batch axis {array.shape[-1]}, expected 1 or {count}"
                 )
@@ -154,16 +155,16 @@ class MappingBatch:
         for array in self._arrays().values():
             first = np.ascontiguousarray(array.transpose(-1, *range(array.ndim - 1)))
             columns.append(list(first) if len(first) == count else [first[0]] * count)
-        rows = zip(*columns, strict=True)
-        return [Mapping(**dict(zip(_ARRAYS, own, strict=True))) for own in rows]
+        return [_mapping(own) for own in zip(*columns, strict=True)]
 
     def take(self, index: npt.NDArray[np.intp] | slice) -> MappingBatch:
         """Return the mappings at ``index`` (an index array or a slice) as a batch."""
+        one = len(self) == 1
         return MappingBatch(
-            **{
-                k: v if v.shape[-1] == 1 and len(self) != 1 else _columns(v, index)
-                for k, v in self._arrays().items()
-            }
+            *(
+                v if v.shape[-1] == 1 and not one else _columns(v, index)
+                for v in self._arrays().values()
+            )
         )
 
     def window(self, start: int, stop: int) -> MappingBatch:
@@ -184,7 +185,11 @@ class MappingBatch:
                 "mapping: has imperfect factors, which only the native model evaluates, and one "
                 "mapping at a time"
             )
-        return cls(**{name: _stacked([getattr(m, name) for m in mappings]) for name in _ARRAYS})
+        return cls(
+            _stacked([m.temporal for m in mappings]),
+            _stacked([m.spatial for m in mappings]),
+            *(_shared([getattr(m, name) for m in mappings]) for name in _ARRAYS[2:]),
+        )
 
     @classmethod
     def concatenate(cls, batches: Sequence[MappingBatch]) -> MappingBatch:
@@ -208,10 +213,31 @@ class MappingBatch:
         return cls(**joined)
 
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
-        return {name: getattr(self, name) for name in _ARRAYS}
+        return vars(self)  # in the order of `_ARRAYS`, as they were set
 
 
 _ARRAYS = tuple(f.name for f in fields(MappingBatch))
+
+
+def _mapping(arrays: Iterable[npt.NDArray[Any]]) -> Mapping:
+    """Return a mapping of perfect factors of these arrays, in the order of `_ARRAYS`.
+
+    As the constructor does, without what it would have to check: searches make many.
+    """
+    made = object.__new__(Mapping)
+    vars(made).update(_PERFECT, **dict(zip(_ARRAYS, arrays, strict=True)))
+    return made
+
+
+_PERFECT = {"temporal_remainder": None, "spatial_remainder": None}
+
+
+def _shared(arrays: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    """Return arrays along a new last axis; one that is the same object everywhere stands once."""
+    first = arrays[0]
+    if all(x is first for x in arrays):
+        return first[..., None].copy()
+    return _stacked(arrays)
 
 
 def _stacked(arrays: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:

@@ -27,7 +27,8 @@ import numpy.typing as npt
 from dse.domain.mapping import MappingBatch
 from dse.errors import SpecError
 from dse.mapspace.factorization import Factorizations, factorizations
-from dse.mapspace.space import Mapspace, Slot
+from dse.mapspace.outline import Slot
+from dse.mapspace.space import Mapspace
 from dse.numeric import Floats, Ints
 
 ENCODINGS = ("importance", "index")

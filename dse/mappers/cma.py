@@ -141,9 +141,10 @@ class CmaMapper(Mapper[CmaSettings]):
             stalled[own] = np.where(better, 0, stalled[own] + 1)
             if not population.genome.free:
                 return
-            going = np.flatnonzero((left[own] > 0) & ok.any(axis=1))
-            own = own[going]
-            strategies.keep(going)
+            goes_on = (left[own] > 0) & ok.any(axis=1)
+            if not goes_on.all():
+                own = own[goes_on]
+                strategies.keep(np.flatnonzero(goes_on))
             self._restart(strategies, stalled, own)
 
     def _restart(
@@ -178,16 +179,15 @@ class CmaMapper(Mapper[CmaSettings]):
             population.hardware, problem, chosen, machine.astype(np.int32)
         )
         value[ok] = self._values(metrics, population, problem, machine)
-        place = np.full(ok.shape, -1)
-        place[ok] = np.arange(index.size)
         first = value.argmin(axis=1)
-        for i, j in enumerate(first):
-            holder = best[population.rows[own[i]]]
-            if value[i, j] < holder.value:
-                at = int(place[i, j])
-                holder.value = float(value[i, j])
-                holder.mapping = chosen[at]
-                holder.row = metrics.row(at)
+        place = np.searchsorted(index, first + ok.shape[1] * np.arange(len(own))).tolist()
+        least = value[np.arange(len(own)), first].tolist()
+        for i, row in enumerate(population.rows[own].tolist()):
+            holder = best[row]
+            if least[i] < holder.value:
+                holder.value = least[i]
+                holder.mapping = chosen[place[i]]
+                holder.row = metrics.row(place[i])
                 better[i] = True
         return value, better
 

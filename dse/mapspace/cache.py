@@ -7,7 +7,11 @@ from typing import Any
 from dse.domain.architecture import Architecture
 from dse.domain.constraints import Constraints, for_problem
 from dse.domain.problem import Problem, Shape
+from dse.mapspace.outline import Outline
 from dse.mapspace.space import Mapspace
+
+#: Along X and Y, by level.
+Fanouts = tuple[tuple[int, int], ...]
 
 #: Mapspaces (some 10 KB each), and constraints' texts, that a cache keeps.
 _MOST_SPACES, _MOST_TEXTS = 4096, 256
@@ -25,9 +29,10 @@ class MapspaceCache:
 
     def __init__(self, constraints: Constraints) -> None:
         self._default = constraints
-        self._spaces: dict[tuple[Problem, tuple[tuple[int, int], ...], str], Mapspace] = {}
+        self._spaces: dict[tuple[Problem, Fanouts, str], Mapspace] = {}
         self._texts: dict[int, tuple[Constraints, str]] = {}
         self._translated: dict[tuple[str, Shape], Constraints] = {}
+        self._outlines: dict[tuple[str, Shape, Fanouts], Outline] = {}
 
     def __call__(self, problem: Problem, architecture: Architecture) -> Mapspace:
         """Return the mapspace of a problem on an architecture; raises as Mapspace does."""
@@ -38,11 +43,29 @@ class MapspaceCache:
         key = (problem, fanouts, text)
         known = self._spaces.get(key)
         if known is None:
-            own_words = self._translation(problem, constraints, text)
-            known = Mapspace(problem, architecture, own_words, translated=True)
+            outline = self._outline(problem, architecture, constraints, text, fanouts)
+            known = Mapspace(problem, architecture, outline=outline)
             _drop_oldest(self._spaces, _MOST_SPACES)
             self._spaces[key] = known
         return known.on(architecture.with_room(problem))
+
+    def _outline(
+        self,
+        problem: Problem,
+        architecture: Architecture,
+        constraints: Constraints,
+        text: str,
+        fanouts: Fanouts,
+    ) -> Outline:
+        """Return what does not depend on the problem's sizes, for all of its shape."""
+        key = (text, problem.shape, fanouts)
+        known = self._outlines.get(key)
+        if known is None:
+            own_words = self._translation(problem, constraints, text)
+            known = Outline(problem, architecture, own_words)
+            _drop_oldest(self._outlines, _MOST_SPACES)
+            self._outlines[key] = known
+        return known
 
     def _translation(self, problem: Problem, constraints: Constraints, text: str) -> Constraints:
         """Return the constraints in the words of the problem: those of all of its shape."""

@@ -11,8 +11,9 @@ import numpy.typing as npt
 from dse.domain.mapping import MappingBatch
 from dse.jit import compiled, inner, tiered
 from dse.mapspace.factorization import factorizations
+from dse.mapspace.outline import Slot
 from dse.mapspace.random_bits import uniform
-from dse.mapspace.space import Mapspace, Slot, SpaceArrays
+from dse.mapspace.space import Mapspace, SpaceArrays
 from dse.model import arrays as a
 from dse.model.arrays import MappingArrays
 from dse.numeric import int64, uint64

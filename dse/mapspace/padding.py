@@ -24,7 +24,8 @@ from dse.domain.padding import Padding, paddable
 from dse.domain.problem import Problem
 from dse.errors import SpecError
 from dse.mapspace.factorization import divisors
-from dse.mapspace.space import Mapspace, Slot
+from dse.mapspace.outline import Slot
+from dse.mapspace.space import Mapspace
 
 #: Sizes beyond a bound among which useful ones are looked for.
 _REACH = 4096

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from copy import copy
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -15,14 +14,12 @@ from dse.domain.architecture import Architecture
 from dse.domain.constraints import (
     Constraints,
     LevelConstraint,
-    LoopConstraint,
     for_problem,
-    held_on_chip,
 )
 from dse.domain.mapping import MappingBatch
 from dse.domain.problem import Problem
-from dse.errors import SpecError, unknown_name
 from dse.mapspace.factorization import Factorizations, factorizations
+from dse.mapspace.outline import Outline, Slot
 
 _FREE = LevelConstraint()
 _UNLIMITED = 1 << 62
@@ -57,17 +54,6 @@ class SpaceArrays(NamedTuple):
     least_parallel: float  # least product of all spatial factors; at most 1: any will do
 
 
-@dataclass(frozen=True)
-class Slot:
-    """A tiling level (a level, in time or in space) that may hold a factor of a dimension."""
-
-    level: int
-    spatial: bool
-    cap: int
-    fixed: int
-    least: int
-
-
 class Mapspace:
     """All mappings of a problem on an architecture that its constraints admit.
 
@@ -80,7 +66,8 @@ class Mapspace:
         architecture: the hardware.
         constraints: by storage-level name; absent levels are free. None: the architecture's own
             (free where it has none).
-        translated: whether they are in the words of the problem already.
+        outline: of these constraints, of a problem of the same shape, on the same fan-outs; the
+            constraints need not be given then.
 
     Raises:
         SpecError: a constraint names an unknown level, dimension or tensor.
@@ -102,30 +89,21 @@ class Mapspace:
         architecture: Architecture,
         constraints: Constraints | None = None,
         *,
-        translated: bool = False,
+        outline: Outline | None = None,
     ) -> None:
-        names = [level.name for level in architecture.levels]
-        given = (architecture.constraints if constraints is None else constraints) or {}
-        constraints = given if translated else for_problem(given, problem)
-        for name, level in constraints.items():
-            if name not in names:
-                raise SpecError("constraints: " + unknown_name("storage level", name, names))
-            _check_names(problem, name, level)
-        constraints, self.infeasible = held_on_chip(constraints, problem, names)
+        if outline is None:
+            given = (architecture.constraints if constraints is None else constraints) or {}
+            outline = Outline(problem, architecture, for_problem(given, problem))
         self.problem = problem
         self.architecture = architecture
-        self.constraints = constraints
-        self._names = names
-        self._levels = [constraints.get(name, _FREE) for name in names]
-        self._fanouts = [architecture.fanout(s) for s in range(len(names))]
-        self.slots = [self._slots_of(d) for d in problem.dimensions]
-        self.factors: list[Factorizations] = [
-            factorizations(
-                problem.bounds[d],
-                tuple(x.cap for x in slots),
-                tuple(x.fixed for x in slots),
-                tuple(x.least for x in slots),
-            )
+        self.constraints = outline.constraints
+        self.infeasible = outline.infeasible
+        self.spatial_order = outline.spatial_order
+        self.directives = outline.directives
+        self._outline = outline
+        self.slots = [outline.slots_of(d, problem.bounds[d]) for d in problem.dimensions]
+        self.factors = [
+            _factorizations(problem.bounds[d], slots)
             for d, slots in zip(problem.dimensions, self.slots, strict=True)
         ]
         empty = [d for d, f in zip(problem.dimensions, self.factors, strict=True) if not f.count]
@@ -135,8 +113,9 @@ class Mapspace:
                 f"levels under the constraints{self._limits_on(empty[0])}"
             )
         self.arrays = self._arrays()
-        self.spatial_order = self._spatial_orders()
-        self.directives = [self._directive(key) for key in _DIRECTIVES]
+        self._any_order_free = bool((self.arrays.free_count > 1).any())
+        self._split = (outline.axis == 0).sum(axis=1, keepdims=True).astype(np.int8)
+        self._kept = (outline.keep != 0)[:, :, None]
 
     @property
     def size(self) -> int:
@@ -158,52 +137,37 @@ class Mapspace:
 
     def outermost(self, level: int) -> int:
         """Return how many dimensions are fixed as the outermost loops of a level."""
-        return len(self._levels[level].temporal.suffix)
+        return len(self._outline.levels[level].temporal.suffix)
 
     def empty_batch(self, count: int) -> MappingBatch:
         """Return ``count`` mappings with all factors 1; what the space fixes is filled in."""
         a = self.arrays
-        levels, dimensions = a.order.shape
-        tensors = a.keep.shape[1]
-        orders_free = bool((a.free_count > 1).any())
-        directives = self.directives
+        shape = (*a.order.shape, count)
+        axes = count if a.any_axis_free else 1
+        reuse, multicast, links = self.directives
         return MappingBatch(
-            temporal=np.ones((levels, dimensions, count), np.int32),
-            spatial=np.ones((levels, dimensions, count), np.int32),
-            permutation=np.repeat(a.order[:, :, None], count if orders_free else 1, axis=2),
-            spatial_permutation=np.repeat(
-                self.spatial_order[:, :, None], count if a.any_axis_free else 1, axis=2
-            ),
-            split=np.repeat(
-                (a.axis == 0).sum(axis=1).astype(np.int8)[:, None],
-                count if a.any_axis_free else 1,
-                axis=1,
-            ),
-            keep=np.repeat(
-                (a.keep != 0).reshape(levels, tensors, 1), count if a.any_keep_free else 1, axis=2
-            ),
-            no_temporal_reuse=directives[0],
-            no_multicast=directives[1],
-            no_link_transfer=directives[2],
+            np.ones(shape, np.int32),
+            np.ones(shape, np.int32),
+            a.order[:, :, None].repeat(count if self._any_order_free else 1, axis=2),
+            self.spatial_order[:, :, None].repeat(axes, axis=2),
+            self._split.repeat(axes, axis=1),
+            self._kept.repeat(count if a.any_keep_free else 1, axis=2),
+            reuse,
+            multicast,
+            links,
         )
 
     def most_along(self, level: int) -> tuple[int, int]:
         """Return how many dimensions may run along X and along Y below a level at a time."""
-        most = self._levels[level].spatial.most_along
+        most = self._outline.levels[level].spatial.most_along
         every = len(self.problem.dimensions)
         return (every if most[0] is None else most[0]), (every if most[1] is None else most[1])
-
-    def _directive(self, key: str) -> npt.NDArray[np.bool_]:
-        return np.array(
-            [[t in getattr(level, key) for t in self.problem.tensors] for level in self._levels],
-            np.bool_,
-        )[:, :, None]
 
     def _limits_on(self, dimension: str) -> str:
         """Return the constraints on a dimension's factors, after a colon; empty: there are none."""
         told = []
-        for level, (name, fanout) in enumerate(zip(self._names, self._fanouts, strict=True)):
-            own = self._levels[level]
+        outline = self._outline
+        for name, fanout, own in zip(outline.names, outline.fanouts, outline.levels, strict=True):
             for kind, loops in (("temporal", own.temporal), ("spatial", own.spatial)):
                 asked = dimension in loops.factors or dimension in loops.min_factors
                 if kind == "spatial" and max(fanout) == 1 and not asked:
@@ -219,42 +183,9 @@ class Mapspace:
                         told.append(f"{dimension}{sign}{table[dimension]} {kind} at {name}")
         return f": {', '.join(told)}" if told else ""
 
-    def _slots_of(self, dimension: str) -> list[Slot]:
-        """Places that may hold a factor of the dimension, from the inside out."""
-        slots = []
-        for s, level in enumerate(self._levels):
-            axes = self._axes(s, dimension)
-            reach = max((self._fanouts[s][axis] for axis in axes), default=1)
-            asked = dimension in level.spatial.factors or dimension in level.spatial.min_factors
-            if reach > 1 or asked:
-                slots += self._slot(dimension, s, level.spatial, True, reach)
-            slots += self._slot(dimension, s, level.temporal, False, _UNLIMITED)
-        return slots
-
-    def _slot(
-        self, dimension: str, s: int, loops: LoopConstraint, spatial: bool, reach: int
-    ) -> list[Slot]:
-        cap = min(reach, loops.max_factors.get(dimension, _UNLIMITED))
-        least = loops.min_factors.get(dimension, 1)
-        if dimension in loops.factors:
-            fixed = loops.factors[dimension] or self.problem.bounds[dimension]
-            return [Slot(s, spatial, cap, fixed, least)]
-        if loops.dimensions is not None and dimension not in loops.dimensions:
-            cap = 1
-        return [Slot(s, spatial, cap, 0, least)] if cap > 1 or least > 1 else []
-
-    def _axes(self, s: int, dimension: str) -> tuple[int, ...]:
-        """Axes (0: X, 1: Y) along which the dimension may run below level s."""
-        spatial = self._levels[s].spatial
-        axes = []
-        for axis, listed in ((0, spatial.x), (1, spatial.y)):
-            if self._fanouts[s][axis] > 1 and (listed is None or dimension in listed):
-                axes.append(axis)
-        return tuple(axes)
-
     def _arrays(self) -> SpaceArrays:
         problem = self.problem
-        levels, dimensions = len(self._levels), len(problem.dimensions)
+        dimensions = len(problem.dimensions)
         widest = max((len(slots) for slots in self.slots), default=0)
         slot_level = np.zeros((dimensions, widest), np.int64)
         slot_spatial = np.zeros((dimensions, widest), np.bool_)
@@ -266,13 +197,8 @@ class Mapspace:
                 slot_level[d, k], slot_spatial[d, k] = slot.level, slot.spatial
                 slot_cap[d, k], slot_least[d, k] = slot.cap, slot.least
                 slot_fixed[d, k] = slot.fixed > 0
-        axis = np.ones((levels, dimensions), np.int8)
-        for s in range(levels):
-            for d, name in enumerate(problem.dimensions):
-                axes = self._axes(s, name)
-                axis[s, d] = 2 if len(axes) == 2 else (axes[0] if axes else 1)
-        order, start, count = self._orders()
-        keep = self._keeps()
+        outline = self._outline
+        order, start, count = outline.orders([problem.bounds[d] for d in problem.dimensions])
         return SpaceArrays(
             slots=np.array([len(slots) for slots in self.slots], np.int64),
             slot_level=slot_level,
@@ -284,71 +210,24 @@ class Mapspace:
             order=order,
             free_start=start,
             free_count=count,
-            axis=axis,
-            any_axis_free=bool((axis == 2).any()),
-            keep=keep,
-            any_keep_free=bool((keep == 2).any()),
-            fanout_x=np.array([x for x, _ in self._fanouts], np.float64),
-            fanout_y=np.array([y for _, y in self._fanouts], np.float64),
-            least_parallel=self._least_parallel(),
+            axis=outline.axis,
+            any_axis_free=bool((outline.axis == 2).any()),
+            keep=outline.keep,
+            any_keep_free=bool((outline.keep == 2).any()),
+            fanout_x=np.array([x for x, _ in outline.fanouts], np.float64),
+            fanout_y=np.array([y for _, y in outline.fanouts], np.float64),
+            least_parallel=outline.least_parallel,
         )
 
-    def _least_parallel(self) -> float:
-        """Least product of all spatial factors that makes up the share of the MACs asked for."""
-        share = max((level.min_parallelism for level in self._levels), default=0.0)
-        macs = math.prod(x * y for x, y in self._fanouts)
-        # 0.1 of 30 MACs are 3, though 0.1 * 30 is a little more
-        return float(math.ceil(share * macs * (1 - 1e-12)))
 
-    def _orders(
-        self,
-    ) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Loop order per level: listed dimensions, free ones, those without a slot, the suffix."""
-        names = self.problem.dimensions
-        order = np.empty((len(self._levels), len(names)), np.int8)
-        start = np.zeros(len(self._levels), np.int64)
-        count = np.zeros(len(self._levels), np.int64)
-        for s, level in enumerate(self._levels):
-            listed = [names.index(d) for d in level.temporal.permutation or ()]
-            suffix = [names.index(d) for d in level.temporal.suffix]
-            movable = [
-                d
-                for d in range(len(names))
-                if d not in listed
-                and d not in suffix
-                and any(x.level == s and not x.spatial for x in self.slots[d])
-                and self.problem.bounds[names[d]] > 1
-            ]
-            placed = {*listed, *movable, *suffix}
-            rest = [d for d in range(len(names)) if d not in placed]
-            order[s] = [*listed, *movable, *rest, *suffix]
-            start[s], count[s] = len(listed), len(movable)
-        return order, start, count
-
-    def _spatial_orders(self) -> npt.NDArray[np.int8]:
-        """Spatial loop order per level: X before Y, listed dimensions first, the suffix last."""
-        names = self.problem.dimensions
-        order = np.empty((len(self._levels), len(names)), np.int8)
-        for s, level in enumerate(self._levels):
-            listed = [names.index(d) for d in level.spatial.permutation or ()]
-            suffix = [names.index(d) for d in level.spatial.suffix]
-            free = [d for d in range(len(names)) if d not in listed and d not in suffix]
-            base = [*listed, *free, *suffix]
-            order[s] = sorted(base, key=lambda d, s=s: self.arrays.axis[s, d])  # type: ignore[misc]
-        return order
-
-    def _keeps(self) -> npt.NDArray[np.int8]:
-        keep = np.full((len(self._levels), len(self.problem.tensors)), 2, np.int8)
-        for s, level in enumerate(self._levels):
-            for t, name in enumerate(self.problem.tensors):
-                if name in level.keep or s == len(self._levels) - 1:
-                    keep[s, t] = 1
-                if name in level.bypass:
-                    keep[s, t] = 0
-        return keep
-
-
-_DIRECTIVES = ("no_temporal_reuse", "no_multicast", "no_link_transfer")
+@lru_cache(maxsize=4096)
+def _factorizations(bound: int, slots: tuple[Slot, ...]) -> Factorizations:
+    return factorizations(
+        bound,
+        tuple(x.cap for x in slots),
+        tuple(x.fixed for x in slots),
+        tuple(x.least for x in slots),
+    )
 
 
 @lru_cache(maxsize=1024)
@@ -375,25 +254,3 @@ def _joined(parts: tuple[Factorizations, ...]) -> dict[str, npt.NDArray[Any]]:
         ).astype(np.int32),
         "before": np.concatenate([f.before for f in parts]),
     }
-
-
-def _check_names(problem: Problem, level: str, c: LevelConstraint) -> None:
-    where = f"constraints of {level}: "
-    for key in ("keep", "bypass", *_DIRECTIVES):
-        for name in getattr(c, key):
-            if name not in problem.tensors:
-                raise SpecError(where + unknown_name("data space", name, problem.tensors))
-    for loops in (c.temporal, c.spatial):
-        for name in (
-            *(loops.dimensions or ()),
-            *loops.factors,
-            *loops.max_factors,
-            *loops.min_factors,
-            *(loops.permutation or ()),
-            *loops.suffix,
-        ):
-            if name not in problem.dimensions:
-                raise SpecError(where + unknown_name("dimension", name, problem.dimensions))
-    for name in (*(c.spatial.x or ()), *(c.spatial.y or ())):
-        if name not in problem.dimensions:
-            raise SpecError(where + unknown_name("dimension", name, problem.dimensions))

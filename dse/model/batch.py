@@ -15,17 +15,16 @@ from dse.domain.architecture import HardwareBatch
 from dse.domain.mapping import MappingBatch
 from dse.domain.problem import Problem
 from dse.model import arrays as a
-from dse.model.block import NARROW, Plan
+from dse.model.block import NARROW, WIDTH, Plan
 from dse.model.evaluate import check_dense, evaluate_exact
+from dse.model.groups import Grouping, grouped
 from dse.model.lanes import evaluate_groups
-from dse.model.scratch import block
+from dse.model.scratch import block, picked, plan_by_lanes
 
 #: Above this, a float64 chain of the rules might not round to the exact integer.
 _EXACT_IN_FLOAT = 2.0**48
 #: Mappings per task of the fast path (a multiple of the block width) and of the exact kernel.
 _CHUNK, _SMALL_CHUNK = 4096, 512
-#: Mappings that are copied at a time where they have to be grouped.
-_LARGE_CHUNK = 1 << 18
 
 
 def evaluate_batch(
@@ -56,7 +55,7 @@ def evaluate_batch(
     if has_closed_form(hardware, problem, mappings):
         again[:] = False
         if mappings.keep.shape[2] == 1:
-            plan = make_plan(problem, mappings.keep[:, :, 0], version)
+            plan = _known_plan(problem, mappings.keep.tobytes(), len(mappings.keep), version)
             run_lanes(hardware, problem, mappings, index, plan, totals, again, threads)
         else:
             _by_keep(hardware, problem, mappings, index, version, totals, again, threads)
@@ -100,30 +99,19 @@ def _by_keep(
     again: npt.NDArray[np.bool_],
     threads: int,
 ) -> None:
-    """Run the fast path once per keep/bypass pattern that occurs in the batch."""
-    keys = keep_patterns(mappings.keep)
-    for members in _pieces(np.argsort(keys, kind="stable"), _LARGE_CHUNK):
-        group, index = mappings.take(members), hardware_index[members]
-        arrays, part = a.mapping_arrays(group), a.new_totals(members.size)
-        marked = np.zeros(members.size, np.bool_)
-        own = keys[members]
-        inside = np.flatnonzero(own[1:] != own[:-1]) + 1
-        edges = np.concatenate(([0], inside, [members.size]))
+    """Run the fast path over a batch in which mappings keep different tensors."""
+    keep = mappings.keep
+    groups = grouped(keep)
+    arrays = a.mapping_arrays(mappings)
+    of_all = _known_plan(problem, bytes(keep[:, :, 0].size), len(keep), version)
 
-        def work(
-            task: npt.NDArray[np.int64],
-            group: MappingBatch = group,
-            index: npt.NDArray[np.int32] = index,
-            arrays: a.MappingArrays = arrays,
-            part: a.Totals = part,
-            marked: npt.NDArray[np.bool_] = marked,
-        ) -> None:
-            plan = make_plan(problem, group.keep[:, :, 0], version)
-            _evaluate(plan, arrays, hardware, index, problem, task, part, marked)
+    def work(task: npt.NDArray[np.int64]) -> None:
+        _evaluate(
+            plan_by_lanes(of_all, 1),
+            *(arrays, hardware, hardware_index, problem, task, totals, again, groups),
+        )
 
-        _each(work, _tasks(edges), threads)
-        again[members] = marked
-        _scatter(part, totals, members)
+    _each(work, _tasks(groups.edges), threads)
 
 
 def keep_patterns(keep: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
@@ -212,6 +200,12 @@ def make_plan(problem: Problem, keep: npt.NDArray[np.bool_], version: int) -> Pl
     )
 
 
+@lru_cache(maxsize=1024)
+def _known_plan(problem: Problem, keep: bytes, levels: int, version: int) -> Plan:
+    """Return the plan of one pattern ``(L, T)``, given as bytes; shared, not to be written to."""
+    return make_plan(problem, np.frombuffer(keep, np.bool_).reshape(levels, -1).copy(), version)
+
+
 def run_lanes(
     hardware: HardwareBatch,
     problem: Problem,
@@ -233,6 +227,10 @@ def run_lanes(
     _each(work, range(0, count, _CHUNK), threads)
 
 
+#: All mappings as they stand: they keep the same.
+_AS_THEY_STAND = Grouping(order=np.empty(0, np.int64), edges=np.empty(0, np.int64), mixed=0)
+
+
 def _evaluate(
     plan: Plan,
     arrays: a.MappingArrays,
@@ -242,13 +240,17 @@ def _evaluate(
     edges: npt.NDArray[np.int64],
     totals: a.Totals,
     again: npt.NDArray[np.bool_],
+    groups: Grouping = _AS_THEY_STAND,
 ) -> None:
     """Evaluate groups of mappings on this thread; see `evaluate_groups`."""
     levels, dimensions, _ = arrays.temporal.shape
     tensors, ranks, _ = plan.projection.shape
     wide, prices, odd = block(levels, dimensions, tensors, ranks)
     narrow, few, _ = block(levels, dimensions, tensors, ranks, width=NARROW)
+    by_lanes = plan, plan
+    if groups.order.size:
+        by_lanes = plan_by_lanes(plan, WIDTH), plan_by_lanes(plan, NARROW)
     evaluate_groups(
-        *(wide, narrow, plan, prices, few, odd, arrays, hardware.arrays, hardware_index),
-        *(float(problem.macs), edges, totals, again),
-    )
+        wide, narrow, plan, *by_lanes, prices, few, odd, arrays, hardware.arrays, hardware_index,
+        float(problem.macs), edges, picked(groups, arrays), totals, again,
+    )  # fmt: skip

@@ -39,8 +39,8 @@ class Plan(NamedTuple):
     shared_row: Flags  # (T, D) whether another dimension stands in that row too
     simple: Flags  # (T,) every row is one dimension with coefficient 1
     read_write: Flags  # (T,)
-    keep: Flags  # (L, T)
-    lane_keep: Flags  # (L, T, 1) the same, in the form of MappingBatch.keep
+    keep: Flags  # (L, T) whether any mapping keeps the tensor at the level
+    lane_keep: Flags  # (L, T, 1) the same, in the form of MappingBatch.keep; (L, T, W): by lanes
     backing: Ints  # (T,) outermost level that keeps the tensor, -1 for none
     lowest: Ints  # (T,) innermost level that keeps it
     version: int

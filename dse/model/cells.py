@@ -102,7 +102,7 @@ def tell_cell(
         plan.version, links, odd.other,
     ):  # fmt: skip
         return False
-    if not plan.keep[s - 1, t]:
+    if not plan.lane_keep[s - 1, t, i if plan.lane_keep.shape[2] > 1 else 0]:
         x.content[s, i] = x.content[s - 1, i] * accesses(links.plain)
         return bool(r.links[s] == 0.0)
     content = share = 0.0

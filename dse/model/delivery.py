@@ -51,20 +51,35 @@ def _set_share(x: Lanes, plan: Plan, m: MappingArrays, t: int, s: int, b: int, n
 @inner
 def _set_content(x: Lanes, plan: Plan, t: int, s: int) -> None:
     """Set ``content``, how many words level s reads for all its children (section 7)."""
-    content, groups = x.content[s], x.groups[s]
-    if plan.read_write[t] and not plan.keep[s - 1, t]:
-        # in Timeloop's own steps: their rounding decides whether an assertion of it fails
-        inner_content, share = x.content[s - 1], x.share[s - 1]
-        width, height = x.width[s], x.height[s]
+    content, groups, kept = x.content[s], x.groups[s], plan.keep[s - 1, t]
+    if not kept or plan.lane_keep.shape[2] > 1:
+        _hand_outwards(x, plan, t, s)
+    if not kept:
+        return
+    share, lane_keep = x.share[s - 1], plan.lane_keep[s - 1, t]
+    if plan.lane_keep.shape[2] > 1:
         for i in range(x.ok.shape[0]):
-            fan = width[i] * height[i]
-            accesses = groups[i] * share[i]
-            words = accesses * (fan / groups[i])
-            content[i] = accesses * rules.handed_outwards(inner_content[i], fan, words)
+            content[i] = share[i] * groups[i] if lane_keep[i] else content[i]
     else:
-        source = x.share[s - 1] if plan.keep[s - 1, t] else x.content[s - 1]
         for i in range(x.ok.shape[0]):
-            content[i] = source[i] * groups[i]
+            content[i] = share[i] * groups[i]
+
+
+@inner
+def _hand_outwards(x: Lanes, plan: Plan, t: int, s: int) -> None:
+    """Set ``content`` of level s as if the level inside it did not keep tensor t."""
+    content, groups, inner_content = x.content[s], x.groups[s], x.content[s - 1]
+    if not plan.read_write[t]:
+        for i in range(x.ok.shape[0]):
+            content[i] = inner_content[i] * groups[i]
+        return
+    # in Timeloop's own steps: their rounding decides whether an assertion of it fails
+    share, width, height = x.share[s - 1], x.width[s], x.height[s]
+    for i in range(x.ok.shape[0]):
+        fan = width[i] * height[i]
+        accesses = groups[i] * share[i]
+        words = accesses * (fan / groups[i])
+        content[i] = accesses * rules.handed_outwards(inner_content[i], fan, words)
 
 
 @inner

@@ -30,6 +30,7 @@ from dse.model.delivery import tensor_traffic
 from dse.model.fit import check, tile_words
 from dse.model.loops import copy_row
 from dse.model.orders import load_orders
+from dse.model.picked import Picked, leave_out, pick, set_keep, set_keeps
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -104,6 +105,7 @@ def _tensor_energy(x: Lanes, plan: Plan, c: Prices, t: int) -> None:
     for s in range(top, -1, -1):
         if not plan.keep[s, t]:
             continue
+        leave_out(x, plan, t, s)
         level_counts(x, plan, t, s)
         content, fills, part, used = x.content[s], x.share[s], x.partition[s], x.used[s]
         block, blocked = c.block[s], c.blocked[s]
@@ -141,7 +143,9 @@ def _tensor_energy(x: Lanes, plan: Plan, c: Prices, t: int) -> None:
 
 
 @inner
-def _finish(x: Lanes, plan: Plan, c: Prices, macs: float, b: int, n: int, totals: Totals) -> None:
+def _finish(
+    x: Lanes, plan: Plan, c: Prices, macs: float, order: Ints, b: int, n: int, totals: Totals
+) -> None:
     """Cycles, leakage, compute energy, utilisation (sections 9 and 10)."""
     levels = plan.keep.shape[0]
     cycles, iterations = x.cycles, x.iterations[0]
@@ -164,83 +168,88 @@ def _finish(x: Lanes, plan: Plan, c: Prices, macs: float, b: int, n: int, totals
             for i in range(x.ok.shape[0]):
                 x.energy[i] += rules.leakage(leak_pj[i], cycles[i], used[i])
     for i in range(n):
-        totals.valid[b + i] = x.ok[i]
         if x.ok[i]:
+            to = order[b + i] if order.shape[0] else b + i
             cycles[i] += c.latency[i]
-            totals.cycles[b + i] = cycles[i]
-            totals.energy_pj[b + i] = x.energy[i] + macs * c.mac_pj[i]
-            totals.utilization[b + i] = rules.utilization(macs, c.mac_instances[i], cycles[i])
+            totals.cycles[to] = cycles[i]
+            totals.energy_pj[to] = x.energy[i] + macs * c.mac_pj[i]
+            totals.utilization[to] = rules.utilization(macs, c.mac_instances[i], cycles[i])
 
 
 @inner
-def _evaluate_lanes(
+def _evaluate_block(
     x: Lanes, plan: Plan, c: Prices, odd: Odd, m: MappingArrays, hw: HardwareArrays,
-    hardware_index: npt.NDArray[np.int32], macs: float, start: int, stop: int,
+    hardware_index: npt.NDArray[np.int32], macs: float, order: Ints, at: int, b: int, n: int,
     totals: Totals, again: Flags,
 ) -> None:  # fmt: skip
-    """Evaluate mappings ``start .. stop``; mark in ``again`` those left to the exact kernel."""
-    tensors = plan.keep.shape[1]
-    scan(x.temporal_used, m.temporal, start, stop)
-    scan(x.spatial_used, m.spatial, start, stop)
-    lay_out(x)
-    width = x.ok.shape[0]
-    for b in range(start, stop, width):
-        n = min(width, stop - b)
-        load_hardware(c, hw, hardware_index, b, n)
-        load_factors(x.temporal, x.temporal_used, m.temporal, b, n)
-        load_factors(x.spatial, x.spatial_used, m.spatial, b, n)
-        derive(x, m, b, n)
-        check(x, plan, c, plan.lane_keep)
-        any_ok = False
-        for i in range(n):
-            any_ok |= x.ok[i]
-            totals.valid[b + i] = x.ok[i]
-            x.odd[i] = x.ok[i] and x.width[0, i] * x.height[0, i] > 1.0
-        if not any_ok:
-            continue
-        load_orders(x, m, b, n)
-        x.energy[:] = 0.0
-        x.load[:] = 0.0
-        for t in range(tensors):
-            tensor_traffic(x, plan, m, hw, hardware_index, t, b, n, odd)
-            _tensor_energy(x, plan, c, t)
-        _finish(x, plan, c, macs, b, n, totals)
-        for i in range(n):
-            if x.odd[i] and x.ok[i]:
-                again[b + i] = True
+    """Evaluate the mappings whose factors are loaded; mark in ``again`` those left over.
 
-
-@inner
-def set_keep(plan: Plan, keep: Flags, b: int) -> None:
-    """Let the plan keep what mapping ``b`` of ``keep (L, T, B)`` keeps."""
-    for t in range(keep.shape[1]):
-        plan.backing[t] = -1
-        plan.lowest[t] = 0
-        for s in range(keep.shape[0] - 1, -1, -1):
-            kept = keep[s, t, b]
-            plan.keep[s, t] = plan.lane_keep[s, t, 0] = kept
-            if kept:
-                plan.backing[t] = max(plan.backing[t], s)
-                plan.lowest[t] = s
+    In ``m`` and ``hardware_index`` they stand from ``at`` on. Their places in the batch are
+    ``order[b : b + n]``, or those from ``b`` on where there is no order.
+    """
+    load_hardware(c, hw, hardware_index, at, n)
+    derive(x, m, at, n)
+    check(x, plan, c, plan.lane_keep)
+    any_ok = False
+    for i in range(n):
+        any_ok |= x.ok[i]
+        totals.valid[order[b + i] if order.shape[0] else b + i] = x.ok[i]
+        x.odd[i] = x.ok[i] and x.width[0, i] * x.height[0, i] > 1.0
+    if not any_ok:
+        return
+    load_orders(x, m, at, n)
+    x.energy[:] = 0.0
+    x.load[:] = 0.0
+    for t in range(plan.keep.shape[1]):
+        tensor_traffic(x, plan, m, hw, hardware_index, t, at, n, odd)
+        _tensor_energy(x, plan, c, t)
+    _finish(x, plan, c, macs, order, b, n, totals)
+    for i in range(n):
+        if x.odd[i] and x.ok[i]:
+            again[order[b + i] if order.shape[0] else b + i] = True
 
 
 @tiered
 def evaluate_groups(
-    wide: Lanes, narrow: Lanes, plan: Plan, wide_prices: Prices, narrow_prices: Prices, odd: Odd,
-    m: MappingArrays, hw: HardwareArrays, hardware_index: npt.NDArray[np.int32], macs: float,
-    edges: Ints, totals: Totals, again: Flags,
+    wide: Lanes, narrow: Lanes, plan: Plan, wide_plan: Plan, narrow_plan: Plan,
+    wide_prices: Prices, narrow_prices: Prices, odd: Odd, m: MappingArrays, hw: HardwareArrays,
+    hardware_index: npt.NDArray[np.int32], macs: float, edges: Ints, k: Picked, totals: Totals,
+    again: Flags,
 ) -> None:  # fmt: skip
-    """Evaluate groups of mappings; group g, ``edges[g] .. edges[g + 1]``, keeps the same.
+    """Evaluate groups of mappings; group g is ``edges[g] .. edges[g + 1]`` of those picked.
 
-    Mappings that are left to the exact kernel are marked in ``again (B,)``. Where mappings differ
-    in what they keep, the rows of ``plan`` that say so are set for each group.
+    Mappings that are left to the exact kernel are marked in ``again (B,)``. Where all mappings keep
+    the same, ``plan`` says what; else it is set for each group, and ``wide_plan`` and
+    ``narrow_plan``, by lanes, for each block of mixed ones.
     """
+    picks = k.order.shape[0] > 0
+    if picks:
+        scan(k.temporal_used, m.temporal, 0, m.temporal.shape[2])
+        scan(k.spatial_used, m.spatial, 0, m.spatial.shape[2])
     for g in range(edges.shape[0] - 1):
         start, stop = edges[g], edges[g + 1]
-        if m.keep.shape[2] > 1:
-            set_keep(plan, m.keep, start)
         few = stop - start <= FEW
         x, c = (narrow, narrow_prices) if few else (wide, wide_prices)
-        _evaluate_lanes(
-            x, plan, c, odd, m, hw, hardware_index, macs, start, stop, totals, again
-        )  # fmt: skip
+        mixed = picks and start >= k.mixed
+        own = plan if not mixed else (narrow_plan if few else wide_plan)
+        if picks and not mixed:
+            set_keep(plan, m.keep, k.order[start])
+        elif not picks:
+            scan(x.temporal_used, m.temporal, start, stop)
+            scan(x.spatial_used, m.spatial, start, stop)
+            lay_out(x)
+        width = x.ok.shape[0]
+        for b in range(start, stop, width):
+            n = min(width, stop - b)
+            if picks:
+                pick(x, k, m, hardware_index, k.order[b : b + n])
+                lay_out(x)
+                if mixed:
+                    set_keeps(own, m.keep, k.order[b : b + n])
+            else:
+                load_factors(x.temporal, x.temporal_used, m.temporal, b, n)
+                load_factors(x.spatial, x.spatial_used, m.spatial, b, n)
+            _evaluate_block(
+                x, own, c, odd, k.m if picks else m, hw, k.hardware if picks else hardware_index,
+                macs, k.order, 0 if picks else b, b, n, totals, again,
+            )  # fmt: skip

@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from dse.domain.problem import Problem
 from dse.errors import SpecError
-from dse.mapspace.space import Mapspace, Slot
+from dse.mapspace.outline import Slot
+from dse.mapspace.space import Mapspace
 from dse.numeric import Floats
 from dse.relaxed.points import Points
 

@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from dse.domain.mapping import Mapping
+from dse.mapspace.outline import Slot
 from dse.mapspace.smallest import smallest
-from dse.mapspace.space import Mapspace, Slot
+from dse.mapspace.space import Mapspace
 from dse.numeric import Floats
 
 
@@ -47,6 +48,7 @@ class _Packer:
         self.mapping = mapping
         self.slots = space.slots
         self.projection = space.problem.projection.astype(np.float64)
+        self._rows = self.projection.reshape(-1, self.projection.shape[2]).T
         self.relevant: npt.NDArray[np.bool_] = np.asarray((self.projection > 0).any(axis=1))
         levels = space.architecture.levels
         self.capacity = np.array(
@@ -145,15 +147,15 @@ class _Packer:
             dimensions: ``(C,)`` of which one tile each grows there.
             primes: ``(C,)`` by which they grow.
         """
-        extents = self._extents()
+        extents, by = self._extents(), np.array(primes)
         sizes = self._sizes(extents)
         grown = np.repeat(extents[None], len(primes), axis=0)
-        grown[np.arange(len(primes)), s:, dimensions] *= np.array(primes)[:, None]
+        grown[np.arange(len(primes)), s:, dimensions] *= by[:, None]
         grown[:, -1] = extents[-1]
         more = self._words(grown)
         rounds = (extents[-1] / extents[s]).prod()
         saved = np.zeros(len(primes))
-        share = 1.0 - 1.0 / np.array(primes)
+        share = 1.0 - 1.0 / by
         for t, relevant in enumerate(self.relevant):
             if self.mapping.keep[s, t]:
                 # as if every loop outside fetched the tile again
@@ -170,8 +172,8 @@ class _Packer:
 
     def _sizes(self, extents: Floats) -> Floats:
         """Return the words of tiles ``(.., L, T)`` of extents ``(.., L, D)``."""
-        sides = 1.0 + np.einsum("tqd,...ld->...ltq", self.projection, extents - 1.0)
-        sizes: Floats = sides.prod(axis=-1)
+        sides = 1.0 + (extents - 1.0) @ self._rows  # whole numbers, exact in any order
+        sizes: Floats = sides.reshape(*sides.shape[:-1], *self.projection.shape[:2]).prod(axis=-1)
         return sizes
 
     def _words(self, extents: Floats) -> Floats:
@@ -182,7 +184,7 @@ class _Packer:
         return words
 
     @staticmethod
-    def _last(slots: list[Slot]) -> Slot | None:
+    def _last(slots: Sequence[Slot]) -> Slot | None:
         free = [slot for slot in slots if not slot.fixed]
         temporal = [slot for slot in free if not slot.spatial]
         return (temporal or free)[-1] if free else None

@@ -12,8 +12,9 @@ from dse.domain.constraints import LevelConstraint, LoopConstraint
 from dse.domain.padding import Padding
 from dse.domain.problem import SHAPES, Problem
 from dse.mapspace.factorization import divisors
+from dse.mapspace.outline import Slot
 from dse.mapspace.padding import MOST_ALTERNATIVES, alternatives, useful_sizes
-from dse.mapspace.space import Mapspace, Slot
+from dse.mapspace.space import Mapspace
 from dse.space import catalog
 
 AUTO = Padding.parse("auto")

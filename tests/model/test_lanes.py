@@ -1,6 +1,7 @@
 """The fast path equals the exact kernel bit for bit, and the samplers stay in their mapspaces."""
 
 import dataclasses
+import itertools
 import math
 
 import numpy as np
@@ -17,6 +18,7 @@ from dse.mapspace.moves import random_neighbors, round_factors
 from dse.model import arrays as a
 from dse.model.batch import evaluate_batch, has_closed_form, make_plan, run_lanes
 from dse.model.evaluate import evaluate_exact
+from dse.model.groups import grouped
 from dse.space import catalog
 from dse.timeloop.read.inputs import read_text
 
@@ -132,6 +134,42 @@ def test_a_batch_on_several_hardware_with_mixed_keeps_equals_single_evaluation()
     assert 0 < exact.valid.sum() < count
     for threads in (1, 2):
         assert_equal_bits(evaluate_batch(hardware, problem, batch, index, a.HEAD, threads), exact)
+
+
+@pytest.mark.parametrize("version", sorted(a.TIMELOOP_VERSIONS.values()))
+@pytest.mark.parametrize("count", [1, 7, 20, 300])
+def test_mappings_that_share_blocks_equal_single_evaluation(version, count):
+    constraints, machines = _gemmini()
+    problem = catalog.workload("resnet50").layers[2].problem
+    batch = sample_any(Mapspace(problem, machines[0], constraints), count, 5, 10**6).mappings
+    rng = np.random.default_rng(count)
+    keep = np.repeat(batch.keep, len(batch), axis=2) if batch.keep.shape[2] == 1 else batch.keep
+    keep = np.where(rng.random(keep.shape) < 0.7, keep, rng.random(keep.shape) < 0.6)
+    keep[-1] |= rng.random(keep.shape[2]) < 0.8
+    batch = dataclasses.replace(batch, keep=keep)
+    index = rng.integers(0, 3, len(batch)).astype(np.int32)
+    hardware = HardwareBatch(tuple(machines))
+    exact, _ = evaluate_exact(hardware, problem, batch, index, version)
+    assert_equal_bits(evaluate_batch(hardware, problem, batch, index, version, 1), exact)
+
+
+@pytest.mark.parametrize("patterns", [1, 2, 30])
+def test_groups_hold_every_mapping_once(patterns):
+    rng = np.random.default_rng(patterns)
+    known = rng.random((4, 3, patterns)) < 0.5
+    known[-1, :, ::2] = True
+    own = np.sort((patterns * rng.random(1000) ** 3).astype(int))
+    keep = np.ascontiguousarray(known[:, :, rng.permutation(own)])
+    groups = grouped(keep)
+    assert sorted(groups.order) == list(range(1000))
+    assert (groups.edges[0], groups.edges[-1]) == (0, 1000)
+    for start, stop in itertools.pairwise(groups.edges):
+        inside = keep[:, :, groups.order[start:stop]]
+        if start < groups.mixed:
+            assert (inside == inside[:, :, :1]).all()
+        else:
+            assert inside[-1].all()
+    assert (groups.mixed < 1000) == (patterns > 1)
 
 
 def test_the_number_of_threads_and_chunks_changes_nothing():

@@ -9,7 +9,7 @@ import numpy as np
 from dse.mappers.exact.shape import MapspaceShape
 from dse.mappers.exact.tables import MOST_GRIDS, TooLargeError
 from dse.mapspace.factorization import divisors
-from dse.mapspace.space import Slot
+from dse.mapspace.outline import Slot
 
 
 class Grids:

@@ -12,7 +12,8 @@ from dse.domain.architecture import Architecture, HardwareBatch
 from dse.mappers.exact.orders import MOST_LOOPS
 from dse.mappers.exact.tables import MOST_TILES, TooLargeError
 from dse.mapspace.factorization import divisors
-from dse.mapspace.space import Mapspace, Slot
+from dse.mapspace.outline import Slot
+from dse.mapspace.space import Mapspace
 from dse.numeric import Flags, Floats
 
 T = TypeVar("T")

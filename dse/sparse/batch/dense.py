@@ -17,8 +17,9 @@ from dse.model.cells import Odd
 from dse.model.delivery import tensor_traffic
 from dse.model.evaluate import evaluate_exact
 from dse.model.fit import check
-from dse.model.lanes import level_counts, partitions, set_keep
+from dse.model.lanes import level_counts, partitions
 from dse.model.orders import load_orders
+from dse.model.picked import set_keep
 from dse.model.scratch import block
 from dse.numeric import Flags, Floats, Ints
 from dse.sparse.evaluate import ample
