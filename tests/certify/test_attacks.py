@@ -21,6 +21,8 @@ from dse.cli import main
 from dse.errors import DseError, SpecError
 from dse.runner.run import space_of_run, start
 
+pytestmark = pytest.mark.usefixtures("apart")
+
 #: A template with two array variables: the arrays of a range of them have no largest.
 TWO_ARRAYS: dict[str, Any] = {
     "name": "two_arrays",
@@ -90,13 +92,6 @@ SMALL = {
         "scratchpad_kb": {"values": [1, 2]}, "accumulator_kb": {"values": [1, 2]},
     },
 }  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def _apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(known.VARIABLE, str(tmp_path / "known.json"))
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.delenv("DSE_TIMELOOP_MODEL", raising=False)
 
 
 def solved(folder: Path, template: Any, network: Any, **settings: Any) -> Path:

@@ -27,18 +27,13 @@ from dse.space import catalog
 from dse.space.search_space import SearchSpace
 from dse.timeloop import pat
 
+pytestmark = pytest.mark.usefixtures("apart")
+
 BERT = "gemmini-dosa_bert-edp"
 NETWORK = {
     "name": "net", "shape": "cnn-layer",
     "layers": [{"name": "a", "R": 3, "P": 8, "C": 6, "K": 32}, {"name": "b", "C": 24, "K": 8}],
 }  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def _apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(known.VARIABLE, str(tmp_path / "known.json"))
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.delenv("DSE_TIMELOOP_MODEL", raising=False)
 
 
 @pytest.fixture
