@@ -308,3 +308,19 @@ def random_member(box: Box, rng: np.random.Generator) -> Box:
         box = box.with_rows(g, rng.choice(rows, 1))
     point = [int(rng.integers(a, b + 1)) for a, b in zip(box.low, box.high, strict=True)]
     return replace(box, low=tuple(point), high=tuple(point))
+
+
+def random_problem(rng: np.random.Generator) -> Problem:
+    """Return a small convolution, with strides and dilations, or a matrix product."""
+    if rng.random() < 0.2:
+        sizes = {d: int(rng.choice([1, 2, 4, 6, 12])) for d in "MNK"}
+        return Problem(SHAPES["gemm"], sizes)
+    choices = {
+        "R": [1, 2, 3, 4], "S": [1, 1, 2], "P": [1, 2, 4, 6], "Q": [1, 2, 3],
+        "C": [1, 2, 4, 6], "K": [1, 3, 4, 8], "N": [1, 1, 2],
+    }  # fmt: skip
+    bounds = {d: int(rng.choice(values)) for d, values in choices.items()}
+    steps = {
+        key: int(rng.choice([1, 1, 2])) for key in ("Wstride", "Hstride", "Wdilation", "Hdilation")
+    }
+    return Problem(SHAPES["cnn-layer"], bounds, steps)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from cosearch_cases import random_problem
 
 from dse.components.chain import energy_chain
 from dse.cosearch.frames import HardwareSpace
 from dse.cosearch.two_tier.roles import roles
 from dse.cosearch.two_tier.table import TwoTierTable
 from dse.domain.mapping import MappingBatch
-from dse.domain.problem import SHAPES, Layer, Problem, Workload
+from dse.domain.problem import Layer, Workload
 from dse.evaluators.native import NativeEvaluator
 from dse.mapspace.enumeration import enumerate_valid
 from dse.mapspace.space import Mapspace
@@ -19,21 +20,6 @@ from dse.space import catalog
 from dse.space.search_space import SearchSpace
 
 pytestmark = pytest.mark.slow
-
-
-def random_problem(rng: np.random.Generator) -> Problem:
-    if rng.random() < 0.2:
-        sizes = {d: int(rng.choice([1, 2, 4, 6, 12])) for d in "MNK"}
-        return Problem(SHAPES["gemm"], sizes)
-    choices = {
-        "R": [1, 2, 3, 4], "S": [1, 1, 2], "P": [1, 2, 4, 6], "Q": [1, 2, 3],
-        "C": [1, 2, 4, 6], "K": [1, 3, 4, 8], "N": [1, 1, 2],
-    }  # fmt: skip
-    bounds = {d: int(rng.choice(values)) for d, values in choices.items()}
-    steps = {
-        key: int(rng.choice([1, 1, 2])) for key in ("Wstride", "Hstride", "Wdilation", "Hdilation")
-    }
-    return Problem(SHAPES["cnn-layer"], bounds, steps)
 
 
 @pytest.mark.parametrize("seed", range(14))
