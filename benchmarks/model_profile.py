@@ -116,7 +116,7 @@ def profile() -> dict[str, float]:
     c = block.new_prices(levels)
     odd = cells.new_odd(levels, dimensions, plan.projection.shape[1])
     m, index = a.mapping_arrays(mappings), np.zeros(MAPPINGS, np.int32)
-    block.load_hardware(c, hardware.arrays, index, 0, WIDTH)
+    block.load_first(c, hardware.arrays)
     w = Work(x, c, plan, odd, m, hardware.arrays, index, a.new_totals(MAPPINGS))
     _prepare(w)
     phases = {"load factors, extents": _load, "tiles, fit": _check, "loop orders": _orders}

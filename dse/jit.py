@@ -141,24 +141,32 @@ def _cached(dispatcher: Any) -> Any:  # noqa: ANN401
         # The version is looked at before anything else is read: what other sources left in the
         # cache may name classes that are no more.
         file._version = (file._version, file._source_stamp)
-        if dispatcher.py_func.__module__.startswith("dse."):
-            _load_without_rules(dispatcher._cache)
+        _load_no_more_than_needed(dispatcher)
     return dispatcher
 
 
-def _load_without_rules(kept: Any) -> None:  # noqa: ANN401
+def _load_no_more_than_needed(dispatcher: Any) -> None:  # noqa: ANN401
     """Let a cache load machine code without numba's rules of how Python becomes such code.
 
     Numba reads all of them before it loads anything, SciPy's linear algebra with them. What the
     machine code of this package calls is there without; what has to be compiled reads them in any
-    case.
+    case, as code from elsewhere does.
     """
+    kept = dispatcher._cache
+    load_with_rules = kept.load_overload
+    is_own = dispatcher.py_func.__module__.startswith("dse.")
 
-    def load_overload(signature: object, target_context: object) -> object:
-        found: list[object] = [None]  # stays so where the guard passes over an unreadable file
+    def load_own(signature: object, target_context: object) -> Any:  # noqa: ANN401
+        found: list[Any] = [None]  # stays so where the guard passes over an unreadable file
         with kept._guard_against_spurious_io_errors():
             found = [kept._load_overload(signature, target_context)]
         return found[0]
+
+    def load_overload(signature: object, target_context: object) -> object:
+        found = (load_own if is_own else load_with_rules)(signature, target_context)
+        if found is not None:
+            jit_units.forget_names(found.library)
+        return found
 
     kept.load_overload = load_overload
 

@@ -12,9 +12,11 @@ they change is there.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
-from numba.core.codegen import JITCodeLibrary
+import llvmlite.binding as llvm
+from numba.core.codegen import JITCodeLibrary, JitEngine
 from numba.core.compiler import Compiler
 from numba.core.environment import lookup_environment
 
@@ -23,8 +25,9 @@ BUILT_AS_EXPECTED = all(
     for name in (
         *("_optimize_final_module", "_finalize_final_module", "_finalize_specific"),
         *("_finalize_dynamic_globals", "get_pointer_to_function", "codegen"),
+        *("_get_module_for_linking", "_get_compiled_object", "serialize_using_object_code"),
     )
-)
+) and hasattr(JitEngine, "_load_defined_symbols")
 
 
 class _NoMachineCode:
@@ -77,6 +80,30 @@ class EntryLibrary(JITCodeLibrary):
             env = lookup_environment(variable.name)
             if env is not None:
                 self._codegen.set_env(variable.name, env)
+
+    def serialize_using_object_code(self) -> tuple[str, str, tuple[bytes, bytes]]:
+        """Return the machine code, with the names that it defines as a module of nothing else."""
+        self._ensure_finalized()
+        names = llvm.parse_assembly("\n".join(_nothing_but_names(self._final_module)))
+        return self.name, "object", (self._get_compiled_object(), names.as_bitcode())
+
+    def _get_module_for_linking(self) -> object:
+        raise RuntimeError(f"{self.name} is an entry point, which compiled code cannot call")
+
+
+def _nothing_but_names(module: Any) -> Iterator[str]:  # noqa: ANN401 - llvmlite has no types
+    """Yield definitions of what a module defines, as small as can be."""
+    for function in module.functions:
+        if not function.is_declaration:
+            yield f'define void @"{function.name}"() {{ unreachable }}'
+    for variable in module.global_variables:
+        if not variable.is_declaration:
+            yield f'@"{variable.name}" = global i8 0'
+
+
+def forget_names(library: Any) -> None:  # noqa: ANN401
+    """Let a library that was loaded be none that other code can link: numba says so then."""
+    library._shared_module = None
 
 
 class _UnitCompiler(Compiler):

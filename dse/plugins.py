@@ -13,6 +13,8 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import logging
+import types
+import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -36,6 +38,7 @@ GROUPS = {
     "parallel": "dse.parallel",
 }
 _ALL_GROUPS = {**GROUPS, "objective": "dse.objectives", "accuracy": "dse.accuracy"}
+_SCALARS = (int, float, str, bool, type(None))
 
 
 @dataclass(frozen=True)
@@ -192,18 +195,48 @@ def typed(schema: type[Any], given: Mapping[str, Any], prefix: str) -> Any:  # n
     Raises:
         SpecError: one is unknown, or of the wrong type; ``prefix`` stands before its name.
     """
-    from omegaconf import OmegaConf  # noqa: PLC0415 - slow to load
-    from omegaconf.errors import OmegaConfBaseException  # noqa: PLC0415
-
     _refuse_unknown(schema, given, prefix)
     for key, value in given.items():
         _refuse_references(f"{prefix}{key}", value)
     given = {key: _whole(value) for key, value in given.items()}
+    if _is_typed(schema, given):
+        return schema(**given)
+    from omegaconf import OmegaConf  # noqa: PLC0415 - slow to load
+    from omegaconf.errors import OmegaConfBaseException  # noqa: PLC0415
+
     try:
         merged = OmegaConf.merge(OmegaConf.structured(schema), given)
         return OmegaConf.to_object(merged)
     except OmegaConfBaseException as error:
         raise SpecError(explain(error, prefix)) from error
+
+
+def _is_typed(schema: type[Any], given: Mapping[str, Any]) -> bool:
+    """Whether values, and the defaults of what is not given, are what OmegaConf makes of them."""
+    hints = typing.get_type_hints(schema)
+    return all(
+        _is_plain(given[item.name], hints[item.name])
+        if item.name in given
+        else _is_plain_default(item)
+        for item in dataclasses.fields(schema)
+    )
+
+
+def _is_plain(value: object, hint: object) -> bool:
+    """Whether a value is a scalar of just the type that is asked for."""
+    options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    return type(value) in _SCALARS and (hint is Any or type(value) in options)
+
+
+def _is_plain_default(item: dataclasses.Field[Any]) -> bool:
+    """Whether a field's default is a scalar, an empty collection, or settings of such."""
+    made: Any = item.default_factory
+    if made is dataclasses.MISSING:
+        return type(item.default) in _SCALARS
+    default = made()
+    if dataclasses.is_dataclass(default):
+        return all(_is_plain_default(own) for own in dataclasses.fields(default))
+    return type(default) in (dict, list) and not default
 
 
 def _whole(value: Any) -> Any:  # noqa: ANN401

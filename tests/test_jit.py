@@ -230,7 +230,7 @@ def test_a_cache_of_other_sources_is_not_even_read(tmp_path, monkeypatch):
     file = IndexDataCacheFile(str(tmp_path), "function", (1.0, 2))
     made = SimpleNamespace(
         targetdescr=SimpleNamespace(options=SimpleNamespace(_nrt=False)),
-        _cache=SimpleNamespace(_cache_file=file),
+        _cache=SimpleNamespace(_cache_file=file, load_overload=None),
         py_func=SimpleNamespace(__module__="dse.model.kernel"),
     )
     monkeypatch.setattr(jit, "KEEPS", True)
@@ -302,6 +302,33 @@ def test_an_entry_point_holds_the_code_of_its_parts_their_errors_and_their_recur
         assert _run(tmp_path, "import parts")[0] == f"1.0\nnothing to halve {hits}\n"
     kept = {path.name.split("-")[0] for path in (tmp_path / "cache").rglob("*.nbi")}
     assert kept == {"parts.entry"}
+
+
+OUTER = """
+import numpy as np
+from dse import jit
+
+@jit.compiled
+def entry(x):
+    return x[0] + 1.0
+
+@jit.compiled
+def outer(x):
+    return entry(x)
+
+print(entry(np.ones(1)), sum(entry.stats.cache_hits.values()))
+try:
+    outer(np.ones(1))
+except Exception as error:
+    print("an entry point, which" in str(error) or "unfit for linking" in str(error))
+"""
+
+
+def test_an_entry_point_that_compiled_code_calls_is_refused_new_or_from_the_cache(tmp_path):
+    """What is kept of it holds its machine code, and nothing that other code could hold."""
+    (tmp_path / "outer.py").write_text(OUTER)
+    for hits in (0, 1):
+        assert _run(tmp_path, "import outer")[0] == f"2.0 {hits}\nTrue\n"
 
 
 def test_parts_have_no_machine_code_of_their_own():

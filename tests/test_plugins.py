@@ -1,14 +1,17 @@
 """Plug-ins: outside ones are found, broken ones are named and skipped."""
 
+import dataclasses
 import re
 import subprocess
 import sys
 
 import pytest
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from dse.errors import SpecError, unknown_name
-from dse.plugins import GROUPS, plugin, plugins
-from dse.runner.config import resolve
+from dse.plugins import GROUPS, _is_typed, plugin, plugins, typed
+from dse.runner.config import RunConfig, resolve
 
 MODULE = '''
 from dataclasses import dataclass
@@ -186,6 +189,32 @@ def test_unknown_names():
 def test_wrong_settings(given, message):
     with pytest.raises(SpecError, match=message):
         resolve(given)
+
+
+SCHEMAS = [RunConfig, *(p.settings_type for kind in GROUPS for p in plugins(kind).values())]
+VALUES = [0, 3, -1, 2.5, 4.0, True, False, None, "", "auto", "3", "true", [], ["a"], {}, {"a": 1}]
+
+
+@pytest.mark.parametrize("schema", SCHEMAS, ids=lambda schema: schema.__name__)
+def test_settings_are_what_omegaconf_makes_of_them(schema):
+    """With its types and its values, whether OmegaConf is asked or not."""
+    cases = [{}, *({f.name: value} for f in dataclasses.fields(schema) for value in VALUES)]
+    for given in cases:
+        whole = {k: int(v) if v.__class__ is float and v == int(v) else v for k, v in given.items()}
+        try:
+            merged = OmegaConf.merge(OmegaConf.structured(schema), whole)
+            expected = repr(OmegaConf.to_object(merged))
+        except OmegaConfBaseException:
+            expected = "refused"
+        try:
+            found = repr(typed(schema, given, ""))
+        except SpecError:
+            found = "refused"
+        assert found == expected, given
+
+
+def test_most_settings_need_no_omegaconf():
+    assert sum(_is_typed(schema, {}) for schema in SCHEMAS) > len(SCHEMAS) / 2
 
 
 def test_settings_survive_a_round_trip():

@@ -29,8 +29,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from dse.errors import SpecError, ToolError, unknown_name
 from dse.extras import is_installed
-from dse.plugins import GROUPS, explain, find, names, plugins
-from dse.runner.config import DEFAULT_PLUGINS, FREE_TEXT, RunConfig, group_node, known_keys
+from dse.plugins import GROUPS, Plugin, explain, find, names, plugins
+from dse.runner.config import DEFAULT_PLUGINS, FREE_TEXT, RunConfig, known_keys
 from dse.space import catalog
 
 _Command = Callable[[dict[str, Any]], None]
@@ -255,7 +255,7 @@ def _store(chosen: Mapping[str, Sequence[str]]) -> None:
     for kind, some in chosen.items():
         for name in some:
             if (item := find(kind, name)) is not None:
-                store.store(group=kind, name=name, node=group_node(item))
+                store.store(group=kind, name=name, node=_group_node(item))
     defaults: list[Any] = [
         *({kind: name} for kind, name in DEFAULT_PLUGINS.items()),
         "_self_",
@@ -271,6 +271,22 @@ def _store(chosen: Mapping[str, Sequence[str]]) -> None:
         bases=(_WithoutGroups,),
     )
     store.store(name="run", node=schema)
+
+
+def _group_node(item: Plugin) -> DictConfig:
+    """Return a plug-in's settings as a typed configuration node with its ``name``."""
+    own = item.settings_type
+    schema = dataclasses.make_dataclass(
+        own.__name__,
+        [("name", str, dataclasses.field(default=item.name))],
+        bases=(own,),
+        # a frozen dataclass cannot inherit from one that is not
+        frozen=own.__dataclass_params__.frozen,
+    )
+    node: DictConfig = OmegaConf.structured(schema)
+    # settings are frozen dataclasses, whose nodes would be read-only
+    OmegaConf.set_readonly(node, False)
+    return node
 
 
 _WithoutGroups = dataclasses.make_dataclass(

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from dse.cli import map_files
 from dse.cli.mapped import padded_text, progress_told, proof_text, tensor_table
+from dse.cli.plain_settings import plain_settings
+from dse.cli.settings_help import settings_help
 from dse.errors import DseError, SpecError
 
 if TYPE_CHECKING:
@@ -44,8 +46,6 @@ def main(argv: Sequence[str]) -> int:
     if map_files.names_files(arguments):
         return map_files.main(arguments)
     if {"-h", "--help"} & set(arguments):
-        from dse.cli.settings_help import settings_help  # noqa: PLC0415
-
         sys.stdout.write(_USAGE + settings_help(arguments, skip=_NOT_TAKEN))
         return 0
     as_json = "--json" in arguments
@@ -57,8 +57,6 @@ def main(argv: Sequence[str]) -> int:
             raise SpecError(f"'{word}': map has no such setting")
     quiet = bool({"-q", "--quiet"} & set(arguments))
     rest = [word for word in arguments if word not in (layers[0], "--json", "-q", "--quiet")]
-
-    from dse.cli.plain_settings import plain_settings  # noqa: PLC0415 - OmegaConf
 
     codes: list[int] = []
     layer = layers[0].removeprefix("layer=")

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from dse.cli.plain_settings import composed
 from dse.cli.screen import Screen
+from dse.cli.settings_help import settings_help
 from dse.errors import SpecError
 
 _USAGE = """\
@@ -33,8 +35,6 @@ def main(argv: Sequence[str]) -> int:
     """Run a search, a sweep of searches, or resume one; return the exit code."""
     arguments = list(argv)
     if {"-h", "--help"} & set(arguments):
-        from dse.cli.settings_help import settings_help  # noqa: PLC0415
-
         sys.stdout.write(_USAGE + settings_help(arguments))
         return 0
     as_json = _take_flag(arguments, "--json")
@@ -48,8 +48,6 @@ def main(argv: Sequence[str]) -> int:
         from dse.cli.sweep import SweepRun  # noqa: PLC0415 - Hydra, rich
 
         return SweepRun(as_json, quiet).begin(arguments)
-    from dse.cli.plain_settings import composed  # noqa: PLC0415 - OmegaConf
-
     given = composed(arguments)
     from dse.runner.run import search  # noqa: PLC0415 - after the settings were read
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from dse.cli.listing import KINDS, SHOWN, kind_of, networks_text
+from dse.cli.settings_help import plugin_help
 from dse.errors import SpecError
 from dse.files import read_yaml
 from dse.plugins import GROUPS, find
@@ -52,7 +53,6 @@ def main(argv: Sequence[str]) -> int:
 
 def _named(name: str) -> list[str]:
     from dse.cli.attributes import attributes_text  # noqa: PLC0415
-    from dse.cli.settings_help import plugin_help  # noqa: PLC0415 - loads OmegaConf
 
     parts = [attributes_text()] if name == "attributes" else []
     if name in catalog.names("arch"):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from dse.cli.settings_help import setting_rows
 from dse.errors import SpecError, unknown_name
 from dse.plugins import typed
 
@@ -137,7 +138,6 @@ def _settings(own: type, words: Sequence[str]) -> tuple[object, TrainSettings]:
 
 
 def _help(kinds: Sequence[str]) -> str:
-    from dse.cli.settings_help import setting_rows  # noqa: PLC0415
     from dse.learned.kinds import KINDS, kind  # noqa: PLC0415
     from dse.learned.supernet_train import SupernetSettings  # noqa: PLC0415
     from dse.learned.train import TrainSettings  # noqa: PLC0415

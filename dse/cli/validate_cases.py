@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from dse.cli.model import values_of
 from dse.errors import SpecError
+from dse.runner.config import resolve
 from dse.space import catalog
 
 if TYPE_CHECKING:
@@ -57,7 +58,6 @@ def _file_case(
 def space_of(settings: Sequence[str]) -> SearchSpace:
     """Return the space that ``arch=... workload=...`` name; the other settings have no say."""
     from dse.components.chain import energy_chain  # noqa: PLC0415
-    from dse.runner.config import resolve  # noqa: PLC0415
     from dse.space.search_space import SearchSpace  # noqa: PLC0415
 
     given: dict[str, object] = {}

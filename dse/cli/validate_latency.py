@@ -13,6 +13,7 @@ from typing import Any
 from dse.cli.columns import table
 from dse.errors import SpecError, unknown_name
 from dse.plugins import plugin, typed
+from dse.runner.config import resolve
 from dse.study.folder import read_settings
 
 _EVALUATORS = ("cycles", "rtl")
@@ -77,8 +78,6 @@ def _given(settings: list[str]) -> dict[str, Any]:
 
 def _own_settings(folder: Path) -> dict[str, Any]:
     """Return the settings of the run's own evaluator, where it is one of these."""
-    from dse.runner.config import resolve  # noqa: PLC0415 - loads omegaconf
-
     config = resolve(read_settings(folder))
     own = config.plugins["evaluator"].name in _EVALUATORS
     return dataclasses.asdict(config.settings["evaluator"]) if own else {}

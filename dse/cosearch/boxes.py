@@ -24,8 +24,11 @@ from dse.cosearch.sizes import (
     budget_bits,
     is_priced_whole,
     least_of,
+    level_specs,
     size_table,
+    size_values,
     sizes_of,
+    words_at,
 )
 from dse.cosearch.union import Choice
 from dse.domain.architecture import Architecture, Compute, StorageLevel
@@ -274,7 +277,9 @@ class HardwareBoxes:
         except SpecError as error:
             raise UnsolvableSpace(str(error)) from error
         size = self.sizes[self._sized[part]]
-        return LevelKind(level, size_table(self.space, tree, values, size, areas=self._areas))
+        spec = level_specs(self.space)[part]
+        words = words_at(spec, values, size.variable.name, size_values(size))
+        return LevelKind(level, size_table(self.space, tree, size, words, areas=self._areas))
 
     @cached_property
     def meshes(self) -> Meshes:

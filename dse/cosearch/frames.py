@@ -34,7 +34,7 @@ from dse.cosearch.sizes import (
     words_at,
 )
 from dse.domain.architecture import Architecture
-from dse.errors import ProofError, SpecError
+from dse.errors import SpecError
 from dse.numeric import Floats, Ints
 from dse.space.search_space import SearchSpace
 from dse.space.variable import Values
@@ -239,16 +239,18 @@ class HardwareSpace:
                 f"than sizes of buffers; at most {_MOST_FRAMES:,} can be gone through"
             )
         self._choices = [size_values(size) for size in self.sizes]
+        self._known_words: dict[tuple[object, ...], Ints] = {}
         choices = [[v.value_at(i) for i in range(v.count)] for v in others]
         self.frames: list[Values] = []
         self._made: list[Frame] = []
         unpriced: SpecError | None = None
         for chosen in itertools.product(*choices):
             values = {**space.fixed, **dict(zip((v.name for v in others), chosen, strict=True))}
-            if not self._possible(values):
+            extremes = self._extremes(values)
+            if extremes is None or not self._possible(values, *extremes):
                 continue
             try:
-                self._made.append(self._frame(values))
+                self._made.append(self._frame(values, extremes[1]))
             except SpecError as error:
                 unpriced = error  # the chain has no price for what no size changes
             else:
@@ -258,12 +260,14 @@ class HardwareSpace:
         self.budget_bits = budget_bits(space)
         self.max_area_um2 = template.max_area_um2
 
-    def _possible(self, frame: Values) -> bool:
-        """Whether some sizes might make a design of the frame that the template accepts."""
-        extremes = self._extremes(frame)
-        if extremes is None:
-            return False
-        smallest, largest = extremes
+    def _possible(self, frame: Values, smallest: Values, largest: Values) -> bool:
+        """Whether some sizes might make a design of the frame that the template accepts.
+
+        Args:
+            frame: values of the other variables.
+            smallest: sizes with the fewest words.
+            largest: sizes with the most.
+        """
         if self.space.template.admits({**frame, **smallest}):
             return True
         # a requirement on sizes: only every single design can tell
@@ -273,9 +277,9 @@ class HardwareSpace:
     def _extremes(self, frame: Values) -> tuple[Values, Values] | None:
         """Return the values with the fewest and the most words; None where there are none."""
         smallest, largest = {}, {}
-        for size, choices in zip(self.sizes, self._choices, strict=True):
-            spec, variable = level_specs(self.space)[size.level], size.variable
-            words = words_at(spec, frame, variable.name, choices)
+        for v, size in enumerate(self.sizes):
+            variable = size.variable
+            words = self._words(v, frame)
             possible = np.flatnonzero(words >= 0)
             if not len(possible):
                 return None
@@ -283,6 +287,15 @@ class HardwareSpace:
             smallest[variable.name] = variable.value_at(int(least))
             largest[variable.name] = variable.value_at(int(most))
         return smallest, largest
+
+    def _words(self, v: int, frame: Values) -> Ints:
+        """Return the words at each value of a size in a frame, see `words_at`."""
+        spec, name = level_specs(self.space)[self.sizes[v].level], self.sizes[v].variable.name
+        mentioned = spec.size_words.names if spec.size_words is not None else ()
+        key = (v, *((other, frame[other]) for other in sorted(mentioned) if other in frame))
+        if key not in self._known_words:
+            self._known_words[key] = words_at(spec, frame, name, self._choices[v])
+        return self._known_words[key]
 
     def _builds(self, values: Values) -> bool:
         try:
@@ -295,12 +308,9 @@ class HardwareSpace:
         """Return a frame."""
         return self._made[index]
 
-    def _frame(self, values: Values) -> Frame:
+    def _frame(self, values: Values, largest: Values) -> Frame:
         template, chain = self.space.template, self.space.chain
-        extremes = self._extremes(values)
-        if extremes is None:
-            raise ProofError(f"a frame without hardware: {values}")
-        tree = template.tree({**values, **extremes[1]})
+        tree = template.tree({**values, **largest})
         sized = {size.level for size in self.sizes}
         tables = tuple(self._table(tree, values, v) for v in range(len(self.sizes)))
         priced = price_others(chain, tree, sized)
@@ -316,7 +326,8 @@ class HardwareSpace:
     def _table(self, tree: Architecture, values: Values, v: int) -> SizeTable:
         size = self.sizes[v]
         instances = tree.levels[size.level].instances
-        return size_table(self.space, tree, values, size, areas=self._areas).times(instances)
+        words = self._words(v, values)
+        return size_table(self.space, tree, size, words, areas=self._areas).times(instances)
 
     def values(self, frame: Frame, point: tuple[int, ...]) -> Values:
         """Return the values of all variables of one design."""

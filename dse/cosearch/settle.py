@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -94,20 +95,21 @@ class Settler(Incumbents):
     def _step(self, number: int, point: tuple[int, ...], pool: Pool) -> tuple[int, ...] | None:
         """Return the best of the sizes around a point where it beats the incumbent."""
         frame = self._hardware.frame(number)
-        best, value = None, self.value * (1.0 - 1e-9)
+        around = []
         for v, table in enumerate(frame.tables):
             for ratio in _RATIOS:
                 index = round((point[v] + 1) * ratio) - 1
                 index = max(min(index, len(table.bits) - 1), 0)
-                if index == point[v]:
-                    continue
-                moved = (*point[:v], index, *point[v + 1 :])
-                found = self._predict(frame, moved, pool)
-                if found is not None and found.value < value:
-                    value = found.value
-                    need = pool.rows.need[found.points].max(axis=0, initial=0)
-                    best = tuple(int(i) for i in need)
-        return best
+                if index != point[v]:
+                    around.append((*point[:v], index, *point[v + 1 :]))
+        around = list(dict.fromkeys(around))
+        with ThreadPoolExecutor(self._tables.threads) as threads:
+            found = list(threads.map(lambda moved: self._predict(frame, moved, pool), around))
+        able = [one for one in found if one is not None]
+        best = min(able, key=lambda one: one.value, default=None)
+        if best is None or best.value >= self.value * (1.0 - 1e-9):
+            return None
+        return tuple(int(i) for i in pool.need(best.points))
 
     def _predict(self, frame: Frame, point: tuple[int, ...], pool: Pool) -> Joint | None:
         """Return the best choice on one hardware."""

@@ -106,22 +106,21 @@ def size_values(size: Size) -> Floats:
 
 
 def size_table(
-    space: SearchSpace, tree: Architecture, values: Values, size: Size, *, areas: bool
+    space: SearchSpace, tree: Architecture, size: Size, words: Ints, *, areas: bool
 ) -> SizeTable:
     """Return what the values of a size variable do, for one instance of its level.
 
     Args:
         space: what is searched.
-        tree: hardware with these values of the other variables.
-        values: see above.
+        tree: hardware with some values of the other variables.
         size: the variable and its level.
+        words: at each value (`words_at`).
         areas: whether areas matter.
 
     Raises:
         UnsolvableSpace: the words are no whole number for a value, or fall as the values grow.
     """
     level, variable = tree.levels[size.level], size.variable
-    words = words_at(level_specs(space)[size.level], values, variable.name, size_values(size))
     if (words < 0).any():
         missing = variable.value_at(int(np.flatnonzero(words < 0)[0]))
         raise UnsolvableSpace(

@@ -19,7 +19,7 @@ from dse.mapspace.sampling import hardware_arrays, sample_valid
 from dse.mapspace.space import Mapspace
 from dse.model import arrays as a
 from dse.model.batch import make_plan
-from dse.model.block import WIDTH, load_hardware, new_prices
+from dse.model.block import WIDTH, load_first, new_prices
 from dse.model.scratch import block
 from dse.numeric import Floats
 
@@ -44,8 +44,7 @@ class Ground:
         self._weight = np.cumsum(np.where(rows > 0, given, 0.0))
         self._plan = make_plan(space.problem, space.arrays.keep != 0, a.HEAD)
         self._prices = new_prices(len(space.architecture.levels))
-        hardware = hardware_arrays(space.architecture)
-        load_hardware(self._prices, hardware, np.zeros(1, np.int32), 0, 1)
+        load_first(self._prices, hardware_arrays(space.architecture))
         self._block = a.mapping_arrays(space.empty_batch(WIDTH))
         levels, dimensions = space.arrays.order.shape
         self._shape = (levels, dimensions, *space.problem.projection.shape[:2])

@@ -22,7 +22,7 @@ from dse.mapspace.steps import check_block, copy_mapping
 from dse.model import arrays as a
 from dse.model.arrays import MappingArrays
 from dse.model.batch import make_plan
-from dse.model.block import WIDTH, Lanes, Plan, Prices, lay_out, load_hardware, new_prices
+from dse.model.block import WIDTH, Lanes, Plan, Prices, lay_out, load_first, new_prices
 from dse.model.scratch import block
 from dse.numeric import Ints, int64
 
@@ -61,7 +61,7 @@ def enumerate_valid(
     x = space.arrays
     levels, dimensions = x.order.shape
     prices = new_prices(levels)
-    load_hardware(prices, hardware_arrays(space.architecture), np.zeros(1, np.int32), 0, 1)
+    load_first(prices, hardware_arrays(space.architecture))
     plan = make_plan(space.problem, x.keep != 0, a.HEAD)
     scratch = a.mapping_arrays(space.empty_batch(WIDTH))
     digits = np.array([f.count for f in space.factors], np.int64)

@@ -20,7 +20,7 @@ from dse.mapspace.space import Mapspace, SpaceArrays
 from dse.model import arrays as a
 from dse.model.arrays import MappingArrays
 from dse.model.batch import make_plan
-from dse.model.block import WIDTH, Lanes, Plan, Prices, derive, lay_out, load_hardware
+from dse.model.block import WIDTH, Lanes, Plan, Prices, derive, lay_out, load_first
 from dse.model.fit import check
 from dse.model.scratch import block
 from dse.numeric import int64, uint64
@@ -63,7 +63,7 @@ def _sample(space: Mapspace, count: int, seed: int, max_draws: int, *, valid_onl
         return Sample(batch.window(0, 0), 0)
     levels, dimensions, _ = batch.temporal.shape
     lanes, prices, _ = block(levels, dimensions, *space.problem.projection.shape[:2])
-    load_hardware(prices, hardware_arrays(space.architecture), np.zeros(1, np.int32), 0, 1)
+    load_first(prices, hardware_arrays(space.architecture))
     found, drawn = _fill_sample(
         space.arrays,
         make_plan(space.problem, space.arrays.keep != 0, a.HEAD),

@@ -195,7 +195,17 @@ def load_limits(
     return True
 
 
+def load_first(c: Prices, hw: HardwareArrays) -> None:
+    """Load the first hardware into all lanes."""
+    _load_first(c, hw, np.zeros(1, np.int32))
+
+
 @tiered
+def _load_first(c: Prices, hw: HardwareArrays, index: npt.NDArray[np.int32]) -> None:
+    load_hardware(c, hw, index, 0, 1)
+
+
+@inner
 def load_hardware(
     c: Prices, hw: HardwareArrays, index: npt.NDArray[np.int32], b: int, n: int
 ) -> None:

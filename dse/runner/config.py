@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
-
 from dse.errors import SpecError, unknown_name
 from dse.plugins import GROUPS, Plugin, chosen, find, typed
 from dse.settings import setting
@@ -199,25 +197,6 @@ def _own_mapper(optimizer: Plugin, settings: Any) -> Any:  # noqa: ANN401
     """Return the mapper that an optimizer goes with; a name, or a mapping with settings."""
     own = getattr(optimizer.factory, "default_mapper", None)
     return DEFAULT_PLUGINS["mapper"] if own is None else own(settings)
-
-
-def group_node(item: Plugin) -> DictConfig:
-    """Return a plug-in's settings as a typed configuration node with its ``name``."""
-    typed = dataclasses.make_dataclass(
-        item.settings_type.__name__,
-        [("name", str, dataclasses.field(default=item.name))],
-        bases=(item.settings_type,),
-        frozen=_is_frozen(item.settings_type),
-    )
-    node: DictConfig = OmegaConf.structured(typed)
-    # settings are frozen dataclasses, whose nodes would be read-only
-    OmegaConf.set_readonly(node, False)
-    return node
-
-
-def _is_frozen(settings_type: type[Any]) -> bool:
-    """Whether a dataclass is frozen; a frozen one cannot inherit from one that is not."""
-    return bool(settings_type.__dataclass_params__.frozen)
 
 
 def known_keys(chosen: Mapping[str, str]) -> list[str]:

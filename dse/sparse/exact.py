@@ -12,7 +12,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from dse.jit import compiled, inlined
+from dse.jit import compiled, inlined, inner
 
 Floats = npt.NDArray[np.float64]
 
@@ -89,6 +89,18 @@ def _ratio(
 
 
 @compiled
+def find_occupancies(n: int, r: int, whole: int, likely: Floats) -> tuple[int, int]:
+    """See `occupancies`, which compiled code calls."""
+    return occupancies(n, r, whole, likely)
+
+
+@compiled
+def find_empty(n: int, whole: int, first: int, likely: Floats) -> None:
+    """See `empty`, which compiled code calls."""
+    empty(n, whole, first, likely)
+
+
+@inner
 def occupancies(n: int, r: int, whole: int, likely: Floats) -> tuple[int, int]:
     """Fill in how likely each occupancy of a tile is, from the first to the last possible one.
 
@@ -151,7 +163,7 @@ def occupancies(n: int, r: int, whole: int, likely: Floats) -> tuple[int, int]:
     return first, count
 
 
-@compiled
+@inner
 def empty(n: int, whole: int, first: int, likely: Floats) -> None:
     """Fill in how likely n of ``whole`` words are all 0.
 

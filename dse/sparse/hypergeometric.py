@@ -65,7 +65,7 @@ class Hypergeometric:
         first, last = int(occupancies.min()), int(occupancies.max())
         _check(last - first)
         likely = np.empty(last - first + 1)
-        exact.empty(size(tile), size(around), first, likely)
+        exact.find_empty(size(tile), size(around), first, likely)
         return np.asarray(likely[occupancies - first], np.float64)
 
     def expected(self, tile: Sides) -> float:
@@ -87,7 +87,7 @@ def occupancy_probabilities(n: int, r: int, whole: int) -> tuple[int, Floats]:
     """
     _check(min(n, r) - max(0, n + r - whole))
     likely = np.empty(support(whole))
-    first, count = exact.occupancies(n, r, whole, likely)
+    first, count = exact.find_occupancies(n, r, whole, likely)
     return first, likely[:count].copy()
 
 

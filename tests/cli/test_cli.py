@@ -58,6 +58,18 @@ print(sorted(loaded - sys.stdlib_module_names - {{"dse"}}), file=sys.stderr)
     assert done.stderr == "[]\n"
 
 
+def test_plain_settings_need_no_configuration_library(tmp_path):
+    code = f"""
+import sys
+from dse.cli import main
+words = ["run", "optimizer=random", "workload=alexnet", "samples=10", "-q"]
+main([*words, "runs={tmp_path}"])
+print([name for name in ("hydra", "omegaconf", "antlr4") if name in sys.modules], file=sys.stderr)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.splitlines()[-1] == "[]"
+
+
 def test_the_garbage_collector_waits_for_the_start_and_goes_on():
     code = """
 import gc

@@ -93,7 +93,7 @@ class RowPricer:
         self._parts = [part for table in tables for part in table.parts]
         #: parts of each layer's table
         self._counts = np.array([len(table.parts) for table in tables], np.int64)
-        self._stack = _stacked(self._parts)
+        self._stack = _stacked(self._parts, threads)
         self._largest: dict[tuple[int, int], row_kernel.Largest] = {}
 
     def pool(self, frame: Frame, index: tuple[Ints, ...] | None) -> Pool:
@@ -252,15 +252,24 @@ class RowPricer:
         return self._largest[most]
 
 
-def _stacked(parts: Sequence[TablePart]) -> row_kernel.Stack:
+def _stacked(parts: Sequence[TablePart], threads: int) -> row_kernel.Stack:
     """Return parts one after the other; those of the same classes share them."""
     different = {id(part.classes): part.classes for part in parts}
     starts = np.cumsum([0, *map(len, different.values())]).tolist()
     start_of = dict(zip(different, starts, strict=False))
+    classes = np.empty((starts[-1], tile_kernel.COLUMNS), np.int64)
+
+    def copy(start: int, own: Ints) -> None:
+        classes[start : start + len(own)] = own
+
+    if len(classes) < _MANY:
+        threads = 1
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(copy, starts[:-1], different.values()))
     shapes = [part.shape for part in parts]
     rows, columns = ([getattr(x, f"{kind}_divisors") for x in shapes] for kind in ("row", "column"))
     return row_kernel.Stack(
-        classes=np.concatenate(list(different.values())),
+        classes=classes,
         first_class=np.array([start_of[id(part.classes)] for part in parts], np.int64),
         macs=np.array([x.macs for x in shapes], np.int64),
         outputs=np.array([x.outputs for x in shapes], np.int64),

@@ -19,8 +19,9 @@ from dse.mapspace.factorization import divisors
 from dse.mapspace.space import Mapspace
 from dse.numeric import Ints
 
-#: Classes for which memory is taken at first; more where they do not suffice.
-_AT_FIRST = 1 << 15
+#: Classes that there is room for at first, which costs nothing until it is used; more where they do
+#: not suffice.
+_AT_FIRST = 1 << 17
 
 
 class TwoTierTable(GroupedTable):
@@ -120,14 +121,12 @@ class TwoTierTable(GroupedTable):
                 found=np.zeros((orders, 3), np.int64),
                 alive=np.zeros(orders, np.bool_),
                 head=np.zeros(buckets, np.int64),
-                following=np.zeros(most, np.int64),
+                following=np.empty(most, np.int64),
             )
-            out = np.zeros((most, tile_kernel.COLUMNS), np.int64)
+            out = np.empty((most, tile_kernel.COLUMNS), np.int64)
             count = tile_kernel.build_classes(self._layer, scratch, bucket_of, largest_tile, out)
             if count >= 0:
-                found = out[:count]
-                kept: Ints = found[found[:, tile_kernel.TILE] >= 0]
-                return kept
+                return out[:count]
             most *= 4
 
     @cached_property

@@ -189,6 +189,8 @@ def build_classes(
 ) -> int:
     """Fill ``out (most, COLUMNS)`` with classes of mappings; return their number, -1: too many.
 
+    Those that another one of the same first two factors dominates are left out.
+
     Args:
         x: the layer.
         s: memory.
@@ -196,7 +198,7 @@ def build_classes(
             numbered with the third one fastest. Tiles of a bucket have the same reuse of W, the
             same loops that move W on the chip or not, and so on: only costs tell them apart.
         largest_tile: words of W and I that any scratchpad holds.
-        out: the classes; dominated ones have ``TILE = -1``.
+        out: the classes, and room for dominated ones of two factors at a time.
     """
     dims = x.bound.shape[0]
     macs = int64(1)
@@ -208,6 +210,7 @@ def build_classes(
         for b in range(x.first[2] - x.first[1]):
             s.head[:] = -1
             s.pick[0], s.pick[1] = a, b
+            before = count
             for c in range(inner_tiles):
                 rest = c
                 for d in range(2, dims):
@@ -217,6 +220,19 @@ def build_classes(
                 count = _tile(x, s, bucket_of[c], macs, largest_tile, c, out, count)
                 if count < 0:
                     return -1
+            count = _without_dominated(out, before, count)
+    return count
+
+
+@inner
+def _without_dominated(out: Ints, start: int, stop: int) -> int:
+    """Close up rows ``start .. stop`` with ``TILE = -1``; return where the last one ends."""
+    count = start
+    for r in range(start, stop):
+        if out[r, TILE] >= 0:
+            for column in range(COLUMNS):
+                out[count, column] = out[r, column]
+            count += 1
     return count
 
 
