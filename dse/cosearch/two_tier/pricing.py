@@ -29,7 +29,7 @@ _ONE_WORD = 2
 #: Words that anything holds.
 _ANY = np.iinfo(np.int64).max
 #: Rows from which on threads are worth beginning.
-_MANY = 20_000
+_MANY = 5_000
 
 
 class TablePart(NamedTuple):
