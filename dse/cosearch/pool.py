@@ -43,6 +43,10 @@ class Pool:
         """Return the pool in another order of rows, which keeps layers together."""
         return Pool(self.first, self.rows.take(order), is_ordered=True)
 
+    def in_order(self) -> Pool:
+        """Return the pool with its rows in order."""
+        return self if self.is_ordered else self.ordered(self.order())
+
     def __len__(self) -> int:
         return len(self.rows)
 

@@ -244,10 +244,11 @@ class CoSearch:
         low, high = self._range()
         if not whole:
             if point is not None:
-                pool = self.tables.pool(frame, found.pool.numbers_of(found.joint.points))
+                alone = found.pool.numbers_of(found.joint.points)
+                pool = self.tables.pool(frame, alone).in_order()
                 self._settler.explore(number, point, pool, None)
             return
-        pool = self.tables.pool(frame, found.pool.indices)
+        pool = self.tables.pool(frame, found.pool.indices).in_order()
         self._tried = number, pool
         self._settler.explore(number, high if point is None else point, pool, (low, high))
 
@@ -297,6 +298,8 @@ class CoSearch:
             pool = self._tried[1]
         elif pool is None:
             pool = self.tables.pool(frame, node.index)
+        if len(pool) > _FEW:
+            pool = pool.in_order()  # so many may be left
         found = self._narrow(pool, least_energy(frame, pool, low, high), area)
         if found is None:
             return

@@ -123,8 +123,7 @@ class LayerTables:
         need = np.empty_like(found.rows.need)
         for v, sizes in enumerate(frame.tables):
             need[:, v] = np.searchsorted(sizes.usable_words, found.rows.need[:, v])
-        found = Pool(found.first, found.rows.leaking(self.leak_pj, need))
-        return found.ordered(found.order())
+        return Pool(found.first, found.rows.leaking(self.leak_pj, need))
 
     def group_pool(self, group: FrameGroup, index: tuple[Ints, ...] | None) -> Pool:
         """Return the rows priced no higher than in any frame of a group; their needs are words."""

@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -90,6 +91,8 @@ class RowPricer:
     def __init__(self, tables: Sequence[GroupedTable], threads: int = 1) -> None:
         self._sizes = tables[0].sizes
         self._threads = threads
+        #: of threads beside the caller's: they stay, as to begin one takes as long as some rows
+        self._pool = ThreadPoolExecutor(max(threads - 1, 1))
         self._parts = [part for table in tables for part in table.parts]
         #: parts of each layer's table
         self._counts = np.array([len(table.parts) for table in tables], np.int64)
@@ -224,11 +227,10 @@ class RowPricer:
 
         threads = self._threads if count >= _MANY else 1
         ends = np.linspace(0, count, threads + 1).astype(np.int64).tolist()
-        if threads == 1:
-            cost(0, count)
-        else:
-            with ThreadPoolExecutor(threads) as pool:
-                list(pool.map(cost, ends[:-1], ends[1:]))
+        others = [self._pool.submit(cost, *part) for part in pairwise(ends[1:])]
+        cost(*ends[:2])
+        for other in others:
+            other.result()
         rows = LayerRows(self._named(numbers), out.cycles, out.base, out.accesses, out.need)
         found = Pool(first[np.cumsum([0, *self._counts])], rows)
         return found if out.fits.all() else found.take(out.fits)
