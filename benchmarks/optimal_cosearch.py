@@ -13,7 +13,6 @@ not solved to gap 0, or took 2.5 s or more.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import math
 import os
@@ -29,6 +28,7 @@ from typing import Any
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from timed_search import installed, timed_search
 
 from dse.components.chain import energy_chain
 from dse.cosearch.frames import HardwareSpace
@@ -39,8 +39,6 @@ from dse.cosearch.two_tier.table import TwoTierTable
 from dse.domain.problem import SHAPES, Layer, Problem, Workload
 from dse.mapspace.factorization import divisors
 from dse.mapspace.space import Mapspace
-from dse.plugins import plugins
-from dse.runner.run import start
 from dse.space import catalog
 from dse.space.search_space import SearchSpace
 
@@ -51,8 +49,6 @@ NETWORKS = (
 TARGET_S = 2.5
 #: Compiled Python is kept, as it is where nobody has turned that off.
 ENVIRONMENT = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
-#: Settings for runs that end by the clock, of optimizers that would share out the whole budget.
-_TIMED: dict[str, dict[str, Any]] = {"naas": {"mappings_per_hardware": 500}}
 
 
 def main() -> int:
@@ -145,34 +141,22 @@ def print_optima(optima: dict[str, dict[str, Any]]) -> None:
         )
 
 
-def installed(name: str) -> bool:
-    """Whether an optimizer is registered; says so where it is not."""
-    if name in plugins("optimizer"):
-        return True
-    print(f"optimizer {name}: not installed, skipped")
-    return False
-
-
-class _TimeOver(Exception):
-    """Raised to end a run after some seconds."""
-
-
 def against(
     name: str, network: str, best: dict[str, Any], arguments: argparse.Namespace
 ) -> list[dict[str, Any]]:
     """Run an optimizer to its budget of samples, and for some seconds."""
     rows = []
     for seed in range(arguments.seeds):
-        budgets = [(arguments.samples, math.inf), (100_000_000, arguments.seconds)]
-        for samples, seconds in budgets if arguments.seconds > 0 else budgets[:1]:
-            value, values, spent, took = run(name, network, samples, seconds, seed)
+        budgets = [{"samples": arguments.samples}, {"seconds": arguments.seconds}]
+        for budget in budgets if arguments.seconds > 0 else budgets[:1]:
+            value, values, spent, took = timed_search(name, "gemmini", network, seed=seed, **budget)
             there = at_hardware(network, values) if values else math.inf
             rows.append(
                 {
                     "optimizer": name,
                     "network": network,
                     "seed": seed,
-                    "budget": f"{samples:,} samples" if math.isinf(seconds) else f"{seconds:g} s",
+                    "budget": " ".join(f"{most:,g} {of}" for of, most in budget.items()),
                     "samples": spent,
                     "seconds": took,
                     "values": values,
@@ -182,32 +166,6 @@ def against(
                 }
             )
     return rows
-
-
-def run(
-    name: str, network: str, samples: int, seconds: float, seed: int
-) -> tuple[float, dict[str, int] | None, int, float]:
-    """Return value, hardware, samples and seconds of a run that may be cut short."""
-    with tempfile.TemporaryDirectory() as folder:
-        more = {} if math.isinf(seconds) else _TIMED.get(name, {})
-        made = start(
-            {
-                "arch": "gemmini", "workload": network, "optimizer": {"name": name, **more},
-                "samples": samples, "seed": seed,
-                "folder": f"{folder}/run",
-            }
-        )  # fmt: skip
-        begin = time.monotonic()
-
-        def report(_: object) -> None:
-            if time.monotonic() - begin > seconds:
-                raise _TimeOver
-
-        with contextlib.suppress(_TimeOver):
-            made.study.run(report)
-        state = made.study.state
-    values = state.best.values if state.best else None
-    return state.best_value, values, state.samples, time.monotonic() - begin
 
 
 def at_hardware(network: str, values: dict[str, int]) -> float:

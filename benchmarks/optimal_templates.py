@@ -2,9 +2,11 @@
 
     python benchmarks/optimal_templates.py --json FILE                     dense, connectivity fixed
     python benchmarks/optimal_templates.py --json FILE --templates eyeriss_256 --time 120
+    python benchmarks/optimal_templates.py --json FILE --against lockstep naas ga dosa bo
 
 ``optimizer=optimal`` with ``optimizer.time``, EDP. A pair counts as solved where the gap is 1 % at
-most. Pairs that stand in the file are not run again, so a table may be measured in parts; an entry
+most. ``--against`` gives other optimizers the same time, and prints how far above the bound they
+end. Pairs that stand in the file are not run again, so a table may be measured in parts; an entry
 holds the machine's load while it was made. Exit code 1: fewer than 80 % are solved, a gap is
 missing, or their median is above 5 %.
 """
@@ -13,14 +15,19 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+from timed_search import installed, timed_search
+
+from dse.errors import SpecError
 from dse.runner.run import start
 from dse.space import catalog
 
@@ -43,38 +50,54 @@ def main() -> int:
     parser.add_argument("--templates", nargs="+", default=fixed, metavar="NAME")
     parser.add_argument("--networks", nargs="+", default=list(NETWORKS), metavar="NAME")
     parser.add_argument("--time", type=float, default=120.0, help="seconds a pair (default 120)")
+    parser.add_argument("--against", nargs="+", default=[], metavar="OPTIMIZER")
     parser.add_argument("--json", type=Path, metavar="FILE", help="results; those in it are kept")
     given = parser.parse_args()
-    known: list[Record] = []
-    if given.json and given.json.exists():
-        known = json.loads(given.json.read_text(encoding="utf-8"))
-    found = []
-    for template in given.templates:
-        for network in given.networks:
-            key = (template, network, given.time)
-            record = next((r for r in known if _key(r) == key), None)
-            if record is None:
-                record = measured(*key)
-                known.append(record)
-                sys.stderr.write(f"{row(record)}\n")
-                if given.json:
-                    given.json.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
-            found.append(record)
+    others = [name for name in given.against if installed(name)]
+    results = Results(given.json)
+    pairs = [(template, network) for template in given.templates for network in given.networks]
+    proofs = [results.of("optimal", *pair, given.time) for pair in pairs]
     print("| template | network | EDP J x cycle | gap | status | nodes | s | CPU s | load |")
     print("|---|---|---:|---:|---|---:|---:|---:|---:|")
-    for record in found:
+    for record in proofs:
         print(row(record))
-    return verdict(found)
+    if others:
+        found = [[results.of(name, *pair, given.time) for name in others] for pair in pairs]
+        print_others(others, proofs, found)
+    return verdict(proofs)
 
 
-def _key(record: Record) -> tuple[str, str, float]:
-    return record["template"], record["network"], record["time"]
+class Results:
+    """What was measured, in a file where one is given."""
+
+    def __init__(self, file: Path | None) -> None:
+        self._file = file
+        self._known: list[Record] = []
+        if file and file.exists():
+            self._known = json.loads(file.read_text(encoding="utf-8"))
+
+    def of(self, optimizer: str, template: str, network: str, seconds: float) -> Record:
+        """Return the record of a search, which is made where there is none."""
+        asked = {
+            "optimizer": optimizer, "template": template, "network": network, "time": seconds,
+        }  # fmt: skip
+        for record in self._known:
+            if all(record[key] == value for key, value in asked.items()):
+                return record
+        load = os.getloadavg()[0]
+        make = measured if optimizer == "optimal" else partial(searched, optimizer)
+        record = {**asked, **make(template, network, seconds), "load": load}
+        self._known.append(record)
+        if optimizer == "optimal":
+            sys.stderr.write(f"{row(record)}\n")
+        if self._file:
+            self._file.write_text(json.dumps(self._known, indent=1) + "\n", encoding="utf-8")
+        return record
 
 
 def measured(template: str, network: str, seconds: float) -> Record:
     """Prove one network on one template; return its gap and what it took."""
     began, used = time.monotonic(), time.process_time()
-    load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:
         run = start(
             {
@@ -86,9 +109,6 @@ def measured(template: str, network: str, seconds: float) -> Record:
     if proof is None:
         raise RuntimeError(f"{template}, {network}: the run has no certificate")
     return {
-        "template": template,
-        "network": network,
-        "time": seconds,
         "value": proof["value"],
         "gap": proof["gap"],
         "status": proof["status"],
@@ -96,8 +116,35 @@ def measured(template: str, network: str, seconds: float) -> Record:
         "reason": proof.get("reason", ""),
         "wall_s": time.monotonic() - began,
         "cpu_s": time.process_time() - used,
-        "load": load,
     }
+
+
+def searched(optimizer: str, template: str, network: str, seconds: float) -> Record:
+    """Search for some seconds by another optimizer; return the best value, or why there is none."""
+    try:
+        found = timed_search(optimizer, template, network, seconds=seconds)
+    except SpecError as error:  # it cannot search this space
+        return {"value": None, "reason": str(error), "samples": 0, "wall_s": 0.0}
+    value = found.value if math.isfinite(found.value) else None
+    return {"value": value, "samples": found.samples, "wall_s": found.seconds}
+
+
+def print_others(names: list[str], proofs: list[Record], found: list[list[Record]]) -> None:
+    """Print how far above the proven bound the searches of each pair ended."""
+    print(f"\n| template | network | optimal | {' | '.join(names)} |")
+    print(f"|---|---|{'---:|' * (1 + len(names))}")
+    above: dict[str, list[float]] = {name: [] for name in ("optimal", *names)}
+    for proof, others in zip(proofs, found, strict=True):
+        cells = [proof["template"], proof["network"]]
+        for name, record in zip(above, (proof, *others), strict=True):
+            if record["value"] is None or proof["gap"] is None or proof["status"] == "unsolved":
+                cells.append("-")
+                continue
+            above[name].append(record["value"] / (proof["value"] * (1.0 - proof["gap"])))
+            cells.append(f"{above[name][-1]:.3f} x")
+        print(f"| {' | '.join(cells)} |")
+    middle = [f"{median(some):.3f} x" if some else "-" for some in above.values()]
+    print(f"| median | | {' | '.join(middle)} |")
 
 
 def row(record: Record) -> str:
