@@ -68,20 +68,23 @@ def hopeless(goal: Goal, cycles: float, energy: float) -> bool:
 
 
 @inner
-def _flow_bound(t: Tables, x: Draft, stage: Stage, f: int, tile: int) -> float:
+def _flow_bound(t: Tables, x: Draft, f: int, tile: int) -> float:
     """Least energy of a flow that is not settled, with spatial loops outside the stage."""
     v = x.value
     grid, tensor, low, high = x.grid[0], t.tensor[f], t.low[f], t.high[f]
     words: float = v[FIRST + f]
     at = window_at(t, f)
     rest: float = t.rest[tensor, tile]
-    outer = t.outside[tile] if low < 0 or x.moved[0] >> f & 1 else rest
+    moves = low < 0 or x.moved[0] >> f & 1 != 0
+    outer = t.outside[tile] if moves else rest
     parts_so_far: float = v[parts_at(t, f)]
     linked = at >= 0 and (x.loose[0] != 0 or v[at + GRID_LEVEL] >= 0.0)
     if linked:
         parts_so_far = parts_without_links(t, f, grid)
-    parts = outer if high <= stage.level else rest
+    parts = max(rest, outer / t.served[f, grid]) if moves else rest
     content: float = words * parts_so_far * t.used[grid, high + 1] * parts
+    crossing: float = t.crossing[tensor] if parts_so_far > 0.0 else 0.0
+    content = max(content, crossing)
     per: float = t.share[high] / t.block[high]
     energy: float
     if t.read_write[tensor]:
@@ -95,7 +98,7 @@ def _flow_bound(t: Tables, x: Draft, stage: Stage, f: int, tile: int) -> float:
     if t.read_write[tensor]:
         fills -= t.total[tensor] * t.spread[low]
     elif at >= 0:
-        fills = (fills / t.fan[grid, low + 1] if linked else fills) - t.spread[low]
+        fills = max(fills / t.fan[grid, low + 1] if linked else fills, crossing) - t.spread[low]
     per = t.share[low] / t.block[low] * t.fill_pj[low]
     return energy + max(0.0, fills) * per
 
@@ -237,7 +240,7 @@ def set_bound(t: Tables, goal: Goal, x: Draft, stage: Stage, tile: int) -> None:
     else:
         for f in range(t.low.shape[0]):
             if t.low[f] < inside and not x.settled[0] >> f & 1:
-                energy += _flow_bound(t, x, stage, f, tile)
+                energy += _flow_bound(t, x, f, tile)
     cycles = max(x.value[CYCLES], least_iterations(t, stage, grid))
     for k in range(t.limited.shape[0]):
         if t.limited[k] >= 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dse.domain.architecture import Architecture
+from dse.mappers.exact.floors import least_of_macs, served, shares, words_crossing
 from dse.mappers.exact.grids import Grids
 from dse.mappers.exact.orders import Relevance
 from dse.mappers.exact.reach import stages_of, with_tails
@@ -57,6 +59,19 @@ class Layout:
         )
         self.spatial_levels = list(grids.vectors)
         self.root, self.stages = stages_of(shape, grids, self.tables, self.relevance)
+
+    def least_of_macs(self) -> tuple[Floats, Floats, Floats]:
+        """Return cycles, energy and leakage a cycle of each grid, at least, by its MACs alone."""
+        t, shape = self.tables, self.shape
+        grids: Grids = shape.once("grids", lambda: Grids(shape))
+        shared = []
+        for f in np.flatnonzero(t.low < 0):
+            flow = int(t.tensor[f]), -1, int(t.high[f])
+            shared.append(
+                shape.once(("shares", flow), partial(shares, grids, t.row, t.window, flow))
+            )
+        loads = self.root.loads[:, :, 0]
+        return (*least_of_macs(t, shared, grids.whole, loads), t.leak[grids.whole])
 
     def tell_tails(self) -> None:
         """Let labels be bounded by the tails of their tiles, which takes time for every tile."""
@@ -115,6 +130,7 @@ def _tables(
         rules.clusters(hw.instances[s, 0], hw.cluster_size[s, 0]) for s in range(shape.levels)
     ]
     used = shape.once("used", lambda: _used(grids))
+    most_macs = float(hw.mac_instances[0])
     leak_pj = hw.leak_pj[:, 0] * rules.leaks(version)
     flags = any(f.any() for f in shape.space.directives)
     tables = Tables(
@@ -144,6 +160,7 @@ def _tables(
         rest=rest,
         outside=problem.macs / shape.extent.prod(axis=0),
         total=words[:, -1].copy(),
+        crossing=words_crossing(row, window, shape.bounds, shape.space),
         spread=spread,
         block=hw.block_size[:, 0].astype(np.float64),
         clusters=np.array(clusters, np.float64),
@@ -166,6 +183,12 @@ def _tables(
         ),
         fan=grids.fan,
         used=used,
+        served=np.array(
+            [
+                shape.once(("served", flow), partial(served, grids, row, window, flow, most_macs))
+                for flow in flows
+            ]
+        ).reshape(len(flows), len(used)),
         part=shape.once("part", lambda: _partitions(grids.factor, row, words[:, -1])),
         factor=grids.factor,
         on_y=grids.on_y,
@@ -184,7 +207,7 @@ def _tables(
             or hw.ingress_pj.any()
             or (grids.fan[:, 0] > 1).any()
         ),
-        most_macs=float(hw.mac_instances[0]),
+        most_macs=most_macs,
     )
     return relevance, tables
 

@@ -182,7 +182,7 @@ class _Proof:
                 self.complete &= hopeless
                 break
             after = all_[number + 1][0] if number + 1 < len(all_) else math.inf
-            self._pattern(keep, number / len(all_), (number + 1) / len(all_), after)
+            self._pattern(keep, floor, number / len(all_), (number + 1) / len(all_), after)
 
     def _is_over(self) -> bool:
         return self.nodes > self.most or self.late()
@@ -216,8 +216,11 @@ class _Proof:
             found.append((floor, keep))
         return sorted(found, key=lambda one: one[0])
 
-    def _pattern(self, keep: Flags, begin: float, end: float, after: float) -> None:
-        """Search one pattern: of the work it is the part from begin to end; the rest's bound."""
+    def _pattern(self, keep: Flags, floor: float, begin: float, end: float, after: float) -> None:
+        """Search one pattern, whose bound is known: of the work it is the part from begin to end.
+
+        The bound of those that follow is ``after``.
+        """
         layout = self._layout(keep)
 
         def progress(done: int, least: float) -> None:
@@ -227,13 +230,13 @@ class _Proof:
         if self.kind == "front":
             found = self._search(layout, self._limit, progress)
             self.complete &= found.complete
-            self._settle(found, self.samples)
+            self._settle(found, self.samples, floor)
             return
         reaching: Found | None = None
         for beam in _BEAMS:
             dive = self._search(layout, min(self.best, self.reached), lambda _, __: None, beam)
             if dive.complete:
-                self._settle(dive, self.samples)
+                self._settle(dive, self.samples, floor)
                 progress(len(layout.stages), self.bound)
                 return
             if self._learn(dive):
@@ -245,10 +248,10 @@ class _Proof:
             if beam == _BEAMS[0] and self.kind != "delay":
                 layout.tell_tails()
         self.complete &= found.complete
-        self._settle(found, self.samples)
+        self._settle(found, self.samples, floor)
         if reaching is not None and self.reached < self.best:
             # the search was stopped, or left out what is within the gap
-            self._settle(reaching, min(self.samples, _DIVE_SAMPLES), proves=False)
+            self._settle(reaching, min(self.samples, _DIVE_SAMPLES), None)
 
     def _search(
         self,
@@ -278,11 +281,17 @@ class _Proof:
         first = least < self.reached
         self.reached = min(self.reached, least)
         if (value[~real] < self.reached).any():
-            self._settle(dive, min(self.samples // 2, _DIVE_SAMPLES), proves=False)
+            self._settle(dive, min(self.samples // 2, _DIVE_SAMPLES), None)
         return first
 
-    def _settle(self, found: Found, samples: int, *, proves: bool = True) -> None:
-        """Price the points that may beat what is known: the best real one, then by their bounds."""
+    def _settle(self, found: Found, samples: int, floor: float | None) -> None:
+        """Price the points that may beat what is known: the best real one, then by their bounds.
+
+        Args:
+            found: the points.
+            samples: how many may be priced.
+            floor: what all of them come to; None: they are not all there are, and prove nothing.
+        """
         value = _values(self.kind, found.cycles, found.energy)
         order = np.lexsort((found.loose, value))
         real = order[~found.loose[order]][:1]
@@ -301,8 +310,9 @@ class _Proof:
         if self.widths is not None:
             rest = min(rest, float(value[found.loose].min(initial=math.inf)))
         self.samples -= at
-        if proves:
-            self.bound = min(self.bound, found.dropped if found.complete else found.bound, rest)
+        if floor is not None:
+            own = min(found.dropped if found.complete else found.bound, rest)
+            self.bound = min(self.bound, max(own, floor))
 
     def _promises(self, value: Floats) -> bool:
         """Whether the first of some points, if any, may be better than what is known."""

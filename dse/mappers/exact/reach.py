@@ -169,6 +169,7 @@ def _loads(shape: MapspaceShape, tables: Tables, spatial: list[int]) -> list[Flo
             for f in np.flatnonzero(t.low == k):
                 tensor, high = t.tensor[f], t.high[f]
                 words = t.words[tensor] * (t.moves if last else t.rest)[tensor]
+                words = np.maximum(words, t.crossing[tensor])
                 giver, receiver = t.limited[t.high_bank[f]], t.limited[t.low_bank[f]]
                 if giver >= 0:
                     here[giver, int(t.read_write[tensor])] += words / t.spread[high]

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dse.domain.mapping import MappingBatch
-from dse.mappers.exact.bounds import DELAY, EDP, ENERGY_ONLY, FRONT, Goal
+from dse.mappers.exact.bounds import DELAY, EDP, ENERGY_ONLY, FRONT, ROUNDING, Goal
 from dse.mappers.exact.labels import (
     FIRST,
     GRID_LEVEL,
@@ -138,7 +138,16 @@ def search(
 
 def least_value(layout: Layout, goal: Goal) -> float:
     """Return a bound of the whole space (of the objective), without a search."""
-    return _least(goal, _start(layout, goal))
+    start = _start(layout, goal)
+    least_cycles = float(start.bound[0, 1])
+    cycles, energy, leak = layout.least_of_macs()
+    cycles = np.maximum(cycles + layout.tables.latency, least_cycles)
+    energy = energy + leak * (cycles - layout.tables.latency) + layout.root.later[0]
+    if goal.kind == EDP:
+        value = energy * cycles
+    else:
+        value = energy if goal.kind == ENERGY_ONLY else cycles
+    return max(_least(goal, start), float(value.min()) * (1.0 - ROUNDING))
 
 
 def _start(layout: Layout, goal: Goal) -> Labels:

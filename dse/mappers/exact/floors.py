@@ -1,0 +1,139 @@
+"""What flows carry at least, by the spatial factors alone: of each grid, and of those it leads to.
+
+A flow's reads serve several receivers where loops that do not move its tensor run in space. How
+many they are depends on the grid alone, so what all grids leave to read is known before a search
+begins. Section numbers refer to ``docs/timeloop-rules.md``.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dse.mappers.exact.grids import Grids
+from dse.mappers.exact.tables import Tables
+from dse.mapspace.space import Mapspace
+from dse.numeric import Floats, Ints
+
+
+def words_crossing(row: Ints, window: Ints, bounds: list[int], space: Mapspace) -> Floats:
+    """Words of each tensor ``(T,)`` that cross every boundary below what keeps it, at least.
+
+    Of a row that one dimension moves by itself these are all places; of a window as many as its
+    longest dimension has iterations, as each of them brings a word that is at no other's first
+    place. That holds for what the model counts: loops in time go from their first iteration to
+    their second, and back by as much (section 4), so what has been read by the events of a nest is
+    what a walk has seen that goes no less far with each loop than the true one; and what a
+    neighbour hands on (section 6) was read before. It does not hold between MACs, nor where
+    directives have neighbours with equal words hand them on.
+    """
+    crossing = np.ones(len(row))
+    for t, q in np.ndindex(window.shape):
+        mine = [n for d, n in enumerate(bounds) if row[t, d] == q]
+        if window[t, q] < 0 or not any(f.any() for f in space.directives):
+            crossing[t] *= max(mine, default=1)
+    return crossing
+
+
+def served(
+    grids: Grids, row: Ints, window: Ints, flow: tuple[int, int, int], most_macs: float
+) -> Floats:
+    """Return the receivers ``(G,)`` that one read serves by the loops in space that a grid lacks.
+
+    The most of any grid that it leads to, and that uses no more MACs than there are.
+
+    Args:
+        grids: all grids.
+        row: as in `dse.mappers.exact.tables.Tables`.
+        window: the same.
+        flow: tensor, level that receives, level that delivers.
+        most_macs: that a mapping may use.
+    """
+    t, low, high = flow
+    most = np.ones(len(grids.fan))
+    macs = grids.fan.prod(axis=1)
+    for s in reversed(grids.vectors):
+        begin, end = grids.span[s]
+        here = most[begin:end]
+        if low < s <= high:
+            own = slice(begin, end)
+            here = here * _serving(grids, row[t], window[t], s, own, nearest=s == low + 1)
+        here = np.where(macs[begin:end] <= most_macs, here, 1.0)
+        first, last = grids.parents[s]
+        most[first:last] = here.reshape(last - first, -1).max(axis=1)
+    return most
+
+
+def shares(grids: Grids, row: Ints, window: Ints, flow: tuple[int, int, int]) -> Floats:
+    """Return the receivers that one read serves on each whole grid, at most; see `served`."""
+    t, low, high = flow
+    whole = grids.whole
+    found = np.ones(whole.stop - whole.start)
+    for s in grids.vectors:
+        if low < s <= high:
+            found *= _serving(grids, row[t], window[t], s, whole, nearest=s == low + 1)
+    return found
+
+
+def _serving(grids: Grids, row: Ints, window: Ints, s: int, own: slice, *, nearest: bool) -> Floats:
+    """Receivers that a read serves by the spatial loops of one level, at most; of some grids.
+
+    Places of a window coincide for no more than all loops but the longest of each row; of those
+    next to the receivers links may serve some, as in `dse.mappers.exact.windows`.
+    """
+    factor = grids.factor[own, s].astype(np.float64)
+    parts = np.ones(len(factor))
+    runs = [np.ones(len(factor)), np.ones(len(factor))]
+    for d, q in enumerate(row):
+        if q < 0:
+            continue
+        if window[q] < 0:
+            parts *= factor[:, d]
+        else:
+            runs[window[q]] = np.maximum(runs[window[q]], factor[:, d])
+    if (window >= 0).any():
+        parts *= np.minimum(*runs) if nearest else runs[0] * runs[1]
+    found: Floats = grids.fan[own, s] / parts
+    return found
+
+
+def least_of_macs(
+    t: Tables, shared: list[Floats], whole: slice, loads: Floats
+) -> tuple[Floats, Floats]:
+    """Return least cycles and energy of the MACs, and what they read and update, of whole grids.
+
+    The energy, in pJ, is without leakage. Grids of more MACs than there are take for ever.
+
+    Args:
+        t: of the space.
+        shared: by flow, of those that the MACs receive or send, what `shares` returns.
+        whole: the grids.
+        loads: ``(limited levels, 2)`` words that an instance reads and writes for other flows.
+    """
+    used = t.used[whole]
+    energy = np.full(len(used), t.macs * t.mac_pj)
+    moved = np.repeat(loads[:, :, None], len(used), axis=2)
+    # neighbours among the MACs may leave nothing to read
+    linked = bool((t.fan[:, 0] > 1.0).any())
+    for f, own in zip(np.flatnonzero((t.low < 0) & (not linked)), shared, strict=False):
+        tensor, high = t.tensor[f], t.high[f]
+        content = np.maximum(t.macs / own, t.crossing[tensor])
+        per = t.share[high] / t.block[high]
+        again = np.zeros_like(content)
+        if t.read_write[tensor]:
+            first = t.part[whole, tensor, high] * used[:, high + 1]
+            again = np.maximum(content - first, 0.0)
+            energy += content * per * t.update_pj[high]
+            energy += again * per * t.read_pj[high]
+        else:
+            energy += content * per * t.read_pj[high]
+        bank = t.limited[t.high_bank[f]]
+        if bank >= 0:
+            moved[bank, int(t.read_write[tensor])] += content / used[:, high + 1]
+            moved[bank, 0] += again / used[:, high + 1]
+    cycles = np.where(used[:, 0] <= t.most_macs, t.macs / used[:, 0], np.inf)
+    for k in np.flatnonzero(t.limited >= 0):
+        reads, writes = moved[t.limited[k]]
+        read, write, shared_ = t.bandwidth[:, k]
+        for words, rate in ((reads, read), (writes, write), (reads + writes, shared_)):
+            cycles = np.maximum(cycles, words / rate)
+    return cycles, energy
