@@ -37,9 +37,10 @@ def words_crossing(row: Ints, window: Ints, bounds: list[int], space: Mapspace) 
 def served(
     grids: Grids, row: Ints, window: Ints, flow: tuple[int, int, int], most_macs: float
 ) -> Floats:
-    """Return the receivers ``(G,)`` that one read serves by the loops in space that a grid lacks.
+    """Return the receivers ``(H,)`` that one read serves by the loops in space that a grid lacks.
 
-    The most of any grid that it leads to, and that uses no more MACs than there are.
+    The most of any grid that it leads to, and that uses no more MACs than there are; of the H
+    grids that lack some.
 
     Args:
         grids: all grids.
@@ -60,21 +61,40 @@ def served(
         here = np.where(macs[begin:end] <= most_macs, here, 1.0)
         first, last = grids.parents[s]
         most[first:last] = here.reshape(last - first, -1).max(axis=1)
-    return most
+    return most[: grids.whole.start].copy()
 
 
-def shares(grids: Grids, row: Ints, window: Ints, flow: tuple[int, int, int]) -> Floats:
-    """Return the receivers that one read serves on each whole grid, at most; see `served`."""
+def different(grids: Grids, row: Ints, window: Ints) -> Ints:
+    """Return the whole grids of which none serves all tensors as another does."""
+    whole = np.arange(grids.whole.start, grids.whole.stop)
+    columns = [
+        _serving(grids, row[t], window[t], s, whole, nearest=nearest)
+        for s in grids.vectors
+        for t in range(len(row))
+        for nearest in (False, True)
+    ]
+    columns += [grids.fan[whole, s] for s in grids.vectors]
+    table = np.ascontiguousarray(np.array(columns).reshape(len(columns), len(whole)).T)
+    rows = table.view(np.dtype((np.void, max(table.itemsize * table.shape[1], 1)))).reshape(-1)
+    found: Ints = whole[np.unique(rows, return_index=True)[1]] if columns else whole
+    return found
+
+
+def shares(
+    grids: Grids, row: Ints, window: Ints, flow: tuple[int, int, int], whole: Ints
+) -> Floats:
+    """Return the receivers that one read serves on some whole grids, at most; see `served`."""
     t, low, high = flow
-    whole = grids.whole
-    found = np.ones(whole.stop - whole.start)
+    found = np.ones(len(whole))
     for s in grids.vectors:
         if low < s <= high:
             found *= _serving(grids, row[t], window[t], s, whole, nearest=s == low + 1)
     return found
 
 
-def _serving(grids: Grids, row: Ints, window: Ints, s: int, own: slice, *, nearest: bool) -> Floats:
+def _serving(
+    grids: Grids, row: Ints, window: Ints, s: int, own: Ints | slice, *, nearest: bool
+) -> Floats:
     """Receivers that a read serves by the spatial loops of one level, at most; of some grids.
 
     Places of a window coincide for no more than all loops but the longest of each row; of those
@@ -97,7 +117,7 @@ def _serving(grids: Grids, row: Ints, window: Ints, s: int, own: slice, *, neare
 
 
 def least_of_macs(
-    t: Tables, shared: list[Floats], whole: slice, loads: Floats
+    t: Tables, shared: list[Floats], whole: Ints, loads: Floats
 ) -> tuple[Floats, Floats]:
     """Return least cycles and energy of the MACs, and what they read and update, of whole grids.
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dse.domain.architecture import Architecture
-from dse.mappers.exact.floors import least_of_macs, served, shares, words_crossing
+from dse.mappers.exact.floors import different, least_of_macs, served, shares, words_crossing
 from dse.mappers.exact.grids import Grids
 from dse.mappers.exact.orders import Relevance
 from dse.mappers.exact.reach import stages_of, with_tails
@@ -61,17 +61,21 @@ class Layout:
         self.root, self.stages = stages_of(shape, grids, self.tables, self.relevance)
 
     def least_of_macs(self) -> tuple[Floats, Floats, Floats]:
-        """Return cycles, energy and leakage a cycle of each grid, at least, by its MACs alone."""
+        """Return cycles, energy and leakage a cycle of the grids, at least, by their MACs alone.
+
+        Grids that are alike in these stand for each other.
+        """
         t, shape = self.tables, self.shape
         grids: Grids = shape.once("grids", lambda: Grids(shape))
+        whole = shape.once("different", lambda: different(grids, t.row, t.window))
         shared = []
         for f in np.flatnonzero(t.low < 0):
             flow = int(t.tensor[f]), -1, int(t.high[f])
             shared.append(
-                shape.once(("shares", flow), partial(shares, grids, t.row, t.window, flow))
+                shape.once(("shares", flow), partial(shares, grids, t.row, t.window, flow, whole))
             )
         loads = self.root.loads[:, :, 0]
-        return (*least_of_macs(t, shared, grids.whole, loads), t.leak[grids.whole])
+        return (*least_of_macs(t, shared, whole, loads), t.leak[whole])
 
     def tell_tails(self) -> None:
         """Let labels be bounded by the tails of their tiles, which takes time for every tile."""
@@ -168,7 +172,7 @@ def _tables(
         read_pj=hw.read_pj[:, 0].copy(),
         fill_pj=hw.fill_pj[:, 0].copy(),
         update_pj=hw.update_pj[:, 0].copy(),
-        leak=used[:, 1:] @ leak_pj + cycle_pj,
+        leak=shape.once(("leak", version, cycle_pj), lambda: used[:, 1:] @ leak_pj + cycle_pj),
         leaks=bool(leak_pj.any()) or cycle_pj > 0.0,
         address_pj=hw.address_generation_pj[:, 0].copy(),
         bandwidth=np.ascontiguousarray(bandwidth),
@@ -188,7 +192,7 @@ def _tables(
                 shape.once(("served", flow), partial(served, grids, row, window, flow, most_macs))
                 for flow in flows
             ]
-        ).reshape(len(flows), len(used)),
+        ).reshape(len(flows), grids.whole.start),
         part=shape.once("part", lambda: _partitions(grids.factor, row, words[:, -1])),
         factor=grids.factor,
         on_y=grids.on_y,

@@ -48,7 +48,7 @@ class MappingFront:
     mappings: MappingBatch | None
 
 
-def _patterns(space: Mapspace, most: int = MOST_PATTERNS) -> list[Flags]:
+def patterns_of(space: Mapspace, most: int = MOST_PATTERNS) -> list[Flags]:
     """Return all keep/bypass patterns ``(L, T)`` of a mapspace.
 
     Raises:
@@ -203,7 +203,7 @@ class _Proof:
 
     def _by_promise(self) -> list[tuple[float, Flags]]:
         """Patterns with a bound of each, by these."""
-        all_ = _patterns(self.space, self.patterns)
+        all_ = patterns_of(self.space, self.patterns)
         if len(all_) == 1:
             return [(-math.inf, all_[0])]
         found: list[tuple[float, Flags]] = []
@@ -352,7 +352,7 @@ def layer_front(
     evaluator = NativeEvaluator(version)
     cycles, energy = np.zeros(0), np.zeros(0)
     kept: MappingBatch | None = None
-    for keep in _patterns(space):
+    for keep in patterns_of(space):
         layout = Layout(space, architecture, keep, a.version_number(version))
         if not layout.tables.exact:
             raise TooLargeError("a front needs a space whose rules are all represented")

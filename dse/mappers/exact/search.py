@@ -138,16 +138,24 @@ def search(
 
 def least_value(layout: Layout, goal: Goal) -> float:
     """Return a bound of the whole space (of the objective), without a search."""
-    start = _start(layout, goal)
-    least_cycles = float(start.bound[0, 1])
-    cycles, energy, leak = layout.least_of_macs()
-    cycles = np.maximum(cycles + layout.tables.latency, least_cycles)
-    energy = energy + leak * (cycles - layout.tables.latency) + layout.root.later[0]
-    if goal.kind == EDP:
+    cycles, energy = least_points(layout, goal)
+    if goal.kind in (EDP, FRONT):
         value = energy * cycles
     else:
         value = energy if goal.kind == ENERGY_ONLY else cycles
-    return max(_least(goal, start), float(value.min()) * (1.0 - ROUNDING))
+    return float(value.min()) * (1.0 - ROUNDING)
+
+
+def least_points(layout: Layout, goal: Goal) -> tuple[Floats, Floats]:
+    """Return cycles and energy of some points, one of which no mapping is better than in either.
+
+    There is no search for them: they are what the spatial factors that there are leave to do.
+    """
+    start = _start(layout, goal).bound[0]
+    cycles, energy, leak = layout.least_of_macs()
+    cycles = np.maximum(cycles + layout.tables.latency, start[1])
+    energy = energy + leak * (cycles - layout.tables.latency) + layout.root.later[0]
+    return cycles, np.maximum(energy, start[0])
 
 
 def _start(layout: Layout, goal: Goal) -> Labels:

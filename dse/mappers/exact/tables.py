@@ -78,7 +78,7 @@ class Tables(NamedTuple):
     touching: Ints  # (L,) bit set of the flows of a buffer
     fan: Floats  # (G, L) product of the grid's factors below each level
     used: Floats  # (G, L + 1) instances of the MACs (0) and of level s (s + 1) that it uses
-    served: Floats  # (F, G) receivers that a read of a flow serves by loops still to come, at most
+    served: Floats  # (F, H) receivers that a read serves by spatial loops still to come, at most
     part: Floats  # (G, T, L) words of an output's partition at one instance of a level
     factor: npt.NDArray[np.int16]  # (G, L, D) grids, and their parts up to a level
     on_y: Flags  # (G, L, D)
