@@ -34,7 +34,9 @@ TOLERANCE = 1e-10
 #: Supports that a box is asked for, one by one; of a single piece of hardware all that help.
 _MOST_ASKED, _MOST_OF_ONE = 4, 24
 #: Supports that a box is asked for where each takes long.
-_FEW_ASKED = 2
+_FEW_ASKED = 1
+#: Frames beyond which, where searches take long, they are no more than a glance.
+_MANY_FRAMES = 1000
 #: The scout is asked while the bound is below this part of the incumbent; before the first node so
 #: often, or until this often in a row it is better by less than that part.
 _NEAR, _SCOUTED_FIRST, _SCOUTED_IN_VAIN = 0.95, 8, 2
@@ -145,7 +147,10 @@ class CornerSearch:
             bound, node = taken
             self.nodes += 1
             if self._best.value * _NEAR > bound and self._scout.is_due():
+                before = self._best.value
                 self._take_scouted()
+                if self._best.value < before:
+                    self._polish()
             self._visit(node, bound)
             least = self._open_boxes.least
             self.bound = max(self.bound, min(least, self._open, self._best.value))
@@ -167,6 +172,8 @@ class CornerSearch:
         corner = None if tight is None else self._corner(tight)
         if tight is None or corner is None:
             return
+        if self._is_heavy(corner):
+            self._scout.take_time()
         node = self._branch(tight)
         for lines, bounds in zip(node.lines, self._bounds, strict=True):
             lines.rise(bounds.floors(corner))
@@ -184,13 +191,16 @@ class CornerSearch:
 
     def _begin(self) -> Iterator[None]:
         """Find better incumbents before the first node, while that is quick."""
-        in_vain = 0
+        in_vain, start = 0, self._best.value
         for _ in range(_SCOUTED_FIRST):
             if self._best.value * _NEAR <= self._open_boxes.least or in_vain == _SCOUTED_IN_VAIN:
-                return
+                break
             before = self._best.value
             self._take_scouted()
             in_vain = 0 if self._best.value < _NEAR * before else in_vain + 1
+            yield
+        if self._best.value < start:
+            self._polish()
             yield
 
     def _branch(self, box: Box) -> Branch:
@@ -216,8 +226,12 @@ class CornerSearch:
         if corner is None:
             return
         fits = True
-        for lines, bounds in zip(node.lines, self._bounds, strict=True):
+        heavy, widths = self._is_heavy(corner), widths_of(self._hardware, tight)
+        for number, (lines, bounds) in enumerate(zip(node.lines, self._bounds, strict=True)):
             lines.rise(bounds.floors(corner))
+            if heavy:
+                ratio = self._ratio(number)
+                lines.rise(bounds.outline(corner, self._goal.needed, ratio, widths))
         if self._least(node, area) < self._cutoff:
             # else the bound of the box that it was part of is all there is
             with suppress(UnsolvableSpace):
@@ -275,8 +289,9 @@ class CornerSearch:
                     break
                 support = bounds.support(
                     corner, wanted, self._looseness(node, area), lines.of(wanted),
-                    quick=lines.is_extreme(wanted) and not single,
-                    glance=heavy and not single, widths=widths_of(self._hardware, node.box),
+                    quick=(heavy or lines.is_extreme(wanted)) and not single,
+                    glance=heavy and node.box.frames > _MANY_FRAMES,
+                    widths=widths_of(self._hardware, node.box),
                 )  # fmt: skip
                 if support is None:
                     return False
@@ -343,13 +358,18 @@ class CornerSearch:
             start += len(bounds.layers)
         if self._best.value < before:
             self._scout.tell(is_better=True)
-            self._polish(found.values, architecture)
 
-    def _polish(self, values: Values, architecture: Architecture) -> None:
+    def _polish(self) -> None:
         """Offer the incumbent's hardware with the mappings of the lines through it."""
+        if self.incumbent is None:
+            return
+        values = self.incumbent.design.values
+        architecture = self._best.build(values)
+        if architecture is None:
+            return
         for number, bounds in enumerate(self._bounds):
             ratio = self._ratio(number)
-            if ratio is not None and not self._is_heavy(architecture):
+            if ratio is not None:
                 with suppress(UnsolvableSpace):
                     bounds.support(architecture, ratio, _POLISHED)
         self._offer(values, architecture)

@@ -99,6 +99,7 @@ def prove(
     patterns: int = MOST_PATTERNS,
     widths: Ints | None = None,
     cycle_pj: float = 0.0,
+    floor_of: Callable[[Flags], float] | None = None,
 ) -> Certificate:
     """Search the whole space and price what may be the best of it.
 
@@ -121,6 +122,7 @@ def prove(
             hand on data, its own need not, so what a mapping costs there bounds nothing. None: it
             stands for itself; ``(L, 0)``: any neighbours may.
         cycle_pj: added to the energy for every cycle; ``confirm`` adds it, too.
+        floor_of: what a keep/bypass pattern ``(L, T)`` comes to at least; None: it is found out.
     """
     assumed = _ASSUMED.format(evenness_text(architecture.divided), version)
     if space.infeasible:
@@ -130,7 +132,7 @@ def prove(
         return Certificate(best, None, reason, 0, complete=False)
     proof = _Proof(
         space, architecture, kind, a.version_number(version), gap, threads, best, samples,
-        confirm, nodes, late, tell, patterns, widths, cycle_pj,
+        confirm, nodes, late, tell, patterns, widths, cycle_pj, floor_of,
     )  # fmt: skip
     try:
         proof.run()
@@ -165,6 +167,7 @@ class _Proof:
     patterns: int
     widths: Ints | None
     cycle_pj: float = 0.0
+    floor_of: Callable[[Flags], float] | None = None
     nodes: int = 0
     bound: float = math.inf
     complete: bool = True
@@ -210,7 +213,9 @@ class _Proof:
         for keep in all_:
             # who is out of time does not know: what follows is searched first, if at all
             floor = -math.inf
-            if not self.late():
+            if self.floor_of is not None:
+                floor = self.floor_of(keep)
+            elif not self.late():
                 layout = self._layout(keep)
                 floor = least_value(layout, self._goal(layout, self.best))
             found.append((floor, keep))
