@@ -226,12 +226,12 @@ class CornerSearch:
         if corner is None:
             return
         fits = True
-        heavy, widths = self._is_heavy(corner), widths_of(self._hardware, tight)
+        heavy = self._is_heavy(corner)
         for number, (lines, bounds) in enumerate(zip(node.lines, self._bounds, strict=True)):
             lines.rise(bounds.floors(corner))
             if heavy:
                 ratio = self._ratio(number)
-                lines.rise(bounds.outline(corner, self._goal.needed, ratio, widths))
+                lines.rise(bounds.outline(corner, self._goal.needed, ratio))
         if self._least(node, area) < self._cutoff:
             # else the bound of the box that it was part of is all there is
             with suppress(UnsolvableSpace):

@@ -245,10 +245,9 @@ class LayerBounds:
         architecture: Architecture,
         needed: Iterable[float],
         ratio: float | None,
-        widths: Ints | None,
     ) -> dict[float, float]:
         """See `LayerFloors.outline`; searches on the same hardware that follow begin with it."""
-        return self._floors.outline(architecture, needed, ratio, widths)
+        return self._floors.outline(architecture, needed, ratio)
 
     def is_heavy(self, architecture: Architecture) -> bool:
         """Whether a layer has so many ways to keep and bypass that each search takes seconds."""
@@ -352,7 +351,7 @@ class LayerBounds:
             samples=_MOST_PRICED, confirm=confirm,
             nodes=most, late=self._is_late, tell=lambda _, __: None, widths=widths,
             cycle_pj=0.0 if kind == "delay" else multiplier,
-            floor_of=self._floors.of(number, architecture, multiplier),
+            floors=self._floors.of(number, architecture),
         )  # fmt: skip
         self._check()
         if proof.complete and best.mapping is None and proof.bound in (None, math.inf):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from dse.mappers.exact.grids import Grids
+from dse.mappers.exact.shape import MapspaceShape
 from dse.mappers.exact.tables import Tables
 from dse.mapspace.space import Mapspace
 from dse.numeric import Floats, Ints
@@ -116,44 +117,69 @@ def _serving(
     return found
 
 
-def least_of_macs(
-    t: Tables, shared: list[Floats], whole: Ints, loads: Floats
-) -> tuple[Floats, Floats]:
-    """Return least cycles and energy of the MACs, and what they read and update, of whole grids.
-
-    The energy, in pJ, is without leakage. Grids of more MACs than there are take for ever.
+class MacFlows:
+    """What the MACs read and update on some whole grids, and what that takes.
 
     Args:
-        t: of the space.
-        shared: by flow, of those that the MACs receive or send, what `shares` returns.
-        whole: the grids.
-        loads: ``(limited levels, 2)`` words that an instance reads and writes for other flows.
+        t: of any pattern of the space.
+        grids: all grids.
+        whole: numbers of those that are looked at.
+        shape: of the space; keeps what depends on no price.
     """
-    used = t.used[whole]
-    energy = np.full(len(used), t.macs * t.mac_pj)
-    moved = np.repeat(loads[:, :, None], len(used), axis=2)
-    # neighbours among the MACs may leave nothing to read
-    linked = bool((t.fan[:, 0] > 1.0).any())
-    for f, own in zip(np.flatnonzero((t.low < 0) & (not linked)), shared, strict=False):
-        tensor, high = t.tensor[f], t.high[f]
-        content = np.maximum(t.macs / own, t.crossing[tensor])
-        per = t.share[high] / t.block[high]
-        again = np.zeros_like(content)
-        if t.read_write[tensor]:
-            first = t.part[whole, tensor, high] * used[:, high + 1]
-            again = np.maximum(content - first, 0.0)
-            energy += content * per * t.update_pj[high]
-            energy += again * per * t.read_pj[high]
-        else:
-            energy += content * per * t.read_pj[high]
-        bank = t.limited[t.high_bank[f]]
-        if bank >= 0:
-            moved[bank, int(t.read_write[tensor])] += content / used[:, high + 1]
-            moved[bank, 0] += again / used[:, high + 1]
-    cycles = np.where(used[:, 0] <= t.most_macs, t.macs / used[:, 0], np.inf)
-    for k in np.flatnonzero(t.limited >= 0):
-        reads, writes = moved[t.limited[k]]
-        read, write, shared_ = t.bandwidth[:, k]
-        for words, rate in ((reads, read), (writes, write), (reads + writes, shared_)):
-            cycles = np.maximum(cycles, words / rate)
-    return cycles, energy
+
+    def __init__(self, t: Tables, grids: Grids, whole: Ints, shape: MapspaceShape) -> None:
+        self._grids, self._whole, self._shape = grids, whole, shape
+        self._used = t.used[whole]
+        #: neighbours among the MACs may leave nothing to read
+        self._linked = bool((t.fan[:, 0] > 1.0).any())
+        self._cycles = np.where(self._used[:, 0] <= t.most_macs, t.macs / self._used[:, 0], np.inf)
+        self._leak = t.leak[whole]
+        self._known: dict[tuple[int, int], tuple[Floats, Floats, Floats]] = {}
+        self._sums: dict[tuple[tuple[int, int], ...], tuple[Floats, Floats]] = {}
+
+    def least(self, t: Tables, loads: Floats) -> tuple[Floats, Floats]:
+        """Return least cycles and energy of each grid, the leakage of all levels included.
+
+        Grids of more MACs than there are take for ever.
+
+        Args:
+            t: of a pattern.
+            loads: ``(L, 2)`` words that an instance of a buffer reads and writes for other flows.
+        """
+        flows = np.flatnonzero(t.low < 0)
+        key = tuple((int(t.tensor[f]), int(t.high[f])) for f in flows)
+        if key not in self._sums:
+            moved = np.zeros((len(t.bank), 2, len(self._whole)))
+            energy = np.full(len(self._whole), t.macs * t.mac_pj)
+            for tensor, high in key if not self._linked else ():
+                spent, reads, writes = self._of(t, tensor, high)
+                energy += spent
+                moved[t.bank[high], 0] += reads
+                moved[t.bank[high], 1] += writes
+            self._sums[key] = energy, moved
+        energy, moved = self._sums[key]
+        cycles = self._cycles
+        for k in range(len(t.bank)):
+            for rate, ways in zip(t.bandwidth[:, k], ((0,), (1,), (0, 1)), strict=True):
+                if not np.isinf(rate):
+                    words = sum(moved[k, way] + loads[k, way] for way in ways)
+                    cycles = np.maximum(cycles, words / rate)
+        return cycles, energy + self._leak * cycles
+
+    def _of(self, t: Tables, tensor: int, high: int) -> tuple[Floats, Floats, Floats]:
+        """Energy of a flow, and what an instance of its level reads and writes, by grid."""
+        if (tensor, high) not in self._known:
+            flow = tensor, -1, high
+            shared = self._shape.once(
+                ("shares", flow), lambda: shares(self._grids, t.row, t.window, flow, self._whole)
+            )
+            content = np.maximum(t.macs / shared, t.crossing[tensor])
+            used = self._used[:, high + 1]
+            reads, writes = content, np.zeros_like(content)
+            if t.read_write[tensor]:
+                reads = np.maximum(content - t.part[self._whole, tensor, high] * used, 0.0)
+                writes = content
+            per = t.share[high] / t.block[high]
+            energy = per * (reads * t.read_pj[high] + writes * t.update_pj[high])
+            self._known[tensor, high] = energy, reads / used, writes / used
+        return self._known[tensor, high]

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dse.domain.architecture import Architecture
-from dse.mappers.exact.floors import different, least_of_macs, served, shares, words_crossing
+from dse.mappers.exact.floors import served, words_crossing
 from dse.mappers.exact.grids import Grids
 from dse.mappers.exact.orders import Relevance
 from dse.mappers.exact.reach import stages_of, with_tails
@@ -54,35 +54,18 @@ class Layout:
         shape = MapspaceShape(space, architecture, keep, shared)
         self.shape = shape
         grids = shape.once("grids", lambda: Grids(shape))
-        self.relevance, self.tables = _tables(
+        self.relevance, self.tables = tables_of(
             shape, grids, version, cycle_pj, only_cycles=only_cycles, widths=widths
         )
         self.spatial_levels = list(grids.vectors)
         self.root, self.stages = stages_of(shape, grids, self.tables, self.relevance)
-
-    def least_of_macs(self) -> tuple[Floats, Floats, Floats]:
-        """Return cycles, energy and leakage a cycle of the grids, at least, by their MACs alone.
-
-        Grids that are alike in these stand for each other.
-        """
-        t, shape = self.tables, self.shape
-        grids: Grids = shape.once("grids", lambda: Grids(shape))
-        whole = shape.once("different", lambda: different(grids, t.row, t.window))
-        shared = []
-        for f in np.flatnonzero(t.low < 0):
-            flow = int(t.tensor[f]), -1, int(t.high[f])
-            shared.append(
-                shape.once(("shares", flow), partial(shares, grids, t.row, t.window, flow, whole))
-            )
-        loads = self.root.loads[:, :, 0]
-        return (*least_of_macs(t, shared, whole, loads), t.leak[whole])
 
     def tell_tails(self) -> None:
         """Let labels be bounded by the tails of their tiles, which takes time for every tile."""
         self.stages = with_tails(self.shape, self.tables, self.stages)
 
 
-def _tables(
+def tables_of(
     shape: MapspaceShape,
     grids: Grids,
     version: int,
@@ -91,6 +74,7 @@ def _tables(
     only_cycles: bool,
     widths: Ints | None,
 ) -> tuple[Relevance, Tables]:
+    """Return the tables of a pattern, and which dimensions move what; as in `Layout`."""
     problem = shape.space.problem
     c = problem.projection[:, :, shape.active].astype(np.int64)
     hit = c != 0
@@ -108,7 +92,7 @@ def _tables(
     hw = shape.hardware
     flows = [
         (t, low, high)
-        for t, low, high in _flows(shape, tensors)
+        for t, low, high in flows_of(shape, tensors)
         if not only_cycles or sized[hw.bank[high]] or (low >= 0 and sized[hw.bank[low]])
     ]
     high_bank = np.array([hw.bank[high] for _, _, high in flows], np.int64)
@@ -216,8 +200,8 @@ def _tables(
     return relevance, tables
 
 
-def _flows(shape: MapspaceShape, tensors: int) -> list[tuple[int, int, int]]:
-    """(tensor, receiving level, delivering level) of all flows."""
+def flows_of(shape: MapspaceShape, tensors: int) -> list[tuple[int, int, int]]:
+    """Return tensor, receiving level and delivering level of all flows."""
     flows = []
     for t in range(tensors):
         kept = [-1, *(s for s in range(shape.levels) if shape.keep[s, t])]

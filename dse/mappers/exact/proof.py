@@ -20,7 +20,8 @@ from dse.goals.mapspace_text import evenness_text
 from dse.goals.pareto import front_of_two
 from dse.mappers.exact.bounds import DELAY, EDP, ENERGY_ONLY, FRONT, ROUNDING, Goal
 from dse.mappers.exact.layout import Layout
-from dse.mappers.exact.search import KINDS, Found, OnStage, least_value, search
+from dse.mappers.exact.pattern_floors import PatternFloors
+from dse.mappers.exact.search import KINDS, Found, OnStage, search
 from dse.mappers.exact.tables import TooLargeError
 from dse.mapspace.sampling import sample_valid
 from dse.mapspace.space import Mapspace
@@ -99,7 +100,7 @@ def prove(
     patterns: int = MOST_PATTERNS,
     widths: Ints | None = None,
     cycle_pj: float = 0.0,
-    floor_of: Callable[[Flags], float] | None = None,
+    floors: PatternFloors | None = None,
 ) -> Certificate:
     """Search the whole space and price what may be the best of it.
 
@@ -122,7 +123,7 @@ def prove(
             hand on data, its own need not, so what a mapping costs there bounds nothing. None: it
             stands for itself; ``(L, 0)``: any neighbours may.
         cycle_pj: added to the energy for every cycle; ``confirm`` adds it, too.
-        floor_of: what a keep/bypass pattern ``(L, T)`` comes to at least; None: it is found out.
+        floors: what keep/bypass patterns come to at least; None: that is found out.
     """
     assumed = _ASSUMED.format(evenness_text(architecture.divided), version)
     if space.infeasible:
@@ -132,7 +133,7 @@ def prove(
         return Certificate(best, None, reason, 0, complete=False)
     proof = _Proof(
         space, architecture, kind, a.version_number(version), gap, threads, best, samples,
-        confirm, nodes, late, tell, patterns, widths, cycle_pj, floor_of,
+        confirm, nodes, late, tell, patterns, widths, cycle_pj, floors,
     )  # fmt: skip
     try:
         proof.run()
@@ -167,7 +168,7 @@ class _Proof:
     patterns: int
     widths: Ints | None
     cycle_pj: float = 0.0
-    floor_of: Callable[[Flags], float] | None = None
+    floors: PatternFloors | None = None
     nodes: int = 0
     bound: float = math.inf
     complete: bool = True
@@ -210,14 +211,16 @@ class _Proof:
         if len(all_) == 1:
             return [(-math.inf, all_[0])]
         found: list[tuple[float, Flags]] = []
+        floors = self.floors
+        if floors is None:
+            floors = PatternFloors(self.space, self.architecture, self.version, all_)
         for keep in all_:
-            # who is out of time does not know: what follows is searched first, if at all
-            floor = -math.inf
-            if self.floor_of is not None:
-                floor = self.floor_of(keep)
-            elif not self.late():
-                layout = self._layout(keep)
-                floor = least_value(layout, self._goal(layout, self.best))
+            if self.kind == "energy":
+                floor = floors.least_of(keep, self.cycle_pj)
+            elif self.kind == "delay":
+                floor = floors.least_of(keep, math.inf)
+            else:
+                floor = floors.least_product_of(keep)
             found.append((floor, keep))
         return sorted(found, key=lambda one: one[0])
 

@@ -172,10 +172,56 @@ def _starting(shape: MapspaceShape, t: Tables, k: int) -> tuple[Hashable, ...]:
 
 def _starts(shape: MapspaceShape, t: Tables, k: int, *, last: bool) -> Floats:
     """Return the least energy of the flows that start at a level, for every tile inside it."""
+    return _least_of_multiples(shape, _energies(shape, t, k, last=last))
+
+
+def _energies(shape: MapspaceShape, t: Tables, k: int, *, last: bool) -> Floats:
     energy = np.zeros(t.words.shape[1])
     start_energies(t, new_draft(t), k, last, energy)
     energy[~_capacity(shape, t, k)] = np.inf
-    return _least_of_multiples(shape, energy)
+    return energy
+
+
+def start_energy(shape: MapspaceShape, t: Tables, k: int, *, last: bool) -> float:
+    """Return the least energy of the flows that start at a level, over any tile.
+
+    Args:
+        shape: of the space.
+        t: of it.
+        k: the level.
+        last: whether no spatial loops are outside.
+    """
+    key = "start energy", _starting(shape, t, k)
+    return shape.once(key, lambda: float(_energies(shape, t, k, last=last).min()))
+
+
+def first_loads(shape: MapspaceShape, t: Tables, k: int, *, last: bool) -> Floats:
+    """Return the least words that an instance of each buffer reads and writes for those flows.
+
+    Args:
+        shape: of the space.
+        t: of it.
+        k: the level.
+        last: whether no spatial loops are outside.
+
+    Returns:
+        ``(L, 2)``, by the first level of the buffer.
+    """
+    key = "first loads", _starting(shape, t, k)
+    return shape.once(key, partial(_find_first_loads, shape, t, k, last=last))
+
+
+def _find_first_loads(shape: MapspaceShape, t: Tables, k: int, *, last: bool) -> Floats:
+    found = np.zeros((len(t.bank), 2))
+    fits = _capacity(shape, t, k)
+    for f in np.flatnonzero(t.low == k):
+        tensor, high = t.tensor[f], t.high[f]
+        words = t.words[tensor] * (t.moves if last else t.rest)[tensor]
+        least = float(np.maximum(words, t.crossing[tensor])[fits].min(initial=_NEVER))
+        found[t.bank[high], int(t.read_write[tensor])] += least / t.spread[high]
+        if last and not t.read_write[tensor]:
+            found[t.bank[k], 1] += least
+    return found
 
 
 def _loads(shape: MapspaceShape, tables: Tables, spatial: list[int]) -> list[Floats]:

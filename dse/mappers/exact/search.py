@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dse.domain.mapping import MappingBatch
-from dse.mappers.exact.bounds import DELAY, EDP, ENERGY_ONLY, FRONT, ROUNDING, Goal
+from dse.mappers.exact.bounds import DELAY, EDP, ENERGY_ONLY, FRONT, Goal
 from dse.mappers.exact.labels import (
     FIRST,
     GRID_LEVEL,
@@ -134,28 +134,6 @@ def search(
     cycles, energy = labels.bound[:, 1], labels.bound[:, 0]
     bound = min(least, _least(goal, labels)) if all_ else -math.inf
     return Found(cycles, energy, labels.loose, bound, least, all_, tried, stages, layout)
-
-
-def least_value(layout: Layout, goal: Goal) -> float:
-    """Return a bound of the whole space (of the objective), without a search."""
-    cycles, energy = least_points(layout, goal)
-    if goal.kind in (EDP, FRONT):
-        value = energy * cycles
-    else:
-        value = energy if goal.kind == ENERGY_ONLY else cycles
-    return float(value.min()) * (1.0 - ROUNDING)
-
-
-def least_points(layout: Layout, goal: Goal) -> tuple[Floats, Floats]:
-    """Return cycles and energy of some points, one of which no mapping is better than in either.
-
-    There is no search for them: they are what the spatial factors that there are leave to do.
-    """
-    start = _start(layout, goal).bound[0]
-    cycles, energy, leak = layout.least_of_macs()
-    cycles = np.maximum(cycles + layout.tables.latency, start[1])
-    energy = energy + leak * (cycles - layout.tables.latency) + layout.root.later[0]
-    return cycles, np.maximum(energy, start[0])
 
 
 def _start(layout: Layout, goal: Goal) -> Labels:

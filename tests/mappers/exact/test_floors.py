@@ -9,9 +9,8 @@ from dse.domain.architecture import AccessEnergy, Architecture, Compute, Storage
 from dse.domain.constraints import LevelConstraint, SpatialConstraint
 from dse.domain.problem import SHAPES, Problem
 from dse.evaluators.native import NativeEvaluator
-from dse.mappers.exact.bounds import ENERGY_ONLY, Goal
 from dse.mappers.exact.layout import Layout
-from dse.mappers.exact.search import least_value
+from dse.mappers.exact.pattern_floors import PatternFloors
 from dse.mapspace.sampling import sample_valid
 from dse.mapspace.space import Mapspace
 from dse.model import arrays as a
@@ -115,12 +114,15 @@ def test_no_mapping_of_a_pattern_costs_less_than_its_floor(seed, version):
     mappings = sample_valid(space, 3000, seed, 30_000).mappings
     m = NativeEvaluator(version).evaluate(architecture, problem, mappings)
     patterns = np.unique(mappings.keep, axis=2)
-    goal = Goal(ENERGY_ONLY, np.inf, np.zeros(0), np.zeros(0), 1e300)
+    all_ = [keep != 0 for keep in np.moveaxis(patterns, 2, 0)]
+    known = PatternFloors(space, architecture, a.version_number(version), all_)
     floors = []
-    for keep in np.moveaxis(patterns, 2, 0):
-        own = (mappings.keep == keep[:, :, None]).all(axis=(0, 1)) & m.valid
-        layout = Layout(space, architecture, keep != 0, a.version_number(version))
-        floor = least_value(layout, goal)
-        floors.append(floor)
-        assert m.energy_pj[own].min(initial=np.inf) >= floor * (1.0 - 1e-12)
+    for keep in all_:
+        own = ((mappings.keep != 0) == keep[:, :, None]).all(axis=(0, 1)) & m.valid
+        energy, cycles = m.energy_pj[own], m.cycles[own]
+        for multiplier in (0.0, 2.0, np.inf):
+            value = cycles if np.isinf(multiplier) else energy + multiplier * cycles
+            assert value.min(initial=np.inf) >= known.least_of(keep, multiplier) * (1.0 - 1e-12)
+        assert (energy * cycles).min(initial=np.inf) >= known.least_product_of(keep)
+        floors.append(known.least_of(keep, 0.0))
     assert len(set(floors)) > 1
