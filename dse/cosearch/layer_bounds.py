@@ -249,6 +249,10 @@ class LayerBounds:
         """See `LayerFloors.outline`; searches on the same hardware that follow begin with it."""
         return self._floors.outline(architecture, needed, ratio)
 
+    def outline_part(self, architecture: Architecture) -> dict[float, float]:
+        """See `LayerFloors.part`."""
+        return self._floors.part(architecture)
+
     def is_heavy(self, architecture: Architecture) -> bool:
         """Whether a layer has so many ways to keep and bypass that each search takes seconds."""
         spaces = (self._space_of(layer.problem, architecture) for layer in self.layers)

@@ -17,9 +17,12 @@ from dse.mappers.exact.tables import TooLargeError
 from dse.mapspace.space import Mapspace
 from dse.model import rules
 from dse.model.arrays import version_number
+from dse.numeric import Floats
 
 #: Octaves around the incumbent's energy over cycles for which hardware is outlined.
 _OCTAVES = 4
+#: Layers that are looked at on a part of some hardware: those that cost most.
+_MOST_LOOKED_AT = 3
 
 
 class LayerFloors:
@@ -44,6 +47,8 @@ class LayerFloors:
         self._layers, self._version, self._threads = layers, version, threads
         self._space_of, self._check = space_of, check
         self._outlined: tuple[Architecture, list[PatternFloors | None]] | None = None
+        #: of that hardware, by multiplier, what all runs of each layer come to
+        self._least: dict[float, Floats] = {}
 
     def least(self, architecture: Architecture) -> dict[float, float]:
         """Return what all mappings on hardware come to at least: energy (0), cycles (infinite).
@@ -93,42 +98,64 @@ class LayerFloors:
         Raises:
             Whatever the check does, between layers.
         """
-        spaces = [self._space_of(layer.problem, architecture) for layer in self._layers]
-
-        version = version_number(self._version)
-        before = self._outlined[1] if self._outlined else [None] * len(spaces)
-
-        def made(space: Mapspace, like: PatternFloors | None) -> PatternFloors | None:
-            self._check()
-            with suppress(TooLargeError):
-                patterns = patterns_of(space)
-                return PatternFloors(space, architecture, version, patterns, like)
-            return None
-
-        with ThreadPoolExecutor(self._threads) as pool:
-            outlines = list(pool.map(made, spaces, before))
-        self._outlined = architecture, outlines
-        least = {m: self._outlined_least(architecture, m) for m in (0.0, math.inf, *needed)}
+        outlines = self._made(architecture, range(len(self._layers)))
+        least = {m: self._summed(architecture, outlines, m) for m in (0.0, math.inf, *needed)}
         if ratio is None:
-            ratio = least[0.0] / max(least[math.inf], 1.0)
+            ratio = float(least[0.0].sum()) / max(float(least[math.inf].sum()), 1.0)
         if ratio > 0.0:
             for octave in range(-_OCTAVES, _OCTAVES + 1):
                 multiplier = ratio * 2.0**octave
-                least[multiplier] = self._outlined_least(architecture, multiplier)
-        return least
+                least[multiplier] = self._summed(architecture, outlines, multiplier)
+        self._outlined, self._least = (architecture, outlines), least
+        return {m: float(own.sum()) * (1.0 - 1e-9) for m, own in least.items()}
 
-    def _outlined_least(self, architecture: Architecture, multiplier: float) -> float:
-        total = 0.0
-        outlines = self._outlined[1] if self._outlined else []
-        for layer, outline in zip(self._layers, outlines, strict=True):
+    def part(self, architecture: Architecture) -> dict[float, float]:
+        """Return the same of hardware that is part of what was outlined last.
+
+        Only the layers that cost most are looked at: the others cost no less than they do there.
+        """
+        least = self._least
+        cost = sum(own / max(float(own.sum()), 1.0) for own in (least[0.0], least[math.inf]))
+        numbers = np.argsort(-cost, kind="stable")[:_MOST_LOOKED_AT].tolist()
+        outlines: list[PatternFloors | None] = [None] * len(self._layers)
+        for number, outline in zip(numbers, self._made(architecture, numbers), strict=True):
+            outlines[number] = outline
+        found = {}
+        for multiplier, own in least.items():
+            here = np.maximum(own, self._summed(architecture, outlines, multiplier))
+            found[multiplier] = float(here.sum()) * (1.0 - 1e-9)
+        return found
+
+    def _made(
+        self, architecture: Architecture, numbers: Sequence[int]
+    ) -> list[PatternFloors | None]:
+        """Return the floors of some layers' patterns; None of what is too large."""
+        spaces = [self._space_of(self._layers[n].problem, architecture) for n in numbers]
+        version = version_number(self._version)
+        like = self._outlined[1] if self._outlined else [None] * len(self._layers)
+
+        def made(number: int, space: Mapspace) -> PatternFloors | None:
+            self._check()
+            with suppress(TooLargeError):
+                patterns = patterns_of(space)
+                return PatternFloors(space, architecture, version, patterns, like[number])
+            return None
+
+        with ThreadPoolExecutor(self._threads) as pool:
+            return list(pool.map(made, numbers, spaces))
+
+    def _summed(
+        self, architecture: Architecture, outlines: Sequence[PatternFloors | None], m: float
+    ) -> Floats:
+        """Return what all runs of each layer come to at least."""
+        found = np.empty(len(self._layers))
+        for number, (layer, outline) in enumerate(zip(self._layers, outlines, strict=True)):
             energy, cycles = self._floor(layer, architecture)
-            own = cycles if math.isinf(multiplier) else energy + multiplier * cycles
-            least = math.inf if outline is None else outline.least(multiplier)
-            if not math.isinf(least):
-                # else there is no mapping, which is for a search to say
-                own = max(own, least)
-            total += layer.count * own
-        return total * (1.0 - 1e-9)
+            own = cycles if math.isinf(m) else energy + m * cycles
+            least = math.inf if outline is None else outline.least(m)
+            # without an end there is no mapping, which is for a search to say
+            found[number] = layer.count * (own if math.isinf(least) else max(own, least))
+        return found
 
     def of(self, number: int, architecture: Architecture) -> PatternFloors | None:
         """Return those of a layer's patterns; None: the hardware was not outlined."""

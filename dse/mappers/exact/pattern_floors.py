@@ -26,6 +26,8 @@ from dse.numeric import Flags, Floats
 
 #: What patterns share that depends on no price and no size.
 _LASTING = ("extent", "grids", "words", "used", "part", "different", "shares", "served")
+#: Grids up to which that is kept for others like it: some 300 bytes each.
+_MOST_KEPT = 20_000
 #: Sums of floats differ by less than this, relatively, in another order.
 _ROUNDING = 1e-12
 
@@ -75,6 +77,8 @@ class PatternFloors:
         for keep in patterns:
             own = MapspaceShape(space, architecture, keep, self._shared)
             self._points[keep.tobytes()] = self._found(own, _with_flows(t, own), macs)
+        if len(grids.fan) > _MOST_KEPT:
+            self._shared.clear()
 
     def _is_alike(self, space: Mapspace, architecture: Architecture) -> bool:
         return (
