@@ -30,6 +30,7 @@ from dse.space.search_space import SearchSpace
 TEMPLATES = (
     *("eyeriss", "eyeriss_256", "eyeriss_poster", "simba", "edge_tpu", "nvdla_small", "nvdla_256"),
     *("shidiannao", "simple_weight_stationary", "simple_output_stationary"),
+    *("naas_eyeriss", "naas_nvdla_256", "naas_shidiannao"),
 )
 
 
@@ -60,7 +61,10 @@ def main() -> int:
 
 
 def pairs(space, rng):
-    """Yield the bound of a box, the least value of one of its hardware, and that hardware."""
+    """Yield a bound of a box, the least value of one of its hardware, and that hardware.
+
+    Bounds are those of a search on the corner, and those without one.
+    """
     hardware = HardwareBoxes(space, areas=False)
     bounds = LayerBounds(space, space.workload, 1)
     for _ in range(4):
@@ -68,7 +72,9 @@ def pairs(space, rng):
         if box is None or box.is_frame:
             continue
         corner, widths = corner_of(hardware, box), widths_of(hardware, box)
-        for multiplier in (0.0, math.inf, float(rng.choice([0.5, 3.0, 30.0]))):
+        multipliers = (0.0, math.inf, float(rng.choice([0.5, 3.0, 30.0])))
+        outlined = bounds.outline(corner, multipliers, None)
+        for multiplier in multipliers:
             with suppress(UnsolvableSpace, SpecError):  # no bound, or no such hardware
                 of_box = bounds.support(corner, multiplier, 0.0, widths=widths)
                 for _ in range(3):
@@ -76,6 +82,7 @@ def pairs(space, rng):
                     real = bounds.support(space.architecture(values), multiplier, 0.0)
                     if real is not None:
                         yield of_box.least if of_box else math.inf, real.least, values
+                        yield outlined[multiplier], real.least, values
 
 
 if __name__ == "__main__":

@@ -13,12 +13,17 @@ _WIDE = 0.9
 
 
 class OpenBranches:
-    """Boxes that are not settled, each with a bound that nothing of it lies below."""
+    """Boxes that are not settled, each with a bound that nothing of it lies below.
+
+    Attributes:
+        plunges: whether the box taken last was a plunge.
+    """
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, Branch]] = []
         self._pushed = itertools.count()
         self._taken = 0
+        self.plunges = False
 
     @property
     def least(self) -> float:
@@ -51,6 +56,7 @@ class OpenBranches:
                 for i, (bound, _, branch) in enumerate(self._heap)
                 if bound < cutoff and branch.all_sizes
             ]
+        self.plunges = bool(plunges)
         if not plunges:
             bound, _, branch = heapq.heappop(self._heap)
             return bound, branch

@@ -61,6 +61,36 @@ class Branching:
             raise AssertionError("a single piece of hardware has no parts")
         return best.parts
 
+    def coarse(self, box: Box, likely: Box | None) -> Iterator[tuple[Box, Box]]:
+        """Yield a way to part a box for each of what its hardware differs in.
+
+        Args:
+            box: the box.
+            likely: a piece of hardware that may be in it, whose choices stand apart; None: no
+                choice is more likely than another.
+        """
+        for g, rows in enumerate(self._hardware.groups):
+            own = box.rows[g]
+            for key, column in rows.columns.items() if len(own) > 1 else ():
+                here, row = column[own], None if likely is None else likely.rows[g][0]
+                if not key.startswith("/choice/"):
+                    cuts = list(_cuts(own, [(key, column)]))
+                elif row is not None and row in own:
+                    cuts = [here == column[row]]
+                else:
+                    cuts = [here == here[0]]
+                for some in cuts:
+                    if some.any() and not some.all():
+                        yield box.with_rows(g, own[some]), box.with_rows(g, own[~some])
+        for v, size in enumerate(self._hardware.sizes):
+            low, high = box.low[v], box.high[v]
+            table = self._hardware.kinds(size.level, box)[0].table
+            if low < high and table is not None:
+                words = table.usable_words
+                middle = np.sqrt(float(words[low]) * float(words[high]))
+                cut = int(np.clip(np.searchsorted(words, middle), low + 1, high))
+                yield box.with_range(v, low, cut - 1), box.with_range(v, cut, high)
+
     def _partings(self, box: Box, size_cuts: Sequence[Sequence[int]]) -> Iterator[tuple[Box, Box]]:
         """Yield ways to part a box in two."""
         for g, rows in enumerate(self._hardware.groups):

@@ -19,27 +19,28 @@ from dse.cosearch.boxes import Box, HardwareBoxes
 from dse.cosearch.branches import OpenBranches
 from dse.cosearch.branching import Branching
 from dse.cosearch.corner import corner_of, widths_of
+from dse.cosearch.designs import Designs
 from dse.cosearch.goal import CoSearchGoal
 from dse.cosearch.incumbents import Incumbent, Incumbents
 from dse.cosearch.layer_bounds import LayerBounds, OutOfTimeError, Support
 from dse.cosearch.lines import Branch, Lines
+from dse.cosearch.outlining import Outlining
 from dse.cosearch.scouts import PacedScout, ScoutFor
 from dse.cosearch.sizes import UnsolvableSpace
 from dse.domain.architecture import Architecture
 from dse.space.search_space import SearchSpace
-from dse.space.variable import Values
 
 #: Values closer than this, relatively, count as equal: the exact mapper's rounding.
 TOLERANCE = 1e-10
 #: Supports that a box is asked for, one by one; of a single piece of hardware all that help.
 _MOST_ASKED, _MOST_OF_ONE = 4, 24
 #: Supports that a box is asked for where each takes long.
-_FEW_ASKED = 2
+_FEW_ASKED = 1
+#: Frames beyond which, where searches take long, they are a glance, for the sake of designs.
+_MANY_FRAMES = 64
 #: The scout is asked while the bound is below this part of the incumbent; before the first node so
 #: often, or until this often in a row it is better by less than that part.
 _NEAR, _SCOUTED_FIRST, _SCOUTED_IN_VAIN = 0.95, 8, 2
-#: Gap that the searches of a scouted design's layers may leave.
-_POLISHED = 1e-3
 #: Frames that are not put together: a group's bound is weaker than theirs.
 _FEW_FRAMES = 4
 #: What part of a box's gap the searches of its layers may leave, and bounds on that.
@@ -81,10 +82,11 @@ class CornerSearch:
         networks = space.workload.networks or (space.workload,)
         self._bounds = tuple(LayerBounds(space, network, threads, end) for network in networks)
         self._best = Incumbents(space, goal)
-        self._scout = PacedScout(scout)
-        self._designs = 0
+        self._designs = Designs(space, self._best, self._bounds, PacedScout(scout))
+        #: whether searches take so long that boxes are bounded without, until few frames are left
+        self._outlines = False
         self._open_boxes = OpenBranches()
-        self._made: tuple[HardwareBoxes, Branching] | None = None
+        self._made: tuple[HardwareBoxes, Branching, Outlining] | None = None
         #: least bound of single hardware that could not be settled
         self._open = math.inf
         self.bound = 0.0
@@ -102,7 +104,7 @@ class CornerSearch:
         return {
             "nodes": self.nodes,
             "searches": sum(bounds.searches for bounds in self._bounds),
-            "designs": self._designs,
+            "designs": self._designs.tried,
         }
 
     def run(self) -> Iterator[None]:
@@ -123,18 +125,30 @@ class CornerSearch:
     def _branching(self) -> Branching:
         return self._make()[1]
 
-    def _make(self) -> tuple[HardwareBoxes, Branching]:
+    @property
+    def _outlining(self) -> Outlining:
+        return self._make()[2]
+
+    def _make(self) -> tuple[HardwareBoxes, Branching, Outlining]:
         if self._made is None:
             hardware = HardwareBoxes(self._space, areas=self._goal.needs_area)
-            self._made = hardware, Branching(hardware, self._bounds)
+            branching = Branching(hardware, self._bounds)
+
+            def least(node: Branch) -> float:
+                area = hardware.least_area(node.box) if self._goal.needs_area else 0.0
+                return self._least(node, area)
+
+            needed = self._goal.needed
+            outlining = Outlining(hardware, branching, self._bounds, needed, least)
+            self._made = hardware, branching, outlining
         return self._made
 
     def _run(self) -> Iterator[None]:
-        own = self._own()
+        own = self._designs.own()
         if own is not None:
             for bounds in self._bounds:
                 bounds.draw(own[1])
-            self._offer(*own)
+            self._designs.offer(*own)
             yield
         for box in self._roots():
             self._push_root(box)
@@ -144,8 +158,11 @@ class CornerSearch:
         while (taken := self._open_boxes.take(self._cutoff)) is not None:
             bound, node = taken
             self.nodes += 1
-            if self._best.value * _NEAR > bound and self._scout.is_due():
-                self._take_scouted()
+            if self._best.value * _NEAR > bound and self._designs.scout.is_due():
+                before = self._best.value
+                self._designs.take_scouted()
+                if self._best.value < before:
+                    self._designs.polish(quick=self._outlines)
             self._visit(node, bound)
             least = self._open_boxes.least
             self.bound = max(self.bound, min(least, self._open, self._best.value))
@@ -167,30 +184,27 @@ class CornerSearch:
         corner = None if tight is None else self._corner(tight)
         if tight is None or corner is None:
             return
+        if self._is_heavy(corner):
+            self._outlines = True
+            self._designs.scout.take_time()
         node = self._branch(tight)
         for lines, bounds in zip(node.lines, self._bounds, strict=True):
             lines.rise(bounds.floors(corner))
         area = self._hardware.least_area(tight) if self._goal.needs_area else 0.0
         self._open_boxes.push(self._least(node, area), node)
 
-    def _own(self) -> tuple[Values, Architecture] | None:
-        """Return the template's own hardware; None where there is none, or not of the space."""
-        given = self._space.template.defaults
-        if given is None:
-            return None
-        values = {**given, **self._space.fixed}
-        architecture = self._best.build(values)
-        return None if architecture is None else (values, architecture)
-
     def _begin(self) -> Iterator[None]:
         """Find better incumbents before the first node, while that is quick."""
-        in_vain = 0
+        in_vain, start = 0, self._best.value
         for _ in range(_SCOUTED_FIRST):
             if self._best.value * _NEAR <= self._open_boxes.least or in_vain == _SCOUTED_IN_VAIN:
-                return
+                break
             before = self._best.value
-            self._take_scouted()
+            self._designs.take_scouted()
             in_vain = 0 if self._best.value < _NEAR * before else in_vain + 1
+            yield
+        if self._best.value < start:
+            self._designs.polish(quick=self._outlines)
             yield
 
     def _branch(self, box: Box) -> Branch:
@@ -218,14 +232,21 @@ class CornerSearch:
         fits = True
         for lines, bounds in zip(node.lines, self._bounds, strict=True):
             lines.rise(bounds.floors(corner))
-        if self._least(node, area) < self._cutoff:
+        heavy = self._is_heavy(corner)
+        many = heavy and tight.frames > _MANY_FRAMES
+        if heavy:
+            ratios = [self._designs.ratio(number) for number in range(len(self._bounds))]
+            self._outlining.raise_lines(node, corner, ratios)
+        if self._least(node, area) < self._cutoff and (not many or self._open_boxes.plunges):
             # else the bound of the box that it was part of is all there is
             with suppress(UnsolvableSpace):
                 fits = self._ask(node, corner, area, self._most_asked(node.box, corner))
         value = max(self._least(node, area), before)
         if not fits or value >= self._cutoff:
             return
-        if not node.box.is_single:
+        if many:
+            self._split_outlined(node, value)
+        elif not node.box.is_single:
             self._split(node, value)
         elif not self._is_settled(node.box, corner):
             self._open = min(self._open, value)
@@ -248,7 +269,7 @@ class CornerSearch:
         """Compare all choices on one hardware under limits; whether that was possible."""
         if not self._goal.settles_limits:
             return False
-        self._designs += 1
+        self._designs.tried += 1
         return self._best.settle_all(self._hardware.values(box), architecture)
 
     def _corner(self, box: Box) -> Architecture | None:
@@ -269,14 +290,15 @@ class CornerSearch:
         single, heavy = node.box.is_single, self._is_heavy(corner)
         for number, (lines, bounds) in enumerate(zip(node.lines, self._bounds, strict=True)):
             for _ in range(most):
-                ratio = self._ratio(number)
+                ratio = self._designs.ratio(number)
                 wanted = lines.wanted(ratio, single=single, extremes=not heavy)
                 if wanted is None:
                     break
                 support = bounds.support(
                     corner, wanted, self._looseness(node, area), lines.of(wanted),
-                    quick=lines.is_extreme(wanted) and not single,
-                    glance=heavy and not single, widths=widths_of(self._hardware, node.box),
+                    quick=(heavy or lines.is_extreme(wanted)) and not single,
+                    glance=heavy and node.box.frames > _MANY_FRAMES,
+                    widths=widths_of(self._hardware, node.box),
                 )  # fmt: skip
                 if support is None:
                     return False
@@ -285,14 +307,6 @@ class CornerSearch:
                 if self._least(node, area) >= self._cutoff:
                     return True
         return True
-
-    def _ratio(self, number: int) -> float | None:
-        """Return energy over cycles of a network on the incumbent; None where there is none."""
-        if self.incumbent is None:
-            return None
-        metrics = self.incumbent.metrics
-        own = metrics.networks[number] if metrics.networks else metrics
-        return own.energy_pj / own.cycles
 
     def _looseness(self, node: Branch, area: float) -> float:
         """Return the gap that the searches of a box's layers may leave, relative to its own."""
@@ -323,58 +337,17 @@ class CornerSearch:
         if architecture is None:
             return
         if self._is_heavy(architecture):
-            self._improve(values, architecture)
-        self._offer(values, architecture)
+            self._designs.improve(values, architecture)
+        self._designs.offer(values, architecture)
 
-    def _take_scouted(self) -> None:
-        """Offer what the scout has found."""
-        before = self._best.value
-        found = self._scout.ask()
-        self._scout.tell(is_better=False)
-        if found is None or found.mappings is None:
-            return
-        architecture = self._best.build(found.values)
-        if architecture is None:
-            return
-        self._best.take(found.values, architecture, found.mappings)
-        start = 0
-        for bounds in self._bounds:
-            bounds.learn(found.mappings[start : start + len(bounds.layers)])
-            start += len(bounds.layers)
-        if self._best.value < before:
-            self._scout.tell(is_better=True)
-            self._polish(found.values, architecture)
-
-    def _polish(self, values: Values, architecture: Architecture) -> None:
-        """Offer the incumbent's hardware with the mappings of the lines through it."""
-        for number, bounds in enumerate(self._bounds):
-            ratio = self._ratio(number)
-            if ratio is not None and not self._is_heavy(architecture):
-                with suppress(UnsolvableSpace):
-                    bounds.support(architecture, ratio, _POLISHED)
-        self._offer(values, architecture)
-
-    def _improve(self, values: Values, architecture: Architecture) -> None:
-        """Offer some hardware with mappings that heuristics find for it."""
-        for number, bounds in enumerate(self._bounds):
-            ratio = self._ratio(number)
-            if ratio is None:
-                bounds.draw(architecture, missing=True)
-            else:
-                bounds.improve(architecture, ratio)
-        self._offer(values, architecture)
-
-    def _offer(self, values: Values, architecture: Architecture) -> None:
-        """Offer the best of all known mappings on some hardware."""
-        self._designs += 1
-        choices = []
-        for bounds in self._bounds:
-            for number, layer in enumerate(bounds.layers):
-                batch = bounds.valid(architecture, number)
-                if batch is None:
-                    return
-                choices.append((batch, self._best.evaluate(architecture, layer, batch)))
-        self._best.offer(values, architecture, choices)
+    def _split_outlined(self, node: Branch, value: float) -> None:
+        """Part a box of many frames, in which no mappings tell where."""
+        likely = None if self.incumbent is None else self.incumbent.design.values
+        plunges = self._open_boxes.plunges
+        parts = self._outlining.parts(node, value, likely, frames_only=plunges)
+        for bound, part in parts:
+            if bound < self._cutoff:
+                self._open_boxes.push(bound, part)
 
     def _split(self, node: Branch, value: float) -> None:
         """Part a box where it promises too much."""

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
+from dse.cosearch.layer_floors import LayerFloors
 from dse.cosearch.sizes import UnsolvableSpace
 from dse.domain.architecture import Architecture, HardwareBatch
 from dse.domain.mapping import Mapping, MappingBatch
-from dse.domain.problem import Layer, Problem, Workload
+from dse.domain.problem import Layer, Workload
 from dse.evaluators.native import NativeEvaluator
 from dse.goals.metrics import Metrics
 from dse.goals.objective import objective
@@ -29,8 +30,6 @@ from dse.mapspace.cache import MapspaceCache
 from dse.mapspace.membership import admitted
 from dse.mapspace.sampling import sample_valid
 from dse.mapspace.space import Mapspace
-from dse.model import rules
-from dse.model.arrays import version_number
 from dse.numeric import Floats, Ints
 from dse.space.search_space import SearchSpace
 
@@ -124,6 +123,7 @@ class LayerBounds:
         self._threads = threads
         self._end = math.inf if end is None else end
         self.searches = 0
+        self._floors = LayerFloors(self.layers, self._version, threads, self._space_of, self._check)
         self.known: list[list[Mapping]] = [[] for _ in self.layers]
 
     def support(
@@ -237,24 +237,21 @@ class LayerBounds:
         return more / total
 
     def floors(self, architecture: Architecture) -> dict[float, float]:
-        """Return what all mappings on hardware come to at least: energy (0), cycles (infinite).
+        """See `LayerFloors.least`."""
+        return self._floors.least(architecture)
 
-        Every MAC is done, on all MACs at a time at most, and what the outermost level keeps without
-        a window crosses its boundary once.
-        """
-        outer = architecture.levels[-1]
-        energy = cycles = 0.0
-        rate = outer.shared_bandwidth * outer.instances
-        leaks = rules.leaks(version_number(self._version))
-        for layer in self.layers:
-            problem = layer.problem
-            words, priced = _words_moved(problem, architecture)
-            own = max(problem.macs / architecture.compute.instances, words / rate)
-            energy += layer.count * (problem.macs * architecture.compute.energy_pj + priced)
-            energy += layer.count * (outer.energy.leak_pj * own if leaks else 0.0)
-            cycles += layer.count * own
-        # sums of the model add up in another order
-        return {0.0: energy * (1.0 - 1e-9), math.inf: cycles * (1.0 - 1e-9)}
+    def outline(
+        self,
+        architecture: Architecture,
+        needed: Iterable[float],
+        ratio: float | None,
+    ) -> dict[float, float]:
+        """See `LayerFloors.outline`; searches on the same hardware that follow begin with it."""
+        return self._floors.outline(architecture, needed, ratio)
+
+    def outline_part(self, architecture: Architecture) -> dict[float, float]:
+        """See `LayerFloors.part`."""
+        return self._floors.part(architecture)
 
     def is_heavy(self, architecture: Architecture) -> bool:
         """Whether a layer has so many ways to keep and bypass that each search takes seconds."""
@@ -313,6 +310,10 @@ class LayerBounds:
     def _is_late(self) -> bool:
         return time.monotonic() > self._end
 
+    def _check(self) -> None:
+        if self._is_late():
+            raise OutOfTimeError
+
     def _least(
         self,
         number: int,
@@ -325,8 +326,7 @@ class LayerBounds:
         *,
         widths: Ints | None,
     ) -> LayerLeast | None:
-        if self._is_late():
-            raise OutOfTimeError
+        self._check()
         layer = self.layers[number]
         kind = "delay" if math.isinf(multiplier) else "energy"
         best = Best()
@@ -355,9 +355,9 @@ class LayerBounds:
             samples=_MOST_PRICED, confirm=confirm,
             nodes=most, late=self._is_late, tell=lambda _, __: None, widths=widths,
             cycle_pj=0.0 if kind == "delay" else multiplier,
+            floors=self._floors.of(number, architecture),
         )  # fmt: skip
-        if self._is_late():
-            raise OutOfTimeError
+        self._check()
         if proof.complete and best.mapping is None and proof.bound in (None, math.inf):
             return None
         if best.mapping is None:
@@ -375,22 +375,3 @@ def _weighed(metrics: Metrics, multiplier: float) -> Floats:
     if math.isinf(multiplier):
         return metrics.cycles
     return metrics.energy_pj + multiplier * metrics.cycles
-
-
-def _words_moved(problem: Problem, architecture: Architecture) -> tuple[float, float]:
-    """Return words that the outermost level moves at least, and what that costs in pJ."""
-    outer = architecture.levels[-1]
-    given = (architecture.constraints or {}).get(outer.name)
-    words = priced = 0.0
-    if outer.cluster_size > 1 or outer.bandwidth_scales or (given and given.bypass):
-        return words, priced
-    for space, write in zip(problem.shape.data_spaces, problem.read_write, strict=True):
-        rows = np.abs(problem.projection[problem.tensors.index(space.name)])
-        if (rows.sum(axis=1) > 1).any():
-            continue
-        bounds = [problem.bounds[d] for d in problem.dimensions]
-        own = math.prod(n for column, n in zip(rows.T, bounds, strict=True) if column.any())
-        words += own
-        price = outer.energy.update_pj if write else outer.energy.read_pj
-        priced += own / outer.block_size * price
-    return words, priced

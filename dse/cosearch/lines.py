@@ -129,6 +129,11 @@ class Lines:
         inner = [end for end in inherited if not self.is_extreme(end)]
         if inner:
             return inner[0]
+        if single:
+            # where no search was asked yet, floors are all there is
+            for end in (corner.left, corner.right):
+                if end not in self._lines and not self.is_extreme(end):
+                    return end
         known = corner.left in self._lines and corner.right in self._lines
         if known and (single or goal.planes):
             found = self._between(corner)

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from dse.goals.design import Design
 
-#: Samples of the scout at a time.
-_SCOUTED = 500
+#: Samples of the scout at a time, and where each box takes long.
+_SCOUTED, _SCOUTED_MORE = 500, 2000
 #: Nodes from one call to the next, where the last one brought nothing better.
 _APART = 2
 
@@ -25,6 +25,11 @@ class PacedScout:
     def __init__(self, scout: ScoutFor | None) -> None:
         self._scout = scout
         self._apart, self._passed = 1, 0
+        self._samples = _SCOUTED
+
+    def take_time(self) -> None:
+        """Ask for more at a time from now on: boxes take long, too."""
+        self._samples = _SCOUTED_MORE
 
     def is_due(self) -> bool:
         """Count a node; return whether the scout is to be asked."""
@@ -34,7 +39,7 @@ class PacedScout:
     def ask(self) -> Design | None:
         """Return the best design so far; None: there is none."""
         self._passed = 0
-        return None if self._scout is None else self._scout(_SCOUTED)
+        return None if self._scout is None else self._scout(self._samples)
 
     def tell(self, *, is_better: bool) -> None:
         """Tell whether what it returned was better than what was known."""

@@ -184,6 +184,9 @@ def test_no_hardware_is_better_than_the_bound_of_a_box_that_holds_it(case: str) 
             continue
         corner = corner_of(hardware, tight)
         floors = bounds.floors(corner)
+        outlined = bounds.outline(corner, (0.0, math.inf, 3.0), 1.0)
+        parts = bounds.outline_part(real)
+        assert outlined.keys() == parts.keys()
         for multiplier, quick in ((0.0, False), (math.inf, False), (3.0, number % 2 == 0)):
             least = sum(
                 n * min(c if math.isinf(multiplier) else e + multiplier * c for e, c in own)
@@ -195,6 +198,8 @@ def test_no_hardware_is_better_than_the_bound_of_a_box_that_holds_it(case: str) 
             assert support is not None
             assert support.least <= least * (1 + 1e-12)
             assert floors.get(multiplier, 0.0) <= least
+            assert outlined[multiplier] <= least
+            assert outlined[multiplier] <= parts[multiplier] <= least
             compared += 1
     assert compared >= 12
 

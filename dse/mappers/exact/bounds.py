@@ -1,4 +1,4 @@
-"""What a label can become at best, when that is not good enough, and which labels beat others."""
+"""What a label can become at best, and when that is not good enough."""
 
 from __future__ import annotations
 
@@ -7,20 +7,14 @@ from typing import NamedTuple
 from dse.jit import inner
 from dse.mappers.exact.labels import (
     BELOW,
-    BOUND_A,
     CYCLES,
     ENERGY,
     FIRST,
     GRID_LEVEL,
-    HELD,
-    MIXED,
-    MOVES,
     REST,
     RUN,
     STATUS,
-    WINDOW,
     Draft,
-    Labels,
     load_at,
     parts_at,
     window_at,
@@ -68,20 +62,26 @@ def hopeless(goal: Goal, cycles: float, energy: float) -> bool:
 
 
 @inner
-def _flow_bound(t: Tables, x: Draft, stage: Stage, f: int, tile: int) -> float:
+def _flow_bound(t: Tables, x: Draft, f: int, tile: int) -> float:
     """Least energy of a flow that is not settled, with spatial loops outside the stage."""
     v = x.value
     grid, tensor, low, high = x.grid[0], t.tensor[f], t.low[f], t.high[f]
     words: float = v[FIRST + f]
     at = window_at(t, f)
     rest: float = t.rest[tensor, tile]
-    outer = t.outside[tile] if low < 0 or x.moved[0] >> f & 1 else rest
+    moves = low < 0 or x.moved[0] >> f & 1 != 0
+    outer = t.outside[tile] if moves else rest
     parts_so_far: float = v[parts_at(t, f)]
     linked = at >= 0 and (x.loose[0] != 0 or v[at + GRID_LEVEL] >= 0.0)
     if linked:
         parts_so_far = parts_without_links(t, f, grid)
-    parts = outer if high <= stage.level else rest
+    parts = rest
+    if moves:
+        # whole grids have no spatial loops to come
+        parts = max(rest, outer / (t.served[f, grid] if grid < t.served.shape[1] else 1.0))
     content: float = words * parts_so_far * t.used[grid, high + 1] * parts
+    crossing: float = t.crossing[tensor] if parts_so_far > 0.0 else 0.0
+    content = max(content, crossing)
     per: float = t.share[high] / t.block[high]
     energy: float
     if t.read_write[tensor]:
@@ -95,7 +95,7 @@ def _flow_bound(t: Tables, x: Draft, stage: Stage, f: int, tile: int) -> float:
     if t.read_write[tensor]:
         fills -= t.total[tensor] * t.spread[low]
     elif at >= 0:
-        fills = (fills / t.fan[grid, low + 1] if linked else fills) - t.spread[low]
+        fills = max(fills / t.fan[grid, low + 1] if linked else fills, crossing) - t.spread[low]
     per = t.share[low] / t.block[low] * t.fill_pj[low]
     return energy + max(0.0, fills) * per
 
@@ -237,7 +237,7 @@ def set_bound(t: Tables, goal: Goal, x: Draft, stage: Stage, tile: int) -> None:
     else:
         for f in range(t.low.shape[0]):
             if t.low[f] < inside and not x.settled[0] >> f & 1:
-                energy += _flow_bound(t, x, stage, f, tile)
+                energy += _flow_bound(t, x, f, tile)
     cycles = max(x.value[CYCLES], least_iterations(t, stage, grid))
     for k in range(t.limited.shape[0]):
         if t.limited[k] >= 0:
@@ -253,146 +253,3 @@ def set_bound(t: Tables, goal: Goal, x: Draft, stage: Stage, tile: int) -> None:
 def set_bound_of_tails(t: Tables, x: Draft) -> None:
     """Raise the least energy of the draft to what its tile's tails say."""
     x.bound[0] = max(x.bound[0], x.bound[3] + best_tail(t, x))
-
-
-@inner
-def _at_most(one: float, leak: float, other: float, other_leak: float, cycles: float,
-             other_cycles: float, at: float) -> bool:  # fmt: skip
-    """Whether energy with leakage is no larger, should the rest take ``at`` cycles."""
-    return one + leak * max(cycles, at) <= (other + other_leak * max(other_cycles, at)) * (
-        1.0 + 1e-15
-    )
-
-
-@inner
-def beats(
-    t: Tables, goal: Goal, stage: Stage, v: Floats, grid: int, w: Floats, other: int, settled: int
-) -> bool:
-    """Whether label ``v`` on ``grid`` is at least as good as ``w`` on ``other``.
-
-    Both have the same tile, moved and settled flows, and ``v`` is not loose.
-    """
-    if not stage.last_spatial and grid != other:
-        return False
-    if v[HELD] > w[HELD]:
-        return False
-    if goal.kind != ENERGY_ONLY and v[CYCLES] > w[CYCLES]:
-        return False
-    if goal.kind != DELAY and (grid == other or not t.leaks):
-        if v[ENERGY] > w[ENERGY]:
-            return False
-        if t.leaks and v[CYCLES] > w[CYCLES]:
-            return False
-    elif goal.kind != DELAY:
-        one, two = t.leak[grid], t.leak[other]
-        for at in (v[CYCLES], w[CYCLES], goal.most_cycles):
-            if not _at_most(v[ENERGY], one, w[ENERGY], two, v[CYCLES], w[CYCLES], at):
-                return False
-    for f in range(t.low.shape[0]):
-        if t.low[f] > stage.level or settled >> f & 1:
-            continue
-        if t.low[f] == stage.level and stage.spatial:
-            continue
-        parts = parts_at(t, f)
-        if v[FIRST + f] > w[FIRST + f] or v[parts] > w[parts]:
-            return False
-        if grid != other and not _grid_as_good(t, f, grid, other):
-            return False
-        at = window_at(t, f)
-        if at >= 0 and not _window_as_good(v, w, at, grid == other):
-            return False
-    if goal.kind == ENERGY_ONLY and not t.leaks:
-        return True
-    for k in range(t.limited.shape[0]):
-        if t.limited[k] < 0 or settled & t.touching[k] == t.touching[k]:
-            continue
-        reads = writes = 0.0
-        for tensor in range(t.total.shape[0]):
-            at = load_at(t, k, tensor)
-            reads += w[at] - v[at]
-            writes += w[at + 1] - v[at + 1]
-        if reads < 0.0 or writes < 0.0:
-            return False
-    return True
-
-
-@inner
-def _grid_as_good(t: Tables, f: int, grid: int, other: int) -> bool:
-    """Whether a flow costs no more on one grid than on the other, words and parts being equal."""
-    for s in (t.low[f], t.high[f]):
-        if s < 0:
-            continue
-        if t.used[grid, s + 1] > t.used[other, s + 1]:
-            return False
-        tensor = t.tensor[f]
-        if t.read_write[tensor] and t.part[grid, tensor, s] < t.part[other, tensor, s]:
-            return False
-    return True
-
-
-@inner
-def _window_as_good(v: Floats, w: Floats, at: int, same_grid: bool) -> bool:
-    """Whether the window of one label moves on as that of the other does."""
-    on_grid = v[at + GRID_LEVEL] >= 0.0 or w[at + GRID_LEVEL] >= 0.0
-    if (on_grid or v[at + BOUND_A] > 0.0 or w[at + BOUND_A] > 0.0) and not same_grid:
-        return False
-    settled = v[at + STATUS] == MOVES and w[at + STATUS] == MOVES
-    if v[at + STATUS] == MIXED and w[at + STATUS] == MIXED and not on_grid:
-        settled = True
-    last = STATUS if not settled else Int(-1)
-    for i in range(last + 1):
-        if v[at + i] != w[at + i]:
-            return False
-    for i in range(STATUS + 1, WINDOW):
-        if i == BELOW and settled:
-            continue
-        if (i > BELOW and not on_grid) or v[at + i] == w[at + i]:
-            continue
-        return False
-    return True
-
-
-@inner
-def keep_label(
-    t: Tables, goal: Goal, stage: Stage, x: Draft, out: Labels, first: int, count: int, tile: int
-) -> int:
-    """Append the draft to the labels ``first .. count`` of its tile unless one beats it.
-
-    Those that it beats are marked as dead. Returns the new count.
-    """
-    moved, settled, loose, grid = x.moved[0], x.settled[0], x.loose[0], x.grid[0]
-    for i in range(first, count):
-        if (
-            out.alive[i]
-            and out.moved[i] == moved
-            and out.settled[i] == settled
-            and (not out.loose[i] or not t.exact)
-            and beats(t, goal, stage, out.value[i], out.grid[i], x.value, grid, settled)
-        ):
-            return count
-    if not loose or not t.exact:
-        for i in range(first, count):
-            if (
-                out.alive[i]
-                and out.moved[i] == moved
-                and out.settled[i] == settled
-                and beats(t, goal, stage, x.value, grid, out.value[i], out.grid[i], settled)
-            ):
-                out.alive[i] = False
-    append(x, out, count, tile)
-    return count + 1
-
-
-@inner
-def append(x: Draft, out: Labels, count: int, tile: int) -> None:
-    """Write the draft as label number ``count``, of a tile."""
-    out.tile[count] = tile
-    out.grid[count] = x.grid[0]
-    out.moved[count] = x.moved[0]
-    out.settled[count] = x.settled[0]
-    out.loose[count] = x.loose[0] != 0
-    out.alive[count] = True
-    for k in range(out.bound.shape[1]):
-        out.bound[count, k] = x.bound[k]
-    for i in range(x.value.shape[0]):
-        out.value[count, i] = x.value[i]

@@ -50,6 +50,8 @@ class Grids:
                 np.array([y for _, y in choices], np.bool_), (times, 1)
             )
             before = (low, high)
+        #: those with factors of all levels
+        self.whole = slice(*before)
         self.fan = self.factor.astype(np.float64).prod(axis=2)
         index = {d: i for i, d in enumerate(shape.active)}
         axis_order = space.spatial_order

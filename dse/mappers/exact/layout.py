@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dse.domain.architecture import Architecture
+from dse.mappers.exact.floors import served, words_crossing
 from dse.mappers.exact.grids import Grids
 from dse.mappers.exact.orders import Relevance
 from dse.mappers.exact.reach import stages_of, with_tails
@@ -52,7 +54,7 @@ class Layout:
         shape = MapspaceShape(space, architecture, keep, shared)
         self.shape = shape
         grids = shape.once("grids", lambda: Grids(shape))
-        self.relevance, self.tables = _tables(
+        self.relevance, self.tables = tables_of(
             shape, grids, version, cycle_pj, only_cycles=only_cycles, widths=widths
         )
         self.spatial_levels = list(grids.vectors)
@@ -63,7 +65,7 @@ class Layout:
         self.stages = with_tails(self.shape, self.tables, self.stages)
 
 
-def _tables(
+def tables_of(
     shape: MapspaceShape,
     grids: Grids,
     version: int,
@@ -72,6 +74,7 @@ def _tables(
     only_cycles: bool,
     widths: Ints | None,
 ) -> tuple[Relevance, Tables]:
+    """Return the tables of a pattern, and which dimensions move what; as in `Layout`."""
     problem = shape.space.problem
     c = problem.projection[:, :, shape.active].astype(np.int64)
     hit = c != 0
@@ -89,7 +92,7 @@ def _tables(
     hw = shape.hardware
     flows = [
         (t, low, high)
-        for t, low, high in _flows(shape, tensors)
+        for t, low, high in flows_of(shape, tensors)
         if not only_cycles or sized[hw.bank[high]] or (low >= 0 and sized[hw.bank[low]])
     ]
     high_bank = np.array([hw.bank[high] for _, _, high in flows], np.int64)
@@ -115,6 +118,7 @@ def _tables(
         rules.clusters(hw.instances[s, 0], hw.cluster_size[s, 0]) for s in range(shape.levels)
     ]
     used = shape.once("used", lambda: _used(grids))
+    most_macs = float(hw.mac_instances[0])
     leak_pj = hw.leak_pj[:, 0] * rules.leaks(version)
     flags = any(f.any() for f in shape.space.directives)
     tables = Tables(
@@ -144,6 +148,7 @@ def _tables(
         rest=rest,
         outside=problem.macs / shape.extent.prod(axis=0),
         total=words[:, -1].copy(),
+        crossing=words_crossing(row, window, shape.bounds, shape.space),
         spread=spread,
         block=hw.block_size[:, 0].astype(np.float64),
         clusters=np.array(clusters, np.float64),
@@ -151,7 +156,7 @@ def _tables(
         read_pj=hw.read_pj[:, 0].copy(),
         fill_pj=hw.fill_pj[:, 0].copy(),
         update_pj=hw.update_pj[:, 0].copy(),
-        leak=used[:, 1:] @ leak_pj + cycle_pj,
+        leak=shape.once(("leak", version, cycle_pj), lambda: used[:, 1:] @ leak_pj + cycle_pj),
         leaks=bool(leak_pj.any()) or cycle_pj > 0.0,
         address_pj=hw.address_generation_pj[:, 0].copy(),
         bandwidth=np.ascontiguousarray(bandwidth),
@@ -166,6 +171,12 @@ def _tables(
         ),
         fan=grids.fan,
         used=used,
+        served=np.array(
+            [
+                shape.once(("served", flow), partial(served, grids, row, window, flow, most_macs))
+                for flow in flows
+            ]
+        ).reshape(len(flows), grids.whole.start),
         part=shape.once("part", lambda: _partitions(grids.factor, row, words[:, -1])),
         factor=grids.factor,
         on_y=grids.on_y,
@@ -184,13 +195,13 @@ def _tables(
             or hw.ingress_pj.any()
             or (grids.fan[:, 0] > 1).any()
         ),
-        most_macs=float(hw.mac_instances[0]),
+        most_macs=most_macs,
     )
     return relevance, tables
 
 
-def _flows(shape: MapspaceShape, tensors: int) -> list[tuple[int, int, int]]:
-    """(tensor, receiving level, delivering level) of all flows."""
+def flows_of(shape: MapspaceShape, tensors: int) -> list[tuple[int, int, int]]:
+    """Return tensor, receiving level and delivering level of all flows."""
     flows = []
     for t in range(tensors):
         kept = [-1, *(s for s in range(shape.levels) if shape.keep[s, t])]

@@ -20,7 +20,8 @@ from dse.goals.mapspace_text import evenness_text
 from dse.goals.pareto import front_of_two
 from dse.mappers.exact.bounds import DELAY, EDP, ENERGY_ONLY, FRONT, ROUNDING, Goal
 from dse.mappers.exact.layout import Layout
-from dse.mappers.exact.search import KINDS, Found, OnStage, least_value, search
+from dse.mappers.exact.pattern_floors import PatternFloors
+from dse.mappers.exact.search import KINDS, Found, OnStage, search
 from dse.mappers.exact.tables import TooLargeError
 from dse.mapspace.sampling import sample_valid
 from dse.mapspace.space import Mapspace
@@ -48,7 +49,7 @@ class MappingFront:
     mappings: MappingBatch | None
 
 
-def _patterns(space: Mapspace, most: int = MOST_PATTERNS) -> list[Flags]:
+def patterns_of(space: Mapspace, most: int = MOST_PATTERNS) -> list[Flags]:
     """Return all keep/bypass patterns ``(L, T)`` of a mapspace.
 
     Raises:
@@ -99,6 +100,7 @@ def prove(
     patterns: int = MOST_PATTERNS,
     widths: Ints | None = None,
     cycle_pj: float = 0.0,
+    floors: PatternFloors | None = None,
 ) -> Certificate:
     """Search the whole space and price what may be the best of it.
 
@@ -121,6 +123,7 @@ def prove(
             hand on data, its own need not, so what a mapping costs there bounds nothing. None: it
             stands for itself; ``(L, 0)``: any neighbours may.
         cycle_pj: added to the energy for every cycle; ``confirm`` adds it, too.
+        floors: what keep/bypass patterns come to at least; None: that is found out.
     """
     assumed = _ASSUMED.format(evenness_text(architecture.divided), version)
     if space.infeasible:
@@ -130,7 +133,7 @@ def prove(
         return Certificate(best, None, reason, 0, complete=False)
     proof = _Proof(
         space, architecture, kind, a.version_number(version), gap, threads, best, samples,
-        confirm, nodes, late, tell, patterns, widths, cycle_pj,
+        confirm, nodes, late, tell, patterns, widths, cycle_pj, floors,
     )  # fmt: skip
     try:
         proof.run()
@@ -165,6 +168,7 @@ class _Proof:
     patterns: int
     widths: Ints | None
     cycle_pj: float = 0.0
+    floors: PatternFloors | None = None
     nodes: int = 0
     bound: float = math.inf
     complete: bool = True
@@ -182,7 +186,7 @@ class _Proof:
                 self.complete &= hopeless
                 break
             after = all_[number + 1][0] if number + 1 < len(all_) else math.inf
-            self._pattern(keep, number / len(all_), (number + 1) / len(all_), after)
+            self._pattern(keep, floor, number / len(all_), (number + 1) / len(all_), after)
 
     def _is_over(self) -> bool:
         return self.nodes > self.most or self.late()
@@ -203,21 +207,28 @@ class _Proof:
 
     def _by_promise(self) -> list[tuple[float, Flags]]:
         """Patterns with a bound of each, by these."""
-        all_ = _patterns(self.space, self.patterns)
+        all_ = patterns_of(self.space, self.patterns)
         if len(all_) == 1:
             return [(-math.inf, all_[0])]
         found: list[tuple[float, Flags]] = []
+        floors = self.floors
+        if floors is None:
+            floors = PatternFloors(self.space, self.architecture, self.version, all_)
         for keep in all_:
-            # who is out of time does not know: what follows is searched first, if at all
-            floor = -math.inf
-            if not self.late():
-                layout = self._layout(keep)
-                floor = least_value(layout, self._goal(layout, self.best))
+            if self.kind == "energy":
+                floor = floors.least_of(keep, self.cycle_pj)
+            elif self.kind == "delay":
+                floor = floors.least_of(keep, math.inf)
+            else:
+                floor = floors.least_product_of(keep)
             found.append((floor, keep))
         return sorted(found, key=lambda one: one[0])
 
-    def _pattern(self, keep: Flags, begin: float, end: float, after: float) -> None:
-        """Search one pattern: of the work it is the part from begin to end; the rest's bound."""
+    def _pattern(self, keep: Flags, floor: float, begin: float, end: float, after: float) -> None:
+        """Search one pattern, whose bound is known: of the work it is the part from begin to end.
+
+        The bound of those that follow is ``after``.
+        """
         layout = self._layout(keep)
 
         def progress(done: int, least: float) -> None:
@@ -227,13 +238,13 @@ class _Proof:
         if self.kind == "front":
             found = self._search(layout, self._limit, progress)
             self.complete &= found.complete
-            self._settle(found, self.samples)
+            self._settle(found, self.samples, floor)
             return
         reaching: Found | None = None
         for beam in _BEAMS:
             dive = self._search(layout, min(self.best, self.reached), lambda _, __: None, beam)
             if dive.complete:
-                self._settle(dive, self.samples)
+                self._settle(dive, self.samples, floor)
                 progress(len(layout.stages), self.bound)
                 return
             if self._learn(dive):
@@ -245,10 +256,10 @@ class _Proof:
             if beam == _BEAMS[0] and self.kind != "delay":
                 layout.tell_tails()
         self.complete &= found.complete
-        self._settle(found, self.samples)
+        self._settle(found, self.samples, floor)
         if reaching is not None and self.reached < self.best:
             # the search was stopped, or left out what is within the gap
-            self._settle(reaching, min(self.samples, _DIVE_SAMPLES), proves=False)
+            self._settle(reaching, min(self.samples, _DIVE_SAMPLES), None)
 
     def _search(
         self,
@@ -278,11 +289,17 @@ class _Proof:
         first = least < self.reached
         self.reached = min(self.reached, least)
         if (value[~real] < self.reached).any():
-            self._settle(dive, min(self.samples // 2, _DIVE_SAMPLES), proves=False)
+            self._settle(dive, min(self.samples // 2, _DIVE_SAMPLES), None)
         return first
 
-    def _settle(self, found: Found, samples: int, *, proves: bool = True) -> None:
-        """Price the points that may beat what is known: the best real one, then by their bounds."""
+    def _settle(self, found: Found, samples: int, floor: float | None) -> None:
+        """Price the points that may beat what is known: the best real one, then by their bounds.
+
+        Args:
+            found: the points.
+            samples: how many may be priced.
+            floor: what all of them come to; None: they are not all there are, and prove nothing.
+        """
         value = _values(self.kind, found.cycles, found.energy)
         order = np.lexsort((found.loose, value))
         real = order[~found.loose[order]][:1]
@@ -301,8 +318,9 @@ class _Proof:
         if self.widths is not None:
             rest = min(rest, float(value[found.loose].min(initial=math.inf)))
         self.samples -= at
-        if proves:
-            self.bound = min(self.bound, found.dropped if found.complete else found.bound, rest)
+        if floor is not None:
+            own = min(found.dropped if found.complete else found.bound, rest)
+            self.bound = min(self.bound, max(own, floor))
 
     def _promises(self, value: Floats) -> bool:
         """Whether the first of some points, if any, may be better than what is known."""
@@ -342,7 +360,7 @@ def layer_front(
     evaluator = NativeEvaluator(version)
     cycles, energy = np.zeros(0), np.zeros(0)
     kept: MappingBatch | None = None
-    for keep in _patterns(space):
+    for keep in patterns_of(space):
         layout = Layout(space, architecture, keep, a.version_number(version))
         if not layout.tables.exact:
             raise TooLargeError("a front needs a space whose rules are all represented")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
+from collections.abc import Callable, Hashable
+from functools import lru_cache, partial
 from itertools import pairwise
 from typing import Any
 
@@ -21,6 +22,8 @@ from dse.numeric import Flags, Floats, Ints
 
 #: Words of what cannot be.
 _NEVER = 1e300
+#: Tiles up to which patterns share what their flows cost, each some dozens of arrays.
+_MOST_SHARED = 200_000
 
 
 def stages_of(
@@ -122,6 +125,11 @@ def _reachable(shape: MapspaceShape) -> list[Flags]:
 
 def _capacity(shape: MapspaceShape, tables: Tables, s: int) -> Flags:
     """Tiles that fit level s, and fill it as far as they must."""
+    key = "capacity", s, tuple(shape.keep[s].tolist())
+    return shape.once(key, lambda: _find_capacity(shape, tables, s))
+
+
+def _find_capacity(shape: MapspaceShape, tables: Tables, s: int) -> Flags:
     hw = shape.hardware
     used = (tables.words * shape.keep[s][:, None]).sum(axis=0)
     size = int(hw.size_words[s, 0])
@@ -141,17 +149,79 @@ def _later(shape: MapspaceShape, tables: Tables, spatial: list[int]) -> list[Flo
     t = tables
     total = np.zeros(t.words.shape[1])
     result = [total]
-    draft = new_draft(t)
     for k in range(shape.levels - 1, -1, -1):
         if (t.low == k).any():
-            energy = np.zeros_like(total)
             # parts of a window on a grid outside may coincide, or be handed on by neighbours
             last = not any(u > k for u in spatial)
-            start_energies(t, draft, k, last, energy)
-            energy[~_capacity(shape, tables, k)] = np.inf
-            total = total + _least_of_multiples(shape, energy)
+            key = "later", _starting(shape, t, k)
+            total = total + _once(shape, key, partial(_starts, shape, t, k, last=last))
         result.insert(0, total)
     return result
+
+
+def _once(shape: MapspaceShape, key: Hashable, make: Callable[[], Floats]) -> Floats:
+    """Return what patterns share, unless it takes much room."""
+    return make() if shape.extent.shape[1] > _MOST_SHARED else shape.once(key, make)
+
+
+def _starting(shape: MapspaceShape, t: Tables, k: int) -> tuple[Hashable, ...]:
+    """Return what tells the flows that start at a level, and the tiles that they start with."""
+    flows = np.flatnonzero(t.low == k)
+    return k, *shape.keep[k].tolist(), *t.tensor[flows].tolist(), *t.high[flows].tolist()
+
+
+def _starts(shape: MapspaceShape, t: Tables, k: int, *, last: bool) -> Floats:
+    """Return the least energy of the flows that start at a level, for every tile inside it."""
+    return _least_of_multiples(shape, _energies(shape, t, k, last=last))
+
+
+def _energies(shape: MapspaceShape, t: Tables, k: int, *, last: bool) -> Floats:
+    energy = np.zeros(t.words.shape[1])
+    start_energies(t, new_draft(t), k, last, energy)
+    energy[~_capacity(shape, t, k)] = np.inf
+    return energy
+
+
+def start_energy(shape: MapspaceShape, t: Tables, k: int, *, last: bool) -> float:
+    """Return the least energy of the flows that start at a level, over any tile.
+
+    Args:
+        shape: of the space.
+        t: of it.
+        k: the level.
+        last: whether no spatial loops are outside.
+    """
+    key = "start energy", _starting(shape, t, k)
+    return shape.once(key, lambda: float(_energies(shape, t, k, last=last).min()))
+
+
+def first_loads(shape: MapspaceShape, t: Tables, k: int, *, last: bool) -> Floats:
+    """Return the least words that an instance of each buffer reads and writes for those flows.
+
+    Args:
+        shape: of the space.
+        t: of it.
+        k: the level.
+        last: whether no spatial loops are outside.
+
+    Returns:
+        ``(L, 2)``, by the first level of the buffer.
+    """
+    key = "first loads", _starting(shape, t, k)
+    return shape.once(key, partial(_find_first_loads, shape, t, k, last=last))
+
+
+def _find_first_loads(shape: MapspaceShape, t: Tables, k: int, *, last: bool) -> Floats:
+    found = np.zeros((len(t.bank), 2))
+    fits = _capacity(shape, t, k)
+    for f in np.flatnonzero(t.low == k):
+        tensor, high = t.tensor[f], t.high[f]
+        words = t.words[tensor] * (t.moves if last else t.rest)[tensor]
+        least = float(np.maximum(words, t.crossing[tensor])[fits].min(initial=_NEVER))
+        found[t.bank[high], int(t.read_write[tensor])] += least / t.spread[high]
+        if last and not t.read_write[tensor]:
+            found[t.bank[k], 1] += least
+    return found
 
 
 def _loads(shape: MapspaceShape, tables: Tables, spatial: list[int]) -> list[Floats]:
@@ -164,22 +234,29 @@ def _loads(shape: MapspaceShape, tables: Tables, spatial: list[int]) -> list[Flo
     result = [total]
     for k in range(shape.levels - 1, -1, -1):
         if (t.low == k).any():
-            here = np.zeros_like(total)
             last = not any(u > k for u in spatial)
-            for f in np.flatnonzero(t.low == k):
-                tensor, high = t.tensor[f], t.high[f]
-                words = t.words[tensor] * (t.moves if last else t.rest)[tensor]
-                giver, receiver = t.limited[t.high_bank[f]], t.limited[t.low_bank[f]]
-                if giver >= 0:
-                    here[giver, int(t.read_write[tensor])] += words / t.spread[high]
-                if receiver >= 0 and last and not t.read_write[tensor]:
-                    here[receiver, 1] += words
-            here[:, :, ~_capacity(shape, tables, k)] = _NEVER
-            rows = here.reshape(-1, here.shape[2])
-            least = [_least_of_multiples(shape, load) if load.any() else load for load in rows]
-            total = total + np.array(least).reshape(here.shape)
+            key = "loads", t.limited.tobytes(), _starting(shape, t, k)
+            total = total + _once(shape, key, partial(_moved, shape, t, k, total.shape, last=last))
         result.insert(0, total)
     return result
+
+
+def _moved(shape: MapspaceShape, t: Tables, k: int, size: tuple[int, ...], *, last: bool) -> Floats:
+    """Return the least words that the flows which start at a level move, as in :func:`_loads`."""
+    here = np.zeros(size)
+    for f in np.flatnonzero(t.low == k):
+        tensor, high = t.tensor[f], t.high[f]
+        words = t.words[tensor] * (t.moves if last else t.rest)[tensor]
+        words = np.maximum(words, t.crossing[tensor])
+        giver, receiver = t.limited[t.high_bank[f]], t.limited[t.low_bank[f]]
+        if giver >= 0:
+            here[giver, int(t.read_write[tensor])] += words / t.spread[high]
+        if receiver >= 0 and last and not t.read_write[tensor]:
+            here[receiver, 1] += words
+    here[:, :, ~_capacity(shape, t, k)] = _NEVER
+    rows = here.reshape(-1, here.shape[2])
+    least = [_least_of_multiples(shape, load) if load.any() else load for load in rows]
+    return np.array(least).reshape(here.shape)
 
 
 def _least_of_multiples(shape: MapspaceShape, values: Floats) -> Floats:
@@ -271,9 +348,7 @@ def _spatial_stage(
 ) -> Stage:
     choices = grids.vectors[s]
     vectors = shape.once(("vectors", s), lambda: np.array([f for f, _ in choices], np.int64))
-    child = np.full(len(grids.fan), -1, np.int64)
-    low, high = grids.parents[s]
-    child[low:high] = grids.span[s][0] + np.arange(high - low) * len(choices)
+    child = shape.once(("child", s), lambda: _children(grids, s))
     outside = [u for u in spatial if u > s]
     tiles = int(fits.sum())
     if tiles * len(choices) > MOST_SPREADS:
@@ -288,6 +363,14 @@ def _spatial_stage(
         none.first, none.loops, none.spare, vectors, child,
         1, later, loads, _widest(shape, outside), NO_TAIL,
     )  # fmt: skip
+
+
+def _children(grids: Grids, s: int) -> Ints:
+    """For every grid the first that the spatial factors of a level lead to; -1: none."""
+    child = np.full(len(grids.fan), -1, np.int64)
+    low, high = grids.parents[s]
+    child[low:high] = grids.span[s][0] + np.arange(high - low) * len(grids.vectors[s])
+    return child
 
 
 def _spread_sources(shape: MapspaceShape, vectors: Ints) -> Ints:

@@ -136,11 +136,6 @@ def search(
     return Found(cycles, energy, labels.loose, bound, least, all_, tried, stages, layout)
 
 
-def least_value(layout: Layout, goal: Goal) -> float:
-    """Return a bound of the whole space (of the objective), without a search."""
-    return _least(goal, _start(layout, goal))
-
-
 def _start(layout: Layout, goal: Goal) -> Labels:
     t = layout.tables
     labels = new_labels(1, t)

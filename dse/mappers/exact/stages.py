@@ -10,14 +10,13 @@ from dse.mappers.exact.bounds import (
     FRONT,
     ROUNDING,
     Goal,
-    append,
     hopeless,
-    keep_label,
     least_iterations,
     set_bound,
     set_bound_of_tails,
     value_of,
 )
+from dse.mappers.exact.dominance import append, keep_label
 from dse.mappers.exact.flows import run_loops, spread_out, start_flow
 from dse.mappers.exact.labels import (
     HELD,

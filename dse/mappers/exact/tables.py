@@ -61,6 +61,7 @@ class Tables(NamedTuple):
     rest: Floats  # (T, tiles) the same for those that surely do, at rest or not
     outside: Floats  # (tiles,) iterations of all loops outside
     total: Floats  # (T,) words of the whole tensor
+    crossing: Floats  # (T,) words of it that any flow carries in all, at least
     spread: Floats  # (L,) largest number of instances of a level
     block: Floats  # (L,)
     clusters: Floats  # (L,)
@@ -77,6 +78,7 @@ class Tables(NamedTuple):
     touching: Ints  # (L,) bit set of the flows of a buffer
     fan: Floats  # (G, L) product of the grid's factors below each level
     used: Floats  # (G, L + 1) instances of the MACs (0) and of level s (s + 1) that it uses
+    served: Floats  # (F, H) receivers that a read serves by spatial loops still to come, at most
     part: Floats  # (G, T, L) words of an output's partition at one instance of a level
     factor: npt.NDArray[np.int16]  # (G, L, D) grids, and their parts up to a level
     on_y: Flags  # (G, L, D)

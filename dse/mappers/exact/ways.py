@@ -206,6 +206,7 @@ def start_energy_of_way(t: Tables, x: Draft, s: int, tile: int, way: int) -> flo
 def _least(t: Tables, f: int, words: float) -> float:
     """Least energy of a flow that moves so many words in all."""
     low, high, tensor = t.low[f], t.high[f], t.tensor[f]
+    words = max(words, t.crossing[tensor])
     if t.read_write[tensor]:
         energy: float = words / t.block[high] * t.update_pj[high] * t.share[high]
         return energy

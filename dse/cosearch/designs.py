@@ -1,0 +1,118 @@
+"""Where designs come from while boxes are bounded: known, scouted, improved and polished ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+
+from dse.cosearch.incumbents import Incumbents
+from dse.cosearch.layer_bounds import LayerBounds
+from dse.cosearch.scouts import PacedScout
+from dse.cosearch.sizes import UnsolvableSpace
+from dse.domain.architecture import Architecture
+from dse.space.search_space import SearchSpace
+from dse.space.variable import Values
+
+#: Gap that the searches of a scouted design's layers may leave.
+_POLISHED = 1e-3
+
+
+class Designs:
+    """Offers designs to the incumbents.
+
+    Args:
+        space: what is searched.
+        best: takes them.
+        bounds: of each network's layers, with the mappings that are known.
+        scout: searches designs.
+
+    Attributes:
+        scout: the same.
+        tried: pieces of hardware that were offered with all known mappings.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        best: Incumbents,
+        bounds: Sequence[LayerBounds],
+        scout: PacedScout,
+    ) -> None:
+        self._space, self._best, self._bounds, self.scout = space, best, bounds, scout
+        self.tried = 0
+
+    def ratio(self, number: int) -> float | None:
+        """Return energy over cycles of a network on the incumbent; None where there is none."""
+        if self._best.incumbent is None:
+            return None
+        metrics = self._best.incumbent.metrics
+        own = metrics.networks[number] if metrics.networks else metrics
+        return own.energy_pj / own.cycles
+
+    def own(self) -> tuple[Values, Architecture] | None:
+        """Return the template's own hardware; None where there is none, or not of the space."""
+        given = self._space.template.defaults
+        if given is None:
+            return None
+        values = {**given, **self._space.fixed}
+        architecture = self._best.build(values)
+        return None if architecture is None else (values, architecture)
+
+    def take_scouted(self) -> None:
+        """Offer what the scout has found."""
+        before = self._best.value
+        found = self.scout.ask()
+        self.scout.tell(is_better=False)
+        if found is None or found.mappings is None:
+            return
+        architecture = self._best.build(found.values)
+        if architecture is None:
+            return
+        self._best.take(found.values, architecture, found.mappings)
+        start = 0
+        for bounds in self._bounds:
+            bounds.learn(found.mappings[start : start + len(bounds.layers)])
+            start += len(bounds.layers)
+        if self._best.value < before:
+            self.scout.tell(is_better=True)
+
+    def polish(self, *, quick: bool) -> None:
+        """Offer the incumbent's hardware with the mappings of the lines through it.
+
+        Args:
+            quick: whether searches of its layers are soon given up.
+        """
+        if self._best.incumbent is None:
+            return
+        values = self._best.incumbent.design.values
+        architecture = self._best.build(values)
+        if architecture is None:
+            return
+        for number, bounds in enumerate(self._bounds):
+            ratio = self.ratio(number)
+            if ratio is not None:
+                with suppress(UnsolvableSpace):
+                    bounds.support(architecture, ratio, _POLISHED, quick=quick)
+        self.offer(values, architecture)
+
+    def improve(self, values: Values, architecture: Architecture) -> None:
+        """Offer some hardware with mappings that heuristics find for it."""
+        for number, bounds in enumerate(self._bounds):
+            ratio = self.ratio(number)
+            if ratio is None:
+                bounds.draw(architecture, missing=True)
+            else:
+                bounds.improve(architecture, ratio)
+        self.offer(values, architecture)
+
+    def offer(self, values: Values, architecture: Architecture) -> None:
+        """Offer the best of all known mappings on some hardware."""
+        self.tried += 1
+        choices = []
+        for bounds in self._bounds:
+            for number, layer in enumerate(bounds.layers):
+                batch = bounds.valid(architecture, number)
+                if batch is None:
+                    return
+                choices.append((batch, self._best.evaluate(architecture, layer, batch)))
+        self._best.offer(values, architecture, choices)

@@ -1,0 +1,128 @@
+"""What flows carry at least: no mapping reads less, neighbours that hand on windows included."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from dse.domain.architecture import AccessEnergy, Architecture, Compute, StorageLevel
+from dse.domain.constraints import LevelConstraint, SpatialConstraint
+from dse.domain.problem import SHAPES, Problem
+from dse.evaluators.native import NativeEvaluator
+from dse.mappers.exact.layout import Layout
+from dse.mappers.exact.pattern_floors import PatternFloors
+from dse.mapspace.sampling import sample_valid
+from dse.mapspace.space import Mapspace
+from dse.model import arrays as a
+
+VERSIONS = ("4cf6d4c", "3.0.3")
+NOTHING = AccessEnergy(0.0, 0.0, 0.0)
+
+
+def window_problem(rng):
+    """A convolution with loops along its windows, strides and dilations included."""
+    shape = SHAPES[str(rng.choice(["cnn-layer", "depthwise-cnn-layer"]))]
+    bounds = dict.fromkeys(shape.dimensions, 1)
+    bounds["P"], bounds["R"] = int(rng.choice([4, 6, 8, 12])), int(rng.choice([2, 3, 4]))
+    for d in set(shape.dimensions) - {"P", "R"}:
+        bounds[d] = int(rng.choice([1, 1, 2, 3]))
+    numbers = {name: int(rng.choice([1, 1, 2, 3])) for name in shape.coefficients}
+    return Problem(shape, bounds, numbers)
+
+
+def tree(rng, problem):
+    """Three levels over the MACs, arrays below two of them; only inputs leave the lowest."""
+    inner, outer = (
+        (int(rng.choice([1, 2, 3, 4, 6])), int(rng.choice([1, 2, 3]))) for _ in range(2)
+    )
+    x, y = inner[0] * outer[0], inner[1] * outer[1]
+    levels = (
+        StorageLevel("low", size_words=4096, mesh_x=x, mesh_y=y, instances=x * y, energy=NOTHING),
+        StorageLevel(
+            "middle", size_words=4096, mesh_x=outer[0], mesh_y=outer[1],
+            instances=outer[0] * outer[1], energy=NOTHING,
+        ),
+        StorageLevel("outer", kind="DRAM", energy=NOTHING),
+    )  # fmt: skip
+    others = tuple(t.name for t in problem.shape.data_spaces if t.name != "Inputs")
+    constraints = {
+        "low": LevelConstraint(keep=others, spatial=SpatialConstraint(dimensions=())),
+        "middle": LevelConstraint(bypass=others),
+        "outer": LevelConstraint(keep=("Inputs",), bypass=others),
+    }
+    return Architecture("tree", levels, Compute(mesh_x=x, mesh_y=y, instances=x * y)), constraints
+
+
+def priced(architecture, level, kind):
+    """The architecture where nothing costs but one kind of access to one level: 1 pJ a word."""
+    levels = [
+        replace(own, energy=replace(NOTHING, **{kind: 1.0})) if own.name == level else own
+        for own in architecture.levels
+    ]
+    return replace(architecture, levels=tuple(levels))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_no_mapping_moves_less_of_a_window_than_is_said_to_cross(seed):
+    rng = np.random.default_rng(seed)
+    problem = window_problem(rng)
+    architecture, constraints = tree(rng, problem)
+    space = Mapspace(problem, architecture, constraints)
+    mappings = sample_valid(space, 3000, seed, 30_000).mappings
+    inputs = problem.tensors.index("Inputs")
+    layout = Layout(space, architecture, space.arrays.keep != 0, a.version_number(VERSIONS[0]))
+    crossing = layout.tables.crossing[inputs]
+    sides = [problem.bounds[d] for d in ("P", "Q")]
+    assert crossing >= np.prod(sides)
+    for number, level in enumerate(architecture.levels):
+        kept = mappings.keep[number, inputs] != 0
+        for kind, spared in (("read_pj", 0), ("fill_pj", level.instances)):
+            if kind == "fill_pj" and level.name == "outer":
+                continue
+            some = kept
+            if not some.any():
+                continue
+            batch = mappings.take(np.flatnonzero(some))
+            costly = priced(architecture, level.name, kind)
+            for version in VERSIONS:
+                m = NativeEvaluator(version).evaluate(costly, problem, batch)
+                moved = np.where(m.valid, m.energy_pj, np.inf)
+                assert moved.min() >= crossing - spared
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("version", VERSIONS)
+def test_no_mapping_of_a_pattern_costs_less_than_its_floor(seed, version):
+    rng = np.random.default_rng(seed)
+    problem = window_problem(rng)
+    architecture, constraints = tree(rng, problem)
+    constraints = {
+        name: replace(own, keep=(), bypass=()) if name != "outer" else LevelConstraint()
+        for name, own in constraints.items()
+    }
+    levels = [
+        replace(
+            own,
+            energy=AccessEnergy(*rng.choice([0.5, 1.0, 8.0], 3), leak_pj=float(rng.choice([0, 1]))),
+            block_size=int(rng.choice([1, 4])),
+            shared_bandwidth=float(rng.choice([1.0, 8.0, np.inf])),
+        )
+        for own in architecture.levels
+    ]
+    architecture = replace(architecture, levels=tuple(levels))
+    space = Mapspace(problem, architecture, constraints)
+    mappings = sample_valid(space, 3000, seed, 30_000).mappings
+    m = NativeEvaluator(version).evaluate(architecture, problem, mappings)
+    patterns = np.unique(mappings.keep, axis=2)
+    all_ = [keep != 0 for keep in np.moveaxis(patterns, 2, 0)]
+    known = PatternFloors(space, architecture, a.version_number(version), all_)
+    floors = []
+    for keep in all_:
+        own = ((mappings.keep != 0) == keep[:, :, None]).all(axis=(0, 1)) & m.valid
+        energy, cycles = m.energy_pj[own], m.cycles[own]
+        for multiplier in (0.0, 2.0, np.inf):
+            value = cycles if np.isinf(multiplier) else energy + multiplier * cycles
+            assert value.min(initial=np.inf) >= known.least_of(keep, multiplier) * (1.0 - 1e-12)
+        assert (energy * cycles).min(initial=np.inf) >= known.least_product_of(keep)
+        floors.append(known.least_of(keep, 0.0))
+    assert len(set(floors)) > 1
