@@ -7,7 +7,8 @@
 ``optimizer=optimal`` with ``optimizer.time``, EDP. A pair counts as solved where the gap is 1 % at
 most. ``--against`` gives other optimizers the same time, and prints how far above the bound they
 end. Pairs that stand in the file are not run again, so a table may be measured in parts; an entry
-holds the machine's load while it was made. Exit code 1: fewer than 80 % are solved, a gap is
+holds its date and commit, the processor, and the machine's load when it began. ``--known`` prints
+what the file holds, and runs nothing. Exit code 1: fewer than 80 % are solved, a gap is
 missing, or their median is above 5 %.
 """
 
@@ -17,14 +18,18 @@ import argparse
 import json
 import math
 import os
+import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
+from datetime import date
 from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+from model_throughput import machine
 from timed_search import installed, timed_search
 
 from dse.errors import SpecError
@@ -52,10 +57,13 @@ def main() -> int:
     parser.add_argument("--time", type=float, default=120.0, help="seconds a pair (default 120)")
     parser.add_argument("--against", nargs="+", default=[], metavar="OPTIMIZER")
     parser.add_argument("--json", type=Path, metavar="FILE", help="results; those in it are kept")
+    parser.add_argument("--known", action="store_true", help="run nothing")
     given = parser.parse_args()
     others = [name for name in given.against if installed(name)]
     results = Results(given.json)
     pairs = [(template, network) for template in given.templates for network in given.networks]
+    if given.known:
+        pairs = [pair for pair in pairs if results.has(["optimal", *others], *pair, given.time)]
     proofs = [results.of("optimal", *pair, given.time) for pair in pairs]
     print("| template | network | EDP J x cycle | gap | status | nodes | s | CPU s | load |")
     print("|---|---|---:|---:|---|---:|---:|---:|---:|")
@@ -76,23 +84,41 @@ class Results:
         if file and file.exists():
             self._known = json.loads(file.read_text(encoding="utf-8"))
 
+    def has(self, optimizers: Sequence[str], template: str, network: str, seconds: float) -> bool:
+        """Whether there are the records of all these optimizers."""
+        return all(self._find(name, template, network, seconds) for name in optimizers)
+
+    def _find(self, *asked: str | float) -> Record | None:
+        keys = ("optimizer", "template", "network", "time")
+        return next((r for r in self._known if asked == tuple(r[key] for key in keys)), None)
+
     def of(self, optimizer: str, template: str, network: str, seconds: float) -> Record:
         """Return the record of a search, which is made where there is none."""
+        known = self._find(optimizer, template, network, seconds)
+        if known is not None:
+            return known
         asked = {
             "optimizer": optimizer, "template": template, "network": network, "time": seconds,
         }  # fmt: skip
-        for record in self._known:
-            if all(record[key] == value for key, value in asked.items()):
-                return record
-        load = os.getloadavg()[0]
+        about = {
+            "date": date.today().isoformat(), "commit": commit(), "cpu": machine()["cpu"],
+            "load": os.getloadavg()[0],
+        }  # fmt: skip
         make = measured if optimizer == "optimal" else partial(searched, optimizer)
-        record = {**asked, **make(template, network, seconds), "load": load}
+        record = {**asked, **make(template, network, seconds), **about}
         self._known.append(record)
         if optimizer == "optimal":
             sys.stderr.write(f"{row(record)}\n")
         if self._file:
             self._file.write_text(json.dumps(self._known, indent=1) + "\n", encoding="utf-8")
         return record
+
+
+def commit() -> str:
+    """Return the commit of this checkout; empty where it is none."""
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout.strip()
 
 
 def measured(template: str, network: str, seconds: float) -> Record:

@@ -106,6 +106,8 @@ def test_no_mapping_of_a_pattern_costs_less_than_its_floor(seed, version):
             energy=AccessEnergy(*rng.choice([0.5, 1.0, 8.0], 3), leak_pj=float(rng.choice([0, 1]))),
             block_size=int(rng.choice([1, 4])),
             shared_bandwidth=float(rng.choice([1.0, 8.0, np.inf])),
+            read_bandwidth=float(rng.choice([0.5, 4.0, np.inf])),
+            write_bandwidth=float(rng.choice([0.5, 4.0, np.inf])),
         )
         for own in architecture.levels
     ]
