@@ -64,11 +64,10 @@ def main() -> int:
     pairs = [(template, network) for template in given.templates for network in given.networks]
     if given.known:
         pairs = [pair for pair in pairs if results.has(["optimal", *others], *pair, given.time)]
+        if not pairs:
+            sys.exit(f"{given.json}: none of these pairs within {given.time:g} s each")
     proofs = [results.of("optimal", *pair, given.time) for pair in pairs]
-    print("| template | network | EDP J x cycle | gap | status | nodes | s | CPU s | load |")
-    print("|---|---|---:|---:|---|---:|---:|---:|---:|")
-    for record in proofs:
-        print(row(record))
+    print_proofs(proofs)
     if others:
         found = [[results.of(name, *pair, given.time) for name in others] for pair in pairs]
         print_others(others, proofs, found)
@@ -107,8 +106,7 @@ class Results:
         make = measured if optimizer == "optimal" else partial(searched, optimizer)
         record = {**asked, **make(template, network, seconds), **about}
         self._known.append(record)
-        if optimizer == "optimal":
-            sys.stderr.write(f"{row(record)}\n")
+        sys.stderr.write(f"{row(record)}\n")
         if self._file:
             self._file.write_text(json.dumps(self._known, indent=1) + "\n", encoding="utf-8")
         return record
@@ -155,6 +153,28 @@ def searched(optimizer: str, template: str, network: str, seconds: float) -> Rec
     return {"value": value, "samples": found.samples, "wall_s": found.seconds}
 
 
+def print_proofs(proofs: list[Record]) -> None:
+    """Print the gap of every pair, and the value where there is one; of proven ones the time."""
+    networks = list(dict.fromkeys(record["network"] for record in proofs))
+    print(f"| template | {' | '.join(networks)} |")
+    print(f"|---|{'---:|' * len(networks)}")
+    for template in dict.fromkeys(record["template"] for record in proofs):
+        own = {r["network"]: told(r) for r in proofs if r["template"] == template}
+        print(f"| {template} | {' | '.join(own.get(name, '') for name in networks)} |")
+    print()
+
+
+def told(record: Record) -> str:
+    """Return a cell of the table."""
+    if record["status"] == "unsolved" or record["value"] is None or record["gap"] is None:
+        return "unsolved"
+    if record["status"] == "optimal":
+        gap = f"0 in {max(record['wall_s'], 1.0):.0f} s"
+    else:
+        gap = f"{100 * record['gap']:.2f} %" if record["gap"] >= 5e-5 else "< 0.01 %"
+    return f"{record['value'] / 1e12:.6g}: {gap}"
+
+
 def print_others(names: list[str], proofs: list[Record], found: list[list[Record]]) -> None:
     """Print how far above the proven bound the searches of each pair ended."""
     print(f"\n| template | network | optimal | {' | '.join(names)} |")
@@ -174,13 +194,13 @@ def print_others(names: list[str], proofs: list[Record], found: list[list[Record
 
 
 def row(record: Record) -> str:
-    """Return a line of the table."""
-    value = "-" if record["value"] is None else f"{record['value'] / 1e12:.6g}"
-    known = record["status"] != "unsolved" and record["gap"] is not None
-    gap = f"{100 * record['gap']:.2f} %" if known else "-"
-    cells = [record["template"], record["network"], value, gap, record["status"]]
-    cells += [record["nodes"] or "-", f"{record['wall_s']:.0f}", f"{record['cpu_s']:.0f}"]
-    return f"| {' | '.join(map(str, cells))} | {record['load']:.1f} |"
+    """Return a line of what was measured."""
+    cells = [record["optimizer"], record["template"], record["network"]]
+    if "gap" in record:
+        cells += [told(record), f"{record['nodes']} nodes", f"{record['cpu_s']:.0f} CPU s"]
+    else:
+        cells += [f"{record['value']}", f"{record['samples']} samples"]
+    return ", ".join((*cells, f"{record['wall_s']:.0f} s", f"load {record['load']:.1f}"))
 
 
 def verdict(records: list[Record]) -> int:
