@@ -302,6 +302,13 @@ def random_box(hardware: HardwareBoxes, rng: np.random.Generator) -> Box:
     return box
 
 
+def holds(box: Box, member: Box) -> bool:
+    """Whether a piece of hardware is in a box."""
+    return all(own[0] in rows for own, rows in zip(member.rows, box.rows, strict=True)) and all(
+        low <= place <= high for low, place, high in zip(box.low, member.low, box.high, strict=True)
+    )
+
+
 def random_member(box: Box, rng: np.random.Generator) -> Box:
     """One piece of hardware of a box, which may be none of the space."""
     for g, rows in enumerate(box.rows):

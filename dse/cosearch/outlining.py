@@ -78,7 +78,9 @@ class Outlining:
             found = [self._bounded(node, part, value) for part in tight if part is not None]
             if best is None or _promise(found) > _promise(best):
                 best = found
-        return best or []
+        if best is None:
+            raise AssertionError("a box of one frame and one size has no parts")
+        return best
 
     def _bounded(self, node: Branch, box: Box, value: float) -> Bounded:
         part = node.part(box, all_sizes=node.all_sizes and box.frames < node.box.frames)

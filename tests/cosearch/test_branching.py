@@ -6,21 +6,15 @@ from contextlib import suppress
 
 import numpy as np
 import pytest
-from cosearch_cases import random_box, random_member, space_of
+from cosearch_cases import holds, random_box, random_member, space_of
 
-from dse.cosearch.boxes import Box, HardwareBoxes
+from dse.cosearch.boxes import HardwareBoxes
 from dse.cosearch.branching import Branching
 from dse.cosearch.corner import corner_of, widths_of
 from dse.cosearch.layer_bounds import LayerBounds
 from dse.errors import SpecError
 
 pytestmark = pytest.mark.slow
-
-
-def holds(box: Box, member: Box) -> bool:
-    return all(own[0] in rows for own, rows in zip(member.rows, box.rows, strict=True)) and all(
-        low <= place <= high for low, place, high in zip(box.low, member.low, box.high, strict=True)
-    )
 
 
 @pytest.mark.parametrize("case", ["eyeriss conv", "nvdla conv", "naas dense", "poster dense"])

@@ -8,10 +8,10 @@ from contextlib import suppress
 
 import numpy as np
 import pytest
-from cosearch_cases import brute_force, front, random_box, random_member, space_of
+from cosearch_cases import brute_force, front, holds, random_box, random_member, space_of
 
 from dse.cosearch import corners
-from dse.cosearch.boxes import Box, HardwareBoxes
+from dse.cosearch.boxes import HardwareBoxes
 from dse.cosearch.branching import Branching
 from dse.cosearch.corner import corner_of
 from dse.cosearch.corners import CornerSearch
@@ -23,12 +23,6 @@ from dse.errors import SpecError
 from dse.goals.limits import limits
 
 pytestmark = pytest.mark.slow
-
-
-def holds(box: Box, member: Box) -> bool:
-    return all(own[0] in rows for own, rows in zip(member.rows, box.rows, strict=True)) and all(
-        low <= place <= high for low, place, high in zip(box.low, member.low, box.high, strict=True)
-    )
 
 
 @pytest.mark.parametrize("case", ["naas dense", "naas conv", "naas columns", "eyeriss conv"])
