@@ -15,12 +15,13 @@ import time
 from contextlib import suppress
 
 import numpy as np
-from cosearch_cases import random_box, random_member, random_problem
+from cosearch_cases import place_of, random_box, random_member, random_problem
 
 from dse.components.chain import energy_chain
 from dse.cosearch.boxes import HardwareBoxes
 from dse.cosearch.corner import corner_of, widths_of
 from dse.cosearch.layer_bounds import LayerBounds
+from dse.cosearch.size_ranges import ranges_of
 from dse.cosearch.sizes import UnsolvableSpace
 from dse.domain.problem import Layer, Workload
 from dse.errors import SpecError
@@ -73,16 +74,20 @@ def pairs(space, rng):
             continue
         corner, widths = corner_of(hardware, box), widths_of(hardware, box)
         multipliers = (0.0, math.inf, float(rng.choice([0.5, 3.0, 30.0])))
-        outlined = bounds.outline(corner, multipliers, None)
+        ranges = ranges_of(hardware, box)
+        outlined = bounds.floors.sized(corner, ranges.classes, multipliers, (0,))[0]
         for multiplier in multipliers:
             with suppress(UnsolvableSpace, SpecError):  # no bound, or no such hardware
                 of_box = bounds.support(corner, multiplier, 0.0, widths=widths)
                 for _ in range(3):
-                    values = hardware.values(random_member(box, rng))
+                    member = random_member(box, rng)
+                    values = hardware.values(member)
                     real = bounds.support(space.architecture(values), multiplier, 0.0)
                     if real is not None:
                         yield of_box.least if of_box else math.inf, real.least, values
-                        yield outlined[multiplier], real.least, values
+                        place = place_of(ranges, member)
+                        sized = outlined[(multipliers.index(multiplier), *place)]
+                        yield float(sized) if ranges.able[place] else math.inf, real.least, values
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import yaml
 
 from dse.components.chain import energy_chain
 from dse.cosearch.boxes import Box, HardwareBoxes
+from dse.cosearch.size_ranges import SizeRanges
 from dse.domain.problem import SHAPES, Layer, Problem, Workload
 from dse.errors import SpecError
 from dse.evaluators.native import NativeEvaluator
@@ -315,6 +316,12 @@ def random_member(box: Box, rng: np.random.Generator) -> Box:
         box = box.with_rows(g, rng.choice(rows, 1))
     point = [int(rng.integers(a, b + 1)) for a, b in zip(box.low, box.high, strict=True)]
     return replace(box, low=tuple(point), high=tuple(point))
+
+
+def place_of(ranges: SizeRanges, member: Box) -> tuple[int, ...]:
+    """Return the ranges of sizes that a piece of hardware lies in."""
+    places = zip(ranges.last, member.low, strict=True)
+    return tuple(int(np.searchsorted(last, place)) for last, place in places)
 
 
 def random_problem(rng: np.random.Generator) -> Problem:

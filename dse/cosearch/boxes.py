@@ -107,6 +107,7 @@ class HardwareBoxes:
     Attributes:
         sizes: the size variables.
         groups: outcomes of the other variables.
+        most_bits: on the chip, by the template's budget; infinite without one.
 
     Raises:
         UnsolvableSpace: it is beyond what can be bounded.
@@ -119,7 +120,7 @@ class HardwareBoxes:
         self.names = [level.name for level in reversed(space.template.spec.storage)]
         self._parts = [*self.names, space.template.spec.compute.name]
         self._sized = {size.level: v for v, size in enumerate(self.sizes)}
-        self._most_bits = budget_bits(space)
+        self.most_bits = budget_bits(space)
         self._arithmetic = {one.key: one.expression for one in wanted(space, self.sizes)}
         self._kinds: dict[tuple[int, int], LevelKind] = {}
         self._mesh_group = next(
@@ -296,10 +297,10 @@ class HardwareBoxes:
         """Return a box without what no hardware of it can afford; None: nothing is left."""
         if not self._is_priced(box):
             return None
-        if math.isinf(self._most_bits):
+        if math.isinf(self.most_bits):
             return box
         rows = self.mesh_rows(box)
-        left = self._most_bits - self._bits(box, rows)
+        left = self.most_bits - self.least_bits(box, rows)
         able = left >= 0.0
         if not able.any():
             return None
@@ -326,8 +327,8 @@ class HardwareBoxes:
                 return False
         return True
 
-    def _bits(self, box: Box, rows: RowNumbers) -> Floats:
-        """Return the bits on the chip at least, by outcome of the meshes."""
+    def least_bits(self, box: Box, rows: RowNumbers) -> Floats:
+        """Return the bits on the chip of a box's smallest sizes, by outcome of the meshes."""
         total = np.zeros(len(rows))
         for part in range(len(self.names)):
             some = [self._least_bits(part, kind, box) for kind in self.kinds(part, box)]

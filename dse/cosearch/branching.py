@@ -61,35 +61,24 @@ class Branching:
             raise AssertionError("a single piece of hardware has no parts")
         return best.parts
 
-    def coarse(self, box: Box, likely: Box | None) -> Iterator[tuple[Box, Box]]:
-        """Yield a way to part a box for each of what its hardware differs in.
+    def coarse(self, box: Box) -> Iterator[tuple[Box, ...]]:
+        """Yield a way to part the frames of a box for each of what its hardware differs in.
 
-        Args:
-            box: the box.
-            likely: a piece of hardware that may be in it, whose choices stand apart; None: no
-                choice is more likely than another.
+        Choices one by one; numbers in the middle.
         """
         for g, rows in enumerate(self._hardware.groups):
             own = box.rows[g]
-            for key, column in rows.columns.items() if len(own) > 1 else ():
-                here, row = column[own], None if likely is None else likely.rows[g][0]
-                if not key.startswith("/choice/"):
-                    cuts = list(_cuts(own, [(key, column)]))
-                elif row is not None and row in own:
-                    cuts = [here == column[row]]
-                else:
-                    cuts = [here == here[0]]
-                for some in cuts:
-                    if some.any() and not some.all():
-                        yield box.with_rows(g, own[some]), box.with_rows(g, own[~some])
-        for v, size in enumerate(self._hardware.sizes):
-            low, high = box.low[v], box.high[v]
-            table = self._hardware.kinds(size.level, box)[0].table
-            if low < high and table is not None:
-                words = table.usable_words
-                middle = np.sqrt(float(words[low]) * float(words[high]))
-                cut = int(np.clip(np.searchsorted(words, middle), low + 1, high))
-                yield box.with_range(v, low, cut - 1), box.with_range(v, cut, high)
+            if len(own) < 2:
+                continue
+            for key, column in rows.columns.items():
+                if key.startswith("/choice/"):
+                    here = column[own]
+                    parts = [own[here == value] for value in np.unique(here)]
+                    if len(parts) > 1:
+                        yield tuple(box.with_rows(g, part) for part in parts)
+            numbers = [one for one in rows.columns.items() if not one[0].startswith("/choice/")]
+            for some in _cuts(own, numbers):
+                yield box.with_rows(g, own[some]), box.with_rows(g, own[~some])
 
     def _partings(self, box: Box, size_cuts: Sequence[Sequence[int]]) -> Iterator[tuple[Box, Box]]:
         """Yield ways to part a box in two."""

@@ -160,15 +160,7 @@ def _generous(own: Sequence[StorageLevel]) -> StorageLevel:
 
 def _sized(level: StorageLevel, kinds: Sequence[LevelKind], v: int, box: Box) -> StorageLevel:
     """Return a level with the most words and the least prices of a range of sizes."""
-    words, prices = 0, []
-    for kind in kinds:
-        if kind.table is None or not isinstance(kind.level, StorageLevel):
-            raise AssertionError("a size without a table")
-        words = max(words, int(kind.table.usable_words[box.high[v]]))
-        some: Floats = kind.table.price_pj[box.low[v] : box.high[v] + 1].copy()
-        some[:, :LEAK] *= level.block_size / kind.level.block_size
-        prices.append(np.fmin.reduce(some, axis=0))
-    least = np.fmin.reduce(np.array(prices), axis=0)
+    words, least = generous_size(kinds, level.block_size, box.low[v], box.high[v])
     accesses = {name: float(least[kind]) for kind, name in enumerate(_ACCESSES)}
     return replace(
         level,
@@ -176,3 +168,29 @@ def _sized(level: StorageLevel, kinds: Sequence[LevelKind], v: int, box: Box) ->
         multiple_buffering=1.0,
         energy=replace(level.energy, **accesses, leak_pj=float(least[LEAK])),
     )
+
+
+def generous_size(
+    kinds: Sequence[LevelKind], block_size: int, low: int, high: int
+) -> tuple[int, Floats]:
+    """Return the most words and the least prices ``(4,)`` of a range of sizes, both inclusive.
+
+    Args:
+        kinds: of the level.
+        block_size: words of a vector access that the prices are to be of.
+        low: the smallest size, a place in its variable.
+        high: the largest.
+
+    Returns:
+        Words that tiles may use; prices as in `dse.cosearch.sizes.SizeTable`, NaN where none of
+        these sizes has one.
+    """
+    words, prices = 0, []
+    for kind in kinds:
+        if kind.table is None or not isinstance(kind.level, StorageLevel):
+            raise AssertionError("a size without a table")
+        words = max(words, int(kind.table.usable_words[high]))
+        some: Floats = kind.table.price_pj[low : high + 1].copy()
+        some[:, :LEAK] *= block_size / kind.level.block_size
+        prices.append(np.fmin.reduce(some, axis=0))
+    return words, np.asarray(np.fmin.reduce(np.array(prices), axis=0))

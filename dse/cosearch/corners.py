@@ -24,7 +24,7 @@ from dse.cosearch.goal import CoSearchGoal
 from dse.cosearch.incumbents import Incumbent, Incumbents
 from dse.cosearch.layer_bounds import LayerBounds, OutOfTimeError, Support
 from dse.cosearch.lines import Branch, Lines
-from dse.cosearch.outlining import Outlining
+from dse.cosearch.outlining import Outline, Outlining
 from dse.cosearch.scouts import PacedScout, ScoutFor
 from dse.cosearch.sizes import UnsolvableSpace
 from dse.domain.architecture import Architecture
@@ -36,13 +36,13 @@ TOLERANCE = 1e-10
 _MOST_ASKED, _MOST_OF_ONE = 4, 24
 #: Supports that a box is asked for where each takes long.
 _FEW_ASKED = 1
-#: Frames beyond which, where searches take long, they are a glance, for the sake of designs.
-_MANY_FRAMES = 64
 #: The scout is asked while the bound is below this part of the incumbent; before the first node so
 #: often, or until this often in a row it is better by less than that part.
 _NEAR, _SCOUTED_FIRST, _SCOUTED_IN_VAIN = 0.95, 8, 2
 #: Frames that are not put together: a group's bound is weaker than theirs.
 _FEW_FRAMES = 4
+#: What part of a box's gap a glance has to close for its layers to be searched to the end.
+_PROMISING = 0.2
 #: What part of a box's gap the searches of its layers may leave, and bounds on that.
 _SHARE, _LEAST_GAP, _MOST_GAP = 0.1, 1e-5, 0.05
 
@@ -133,13 +133,7 @@ class CornerSearch:
         if self._made is None:
             hardware = HardwareBoxes(self._space, areas=self._goal.needs_area)
             branching = Branching(hardware, self._bounds)
-
-            def least(node: Branch) -> float:
-                area = hardware.least_area(node.box) if self._goal.needs_area else 0.0
-                return self._least(node, area)
-
-            needed = self._goal.needed
-            outlining = Outlining(hardware, branching, self._bounds, needed, least)
+            outlining = Outlining(hardware, branching, self._bounds, self._goal)
             self._made = hardware, branching, outlining
         return self._made
 
@@ -185,11 +179,11 @@ class CornerSearch:
         if tight is None or corner is None:
             return
         if self._is_heavy(corner):
-            self._outlines = True
+            self._outlines = self._open_boxes.dives = True
             self._designs.scout.take_time()
         node = self._branch(tight)
         for lines, bounds in zip(node.lines, self._bounds, strict=True):
-            lines.rise(bounds.floors(corner))
+            lines.rise(bounds.floors.least(corner))
         area = self._hardware.least_area(tight) if self._goal.needs_area else 0.0
         self._open_boxes.push(self._least(node, area), node)
 
@@ -229,24 +223,26 @@ class CornerSearch:
         corner = self._corner(tight)
         if corner is None:
             return
-        fits = True
         for lines, bounds in zip(node.lines, self._bounds, strict=True):
-            lines.rise(bounds.floors(corner))
-        heavy = self._is_heavy(corner)
-        many = heavy and tight.frames > _MANY_FRAMES
-        if heavy:
+            lines.rise(bounds.floors.least(corner))
+        if self._is_heavy(corner):
             ratios = [self._designs.ratio(number) for number in range(len(self._bounds))]
-            self._outlining.raise_lines(node, corner, ratios)
-        if self._least(node, area) < self._cutoff and (not many or self._open_boxes.plunges):
+            outline = self._outlining.outline(node, ratios, area, self._cutoff)
+            if outline is None:
+                return
+            node, before = outline.node, max(before, outline.value)
+            if self._split_outlined(outline, max(self._least(node, area), before), area):
+                return
+            corner = self._corner(node.box) or corner
+        fits = True
+        if self._least(node, area) < self._cutoff:
             # else the bound of the box that it was part of is all there is
             with suppress(UnsolvableSpace):
                 fits = self._ask(node, corner, area, self._most_asked(node.box, corner))
         value = max(self._least(node, area), before)
         if not fits or value >= self._cutoff:
             return
-        if many:
-            self._split_outlined(node, value)
-        elif not node.box.is_single:
+        if not node.box.is_single:
             self._split(node, value)
         elif not self._is_settled(node.box, corner):
             self._open = min(self._open, value)
@@ -294,18 +290,22 @@ class CornerSearch:
                 wanted = lines.wanted(ratio, single=single, extremes=not heavy)
                 if wanted is None:
                     break
-                support = bounds.support(
-                    corner, wanted, self._looseness(node, area), lines.of(wanted),
-                    quick=(heavy or lines.is_extreme(wanted)) and not single,
-                    glance=heavy and node.box.frames > _MANY_FRAMES,
-                    widths=widths_of(self._hardware, node.box),
-                )  # fmt: skip
-                if support is None:
-                    return False
-                lines.take(support)
-                self._try(node, number, support)
-                if self._least(node, area) >= self._cutoff:
-                    return True
+                quick = (heavy or lines.is_extreme(wanted)) and not single
+                for quickly in (True, False) if quick and heavy else (quick,):
+                    before = self._least(node, area)
+                    support = bounds.support(
+                        corner, wanted, self._looseness(node, area), lines.of(wanted),
+                        quick=quickly, widths=widths_of(self._hardware, node.box),
+                    )  # fmt: skip
+                    if support is None:
+                        return False
+                    lines.take(support)
+                    self._try(node, number, support)
+                    value = self._least(node, area)
+                    if value >= self._cutoff:
+                        return True
+                    if value - before < _PROMISING * (self._cutoff - before):
+                        break  # more of the same takes long
         return True
 
     def _looseness(self, node: Branch, area: float) -> float:
@@ -340,14 +340,13 @@ class CornerSearch:
             self._designs.improve(values, architecture)
         self._designs.offer(values, architecture)
 
-    def _split_outlined(self, node: Branch, value: float) -> None:
-        """Part a box of many frames, in which no mappings tell where."""
-        likely = None if self.incumbent is None else self.incumbent.design.values
-        plunges = self._open_boxes.plunges
-        parts = self._outlining.parts(node, value, likely, frames_only=plunges)
-        for bound, part in parts:
-            if bound < self._cutoff:
-                self._open_boxes.push(bound, part)
+    def _split_outlined(self, outline: Outline, value: float, area: float) -> bool:
+        """Part a box where no mappings tell where; False: that says nothing new."""
+        parts = self._outlining.parts(outline, area, self._cutoff)
+        for number, part in enumerate(parts):
+            follow = self._open_boxes.plunges and not number
+            self._open_boxes.push(value, part, follow=follow)
+        return bool(parts)
 
     def _split(self, node: Branch, value: float) -> None:
         """Part a box where it promises too much."""

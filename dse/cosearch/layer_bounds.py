@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -111,6 +111,7 @@ class LayerBounds:
     Attributes:
         searches: how many searches of a layer were made.
         known: for each layer mappings that were good for something.
+        floors: bounds that need no search.
     """
 
     def __init__(
@@ -123,7 +124,7 @@ class LayerBounds:
         self._threads = threads
         self._end = math.inf if end is None else end
         self.searches = 0
-        self._floors = LayerFloors(self.layers, self._version, threads, self._space_of, self._check)
+        self.floors = LayerFloors(self.layers, self._version, threads, self._space_of, self._check)
         self.known: list[list[Mapping]] = [[] for _ in self.layers]
 
     def support(
@@ -236,23 +237,6 @@ class LayerBounds:
             total += layer.count * one.value
         return more / total
 
-    def floors(self, architecture: Architecture) -> dict[float, float]:
-        """See `LayerFloors.least`."""
-        return self._floors.least(architecture)
-
-    def outline(
-        self,
-        architecture: Architecture,
-        needed: Iterable[float],
-        ratio: float | None,
-    ) -> dict[float, float]:
-        """See `LayerFloors.outline`; searches on the same hardware that follow begin with it."""
-        return self._floors.outline(architecture, needed, ratio)
-
-    def outline_part(self, architecture: Architecture) -> dict[float, float]:
-        """See `LayerFloors.part`."""
-        return self._floors.part(architecture)
-
     def is_heavy(self, architecture: Architecture) -> bool:
         """Whether a layer has so many ways to keep and bypass that each search takes seconds."""
         spaces = (self._space_of(layer.problem, architecture) for layer in self.layers)
@@ -355,7 +339,6 @@ class LayerBounds:
             samples=_MOST_PRICED, confirm=confirm,
             nodes=most, late=self._is_late, tell=lambda _, __: None, widths=widths,
             cycle_pj=0.0 if kind == "delay" else multiplier,
-            floors=self._floors.of(number, architecture),
         )  # fmt: skip
         self._check()
         if proof.complete and best.mapping is None and proof.bound in (None, math.inf):

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from typing import TypeVar
 
 import numpy as np
 
 from dse.domain.architecture import Architecture
 from dse.domain.problem import Layer, Problem
-from dse.mappers.exact.pattern_floors import PatternFloors
+from dse.mappers.exact.grids import Grids
 from dse.mappers.exact.proof import patterns_of
+from dse.mappers.exact.shape import MapspaceShape
+from dse.mappers.exact.sized_floors import GridValues, SizeClasses, SizedFloors, factors_of
 from dse.mappers.exact.tables import TooLargeError
 from dse.mapspace.space import Mapspace
 from dse.model import rules
 from dse.model.arrays import version_number
-from dse.numeric import Floats
+from dse.numeric import Flags, Floats
 
-#: Octaves around the incumbent's energy over cycles for which hardware is outlined.
-_OCTAVES = 4
-#: Layers that are looked at on a part of some hardware: those that cost most.
-_MOST_LOOKED_AT = 3
+T = TypeVar("T")
 
 
 class LayerFloors:
@@ -31,7 +31,7 @@ class LayerFloors:
     Args:
         layers: of the network.
         version: of Timeloop.
-        threads: layers that are outlined at a time.
+        threads: layers that are bounded at a time.
         space_of: the mapspace of a problem on hardware.
         check: is called between layers; may raise.
     """
@@ -46,9 +46,9 @@ class LayerFloors:
     ) -> None:
         self._layers, self._version, self._threads = layers, version, threads
         self._space_of, self._check = space_of, check
-        self._outlined: tuple[Architecture, list[PatternFloors | None]] | None = None
-        #: of that hardware, by multiplier, what all runs of each layer come to
-        self._least: dict[float, Floats] = {}
+        #: by layer the first floors, which know its tiles
+        self._known: dict[int, SizedFloors] = {}
+        self._listed: dict[tuple[int, bytes], list[Flags]] = {}
 
     def least(self, architecture: Architecture) -> dict[float, float]:
         """Return what all mappings on hardware come to at least: energy (0), cycles (infinite).
@@ -76,91 +76,112 @@ class LayerFloors:
             energy += outer.energy.leak_pj * cycles
         return energy, cycles
 
-    def outline(
+    def sized(
         self,
         architecture: Architecture,
-        needed: Iterable[float],
-        ratio: float | None,
-    ) -> dict[float, float]:
-        """Return what all mappings on hardware come to at least, by the ways to keep and bypass.
-
-        It is kept until other hardware is outlined.
+        classes: Sequence[SizeClasses],
+        multipliers: Sequence[float],
+        numbers: Sequence[int],
+    ) -> Floats:
+        """Return what all runs of some layers come to at least, for each choice of sizes.
 
         Args:
-            architecture: the hardware.
-            needed: multipliers of cycles, in pJ a cycle; infinite: cycles alone.
-            ratio: energy over cycles, in pJ a cycle, near which multipliers are wanted; None: that
-                of what is found.
+            architecture: the most generous hardware of all these sizes.
+            classes: of its levels' sizes.
+            multipliers: of cycles, in pJ a cycle; infinite: cycles alone.
+            numbers: of the layers.
 
         Returns:
-            By multiplier, as in `least`.
+            ``(layers, multipliers, classes of each size)``, of ``energy + multiplier * cycles``.
 
         Raises:
             Whatever the check does, between layers.
         """
-        outlines = self._made(architecture, range(len(self._layers)))
-        least = {m: self._summed(architecture, outlines, m) for m in (0.0, math.inf, *needed)}
-        if ratio is None:
-            ratio = float(least[0.0].sum()) / max(float(least[math.inf].sum()), 1.0)
-        if ratio > 0.0:
-            for octave in range(-_OCTAVES, _OCTAVES + 1):
-                multiplier = ratio * 2.0**octave
-                least[multiplier] = self._summed(architecture, outlines, multiplier)
-        self._outlined, self._least = (architecture, outlines), least
-        return {m: float(own.sum()) * (1.0 - 1e-9) for m, own in least.items()}
+        sizes = tuple(len(one.words) for one in classes)
+        # sums of the model add up in another order
+        parts = [self._layers[n].count * (1.0 - 1e-9) for n in numbers]
 
-    def part(self, architecture: Architecture) -> dict[float, float]:
-        """Return the same of hardware that is part of what was outlined last.
+        def least(number: int, floors: SizedFloors | None) -> Floats:
+            energy, cycles = self._floor(self._layers[number], architecture)
+            own = np.array([cycles if math.isinf(m) else energy + m * cycles for m in multipliers])
+            found = own.reshape(-1, *(1 for _ in classes))
+            if floors is not None:
+                found = np.maximum(found, floors.least(multipliers))
+            return np.broadcast_to(found * parts[numbers.index(number)], (len(own), *sizes))
 
-        Only the layers that cost most are looked at: the others cost no less than they do there.
+        return np.array(self._each(architecture, classes, numbers, least))
+
+    def by_grid(
+        self,
+        architecture: Architecture,
+        classes: Sequence[SizeClasses],
+        multipliers: Sequence[float],
+        numbers: Sequence[int],
+    ) -> dict[int, GridValues]:
+        """Return what single runs of some layers come to, by spatial factors, with given sizes.
+
+        Args:
+            architecture: the most generous hardware of these sizes.
+            classes: one of each of its levels' sizes.
+            multipliers: of cycles, in pJ a cycle; infinite: cycles alone.
+            numbers: of the layers; those that cannot be laid out are left out.
         """
-        least = self._least
-        cost = sum(own / max(float(own.sum()), 1.0) for own in (least[0.0], least[math.inf]))
-        numbers = np.argsort(-cost, kind="stable")[:_MOST_LOOKED_AT].tolist()
-        outlines: list[PatternFloors | None] = [None] * len(self._layers)
-        for number, outline in zip(numbers, self._made(architecture, numbers), strict=True):
-            outlines[number] = outline
+
+        def values(_: int, floors: SizedFloors | None) -> GridValues | None:
+            return None if floors is None else floors.by_grid(multipliers)
+
+        found = self._each(architecture, classes, numbers, values)
+        return {n: own for n, own in zip(numbers, found, strict=True) if own is not None}
+
+    def among(
+        self, architecture: Architecture, known: Mapping[int, GridValues]
+    ) -> dict[int, Floats]:
+        """Return the least of what is known of some layers, of the factors that hardware allows.
+
+        Returns:
+            By layer ``(multipliers,)``.
+        """
         found = {}
-        for multiplier, own in least.items():
-            here = np.maximum(own, self._summed(architecture, outlines, multiplier))
-            found[multiplier] = float(here.sum()) * (1.0 - 1e-9)
+        for number, values in known.items():
+            self._check()
+            space = self._space_of(self._layers[number].problem, architecture)
+            with suppress(TooLargeError):
+                shape = MapspaceShape(space, architecture, space.arrays.keep != 0)
+                found[number] = values.among(factors_of(Grids(shape)))
         return found
 
-    def _made(
-        self, architecture: Architecture, numbers: Sequence[int]
-    ) -> list[PatternFloors | None]:
-        """Return the floors of some layers' patterns; None of what is too large."""
+    def _each(
+        self,
+        architecture: Architecture,
+        classes: Sequence[SizeClasses],
+        numbers: Sequence[int],
+        make: Callable[[int, SizedFloors | None], T],
+    ) -> list[T]:
+        """Return what is made of the floors of each layer; None of what cannot be laid out."""
+        # mapspaces are built one after the other: the cache is no one's lock
         spaces = [self._space_of(self._layers[n].problem, architecture) for n in numbers]
         version = version_number(self._version)
-        like = self._outlined[1] if self._outlined else [None] * len(self._layers)
 
-        def made(number: int, space: Mapspace) -> PatternFloors | None:
+        def made(number: int, space: Mapspace) -> T:
             self._check()
+            floors: SizedFloors | None = None
             with suppress(TooLargeError):
-                patterns = patterns_of(space)
-                return PatternFloors(space, architecture, version, patterns, like[number])
-            return None
+                floors = SizedFloors(
+                    space, architecture, version, self._patterns(number, space), classes,
+                    self._known.get(number),
+                )  # fmt: skip
+                self._known.setdefault(number, floors)
+            return make(number, floors)
 
         with ThreadPoolExecutor(self._threads) as pool:
             return list(pool.map(made, numbers, spaces))
 
-    def _summed(
-        self, architecture: Architecture, outlines: Sequence[PatternFloors | None], m: float
-    ) -> Floats:
-        """Return what all runs of each layer come to at least."""
-        found = np.empty(len(self._layers))
-        for number, (layer, outline) in enumerate(zip(self._layers, outlines, strict=True)):
-            energy, cycles = self._floor(layer, architecture)
-            own = cycles if math.isinf(m) else energy + m * cycles
-            least = math.inf if outline is None else outline.least(m)
-            # without an end there is no mapping, which is for a search to say
-            found[number] = layer.count * (own if math.isinf(least) else max(own, least))
-        return found
-
-    def of(self, number: int, architecture: Architecture) -> PatternFloors | None:
-        """Return those of a layer's patterns; None: the hardware was not outlined."""
-        known = self._outlined
-        return known[1][number] if known and known[0] is architecture else None
+    def _patterns(self, number: int, space: Mapspace) -> list[Flags]:
+        """Return the keep/bypass patterns of a layer, listed once for all hardware alike."""
+        key = number, space.arrays.keep.tobytes()
+        if key not in self._listed:
+            self._listed[key] = patterns_of(space)
+        return self._listed[key]
 
 
 def _words_moved(problem: Problem, architecture: Architecture) -> tuple[float, float]:

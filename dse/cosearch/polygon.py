@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import combinations, pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -43,6 +43,8 @@ class _Vertex:
 
 #: Names the edges that are no support's.
 _NO_SUPPORT = -1.0
+#: Corners that lie no more than this below a line, relatively, are taken to lie on it.
+_NEAR = 1e-9
 
 
 def least_corner(lines: Mapping[float, float], goal: CoSearchGoal) -> Corner:
@@ -134,3 +136,27 @@ def _clipped(points: Sequence[_Vertex], plane: HalfPlane) -> list[_Vertex]:
             cycles = a.cycles + part * (b.cycles - a.cycles)
             found.append(_Vertex(energy, cycles, a.edge if there <= 0.0 else _NO_SUPPORT))
     return found
+
+
+def least_products(least: Mapping[float, Floats]) -> Floats:
+    """Return the least energy times cycles above lines, for many at once.
+
+    Args:
+        least: by multiplier, as in `least_corner`, arrays of one shape; 0 and infinity among them.
+    """
+    multipliers = sorted(least)
+    found = np.full(np.shape(least[0.0]), np.inf)
+    for left, right in combinations(multipliers, 2):
+        if math.isinf(right):
+            cycles = least[right]
+        else:
+            cycles = (least[right] - least[left]) / (right - left)
+        energy = least[left] - left * cycles
+        # to take a corner that lies a little below other lines is safe
+        is_corner = np.isfinite(energy) & np.isfinite(cycles)
+        for multiplier in multipliers:
+            value = cycles if math.isinf(multiplier) else energy + multiplier * cycles
+            is_corner &= value >= least[multiplier] * (1.0 - _NEAR)
+        found = np.where(is_corner, np.minimum(found, energy * cycles), found)
+    # where rounding has left no corner, each line ends by itself what any choice may come to
+    return np.where(np.isinf(found), least[0.0] * least[math.inf], found)

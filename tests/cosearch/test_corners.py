@@ -15,6 +15,7 @@ from cosearch_cases import (
     all_values,
     brute_force,
     front,
+    place_of,
     random_box,
     random_member,
     space_of,
@@ -27,7 +28,8 @@ from dse.cosearch.corner import corner_of, tile_words, widths_of
 from dse.cosearch.corners import CornerSearch
 from dse.cosearch.goal import CoSearchGoal
 from dse.cosearch.layer_bounds import LayerBounds, Support, between
-from dse.cosearch.polygon import least_corner
+from dse.cosearch.polygon import least_corner, least_products
+from dse.cosearch.size_ranges import ranges_of
 from dse.errors import SpecError
 from dse.evaluators.native import NativeEvaluator
 from dse.goals.limits import limits
@@ -183,10 +185,13 @@ def test_no_hardware_is_better_than_the_bound_of_a_box_that_holds_it(case: str) 
         if not all(points):
             continue
         corner = corner_of(hardware, tight)
-        floors = bounds.floors(corner)
-        outlined = bounds.outline(corner, (0.0, math.inf, 3.0), 1.0)
-        parts = bounds.outline_part(real)
-        assert outlined.keys() == parts.keys()
+        floors = bounds.floors.least(corner)
+        ranges = ranges_of(hardware, tight)
+        place = place_of(ranges, member)
+        assert ranges.able[place]
+        multipliers, numbers = (0.0, math.inf, 3.0), range(len(bounds.layers))
+        sized = bounds.floors.sized(corner, ranges.classes, multipliers, numbers).sum(axis=0)
+        outlined = dict(zip(multipliers, sized[(slice(None), *place)], strict=True))
         for multiplier, quick in ((0.0, False), (math.inf, False), (3.0, number % 2 == 0)):
             least = sum(
                 n * min(c if math.isinf(multiplier) else e + multiplier * c for e, c in own)
@@ -199,7 +204,6 @@ def test_no_hardware_is_better_than_the_bound_of_a_box_that_holds_it(case: str) 
             assert support.least <= least * (1 + 1e-12)
             assert floors.get(multiplier, 0.0) <= least
             assert outlined[multiplier] <= least
-            assert outlined[multiplier] <= parts[multiplier] <= least
             compared += 1
     assert compared >= 12
 
@@ -236,6 +240,8 @@ def test_no_point_lies_below_the_least_corner(points, multipliers) -> None:
     least = min(energy * cycles for energy, cycles in points)
     corner = least_corner({m: s.least for m, s in told.items()}, EDP_GOAL)
     assert corner.value <= least * (1 + 1e-9)
+    lines = {m: np.array([s.least, 1e3 * s.least]) for m, s in told.items()}
+    assert least_products(lines) == pytest.approx([corner.value, 1e6 * corner.value], rel=1e-6)
     # asked on and on, it is exact
     for _ in range(40):
         corner = least_corner({m: s.least for m, s in told.items()}, EDP_GOAL)
@@ -353,7 +359,7 @@ def test_no_mapping_costs_less_than_the_floors(case: str, version: str) -> None:
             energy += layer.count * float(m.energy_pj[m.valid].min(initial=math.inf))
             cycles += layer.count * float(m.cycles[m.valid].min(initial=math.inf))
             compared += int(m.valid.sum())
-        floors = bounds.floors(real)
+        floors = bounds.floors.least(real)
         assert floors[0.0] <= energy
         assert floors[math.inf] <= cycles
     assert compared > 50

@@ -67,6 +67,11 @@ def served(
 
 def different(grids: Grids, row: Ints, window: Ints) -> Ints:
     """Return the whole grids of which none serves all tensors as another does."""
+    return alike(grids, row, window)[0]
+
+
+def alike(grids: Grids, row: Ints, window: Ints) -> tuple[Ints, Ints]:
+    """Return the same, and of every whole grid the place of the one that serves as it does."""
     whole = np.arange(grids.whole.start, grids.whole.stop)
     columns = [
         _serving(grids, row[t], window[t], s, whole, nearest=nearest)
@@ -75,10 +80,12 @@ def different(grids: Grids, row: Ints, window: Ints) -> Ints:
         for nearest in (False, True)
     ]
     columns += [grids.fan[whole, s] for s in grids.vectors]
+    if not columns:
+        return whole, np.arange(len(whole))
     table = np.ascontiguousarray(np.array(columns).reshape(len(columns), len(whole)).T)
     rows = table.view(np.dtype((np.void, max(table.itemsize * table.shape[1], 1)))).reshape(-1)
-    found: Ints = whole[np.unique(rows, return_index=True)[1]] if columns else whole
-    return found
+    _, first, place = np.unique(rows, return_index=True, return_inverse=True)
+    return whole[first], place
 
 
 def shares(
@@ -131,7 +138,7 @@ class MacFlows:
         self._grids, self._whole, self._shape = grids, whole, shape
         self._used = t.used[whole]
         #: neighbours among the MACs may leave nothing to read
-        self._linked = bool((t.fan[:, 0] > 1.0).any())
+        self.linked = bool((t.fan[:, 0] > 1.0).any())
         self._cycles = np.where(self._used[:, 0] <= t.most_macs, t.macs / self._used[:, 0], np.inf)
         self._leak = t.leak[whole]
         self._known: dict[tuple[int, int], tuple[Floats, Floats, Floats]] = {}
@@ -151,34 +158,47 @@ class MacFlows:
         if key not in self._sums:
             moved = np.zeros((len(t.bank), 2, len(self._whole)))
             energy = np.full(len(self._whole), t.macs * t.mac_pj)
-            for tensor, high in key if not self._linked else ():
+            for tensor, high in key if not self.linked else ():
                 spent, reads, writes = self._of(t, tensor, high)
                 energy += spent
                 moved[t.bank[high], 0] += reads
                 moved[t.bank[high], 1] += writes
             self._sums[key] = energy, moved
         energy, moved = self._sums[key]
+        cycles = self.cycles(t, moved + loads[:, :, None])
+        return cycles, energy + self._leak * cycles
+
+    def words(self, t: Tables, tensor: int, high: int) -> tuple[Floats, Floats]:
+        """Return the words of a flow that all its levels' instances read and write, by grid."""
+        flow = tensor, -1, high
+        shared = self._shape.once(
+            ("shares", flow), lambda: shares(self._grids, t.row, t.window, flow, self._whole)
+        )
+        content = np.maximum(t.macs / shared, t.crossing[tensor])
+        if not t.read_write[tensor]:
+            return content, np.zeros_like(content)
+        first = t.part[self._whole, tensor, high] * self._used[:, high + 1]
+        return np.maximum(content - first, 0.0), content
+
+    def cycles(self, t: Tables, moved: Floats) -> Floats:
+        """Return the least cycles of each grid, infinite on those of more MACs than there are.
+
+        Args:
+            t: of a pattern.
+            moved: ``(L, 2, grids)`` words that an instance of a buffer reads and writes.
+        """
         cycles = self._cycles
         for k in range(len(t.bank)):
             for rate, ways in zip(t.bandwidth[:, k], ((0,), (1,), (0, 1)), strict=True):
                 if not np.isinf(rate):
-                    words = sum(moved[k, way] + loads[k, way] for way in ways)
-                    cycles = np.maximum(cycles, words / rate)
-        return cycles, energy + self._leak * cycles
+                    cycles = np.maximum(cycles, sum(moved[k, way] for way in ways) / rate)
+        return cycles
 
     def _of(self, t: Tables, tensor: int, high: int) -> tuple[Floats, Floats, Floats]:
         """Energy of a flow, and what an instance of its level reads and writes, by grid."""
         if (tensor, high) not in self._known:
-            flow = tensor, -1, high
-            shared = self._shape.once(
-                ("shares", flow), lambda: shares(self._grids, t.row, t.window, flow, self._whole)
-            )
-            content = np.maximum(t.macs / shared, t.crossing[tensor])
+            reads, writes = self.words(t, tensor, high)
             used = self._used[:, high + 1]
-            reads, writes = content, np.zeros_like(content)
-            if t.read_write[tensor]:
-                reads = np.maximum(content - t.part[self._whole, tensor, high] * used, 0.0)
-                writes = content
             per = t.share[high] / t.block[high]
             energy = per * (reads * t.read_pj[high] + writes * t.update_pj[high])
             self._known[tensor, high] = energy, reads / used, writes / used

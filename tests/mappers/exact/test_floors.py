@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 from dse.domain.architecture import AccessEnergy, Architecture, Compute, StorageLevel
-from dse.domain.constraints import LevelConstraint, SpatialConstraint
+from dse.domain.constraints import LevelConstraint, LoopConstraint, SpatialConstraint
 from dse.domain.problem import SHAPES, Problem
 from dse.evaluators.native import NativeEvaluator
 from dse.mappers.exact.layout import Layout
 from dse.mappers.exact.pattern_floors import PatternFloors
+from dse.mappers.exact.proof import patterns_of
+from dse.mappers.exact.sized_floors import SizeClasses, SizedFloors
 from dse.mapspace.sampling import sample_valid
 from dse.mapspace.space import Mapspace
 from dse.model import arrays as a
@@ -90,16 +92,8 @@ def test_no_mapping_moves_less_of_a_window_than_is_said_to_cross(seed):
                 assert moved.min() >= crossing - spared
 
 
-@pytest.mark.parametrize("seed", range(8))
-@pytest.mark.parametrize("version", VERSIONS)
-def test_no_mapping_of_a_pattern_costs_less_than_its_floor(seed, version):
-    rng = np.random.default_rng(seed)
-    problem = window_problem(rng)
-    architecture, constraints = tree(rng, problem)
-    constraints = {
-        name: replace(own, keep=(), bypass=()) if name != "outer" else LevelConstraint()
-        for name, own in constraints.items()
-    }
+def random_prices(rng, architecture):
+    """The tree with prices, blocks and bandwidths, and free ways to keep and bypass."""
     levels = [
         replace(
             own,
@@ -111,7 +105,83 @@ def test_no_mapping_of_a_pattern_costs_less_than_its_floor(seed, version):
         )
         for own in architecture.levels
     ]
-    architecture = replace(architecture, levels=tuple(levels))
+    return replace(architecture, levels=tuple(levels))
+
+
+def freed(constraints):
+    """The constraints without what is kept and bypassed."""
+    return {
+        name: replace(own, keep=(), bypass=()) if name != "outer" else LevelConstraint()
+        for name, own in constraints.items()
+    }
+
+
+def resized(architecture, classes, places):
+    """The architecture with one size of each class."""
+    levels = list(architecture.levels)
+    for one, place in zip(classes, places, strict=True):
+        read, fill, update, leak = one.price_pj[place].tolist()
+        levels[one.level] = replace(
+            levels[one.level],
+            size_words=int(one.words[place]),
+            energy=AccessEnergy(read, fill, update, leak_pj=leak),
+        )
+    return replace(architecture, levels=tuple(levels))
+
+
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("version", VERSIONS)
+def test_no_mapping_costs_less_than_its_sizes_say(seed, version):
+    rng = np.random.default_rng(seed)
+    problem = window_problem(rng)
+    architecture, constraints = tree(rng, problem)
+    constraints = freed(constraints)
+    if seed % 2:  # tiles of both levels are the same: nothing runs between them
+        constraints["middle"] = replace(
+            constraints["middle"], temporal=LoopConstraint(dimensions=()),
+            spatial=SpatialConstraint(dimensions=()),
+        )  # fmt: skip
+    architecture = random_prices(rng, architecture)
+    classes = [
+        SizeClasses(level, np.sort(rng.choice([2, 4, 9, 30, 4096], 3, replace=False)), prices)
+        for level, prices in ((0, rng.uniform(0.5, 8.0, (3, 4))), (1, rng.uniform(0.5, 8, (3, 4))))
+    ]
+    least = [SizeClasses(o.level, o.words[-1:], o.price_pj.min(0, keepdims=True)) for o in classes]
+    corner = resized(architecture, least, (0, 0))
+    space = Mapspace(problem, corner, constraints)
+    patterns = patterns_of(space)
+    mappings = sample_valid(space, 4000, seed, 40_000).mappings
+    multipliers = (0.0, 2.0, np.inf)
+    known = SizedFloors(space, corner, a.version_number(version), patterns, classes)
+    bounds = known.least(multipliers)
+    compared = 0
+    for places in np.ndindex(3, 3):
+        real = resized(architecture, classes, places)
+        m = NativeEvaluator(version).evaluate(real, problem, mappings)
+        if not m.valid.any():
+            continue
+        energy, cycles = m.energy_pj[m.valid], m.cycles[m.valid]
+        for bound, multiplier in zip(bounds[(slice(None), *places)], multipliers, strict=True):
+            value = cycles if np.isinf(multiplier) else energy + multiplier * cycles
+            assert value.min() >= bound * (1.0 - 1e-12)
+            assert bound > 0.0
+            compared += 1
+    assert compared >= 3
+    alone = [SizeClasses(own.level, own.words[1:2], own.price_pj[1:2]) for own in classes]
+    by_grid = SizedFloors(space, corner, a.version_number(version), patterns, alone, known)
+    factors, values = by_grid.by_grid(multipliers)
+    assert len(factors) == values.shape[1]
+    # what transfers take beside the MACs is left out of it
+    assert (values.min(axis=1) <= by_grid.least(multipliers)[:, 0, 0] * (1.0 + 1e-9)).all()
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("version", VERSIONS)
+def test_no_mapping_of_a_pattern_costs_less_than_its_floor(seed, version):
+    rng = np.random.default_rng(seed)
+    problem = window_problem(rng)
+    architecture, constraints = tree(rng, problem)
+    architecture, constraints = random_prices(rng, architecture), freed(constraints)
     space = Mapspace(problem, architecture, constraints)
     mappings = sample_valid(space, 3000, seed, 30_000).mappings
     m = NativeEvaluator(version).evaluate(architecture, problem, mappings)

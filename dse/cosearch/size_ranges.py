@@ -1,0 +1,95 @@
+"""The sizes of a box in ranges, so that each choice of them may be bounded by itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dse.cosearch.boxes import Box, HardwareBoxes
+from dse.cosearch.corner import generous_size
+from dse.domain.architecture import StorageLevel
+from dse.mappers.exact.sized_floors import SizeClasses
+from dse.numeric import Flags, Floats, Ints
+
+#: Ranges of one size at most.
+_MOST_RANGES = 16
+
+
+@dataclass(frozen=True, eq=False)
+class SizeRanges:
+    """Ranges of the sizes of a box; P ranges of each.
+
+    Attributes:
+        first, last: of each size ``(P,)``, the smallest and the largest of each range (places in
+            its variable).
+        classes: what they mean to a search.
+        able: ``(P, P, ...)`` which choices the budget allows, an axis for every size.
+    """
+
+    first: tuple[Ints, ...]
+    last: tuple[Ints, ...]
+    classes: tuple[SizeClasses, ...]
+    able: Flags
+
+    def at(self, place: tuple[int, ...]) -> tuple[SizeClasses, ...]:
+        """Return the classes of one choice."""
+        return tuple(
+            SizeClasses(own.level, own.words[i : i + 1], own.price_pj[i : i + 1])
+            for own, i in zip(self.classes, place, strict=True)
+        )
+
+    def within(self, box: Box, wanted: Flags) -> Box:
+        """Return a box with the sizes of which some choices are wanted."""
+        for v in range(len(self.classes)):
+            others = tuple(axis for axis in range(wanted.ndim) if axis != v)
+            found = np.flatnonzero(wanted.any(axis=others))
+            low, high = int(self.first[v][found[0]]), int(self.last[v][found[-1]])
+            box = box.with_range(v, low, high)
+        return box
+
+
+def ranges_of(hardware: HardwareBoxes, box: Box) -> SizeRanges:
+    """Part the sizes of a box, some of which has a price, into ranges."""
+    first, last, classes = [], [], []
+    for v, size in enumerate(hardware.sizes):
+        kinds = hardware.kinds(size.level, box)
+        level, table = kinds[0].level, kinds[0].table
+        if table is None or not isinstance(level, StorageLevel):
+            raise AssertionError("a size without a table")
+        block_size = level.block_size if len({k.level.block_size for k in kinds}) == 1 else 1
+        starts = _starts(table.usable_words[box.low[v] : box.high[v] + 1]) + box.low[v]
+        ends = np.append(starts[1:] - 1, box.high[v])
+        found = [
+            generous_size(kinds, block_size, int(low), int(high))
+            for low, high in zip(starts, ends, strict=True)
+        ]
+        words, prices = np.array([w for w, _ in found]), np.array([p for _, p in found])
+        priced = np.isfinite(prices).all(axis=1)
+        first.append(starts[priced])
+        last.append(ends[priced])
+        classes.append(SizeClasses(size.level, words[priced], prices[priced]))
+    able = _able(hardware, box, first)
+    return SizeRanges(tuple(first), tuple(last), tuple(classes), able)
+
+
+def _starts(words: Ints) -> Ints:
+    """Return where ranges of some growing sizes begin, that grow by much the same factor."""
+    if len(words) <= _MOST_RANGES:
+        return np.arange(len(words))
+    edges = np.geomspace(max(int(words[0]), 1), words[-1], _MOST_RANGES + 1)[1:-1]
+    starts = np.searchsorted(words, edges, side="right")
+    return np.unique(np.concatenate([[0], np.minimum(starts, len(words) - 1)]))
+
+
+def _able(hardware: HardwareBoxes, box: Box, first: list[Ints]) -> Flags:
+    """Return which choices of ranges the budget allows some hardware of a box."""
+    rows = hardware.mesh_rows(box)
+    bits: Floats = np.full((1,) * len(first), hardware.least_bits(box, rows).min())
+    for v, places in enumerate(first):
+        level = hardware.sizes[v].level
+        tables = [k.table for k in hardware.kinds(level, box) if k.table is not None]
+        least = np.min([table.bits for table in tables], axis=0)
+        more = (least[places] - least[box.low[v]]) * hardware.meshes.instances(level)[rows].min()
+        bits = bits + more.reshape([-1 if axis == v else 1 for axis in range(len(first))])
+    return np.asarray(bits <= hardware.most_bits)
