@@ -24,7 +24,7 @@ from dse.cosearch.goal import CoSearchGoal
 from dse.cosearch.incumbents import Incumbent, Incumbents
 from dse.cosearch.layer_bounds import LayerBounds, OutOfTimeError, Support
 from dse.cosearch.lines import Branch, Lines
-from dse.cosearch.outlining import Outline, Outlining
+from dse.cosearch.outlining import Outlined, Outlining
 from dse.cosearch.scouts import PacedScout, ScoutFor
 from dse.cosearch.sizes import UnsolvableSpace
 from dse.domain.architecture import Architecture
@@ -340,7 +340,7 @@ class CornerSearch:
             self._designs.improve(values, architecture)
         self._designs.offer(values, architecture)
 
-    def _split_outlined(self, outline: Outline, value: float, area: float) -> bool:
+    def _split_outlined(self, outline: Outlined, value: float, area: float) -> bool:
         """Part a box where no mappings tell where; False: that says nothing new."""
         parts = self._outlining.parts(outline, area, self._cutoff)
         for number, part in enumerate(parts):

@@ -35,7 +35,7 @@ from dse.space.search_space import SearchSpace
 
 #: Partial mappings after which a layer's search gives up, where it may be loose and where not; what
 #: it has not seen bounds it then; and where a weak bound will do.
-_FEW_LABELS, _MOST_LABELS, _QUICK_LABELS, _GLANCE_LABELS = 3_000_000, 10_000_000, 200_000, 20_000
+_FEW_LABELS, _MOST_LABELS, _QUICK_LABELS = 3_000_000, 10_000_000, 200_000
 #: The same where it may leave so large a gap that little depends on it.
 _ROUGH_LABELS, _ROUGH_GAP = 1_000_000, 0.02
 #: Mappings to begin with where none is known, and the draws that they may take.
@@ -135,7 +135,6 @@ class LayerBounds:
         wider: Support | None = None,
         *,
         quick: bool = False,
-        glance: bool = False,
         widths: Ints | None = None,
     ) -> Support | None:
         """Return the support of a multiplier on hardware; None where a layer has no mapping.
@@ -147,7 +146,6 @@ class LayerBounds:
             wider: the support on hardware that no mapping costs more; a layer whose mapping costs
                 the same here is not searched again.
             quick: whether a weak bound will do.
-            glance: whether one will do that little more than the ways to keep and bypass tell.
             widths: of the hardware that this one stands for; see `dse.mappers.exact.proof.prove`.
 
         Raises:
@@ -158,8 +156,8 @@ class LayerBounds:
         most = _FEW_LABELS if gap else _MOST_LABELS
         if gap >= _ROUGH_GAP:
             most = _ROUGH_LABELS
-        if glance or quick:
-            most = _GLANCE_LABELS if glance else _QUICK_LABELS
+        if quick:
+            most = _QUICK_LABELS
         # mapspaces are built one after the other: the cache is no one's lock
         spaces = [self._space_of(layer.problem, architecture) for layer in self.layers]
 

@@ -42,8 +42,8 @@ _WIDE, _ALIKE = 0.5, 0.03
 
 
 @dataclass(frozen=True, eq=False)
-class Outline:
-    """What is known of a box without a search.
+class Outlined:
+    """A box, and what is known of it without a search.
 
     Attributes:
         node: with the sizes that may hold something better than is known.
@@ -71,7 +71,14 @@ class Outline:
     @property
     def spread(self) -> float:
         """By how much that is more than the least, relatively."""
-        return self.most / self.value - 1.0
+        return _more(self.most, self.value)
+
+
+def _more(value: float, than: float) -> float:
+    """Return by how much a value is more than another, relatively; more than nothing: infinite."""
+    if than > 0.0:
+        return value / than - 1.0
+    return math.inf if value > than else 0.0
 
 
 def _promise(rises: Sequence[float]) -> float:
@@ -102,7 +109,7 @@ class Outlining:
 
     def outline(
         self, node: Branch, ratios: Sequence[float | None], area: float, cutoff: float
-    ) -> Outline | None:
+    ) -> Outlined | None:
         """Return what is known of a box, whose lines are raised; None: nothing better is in it.
 
         Args:
@@ -130,15 +137,16 @@ class Outlining:
         for lines, own, total in zip(node.lines, multipliers, sums, strict=True):
             least = (float(line[wanted].min()) for line in total)
             lines.rise(dict(zip(own, least, strict=True)))
-        place = tuple(int(i) for i in np.unravel_index(np.argmin(values), values.shape))
-        return Outline(
+        number = int(np.argmin(values))
+        place = tuple(int(i) for i in np.unravel_index(number, values.shape))
+        return Outlined(
             Branch(ranges.within(node.box, wanted), node.lines, node.all_sizes),
             float(values.min()),
             np.where(wanted, values, math.inf),
             place,
             ranges,
             multipliers,
-            tuple(own[(slice(None), slice(None), *place)] for own in found),
+            tuple(own.reshape(*own.shape[:2], -1)[:, :, number] for own in found),
         )
 
     def _multipliers(
@@ -163,15 +171,15 @@ class Outlining:
                 value = least_products(lines)
             else:
                 value = lines[math.inf if goal.mode == DELAY else goal.leak_pj]
-            found.append(goal.scale * value * (area if goal.times_area else 1.0))
-            if goal.area_weight:
-                found[-1] = found[-1] + goal.area_weight * area
+            known = np.isfinite(value)
+            value = goal.scale * np.where(known, value, 0.0) * (area if goal.times_area else 1.0)
+            found.append(np.where(known, value + goal.area_weight * area, math.inf))
         if len(found) == 1:
             return found[0]
         mean = np.exp(np.mean(np.log(np.maximum(found, 1e-300)), axis=0))
         return np.asarray(mean * (1.0 - _ROUNDING))
 
-    def parts(self, outline: Outline, area: float, cutoff: float) -> list[Branch]:
+    def parts(self, outline: Outlined, area: float, cutoff: float) -> list[Branch]:
         """Return the parts of a box for which what is known rises most, the most promising first.
 
         None where all its hardware is much alike, as far as is known.
@@ -192,12 +200,12 @@ class Outlining:
             if promise > best * (1.0 + _ROUNDING):
                 order = sorted(range(len(tight)), key=lambda i: rises[i])
                 best, boxes = promise, [box for i in order if (box := tight[i]) is not None]
-        if not boxes and outline.spread > max(_WIDE * (cutoff / outline.value - 1.0), _ALIKE):
+        if not boxes and outline.spread > max(_WIDE * _more(cutoff, outline.value), _ALIKE):
             boxes = self._parts_of_sizes(outline)
         node = outline.node
         return [node.part(box, all_sizes=node.all_sizes) for box in boxes]
 
-    def _parts_of_sizes(self, outline: Outline) -> list[Box]:
+    def _parts_of_sizes(self, outline: Outlined) -> list[Box]:
         """Return a box in two by one of its sizes, so that as many choices as possible cost more.
 
         The part with the least choice comes first.
@@ -219,7 +227,7 @@ class Outlining:
                     best, boxes = gain, [halves[1 - place], halves[place]]
         return boxes
 
-    def _by_grid(self, outline: Outline) -> list[dict[int, GridValues]]:
+    def _by_grid(self, outline: Outlined) -> list[dict[int, GridValues]]:
         """Return what the layers of each network that cost most come to, by spatial factors."""
         corner = corner_of(self._hardware, outline.node.box)
         classes = outline.ranges.at(outline.place)
@@ -233,7 +241,7 @@ class Outlining:
         return found
 
     def _rise(
-        self, outline: Outline, box: Box, known: Sequence[dict[int, GridValues]], area: float
+        self, outline: Outlined, box: Box, known: Sequence[dict[int, GridValues]], area: float
     ) -> float:
         """Return by how much more the least choice of sizes comes to in a part, relatively.
 
@@ -247,5 +255,4 @@ class Outlining:
                 count = bounds.layers[number].count
                 layers[number] = np.maximum(layers[number], count * here)
             sums.append(layers.sum(axis=0))
-        value = float(self._values(outline.multipliers, sums, area))
-        return value / outline.value - 1.0
+        return _more(float(self._values(outline.multipliers, sums, area)), outline.value)

@@ -54,10 +54,11 @@ def ranges_of(hardware: HardwareBoxes, box: Box) -> SizeRanges:
     first, last, classes = [], [], []
     for v, size in enumerate(hardware.sizes):
         kinds = hardware.kinds(size.level, box)
-        level, table = kinds[0].level, kinds[0].table
-        if table is None or not isinstance(level, StorageLevel):
+        table = kinds[0].table
+        if table is None:
             raise AssertionError("a size without a table")
-        block_size = level.block_size if len({k.level.block_size for k in kinds}) == 1 else 1
+        blocks = {one.level.block_size for one in kinds if isinstance(one.level, StorageLevel)}
+        block_size = blocks.pop() if len(blocks) == 1 else 1
         starts = _starts(table.usable_words[box.low[v] : box.high[v] + 1]) + box.low[v]
         ends = np.append(starts[1:] - 1, box.high[v])
         found = [

@@ -42,3 +42,21 @@ def test_every_other_box_is_a_plunge_where_the_gap_is_wide():
     open_.push(1.5, branch(1, all_sizes=False))
     assert [open_.take(9.0)[0] for _ in range(4)] == [1.0, 3.0, 1.5, 2.0]
     assert open_.take(9.0) is None
+
+
+def test_a_dive_goes_on_from_the_least_box_to_what_is_to_be_followed():
+    open_ = OpenBranches()
+    open_.dives = True
+    open_.push(1.0, branch(8, all_sizes=True))
+    open_.push(1.2, branch(7, all_sizes=True))
+    assert open_.take(9.0)[1].box.frames == 8
+    assert open_.plunges
+    open_.push(5.0, branch(4, all_sizes=True), follow=True)
+    open_.push(1.1, branch(3, all_sizes=True))
+    assert open_.take(9.0)[0] == 5.0
+    # nothing was pushed to be followed, nor has the cutoff fallen: the next dive waits
+    assert open_.take(9.0)[0] == 1.1
+    assert not open_.plunges
+    assert open_.take(9.0)[0] == 1.2
+    assert open_.plunges
+    assert open_.take(9.0) is None

@@ -24,10 +24,6 @@ from dse.mapspace.space import Mapspace
 from dse.model import arrays as a
 from dse.numeric import Flags, Floats
 
-#: What patterns share that depends on no price and no size.
-_LASTING = ("extent", "grids", "words", "used", "part", "different", "shares", "served")
-#: Grids up to which that is kept for others like it: some 300 bytes each.
-_MOST_KEPT = 20_000
 #: Sums of floats differ by less than this, relatively, in another order.
 _ROUNDING = 1e-12
 
@@ -40,8 +36,6 @@ class PatternFloors:
         architecture: the hardware; it may be fictitious.
         version: a value of :data:`dse.model.arrays.TIMELOOP_VERSIONS`.
         patterns: keep/bypass patterns ``(L, T)`` of the mapspace.
-        like: of hardware that may differ in prices, sizes and bandwidths only; what it has found
-            out is taken over where that is so.
 
     Raises:
         TooLargeError: there are too many tiles, grids or cycles.
@@ -53,39 +47,21 @@ class PatternFloors:
         architecture: Architecture,
         version: int,
         patterns: list[Flags],
-        like: PatternFloors | None = None,
     ) -> None:
         if not a.cycles_are_exact(HardwareBatch.of(architecture), space.problem):
             raise TooLargeError("at these bandwidths, cycles could exceed what Timeloop counts")
-        self._space, self._architecture = space, architecture
-        self._shared: dict[Hashable, Any] = {}
-        if like is not None and like._is_alike(space, architecture):
-            self._shared = {
-                key: value
-                for key, value in like._shared.items()
-                if (key[0] if isinstance(key, tuple) else key) in _LASTING
-            }
         self._points: dict[bytes, tuple[Floats, Floats]] = {}
         if space.infeasible or not patterns:
             return
-        shape = MapspaceShape(space, architecture, patterns[0], self._shared)
+        shared: dict[Hashable, Any] = {}
+        shape = MapspaceShape(space, architecture, patterns[0], shared)
         grids: Grids = shape.once("grids", lambda: Grids(shape))
         self._spatial = list(grids.vectors)
         t = tables_of(shape, grids, version, 0.0, only_cycles=False, widths=None)[1]
-        whole = shape.once("different", lambda: different(grids, t.row, t.window))
-        macs = MacFlows(t, grids, whole, shape)
+        macs = MacFlows(t, grids, different(grids, t.row, t.window), shape)
         for keep in patterns:
-            own = MapspaceShape(space, architecture, keep, self._shared)
+            own = MapspaceShape(space, architecture, keep, shared)
             self._points[keep.tobytes()] = self._found(own, _with_flows(t, own), macs)
-        if len(grids.fan) > _MOST_KEPT:
-            self._shared.clear()
-
-    def _is_alike(self, space: Mapspace, architecture: Architecture) -> bool:
-        return (
-            self._space.slots is space.slots
-            and self._space.problem == space.problem
-            and self._architecture.compute.instances == architecture.compute.instances
-        )
 
     def _found(self, shape: MapspaceShape, t: Tables, macs: MacFlows) -> tuple[Floats, Floats]:
         """Return the points of a pattern."""
@@ -100,17 +76,13 @@ class PatternFloors:
         cycles, spent = macs.least(t, loads)
         return _best(cycles + t.latency, spent + energy)
 
-    def least(self, multiplier: float) -> float:
-        """Return what ``energy + multiplier * cycles`` is no less than, whatever the pattern.
+    def least_of(self, keep: Flags, multiplier: float) -> float:
+        """Return what ``energy + multiplier * cycles`` of a pattern ``(L, T)`` is no less than.
 
         Args:
+            keep: the pattern.
             multiplier: of cycles, in pJ a cycle; infinite: cycles alone.
         """
-        some = [_least(points, multiplier) for points in self._points.values()]
-        return min(some, default=math.inf)
-
-    def least_of(self, keep: Flags, multiplier: float) -> float:
-        """Return the same of one pattern, ``(L, T)``."""
         return _least(self._points[keep.tobytes()], multiplier)
 
     def least_product_of(self, keep: Flags) -> float:

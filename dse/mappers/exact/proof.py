@@ -100,7 +100,6 @@ def prove(
     patterns: int = MOST_PATTERNS,
     widths: Ints | None = None,
     cycle_pj: float = 0.0,
-    floors: PatternFloors | None = None,
 ) -> Certificate:
     """Search the whole space and price what may be the best of it.
 
@@ -123,7 +122,6 @@ def prove(
             hand on data, its own need not, so what a mapping costs there bounds nothing. None: it
             stands for itself; ``(L, 0)``: any neighbours may.
         cycle_pj: added to the energy for every cycle; ``confirm`` adds it, too.
-        floors: what keep/bypass patterns come to at least; None: that is found out.
     """
     assumed = _ASSUMED.format(evenness_text(architecture.divided), version)
     if space.infeasible:
@@ -133,7 +131,7 @@ def prove(
         return Certificate(best, None, reason, 0, complete=False)
     proof = _Proof(
         space, architecture, kind, a.version_number(version), gap, threads, best, samples,
-        confirm, nodes, late, tell, patterns, widths, cycle_pj, floors,
+        confirm, nodes, late, tell, patterns, widths, cycle_pj,
     )  # fmt: skip
     try:
         proof.run()
@@ -168,7 +166,6 @@ class _Proof:
     patterns: int
     widths: Ints | None
     cycle_pj: float = 0.0
-    floors: PatternFloors | None = None
     nodes: int = 0
     bound: float = math.inf
     complete: bool = True
@@ -211,9 +208,7 @@ class _Proof:
         if len(all_) == 1:
             return [(-math.inf, all_[0])]
         found: list[tuple[float, Flags]] = []
-        floors = self.floors
-        if floors is None:
-            floors = PatternFloors(self.space, self.architecture, self.version, all_)
+        floors = PatternFloors(self.space, self.architecture, self.version, all_)
         for keep in all_:
             if self.kind == "energy":
                 floor = floors.least_of(keep, self.cycle_pj)

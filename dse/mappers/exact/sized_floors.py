@@ -30,6 +30,8 @@ from dse.model import arrays as a
 from dse.model import rules
 from dse.numeric import Flags, Floats, Ints
 
+#: Tables of tiles that are kept of a layer, some 10 KB each.
+_MOST_KEPT = 2000
 #: Sums of floats differ by less than this, relatively, in another order.
 _ROUNDING = 1e-12
 #: What depends neither on prices and sizes, nor on the arrays.
@@ -59,7 +61,7 @@ class SizeClasses:
 
 
 @dataclass(frozen=True, eq=False)
-class _Term:
+class _Moved:
     """What some flows between levels come to at least, by classes.
 
     Attributes:
@@ -71,13 +73,13 @@ class _Term:
     loads: list[Floats]
 
 
-def _sum(first: _Term, others: Sequence[_Term]) -> _Term:
+def _sum(first: _Moved, others: Sequence[_Moved]) -> _Moved:
     """Return what several flows come to together."""
     energy, loads = first.energy, first.loads
     for one in others:
         energy = energy + one.energy
         loads = [a + b for a, b in zip(loads, one.loads, strict=True)]
-    return _Term(energy, loads)
+    return _Moved(energy, loads)
 
 
 class GridValues(NamedTuple):
@@ -133,7 +135,7 @@ class SizedFloors:
         if like is not None:
             self._shared = {key: like._shared[key] for key in _LASTING if key in like._shared}
         #: by the flows to the MACs, what the other flows of each pattern come to
-        self._others: dict[_Flows, list[_Term]] = {}
+        self._others: dict[_Flows, list[_Moved]] = {}
         if space.infeasible or not patterns:
             return
         shape = MapspaceShape(space, architecture, patterns[0], self._shared)
@@ -153,13 +155,13 @@ class SizedFloors:
             if not math.isinf(rate)
         ]
         blocks = _blocks(shape, self._spatial)
-        key = "plans", tuple(map(tuple, blocks))
+        key = "plans", tuple(map(tuple, blocks)), space.arrays.keep.tobytes()
         if key not in self._points:
             self._points[key] = [_planned(flows, blocks) for flows in _flows_of(patterns)]
         self._moved: dict[tuple[int, int], tuple[Floats, Floats]] = {}
         self._served: dict[_Flow, float] = {}
-        terms: dict[_Flows, _Term] = {}
-        nothing = _Term(self._open(), [self._open() for _ in self._limits])
+        terms: dict[_Flows, _Moved] = {}
+        nothing = _Moved(self._open(), [self._open() for _ in self._limits])
         for macs, parts in self._points[key]:
             for part in parts:
                 if part not in terms:
@@ -170,28 +172,16 @@ class SizedFloors:
     def _open(self) -> Floats:
         return np.zeros((1,) * len(self._classes))
 
-    def _term(self, flows: _Flows) -> _Term:
-        """Return what flows that start with one tile come to; known of hardware like this one."""
+    def _term(self, flows: _Flows) -> _Moved:
+        """Return what flows that start with one tile come to at least, by classes."""
         t = self._t
         last = not any(u > flows[0][1] for u in self._spatial)
         served = tuple(1.0 if last else self._most_served(flow) for flow in flows)
-        spread = tuple(float(t.spread[s]) for _, low, high in flows for s in (low, high))
-        known = self._points.setdefault("terms", {})
-        if known.get("classes") is not self._classes:
-            known.clear()
-            known["classes"] = self._classes
-        key = flows, last, served, spread
-        if key not in known:
-            known[key] = self._least_of(flows, served, last=last)
-        found: _Term = known[key]
-        return found
-
-    def _least_of(self, flows: _Flows, served: tuple[float, ...], *, last: bool) -> _Term:
-        """Return what flows that start with one tile come to at least, by classes."""
-        t = self._t
         starts = tuple((tensor, low) for tensor, low, _ in flows)
         key = starts, served, last
         if key not in self._points:
+            if len(self._points) >= _MOST_KEPT:
+                self._points.pop(next(iter(self._points)))
             self._points[key] = tile_points(t, starts, served, last=last)
         points = self._points[key]
         column = (slice(None), *(None for _ in self._classes))
@@ -219,7 +209,7 @@ class SizedFloors:
             fits = fits & (need[column] <= self._room(k))
         least = np.where(fits, energy, math.inf).min(axis=0, initial=math.inf)
         some = [np.where(fits, own[column], math.inf).min(axis=0) for own in loads]
-        return _Term(least, some)
+        return _Moved(least, some)
 
     def _most_served(self, flow: _Flow) -> float:
         """Return the receivers that a read of a flow serves by loops in space, at most."""
@@ -233,14 +223,15 @@ class SizedFloors:
         """Return values of a level's classes along its axis."""
         place = [1] * len(self._classes)
         place[self._axis[level]] = len(values)
-        return values.reshape(place)
+        found: Floats = values.reshape(place)
+        return found
 
     def _price(self, s: int, kind: int) -> Floats:
         """Return the price of a level's accesses in pJ, by classes."""
         if s in self._axis:
             return self._along(s, self._classes[self._axis[s]].price_pj[:, kind])
         t = self._t
-        return self._open() + (t.read_pj, t.fill_pj, t.update_pj)[kind][s]
+        return np.full_like(self._open(), (t.read_pj, t.fill_pj, t.update_pj)[kind][s])
 
     def _room(self, s: int) -> Floats:
         """Return the words that tiles may use of a level, by classes."""
