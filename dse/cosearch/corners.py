@@ -233,7 +233,9 @@ class CornerSearch:
             node, before = outline.node, max(before, outline.value)
             if self._split_outlined(outline, max(self._least(node, area), before), area):
                 return
-            corner = self._corner(node.box) or corner
+            corner = self._corner(node.box)
+            if corner is None:
+                return
         fits = True
         if self._least(node, area) < self._cutoff:
             # else the bound of the box that it was part of is all there is
