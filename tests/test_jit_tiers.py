@@ -34,6 +34,8 @@ def _searches(folder):
     for optimizer in OPTIMIZERS:
         search({**work, "optimizer": optimizer})
     search({**work, "optimizer": "random", "arch": "eyeriss", "workload": "alexnet"})
+    free = {"name": "optimal", "nodes": 2}
+    search({**work, "optimizer": free, "arch": "naas_shidiannao"})
     mapped = {"runs": str(folder), "samples": 100}
     for mapper in MAPPERS:
         map_layer({**mapped, "mapper": mapper}, "alexnet/conv2")

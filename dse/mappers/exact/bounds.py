@@ -229,6 +229,7 @@ def set_bound(t: Tables, goal: Goal, x: Draft, stage: Stage, tile: int) -> None:
     grid = x.grid[0]
     energy = x.value[ENERGY] + t.macs * t.mac_pj
     inside = stage.level + (0 if stage.spatial else 1)
+    x.bound[3] = energy
     if stage.last_spatial:
         if goal.kind != DELAY:
             energy += _moving(t, x, stage, tile)

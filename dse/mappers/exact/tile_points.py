@@ -111,21 +111,26 @@ def undominated(columns: Floats) -> Ints:
     return kept[:count].copy()
 
 
+@inner
+def _is_equalled(points: Floats, kept: Ints, count: int, new: int) -> bool:
+    """Whether a point that is kept is as good as a new one in all rows."""
+    for k in range(count):
+        equalled = True
+        for row in range(points.shape[1]):
+            if points[kept[k], row] > points[new, row]:
+                equalled = False
+                break
+        if equalled:
+            return True
+    return False
+
+
 @tiered
 def _undominated(points: Floats, order: Ints, kept: Ints) -> int:
     """Write the points ``(n, rows)`` that none before them equals or beats; return how many."""
     count = 0
     for new in order:
-        beaten = False
-        for k in range(count):
-            beaten = True
-            for row in range(points.shape[1]):
-                if points[kept[k], row] > points[new, row]:
-                    beaten = False
-                    break
-            if beaten:
-                break
-        if not beaten:
+        if not _is_equalled(points, kept, count, new):
             kept[count] = new
             count += 1
     return count
