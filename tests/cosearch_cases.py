@@ -12,6 +12,7 @@ import yaml
 
 from dse.components.chain import energy_chain
 from dse.cosearch.boxes import Box, HardwareBoxes
+from dse.cosearch.groups import wanted
 from dse.cosearch.size_ranges import SizeRanges
 from dse.domain.problem import SHAPES, Layer, Problem, Workload
 from dse.errors import SpecError
@@ -22,6 +23,7 @@ from dse.mapspace.space import Mapspace
 from dse.space import catalog
 from dse.space.search_space import SearchSpace
 from dse.space.template import ArchTemplate
+from dse.space.variable import Values
 
 
 def template(name: str, variables: dict[str, Any], **changes: Any) -> ArchTemplate:
@@ -308,6 +310,21 @@ def holds(box: Box, member: Box) -> bool:
     return all(own[0] in rows for own, rows in zip(member.rows, box.rows, strict=True)) and all(
         low <= place <= high for low, place, high in zip(box.low, member.low, box.high, strict=True)
     )
+
+
+def frame_of(hardware: HardwareBoxes, values: Values) -> Box | None:
+    """Return the box of some hardware alone; None: no outcomes of the groups are its own."""
+    arithmetic = {one.key: one.expression for one in wanted(hardware.space, hardware.sizes)}
+    chosen = []
+    for rows in hardware.groups:
+        match = np.ones(len(rows), np.bool_)
+        for key, column in rows.columns.items():
+            match &= column == arithmetic[key].value(values)
+        chosen.append(np.flatnonzero(match)[:1])
+    if not all(map(len, chosen)):
+        return None
+    point = tuple(s.variable.index_of(values[s.variable.name]) for s in hardware.sizes)
+    return Box(tuple(chosen), point, point)
 
 
 def random_member(box: Box, rng: np.random.Generator) -> Box:

@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from dse.cosearch.groups import Meshes, groups_of, is_price, listed, plain, wanted
+from dse.cosearch.groups import Meshes, groups_of, is_price, listed, plain
 from dse.cosearch.outcomes import Outcomes
 from dse.cosearch.sizes import (
     Size,
@@ -121,7 +121,6 @@ class HardwareBoxes:
         self._parts = [*self.names, space.template.spec.compute.name]
         self._sized = {size.level: v for v, size in enumerate(self.sizes)}
         self.most_bits = budget_bits(space)
-        self._arithmetic = {one.key: one.expression for one in wanted(space, self.sizes)}
         self._kinds: dict[tuple[int, int], LevelKind] = {}
         self._mesh_group = next(
             (g for g, rows in enumerate(self.groups) if Meshes(space, rows).vary), None
@@ -178,20 +177,6 @@ class HardwareBoxes:
         for size, place in zip(self.sizes, box.low, strict=True):
             found[size.variable.name] = size.variable.value_at(place)
         return {v.name: found[v.name] for v in self.space.template.variables}
-
-    def frame_of(self, values: Values) -> Box | None:
-        """Return the box of one frame that holds some hardware; None: it is not of the space."""
-        chosen = []
-        for rows in self.groups:
-            match = np.ones(len(rows), np.bool_)
-            for key, column in rows.columns.items():
-                match &= column == self._arithmetic[key].value(values)
-            found = np.flatnonzero(match)
-            if not len(found):
-                return None
-            chosen.append(found[:1])
-        point = tuple(s.variable.index_of(values[s.variable.name]) for s in self.sizes)
-        return Box(tuple(chosen), point, point)
 
     def choices(self, spec: LevelSpec, box: Box) -> list[Choice]:
         """Return all that a level's variables with choices may stand for together."""

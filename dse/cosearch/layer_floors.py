@@ -98,8 +98,6 @@ class LayerFloors:
             Whatever the check does, between layers.
         """
         sizes = tuple(len(one.words) for one in classes)
-        # sums of the model add up in another order
-        parts = [self._layers[n].count * (1.0 - 1e-9) for n in numbers]
 
         def least(number: int, floors: SizedFloors | None) -> Floats:
             energy, cycles = self._floor(self._layers[number], architecture)
@@ -107,7 +105,9 @@ class LayerFloors:
             found = own.reshape(-1, *(1 for _ in classes))
             if floors is not None:
                 found = np.maximum(found, floors.least(multipliers))
-            return np.broadcast_to(found * parts[numbers.index(number)], (len(own), *sizes))
+            # sums of the model add up in another order
+            runs = self._layers[number].count * (1.0 - 1e-9)
+            return np.broadcast_to(found * runs, (len(own), *sizes))
 
         return np.array(self._each(architecture, classes, numbers, least))
 

@@ -14,6 +14,7 @@ from cosearch_cases import (
     FREE,
     all_values,
     brute_force,
+    frame_of,
     front,
     place_of,
     random_box,
@@ -100,7 +101,7 @@ def test_the_boxes_hold_all_hardware(case: str, rules: list[str]) -> None:
             real = space.architecture(values)
         except SpecError:
             continue
-        box = hardware.frame_of(values)
+        box = frame_of(hardware, values)
         assert box is not None
         assert space.architecture(hardware.values(box)) == real
         found += 1

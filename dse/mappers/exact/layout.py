@@ -92,7 +92,7 @@ def tables_of(
     hw = shape.hardware
     flows = [
         (t, low, high)
-        for t, low, high in flows_of(shape, tensors)
+        for t, low, high in flows_of(shape.keep)
         if not only_cycles or sized[hw.bank[high]] or (low >= 0 and sized[hw.bank[low]])
     ]
     high_bank = np.array([hw.bank[high] for _, _, high in flows], np.int64)
@@ -200,12 +200,12 @@ def tables_of(
     return relevance, tables
 
 
-def flows_of(shape: MapspaceShape, tensors: int) -> list[tuple[int, int, int]]:
-    """Return tensor, receiving level and delivering level of all flows."""
+def flows_of(keep: Flags) -> list[tuple[int, int, int]]:
+    """Return tensor, receiving level and delivering level of all flows of a pattern ``(L, T)``."""
     flows = []
-    for t in range(tensors):
-        kept = [-1, *(s for s in range(shape.levels) if shape.keep[s, t])]
-        flows += [(t, low, high) for low, high in pairwise(kept)]
+    for tensor, kept in enumerate(keep.T):
+        levels = [-1, *np.flatnonzero(kept).tolist()]
+        flows += [(tensor, low, high) for low, high in pairwise(levels)]
     return flows
 
 

@@ -93,7 +93,7 @@ class PatternFloors:
 
 def _with_flows(t: Tables, shape: MapspaceShape) -> Tables:
     """Return the tables with the flows of another pattern: only those that name its flows."""
-    flows = flows_of(shape, len(t.total))
+    flows = flows_of(shape.keep)
     tensor, low, high = np.array(flows, np.int64).reshape(-1, 3).T.copy()
     return t._replace(tensor=tensor, low=low, high=high, kept=np.ascontiguousarray(shape.keep))
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,7 +20,7 @@ import numpy.typing as npt
 from dse.domain.architecture import Architecture, HardwareBatch
 from dse.mappers.exact.floors import MacFlows, alike, shares
 from dse.mappers.exact.grids import Grids
-from dse.mappers.exact.layout import tables_of
+from dse.mappers.exact.layout import flows_of, tables_of
 from dse.mappers.exact.shape import MapspaceShape
 from dse.mappers.exact.tables import TooLargeError
 from dse.mappers.exact.tile_points import tile_points, undominated
@@ -157,7 +156,7 @@ class SizedFloors:
         blocks = _blocks(shape, self._spatial)
         key = "plans", tuple(map(tuple, blocks)), space.arrays.keep.tobytes()
         if key not in self._points:
-            self._points[key] = [_planned(flows, blocks) for flows in _flows_of(patterns)]
+            self._points[key] = [_planned(tuple(flows_of(keep)), blocks) for keep in patterns]
         self._moved: dict[tuple[int, int], tuple[Floats, Floats]] = {}
         self._served: dict[_Flow, float] = {}
         terms: dict[_Flows, _Moved] = {}
@@ -354,18 +353,6 @@ class SizedFloors:
                     words += some / self._used[:, high + 1]
             found.append(float(words[able].min(initial=math.inf)))
         return found
-
-
-def _flows_of(patterns: Sequence[Flags]) -> list[_Flows]:
-    """Return the flows of each keep/bypass pattern."""
-    return [
-        tuple(
-            (tensor, low, high)
-            for tensor, kept in enumerate(keep.T)
-            for low, high in pairwise([-1, *np.flatnonzero(kept).tolist()])
-        )
-        for keep in patterns
-    ]
 
 
 def _planned(flows: _Flows, blocks: Sequence[Sequence[int]]) -> tuple[_Flows, list[_Flows]]:
