@@ -6,6 +6,7 @@ import contextlib
 import math
 import tempfile
 import time
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from dse.plugins import plugins
@@ -24,7 +25,7 @@ class Searched(NamedTuple):
         value: of the objective; infinite where no valid design was found.
         values: of the variables, of the best design; None where there is none.
         samples: mappings evaluated for every unique layer.
-        seconds: that it took, without the start.
+        seconds: that it took, by the clock that was given, without the start.
     """
 
     value: float
@@ -53,8 +54,19 @@ def timed_search(
     samples: int = _ANY_NUMBER,
     seconds: float = math.inf,
     seed: int = 0,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Searched:
-    """Search until a number of samples, or until some seconds are over, at the end of a batch."""
+    """Search until a number of samples, or until some seconds are over, at the end of a batch.
+
+    Args:
+        optimizer: that searches, with its defaults.
+        arch: template of the accelerator.
+        network: the workload.
+        samples: mappings evaluated for every unique layer, at most.
+        seconds: that it may take, without the start.
+        seed: of the search.
+        clock: that counts these seconds; `time.process_time`: of all threads together.
+    """
     with tempfile.TemporaryDirectory() as folder:
         more = {} if math.isinf(seconds) else _TIMED.get(optimizer, {})
         made = start(
@@ -64,14 +76,14 @@ def timed_search(
                 "folder": f"{folder}/run",
             }
         )  # fmt: skip
-        begin = time.monotonic()
+        begin = clock()
 
         def report(_: object) -> None:
-            if time.monotonic() - begin > seconds:
+            if clock() - begin > seconds:
                 raise _TimeOver
 
         with contextlib.suppress(_TimeOver):
             made.study.run(report)
         state = made.study.state
     values = state.best.values if state.best else None
-    return Searched(state.best_value, values, state.samples, time.monotonic() - begin)
+    return Searched(state.best_value, values, state.samples, clock() - begin)
