@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -10,9 +11,12 @@ from dse.cosearch.layer_bounds import LayerBounds
 from dse.cosearch.scouts import PacedScout
 from dse.cosearch.sizes import UnsolvableSpace
 from dse.domain.architecture import Architecture
+from dse.goals.design import Design
 from dse.space.search_space import SearchSpace
 from dse.space.variable import Values
 
+#: What part of the last polished design's value one is to have to be polished.
+_MUCH_BETTER = 0.99
 #: Gap that the searches of a scouted design's layers may leave.
 _POLISHED = 1e-3
 
@@ -40,6 +44,7 @@ class Designs:
     ) -> None:
         self._space, self._best, self._bounds, self.scout = space, best, bounds, scout
         self.tried = 0
+        self._polished = math.inf
 
     def ratio(self, number: int) -> float | None:
         """Return energy over cycles of a network on the incumbent; None where there is none."""
@@ -61,8 +66,11 @@ class Designs:
     def take_scouted(self) -> None:
         """Offer what the scout has found."""
         before = self._best.value
-        found = self.scout.ask()
-        self.scout.tell(is_better=False)
+        self._take(self.scout.ask())
+        self.scout.tell(is_better=self._best.value < before)
+
+    def _take(self, found: Design | None) -> None:
+        """Offer a design with its mappings, which become known."""
         if found is None or found.mappings is None:
             return
         architecture = self._best.build(found.values)
@@ -73,17 +81,18 @@ class Designs:
         for bounds in self._bounds:
             bounds.learn(found.mappings[start : start + len(bounds.layers)])
             start += len(bounds.layers)
-        if self._best.value < before:
-            self.scout.tell(is_better=True)
 
     def polish(self, *, quick: bool) -> None:
         """Offer the incumbent's hardware with the mappings of the lines through it.
 
+        Only where it is much better than the last that was polished.
+
         Args:
             quick: whether searches of its layers are soon given up.
         """
-        if self._best.incumbent is None:
+        if self._best.incumbent is None or self._best.value > _MUCH_BETTER * self._polished:
             return
+        self._polished = self._best.value
         values = self._best.incumbent.design.values
         architecture = self._best.build(values)
         if architecture is None:

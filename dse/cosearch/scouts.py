@@ -8,14 +8,15 @@ from dse.goals.design import Design
 
 #: Samples of the scout at a time, and where each box takes long.
 _SCOUTED, _SCOUTED_MORE = 500, 2000
-#: Nodes from one call to the next, where the last one brought nothing better.
-_APART = 2
+#: Nodes from one call to the next at most, where the last ones brought nothing better; and where
+#: each box takes long: twice as many each time.
+_APART, _FAR_APART = 2, 32
 
 ScoutFor = Callable[[int], Design | None]
 
 
 class PacedScout:
-    """Asks a scout at every node, at every other one while it brings nothing better.
+    """Asks a scout at every node, the less often the longer it brings nothing better.
 
     Args:
         scout: searches designs: goes on for so many samples, and returns the best one so far; None:
@@ -25,11 +26,11 @@ class PacedScout:
     def __init__(self, scout: ScoutFor | None) -> None:
         self._scout = scout
         self._apart, self._passed = 1, 0
-        self._samples = _SCOUTED
+        self._samples, self._most = _SCOUTED, _APART
 
     def take_time(self) -> None:
-        """Ask for more at a time from now on: boxes take long, too."""
-        self._samples = _SCOUTED_MORE
+        """Ask for more at a time from now on, and less often: boxes take long, too."""
+        self._samples, self._most = _SCOUTED_MORE, _FAR_APART
 
     def is_due(self) -> bool:
         """Count a node; return whether the scout is to be asked."""
@@ -43,4 +44,4 @@ class PacedScout:
 
     def tell(self, *, is_better: bool) -> None:
         """Tell whether what it returned was better than what was known."""
-        self._apart = 1 if is_better else _APART
+        self._apart = max(self._apart // 2, 1) if is_better else min(2 * self._apart, self._most)

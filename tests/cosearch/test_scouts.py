@@ -33,6 +33,17 @@ def test_a_scout_that_brings_nothing_is_asked_at_every_other_node():
     assert asked(paced, 2, is_better=True) == [True, True]
 
 
+def test_where_boxes_take_long_a_scout_is_asked_ever_more_rarely():
+    paced = PacedScout(lambda _: DESIGN)
+    paced.take_time()
+    found = asked(paced, 200, is_better=False)
+    calls = [node for node, due in enumerate(found) if due]
+    apart = [later - before for before, later in zip(calls, calls[1:], strict=False)]
+    assert apart[:6] == [2, 4, 8, 16, 32, 32]
+    asked(paced, 32, is_better=True)
+    assert sum(asked(paced, 64, is_better=True)) > 20
+
+
 def test_without_a_scout_none_is_due():
     paced = PacedScout(None)
     assert not paced.is_due()

@@ -100,6 +100,22 @@ def shares(
     return found
 
 
+def handed(
+    grids: Grids, row: Ints, window: Ints, flow: tuple[int, int, int], whole: Ints
+) -> Floats:
+    """Return the receivers to which links hand what one of them has read, on some whole grids.
+
+    At most, that one included; 1 of tensors without windows. See `shares`.
+    """
+    t, low, high = flow
+    found = np.ones(len(whole))
+    for s in grids.vectors if (window[t] >= 0).any() else ():
+        if low < s <= high:
+            spared = grids.factor[whole, s][:, row[t] < 0].astype(np.float64).prod(axis=1)
+            found *= _serving(grids, row[t], window[t], s, whole, nearest=s == low + 1) / spared
+    return found
+
+
 def _serving(
     grids: Grids, row: Ints, window: Ints, s: int, own: Ints | slice, *, nearest: bool
 ) -> Floats:

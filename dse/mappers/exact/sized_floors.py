@@ -18,12 +18,19 @@ import numpy as np
 import numpy.typing as npt
 
 from dse.domain.architecture import Architecture, HardwareBatch
-from dse.mappers.exact.floors import MacFlows, alike, shares
+from dse.mappers.exact.floors import MacFlows, alike, handed, shares
 from dse.mappers.exact.grids import Grids
 from dse.mappers.exact.layout import flows_of, tables_of
+from dse.mappers.exact.pattern_sums import MacLeast, Sums, class_rows, least_of
 from dse.mappers.exact.shape import MapspaceShape
 from dse.mappers.exact.tables import TooLargeError
-from dse.mappers.exact.tile_points import tile_points, undominated
+from dse.mappers.exact.tile_points import (
+    Crossing,
+    TilePoints,
+    Weights,
+    tile_points,
+    undominated,
+)
 from dse.mapspace.space import Mapspace
 from dse.model import arrays as a
 from dse.model import rules
@@ -31,6 +38,8 @@ from dse.numeric import Flags, Floats, Ints
 
 #: Tables of tiles that are kept of a layer, some 10 KB each.
 _MOST_KEPT = 2000
+#: Ratios of prices that are told apart, in steps an octave.
+_FILL_STEPS, _UPDATE_STEPS = 2, 8
 #: Sums of floats differ by less than this, relatively, in another order.
 _ROUNDING = 1e-12
 #: What depends neither on prices and sizes, nor on the arrays.
@@ -41,6 +50,18 @@ READ, FILL, UPDATE, LEAK = range(4)
 #: Tensor, level that receives (-1: the MACs), level that delivers.
 _Flow = tuple[int, int, int]
 _Flows = tuple[_Flow, ...]
+
+
+class _Cut(NamedTuple):
+    """Flows whose words are counted where they cross out of one tile.
+
+    Attributes:
+        block: the levels whose tile it is; see `_blocks`.
+        flows: received by these levels, or further in, and delivered from further out.
+    """
+
+    block: tuple[int, ...]
+    flows: _Flows
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,15 +91,6 @@ class _Moved:
 
     energy: Floats
     loads: list[Floats]
-
-
-def _sum(first: _Moved, others: Sequence[_Moved]) -> _Moved:
-    """Return what several flows come to together."""
-    energy, loads = first.energy, first.loads
-    for one in others:
-        energy = energy + one.energy
-        loads = [a + b for a, b in zip(loads, one.loads, strict=True)]
-    return _Moved(energy, loads)
 
 
 class GridValues(NamedTuple):
@@ -133,8 +145,8 @@ class SizedFloors:
         self._shared: dict[Hashable, Any] = {}
         if like is not None:
             self._shared = {key: like._shared[key] for key in _LASTING if key in like._shared}
-        #: by the flows to the MACs, what the other flows of each pattern come to
-        self._others: dict[_Flows, list[_Moved]] = {}
+        #: None: there are no mappings
+        self._plans: _Plans | None = None
         if space.infeasible or not patterns:
             return
         shape = MapspaceShape(space, architecture, patterns[0], self._shared)
@@ -154,69 +166,157 @@ class SizedFloors:
             if not math.isinf(rate)
         ]
         blocks = _blocks(shape, self._spatial)
-        key = "plans", tuple(map(tuple, blocks)), space.arrays.keep.tobytes()
+        key = "plans", tuple(blocks), space.arrays.keep.tobytes()
         if key not in self._points:
-            self._points[key] = [_planned(tuple(flows_of(keep)), blocks) for keep in patterns]
+            self._points[key] = _planned(patterns, blocks)
+        self._plans = self._points[key]
         self._moved: dict[tuple[int, int], tuple[Floats, Floats]] = {}
-        self._served: dict[_Flow, float] = {}
-        terms: dict[_Flows, _Moved] = {}
-        nothing = _Moved(self._open(), [self._open() for _ in self._limits])
-        for macs, parts in self._points[key]:
-            for part in parts:
-                if part not in terms:
-                    terms[part] = self._term(part)
-            total = _sum(nothing, [terms[part] for part in parts])
-            self._others.setdefault(macs, []).append(total)
+        self._known: dict[tuple[str, _Flow], float] = {}
+        self._terms = [self._term(cut) for cut in self._points[key].cuts]
 
     def _open(self) -> Floats:
         return np.zeros((1,) * len(self._classes))
 
-    def _term(self, flows: _Flows) -> _Moved:
-        """Return what flows that start with one tile come to at least, by classes."""
+    def _term(self, cut: _Cut) -> _Moved:
+        """Return what flows that cross out of one tile come to at least, by classes."""
+        if all(low in cut.block for _, low, _ in cut.flows):
+            return self._received(cut)
+        return self._joint(cut)
+
+    def _received(self, cut: _Cut) -> _Moved:
+        """Return the same of flows that the levels of the tile receive."""
         t = self._t
-        last = not any(u > flows[0][1] for u in self._spatial)
-        served = tuple(1.0 if last else self._most_served(flow) for flow in flows)
-        starts = tuple((tensor, low) for tensor, low, _ in flows)
-        key = starts, served, last
-        if key not in self._points:
-            if len(self._points) >= _MOST_KEPT:
-                self._points.pop(next(iter(self._points)))
-            self._points[key] = tile_points(t, starts, served, last=last)
-        points = self._points[key]
+        last = self._is_last(cut)
+        points = self._points_of(cut, Weights.each(len(cut.flows)))
         column = (slice(None), *(None for _ in self._classes))
-        energy = np.zeros((len(points.words), *(1 for _ in self._classes)))
-        loads = np.zeros((len(self._limits), len(points.words)))
-        for (tensor, low, high), words in zip(flows, points.words.T, strict=True):
-            reads, updates, filled = words, np.zeros_like(words), words - t.spread[low]
+        energy = np.zeros((len(points.moved), *(1 for _ in self._classes)))
+        loads = np.zeros((len(self._limits), len(points.moved)))
+        for (tensor, low, high), words in zip(cut.flows, points.moved.T, strict=True):
+            reads, updates, filled = words, np.zeros_like(words), words
+            unread, unfilled = self._spared((tensor, low, high))
             if t.read_write[tensor]:
-                # the first time there is nothing to read
-                reads, updates = words - t.total[tensor] * t.spread[high], words
-                filled = words - t.total[tensor] * t.spread[low]
-            reads, filled = np.maximum(reads, 0.0), np.maximum(filled, 0.0)
+                updates = words
+            reads, filled = np.maximum(reads - unread, 0.0), np.maximum(filled - unfilled, 0.0)
             counts = (high, reads, READ), (high, updates, UPDATE), (low, filled, FILL)
             for s, some, kind in counts:
-                accesses = some / t.block[s] * t.share[s]
-                energy = energy + accesses[column] * self._price(s, kind)
+                energy = energy + (some * self._per(s))[column] * self._price(s, kind)
             for number, (k, ways, _) in enumerate(self._limits):
                 for way, some in enumerate((reads, updates)):
                     if t.bank[high] == k and way in ways:
                         loads[number] += some / t.spread[high]
                 if t.bank[low] == k and last and not t.read_write[tensor] and 1 in ways:
                     loads[number] += words
-        fits = np.ones((1,) * energy.ndim, np.bool_)
-        for k, need in zip(sorted({low for _, low, _ in flows}), points.need.T, strict=True):
-            fits = fits & (need[column] <= self._room(k))
+        fits = self._fits(cut, points)
         least = np.where(fits, energy, math.inf).min(axis=0, initial=math.inf)
         some = [np.where(fits, own[column], math.inf).min(axis=0) for own in loads]
         return _Moved(least, some)
 
+    def _joint(self, cut: _Cut) -> _Moved:
+        """Return the same of flows that one level delivers, some of which it receives further in.
+
+        All their energy is told in reads of that level, by the least ratio of prices.
+        """
+        t = self._t
+        high = cut.flows[0][2]
+        read, update = self._price(high, READ), self._price(high, UPDATE)
+        loads = [self._open() for _ in self._limits]
+        if not (read > 0.0).all():
+            return _Moved(self._open(), loads)
+        limits = [i for i, (k, _, _) in enumerate(self._limits) if t.bank[high] == k]
+        limits = limits if len(limits) == 1 else []
+        weight = np.zeros((1 + len(limits), len(cut.flows), 3))
+        for f, (tensor, low, _) in enumerate(cut.flows):
+            fill = float(self._price(low, FILL).min() / read.max())
+            weight[0, f] = self._per(high), _rounded(fill, _FILL_STEPS) * self._per(low), 0.0
+            if t.read_write[tensor]:
+                weight[0, f, 2] = _rounded(float((update / read).min()), _UPDATE_STEPS) * self._per(
+                    high
+                )
+            for i in limits:
+                ways = self._limits[i][1]
+                weight[1, f, 0] = (0 in ways) / t.spread[high]
+                weight[1, f, 2] = (1 in ways and t.read_write[tensor]) / t.spread[high]
+        spared = np.array([self._spared(flow) for flow in cut.flows])
+        points = self._points_of(cut, Weights(spared, weight))
+        fits = self._fits(cut, points)
+        column = (slice(None), *(None for _ in self._classes))
+        least = [np.where(fits, own[column], math.inf).min(axis=0) for own in points.moved.T]
+        for i in limits:
+            loads[i] = least[1]
+        return _Moved(least[0] * read, loads)
+
+    def _points_of(self, cut: _Cut, weights: Weights) -> TilePoints:
+        """Return the tiles worth having for a cut."""
+        last = self._is_last(cut)
+        crossing = tuple(self._crossing(flow, cut.block, last=last) for flow in cut.flows)
+        key = crossing, last, weights.spared.tobytes(), weights.weight.tobytes()
+        if key not in self._points:
+            if len(self._points) >= _MOST_KEPT:
+                self._points.pop(next(iter(self._points)))
+            self._points[key] = tile_points(self._t, crossing, weights, last=last)
+        points: TilePoints = self._points[key]
+        return points
+
+    def _is_last(self, cut: _Cut) -> bool:
+        """Whether no spatial loops are outside the tile."""
+        return not any(u > cut.block[-1] for u in self._spatial)
+
+    def _per(self, s: int) -> float:
+        """Return the vector accesses of a level for each of its words."""
+        return float(self._t.share[s] / self._t.block[s])
+
+    def _spared(self, flow: _Flow) -> tuple[float, float]:
+        """Return the words of a flow that are not read, and not filled, at most."""
+        t, (tensor, low, high) = self._t, flow
+        if not t.read_write[tensor]:
+            return 0.0, float(t.spread[low])
+        # the first time there is nothing to read
+        total = t.total[tensor]
+        return float(total * t.spread[high]), float(total * t.spread[low])
+
+    def _fits(self, cut: _Cut, points: TilePoints) -> Flags:
+        """Return which tiles fit, by classes."""
+        column = (slice(None), *(None for _ in self._classes))
+        fits = np.ones((1,) * (1 + len(self._classes)), np.bool_)
+        for room, need in zip(self._rooms(cut), points.need.T, strict=True):
+            fits = fits & (need[column] <= room)
+        return fits
+
+    def _crossing(self, flow: _Flow, block: tuple[int, ...], *, last: bool) -> Crossing:
+        """Return a flow as it crosses out of the tile of a block."""
+        tensor, low, high = flow
+        level = low if low in block else -1
+        start = low if level >= 0 else block[-1]
+        served = 1.0 if last else self._most_served((tensor, start, high))
+        handed = 1.0 if level >= 0 else self._most_handed((tensor, low, block[-1]))
+        return Crossing(tensor, level, served, handed)
+
+    def _rooms(self, cut: _Cut) -> list[Floats]:
+        """Return the words that there is room for, as `TilePoints` has what needs it."""
+        own = sorted({low for _, low, _ in cut.flows if low in cut.block})
+        found = [self._room(level) for level in own]
+        for _, low, _ in cut.flows:
+            if low not in cut.block:
+                between = [s for s in self._spatial if low < s <= cut.block[-1]]
+                fan = self._grids.fan[self._whole][:, between].prod(axis=1)
+                found.append(self._room(low) * float(fan.max(initial=1.0)))
+        return found
+
+    def _most_handed(self, flow: _Flow) -> float:
+        """Return the receivers to which links hand what one of them has read, at most."""
+        key = ("handed", flow)
+        if key not in self._known:
+            some = handed(self._grids, self._t.row, self._t.window, flow, self._whole)
+            self._known[key] = float(some.max(initial=1.0))
+        return self._known[key]
+
     def _most_served(self, flow: _Flow) -> float:
         """Return the receivers that a read of a flow serves by loops in space, at most."""
-        if flow not in self._served:
-            t = self._t
-            some = shares(self._grids, t.row, t.window, flow, self._whole)
-            self._served[flow] = float(some.max(initial=1.0))
-        return self._served[flow]
+        key = ("served", flow)
+        if key not in self._known:
+            some = shares(self._grids, self._t.row, self._t.window, flow, self._whole)
+            self._known[key] = float(some.max(initial=1.0))
+        return self._known[key]
 
     def _along(self, level: int, values: Floats) -> Floats:
         """Return values of a level's classes along its axis."""
@@ -249,31 +349,20 @@ class SizedFloors:
         Returns:
             ``(multipliers, classes of each open level)``; infinite where there is no mapping.
         """
-        sizes = tuple(len(one.words) for one in self._classes)
-        found = np.full((len(multipliers), *sizes), math.inf)
-        column = (slice(None), *(None for _ in sizes))
-        for flows, patterns in self._others.items():
-            cycles, energy, more, moved = self._on_macs(flows)
-            if not len(cycles):
-                continue
-            fastest, cheapest = cycles.min(), energy.min(axis=0) + more
-            others = np.array([np.broadcast_to(one.energy, sizes) for one in patterns])
-            time = np.where(np.isfinite(others), fastest, math.inf)
-            slowed = False
-            for number, ((_, _, rate), own) in enumerate(zip(self._limits, moved, strict=True)):
-                loads = np.array([np.broadcast_to(one.loads[number], sizes) for one in patterns])
-                transfer = (loads + own) / rate + self._t.latency
-                if (transfer > time).any():
-                    time, slowed = np.maximum(time, transfer), True
-            known = np.where(np.isfinite(time), time, 0.0) if slowed else time
-            for m, multiplier in enumerate(multipliers):
-                least = time
-                if not math.isinf(multiplier):
-                    least = others + ((energy + (multiplier * cycles)[column]).min(axis=0) + more)
-                    if slowed:
-                        np.maximum(least, others + cheapest + multiplier * known, out=least)
-                np.minimum(found[m], least.min(axis=0), out=found[m])
-        return found * (1.0 - _ROUNDING)
+        classes = [len(one.words) for one in self._classes]
+        if self._plans is None:
+            return np.full((len(multipliers), *classes), math.inf)
+        found = [self._on_macs(flows, multipliers) for flows in self._plans.macs]
+        macs = MacLeast(
+            class_rows([own for own, _, _ in found], len(classes)),
+            np.array([fastest for _, fastest, _ in found]),
+            np.array([moved for _, _, moved in found]).reshape(len(found), len(self._limits)),
+        )
+        terms = class_rows([(one.energy, *one.loads) for one in self._terms], len(classes))
+        rate = np.array([rate for _, _, rate in self._limits])
+        return least_of(
+            self._plans.sums, terms, macs, rate, self._t.latency, np.array(multipliers), classes
+        ) * (1.0 - _ROUNDING)
 
     def by_grid(self, multipliers: Sequence[float]) -> GridValues:
         """Return what each choice of spatial factors comes to at least; of one choice of classes.
@@ -281,11 +370,14 @@ class SizedFloors:
         Args:
             multipliers: as in `least`.
         """
+        if self._plans is None:
+            return GridValues(np.zeros(0, np.dtype((np.void, 1))), np.zeros((len(multipliers), 0)))
         values = np.full((len(multipliers), len(self._used)), math.inf)
-        for flows, patterns in self._others.items():
+        others = np.array([float(one.energy.min()) for one in self._terms])
+        for group, flows in enumerate(self._plans.macs):
             cycles, energy, prices = self._columns(flows)
             able = np.isfinite(cycles)
-            spent = energy[0] + min(float(one.energy.min()) for one in patterns)
+            spent = energy[0] + self._plans.sums.least(group, others)
             for words, price in zip(energy[1:], prices, strict=True):
                 spent = spent + words * float(price.min())
             for m, multiplier in enumerate(multipliers):
@@ -295,12 +387,14 @@ class SizedFloors:
                 values[m, able] = np.minimum(values[m, able], own)
         return GridValues(factors_of(self._grids), values[:, self._same])
 
-    def _on_macs(self, flows: _Flows) -> tuple[Floats, Floats, Floats, list[float]]:
+    def _on_macs(
+        self, flows: _Flows, multipliers: Sequence[float]
+    ) -> tuple[list[Floats], float, list[float]]:
         """Return what the MACs take on the grids worth having.
 
         Returns:
-            Cycles ``(G,)``; energy by grid and classes with the least leakage; by classes what more
-            they leak at least; words that they move at least of each limit of bandwidth.
+            By multiplier, energy and what cycles weigh, by classes, then energy alone; the fewest
+            cycles; words that they move at least of each limit of bandwidth.
         """
         t, used = self._t, self._used
         cycles, energy, prices = self._columns(flows)
@@ -311,13 +405,19 @@ class SizedFloors:
             if rules.leaks(t.version) and leak.any():
                 more = more + self._along(one.level, leak * time)
         able = np.isfinite(cycles)
+        if not able.any():
+            nothing = self._open() + math.inf
+            return [nothing] * (len(multipliers) + 1), math.inf, [0.0] * len(self._limits)
         table = np.array([cycles, *energy])[:, able]
         table = table[:, undominated(table)]
         column = (slice(None), *(None for _ in self._classes))
         energy_of = table[1][column]
         for words, price in zip(table[2:], prices, strict=True):
             energy_of = energy_of + words[column] * price
-        return table[0] + t.latency, energy_of, more, self._least_moved(flows, able)
+        time_of = (table[0] + t.latency)[column]
+        finite = (0.0 if math.isinf(multiplier) else multiplier for multiplier in multipliers)
+        least = [(energy_of + own * time_of).min(axis=0) + more for own in (*finite, 0.0)]
+        return least, float(time_of.min()), self._least_moved(flows, able)
 
     def _columns(self, flows: _Flows) -> tuple[Floats, list[Floats], list[Floats]]:
         """Return cycles of each grid, its energy at no price, and vector accesses with prices."""
@@ -355,13 +455,57 @@ class SizedFloors:
         return found
 
 
-def _planned(flows: _Flows, blocks: Sequence[Sequence[int]]) -> tuple[_Flows, list[_Flows]]:
-    """Return the flows to the MACs, and the others, those together that start with one tile."""
-    parts = [tuple(flow for flow in flows if flow[1] in block) for block in blocks]
-    return tuple(flow for flow in flows if flow[1] < 0), [part for part in parts if part]
+def _rounded(ratio: float, steps: int) -> float:
+    """Return a ratio a little lower, of so many steps an octave, so that few differ; 0 of none."""
+    return 2.0 ** (math.floor(steps * math.log2(ratio)) / steps) if ratio > 0.0 else 0.0
 
 
-def _blocks(shape: MapspaceShape, spatial: Sequence[int]) -> list[list[int]]:
+@dataclass(frozen=True, eq=False)
+class _Plans:
+    """Where the flows of all patterns are counted.
+
+    Attributes:
+        macs: flows to the MACs of each group of patterns.
+        cuts: all of them.
+        sums: of the cuts, by number.
+    """
+
+    macs: tuple[_Flows, ...]
+    cuts: tuple[_Cut, ...]
+    sums: Sums
+
+
+def _planned(patterns: Sequence[Flags], blocks: Sequence[tuple[int, ...]]) -> _Plans:
+    """Plan where the flows of some patterns are counted."""
+    numbers: dict[_Cut, int] = {}
+    groups: dict[_Flows, list[list[list[int]]]] = {}
+    for keep in patterns:
+        flows = flows_of(keep)
+        plans = _plans_of([flow for flow in flows if flow[1] >= 0], blocks)
+        own = [[numbers.setdefault(cut, len(numbers)) for cut in plan] for plan in plans]
+        groups.setdefault(tuple(flow for flow in flows if flow[1] < 0), []).append(own)
+    return _Plans(tuple(groups), tuple(numbers), Sums.of(list(groups.values())))
+
+
+def _plans_of(flows: Sequence[_Flow], blocks: Sequence[tuple[int, ...]]) -> list[tuple[_Cut, ...]]:
+    """Return plans for the flows between levels of a pattern: each tells where they cross.
+
+    Where they are received, those of one block together; or, all that one level delivers together,
+    where the outermost of them is received.
+    """
+    own = [(block, [flow for flow in flows if flow[1] in block]) for block in blocks]
+    joint = []
+    for high in sorted({high for _, _, high in flows}):
+        together = [flow for flow in flows if flow[2] == high]
+        outermost = max(low for _, low, _ in together)
+        joint.append((next(block for block in blocks if outermost in block), together))
+    plans = [
+        tuple(_Cut(block, tuple(some)) for block, some in plan if some) for plan in (own, joint)
+    ]
+    return list(dict.fromkeys(plans))
+
+
+def _blocks(shape: MapspaceShape, spatial: Sequence[int]) -> list[tuple[int, ...]]:
     """Return the levels, those together whose tiles are the same: without loops between them."""
     found: list[list[int]] = []
     for s in range(shape.levels):
@@ -370,4 +514,4 @@ def _blocks(shape: MapspaceShape, spatial: Sequence[int]) -> list[list[int]]:
             found.append([s])
         else:
             found[-1].append(s)
-    return found
+    return [tuple(block) for block in found]
