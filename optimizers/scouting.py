@@ -20,9 +20,10 @@ from dse.study.study import optimizer_rng
 #: Samples that the searches plan with: they decide from how much hardware a lock-step search
 #: starts.
 _PLANNED = 20_000
-#: Mappings per layer that NAAS tries on each hardware, and its samples for each of the other's:
-#: it takes them many times as fast.
-_MAPPINGS, _MORE = 500, 20
+#: Mappings per layer that NAAS tries on each hardware.
+_MAPPINGS = 500
+#: Shares of the samples that are asked for, where there are both: they take much the same time.
+_LOCKSTEP, _NAAS = 0.25, 20.0
 
 
 class Scout:
@@ -39,14 +40,16 @@ class Scout:
         self._space = space
         self._best: tuple[float, Design | None] = (math.inf, None)
         lockstep = Lockstep(space, LockstepSettings(), optimizer_rng(0), _PLANNED)
-        self._searches: list[tuple[Optimizer[Any], DesignEvaluator, int]] = [
-            (lockstep, self._evaluator({"name": DEFAULT_MAPPER}), 1)
+        mapped = self._evaluator({"name": DEFAULT_MAPPER})
+        #: with what prices its designs, and its share of the samples
+        self._searches: list[tuple[Optimizer[Any], DesignEvaluator, float]] = [
+            (lockstep, mapped, 1.0)
         ]
         if any(variable.choices for variable in space.free_hardware):
             settings = NaasSettings(mappings_per_hardware=_MAPPINGS)
-            naas = Naas(space, settings, optimizer_rng(0), _PLANNED * _MORE)
-            mapped = self._evaluator(Naas.default_mapper(settings))
-            self._searches.append((naas, mapped, _MORE))
+            naas = Naas(space, settings, optimizer_rng(0), round(_PLANNED * _NAAS))
+            evolved = self._evaluator(Naas.default_mapper(settings))
+            self._searches = [(lockstep, mapped, _LOCKSTEP), (naas, evolved, _NAAS)]
 
     def _evaluator(self, mapper: dict[str, Any]) -> DesignEvaluator:
         """Return what maps and prices designs."""
@@ -61,8 +64,8 @@ class Scout:
 
     def __call__(self, samples: int) -> Design | None:
         """Go on for some samples; return the best design seen so far, with its mappings."""
-        for search, price, more in self._searches:
-            self._go_on(search, price, samples * more)
+        for search, price, share in self._searches:
+            self._go_on(search, price, round(samples * share))
         return self._best[1]
 
     def _go_on(self, search: Optimizer[Any], price: DesignEvaluator, samples: int) -> None:

@@ -153,10 +153,8 @@ class CornerSearch:
             bound, node = taken
             self.nodes += 1
             if self._best.value * _NEAR > bound and self._designs.scout.is_due():
-                before = self._best.value
                 self._designs.take_scouted()
-                if self._best.value < before:
-                    self._designs.polish(quick=self._outlines)
+                self._designs.polish(quick=self._outlines)
             self._visit(node, bound)
             least = self._open_boxes.least
             self.bound = max(self.bound, min(least, self._open, self._best.value))
@@ -189,7 +187,7 @@ class CornerSearch:
 
     def _begin(self) -> Iterator[None]:
         """Find better incumbents before the first node, while that is quick."""
-        in_vain, start = 0, self._best.value
+        in_vain = 0
         for _ in range(_SCOUTED_FIRST):
             if self._best.value * _NEAR <= self._open_boxes.least or in_vain == _SCOUTED_IN_VAIN:
                 break
@@ -197,9 +195,8 @@ class CornerSearch:
             self._designs.take_scouted()
             in_vain = 0 if self._best.value < _NEAR * before else in_vain + 1
             yield
-        if self._best.value < start:
-            self._designs.polish(quick=self._outlines)
-            yield
+        self._designs.polish(quick=self._outlines)
+        yield
 
     def _branch(self, box: Box) -> Branch:
         return Branch(box, tuple(Lines(self._goal) for _ in self._bounds))

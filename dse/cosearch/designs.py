@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -15,8 +14,6 @@ from dse.goals.design import Design
 from dse.space.search_space import SearchSpace
 from dse.space.variable import Values
 
-#: What part of the last polished design's value one is to have to be polished.
-_MUCH_BETTER = 0.99
 #: Gap that the searches of a scouted design's layers may leave.
 _POLISHED = 1e-3
 
@@ -44,7 +41,8 @@ class Designs:
     ) -> None:
         self._space, self._best, self._bounds, self.scout = space, best, bounds, scout
         self.tried = 0
-        self._polished = math.inf
+        self._scouted: Values | None = None
+        self._polished: list[Values] = []
 
     def ratio(self, number: int) -> float | None:
         """Return energy over cycles of a network on the incumbent; None where there is none."""
@@ -76,6 +74,7 @@ class Designs:
         architecture = self._best.build(found.values)
         if architecture is None:
             return
+        self._scouted = found.values
         self._best.take(found.values, architecture, found.mappings)
         start = 0
         for bounds in self._bounds:
@@ -83,26 +82,26 @@ class Designs:
             start += len(bounds.layers)
 
     def polish(self, *, quick: bool) -> None:
-        """Offer the incumbent's hardware with the mappings of the lines through it.
+        """Offer hardware with the mappings of the lines through it: each piece once.
 
-        Only where it is much better than the last that was polished.
+        The incumbent's, and what the scout found last: where it is not the best, that may be for
+        its mappings.
 
         Args:
             quick: whether searches of its layers are soon given up.
         """
-        if self._best.incumbent is None or self._best.value > _MUCH_BETTER * self._polished:
-            return
-        self._polished = self._best.value
-        values = self._best.incumbent.design.values
-        architecture = self._best.build(values)
-        if architecture is None:
-            return
-        for number, bounds in enumerate(self._bounds):
-            ratio = self.ratio(number)
-            if ratio is not None:
-                with suppress(UnsolvableSpace):
-                    bounds.support(architecture, ratio, _POLISHED, quick=quick)
-        self.offer(values, architecture)
+        incumbent = self._best.incumbent
+        for values in (incumbent.design.values if incumbent else None, self._scouted):
+            architecture = None if values is None else self._best.build(values)
+            if values is None or architecture is None or values in self._polished:
+                continue
+            self._polished.append(values)
+            for number, bounds in enumerate(self._bounds):
+                ratio = self.ratio(number)
+                if ratio is not None:
+                    with suppress(UnsolvableSpace):
+                        bounds.support(architecture, ratio, _POLISHED, quick=quick)
+            self.offer(values, architecture)
 
     def improve(self, values: Values, architecture: Architecture) -> None:
         """Offer some hardware with mappings that heuristics find for it."""

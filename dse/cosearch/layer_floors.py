@@ -97,7 +97,7 @@ class LayerFloors:
         Raises:
             Whatever the check does, between layers.
         """
-        sizes = tuple(len(one.words) for one in classes)
+        sizes = tuple(one.count for one in classes)
 
         def least(number: int, floors: SizedFloors | None) -> Floats:
             energy, cycles = self._floor(self._layers[number], architecture)
@@ -122,7 +122,7 @@ class LayerFloors:
 
         Args:
             architecture: the most generous hardware of these sizes.
-            classes: one of each of its levels' sizes.
+            classes: of its levels' sizes, one of each open.
             multipliers: of cycles, in pJ a cycle; infinite: cycles alone.
             numbers: of the layers; those that cannot be laid out are left out.
         """

@@ -34,6 +34,8 @@ _MOST_LOOKED_AT = 3
 
 #: Geometric means differ by less than this, relatively, in another order.
 _ROUNDING = 1e-12
+#: How often what is as promising as the whole is parted at once.
+_MOST_STEPS = 8
 #: What a part's bound rises by counts between these.
 _LEAST_RISE, _MOST_RISE = 1e-4, 1.0
 #: Choices of sizes that differ by more than this part of the gap, and by more than that,
@@ -190,8 +192,36 @@ class Outlining:
             cutoff: what is worth looking for lies below.
         """
         known = self._by_grid(outline) if outline.node.box.frames > 1 else []
-        best, boxes = _LEAST_RISE, list[Box]()
-        for parts in self._branching.coarse(outline.node.box):
+        boxes: list[Box] = []
+        left: Box | None = outline.node.box
+        for _ in range(_MOST_STEPS):
+            if left is None:
+                break
+            parts = self._parted(outline, left, known, area)
+            if not parts:
+                break
+            # what is as promising as the whole is parted once more, without a look at it
+            (rise, first), *others = parts
+            boxes[:0] = [box for _, box in others]
+            left = first if rise < _LEAST_RISE else None
+            if left is None:
+                boxes.insert(0, first)
+        if left is not None and boxes:
+            boxes.insert(0, left)
+        if not boxes and outline.spread > max(_WIDE * _more(cutoff, outline.value), _ALIKE):
+            boxes = self._parts_of_sizes(outline)
+        node = outline.node
+        return [node.part(box, all_sizes=node.all_sizes) for box in boxes]
+
+    def _parted(
+        self, outline: Outlined, box: Box, known: Sequence[dict[int, GridValues]], area: float
+    ) -> list[tuple[float, Box]]:
+        """Return the parts of a box by what it differs in that tells most, and what each rises.
+
+        The one that rises least first; none where nothing tells.
+        """
+        best, found = _LEAST_RISE, list[tuple[float, Box]]()
+        for parts in self._branching.coarse(box):
             tight = [self._hardware.within_budget(part) for part in parts]
             rises = [
                 math.inf if one is None else self._rise(outline, one, known, area) for one in tight
@@ -199,11 +229,9 @@ class Outlining:
             promise = _promise(rises)
             if promise > best * (1.0 + _ROUNDING):
                 order = sorted(range(len(tight)), key=lambda i: rises[i])
-                best, boxes = promise, [box for i in order if (box := tight[i]) is not None]
-        if not boxes and outline.spread > max(_WIDE * _more(cutoff, outline.value), _ALIKE):
-            boxes = self._parts_of_sizes(outline)
-        node = outline.node
-        return [node.part(box, all_sizes=node.all_sizes) for box in boxes]
+                best = promise
+                found = [(rises[i], one) for i in order if (one := tight[i]) is not None]
+        return found
 
     def _parts_of_sizes(self, outline: Outlined) -> list[Box]:
         """Return a box in two by one of its sizes, so that as many choices as possible cost more.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -20,10 +20,12 @@ _MOST_RANGES = 16
 class SizeRanges:
     """Ranges of the sizes of a box; P ranges of each.
 
+    They are parts of the variable's own, whatever the box: what is found of them once serves many.
+
     Attributes:
         first, last: of each size ``(P,)``, the smallest and the largest of each range (places in
-            its variable).
-        classes: what they mean to a search.
+            its variable) that the box has.
+        classes: what they mean to a search, in whole.
         able: ``(P, P, ...)`` which choices the budget allows, an axis for every size.
     """
 
@@ -33,9 +35,9 @@ class SizeRanges:
     able: Flags
 
     def at(self, place: tuple[int, ...]) -> tuple[SizeClasses, ...]:
-        """Return the classes of one choice."""
+        """Return the classes of which one choice alone is open."""
         return tuple(
-            SizeClasses(own.level, own.words[i : i + 1], own.price_pj[i : i + 1])
+            replace(own, begin=own.begin + i, end=own.begin + i + 1)
             for own, i in zip(self.classes, place, strict=True)
         )
 
@@ -59,17 +61,20 @@ def ranges_of(hardware: HardwareBoxes, box: Box) -> SizeRanges:
             raise AssertionError("a size without a table")
         blocks = {one.level.block_size for one in kinds if isinstance(one.level, StorageLevel)}
         block_size = blocks.pop() if len(blocks) == 1 else 1
-        starts = _starts(table.usable_words[box.low[v] : box.high[v] + 1]) + box.low[v]
-        ends = np.append(starts[1:] - 1, box.high[v])
+        starts = _starts(table.usable_words)
+        ends = np.append(starts[1:] - 1, len(table.usable_words) - 1)
         found = [
             generous_size(kinds, block_size, int(low), int(high))
             for low, high in zip(starts, ends, strict=True)
         ]
         words, prices = np.array([w for w, _ in found]), np.array([p for _, p in found])
         priced = np.isfinite(prices).all(axis=1)
-        first.append(starts[priced])
-        last.append(ends[priced])
-        classes.append(SizeClasses(size.level, words[priced], prices[priced]))
+        starts, ends = starts[priced], ends[priced]
+        begin = int(np.searchsorted(ends, box.low[v]))
+        end = int(np.searchsorted(starts, box.high[v], side="right"))
+        first.append(np.maximum(starts[begin:end], box.low[v]))
+        last.append(np.minimum(ends[begin:end], box.high[v]))
+        classes.append(SizeClasses(size.level, words[priced], prices[priced], begin, end))
     able = _able(hardware, box, first)
     return SizeRanges(tuple(first), tuple(last), tuple(classes), able)
 

@@ -10,9 +10,9 @@ each choice of classes has a bound of its own.
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -47,6 +47,8 @@ _LASTING = ("extent", "words")
 #: Columns of the prices of a class.
 READ, FILL, UPDATE, LEAK = range(4)
 
+T = TypeVar("T")
+
 #: Tensor, level that receives (-1: the MACs), level that delivers.
 _Flow = tuple[int, int, int]
 _Flows = tuple[_Flow, ...]
@@ -66,18 +68,33 @@ class _Cut(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class SizeClasses:
-    """The sizes of one level, in growing ranges.
+    """The sizes of one level, in growing ranges, some of which are open.
+
+    What is not open is there so that much that is found once serves all choices of open ones.
 
     Attributes:
         level: whose sizes these are.
         words: ``(P,)`` that tiles may use of the largest size of each.
         price_pj: ``(P, 4)`` the least of each, per vector access: read, fill, update; leakage per
             cycle.
+        begin, end: the open ones, the last exclusive.
     """
 
     level: int
     words: Ints
     price_pj: Floats
+    begin: int
+    end: int
+
+    @property
+    def count(self) -> int:
+        """How many are open."""
+        return self.end - self.begin
+
+    @property
+    def open_pj(self) -> Floats:
+        """Prices of the open ones ``(count, 4)``."""
+        return self.price_pj[self.begin : self.end]
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,46 +189,75 @@ class SizedFloors:
         self._plans = self._points[key]
         self._moved: dict[tuple[int, int], tuple[Floats, Floats]] = {}
         self._known: dict[tuple[str, _Flow], float] = {}
-        self._terms = [self._term(cut) for cut in self._points[key].cuts]
+        self._terms = [self._opened(self._term(cut)) for cut in self._plans.cuts]
 
-    def _open(self) -> Floats:
+    def _none(self) -> Floats:
         return np.zeros((1,) * len(self._classes))
 
-    def _term(self, cut: _Cut) -> _Moved:
-        """Return what flows that cross out of one tile come to at least, by classes."""
-        if all(low in cut.block for _, low, _ in cut.flows):
-            return self._received(cut)
-        return self._joint(cut)
+    def _opened(self, moved: _Moved) -> _Moved:
+        """Return what flows come to by open classes."""
 
-    def _received(self, cut: _Cut) -> _Moved:
+        def some(values: Floats) -> Floats:
+            own = zip(values.shape, self._classes, strict=True)
+            return values[tuple(slice(c.begin, c.end) if n > 1 else slice(n) for n, c in own)]
+
+        return _Moved(some(moved.energy), [some(own) for own in moved.loads])
+
+    def _term(self, cut: _Cut) -> _Moved:
+        """Return what flows that cross out of one tile come to at least, by all classes."""
+        last = not any(u > cut.block[-1] for u in self._spatial)
+        crossing = tuple(self._crossing(flow, cut.block, last=last) for flow in cut.flows)
+        rooms = self._rooms(cut)
+        levels = sorted({s for _, low, high in cut.flows for s in (low, high)})
+        prices = [self._price(s, kind).tobytes() for s in levels for kind in (READ, FILL, UPDATE)]
+        seen = [(self._per(s), self._spread(s), int(self._t.bank[s])) for s in levels]
+        key = (
+            cut, crossing, last, *prices, *seen, *(room.tobytes() for room in rooms),
+            *((k, ways) for k, ways, _ in self._limits), *(len(c.words) for c in self._classes),
+        )  # fmt: skip
+        is_joint = any(low not in cut.block for _, low, _ in cut.flows)
+        made = self._joint if is_joint else self._received
+        return self._kept(key, lambda: made(cut, crossing, rooms, last=last))
+
+    def _kept(self, key: Hashable, make: Callable[[], T]) -> T:
+        """Return what was made before, or is made now and kept."""
+        if key not in self._points:
+            if len(self._points) >= _MOST_KEPT:
+                self._points.pop(next(iter(self._points)))
+            self._points[key] = make()
+        found: T = self._points[key]
+        return found
+
+    def _received(
+        self, cut: _Cut, crossing: Sequence[Crossing], rooms: Sequence[Floats], *, last: bool
+    ) -> _Moved:
         """Return the same of flows that the levels of the tile receive."""
         t = self._t
-        last = self._is_last(cut)
-        points = self._points_of(cut, Weights.each(len(cut.flows)))
+        points = self._points_of(crossing, Weights.each(len(crossing)), last=last)
         column = (slice(None), *(None for _ in self._classes))
         energy = np.zeros((len(points.moved), *(1 for _ in self._classes)))
         loads = np.zeros((len(self._limits), len(points.moved)))
         for (tensor, low, high), words in zip(cut.flows, points.moved.T, strict=True):
-            reads, updates, filled = words, np.zeros_like(words), words
             unread, unfilled = self._spared((tensor, low, high))
-            if t.read_write[tensor]:
-                updates = words
-            reads, filled = np.maximum(reads - unread, 0.0), np.maximum(filled - unfilled, 0.0)
+            updates = words if t.read_write[tensor] else np.zeros_like(words)
+            reads, filled = np.maximum(words - unread, 0.0), np.maximum(words - unfilled, 0.0)
             counts = (high, reads, READ), (high, updates, UPDATE), (low, filled, FILL)
             for s, some, kind in counts:
                 energy = energy + (some * self._per(s))[column] * self._price(s, kind)
             for number, (k, ways, _) in enumerate(self._limits):
                 for way, some in enumerate((reads, updates)):
                     if t.bank[high] == k and way in ways:
-                        loads[number] += some / t.spread[high]
+                        loads[number] += some / self._spread(high)
                 if t.bank[low] == k and last and not t.read_write[tensor] and 1 in ways:
                     loads[number] += words
-        fits = self._fits(cut, points)
+        fits = self._fits(points, rooms)
         least = np.where(fits, energy, math.inf).min(axis=0, initial=math.inf)
         some = [np.where(fits, own[column], math.inf).min(axis=0) for own in loads]
         return _Moved(least, some)
 
-    def _joint(self, cut: _Cut) -> _Moved:
+    def _joint(
+        self, cut: _Cut, crossing: Sequence[Crossing], rooms: Sequence[Floats], *, last: bool
+    ) -> _Moved:
         """Return the same of flows that one level delivers, some of which it receives further in.
 
         All their energy is told in reads of that level, by the least ratio of prices.
@@ -219,66 +265,60 @@ class SizedFloors:
         t = self._t
         high = cut.flows[0][2]
         read, update = self._price(high, READ), self._price(high, UPDATE)
-        loads = [self._open() for _ in self._limits]
+        loads = [self._none() for _ in self._limits]
         if not (read > 0.0).all():
-            return _Moved(self._open(), loads)
+            return _Moved(self._none(), loads)
         limits = [i for i, (k, _, _) in enumerate(self._limits) if t.bank[high] == k]
         limits = limits if len(limits) == 1 else []
         weight = np.zeros((1 + len(limits), len(cut.flows), 3))
+        per, spread = self._per(high), self._spread(high)
         for f, (tensor, low, _) in enumerate(cut.flows):
             fill = float(self._price(low, FILL).min() / read.max())
-            weight[0, f] = self._per(high), _rounded(fill, _FILL_STEPS) * self._per(low), 0.0
+            weight[0, f] = per, _rounded(fill, _FILL_STEPS) * self._per(low), 0.0
             if t.read_write[tensor]:
-                weight[0, f, 2] = _rounded(float((update / read).min()), _UPDATE_STEPS) * self._per(
-                    high
-                )
+                weight[0, f, 2] = _rounded(float((update / read).min()), _UPDATE_STEPS) * per
             for i in limits:
                 ways = self._limits[i][1]
-                weight[1, f, 0] = (0 in ways) / t.spread[high]
-                weight[1, f, 2] = (1 in ways and t.read_write[tensor]) / t.spread[high]
+                weight[1, f, 0] = (0 in ways) / spread
+                weight[1, f, 2] = (1 in ways and t.read_write[tensor]) / spread
         spared = np.array([self._spared(flow) for flow in cut.flows])
-        points = self._points_of(cut, Weights(spared, weight))
-        fits = self._fits(cut, points)
+        points = self._points_of(crossing, Weights(spared, weight), last=last)
+        fits = self._fits(points, rooms)
         column = (slice(None), *(None for _ in self._classes))
         least = [np.where(fits, own[column], math.inf).min(axis=0) for own in points.moved.T]
         for i in limits:
             loads[i] = least[1]
         return _Moved(least[0] * read, loads)
 
-    def _points_of(self, cut: _Cut, weights: Weights) -> TilePoints:
+    def _points_of(
+        self, crossing: Sequence[Crossing], weights: Weights, *, last: bool
+    ) -> TilePoints:
         """Return the tiles worth having for a cut."""
-        last = self._is_last(cut)
-        crossing = tuple(self._crossing(flow, cut.block, last=last) for flow in cut.flows)
-        key = crossing, last, weights.spared.tobytes(), weights.weight.tobytes()
-        if key not in self._points:
-            if len(self._points) >= _MOST_KEPT:
-                self._points.pop(next(iter(self._points)))
-            self._points[key] = tile_points(self._t, crossing, weights, last=last)
-        points: TilePoints = self._points[key]
-        return points
-
-    def _is_last(self, cut: _Cut) -> bool:
-        """Whether no spatial loops are outside the tile."""
-        return not any(u > cut.block[-1] for u in self._spatial)
+        key = (*crossing, last, weights.spared.tobytes(), weights.weight.tobytes())
+        return self._kept(key, lambda: tile_points(self._t, crossing, weights, last=last))
 
     def _per(self, s: int) -> float:
         """Return the vector accesses of a level for each of its words."""
         return float(self._t.share[s] / self._t.block[s])
 
+    def _spread(self, s: int) -> float:
+        """Return the instances of a level at most, a power of two: few differ."""
+        return 2.0 ** math.ceil(math.log2(self._t.spread[s]))
+
     def _spared(self, flow: _Flow) -> tuple[float, float]:
         """Return the words of a flow that are not read, and not filled, at most."""
-        t, (tensor, low, high) = self._t, flow
-        if not t.read_write[tensor]:
-            return 0.0, float(t.spread[low])
+        tensor, low, high = flow
+        if not self._t.read_write[tensor]:
+            return 0.0, self._spread(low)
         # the first time there is nothing to read
-        total = t.total[tensor]
-        return float(total * t.spread[high]), float(total * t.spread[low])
+        total = float(self._t.total[tensor])
+        return total * self._spread(high), total * self._spread(low)
 
-    def _fits(self, cut: _Cut, points: TilePoints) -> Flags:
+    def _fits(self, points: TilePoints, rooms: Sequence[Floats]) -> Flags:
         """Return which tiles fit, by classes."""
         column = (slice(None), *(None for _ in self._classes))
         fits = np.ones((1,) * (1 + len(self._classes)), np.bool_)
-        for room, need in zip(self._rooms(cut), points.need.T, strict=True):
+        for room, need in zip(rooms, points.need.T, strict=True):
             fits = fits & (need[column] <= room)
         return fits
 
@@ -299,7 +339,7 @@ class SizedFloors:
             if low not in cut.block:
                 between = [s for s in self._spatial if low < s <= cut.block[-1]]
                 fan = self._grids.fan[self._whole][:, between].prod(axis=1)
-                found.append(self._room(low) * float(fan.max(initial=1.0)))
+                found.append(self._room(low) * _raised(float(fan.max(initial=1.0))))
         return found
 
     def _most_handed(self, flow: _Flow) -> float:
@@ -325,12 +365,13 @@ class SizedFloors:
         found: Floats = values.reshape(place)
         return found
 
-    def _price(self, s: int, kind: int) -> Floats:
-        """Return the price of a level's accesses in pJ, by classes."""
+    def _price(self, s: int, kind: int, *, opened: bool = False) -> Floats:
+        """Return the price of a level's accesses in pJ, by all classes, or by open ones."""
         if s in self._axis:
-            return self._along(s, self._classes[self._axis[s]].price_pj[:, kind])
+            own = self._classes[self._axis[s]]
+            return self._along(s, (own.open_pj if opened else own.price_pj)[:, kind])
         t = self._t
-        return np.full_like(self._open(), (t.read_pj, t.fill_pj, t.update_pj)[kind][s])
+        return np.full_like(self._none(), (t.read_pj, t.fill_pj, t.update_pj)[kind][s])
 
     def _room(self, s: int) -> Floats:
         """Return the words that tiles may use of a level, by classes."""
@@ -338,7 +379,7 @@ class SizedFloors:
             return self._along(s, self._classes[self._axis[s]].words.astype(np.float64))
         size = int(self._hardware.size_words[s, 0])
         buffering = self._hardware.multiple_buffering[s, 0]
-        return self._open() + (math.inf if size < 0 else rules.usable_words(size, buffering))
+        return self._none() + (math.inf if size < 0 else rules.usable_words(size, buffering))
 
     def least(self, multipliers: Sequence[float]) -> Floats:
         """Return what ``energy + multiplier * cycles`` is no less than, for each choice of classes.
@@ -349,7 +390,7 @@ class SizedFloors:
         Returns:
             ``(multipliers, classes of each open level)``; infinite where there is no mapping.
         """
-        classes = [len(one.words) for one in self._classes]
+        classes = [one.count for one in self._classes]
         if self._plans is None:
             return np.full((len(multipliers), *classes), math.inf)
         found = [self._on_macs(flows, multipliers) for flows in self._plans.macs]
@@ -398,15 +439,15 @@ class SizedFloors:
         """
         t, used = self._t, self._used
         cycles, energy, prices = self._columns(flows)
-        more = self._open()
+        more = self._none()
         for one in self._classes:
             time = float((used[:, one.level + 1] * cycles).min(initial=math.inf))
-            leak = one.price_pj[:, LEAK] - one.price_pj[:, LEAK].min()
+            leak = one.open_pj[:, LEAK] - one.open_pj[:, LEAK].min()
             if rules.leaks(t.version) and leak.any():
                 more = more + self._along(one.level, leak * time)
         able = np.isfinite(cycles)
         if not able.any():
-            nothing = self._open() + math.inf
+            nothing = self._none() + math.inf
             return [nothing] * (len(multipliers) + 1), math.inf, [0.0] * len(self._limits)
         table = np.array([cycles, *energy])[:, able]
         table = table[:, undominated(table)]
@@ -428,7 +469,7 @@ class SizedFloors:
         for high, way, words in self._to_macs(flows):
             moved[t.bank[high], way] += words / used[:, high + 1]
             accesses.append(words * (t.share[high] / t.block[high]))
-            prices.append(self._price(high, (READ, UPDATE)[way]))
+            prices.append(self._price(high, (READ, UPDATE)[way], opened=True))
         cycles = self._macs.cycles(t, moved)
         known = np.where(np.isfinite(cycles), cycles, 0.0)
         return cycles, [t.macs * t.mac_pj + self._leak * known, *accesses], prices
@@ -453,6 +494,11 @@ class SizedFloors:
                     words += some / self._used[:, high + 1]
             found.append(float(words[able].min(initial=math.inf)))
         return found
+
+
+def _raised(number: float) -> float:
+    """Return a number from 1 on a little higher, in steps of a quarter of an octave."""
+    return float(2.0 ** (math.ceil(4.0 * math.log2(number)) / 4.0))
 
 
 def _rounded(ratio: float, steps: int) -> float:

@@ -143,10 +143,12 @@ def test_no_mapping_costs_less_than_its_sizes_say(seed, version):
         )  # fmt: skip
     architecture = random_prices(rng, architecture)
     classes = [
-        SizeClasses(level, np.sort(rng.choice([2, 4, 9, 30, 4096], 3, replace=False)), prices)
+        SizeClasses(level, np.sort(rng.choice([2, 4, 9, 30, 4096], 3, replace=False)), prices, 0, 3)
         for level, prices in ((0, rng.uniform(0.5, 8.0, (3, 4))), (1, rng.uniform(0.5, 8, (3, 4))))
     ]
-    least = [SizeClasses(o.level, o.words[-1:], o.price_pj.min(0, keepdims=True)) for o in classes]
+    least = [
+        SizeClasses(o.level, o.words[-1:], o.price_pj.min(0, keepdims=True), 0, 1) for o in classes
+    ]
     corner = resized(architecture, least, (0, 0))
     space = Mapspace(problem, corner, constraints)
     patterns = patterns_of(space)
@@ -167,7 +169,7 @@ def test_no_mapping_costs_less_than_its_sizes_say(seed, version):
             assert bound > 0.0
             compared += 1
     assert compared >= 3
-    alone = [SizeClasses(own.level, own.words[1:2], own.price_pj[1:2]) for own in classes]
+    alone = [replace(own, begin=1, end=2) for own in classes]
     by_grid = SizedFloors(space, corner, a.version_number(version), patterns, alone, known)
     factors, values = by_grid.by_grid(multipliers)
     assert len(factors) == values.shape[1]
