@@ -6,9 +6,10 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from dse.domain.architecture import Architecture
 from dse.domain.problem import Layer, Problem
@@ -23,6 +24,9 @@ from dse.model.arrays import version_number
 from dse.numeric import Flags, Floats
 
 T = TypeVar("T")
+
+#: Mapspaces whose choices of spatial factors are kept.
+_MOST_CHOSEN = 4096
 
 
 class LayerFloors:
@@ -48,6 +52,8 @@ class LayerFloors:
         self._space_of, self._check = space_of, check
         #: by layer the first floors, which know its tiles
         self._known: dict[int, SizedFloors] = {}
+        #: by slots and MACs the same slots, and their choices of spatial factors
+        self._chosen: dict[tuple[int, int], tuple[Any, npt.NDArray[np.void]]] = {}
         self._listed: dict[tuple[int, bytes], list[Flags]] = {}
 
     def least(self, architecture: Architecture) -> dict[float, float]:
@@ -146,9 +152,19 @@ class LayerFloors:
             self._check()
             space = self._space_of(self._layers[number].problem, architecture)
             with suppress(TooLargeError):
-                shape = MapspaceShape(space, architecture, space.arrays.keep != 0)
-                found[number] = values.among(factors_of(Grids(shape)))
+                found[number] = values.among(self._factors(space, architecture))
         return found
+
+    def _factors(self, space: Mapspace, architecture: Architecture) -> npt.NDArray[np.void]:
+        """Return all choices of spatial factors, found once for all hardware alike."""
+        key = id(space.slots), architecture.compute.instances
+        if key not in self._chosen:
+            if len(self._chosen) >= _MOST_CHOSEN:
+                self._chosen.pop(next(iter(self._chosen)))
+            shape = MapspaceShape(space, architecture, space.arrays.keep != 0)
+            # the slots are kept, so that nothing else is told by their number
+            self._chosen[key] = space.slots, factors_of(Grids(shape))
+        return self._chosen[key][1]
 
     def _each(
         self,

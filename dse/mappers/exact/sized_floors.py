@@ -172,8 +172,9 @@ class SizedFloors:
         self._hardware = shape.hardware
         self._t = tables_of(shape, grids, version, 0.0, only_cycles=False, widths=None)[1]
         whole, self._same = alike(grids, self._t.row, self._t.window)
-        self._grids, self._whole = grids, whole
+        self._grids = grids
         self._used = self._t.used[whole]
+        self._able = whole[self._used[:, 0] <= self._t.most_macs]
         self._macs = MacFlows(self._t, grids, whole, shape)
         self._leak = self._t.leak[whole]
         self._limits = [
@@ -338,7 +339,7 @@ class SizedFloors:
         for _, low, _ in cut.flows:
             if low not in cut.block:
                 between = [s for s in self._spatial if low < s <= cut.block[-1]]
-                fan = self._grids.fan[self._whole][:, between].prod(axis=1)
+                fan = self._grids.fan[self._able][:, between].prod(axis=1)
                 found.append(self._room(low) * _raised(float(fan.max(initial=1.0))))
         return found
 
@@ -346,16 +347,16 @@ class SizedFloors:
         """Return the receivers to which links hand what one of them has read, at most."""
         key = ("handed", flow)
         if key not in self._known:
-            some = handed(self._grids, self._t.row, self._t.window, flow, self._whole)
-            self._known[key] = float(some.max(initial=1.0))
+            some = handed(self._grids, self._t.row, self._t.window, flow, self._able)
+            self._known[key] = _raised(float(some.max(initial=1.0)))
         return self._known[key]
 
     def _most_served(self, flow: _Flow) -> float:
         """Return the receivers that a read of a flow serves by loops in space, at most."""
         key = ("served", flow)
         if key not in self._known:
-            some = shares(self._grids, self._t.row, self._t.window, flow, self._whole)
-            self._known[key] = float(some.max(initial=1.0))
+            some = shares(self._grids, self._t.row, self._t.window, flow, self._able)
+            self._known[key] = _raised(float(some.max(initial=1.0)))
         return self._known[key]
 
     def _along(self, level: int, values: Floats) -> Floats:
@@ -497,8 +498,8 @@ class SizedFloors:
 
 
 def _raised(number: float) -> float:
-    """Return a number from 1 on a little higher, in steps of a quarter of an octave."""
-    return float(2.0 ** (math.ceil(4.0 * math.log2(number)) / 4.0))
+    """Return a number from 1 on a little higher, in steps of half an octave, so that few differ."""
+    return float(2.0 ** (math.ceil(2.0 * math.log2(number)) / 2.0))
 
 
 def _rounded(ratio: float, steps: int) -> float:
