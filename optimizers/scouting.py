@@ -23,7 +23,9 @@ _PLANNED = 20_000
 #: Mappings per layer that NAAS tries on each hardware.
 _MAPPINGS = 500
 #: Shares of the samples that are asked for, where there are both: they take much the same time.
-_LOCKSTEP, _NAAS = 0.25, 20.0
+_LOCKSTEP, _NAAS = 0.6, 12.0
+#: Where NAAS starts, the chip first if there is one: it may stay at the connectivity of its start.
+_STARTS = (None, "center")
 
 
 class Scout:
@@ -46,10 +48,15 @@ class Scout:
             (lockstep, mapped, 1.0)
         ]
         if any(variable.choices for variable in space.free_hardware):
-            settings = NaasSettings(mappings_per_hardware=_MAPPINGS)
-            naas = Naas(space, settings, optimizer_rng(0), round(_PLANNED * _NAAS))
-            evolved = self._evaluator(Naas.default_mapper(settings))
-            self._searches = [(lockstep, mapped, _LOCKSTEP), (naas, evolved, _NAAS)]
+            self._searches = [(lockstep, mapped, _LOCKSTEP)]
+            for number, start in enumerate(_STARTS):
+                settings = NaasSettings(
+                    mappings_per_hardware=_MAPPINGS,
+                    start=start,
+                )
+                naas = Naas(space, settings, optimizer_rng(number), round(_PLANNED * _NAAS))
+                evolved = self._evaluator(Naas.default_mapper(settings))
+                self._searches.append((naas, evolved, _NAAS))
 
     def _evaluator(self, mapper: dict[str, Any]) -> DesignEvaluator:
         """Return what maps and prices designs."""

@@ -36,19 +36,22 @@ def class_rows(entries: Sequence[Sequence[Floats]], sizes: int) -> ClassRows:
         entries: rows of each.
         sizes: how many.
     """
-    numbers, length = [], []
+    numbers: list[Floats] = []
+    length = []
     stride = np.zeros((len(entries), max(sizes, 1)), np.int64)
     for number, rows in enumerate(entries):
-        shape = np.broadcast_shapes(*(row.shape for row in rows))
-        numbers += [np.broadcast_to(row, shape).reshape(-1) for row in rows]
+        shape = tuple(max(along) for along in zip(*(row.shape for row in rows), strict=True))
+        for row in rows:
+            whole = row if row.shape == shape else np.broadcast_to(row, shape)
+            numbers.append(whole.reshape(-1))
         length.append(math.prod(shape))
         step = 1
         for axis in range(sizes - 1, -1, -1):
             if shape[axis] > 1:
                 stride[number, axis] = step
             step *= shape[axis]
-    whole = [len(rows) * own for rows, own in zip(entries, length, strict=True)]
-    first = np.cumsum([0, *whole], dtype=np.int64)[:-1]
+    sides = [len(rows) * own for rows, own in zip(entries, length, strict=True)]
+    first = np.cumsum([0, *sides], dtype=np.int64)[:-1]
     flat = np.concatenate(numbers) if numbers else np.zeros(0)
     return ClassRows(flat, first, np.array(length, np.int64), stride)
 

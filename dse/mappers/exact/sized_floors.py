@@ -26,6 +26,7 @@ from dse.mappers.exact.shape import MapspaceShape
 from dse.mappers.exact.tables import TooLargeError
 from dse.mappers.exact.tile_points import (
     Crossing,
+    Least,
     TilePoints,
     Weights,
     tile_points,
@@ -44,6 +45,8 @@ _FILL_STEPS, _UPDATE_STEPS = 2, 8
 _ROUNDING = 1e-12
 #: What depends neither on prices and sizes, nor on the arrays.
 _LASTING = ("extent", "words")
+#: What part of the most MACs that any grid uses is many.
+_MANY = 2 / 3
 #: Columns of the prices of a class.
 READ, FILL, UPDATE, LEAK = range(4)
 
@@ -95,6 +98,23 @@ class SizeClasses:
     def open_pj(self) -> Floats:
         """Prices of the open ones ``(count, 4)``."""
         return self.price_pj[self.begin : self.end]
+
+
+@dataclass(frozen=True, eq=False)
+class _Use:
+    """Grids that use much the same number of MACs.
+
+    Attributes:
+        number: of these.
+        own: ``(grids worth telling apart,)`` which they are.
+        grids: the numbers of all grids that they stand for, which no factor makes impossible.
+        is_large: whether tiles are so large that it matters.
+    """
+
+    number: int
+    own: Flags
+    grids: Ints
+    is_large: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,7 +194,7 @@ class SizedFloors:
         whole, self._same = alike(grids, self._t.row, self._t.window)
         self._grids = grids
         self._used = self._t.used[whole]
-        self._able = whole[self._used[:, 0] <= self._t.most_macs]
+        self._uses = self._parted(whole)
         self._macs = MacFlows(self._t, grids, whole, shape)
         self._leak = self._t.leak[whole]
         self._limits = [
@@ -189,8 +209,44 @@ class SizedFloors:
             self._points[key] = _planned(patterns, blocks)
         self._plans = self._points[key]
         self._moved: dict[tuple[int, int], tuple[Floats, Floats]] = {}
-        self._known: dict[tuple[str, _Flow], float] = {}
-        self._terms = [self._opened(self._term(cut)) for cut in self._plans.cuts]
+        self._known: dict[tuple[str, _Flow, int], float] = {}
+        self._terms = [
+            self._opened(self._term(cut, use)) for use in self._uses for cut in self._plans.cuts
+        ]
+
+    def _parted(self, whole: Ints) -> list[_Use]:
+        """Return the possible grids by how many MACs they use: much as many as the most, or fewer.
+
+        A tile holds whatever runs in space within it, so with many it is large. One part where
+        there is no dimension along which all that use many run.
+        """
+        every = np.arange(self._grids.whole.start, self._grids.whole.stop)
+        along = self._grids.factor[every].astype(np.int64).prod(axis=1)
+        fits = (self._t.bound % along == 0).all(axis=1) & (
+            self._t.used[every, 0] <= self._t.most_macs
+        )
+        every, along, same = every[fits], along[fits], self._same[fits]
+        macs = self._used[:, 0]
+        able = np.isin(np.arange(len(whole)), same)
+        many = able & (macs >= _MANY * macs[able].max(initial=1.0))
+        parts = [able]
+        if (along[many[same]] > 1).all(axis=0).any():
+            parts = [many, able & ~many]
+        return [
+            _Use(number, own, every[own[same]], is_large=number < len(parts) - 1)
+            for number, own in enumerate(parts)
+        ]
+
+    def _least(self, cut: _Cut, use: _Use) -> Least:
+        """Return how large the tile of a cut is at least."""
+        dimensions = self._grids.factor.shape[2]
+        if not use.is_large or not len(use.grids):
+            return Least((1,) * dimensions, 1.0, (False,) * dimensions)
+        top = cut.block[-1] + 1
+        within = self._grids.factor[use.grids, :top].astype(np.int64).prod(axis=1)
+        volume = float(within.prod(axis=1).min())
+        runs = (within > 1).any(axis=0)
+        return Least(tuple(within.min(axis=0).tolist()), _rounded(volume, 2), tuple(runs.tolist()))
 
     def _none(self) -> Floats:
         return np.zeros((1,) * len(self._classes))
@@ -204,21 +260,21 @@ class SizedFloors:
 
         return _Moved(some(moved.energy), [some(own) for own in moved.loads])
 
-    def _term(self, cut: _Cut) -> _Moved:
+    def _term(self, cut: _Cut, use: _Use) -> _Moved:
         """Return what flows that cross out of one tile come to at least, by all classes."""
         last = not any(u > cut.block[-1] for u in self._spatial)
-        crossing = tuple(self._crossing(flow, cut.block, last=last) for flow in cut.flows)
-        rooms = self._rooms(cut)
+        crossing = tuple(self._crossing(flow, cut.block, use, last=last) for flow in cut.flows)
+        rooms, least = self._rooms(cut, use), self._least(cut, use)
         levels = sorted({s for _, low, high in cut.flows for s in (low, high)})
         prices = [self._price(s, kind).tobytes() for s in levels for kind in (READ, FILL, UPDATE)]
         seen = [(self._per(s), self._spread(s), int(self._t.bank[s])) for s in levels]
         key = (
-            cut, crossing, last, *prices, *seen, *(room.tobytes() for room in rooms),
+            cut, crossing, least, last, *prices, *seen, *(room.tobytes() for room in rooms),
             *((k, ways) for k, ways, _ in self._limits), *(len(c.words) for c in self._classes),
         )  # fmt: skip
         is_joint = any(low not in cut.block for _, low, _ in cut.flows)
         made = self._joint if is_joint else self._received
-        return self._kept(key, lambda: made(cut, crossing, rooms, last=last))
+        return self._kept(key, lambda: made(cut, crossing, rooms, least, last=last))
 
     def _kept(self, key: Hashable, make: Callable[[], T]) -> T:
         """Return what was made before, or is made now and kept."""
@@ -230,11 +286,12 @@ class SizedFloors:
         return found
 
     def _received(
-        self, cut: _Cut, crossing: Sequence[Crossing], rooms: Sequence[Floats], *, last: bool
-    ) -> _Moved:
+        self, cut: _Cut, crossing: Sequence[Crossing], rooms: Sequence[Floats], size: Least,
+        *, last: bool,
+    ) -> _Moved:  # fmt: skip
         """Return the same of flows that the levels of the tile receive."""
         t = self._t
-        points = self._points_of(crossing, Weights.each(len(crossing)), last=last)
+        points = self._points_of(crossing, Weights.each(len(crossing)), size, last=last)
         column = (slice(None), *(None for _ in self._classes))
         energy = np.zeros((len(points.moved), *(1 for _ in self._classes)))
         loads = np.zeros((len(self._limits), len(points.moved)))
@@ -257,8 +314,9 @@ class SizedFloors:
         return _Moved(least, some)
 
     def _joint(
-        self, cut: _Cut, crossing: Sequence[Crossing], rooms: Sequence[Floats], *, last: bool
-    ) -> _Moved:
+        self, cut: _Cut, crossing: Sequence[Crossing], rooms: Sequence[Floats], size: Least,
+        *, last: bool,
+    ) -> _Moved:  # fmt: skip
         """Return the same of flows that one level delivers, some of which it receives further in.
 
         All their energy is told in reads of that level, by the least ratio of prices.
@@ -283,7 +341,7 @@ class SizedFloors:
                 weight[1, f, 0] = (0 in ways) / spread
                 weight[1, f, 2] = (1 in ways and t.read_write[tensor]) / spread
         spared = np.array([self._spared(flow) for flow in cut.flows])
-        points = self._points_of(crossing, Weights(spared, weight), last=last)
+        points = self._points_of(crossing, Weights(spared, weight), size, last=last)
         fits = self._fits(points, rooms)
         column = (slice(None), *(None for _ in self._classes))
         least = [np.where(fits, own[column], math.inf).min(axis=0) for own in points.moved.T]
@@ -292,11 +350,11 @@ class SizedFloors:
         return _Moved(least[0] * read, loads)
 
     def _points_of(
-        self, crossing: Sequence[Crossing], weights: Weights, *, last: bool
+        self, crossing: Sequence[Crossing], weights: Weights, size: Least, *, last: bool
     ) -> TilePoints:
         """Return the tiles worth having for a cut."""
-        key = (*crossing, last, weights.spared.tobytes(), weights.weight.tobytes())
-        return self._kept(key, lambda: tile_points(self._t, crossing, weights, last=last))
+        key = (*crossing, size, last, weights.spared.tobytes(), weights.weight.tobytes())
+        return self._kept(key, lambda: tile_points(self._t, crossing, weights, size, last=last))
 
     def _per(self, s: int) -> float:
         """Return the vector accesses of a level for each of its words."""
@@ -323,39 +381,39 @@ class SizedFloors:
             fits = fits & (need[column] <= room)
         return fits
 
-    def _crossing(self, flow: _Flow, block: tuple[int, ...], *, last: bool) -> Crossing:
+    def _crossing(self, flow: _Flow, block: tuple[int, ...], use: _Use, *, last: bool) -> Crossing:
         """Return a flow as it crosses out of the tile of a block."""
         tensor, low, high = flow
         level = low if low in block else -1
         start = low if level >= 0 else block[-1]
-        served = 1.0 if last else self._most_served((tensor, start, high))
-        handed = 1.0 if level >= 0 else self._most_handed((tensor, low, block[-1]))
+        served = 1.0 if last else self._most_served((tensor, start, high), use)
+        handed = 1.0 if level >= 0 else self._most_handed((tensor, low, block[-1]), use)
         return Crossing(tensor, level, served, handed)
 
-    def _rooms(self, cut: _Cut) -> list[Floats]:
+    def _rooms(self, cut: _Cut, use: _Use) -> list[Floats]:
         """Return the words that there is room for, as `TilePoints` has what needs it."""
         own = sorted({low for _, low, _ in cut.flows if low in cut.block})
         found = [self._room(level) for level in own]
         for _, low, _ in cut.flows:
             if low not in cut.block:
                 between = [s for s in self._spatial if low < s <= cut.block[-1]]
-                fan = self._grids.fan[self._able][:, between].prod(axis=1)
+                fan = self._grids.fan[use.grids][:, between].prod(axis=1)
                 found.append(self._room(low) * _raised(float(fan.max(initial=1.0))))
         return found
 
-    def _most_handed(self, flow: _Flow) -> float:
+    def _most_handed(self, flow: _Flow, use: _Use) -> float:
         """Return the receivers to which links hand what one of them has read, at most."""
-        key = ("handed", flow)
+        key = ("handed", flow, use.number)
         if key not in self._known:
-            some = handed(self._grids, self._t.row, self._t.window, flow, self._able)
+            some = handed(self._grids, self._t.row, self._t.window, flow, use.grids)
             self._known[key] = _raised(float(some.max(initial=1.0)))
         return self._known[key]
 
-    def _most_served(self, flow: _Flow) -> float:
+    def _most_served(self, flow: _Flow, use: _Use) -> float:
         """Return the receivers that a read of a flow serves by loops in space, at most."""
-        key = ("served", flow)
+        key = ("served", flow, use.number)
         if key not in self._known:
-            some = shares(self._grids, self._t.row, self._t.window, flow, self._able)
+            some = shares(self._grids, self._t.row, self._t.window, flow, use.grids)
             self._known[key] = _raised(float(some.max(initial=1.0)))
         return self._known[key]
 
@@ -394,16 +452,26 @@ class SizedFloors:
         classes = [one.count for one in self._classes]
         if self._plans is None:
             return np.full((len(multipliers), *classes), math.inf)
-        found = [self._on_macs(flows, multipliers) for flows in self._plans.macs]
+        taken = [
+            self._on_macs(flows, use, multipliers)
+            for use in self._uses
+            for flows in self._plans.macs
+        ]
         macs = MacLeast(
-            class_rows([own for own, _, _ in found], len(classes)),
-            np.array([fastest for _, fastest, _ in found]),
-            np.array([moved for _, _, moved in found]).reshape(len(found), len(self._limits)),
+            class_rows([own for own, _, _ in taken], len(classes)),
+            np.array([fastest for _, fastest, _ in taken]),
+            np.array([moved for _, _, moved in taken]).reshape(len(taken), len(self._limits)),
         )
         terms = class_rows([(one.energy, *one.loads) for one in self._terms], len(classes))
         rate = np.array([rate for _, _, rate in self._limits])
         return least_of(
-            self._plans.sums, terms, macs, rate, self._t.latency, np.array(multipliers), classes
+            self._plans.sums[len(self._uses) - 1],
+            terms,
+            macs,
+            rate,
+            self._t.latency,
+            np.array(multipliers),
+            classes,
         ) * (1.0 - _ROUNDING)
 
     def by_grid(self, multipliers: Sequence[float]) -> GridValues:
@@ -416,10 +484,12 @@ class SizedFloors:
             return GridValues(np.zeros(0, np.dtype((np.void, 1))), np.zeros((len(multipliers), 0)))
         values = np.full((len(multipliers), len(self._used)), math.inf)
         others = np.array([float(one.energy.min()) for one in self._terms])
-        for group, flows in enumerate(self._plans.macs):
+        sums = self._plans.sums[len(self._uses) - 1]
+        groups = [(use, flows) for use in self._uses for flows in self._plans.macs]
+        for group, (use, flows) in enumerate(groups):
             cycles, energy, prices = self._columns(flows)
-            able = np.isfinite(cycles)
-            spent = energy[0] + self._plans.sums.least(group, others)
+            able = np.isfinite(cycles) & use.own
+            spent = energy[0] + sums.least(group, others)
             for words, price in zip(energy[1:], prices, strict=True):
                 spent = spent + words * float(price.min())
             for m, multiplier in enumerate(multipliers):
@@ -430,7 +500,7 @@ class SizedFloors:
         return GridValues(factors_of(self._grids), values[:, self._same])
 
     def _on_macs(
-        self, flows: _Flows, multipliers: Sequence[float]
+        self, flows: _Flows, use: _Use, multipliers: Sequence[float]
     ) -> tuple[list[Floats], float, list[float]]:
         """Return what the MACs take on the grids worth having.
 
@@ -446,7 +516,7 @@ class SizedFloors:
             leak = one.open_pj[:, LEAK] - one.open_pj[:, LEAK].min()
             if rules.leaks(t.version) and leak.any():
                 more = more + self._along(one.level, leak * time)
-        able = np.isfinite(cycles)
+        able = np.isfinite(cycles) & use.own
         if not able.any():
             nothing = self._none() + math.inf
             return [nothing] * (len(multipliers) + 1), math.inf, [0.0] * len(self._limits)
@@ -457,8 +527,9 @@ class SizedFloors:
         for words, price in zip(table[2:], prices, strict=True):
             energy_of = energy_of + words[column] * price
         time_of = (table[0] + t.latency)[column]
-        finite = (0.0 if math.isinf(multiplier) else multiplier for multiplier in multipliers)
-        least = [(energy_of + own * time_of).min(axis=0) + more for own in (*finite, 0.0)]
+        finite = [0.0 if math.isinf(multiplier) else multiplier for multiplier in multipliers]
+        weighed = np.array([*finite, 0.0])[(slice(None), None, *column[1:])] * time_of
+        least = list((energy_of + weighed).min(axis=1) + more)
         return least, float(time_of.min()), self._least_moved(flows, able)
 
     def _columns(self, flows: _Flows) -> tuple[Floats, list[Floats], list[Floats]]:
@@ -514,12 +585,13 @@ class _Plans:
     Attributes:
         macs: flows to the MACs of each group of patterns.
         cuts: all of them.
-        sums: of the cuts, by number.
+        sums: of the cuts, by number, of each group; and of each where many MACs are in use, then of
+            each with few.
     """
 
     macs: tuple[_Flows, ...]
     cuts: tuple[_Cut, ...]
-    sums: Sums
+    sums: tuple[Sums, Sums]
 
 
 def _planned(patterns: Sequence[Flags], blocks: Sequence[tuple[int, ...]]) -> _Plans:
@@ -531,7 +603,17 @@ def _planned(patterns: Sequence[Flags], blocks: Sequence[tuple[int, ...]]) -> _P
         plans = _plans_of([flow for flow in flows if flow[1] >= 0], blocks)
         own = [[numbers.setdefault(cut, len(numbers)) for cut in plan] for plan in plans]
         groups.setdefault(tuple(flow for flow in flows if flow[1] < 0), []).append(own)
-    return _Plans(tuple(groups), tuple(numbers), Sums.of(list(groups.values())))
+
+    def sums(uses: int) -> Sums:
+        return Sums.of(
+            [
+                [[[n + use * len(numbers) for n in plan] for plan in own] for own in group]
+                for use in range(uses)
+                for group in groups.values()
+            ]
+        )
+
+    return _Plans(tuple(groups), tuple(numbers), (sums(1), sums(2)))
 
 
 def _plans_of(flows: Sequence[_Flow], blocks: Sequence[tuple[int, ...]]) -> list[tuple[_Cut, ...]]:

@@ -40,6 +40,20 @@ class Crossing(NamedTuple):
     handed: float
 
 
+class Least(NamedTuple):
+    """How large a tile is at least, as it holds what runs in space within it; D dimensions.
+
+    Attributes:
+        extents: ``(D,)`` of each dimension.
+        volume: the product of all of them but those that nothing runs along.
+        runs: ``(D,)`` which that are.
+    """
+
+    extents: tuple[int, ...]
+    volume: float
+    runs: tuple[bool, ...]
+
+
 class Weights(NamedTuple):
     """What counts of the words of F flows: V sums.
 
@@ -67,7 +81,7 @@ class TilePoints(NamedTuple):
 
 
 def tile_points(
-    t: Tables, flows: Sequence[Crossing], weights: Weights, *, last: bool
+    t: Tables, flows: Sequence[Crossing], weights: Weights, least: Least, *, last: bool
 ) -> TilePoints:
     """Find the tiles worth having for flows that cross out of one and the same tile.
 
@@ -75,6 +89,7 @@ def tile_points(
         t: of any pattern of the space.
         flows: that cross.
         weights: what counts of their words.
+        least: how large the tile is.
         last: whether no spatial loops are outside.
     """
     levels = sorted({flow.level for flow in flows if flow.level >= 0})
@@ -90,7 +105,9 @@ def tile_points(
         t, new_draft(t), order.astype(np.int64), own,
         np.array([flow.tensor for flow in flows], np.int64), place,
         np.array([(flow.served, flow.handed) for flow in flows], np.float64), last,
-        np.any(t.window >= 0, axis=1), weights, np.empty(room.shape[1]), room,
+        np.any(t.window >= 0, axis=1), weights,
+        np.array(least.extents, np.int64), least.volume, np.array(least.runs, np.bool_),
+        np.empty(room.shape[1]), room,
     )  # fmt: skip
     return TilePoints(room[:count, :columns].copy(), room[:count, columns:].copy())
 
@@ -146,10 +163,23 @@ def _add(point: Floats, first: int, weights: Weights, f: int, words: float) -> N
         point[first + v] += own[0] * read + own[1] * filled + own[2] * words
 
 
+@inner
+def _holds(x: Draft, extents: Ints, volume: float, runs: Flags) -> bool:
+    """Whether a tile, whose extents are in the draft, is as large as it has to be."""
+    product = 1.0
+    for d in range(extents.shape[0]):
+        if x.other[d] < extents[d]:
+            return False
+        if runs[d]:
+            product *= x.other[d]
+    return product >= volume
+
+
 @tiered
 def _collect(
     t: Tables, x: Draft, order: Ints, own: Floats, tensors: Ints, place: Ints, shares: Floats,
-    last: bool, window: Flags, weights: Weights, point: Floats, room: Floats,
+    last: bool, window: Flags, weights: Weights, extents: Ints, volume: float, runs: Flags,
+    point: Floats, room: Floats,
 ) -> int:  # fmt: skip
     """Write needs and sums of tiles, in an order of growing first needs; return how many."""
     count = 0
@@ -158,6 +188,8 @@ def _collect(
     cases = Int(1) << (columns - levels)
     for tile in order:
         set_ways(t, x, tile)
+        if not _holds(x, extents, volume, runs):
+            continue
         for k in range(levels):
             point[k] = own[k, tile]
         for case in range(cases):

@@ -177,6 +177,32 @@ def test_no_mapping_costs_less_than_its_sizes_say(seed, version):
     assert (values.min(axis=1) <= by_grid.least(multipliers)[:, 0, 0] * (1.0 + 1e-9)).all()
 
 
+def test_tensors_that_different_levels_receive_cannot_all_cross_once():
+    """Each of them could, by itself: with registers of one word no order of loops spares all."""
+    problem = Problem(SHAPES["cnn-layer"], {**dict.fromkeys("RSQN", 1), "C": 16, "K": 16, "P": 16})
+    levels = (
+        StorageLevel("weights", size_words=1, energy=NOTHING),
+        StorageLevel("sums", size_words=4, energy=NOTHING),
+        StorageLevel("inputs", size_words=32, energy=NOTHING),
+        StorageLevel("outer", kind="DRAM", energy=AccessEnergy(1.0, 1.0, 1.0)),
+    )
+    constraints = {
+        "weights": LevelConstraint(keep=("Weights",), bypass=("Inputs", "Outputs")),
+        "sums": LevelConstraint(keep=("Outputs",), bypass=("Inputs", "Weights")),
+        "inputs": LevelConstraint(keep=("Inputs",), bypass=("Weights", "Outputs")),
+    }
+    architecture = Architecture("chain", levels, Compute())
+    space = Mapspace(problem, architecture, constraints)
+    floors = SizedFloors(space, architecture, a.version_number("4cf6d4c"), patterns_of(space), [])
+    (bound,) = floors.least([0.0]).reshape(-1)
+    mappings = sample_valid(space, 20_000, 0, 200_000).mappings
+    m = NativeEvaluator("4cf6d4c").evaluate(architecture, problem, mappings)
+    least = m.energy_pj[m.valid].min()
+    assert bound <= least
+    assert bound > 0.4 * least
+    assert bound > 1.5 * 3 * 16 * 16  # all words of the three tensors, each once
+
+
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize("version", VERSIONS)
 def test_no_mapping_of_a_pattern_costs_less_than_its_floor(seed, version):
