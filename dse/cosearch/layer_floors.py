@@ -16,7 +16,8 @@ from dse.domain.problem import Layer, Problem
 from dse.mappers.exact.grids import Grids
 from dse.mappers.exact.proof import patterns_of
 from dse.mappers.exact.shape import MapspaceShape
-from dse.mappers.exact.sized_floors import GridValues, SizeClasses, SizedFloors, factors_of
+from dse.mappers.exact.size_classes import SizeClasses
+from dse.mappers.exact.sized_floors import GridValues, SizedFloors, factors_of
 from dse.mappers.exact.tables import TooLargeError
 from dse.mapspace.space import Mapspace
 from dse.model import rules

@@ -9,7 +9,7 @@ import numpy as np
 from dse.cosearch.boxes import Box, HardwareBoxes
 from dse.cosearch.corner import generous_size
 from dse.domain.architecture import StorageLevel
-from dse.mappers.exact.sized_floors import SizeClasses
+from dse.mappers.exact.size_classes import SizeClasses
 from dse.numeric import Flags, Floats, Ints
 
 #: Ranges of one size at most.

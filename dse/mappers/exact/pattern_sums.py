@@ -57,7 +57,7 @@ def class_rows(entries: Sequence[Sequence[Floats]], sizes: int) -> ClassRows:
 
 
 @dataclass(frozen=True, eq=False)
-class Sums:
+class PatternSums:
     """Which terms the patterns sum; those of which the MACs' flows are the same are a group.
 
     Attributes:
@@ -73,7 +73,7 @@ class Sums:
     term: Ints
 
     @classmethod
-    def of(cls, groups: Sequence[Sequence[Sequence[Sequence[int]]]]) -> Sums:
+    def of(cls, groups: Sequence[Sequence[Sequence[Sequence[int]]]]) -> PatternSums:
         """Return the sums of groups of patterns of plans of terms."""
         patterns = [own for group in groups for own in group]
         plans = [plan for own in patterns for plan in own]
@@ -104,8 +104,8 @@ class MacLeast(NamedTuple):
 
 
 def least_of(
-    sums: Sums, terms: ClassRows, macs: MacLeast, rate: Floats, latency: float, multiplier: Floats,
-    classes: Sequence[int],
+    sums: PatternSums, terms: ClassRows, macs: MacLeast, rate: Floats, latency: float,
+    multiplier: Floats, classes: Sequence[int],
 ) -> Floats:  # fmt: skip
     """Return what ``energy + multiplier * cycles`` is no less than, for each choice of classes.
 

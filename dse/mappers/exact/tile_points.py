@@ -54,7 +54,7 @@ class Least(NamedTuple):
     runs: tuple[bool, ...]
 
 
-class Weights(NamedTuple):
+class Tally(NamedTuple):
     """What counts of the words of F flows: V sums.
 
     Attributes:
@@ -66,7 +66,7 @@ class Weights(NamedTuple):
     weight: Floats
 
     @classmethod
-    def each(cls, flows: int) -> Weights:
+    def each(cls, flows: int) -> Tally:
         """Return those of all words of each flow by itself."""
         weight = np.zeros((flows, flows, 3))
         weight[:, :, 2] = np.eye(flows)
@@ -81,7 +81,7 @@ class TilePoints(NamedTuple):
 
 
 def tile_points(
-    t: Tables, flows: Sequence[Crossing], weights: Weights, least: Least, *, last: bool
+    t: Tables, flows: Sequence[Crossing], weights: Tally, least: Least, *, last: bool
 ) -> TilePoints:
     """Find the tiles worth having for flows that cross out of one and the same tile.
 
@@ -154,7 +154,7 @@ def _words_anew(t: Tables, x: Draft, tensor: int, tile: int, served: float, wind
 
 
 @inner
-def _add(point: Floats, first: int, weights: Weights, f: int, words: float) -> None:
+def _add(point: Floats, first: int, weights: Tally, f: int, words: float) -> None:
     """Add what counts of a flow's words to the sums of a point."""
     read = max(words - weights.spared[f, 0], 0.0)
     filled = max(words - weights.spared[f, 1], 0.0)
@@ -178,7 +178,7 @@ def _holds(x: Draft, extents: Ints, volume: float, runs: Flags) -> bool:
 @tiered
 def _collect(
     t: Tables, x: Draft, order: Ints, own: Floats, tensors: Ints, place: Ints, shares: Floats,
-    last: bool, window: Flags, weights: Weights, extents: Ints, volume: float, runs: Flags,
+    last: bool, window: Flags, weights: Tally, extents: Ints, volume: float, runs: Flags,
     point: Floats, room: Floats,
 ) -> int:  # fmt: skip
     """Write needs and sums of tiles, in an order of growing first needs; return how many."""

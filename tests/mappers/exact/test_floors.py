@@ -12,7 +12,8 @@ from dse.evaluators.native import NativeEvaluator
 from dse.mappers.exact.layout import Layout
 from dse.mappers.exact.pattern_floors import PatternFloors
 from dse.mappers.exact.proof import patterns_of
-from dse.mappers.exact.sized_floors import SizeClasses, SizedFloors
+from dse.mappers.exact.size_classes import SizeClasses
+from dse.mappers.exact.sized_floors import SizedFloors
 from dse.mapspace.sampling import sample_valid
 from dse.mapspace.space import Mapspace
 from dse.model import arrays as a

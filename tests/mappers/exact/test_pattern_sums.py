@@ -1,11 +1,11 @@
-"""Sums of terms by pattern, for all choices of classes: as plain arrays add up."""
+"""PatternSums of terms by pattern, for all choices of classes: as plain arrays add up."""
 
 import math
 
 import numpy as np
 import pytest
 
-from dse.mappers.exact.pattern_sums import MacLeast, Sums, class_rows, least_of
+from dse.mappers.exact.pattern_sums import MacLeast, PatternSums, class_rows, least_of
 
 
 def rows(rng, count, classes):
@@ -58,7 +58,7 @@ def test_patterns_sum_up_as_arrays_do(seed):
         macs.append(([*energy, cheapest], fastest, rng.uniform(0.0, 3.0, limits).tolist()))
     rate = rng.uniform(0.5, 4.0, limits)
     found = least_of(
-        Sums.of(groups),
+        PatternSums.of(groups),
         class_rows(terms, len(classes)),
         MacLeast(
             class_rows([energy for energy, _, _ in macs], len(classes)),
@@ -73,7 +73,7 @@ def test_patterns_sum_up_as_arrays_do(seed):
 
 
 def test_the_least_pattern_of_a_group_is_the_one_whose_dearest_plan_is_cheapest():
-    sums = Sums.of([[[[0, 1], [2]], [[1, 2]]], [[[0]]]])
+    sums = PatternSums.of([[[[0, 1], [2]], [[1, 2]]], [[[0]]]])
     energy = np.array([1.0, 2.0, 4.0])
     assert sums.least(0, energy) == 4.0
     assert sums.least(1, energy) == 1.0
@@ -83,7 +83,7 @@ def test_without_sizes_there_is_one_choice():
     one = [np.array(2.0)]
     macs = MacLeast(class_rows([[np.array(3.0)] * 2], 0), np.array([5.0]), np.zeros((1, 0)))
     found = least_of(
-        Sums.of([[[[0]]]]), class_rows([one], 0), macs, np.zeros(0), 0.0, np.array([0.0]), []
+        PatternSums.of([[[[0]]]]), class_rows([one], 0), macs, np.zeros(0), 0.0, np.array([0.0]), []
     )
     assert found.shape == (1,)
     assert found[0] == 5.0
