@@ -153,8 +153,10 @@ class CornerSearch:
             bound, node = taken
             self.nodes += 1
             if self._best.value * _NEAR > bound and self._designs.scout.is_due():
+                before = self._best.value
                 self._designs.take_scouted()
-                self._designs.polish(quick=self._outlines)
+                if self._outlines or self._best.value < before:
+                    self._designs.polish(quick=self._outlines)
             self._visit(node, bound)
             least = self._open_boxes.least
             self.bound = max(self.bound, min(least, self._open, self._best.value))
@@ -187,7 +189,7 @@ class CornerSearch:
 
     def _begin(self) -> Iterator[None]:
         """Find better incumbents before the first node, while that is quick."""
-        in_vain = 0
+        in_vain, start = 0, self._best.value
         for _ in range(_SCOUTED_FIRST):
             if self._best.value * _NEAR <= self._open_boxes.least or in_vain == _SCOUTED_IN_VAIN:
                 break
@@ -195,8 +197,9 @@ class CornerSearch:
             self._designs.take_scouted()
             in_vain = 0 if self._best.value < _NEAR * before else in_vain + 1
             yield
-        self._designs.polish(quick=self._outlines)
-        yield
+        if self._best.value < start:
+            self._designs.polish(quick=self._outlines)
+            yield
 
     def _branch(self, box: Box) -> Branch:
         return Branch(box, tuple(Lines(self._goal) for _ in self._bounds))

@@ -62,10 +62,10 @@ class Designs:
         return None if architecture is None else (values, architecture)
 
     def take_scouted(self) -> None:
-        """Offer what the scout has found; that it goes on finding is worth asking again."""
-        before = self._best.value, self._scouted
+        """Offer what the scout has found."""
+        value, hardware = self._best.value, self._scouted
         self._take(self.scout.ask())
-        self.scout.tell(is_better=(self._best.value, self._scouted) != before)
+        self.scout.tell(is_better=self._best.value < value, is_new=self._scouted != hardware)
 
     def _take(self, found: Design | None) -> None:
         """Offer a design with its mappings, which become known."""

@@ -42,6 +42,12 @@ class PacedScout:
         self._passed = 0
         return None if self._scout is None else self._scout(self._samples)
 
-    def tell(self, *, is_better: bool) -> None:
-        """Tell whether what it returned was better than what was known."""
-        self._apart = max(self._apart // 2, 1) if is_better else min(2 * self._apart, self._most)
+    def tell(self, *, is_better: bool, is_new: bool) -> None:
+        """Tell about what it returned.
+
+        Args:
+            is_better: than what was known.
+            is_new: hardware that it had not returned before; counts where boxes take long.
+        """
+        went_on = is_better or (is_new and self._most == _FAR_APART)
+        self._apart = max(self._apart // 2, 1) if went_on else min(2 * self._apart, self._most)

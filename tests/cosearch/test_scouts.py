@@ -8,14 +8,14 @@ from dse.goals.design import Design
 DESIGN = Design({"pes": 4})
 
 
-def asked(paced: PacedScout, nodes: int, *, is_better: bool) -> list[bool]:
+def asked(paced: PacedScout, nodes: int, *, is_better: bool, is_new: bool = False) -> list[bool]:
     """Whether it is asked at each of some nodes, where it is told the same each time."""
     found = []
     for _ in range(nodes):
         found.append(paced.is_due())
         if found[-1]:
             assert paced.ask() is DESIGN
-            paced.tell(is_better=is_better)
+            paced.tell(is_better=is_better, is_new=is_new)
     return found
 
 
@@ -42,6 +42,13 @@ def test_where_boxes_take_long_a_scout_is_asked_ever_more_rarely():
     assert apart[:6] == [2, 4, 8, 16, 32, 32]
     asked(paced, 32, is_better=True)
     assert sum(asked(paced, 64, is_better=True)) > 20
+
+
+def test_new_hardware_is_worth_asking_again_only_where_boxes_take_long():
+    paced = PacedScout(lambda _: DESIGN)
+    assert asked(paced, 4, is_better=False, is_new=True) == [True, False, True, False]
+    paced.take_time()
+    assert asked(paced, 8, is_better=False, is_new=True)[-4:] == [True] * 4
 
 
 def test_without_a_scout_none_is_due():
